@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check lock clean
+
+demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
+	rm -rf demo-export
+	$(BIN)/cxai demo --output demo-export
+
+test: $(READY)  ## Run the tests
+	$(BIN)/pytest
+
+check: $(READY)  ## Lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(READY)  ## Make a newer set of pinned dependencies
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" pyproject.toml --output-file requirements/run.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" pyproject.toml --group dev --group tool \
+	  --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) demo-export .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("cxai-worker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m worker` is `cxai`."""
+
+from worker.cli import main
+
+main()

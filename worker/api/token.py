@@ -1,0 +1,43 @@
+"""The API token: where it comes from, and what may become a header."""
+
+import os
+import re
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from worker.errors import UsageError
+
+VARIABLE = "CXAI_API_TOKEN"
+
+# RFC 9110 "field-vchar" without white space: what can't end or fold a header line.
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
+
+
+def read_token(token_file: Path | None) -> SecretStr:
+    """Return the token from `token_file`, else from CXAI_API_TOKEN.
+
+    Raises UsageError if there is none, or if it holds white space or control characters within
+    (it would break the header). White space around it is stripped. It is never echoed.
+    """
+    if token_file is not None:
+        where = f"the token file {token_file}"
+        try:
+            text = token_file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UsageError(f"Can't read {where}: {error.strerror}.") from None
+    else:
+        where = f"the environment variable {VARIABLE}"
+        text = os.environ.get(VARIABLE, "")
+    token = text.strip()
+    if not token:
+        raise UsageError(
+            f"No API token: {where} is empty or not set. Set {VARIABLE},"
+            " or name a file that holds the token with --token-file."
+        )
+    if not _PRINTABLE.fullmatch(token):
+        raise UsageError(
+            f"The API token in {where} holds white space, control or non-ASCII characters,"
+            " which no header may hold. Copy it anew."
+        )
+    return SecretStr(token)

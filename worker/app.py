@@ -1,0 +1,145 @@
+"""The composition root: opens what a run needs, wires it, and closes it in reverse order."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from worker.api.client import ApiClient
+from worker.api.content_coding import Limits, check_codecs
+from worker.api.reader import BodyReader
+from worker.clock import SystemClock
+from worker.console.report import Report
+from worker.console.snapshot import Pulse
+from worker.console.watch import Watch
+from worker.domain.policy import Rules
+from worker.errors import CommitError, CxaiError
+from worker.ledger.local import LocalLedger
+from worker.ledger.store import ExportForm, Store
+from worker.limits.local import LocalLimiter
+from worker.output.bands_file import load_bands
+from worker.output.directory import OutputDirectory
+from worker.output.lines import Lines
+from worker.output.manifest import MANIFEST_NAME, manifest
+from worker.pipeline import Bounds, Pipeline
+from worker.ports import Clock, Source
+from worker.settings import Settings
+from worker.signals import stop_signals
+
+
+async def export(
+    settings: Settings,
+    source: Source,
+    output: Path,
+    token: SecretStr,
+    expected_lines: Callable[[], int | None] = lambda: None,
+) -> Report:
+    """Run one export and return how it ended.
+
+    `expected_lines` tells the length of the input once that is known, for the progress alone.
+    Raises UsageError and IntegrityError before the first request. A run that is stopped early is
+    reported, not raised: what it has is committed.
+    """
+    check_codecs()
+    bands = load_bands(settings.score_bands) if settings.score_bands else None
+    clock = SystemClock()
+    started = clock.monotonic()
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(OutputDirectory(output))
+        thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
+        store = stack.enter_context(
+            Store(
+                directory,
+                ExportForm(settings.shape, settings.compression),
+                clock,
+                part_bytes=settings.part_bytes,
+                reopen=settings.retry,
+            )
+        )
+        client = await stack.enter_async_context(_client(settings, token, clock))
+        limiter = LocalLimiter(settings.rate, clock, burst=settings.burst)
+        pipeline = Pipeline(
+            source=source,
+            ledger=LocalLedger(store, thread),
+            limiter=limiter,
+            fetcher=client,
+            reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio)),
+            recorder=Lines(settings.shape, bands),
+            clock=clock,
+            rules=_rules(settings),
+            bounds=_bounds(settings),
+        )
+        watch = Watch(
+            lambda: _pulse(pipeline, limiter), directory, thread, settings, clock, expected_lines
+        )
+        stopped_by = await _run(pipeline, watch)
+        report = Report(
+            output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by
+        )
+        if not isinstance(stopped_by, CommitError):  # after one, the next start has to recover
+            store.end_run(report.ended, report.as_dict())
+            directory.replace(
+                MANIFEST_NAME,
+                manifest(store.parts(), settings.compression, store.verdicts(), report.as_dict()),
+            )
+    return report
+
+
+async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
+    """Run the pipeline under watch; return what stopped it early, None if nothing did."""
+    with stop_signals(pipeline.stop):
+        async with watch:
+            try:
+                await pipeline.run()
+            except CxaiError as error:
+                return error
+    return None
+
+
+def _pulse(pipeline: Pipeline, limiter: LocalLimiter) -> Pulse:
+    return Pulse(
+        tally=pipeline.tally,
+        in_flight=pipeline.in_flight,
+        waiting=pipeline.backlog.waiting,
+        next_retry_s=pipeline.backlog.next_due_s(),
+        input_ended=pipeline.input_ended,
+        ending=pipeline.ending,
+        paused=limiter.paused,
+    )
+
+
+def _client(settings: Settings, token: SecretStr, clock: Clock) -> ApiClient:
+    return ApiClient(
+        settings.base_url,
+        token,
+        clock,
+        in_flight=settings.in_flight,
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        total_timeout_s=settings.total_timeout_s,
+        max_wire_bytes=settings.max_wire_bytes,
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        max_attempts=settings.max_attempts,
+        backoff_base_s=settings.backoff_base_s,
+        backoff_cap_s=settings.backoff_cap_s,
+        retry_after_cap_s=settings.retry_after_cap_s,
+        check_status=settings.check_status,
+        recheck_s=settings.recheck_s,
+        patience_s=settings.patience_s,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        in_flight=settings.in_flight,
+        backlog=settings.backlog,
+        batch=settings.batch,
+        batch_s=settings.batch_s,
+        grace_s=settings.grace_s,
+    )

@@ -1,0 +1,96 @@
+"""The IDs that a run has taken in and not settled yet: waiting for a request, or for a retry."""
+
+import asyncio
+from dataclasses import dataclass
+from itertools import count
+
+from worker.domain.entry import Entry
+from worker.domain.policy import Standing
+from worker.domain.reply import Question
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """One ID on its way, and what it has behind it.
+
+    `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
+    `throttled` refusals by 429. `absent_since` is the monotonic time of the first "no result".
+    """
+
+    entry: Entry
+    question: Question = Question.RESULT
+    requests: int = 0
+    attempts: int = 0
+    throttled: int = 0
+    absent_since: float | None = None
+    processed: bool = False
+
+    def standing(self, now: float) -> Standing:
+        """Return what the policy has to know, the request just answered included."""
+        waited = 0.0 if self.absent_since is None else now - self.absent_since
+        return Standing(self.attempts + 1, self.throttled, waited, self.processed)
+
+
+class Backlog:
+    """A bounded room of inquiries: retries that are due go first, then new ones in order.
+
+    Who waits for a retry holds its place in the room (that is the bound on memory), but neither a
+    requester nor a connection. `capacity` is the most inquiries that are open at a time.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._room = asyncio.Semaphore(capacity)
+        self._ready: asyncio.PriorityQueue[tuple[int, int, Inquiry]] = asyncio.PriorityQueue()
+        self._order = count()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self.open = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the time of their retry."""
+        return len(self._timers)
+
+    def next_due_s(self) -> float | None:
+        """Seconds until the next retry is due, None if none waits."""
+        if not self._timers:
+            return None
+        soonest = min(timer.when() for timer in self._timers.values())
+        return max(0.0, soonest - asyncio.get_running_loop().time())
+
+    async def enter(self) -> None:
+        """Take a place for one inquiry; waits while the room is full."""
+        await self._room.acquire()
+        self.open += 1
+
+    def offer(self, inquiry: Inquiry) -> None:
+        """Let a new inquiry be asked when its turn comes."""
+        self._ready.put_nowait((1, next(self._order), inquiry))
+
+    async def take(self) -> Inquiry:
+        """Return the next inquiry that may be asked; waits for one."""
+        return (await self._ready.get())[2]
+
+    def again(self, inquiry: Inquiry, delay_s: float) -> None:
+        """Offer an inquiry again, not sooner than in `delay_s` seconds, before new ones."""
+        order = next(self._order)
+        if delay_s <= 0:
+            self._ready.put_nowait((0, order, inquiry))
+            return
+
+        def due() -> None:
+            del self._timers[order]
+            self._ready.put_nowait((0, order, inquiry))
+
+        self._timers[order] = asyncio.get_running_loop().call_later(delay_s, due)
+
+    def release(self, settled: int) -> None:
+        """Give back the places of `settled` inquiries that are committed."""
+        self.open -= settled
+        for _ in range(settled):
+            self._room.release()
+
+    def close(self) -> None:
+        """Drop what is left; it stays open for the next run."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()

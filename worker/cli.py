@@ -1,0 +1,265 @@
+"""The command line: argv → settings → app → exit code; nothing else.
+
+Imports that cost time stand inside the commands, so that `cxai --help` answers at once.
+"""
+# ruff: noqa: PLC0415 - see above
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from worker import __version__
+from worker.errors import CxaiError, ExitCode, UsageError
+
+app = typer.Typer(
+    name="cxai",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Retrieve ElevateAI CX AI results in bulk, exactly once, as JSON Lines.",
+    epilog="Exit codes: 0 every ID has a verdict · 1 the same, but too many failed · 2 usage ·"
+    " 3 token refused · 4 stopped early, the same command goes on · 5 output and ledger"
+    " contradict each other · 70 a fault of cxai itself.",
+)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the export.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Directory = Annotated[Path, typer.Argument(help="Directory of an export.", metavar="DIR")]
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's signature
+    if asked:
+        typer.echo(f"cxai-worker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    output: Output,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files with interaction IDs: text (one a line), CSV, JSON Lines; gzip or zstd;"
+            " - or nothing for standard input.",
+            metavar="[SOURCE]...",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
+    id_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
+    in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
+    burst: Annotated[
+        bool | None, typer.Option("--burst", help="Don't spread requests evenly.")
+    ] = None,
+    shape: Annotated[str | None, typer.Option(help="nested or tables. [nested]")] = None,
+    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. [none]")] = None,
+    score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
+    retry: Annotated[
+        str | None, typer.Option(help="Verdicts to ask again, separated by commas.")
+    ] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts at one ID. [6]")] = None,
+    patience: Annotated[
+        float | None, typer.Option(help="Seconds to wait for interactions under way. [900]")
+    ] = None,
+    max_failed: Annotated[
+        float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
+    ] = None,
+    grace: Annotated[
+        float | None, typer.Option(help="Seconds a stopped run waits for replies. [30]")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the API token. [CXAI_API_TOKEN]")
+    ] = None,
+    progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. [auto]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Retrieve the results of all IDs in SOURCE into a directory; run it again to go on.
+
+    The token comes from CXAI_API_TOKEN or --token-file. All settings, also those without an
+    option here: config/default.toml.
+    """
+    from worker.api.token import read_token
+    from worker.domain.entry import IdRule
+    from worker.settings import load_settings
+    from worker.sources.file import FileSource
+
+    given = {
+        "column": column,
+        "field": field,
+        "id_pattern": id_pattern,
+        "rate": rate,
+        "in_flight": in_flight,
+        "burst": burst,
+        "shape": shape,
+        "compression": compression,
+        "score_bands": score_bands,
+        "retry": retry,
+        "max_attempts": max_attempts,
+        "patience_s": patience,
+        "max_failed": max_failed,
+        "grace_s": grace,
+        "base_url": base_url,
+        "token_file": token_file,
+        "progress": progress,
+    }
+    settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
+    token = read_token(settings.token_file)
+    source = FileSource(
+        sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field
+    )
+    source.check()
+    _export(settings, source, output, token, as_json=as_json)
+
+
+@app.command()
+def demo(
+    output: Output = Path("demo-export"),
+    ids: Annotated[int, typer.Option(min=1, help="How many IDs.")] = 300,
+    rate: Annotated[float, typer.Option(help="Requests per second.")] = 40.0,
+    progress: Annotated[str, typer.Option(help="auto, bar, lines or none.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Watch a real run against the built-in simulator: no token, no network, seconds."""
+    from worker.demo import demo_export
+
+    _finish(_go(demo_export(output, ids, rate, progress)), as_json=as_json)
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8900,
+    token: Annotated[str, typer.Option(help="The token that it accepts.")] = "simulated",
+    seed: Annotated[int, typer.Option(help="Another seed, other results and faults.")] = 1,
+    rate: Annotated[float | None, typer.Option(help="Requests per second that it allows.")] = None,
+    in_flight: Annotated[int | None, typer.Option(help="Requests at a time it allows.")] = None,
+    latency: Annotated[float, typer.Option(help="Seconds to each response.")] = 0.0,
+    missing: Annotated[float, typer.Option(help="Share of IDs without a result (404).")] = 0.0,
+    processing: Annotated[float, typer.Option(help="Share still being processed.")] = 0.0,
+    failed: Annotated[float, typer.Option(help="Share that could not be processed.")] = 0.0,
+    throttled: Annotated[float, typer.Option(help="Share that gets a 429 first.")] = 0.0,
+    erring: Annotated[float, typer.Option(help="Share that gets a 5xx first.")] = 0.0,
+    slow: Annotated[float, typer.Option(help="Share that takes a second longer.")] = 0.0,
+    corrupt: Annotated[float, typer.Option(help="Share with a truncated body first.")] = 0.0,
+    broken: Annotated[float, typer.Option(help="Share that gets 500 always.")] = 0.0,
+    garbled: Annotated[float, typer.Option(help="Share that gets HTML always.")] = 0.0,
+) -> None:
+    """Run the API as a local server, with the limits and faults you choose, until Ctrl-C.
+
+    Results are deterministic per ID. `GET /simulator/stats` tells what it was asked.
+    """
+    from worker.demo import serve
+    from worker.simulator import Scenario
+
+    try:
+        scenario = Scenario(
+            seed=seed,
+            rate=rate,
+            in_flight=in_flight,
+            latency_s=latency,
+            missing=missing,
+            processing=processing,
+            failed=failed,
+            throttled=throttled,
+            erring=erring,
+            slow=slow,
+            corrupt=corrupt,
+            broken=broken,
+            garbled=garbled,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    _go(serve(scenario, token, port))
+
+
+@app.command()
+def status(directory: Directory, as_json: AsJson = False) -> None:
+    """Tell how far an export is, running or not."""
+    from worker.console.status import export_status
+
+    found = export_status(directory)
+    typer.echo(_json(found.as_dict()) if as_json else found.text())
+
+
+@app.command()
+def verify(directory: Directory, as_json: AsJson = False) -> None:
+    """Hold every file of an export against its ledger; exit code 5 if they differ."""
+    from worker.console.verify import verify_export
+
+    found = verify_export(directory)
+    typer.echo(_json(found.as_dict()) if as_json else found.text())
+    if found.problems:
+        raise typer.Exit(ExitCode.INTEGRITY)
+
+
+@app.command()
+def schema(
+    shape: Annotated[str, typer.Option(help="nested or tables.")] = "nested",
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all shapes.")] = False,
+) -> None:
+    """Print the JSON Schema of the records."""
+    from worker.console.schema import json_schema, markdown as page
+    from worker.domain.records import Shape
+
+    if shape not in list(Shape):
+        raise UsageError(f"--shape {shape}: there is nested and tables.")
+    typer.echo(page().rstrip("\n") if markdown else _json(json_schema(Shape(shape))))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    try:
+        app(standalone_mode=True)
+    except CxaiError as error:
+        typer.echo(f"cxai: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.STOPPED)
+    except BrokenPipeError:
+        sys.exit(ExitCode.OUR_FAULT)
+    sys.exit(ExitCode.FINISHED)
+
+
+def _export(settings: Any, source: Any, output: Path, token: Any, *, as_json: bool) -> None:
+    from worker.app import export
+
+    _finish(_go(export(settings, source, output, token)), as_json=as_json)
+
+
+def _go(work: Any) -> Any:
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _finish(report: Any, *, as_json: bool) -> NoReturn:
+    typer.echo(_json(report.as_dict()) if as_json else report.text())
+    raise typer.Exit(report.exit_code)
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,1 @@
+"""What the commands show: progress, plans, checks, schemas and reports."""

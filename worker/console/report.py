@@ -1,0 +1,116 @@
+"""The end of a run: the reconciliation, where the files are, what to do about what failed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.console.progress import duration
+from worker.domain.tally import Tally
+from worker.domain.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
+from worker.errors import CxaiError, ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended. `stopped_by` is None if every ID of the input has a verdict."""
+
+    output: Path
+    tally: Tally
+    elapsed_s: float
+    max_failed: float
+    stopped_by: CxaiError | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process tells its caller."""
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        if self.tally.failed_share > self.max_failed:
+            return ExitCode.ABOVE_THRESHOLD
+        return ExitCode.FINISHED
+
+    @property
+    def ended(self) -> str:
+        """How the run ended, in a word."""
+        return "finished" if self.stopped_by is None else "stopped"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "ended": self.ended,
+            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+            "exit_code": int(self.exit_code),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "output": str(self.output),
+            **self.tally.as_dict(),
+        }
+
+    def text(self) -> str:
+        """Return it for people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        tally = self.tally
+        if self.stopped_by is None:
+            yield "Finished: every ID has a verdict."
+        else:
+            yield f"Stopped early: {self.stopped_by}"
+        yield ""
+        yield f"  {tally.lines:,} lines = {_sum(_origins(tally))}"
+        yield f"  {tally.ids:,} IDs = {_sum(_ends(tally))}"
+        before = tally.before.total()
+        if before:
+            yield f"  ({before:,} of them settled by earlier runs)"
+        if not tally.adds_up:
+            yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
+        yield ""
+        yield from self._work()
+        yield f"  Records and manifest are in {self.output}"
+        yield from self._advice()
+
+    def _work(self) -> Iterator[str]:
+        tally = self.tally
+        settled = tally.now.total()
+        pace = settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        yield (
+            f"  {settled:,} settled in {duration(self.elapsed_s)} ({pace:,.1f}/s) with"
+            f" {tally.requests:,} requests: {tally.retries:,} repeated, {tally.status_requests:,}"
+            f" for status, {tally.throttled:,} refused by a limit"
+        )
+        for path, times in tally.drift.most_common(5):
+            yield f"  Unknown field, kept under extra: {path} ({times:,} results)"
+
+    def _advice(self) -> Iterator[str]:
+        counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
+        missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
+        if missing:
+            yield f"  IDs without a record are listed in {self.output / 'failures-*.jsonl*'}:"
+        width = max(map(len, missing), default=0)
+        for verdict in missing:
+            yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
+        closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
+        if closed:
+            yield f"  To ask those again, add: --retry {','.join(closed)}"
+        if self.tally.open or any(counts.get(v) for v in OPEN_AGAIN):
+            yield "  To go on where this run ended, give the same command again."
+
+
+def _origins(tally: Tally) -> list[tuple[int, str]]:
+    return [
+        (tally.ids, "IDs"),
+        (tally.duplicates, "duplicates"),
+        (tally.blanks, "blank"),
+        (tally.comments, "comments"),
+        (tally.invalid, "invalid"),
+    ]
+
+
+def _ends(tally: Tally) -> list[tuple[int, str]]:
+    ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
+    return [*ends, (tally.open, "still open")]
+
+
+def _sum(parts: list[tuple[int, str]]) -> str:
+    shown = [f"{n:,} {what}" for n, what in parts if n]
+    return " + ".join(shown) or "0"

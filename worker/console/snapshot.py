@@ -1,0 +1,129 @@
+"""What can be said of a run at one moment: how far, how fast, and what it waits for."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from worker.domain.tally import Tally
+from worker.domain.verdict import Verdict
+
+_RATE_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What the parts of a run show of themselves, at one moment.
+
+    `paused` is how long everyone still waits and why. `next_retry_s` is when the next of
+    `waiting` retries is due.
+    """
+
+    tally: Tally
+    in_flight: int
+    waiting: int
+    next_retry_s: float | None
+    input_ended: bool
+    ending: bool
+    paused: tuple[float, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How far a run is. Rates are per second; `eta_s` and `total` are None while unknown.
+
+    `done` counts IDs of this input with a verdict, `total` all distinct IDs of it (an estimate
+    by lines until the input has been read).
+    """
+
+    elapsed_s: float
+    done: int
+    total: int | None
+    verdicts: dict[str, int]
+    rate_now: float
+    rate_allowed: float
+    in_flight: int
+    eta_s: float | None
+    state: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for a log line or JSON."""
+        return {
+            "state": self.state,
+            "done": self.done,
+            "total": self.total,
+            **self.verdicts,
+            "rate_now": round(self.rate_now, 1),
+            "rate_allowed": self.rate_allowed,
+            "in_flight": self.in_flight,
+            "eta_s": None if self.eta_s is None else round(self.eta_s),
+            "elapsed_s": round(self.elapsed_s, 1),
+        }
+
+
+class Observer:
+    """Takes snapshots of a run that started at `now` (monotonic seconds)."""
+
+    def __init__(self, now: float, rate_allowed: float) -> None:
+        self._started = now
+        self._rate_allowed = rate_allowed
+        self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
+
+    def snapshot(self, pulse: Pulse, now: float, expected_lines: int | None) -> Snapshot:
+        """Return how far the run is at `now`. `expected_lines` is the input's length if known."""
+        tally = pulse.tally
+        settled_now = tally.now.total()
+        done = tally.verdicts.total()
+        total = _total(pulse, expected_lines)
+        requests_s, settled_s = self._rates(now, tally.requests, settled_now)
+        left = None if total is None else total - done
+        eta_s = left / settled_s if left is not None and settled_s > 0 else None
+        return Snapshot(
+            elapsed_s=now - self._started,
+            done=done,
+            total=total,
+            verdicts={verdict.value: n for verdict, n in sorted(_shown(tally).items())},
+            rate_now=requests_s,
+            rate_allowed=self._rate_allowed,
+            in_flight=pulse.in_flight,
+            eta_s=eta_s,
+            state=state(pulse),
+        )
+
+    def _rates(self, now: float, requests: int, settled: int) -> tuple[float, float]:
+        history = self._history
+        while len(history) > 1 and now - history[1][0] >= _RATE_WINDOW_S:
+            history.popleft()
+        then, requests_then, settled_then = history[0]
+        history.append((now, requests, settled))
+        span = now - then
+        if span <= 0:
+            return 0.0, 0.0
+        return (requests - requests_then) / span, (settled - settled_then) / span
+
+
+def state(pulse: Pulse) -> str:
+    """Say what the run does, or why it waits when it waits."""
+    if pulse.ending:
+        return f"stopping: {pulse.in_flight} requests under way"
+    if pulse.paused is not None:
+        seconds, why = pulse.paused
+        return f"paused for {seconds:.0f} s: {why}"
+    if pulse.in_flight:
+        return "working"
+    if pulse.next_retry_s is not None and pulse.input_ended:
+        return f"waiting {pulse.next_retry_s:.0f} s for the next of {pulse.waiting} retries"
+    return "working" if pulse.input_ended else "waiting for input"
+
+
+def _total(pulse: Pulse, expected_lines: int | None) -> int | None:
+    tally = pulse.tally
+    if pulse.input_ended:
+        return tally.ids
+    if expected_lines is None:
+        return None
+    return max(tally.ids, expected_lines - (tally.lines - tally.ids))
+
+
+def _shown(tally: Tally) -> dict[Verdict, int]:
+    both = tally.before + tally.now
+    return dict(both)

@@ -1,0 +1,98 @@
+"""`cxai status`: how far an export is, running or not."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from worker.console.watch import PROGRESS_NAME
+from worker.errors import DirectoryInUseError, UsageError
+from worker.ledger.sqlite import LEDGER_NAME, Database
+from worker.output.directory import OutputDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an output directory holds. `running` is a live run's progress, None if none runs.
+
+    `verdicts` counts over all inputs of all runs; it is None while a run holds the ledger.
+    """
+
+    directory: Path
+    running: Mapping[str, Any] | None
+    verdicts: Mapping[str, int] | None = None
+    parts: tuple[tuple[str, int, int, int], ...] = ()
+    runs: tuple[Mapping[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "directory": str(self.directory),
+            "running": self.running,
+            "verdicts": self.verdicts,
+            "sets": [
+                {"set": name, "parts": parts, "records": records, "bytes": size}
+                for name, parts, records, size in self.parts
+            ],
+            "runs": list(self.runs),
+        }
+
+    def text(self) -> str:
+        """Return it for people."""
+        if self.running is not None:
+            facts = "  ".join(f"{k}={v}" for k, v in self.running.items() if v is not None)
+            return f"{self.directory}: a run is under way.\n  {facts or 'just started'}"
+        lines = [f"{self.directory}: no run is under way."]
+        lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
+        lines += [
+            f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
+            for name, parts, records, size in self.parts
+            if records
+        ]
+        lines += [_of_run(run) for run in self.runs[-5:]]
+        return "\n".join(lines)
+
+
+def export_status(path: Path) -> Status:
+    """Return the status of the export in `path`. Raises UsageError if there is none."""
+    if not (path / LEDGER_NAME).exists():
+        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    try:
+        with OutputDirectory(path, create=False):
+            return _at_rest(path)
+    except DirectoryInUseError:
+        return Status(path, running=_progress(path))
+
+
+def _progress(path: Path) -> Mapping[str, Any]:
+    with suppress(OSError, orjson.JSONDecodeError):
+        progress: dict[str, Any] = orjson.loads((path / PROGRESS_NAME).read_bytes())
+        return progress
+    return {}
+
+
+def _at_rest(path: Path) -> Status:
+    with Database(path / LEDGER_NAME) as ledger:
+        if ledger.is_new:
+            return Status(path, running=None, verdicts={})
+        columns = ("run", "started_at", "seen_at", "settled", "ended")
+        return Status(
+            path,
+            running=None,
+            verdicts=dict(ledger.rows("count_verdicts")),
+            parts=tuple(ledger.rows("count_parts")),
+            runs=tuple(
+                dict(zip(columns, row[:5], strict=True)) for row in ledger.rows("read_runs")
+            ),
+        )
+
+
+def _of_run(run: Mapping[str, Any]) -> str:
+    ended = run["ended"] or "was killed"
+    return (
+        f"  run {run['run']}: {run['started_at']} to {run['seen_at']},"
+        f" {run['settled']:,} settled, {ended}"
+    )

@@ -1,0 +1,93 @@
+"""The demo and the simulator as commands: a whole export on this machine alone."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from worker.app import export
+from worker.console.report import Report
+from worker.domain.entry import IdRule
+from worker.errors import UsageError
+from worker.settings import load_settings
+from worker.signals import stop_signals
+from worker.simulator import Scenario, Simulator
+from worker.sources.file import FileSource
+
+_TOKEN = "demo-token"  # noqa: S105 - of the simulator, which is in this process
+
+_SCENARIO = Scenario(
+    latency_s=0.05,
+    missing=0.02,
+    processing=0.01,
+    failed=0.01,
+    throttled=0.01,
+    erring=0.03,
+    slow=0.02,
+    corrupt=0.02,
+)
+
+
+_SETTINGS = {
+    "recheck_s": 1.0,  # the simulator needs no 30 s of rest
+    "backoff_base_s": 0.2,
+    "progress_s": 2.0,
+    "max_failed": 0.02,
+}
+
+_HOW_TO = """\
+The simulated API listens on {url}. In another terminal:
+
+  export CXAI_API_TOKEN={token}
+  cxai run ids.txt -o export/ --base-url {url}
+
+Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
+
+
+def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
+    """Yield the lines of an input as they come in real life: `ids` GUIDs, and some clutter."""
+    chance = random.Random(seed)  # noqa: S311 - made-up IDs
+    yield "# interactions of last night"
+    earlier = ""
+    for number in range(ids):
+        interaction_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        yield interaction_id
+        if number % 60 == 30:  # noqa: PLR2004
+            yield earlier  # a duplicate
+        if number % 100 == 50:  # noqa: PLR2004
+            yield ""
+        earlier = interaction_id
+    yield "not-an-interaction-id"
+
+
+async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
+    """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
+    input_path = output / "input.txt"
+    try:
+        output.mkdir(mode=0o700, parents=True, exist_ok=True)
+        input_path.write_text("\n".join(demo_input(ids)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Can't write the demo's input {input_path}: {error.strerror}.") from None
+    source = FileSource([str(input_path)], IdRule())
+    async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
+        settings = load_settings(
+            {**_SETTINGS, "base_url": simulator.base_url, "rate": rate, "progress": progress}
+        )
+        return await export(settings, source, output, SecretStr(_TOKEN))
+
+
+async def serve(scenario: Scenario, token: str, port: int) -> None:
+    """Run a simulator until SIGTERM or Ctrl-C, and say how to use it."""
+    stopped = asyncio.Event()
+    with stop_signals(lambda _why: stopped.set()):
+        try:
+            async with Simulator(scenario, token=token, port=port) as simulator:
+                print(_HOW_TO.format(url=simulator.base_url, token=token), flush=True)  # noqa: T201
+                await stopped.wait()
+        except OSError as error:
+            raise UsageError(
+                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
+            ) from None

@@ -1,0 +1,46 @@
+"""The arithmetic of the rate: when may the next request leave?"""
+
+from collections import deque
+
+MARGIN = 0.003
+"""Share of the allowed rate that is left unused.
+
+The server counts requests as they arrive, not as they leave: without a margin, a request that
+travels faster than the one a second before it makes the second too full.
+"""
+
+_BURST_WINDOW_S = 0.1
+
+
+class Schedule:
+    """An even spacing that catches up after a stall, without ever bunching.
+
+    `rate` is requests per second, above 0, fractions too. Requests are planned 1/rate apart; if
+    the caller comes late, it may catch up what it missed of the last tenth of a second, but never
+    more than a tenth of a second's budget + 1 leaves within any tenth of a second. With `burst`,
+    the spacing is left out: the account of the whole window alone limits.
+
+    Times are seconds of one monotonic clock, given by the caller.
+    """
+
+    def __init__(self, rate: float, *, burst: bool = False) -> None:
+        self.interval_s = (1.0 + MARGIN) / rate
+        self._burst = burst
+        self._next_s: float | None = None
+        self._recent: deque[float] = deque(maxlen=int(rate * _BURST_WINDOW_S) + 1)
+
+    def wait_s(self, now: float) -> float:
+        """Return how long from `now` the next request has to wait, 0 if it may leave."""
+        if self._burst or self._next_s is None:
+            return 0.0
+        due = self._next_s
+        recent = self._recent
+        if len(recent) == recent.maxlen:
+            due = max(due, recent[0] + _BURST_WINDOW_S)
+        return max(0.0, due - now)
+
+    def leave(self, now: float) -> None:
+        """Note that a request leaves at `now`."""
+        self._recent.append(now)
+        planned = now if self._next_s is None else self._next_s
+        self._next_s = max(planned, now - _BURST_WINDOW_S) + self.interval_s

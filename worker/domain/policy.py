@@ -1,0 +1,267 @@
+"""THE table: what a reply or a failure means for an ID, and what is done next.
+
+Everything that decides about an ID's way lives here. Sources: the API's documentation (401, 404),
+its sister endpoints (408 and 429 are retryable), RFC 9110 for the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from worker.domain.reply import Failure, Processing, Reply, Trouble
+from worker.domain.verdict import Stage, Verdict
+
+# --- meanings: the right-hand side of the table ---
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A body that has to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No result: never was, not yet, or no more. The status endpoint can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    """The token is the trouble, not the ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too many requests: everyone's business, no fault of this ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transient:
+    """May go well next time; `then` is the verdict when the attempts are used up."""
+
+    then: Verdict = Verdict.EXHAUSTED
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Asking again would give the same."""
+
+    verdict: Verdict
+
+
+Meaning = Result | Absent | TokenRefused | Throttled | Transient | Final
+
+BY_STATUS: Mapping[int, Meaning] = {
+    200: Result(),
+    401: TokenRefused(),
+    403: TokenRefused(),
+    404: Absent(),
+    408: Transient(),
+    410: Absent(),
+    425: Transient(),
+    429: Throttled(),
+}
+
+BY_STATUS_CLASS: Mapping[int, Meaning] = {
+    2: Final(Verdict.BAD_BODY),
+    3: Final(Verdict.REDIRECTED),
+    4: Final(Verdict.REJECTED),
+    5: Transient(),
+}
+"""For statuses without a row of their own, by their first digit."""
+
+BY_TROUBLE: Mapping[Trouble, Meaning] = {
+    Trouble.NO_CONNECTION: Transient(),
+    Trouble.TIMEOUT: Transient(),
+    Trouble.BROKEN_OFF: Transient(),
+    Trouble.UNDECODABLE: Transient(then=Verdict.CORRUPT_BODY),
+    Trouble.UNSUPPORTED_ENCODING: Final(Verdict.UNSUPPORTED_ENCODING),
+    Trouble.TOO_LARGE: Final(Verdict.TOO_LARGE),
+    Trouble.NOT_A_RESULT: Final(Verdict.BAD_BODY),
+}
+
+
+def meaning(seen: Reply | Failure) -> Meaning:
+    """Look a reply or a failure up in the table."""
+    if isinstance(seen, Failure):
+        return BY_TROUBLE[seen.trouble]
+    if seen.status == 503 and seen.retry_after_s is not None:  # noqa: PLR2004 - a row of the table
+        return Throttled()
+    row = BY_STATUS.get(seen.status)
+    # A status outside of 1xx-5xx is no HTTP; it may be a broken proxy's, so ask again.
+    return row or BY_STATUS_CLASS.get(seen.status // 100, Transient())
+
+
+# --- decisions: what the pipeline does next ---
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Decode, validate and normalize the body of `reply`."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The way ends here."""
+
+    verdict: Verdict
+    reason: str
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Ask the same question not sooner than in `delay_s` seconds.
+
+    `burns` tells whether it costs the ID one of its attempts. `pause_s`, if not None, holds
+    everyone's requests back for that long.
+    """
+
+    delay_s: float
+    burns: bool = True
+    pause_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Ask the status endpoint what the missing result means."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskResult:
+    """Ask for the result (again) not sooner than in `delay_s` seconds."""
+
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop the run; this ID and all others stay open."""
+
+    reason: str
+
+
+Decision = Read | Settle | Again | AskStatus | AskResult | Halt
+
+
+# --- rules ---
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The figures of the policy. Seconds; `max_attempts` is 1 or more."""
+
+    max_attempts: int = 6
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 60.0
+    retry_after_cap_s: float = 300.0
+    check_status: bool = True
+    recheck_s: float = 30.0
+    patience_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an ID has behind it when a reply to it is judged.
+
+    `attempts` counts burned requests, this one included; `throttled` refusals by 429 so far,
+    `waited_s` seconds since the API first had no result for it; `processed` tells that the
+    status endpoint has called it processed.
+    """
+
+    attempts: int
+    throttled: int = 0
+    waited_s: float = 0.0
+    processed: bool = False
+
+
+def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
+    """Return the wait after the n-th failure in a row (from 1): full jitter, exponential, capped.
+
+    `draw` is a random number in [0, 1). Source: "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015.
+    """
+    doublings = min(failures - 1, 32)
+    return draw * min(cap_s, base_s * 2.0**doublings)
+
+
+def is_readable(seen: Reply | Failure) -> TypeGuard[Reply]:
+    """Whether there is a body that answers the question."""
+    return isinstance(seen, Reply) and isinstance(meaning(seen), Result)
+
+
+def judge(seen: Reply | Failure, standing: Standing, rules: Rules, draw: float) -> Decision:
+    """Decide what follows from the reply (or the failure) to a request for a result."""
+    if is_readable(seen):
+        return Read(seen)
+    match meaning(seen):
+        case Absent() if rules.check_status and not standing.processed:
+            return AskStatus()
+        case Absent():
+            why = "processed, but its result is gone" if standing.processed else _reason(seen)
+            return Settle(Verdict.NOT_FOUND, why, _stage(seen))
+        case other:
+            return _otherwise(other, seen, standing, rules, draw)
+
+
+def judge_status(
+    seen: Processing | Reply | Failure, standing: Standing, rules: Rules, draw: float
+) -> Decision:
+    """Decide what follows from the reply to a question for the status of a missing result."""
+    match seen:
+        case Processing.UNKNOWN:
+            return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+        case Processing.FAILED:
+            return Settle(Verdict.PROCESSING_FAILED, "the API failed to process it", Stage.BODY)
+        case Processing.PROCESSED:
+            return AskResult()
+        case Processing.UNDER_WAY:
+            if standing.waited_s + rules.recheck_s > rules.patience_s:
+                return Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)
+            return AskResult(rules.recheck_s)
+    match meaning(seen):
+        case Absent():
+            return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+        case TokenRefused() | Throttled() | Transient() as other:
+            return _otherwise(other, seen, standing, rules, draw)
+        case Result() | Final():
+            # The result is missing and its status can't be read: not known, so left open.
+            return _otherwise(Transient(), seen, standing, rules, draw)
+
+
+def _otherwise(
+    means: Meaning, seen: Reply | Failure, standing: Standing, rules: Rules, draw: float
+) -> Decision:
+    match means:
+        case TokenRefused():
+            return Halt(_reason(seen))
+        case Throttled():
+            own = backoff_s(
+                standing.throttled + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
+            )
+            pause_s = max(own, _asked_for_s(seen, rules))
+            return Again(pause_s, burns=False, pause_s=pause_s)
+        case Transient(then=verdict):
+            if standing.attempts >= rules.max_attempts:
+                return Settle(verdict, _reason(seen), _stage(seen))
+            own = backoff_s(standing.attempts, rules.backoff_base_s, rules.backoff_cap_s, draw)
+            return Again(max(own, _asked_for_s(seen, rules)))
+        case Final(verdict=verdict):
+            return Settle(verdict, _reason(seen), _stage(seen))
+        case Result() | Absent():
+            raise AssertionError(means)
+
+
+def _asked_for_s(seen: Reply | Failure, rules: Rules) -> float:
+    if isinstance(seen, Failure) or seen.retry_after_s is None:
+        return 0.0
+    return min(seen.retry_after_s, rules.retry_after_cap_s)
+
+
+def _reason(seen: Reply | Failure) -> str:
+    return seen.reason if isinstance(seen, Failure) else f"HTTP {seen.status}"
+
+
+def _stage(seen: Reply | Failure) -> Stage:
+    return seen.stage if isinstance(seen, Failure) else Stage.HEADERS

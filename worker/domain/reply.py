@@ -1,0 +1,72 @@
+"""What came back from the API, as it was really read, before anyone has judged it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from worker.domain.verdict import Stage
+
+
+class Question(StrEnum):
+    """What a request asks of one interaction."""
+
+    RESULT = "result"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole HTTP response: a status line that was read, and a body of the announced length.
+
+    `body` is as sent, its content coding not yet undone. `retry_after_s` is the Retry-After
+    header in seconds from now (0 or more), None if absent or not understood.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    content_encoding: str = ""
+    retry_after_s: float | None = None
+
+
+class Trouble(StrEnum):
+    """Kinds of failure other than an HTTP status."""
+
+    NO_CONNECTION = "no_connection"
+    TIMEOUT = "timeout"
+    BROKEN_OFF = "broken_off"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    TOO_LARGE = "too_large"
+    NOT_A_RESULT = "not_a_result"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable reply. `reason` is short and quotes nothing of headers or body."""
+
+    trouble: Trouble
+    stage: Stage
+    reason: str
+
+
+class Processing(StrEnum):
+    """What the status endpoint says of an interaction."""
+
+    UNKNOWN = "unknown"
+    UNDER_WAY = "under_way"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A validated CX AI result.
+
+    `participants` maps `all_participants`, `participant_one`, `participant_two` to
+    `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
+    in snake_case and in the order of the schema. Fields that the schema does not know stand
+    under `extra` beside those it knows; `drift` names them by path, without indexes or values.
+    """
+
+    participants: dict[str, Any] = field(repr=False)
+    drift: tuple[str, ...] = ()

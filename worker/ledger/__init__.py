@@ -1,0 +1,1 @@
+"""Ledgers: which ID has which verdict, and what is committed."""

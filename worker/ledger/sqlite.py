@@ -1,0 +1,104 @@
+"""The ledger's database: one SQLite file, one connection, every commit durable."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+from worker.errors import IntegrityError
+
+FORMAT = 1
+"""Of the tables in ledger.sql; a ledger of another format is refused."""
+
+LEDGER_NAME = "ledger.sqlite"
+
+
+def _queries() -> dict[str, str]:
+    text = (files(__package__) / "ledger.sql").read_text(encoding="utf-8")
+    _, *named = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    return dict(zip(named[::2], named[1::2], strict=True))
+
+
+class Database:
+    """The one connection to a ledger.
+
+    Raises IntegrityError if the file is damaged, is no ledger, or is of another format; other
+    failures of SQLite come as sqlite3.Error. Use it on one thread at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sql = _queries()
+        path.touch(mode=0o600, exist_ok=True)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise IntegrityError(f"{path} can't be read as a ledger: {error}.") from error
+            raise
+
+    def _prepare(self) -> None:
+        # EXCLUSIVE: a second connection, which could meet SQLite's WAL-reset bug, can't exist.
+        for pragma, expected in (
+            ("locking_mode = EXCLUSIVE", "exclusive"),
+            ("journal_mode = WAL", "wal"),
+        ):
+            (got,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
+            if got != expected:
+                raise IntegrityError(f"{self._path}: SQLite refuses {pragma} (it is {got}).")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
+        if synchronous != 2:  # noqa: PLR2004 - SQLite's number for FULL
+            raise IntegrityError(f"{self._path}: SQLite refuses synchronous = FULL.")
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there are no tables yet."""
+        return not self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+
+    def create(self) -> None:
+        """Make the tables (inside the caller's transaction)."""
+        statement = ""
+        for line in self._sql["schema"].splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                self._connection.execute(statement)
+                statement = ""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; durable when it ends without an error."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def run(self, query: str, values: Mapping[str, Any]) -> int:
+        """Execute a named query; return the row ID that it inserted, if it did."""
+        return self._connection.execute(self._sql[query], values).lastrowid or 0
+
+    def run_many(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a named query once per row."""
+        self._connection.executemany(self._sql[query], rows)
+
+    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> Any:
+        """Return a cursor over the rows of a named query."""
+        return self._connection.execute(self._sql[query], values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what is committed stays."""
+        self._connection.close()

@@ -1,0 +1,244 @@
+"""The commit protocol of one machine: files and ledger become one.
+
+A batch is written behind the committed end of each part, made durable, and then counted by one
+transaction of the ledger. Until that transaction is durable nothing of the batch exists: the next
+start cuts the files back to what the ledger says. Nothing here is async; one thread calls it.
+"""
+
+import os
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import orjson
+
+from worker.domain.entry import Entry
+from worker.domain.records import PART_SETS, SCHEMA_VERSION, Shape
+from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
+from worker.errors import CommitError, UsageError
+from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
+from worker.ledger.seen import Seen
+from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
+from worker.output.compression import Compression
+from worker.output.directory import OutputDirectory
+from worker.output.parts import Extent, OpenPart, PartState, part_name
+from worker.ports import Admission, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ExportForm:
+    """What all runs into one directory have in common."""
+
+    shape: Shape
+    compression: Compression
+
+
+class Store:
+    """Ledger and parts of one output directory, of which the caller holds the lock.
+
+    Opening it recovers (worker/ledger/recovery.py) and may raise IntegrityError; UsageError if
+    the directory holds an export of another form. `reopen` are verdicts that are to be asked
+    again, beside those that always are. A part of `part_bytes` or more is sealed.
+    """
+
+    def __init__(
+        self,
+        directory: OutputDirectory,
+        form: ExportForm,
+        clock: Clock,
+        *,
+        part_bytes: int,
+        reopen: Collection[Verdict] = (),
+    ) -> None:
+        self._directory = directory
+        self._form = form
+        self._clock = clock
+        self._part_bytes = part_bytes
+        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._database = Database(directory.path / LEDGER_NAME)
+        try:
+            if self._database.is_new:
+                refuse_parts_without_ledger(directory.path)
+                self._create()
+            self._refuse_other_form()
+            self._parts = recover_parts(directory, list(self.parts()), form.compression)
+            self._seen = Seen(directory.path)
+            self._run = self._database.run("start_run", {"at": self._now()})
+        except BaseException:
+            self._database.close()
+            raise
+
+    def admit(self, entries: Sequence[Entry]) -> Admission:
+        """Tell duplicates, entries settled by an earlier run, and those to be done."""
+        fresh: list[Entry] = []
+        duplicates = 0
+        settled: Counter[Verdict] = Counter()
+        for entry in entries:
+            if not self._seen.add(entry.key):
+                duplicates += 1
+                continue
+            row = self._database.rows("read_verdict", (entry.key,)).fetchone()
+            if row is None or (verdict := Verdict(row[0])) in self._open_again:
+                fresh.append(entry)
+            else:
+                settled[verdict] += 1
+        return Admission(fresh, duplicates, settled)
+
+    def commit(self, outcomes: Collection[Outcome]) -> None:
+        """Make outcomes and their lines durable, all or none. Raises CommitError."""
+        lines = defaultdict(list)
+        for outcome in outcomes:
+            for set_name, text in outcome.lines.items():
+                lines[set_name].append(text)
+        try:
+            self._rotate(self._part_bytes)
+            extents = [self._append(self._parts[name], lines[name]) for name in lines]
+        except (OSError, sqlite3.Error) as error:
+            self._cut_back()
+            raise CommitError(
+                f"Can't write to {self._directory.path}: {error}."
+                " Nothing is lost: make room or mend the disk, and run the same command again."
+            ) from error
+        try:
+            for name in lines:
+                self._parts[name].sync()
+            with self._database.transaction():
+                self._count(outcomes, extents)
+        except (OSError, sqlite3.Error) as error:
+            # Whether this batch is durable is not known now. The next start reads it off the
+            # ledger; a second fsync would prove nothing (it may succeed without having written).
+            raise CommitError(
+                f"Can't make {self._directory.path} durable: {error}."
+                " Nothing is lost: mend the disk, and run the same command again."
+            ) from error
+        for name in lines:
+            self._parts[name].advance()
+
+    def parts(self) -> Iterable[PartState]:
+        """Return what is committed of each part, in order of sets and numbers."""
+        for set_name, number, size, records, sha256, sealed in self._database.rows("read_parts"):
+            yield PartState(set_name, number, size, records, sha256, bool(sealed))
+
+    def verdicts(self) -> dict[str, int]:
+        """Return how many IDs (and invalid lines) of all inputs have which verdict."""
+        return dict(self._database.rows("count_verdicts"))
+
+    def end_run(self, ended: str, tally: Mapping[str, Any]) -> None:
+        """Seal all parts and note how the run ended."""
+        self._rotate(at_least_bytes=1)
+        self._database.run(
+            "end_run",
+            {
+                "at": self._now(),
+                "ended": ended,
+                "tally": orjson.dumps(tally).decode(),
+                "run": self._run,
+            },
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything. What is committed stays; what is not will be cut."""
+        for part in self._parts.values():
+            part.close()
+        self._seen.close()
+        self._database.close()
+
+    def _append(self, part: OpenPart, lines: Sequence[bytes]) -> Extent:
+        is_new = not part.is_open
+        extent = part.append(lines)
+        if is_new:
+            self._directory.sync()
+        return extent
+
+    def _count(self, outcomes: Collection[Outcome], extents: Iterable[Extent]) -> None:
+        self._database.run_many(
+            "write_outcome",
+            ((o.entry.key, o.verdict.value, o.requests, self._run) for o in outcomes),
+        )
+        for extent in extents:
+            self._write_part(extent.after)
+            self._database.run(
+                "write_extent",
+                {
+                    "set": extent.after.set,
+                    "number": extent.after.number,
+                    "offset": extent.offset,
+                    "crc32": extent.crc32,
+                },
+            )
+        self._database.run(
+            "note_progress", {"at": self._now(), "settled": len(outcomes), "run": self._run}
+        )
+
+    def _rotate(self, at_least_bytes: int) -> None:
+        """Seal the parts that are large enough: in the ledger first, then by name."""
+        full = [part for part in self._parts.values() if part.state.bytes >= at_least_bytes]
+        if not full:
+            return
+        with self._database.transaction():
+            for part in full:
+                self._write_part(part.state.as_sealed())
+                self._write_part(PartState(part.state.set, part.state.number + 1))
+        for part in full:
+            part.close()
+            final = self._directory.path / part_name(part.state.as_sealed(), self._form.compression)
+            os.rename(part.path, final)  # noqa: PTH104 - one of a row of system calls
+            self._parts[part.state.set] = OpenPart(
+                self._directory.path,
+                PartState(part.state.set, part.state.number + 1),
+                self._form.compression,
+            )
+        self._directory.sync()
+
+    def _write_part(self, state: PartState) -> None:
+        self._database.run("write_part", state.as_row())
+
+    def _cut_back(self) -> None:
+        for part in self._parts.values():
+            if part.is_open:
+                with suppress(OSError):  # a disk this broken: the next start cuts
+                    part.cut_back()
+
+    def _create(self) -> None:
+        with self._database.transaction():
+            self._database.create()
+            self._database.run(
+                "write_export",
+                {
+                    "format": FORMAT,
+                    "schema_version": SCHEMA_VERSION,
+                    "shape": self._form.shape.value,
+                    "compression": self._form.compression.value,
+                    "created_at": self._now(),
+                },
+            )
+            for name in PART_SETS[self._form.shape]:
+                self._write_part(PartState(name, 1))
+        self._directory.sync()
+
+    def _refuse_other_form(self) -> None:
+        format_, schema_version, shape, compression = self._database.rows("read_export").fetchone()
+        mine = (FORMAT, SCHEMA_VERSION, self._form.shape.value, self._form.compression.value)
+        for what, there, here in zip(
+            ("ledger format", "schema version", "shape", "compression"),
+            (format_, schema_version, shape, compression),
+            mine,
+            strict=True,
+        ):
+            if there != here:
+                raise UsageError(
+                    f"{self._directory.path} holds an export with {what} {there}, not {here}."
+                    f" Ask for {there}, or export into a new directory."
+                )
+
+    def _now(self) -> str:
+        return self._clock.utc().isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Limiters: the pace of requests."""

@@ -1,0 +1,1 @@
+"""Writing results: lines, parts, and the settings that shape them."""

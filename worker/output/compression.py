@@ -1,0 +1,46 @@
+"""Compression of parts: each commit is one complete gzip member or zstd frame.
+
+So a part is whole at every committed offset, and any reader of .gz or .zst reads it through.
+"""
+
+import gzip
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_GZIP_LEVEL = 6
+
+
+class Compression(StrEnum):
+    """How parts are compressed on disk."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+SUFFIX: Mapping[Compression, str] = {
+    Compression.NONE: "",
+    Compression.GZIP: ".gz",
+    Compression.ZSTD: ".zst",
+}
+
+
+def _gzip(chunks: Sequence[bytes]) -> Sequence[bytes]:
+    return [gzip.compress(b"".join(chunks), _GZIP_LEVEL, mtime=0)]
+
+
+def _zstd(chunks: Sequence[bytes]) -> Sequence[bytes]:
+    return [zstd.compress(b"".join(chunks))]
+
+
+COMPRESS: Mapping[Compression, Callable[[Sequence[bytes]], Sequence[bytes]]] = {
+    Compression.NONE: lambda chunks: chunks,
+    Compression.GZIP: _gzip,
+    Compression.ZSTD: _zstd,
+}

@@ -1,0 +1,60 @@
+"""Writes rows as JSON Lines: UTF-8, one object a line, a line feed behind each."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import orjson
+
+from worker.domain.bands import Bands
+from worker.domain.entry import Entry
+from worker.domain.records import FAILURES, RECORDS, Row, Shape, failed, nested, tables
+from worker.domain.reply import Failure, Interaction, Trouble
+from worker.domain.verdict import Stage, Verdict
+
+_TOO_DEEP = Failure(
+    Trouble.NOT_A_RESULT, Stage.VALIDATE, "can't be written as JSON: nested too deeply"
+)
+
+
+class Lines:
+    """Lays results out in one shape. An adapter of `ports.Recorder`.
+
+    With `bands`, each score has its band. A part set without rows is left out of the answer.
+    """
+
+    def __init__(self, shape: Shape, bands: Bands | None = None) -> None:
+        self._shape = shape
+        self._bands = bands
+
+    def record(
+        self, interaction_id: str, interaction: Interaction, at: datetime
+    ) -> Mapping[str, bytes] | Failure:
+        """Return the record's lines; a Failure if unknown fields nest too deeply (about 250)."""
+        match self._shape:
+            case Shape.NESTED:
+                row = nested(interaction_id, interaction, timestamp(at), self._bands)
+                rows = {RECORDS: [row]}
+            case Shape.TABLES:
+                rows = tables(interaction_id, interaction, timestamp(at), self._bands)
+        try:
+            return {name: b"".join(map(_line, of_set)) for name, of_set in rows.items() if of_set}
+        except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
+            return _TOO_DEEP
+
+    def failure(
+        self, entry: Entry, verdict: Verdict, reason: str, stage: Stage, attempts: int, at: datetime
+    ) -> Mapping[str, bytes]:
+        """Return the line that lists an ID without a record."""
+        row = failed(entry, verdict, reason, stage=stage, attempts=attempts, at=timestamp(at))
+        # The name of a file may be no Unicode: such bytes are shown escaped.
+        row["source"] = entry.source.encode("utf-8", "backslashreplace").decode()
+        return {FAILURES: _line(row)}
+
+
+def timestamp(at: datetime) -> str:
+    """Return `at` in UTC after RFC 3339, with milliseconds: `2025-01-31T02:03:04.005Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _line(row: Row) -> bytes:
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)

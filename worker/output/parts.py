@@ -1,0 +1,183 @@
+"""Parts: append-only files whose committed length the ledger knows.
+
+A part is written as `<set>-<number>.jsonl.open` and gets its final name when it is sealed, so
+whoever reads `*.jsonl` never sees a torn line. Nothing here decides what is committed: the caller
+writes, syncs, has the ledger commit, and only then calls `advance`.
+"""
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from worker.errors import IntegrityError
+from worker.output.compression import COMPRESS, SUFFIX, Compression
+
+_MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
+_READ_BYTES = 1 << 20
+
+PART_NAME = re.compile(r"[a-z]+-\d{6,}\.jsonl(\.gz|\.zst)?(\.open)?")
+"""What a part file is called; nothing else in the directory is taken for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256."""
+
+    set: str
+    number: int
+    bytes: int = 0
+    records: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+    sealed: bool = False
+
+    def as_sealed(self) -> "PartState":
+        """Return the same part, sealed."""
+        return replace(self, sealed=True)
+
+    def unsealed(self) -> "PartState":
+        """Return the same part, open."""
+        return replace(self, sealed=False)
+
+    def as_row(self) -> dict[str, str | int]:
+        """Return it as the ledger stores it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What one commit appends to a part, and the part's state with it."""
+
+    offset: int
+    crc32: int
+    after: PartState
+
+
+def part_name(state: PartState, compression: Compression) -> str:
+    """Return the file's name: with `.open` at its end until it is sealed."""
+    final = f"{state.set}-{state.number:06d}.jsonl{SUFFIX[compression]}"
+    return final if state.sealed else f"{final}.open"
+
+
+class OpenPart:
+    """The part of a set that is being written.
+
+    Its file is created by the first `append`. Raises OSError as the system does; after a failed
+    `append` the file is cut back to its committed length.
+    """
+
+    def __init__(self, directory: Path, state: PartState, compression: Compression) -> None:
+        self.state = state
+        self.path = directory / part_name(state, compression)
+        self._compression = compression
+        self._fd = -1
+        self._sha256 = hashlib.sha256()
+        self._pending: tuple[PartState, "hashlib._Hash"] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is there and open; the first `append` creates it."""
+        return self._fd >= 0
+
+    def recover(self) -> None:
+        """Bring the file to its committed length; refuse it if what was committed is not there.
+
+        Raises IntegrityError, naming the file, and leaves it as it is.
+        """
+        if not os.path.lexists(self.path) and self.state.bytes == 0:
+            return
+        try:
+            self._open(create=False)
+        except OSError as error:
+            raise IntegrityError(
+                f"{self.path} can't be opened ({error.strerror}), but the ledger has"
+                f" {self.state.bytes} bytes of it. Bring the file back."
+            ) from error
+        size = os.fstat(self._fd).st_size
+        if size < self.state.bytes:
+            raise IntegrityError(
+                f"{self.path} has {size} bytes, but the ledger has {self.state.bytes}:"
+                " something cut it. Bring the file back, or export into a new directory."
+            )
+        self._sha256 = self._hash_of_committed()
+        if self._sha256.hexdigest() != self.state.sha256:
+            raise IntegrityError(
+                f"{self.path} is not what was written: the checksum of its first"
+                f" {self.state.bytes} bytes differs. `cxai verify` tells where."
+            )
+        if size > self.state.bytes:
+            self.cut_back()
+
+    def append(self, lines: Sequence[bytes]) -> Extent:
+        """Write whole lines behind the committed ones; not durable before `sync`."""
+        if self._fd < 0:
+            self._open(create=True)
+        chunks = COMPRESS[self._compression](lines)
+        offset = self.state.bytes
+        end, crc32, sha256 = offset, 0, self._sha256.copy()
+        for chunk in chunks:
+            end += len(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
+            sha256.update(chunk)
+        try:
+            _write_at(self._fd, chunks, offset)
+        except OSError:
+            self.cut_back()
+            raise
+        records = self.state.records + sum(line.count(b"\n") for line in lines)
+        after = PartState(self.state.set, self.state.number, end, records, sha256.hexdigest())
+        self._pending = (after, sha256)
+        return Extent(offset, crc32, after)
+
+    def sync(self) -> None:
+        """Make what was written durable. After a failure, nothing is known: stop."""
+        os.fdatasync(self._fd)
+
+    def advance(self) -> None:
+        """Note that the ledger has committed what was appended."""
+        if self._pending is not None:
+            self.state, self._sha256 = self._pending
+            self._pending = None
+
+    def cut_back(self) -> None:
+        """Cut the file to its committed length."""
+        self._pending = None
+        os.ftruncate(self._fd, self.state.bytes)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self, *, create: bool) -> None:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        self._fd = os.open(self.path, flags, 0o600)
+
+    def _hash_of_committed(self) -> "hashlib._Hash":
+        sha256 = hashlib.sha256()
+        offset = 0
+        while offset < self.state.bytes:
+            chunk = os.pread(self._fd, min(_READ_BYTES, self.state.bytes - offset), offset)
+            if not chunk:
+                break
+            sha256.update(chunk)
+            offset += len(chunk)
+        return sha256
+
+
+def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:
+    """Write all chunks at `offset`. A short write (a disk that fills up) goes on where it ended."""
+    for first in range(0, len(chunks), _MOST_BUFFERS):
+        some = chunks[first : first + _MOST_BUFFERS]
+        size = sum(map(len, some))
+        done = os.pwritev(fd, some, offset)
+        if done < size:
+            rest = memoryview(b"".join(some))[done:]
+            while rest:
+                done = os.pwrite(fd, rest, offset + size - len(rest))
+                rest = rest[done:]
+        offset += size

@@ -1,0 +1,296 @@
+"""The way of an ID, in the order in which it lives it.
+
+source → seen before? → backlog → pace → fetch → judge → (retry | normalize) → commit
+
+Nothing here knows HTTP, SQL or files; everything is bounded, so a slow stage holds back those
+before it. Requests are refilled first: a requester sends its next request before the body it has
+just read is decoded.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from worker.backlog import Backlog, Inquiry
+from worker.batch import Batch
+from worker.domain.entry import Entry, Skip
+from worker.domain.policy import (
+    Again,
+    AskResult,
+    AskStatus,
+    Decision,
+    Halt,
+    Read,
+    Rules,
+    Settle,
+    is_readable,
+    judge,
+    judge_status,
+)
+from worker.domain.reply import Failure, Processing, Question, Reply
+from worker.domain.tally import Tally
+from worker.domain.verdict import Outcome, Stage, Verdict
+from worker.errors import CxaiError, InputBrokenError, TokenRefusedError
+from worker.ports import Admission, Clock, Fetcher, Ledger, Limiter, Reader, Recorder, Source
+
+_JUDGED_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a pipeline holds at a time.
+
+    `in_flight`: requests under way. `backlog`: IDs taken in and not settled. `batch`: outcomes
+    that are committed together, at the latest after `batch_s` seconds or at `batch_bytes`. `grace_s`: seconds that
+    requests under way are given when the run is stopped.
+    """
+
+    in_flight: int = 10
+    backlog: int = 5_000
+    batch: int = 100
+    batch_bytes: int = 8 << 20
+    batch_s: float = 1.0
+    grace_s: float = 30.0
+
+
+class Pipeline:
+    """One run over one source. `tally` and `backlog` can be watched while it goes.
+
+    `draw` gives random numbers in [0, 1) for the jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        ledger: Ledger,
+        limiter: Limiter,
+        fetcher: Fetcher,
+        reader: Reader,
+        recorder: Recorder,
+        clock: Clock,
+        rules: Rules,
+        bounds: Bounds,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.tally = Tally()
+        self.backlog = Backlog(bounds.backlog)
+        self.input_ended = False
+        self._source = source
+        self._ledger = ledger
+        self._limiter = limiter
+        self._fetcher = fetcher
+        self._reader = reader
+        self._recorder = recorder
+        self._clock = clock
+        self._rules = rules
+        self._bounds = bounds
+        self._draw = draw
+        self._flying: set[int] = set()
+        self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
+            bounds.in_flight
+        )
+        self._batch = Batch(bounds.batch, bounds.batch_bytes, bounds.batch_s)
+        self._ending = asyncio.Event()
+        self._stopped_by: CxaiError | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self._flying)
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing new is asked any more."""
+        return self._ending.is_set()
+
+    def stop(self, why: CxaiError) -> None:
+        """End the run early: nothing new is asked, what is under way is given its grace."""
+        self._stopped_by = self._stopped_by or why
+        self._ending.set()
+
+    async def run(self) -> None:
+        """Take every ID of the source to its verdict.
+
+        Raises what it was stopped by, after everything that came back is committed; a CommitError
+        at once.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                intake = group.create_task(self._take_in(), name="intake")
+                requesters = [
+                    group.create_task(self._request(n), name=f"requester-{n}")
+                    for n in range(self._bounds.in_flight)
+                ]
+                judging = group.create_task(self._judge(), name="judge")
+                committing = group.create_task(self._commit(), name="committer")
+                await self._ending.wait()
+                intake.cancel()
+                await self._land(requesters)
+                await self._replies.join()
+                judging.cancel()
+                self._batch.close()
+                await committing
+        except* CxaiError as failed:
+            raise failed.exceptions[0] from None
+        finally:
+            self.backlog.close()
+        if self._stopped_by is not None:
+            raise self._stopped_by
+
+    # --- source → seen before? → backlog ---
+
+    async def _take_in(self) -> None:
+        try:
+            async with contextlib.aclosing(self._source.batches()) as batches:
+                async for items in batches:
+                    await self._admit(items)
+        except InputBrokenError as error:
+            self.stop(error)
+            return
+        self.input_ended = True
+        self._end_if_settled()
+
+    async def _admit(self, items: Sequence[Entry | Skip]) -> None:
+        entries = [item for item in items if isinstance(item, Entry)]
+        admission = await self._ledger.admit(entries)
+        self._count_in(items, admission)
+        for entry in admission.fresh:
+            await self.backlog.enter()
+            inquiry = Inquiry(entry)
+            if entry.invalid is None:
+                self.backlog.offer(inquiry)
+            else:
+                self._settle(inquiry, Settle(Verdict.INVALID_ID, entry.invalid, Stage.INPUT))
+                await self._batch.room()
+
+    def _count_in(self, items: Sequence[Entry | Skip], admission: Admission) -> None:
+        tally = self.tally
+        settled_invalid = admission.settled.get(Verdict.INVALID_ID, 0)
+        fresh_invalid = sum(entry.invalid is not None for entry in admission.fresh)
+        distinct = len(admission.fresh) + sum(admission.settled.values())
+        invalid = fresh_invalid + settled_invalid
+        tally.lines += len(items)
+        tally.blanks += items.count(Skip.BLANK)
+        tally.comments += items.count(Skip.COMMENT)
+        tally.duplicates += admission.duplicates
+        tally.invalid += invalid
+        tally.ids += distinct - invalid
+        tally.before.update(admission.settled)
+
+    # --- backlog → pace → fetch ---
+
+    async def _request(self, requester: int) -> None:
+        while not self._ending.is_set():
+            inquiry = await self.backlog.take()
+            await self._limiter.acquire()
+            self._flying.add(requester)
+            self._count_out(inquiry)
+            seen = await self._fetcher.fetch(inquiry.entry.id, inquiry.question)
+            await self._replies.put((inquiry, seen))
+            self._flying.discard(requester)
+
+    def _count_out(self, inquiry: Inquiry) -> None:
+        self.tally.requests += 1
+        if inquiry.question is Question.STATUS:
+            self.tally.status_requests += 1
+        elif inquiry.requests > 0:
+            self.tally.retries += 1
+        inquiry.requests += 1
+
+    async def _land(self, requesters: Sequence[asyncio.Task[None]]) -> None:
+        """Let requests under way come back within the grace period; the others never leave."""
+        for number, requester in enumerate(requesters):
+            if number not in self._flying:
+                requester.cancel()
+        at_once = isinstance(self._stopped_by, TokenRefusedError)
+        await asyncio.wait(requesters, timeout=0 if at_once else self._bounds.grace_s)
+        for requester in requesters:
+            requester.cancel()
+        await asyncio.wait(requesters)
+
+    # --- judge → (retry | normalize) ---
+
+    async def _judge(self) -> None:
+        while True:
+            arrived = [await self._replies.get()]
+            while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
+                arrived.append(self._replies.get_nowait())
+            for inquiry, seen in arrived:
+                self._decide(inquiry, seen)
+                self._replies.task_done()
+            await self._batch.room()
+            await asyncio.sleep(0)  # let requesters refill before the next bodies are read
+
+    def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
+        match self._decision(inquiry, seen):
+            case Read(reply):
+                self._read(inquiry, reply)
+            case Settle() as settle:
+                self._settle(inquiry, settle)
+            case Again(delay_s, burns, pause_s):
+                inquiry.attempts += burns
+                if pause_s is not None:
+                    inquiry.throttled += 1
+                    self.tally.throttled += 1
+                    self._limiter.pause(pause_s, "the API asked for fewer requests")
+                self.backlog.again(inquiry, delay_s)
+            case AskStatus():
+                if inquiry.absent_since is None:
+                    inquiry.absent_since = self._clock.monotonic()
+                inquiry.question = Question.STATUS
+                self.backlog.again(inquiry, 0)
+            case AskResult(delay_s):
+                inquiry.question = Question.RESULT
+                self.backlog.again(inquiry, delay_s)
+            case Halt(reason):
+                self.stop(
+                    TokenRefusedError(
+                        f"The API refused the token ({reason}). No ID was given a verdict for it:"
+                        " put the right token in place and run the same command again."
+                    )
+                )
+
+    def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
+        standing = inquiry.standing(self._clock.monotonic())
+        if inquiry.question is Question.RESULT:
+            return judge(seen, standing, self._rules, self._draw())
+        status = self._reader.processing(seen) if is_readable(seen) else seen
+        inquiry.processed = status is Processing.PROCESSED
+        return judge_status(status, standing, self._rules, self._draw())
+
+    def _read(self, inquiry: Inquiry, reply: Reply) -> None:
+        result = self._reader.result(reply)
+        if isinstance(result, Failure):
+            return self._decide(inquiry, result)
+        lines = self._recorder.record(inquiry.entry.id, result, self._clock.utc())
+        if isinstance(lines, Failure):
+            return self._decide(inquiry, lines)
+        self.tally.note_drift(result.drift)
+        return self._batch.add(Outcome(inquiry.entry, Verdict.OK, inquiry.requests, lines))
+
+    def _settle(self, inquiry: Inquiry, settle: Settle) -> None:
+        lines = self._recorder.failure(
+            inquiry.entry,
+            settle.verdict,
+            settle.reason,
+            settle.stage,
+            inquiry.requests,
+            self._clock.utc(),
+        )
+        self._batch.add(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
+
+    # --- commit ---
+
+    async def _commit(self) -> None:
+        while outcomes := await self._batch.take():
+            await self._ledger.commit(outcomes)
+            self.tally.now.update(outcome.verdict for outcome in outcomes)
+            self.backlog.release(len(outcomes))
+            self._end_if_settled()
+
+    def _end_if_settled(self) -> None:
+        if self.input_ended and self.backlog.open == 0:
+            self._ending.set()

@@ -1,0 +1,113 @@
+"""The pipeline's ports: what it needs of the world, as small protocols.
+
+Each adapter of a port lives in a file of its own; each port has one contract test suite that runs
+over every adapter and over its in-memory double.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from worker.domain.entry import Entry, Skip
+from worker.domain.reply import Failure, Interaction, Processing, Question, Reply
+from worker.domain.verdict import Outcome, Stage, Verdict
+
+
+class Source(Protocol):
+    """Where the IDs come from."""
+
+    def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
+        """Yield every line once, in order, as it arrives; never the whole input at once.
+
+        Raises InputBrokenError when the rest can't be read.
+        """
+        ...
+
+
+class Limiter(Protocol):
+    """The pace of requests, first come, first served."""
+
+    async def acquire(self) -> None:
+        """Return at the moment when one request may leave."""
+        ...
+
+    def pause(self, seconds: float, why: str) -> None:
+        """Let nobody's request leave for `seconds` from now; never shortens a pause."""
+        ...
+
+
+class Fetcher(Protocol):
+    """One request to the API, no retries."""
+
+    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
+        """Ask; return what was really read. Every failure of the network is a value."""
+        ...
+
+
+class Reader(Protocol):
+    """Makes sense of bodies."""
+
+    def result(self, reply: Reply) -> Interaction | Failure:
+        """Decode and validate a result."""
+        ...
+
+    def processing(self, reply: Reply) -> Processing | Failure:
+        """Decode and validate an answer of the status endpoint."""
+        ...
+
+
+class Recorder(Protocol):
+    """Turns what is known of an ID into JSON lines, by part set."""
+
+    def record(
+        self, interaction_id: str, interaction: Interaction, at: datetime
+    ) -> Mapping[str, bytes] | Failure:
+        """Return the record's lines; a Failure if it can't be written as JSON."""
+        ...
+
+    def failure(
+        self, entry: Entry, verdict: Verdict, reason: str, stage: Stage, attempts: int, at: datetime
+    ) -> Mapping[str, bytes]:
+        """Return the line that lists an ID without a record."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the ledger says of a block of entries.
+
+    `fresh` entries are to be done now; `duplicates` counts entries that stood in this input
+    before; `settled` counts, by verdict, those which an earlier run has settled for good.
+    """
+
+    fresh: Sequence[Entry]
+    duplicates: int
+    settled: Mapping[Verdict, int]
+
+
+class Ledger(Protocol):
+    """Knows every ID that has a verdict, and makes verdict and record one."""
+
+    async def admit(self, entries: Sequence[Entry]) -> Admission:
+        """Tell what of `entries` is to be done. Call it once per entry of the input."""
+        ...
+
+    async def commit(self, outcomes: Collection[Outcome]) -> None:
+        """Make all outcomes durable, with their lines, or none.
+
+        When it returns, they survive power loss. Raises CommitError: none of them counts.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow; every duration is measured with it."""
+        ...
+
+    def utc(self) -> datetime:
+        """Return the wall clock's time in UTC, for time stamps only."""
+        ...

@@ -1,0 +1,236 @@
+"""Every setting: its name, unit, range and default. Nowhere else is one defined.
+
+Precedence: command line > environment (CXAI_*) > TOML file > default. The token is no setting: it
+comes from CXAI_API_TOKEN or from the file that `token_file` names (worker/api/token.py).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from worker.api.token import VARIABLE as TOKEN_VARIABLE
+from worker.domain.entry import GUID_PATTERN
+from worker.domain.records import Shape
+from worker.domain.verdict import Verdict
+from worker.errors import UsageError
+from worker.output.compression import Compression
+
+_PREFIX = "CXAI_"
+CONFIG_VARIABLE = "CXAI_CONFIG"
+
+MIB = 1 << 20
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=86_400 * 45, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _split(value: Any) -> Any:
+    return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+
+
+Verdicts = Annotated[frozenset[Verdict], NoDecode, BeforeValidator(_split)]
+"""Several verdicts; in the environment separated by commas."""
+
+
+class Progress(StrEnum):
+    """How a run tells how far it is."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    LINES = "lines"
+    NONE = "none"
+
+
+class Settings(BaseSettings):
+    """All settings of a run. Seconds end in `_s`, bytes in `_bytes`, shares are 0 to 1."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    # The API
+    base_url: str = Field(
+        "https://api.elevateai.com", description="Where the API is; https, or http to loopback."
+    )
+    token_file: Path | None = Field(
+        None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
+    )
+    connect_timeout_s: Seconds = Field(10.0, description="Longest wait for a connection.")
+    read_timeout_s: Seconds = Field(30.0, description="Longest silence while reading a response.")
+    total_timeout_s: Seconds = Field(
+        120.0, description="Longest time for one request, however slowly its response drips."
+    )
+    max_wire_bytes: int = Field(
+        16 * MIB, ge=1024, description="Largest body as sent; more is too_large."
+    )
+    max_decoded_bytes: int = Field(
+        32 * MIB, ge=1024, description="Largest body after decompression; more is too_large."
+    )
+    max_ratio: float = Field(
+        200.0,
+        ge=1,
+        description="Largest expansion by decompression of a body above 1 MiB; more is too_large.",
+    )
+
+    # The pace
+    rate: float = Field(
+        5.0, gt=0, le=100_000, description="Requests per second, at most; fractions too."
+    )
+    burst: bool = Field(
+        default=False, description="Send a second's budget at once instead of evenly."
+    )
+    in_flight: int = Field(10, ge=1, le=1_024, description="Requests under way at a time, at most.")
+
+    # The policy
+    max_attempts: int = Field(
+        6, ge=1, le=1_000, description="Attempts at one ID before its verdict is exhausted."
+    )
+    backoff_base_s: Seconds = Field(1.0, description="Backoff after the first failure, at most.")
+    backoff_cap_s: Seconds = Field(60.0, description="Backoff after any failure, at most.")
+    retry_after_cap_s: Seconds = Field(
+        300.0, description="Longest Retry-After of the API that is obeyed in full."
+    )
+    check_status: bool = Field(
+        default=True, description="Ask the status endpoint what a missing result means."
+    )
+    recheck_s: Seconds = Field(
+        30.0, description="Shortest time between two looks at an interaction under way."
+    )
+    patience_s: SecondsOrZero = Field(
+        900.0, description="How long to wait for interactions under way before not_ready."
+    )
+
+    # The input
+    column: str | None = Field(None, description="CSV column that holds the IDs.")
+    field: str | None = Field(None, description="JSONL field that holds the IDs.")
+    id_pattern: str = Field(
+        GUID_PATTERN, description="Regular expression that a whole ID has to match."
+    )
+
+    # The output
+    shape: Shape = Field(
+        Shape.NESTED, description="nested: a line per interaction; tables: rows to load as tables."
+    )
+    compression: Compression = Field(
+        Compression.NONE, description="Compression of the parts: none, gzip or zstd."
+    )
+    score_bands: Path | None = Field(
+        None, description="TOML file with the score ranges that name a band for each score."
+    )
+    part_bytes: int = Field(
+        256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
+    )
+    batch: int = Field(
+        100, ge=1, le=10_000, description="Outcomes that are committed together, at most."
+    )
+    batch_s: Seconds = Field(1.0, description="Longest wait of an outcome for its commit.")
+    backlog: int = Field(
+        5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
+    )
+
+    # The run
+    retry: Verdicts = Field(
+        frozenset(), description="Verdicts of earlier runs to ask again, beside those that are."
+    )
+    max_failed: Share = Field(
+        0.0, description="Share of IDs that may fail before the exit code is 1."
+    )
+    grace_s: SecondsOrZero = Field(
+        30.0, description="How long a stopped run waits for requests under way."
+    )
+    progress: Progress = Field(
+        Progress.AUTO, description="auto (bar on a terminal, else lines), bar, lines or none."
+    )
+    progress_s: Seconds = Field(10.0, description="Time between two lines of progress.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: command line, environment, file."""
+        assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - for the type checker
+        given = dict(init_settings.init_kwargs)
+        from_file = given.pop("toml", {})
+        return (
+            InitSettingsSource(settings_cls, given),
+            env_settings,
+            InitSettingsSource(settings_cls, from_file),
+        )
+
+
+def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
+    """Return the settings, `given` (from the command line) before all others.
+
+    `config` names a TOML file; without it CXAI_CONFIG may. Raises UsageError that names the
+    setting, where it was set, and what is allowed.
+    """
+    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(named)
+    from_file = _read_toml(config) if config is not None else {}
+    _refuse_unknown_variables()
+    try:
+        return Settings(**given, toml=from_file)  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = "\n".join(
+            f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise UsageError(f"These settings can't be used:\n{problems}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"Can't read the settings file {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The settings file {path} is not valid TOML: {error}") from None
+    for name in content:
+        if "token" in name and name != "token_file":
+            raise UsageError(
+                f"The settings file {path} has {name!r}: a token doesn't belong into a settings"
+                f" file. Set {TOKEN_VARIABLE}, or name a file of its own with token_file."
+            )
+        if name not in Settings.model_fields:
+            raise UsageError(
+                f"The settings file {path} has {name!r}, which is no setting."
+                " config/default.toml lists them all."
+            )
+    return content
+
+
+def _refuse_unknown_variables() -> None:
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {TOKEN_VARIABLE, CONFIG_VARIABLE}
+    for name in os.environ:
+        if name.startswith(_PREFIX) and name not in known:
+            raise UsageError(f"The environment has {name}, which is no setting. Mistyped?")
+
+
+def _where(
+    name: str, given: Mapping[str, Any], from_file: Mapping[str, Any], config: Path | None
+) -> str:
+    if name in given:
+        return f"--{name.replace('_', '-').removesuffix('-s')}"
+    if _PREFIX + name.upper() in os.environ:
+        return _PREFIX + name.upper()
+    return f"{name} in {config}" if name in from_file else name

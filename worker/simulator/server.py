@@ -1,0 +1,166 @@
+"""The simulated API as an HTTP server on a loopback address."""
+
+import asyncio
+import ipaddress
+import re
+from types import TracebackType
+from typing import Self
+
+import orjson
+from aiohttp import web
+
+from worker.simulator import answers
+from worker.simulator.answers import Answer
+from worker.simulator.coding import IDENTITY
+from worker.simulator.fate import fate
+from worker.simulator.scenario import Kind, Scenario
+from worker.simulator.traffic import Rate, Stats
+
+STATS_PATH = "/simulator/stats"
+
+_PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})/(ai|status)")
+_MAX_PORT = 65_535
+_STOP_S = 1.0
+
+
+class Simulator:
+    """An async context manager: serves `scenario` in the running event loop while it is open.
+
+    Answers `GET /v1/interactions/{id}/ai` and `.../status` to requests whose X-API-Token is
+    `token`, and `GET /simulator/stats` (Stats as JSON) to all. Plain HTTP.
+
+    `host` is a loopback address (127.0.0.0/8, ::1) or `localhost`, which stands for 127.0.0.1.
+    `port` 0 means any free one; after entering, `base_url` says which. Leaving closes all
+    connections at once, whatever is under way. It may be entered again after that: stats, and how
+    far each ID's trouble has got, live on.
+
+    Raises ValueError if `token`, `host` or `port` can't be used, and OSError on entering if the
+    port is taken.
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, token: str, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        if not token:
+            raise ValueError("token is empty, but has to have a character at least.")
+        if not 0 <= port <= _MAX_PORT:
+            raise ValueError(f"port is {port}, but has to be from 0 to {_MAX_PORT}.")
+        self.scenario = scenario
+        self.stats = Stats()
+        self._token = token
+        self._host = _loopback(host)
+        self._port = port
+        self._rate = Rate(scenario.rate)
+        # Only IDs whose answers change from request to request: see Fate.trouble_lasts.
+        self._troubled: dict[str, int] = {}
+        self._base_url: str | None = None
+
+    @property
+    def base_url(self) -> str:
+        """`http://host:port`, without a path. Raises RuntimeError before the first entering."""
+        if self._base_url is None:
+            raise RuntimeError("The simulator has no port yet: enter it first.")
+        return self._base_url
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._http = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            tcp_keepalive=False,
+            lingering_time=0,
+        )
+        self._listener = await self._loop.create_server(
+            self._http, str(self._host), self._port, backlog=1024
+        )
+        port = self._listener.sockets[0].getsockname()[1]
+        host = f"[{self._host}]" if self._host.version == 6 else self._host  # noqa: PLR2004 - IPv6
+        self._base_url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.close()
+        # A lost connection cancels its handler, so that nothing is left for shutdown to wait for.
+        for connection in self._http.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._http.shutdown(_STOP_S)
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        path = request.raw_path
+        asked = _PATH.fullmatch(path) if request.method == "GET" else None
+        if asked is None and (request.method, path) == ("GET", STATS_PATH):
+            return web.json_response(self.stats.to_dict(), dumps=_dumps)
+        now = self._loop.time()
+        self.stats.arrived(asked[2] if asked else "other", now)
+        try:
+            if asked is None:
+                answer = answers.error(404, "No such path.")
+            else:
+                answer = self._refusal(request, now) or self._answer(request, asked[1], asked[2])
+            if answer.delay_s > 0:
+                await asyncio.sleep(answer.delay_s)
+        finally:
+            self.stats.left()
+        self.stats.answered(answer.status, answer.coding, len(answer.body))
+        return _response(answer)
+
+    def _refusal(self, request: web.BaseRequest, now: float) -> Answer | None:
+        """Return what is answered without looking at the ID."""
+        if request.headers.get("X-API-Token") != self._token:
+            return answers.error(401, "X-API-Token is missing or not known.")
+        in_flight = self.scenario.in_flight
+        if in_flight is not None and self.stats.in_flight > in_flight:
+            return answers.error(429, f"More than {in_flight} requests at the same time.")
+        if not self._rate.admits(now):
+            return answers.error(
+                429, f"More than {self.scenario.rate:g} requests per second.", retry_after_s=1
+            )
+        return None
+
+    def _answer(self, request: web.BaseRequest, interaction_id: str, question: str) -> Answer:
+        its = fate(self.scenario, interaction_id)
+        earlier = self._troubled.get(interaction_id, 0) if its.trouble_lasts else 0
+        counted = "status" if its.kind is Kind.PROCESSING else "ai"
+        if question == counted and earlier < its.trouble_lasts:
+            self._troubled[interaction_id] = earlier + 1
+        if question == "status":
+            return answers.status(self.scenario, interaction_id, its, earlier)
+        accept_encoding = request.headers.get("Accept-Encoding", "")
+        return answers.result(self.scenario, its, earlier, accept_encoding)
+
+
+def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    if host.lower() == "localhost":
+        return ipaddress.IPv4Address("127.0.0.1")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not (
+        address in ipaddress.IPv4Network("127.0.0.0/8") or address == ipaddress.IPv6Address("::1")
+    ):
+        raise ValueError(
+            f"host is {host!r}, but the simulator serves this machine only:"
+            " 127.0.0.1, another address of 127.0.0.0/8, ::1 or localhost."
+        )
+    return address
+
+
+def _response(answer: Answer) -> web.Response:
+    headers = {"Content-Type": answer.content_type}
+    if answer.coding != IDENTITY:
+        headers["Content-Encoding"] = answer.coding
+    if answer.retry_after_s is not None:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
