@@ -1,6 +1,5 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -25,8 +24,11 @@ from worker.output.lines import Lines
 from worker.output.manifest import MANIFEST_NAME, manifest
 from worker.pipeline import Bounds, Pipeline
 from worker.ports import Clock, Source
-from worker.settings import Settings
+from worker.settings import LogFormat, Settings
 from worker.signals import stop_signals
+from worker.sources.census import Census
+from worker.telemetry.logging import configure_logging
+from worker.telemetry.redaction import Redaction
 
 
 async def export(
@@ -34,14 +36,15 @@ async def export(
     source: Source,
     output: Path,
     token: SecretStr,
-    expected_lines: Callable[[], int | None] = lambda: None,
+    census: Census | None = None,
 ) -> Report:
     """Run one export and return how it ended.
 
-    `expected_lines` tells the length of the input once that is known, for the progress alone.
+    `census` counts the input's lines meanwhile, for the progress alone.
     Raises UsageError and IntegrityError before the first request. A run that is stopped early is
     reported, not raised: what it has is committed.
     """
+    configure_logging(Redaction(token), as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
     bands = load_bands(settings.score_bands) if settings.score_bands else None
     clock = SystemClock()
@@ -58,8 +61,8 @@ async def export(
                 reopen=settings.retry,
             )
         )
-        client = await stack.enter_async_context(_client(settings, token, clock))
         limiter = LocalLimiter(settings.rate, clock, burst=settings.burst)
+        client = await stack.enter_async_context(_client(settings, token, limiter, clock))
         pipeline = Pipeline(
             source=source,
             ledger=LocalLedger(store, thread),
@@ -71,9 +74,7 @@ async def export(
             rules=_rules(settings),
             bounds=_bounds(settings),
         )
-        watch = Watch(
-            lambda: _pulse(pipeline, limiter), directory, thread, settings, clock, expected_lines
-        )
+        watch = Watch(lambda: _pulse(pipeline, limiter, census), directory, thread, settings, clock)
         stopped_by = await _run(pipeline, watch)
         report = Report(
             output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by
@@ -98,23 +99,26 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
     return None
 
 
-def _pulse(pipeline: Pipeline, limiter: LocalLimiter) -> Pulse:
+def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> Pulse:
     return Pulse(
         tally=pipeline.tally,
         in_flight=pipeline.in_flight,
+        open=pipeline.backlog.open,
         waiting=pipeline.backlog.waiting,
         next_retry_s=pipeline.backlog.next_due_s(),
         input_ended=pipeline.input_ended,
+        expected_lines=census.lines if census else None,
         ending=pipeline.ending,
         paused=limiter.paused,
     )
 
 
-def _client(settings: Settings, token: SecretStr, clock: Clock) -> ApiClient:
+def _client(settings: Settings, token: SecretStr, limiter: LocalLimiter, clock: Clock) -> ApiClient:
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        depart=limiter.depart,
         in_flight=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,

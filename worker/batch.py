@@ -6,7 +6,7 @@ from worker.domain.verdict import Outcome
 
 
 class Batch:
-    """Gathers outcomes until there are `size` of them, or `size_bytes`, or the first is `age_s` old.
+    """Gathers outcomes until they are `size` or `size_bytes`, or the first is `age_s` seconds old.
 
     One task takes, any number add. It may overfill to twice its size while a commit is under way;
     who adds has to wait for `room` then.

@@ -2,7 +2,6 @@
 
 Imports that cost time stand inside the commands, so that `cxai --help` answers at once.
 """
-# ruff: noqa: PLC0415 - see above
 
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Directory = Annotated[Path, typer.Argument(help="Directory of an export.", metavar="DIR")]
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's signature
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"cxai-worker {__version__}")
         raise typer.Exit
@@ -99,8 +98,10 @@ def run(
     option here: config/default.toml.
     """
     from worker.api.token import read_token
+    from worker.app import export
     from worker.domain.entry import IdRule
     from worker.settings import load_settings
+    from worker.sources.census import Census
     from worker.sources.file import FileSource
 
     given = {
@@ -128,7 +129,9 @@ def run(
         sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field
     )
     source.check()
-    _export(settings, source, output, token, as_json=as_json)
+    census = Census(sources or [])
+    census.start()
+    _finish(_go(export(settings, source, output, token, census)), as_json=as_json)
 
 
 @app.command()
@@ -148,7 +151,7 @@ def demo(
 @app.command()
 def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8900,
-    token: Annotated[str, typer.Option(help="The token that it accepts.")] = "simulated",
+    token: Annotated[str, typer.Option(help="The token that it accepts.")] = "simulated",  # noqa: S107
     seed: Annotated[int, typer.Option(help="Another seed, other results and faults.")] = 1,
     rate: Annotated[float | None, typer.Option(help="Requests per second that it allows.")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time it allows.")] = None,
@@ -217,7 +220,8 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all shapes.")] = False,
 ) -> None:
     """Print the JSON Schema of the records."""
-    from worker.console.schema import json_schema, markdown as page
+    from worker.console.schema import json_schema
+    from worker.console.schema import markdown as page
     from worker.domain.records import Shape
 
     if shape not in list(Shape):
@@ -237,12 +241,6 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.exit(ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
-
-
-def _export(settings: Any, source: Any, output: Path, token: Any, *, as_json: bool) -> None:
-    from worker.app import export
-
-    _finish(_go(export(settings, source, output, token)), as_json=as_json)
 
 
 def _go(work: Any) -> Any:

@@ -65,18 +65,22 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
 
 async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
-    input_path = output / "input.txt"
-    try:
-        output.mkdir(mode=0o700, parents=True, exist_ok=True)
-        input_path.write_text("\n".join(demo_input(ids)), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"Can't write the demo's input {input_path}: {error.strerror}.") from None
-    source = FileSource([str(input_path)], IdRule())
+    source = FileSource([str(_write_input(output, ids))], IdRule())
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
         settings = load_settings(
             {**_SETTINGS, "base_url": simulator.base_url, "rate": rate, "progress": progress}
         )
         return await export(settings, source, output, SecretStr(_TOKEN))
+
+
+def _write_input(output: Path, ids: int) -> Path:
+    path = output / "input.txt"
+    try:
+        output.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text("\n".join(demo_input(ids)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Can't write the demo's input {path}: {error.strerror}.") from None
+    return path
 
 
 async def serve(scenario: Scenario, token: str, port: int) -> None:

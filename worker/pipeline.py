@@ -43,8 +43,8 @@ class Bounds:
     """How much a pipeline holds at a time.
 
     `in_flight`: requests under way. `backlog`: IDs taken in and not settled. `batch`: outcomes
-    that are committed together, at the latest after `batch_s` seconds or at `batch_bytes`. `grace_s`: seconds that
-    requests under way are given when the run is stopped.
+    that are committed together, sooner if they reach `batch_bytes` or wait for `batch_s` seconds.
+    `grace_s`: seconds that requests under way are given when the run is stopped.
     """
 
     in_flight: int = 10

@@ -29,7 +29,7 @@ class Limiter(Protocol):
     """The pace of requests, first come, first served."""
 
     async def acquire(self) -> None:
-        """Return at the moment when one request may leave."""
+        """Return when it is the caller's turn to send one request."""
         ...
 
     def pause(self, seconds: float, why: str) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -41,7 +41,15 @@ def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
 
 
-Verdicts = Annotated[frozenset[Verdict], NoDecode, BeforeValidator(_split)]
+def _without_ok(verdicts: frozenset[Verdict]) -> frozenset[Verdict]:
+    if Verdict.OK in verdicts:
+        raise ValueError("ok can't be asked again: a record is written exactly once")
+    return verdicts
+
+
+Verdicts = Annotated[
+    frozenset[Verdict], NoDecode, BeforeValidator(_split), AfterValidator(_without_ok)
+]
 """Several verdicts; in the environment separated by commas."""
 
 
@@ -52,6 +60,13 @@ class Progress(StrEnum):
     BAR = "bar"
     LINES = "lines"
     NONE = "none"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    LOGFMT = "logfmt"
+    JSON = "json"
 
 
 class Settings(BaseSettings):
@@ -155,6 +170,9 @@ class Settings(BaseSettings):
         Progress.AUTO, description="auto (bar on a terminal, else lines), bar, lines or none."
     )
     progress_s: Seconds = Field(10.0, description="Time between two lines of progress.")
+    log_format: LogFormat = Field(
+        LogFormat.LOGFMT, description="Log lines on standard error: logfmt or json."
+    )
 
     @classmethod
     def settings_customise_sources(

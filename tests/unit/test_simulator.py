@@ -2,6 +2,7 @@ import asyncio
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import zlib
@@ -68,6 +69,16 @@ def status(interaction_id):
 
 def simulate(scenario=MIXED, **where):
     return Simulator(scenario, token=TOKEN, **where)
+
+
+def has_address(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 async def until(happens):
@@ -609,6 +620,8 @@ async def test_a_taken_port_is_an_os_error():
      ("localhost", "http://127.0.0.1:"), ("::1", "http://[::1]:")],
 )  # fmt: skip
 async def test_serves_on_loopback_addresses(ask, host, begins):
+    if not has_address(host):
+        pytest.skip(f"this machine has no {host}")
     async with simulate(Scenario(), host=host) as sim:
         assert sim.base_url.startswith(begins)
         assert (await ask(sim, result(ID)))[0] == 200
@@ -645,7 +658,10 @@ def test_base_url_is_not_known_before_entering():
         ({"missing": 1.5}, "missing is 1.5, but a share is from 0 to 1"),
         ({"garbled": -0.1}, "garbled is -0.1, but a share is from 0 to 1"),
         ({"corrupt": math.nan}, "corrupt is nan, but a share is from 0 to 1"),
-        ({"slow": 0.6, "broken": 0.6}, r"slow \+ broken is 1.2, but shares together are 1 at most"),
+        (
+            {"slow": 0.6, "broken": 0.41},
+            r"slow \+ broken is 1.01, but shares together are 1 at most",
+        ),
     ],
 )
 def test_a_scenario_out_of_range_names_the_field_and_the_range(fields, message):

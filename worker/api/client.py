@@ -3,10 +3,12 @@
 import asyncio
 import ipaddress
 import ssl
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from pydantic import SecretStr
 from yarl import URL
 
@@ -27,10 +29,51 @@ _PATHS = {
 
 _KEEPALIVE_S = 75.0
 
+Depart = Callable[[], Awaitable[None]]
+
+
+async def _at_once() -> None:
+    return
+
+
+class _Request(aiohttp.ClientRequest):
+    """Refuses a kept-alive connection on which the server has spoken unasked.
+
+    What it said there would be read as the reply to this request: another ID's result.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            raise aiohttp.ServerDisconnectedError("The server spoke out of turn.")
+        return await super().send(conn)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Awaits `depart` with the connection in hand: what is paced is sending, not connecting."""
+
+    def __init__(self, depart: Depart, in_flight: int) -> None:
+        super().__init__(limit=in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S)
+        self._depart = depart
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        try:
+            await self._depart()
+        except BaseException:
+            connection.release()
+            raise
+        return connection
+
 
 class ApiClient:
     """Adapter of ports.Fetcher: one session, no redirects, no cookies, no proxies, no retries.
 
+    `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `total_timeout_s` bounds
     everything from the connection to the last byte, however slowly it drips. A body of more than
@@ -44,6 +87,7 @@ class ApiClient:
         token: SecretStr,
         clock: Clock,
         *,
+        depart: Depart = _at_once,
         in_flight: int,
         connect_timeout_s: float,
         read_timeout_s: float,
@@ -53,6 +97,7 @@ class ApiClient:
         self._prefix = _checked(base_url)
         self._token = token
         self._clock = clock
+        self._depart = depart
         self._in_flight = in_flight
         self._timeout = aiohttp.ClientTimeout(
             total=total_timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
@@ -62,9 +107,8 @@ class ApiClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S
-            ),
+            connector=_Connector(self._depart, self._in_flight),
+            request_class=_Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={
                 "X-API-Token": self._token.get_secret_value(),
@@ -116,7 +160,7 @@ class ApiClient:
         return Reply(
             response.status,
             body,
-            headers.get("Content-Encoding", ""),
+            ", ".join(headers.getall("Content-Encoding", ())),
             retry_after_s(headers.get("Retry-After"), self._clock.utc())
             if "Retry-After" in headers
             else None,
@@ -139,7 +183,11 @@ def _checked(base_url: str) -> str:
         url = URL(base_url)
     except ValueError:
         url = URL()
-    if url.host is None or url.user or url.query_string or url.fragment:
+    if url.user is not None or url.password is not None:
+        raise UsageError(
+            "base_url holds a user name or a password. Take them out: no API needs them."
+        )
+    if url.host is None or url.query_string or url.fragment:
         raise UsageError(f"base_url {base_url!r} is not of the form https://host[:port][/path].")
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
         raise UsageError(

@@ -43,7 +43,7 @@ _strictly = with_config(
 
 _MS = "Milliseconds, inferred from the public sample: the API states no unit."
 _Score = float | None
-_Offset = Annotated[int | float | None, Field(union_mode="left_to_right")]
+_Offset = int | float | None
 
 
 @_strictly

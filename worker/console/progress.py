@@ -1,6 +1,5 @@
 """Progress on standard error: a live bar on a terminal, a structured line elsewhere."""
 
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import structlog
@@ -15,12 +14,7 @@ class ProgressView(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
 
     def show(self, snapshot: Snapshot) -> None:
         """Show how far the run is."""
@@ -78,11 +72,11 @@ class ProgressBar:
         )
 
     def __enter__(self) -> Self:
-        self._live.__enter__()
+        self._live.start()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
-        self._live.__exit__(*exc)
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw it."""

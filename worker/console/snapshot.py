@@ -14,15 +14,18 @@ _RATE_WINDOW_S = 10.0
 class Pulse:
     """What the parts of a run show of themselves, at one moment.
 
-    `paused` is how long everyone still waits and why. `next_retry_s` is when the next of
-    `waiting` retries is due.
+    `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
+    `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
+    the length of the input, None if it is not known (yet).
     """
 
     tally: Tally
     in_flight: int
+    open: int
     waiting: int
     next_retry_s: float | None
     input_ended: bool
+    expected_lines: int | None
     ending: bool
     paused: tuple[float, str] | None
 
@@ -68,12 +71,12 @@ class Observer:
         self._rate_allowed = rate_allowed
         self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
 
-    def snapshot(self, pulse: Pulse, now: float, expected_lines: int | None) -> Snapshot:
-        """Return how far the run is at `now`. `expected_lines` is the input's length if known."""
+    def snapshot(self, pulse: Pulse, now: float) -> Snapshot:
+        """Return how far the run is at `now`."""
         tally = pulse.tally
         settled_now = tally.now.total()
         done = tally.verdicts.total()
-        total = _total(pulse, expected_lines)
+        total = _total(pulse)
         requests_s, settled_s = self._rates(now, tally.requests, settled_now)
         left = None if total is None else total - done
         eta_s = left / settled_s if left is not None and settled_s > 0 else None
@@ -108,20 +111,20 @@ def state(pulse: Pulse) -> str:
     if pulse.paused is not None:
         seconds, why = pulse.paused
         return f"paused for {seconds:.0f} s: {why}"
-    if pulse.in_flight:
+    if pulse.open > pulse.waiting:
         return "working"
     if pulse.next_retry_s is not None and pulse.input_ended:
         return f"waiting {pulse.next_retry_s:.0f} s for the next of {pulse.waiting} retries"
-    return "working" if pulse.input_ended else "waiting for input"
+    return "finishing" if pulse.input_ended else "waiting for input"
 
 
-def _total(pulse: Pulse, expected_lines: int | None) -> int | None:
+def _total(pulse: Pulse) -> int | None:
     tally = pulse.tally
     if pulse.input_ended:
         return tally.ids
-    if expected_lines is None:
+    if pulse.expected_lines is None:
         return None
-    return max(tally.ids, expected_lines - (tally.lines - tally.ids))
+    return max(tally.ids, pulse.expected_lines - (tally.lines - tally.ids))
 
 
 def _shown(tally: Tally) -> dict[Verdict, int]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 import orjson
@@ -17,6 +18,9 @@ from worker.settings import Progress, Settings
 
 PROGRESS_NAME = "progress.json"
 """How far a run is, for `cxai status`: it can't look into the ledger of a live run."""
+
+
+_FILE_EVERY_S = 1.0
 
 
 class Watch:
@@ -32,14 +36,11 @@ class Watch:
         thread: ThreadPoolExecutor,
         settings: Settings,
         clock: Clock,
-        expected_lines: Callable[[], int | None],
     ) -> None:
         self._pulse = pulse
         self._directory = directory
         self._thread = thread
         self._clock = clock
-        self._expected_lines = expected_lines
-        self._file_every_s = settings.progress_s
         self._observer = Observer(clock.monotonic(), settings.rate)
         self._view = _view(settings)
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,18 +68,15 @@ class Watch:
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
+        write = partial(self._directory.replace, PROGRESS_NAME, durable=False)
         while True:
             content = orjson.dumps(self._snapshot().as_dict(), option=orjson.OPT_APPEND_NEWLINE)
             with suppress(OSError):  # the commit tells of a broken disk, and does so better
-                await loop.run_in_executor(
-                    self._thread, self._directory.replace, PROGRESS_NAME, content
-                )
-            await asyncio.sleep(self._file_every_s)
+                await loop.run_in_executor(self._thread, write, content)
+            await asyncio.sleep(_FILE_EVERY_S)
 
     def _snapshot(self) -> Snapshot:
-        return self._observer.snapshot(
-            self._pulse(), self._clock.monotonic(), self._expected_lines()
-        )
+        return self._observer.snapshot(self._pulse(), self._clock.monotonic())
 
 
 def _view(settings: Settings) -> ProgressView:

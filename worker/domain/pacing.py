@@ -1,4 +1,4 @@
-"""The arithmetic of the rate: when may the next request leave?"""
+"""The arithmetic of the rate: when the next request may leave."""
 
 from collections import deque
 

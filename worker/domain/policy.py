@@ -205,7 +205,7 @@ def judge(seen: Reply | Failure, standing: Standing, rules: Rules, draw: float) 
             return _otherwise(other, seen, standing, rules, draw)
 
 
-def judge_status(
+def judge_status(  # noqa: PLR0911 - a return a row
     seen: Processing | Reply | Failure, standing: Standing, rules: Rules, draw: float
 ) -> Decision:
     """Decide what follows from the reply to a question for the status of a missing result."""

@@ -57,7 +57,7 @@ class Store:
         self._form = form
         self._clock = clock
         self._part_bytes = part_bytes
-        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._open_again = OPEN_AGAIN | frozenset(reopen)
         self._database = Database(directory.path / LEDGER_NAME)
         try:
             if self._database.is_new:

@@ -21,8 +21,8 @@ class LocalLimiter:
 
     `rate` is requests per second (above 0, fractions too). Callers queue first come, first
     served; the one at the head sleeps until the exact moment of release. asyncio-throttle keeps
-    the account of the window: no more than `rate` requests leave within any second, whatever
-    the schedule says (below 1/s: no more than one within 1/rate seconds).
+    the account of what was really sent: no more than `rate` requests within any second, whatever
+    came between release and sending (below 1/s: no more than one within 1/rate seconds).
     """
 
     def __init__(self, rate: float, clock: Clock, *, burst: bool = False) -> None:
@@ -40,12 +40,19 @@ class LocalLimiter:
         self._paused_why = ""
 
     async def acquire(self) -> None:
-        """Return at the moment when one request may leave."""
+        """Return when it is the caller's turn to send one request."""
         async with self._queue:
-            while (wait := self._wait_s()) > 0:
+            while (wait := self._wait_s()) > 0:  # noqa: ASYNC110 - a pause may have grown meanwhile
                 await asyncio.sleep(wait)
-            await self._account.acquire()  # type: ignore[no-untyped-call]
             self._schedule.leave(self._clock.monotonic())
+
+    async def depart(self) -> None:
+        """Return at the moment when a request whose turn it is may go onto its connection.
+
+        Opening the connection may have taken long, so that requests which were released apart
+        would now be sent together.
+        """
+        await self._account.acquire()  # type: ignore[no-untyped-call]
 
     def pause(self, seconds: float, why: str) -> None:
         """Let nobody's request leave for `seconds` from now; never shortens a pause."""

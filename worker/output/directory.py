@@ -53,16 +53,18 @@ class OutputDirectory:
         """Make names in the directory (created, renamed, removed) durable."""
         os.fsync(self._fd)
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file whole: whoever reads it sees the old or the new, never a part."""
         scratch = f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(scratch, flags, 0o600, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.rename(scratch, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        self.sync()
+        if durable:
+            self.sync()
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -75,7 +75,7 @@ class OpenPart:
         self._compression = compression
         self._fd = -1
         self._sha256 = hashlib.sha256()
-        self._pending: tuple[PartState, "hashlib._Hash"] | None = None
+        self._pending: tuple[PartState, hashlib._Hash] | None = None
 
     @property
     def is_open(self) -> bool:

@@ -35,8 +35,8 @@ class Scenario:
       Where it isn't whole, `floor(rate)` requests, at least 1, are allowed in any `that / rate`
       seconds.
     - `in_flight`: requests allowed at the same time, from 1, None for no limit. What is beyond
-      gets 429. At a latency of 0 requests are answered one after the other, and nothing is.
-    - `latency_s`: seconds from request to response, from 0, except for refusals.
+      gets 429. Without latency each request is answered before the next, and the limit never met.
+    - `latency_s`: seconds from request to response, from 0; 401 and 429 come at once.
 
     Shares of the IDs, from 0 to 1, together at most 1; an ID has one trouble at most. "Request" is
     one for the result here; /status always tells the truth, at once.
@@ -88,7 +88,7 @@ class Scenario:
                 raise ValueError(f"{kind} is {self.share(kind)}, but a share is from 0 to 1.")
         if (total := math.fsum(map(self.share, TROUBLES))) > 1:
             named = " + ".join(kind for kind in TROUBLES if self.share(kind))
-            raise ValueError(f"{named} is {total:g}, but shares together are 1 at most.")
+            raise ValueError(f"{named} is {total}, but shares together are 1 at most.")
 
     def share(self, kind: Kind) -> float:
         """Return the share of IDs with this trouble; `kind` is any but `ok`."""

@@ -16,7 +16,7 @@ MAX_BATCH = 512
 
 # How long a consumer that leaves waits for the thread to close its files. That takes as long as a
 # block does, but no time suffices if the thread is held in a read that nobody answers.
-_GRACE_S = 0.2
+_GRACE_S = 0.5
 
 
 class Feed(Generic[T]):

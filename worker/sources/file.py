@@ -96,7 +96,7 @@ class FileSource:
         for path in self._paths:
             name = _name(path)
             try:
-                raw = _opened(path)
+                raw = opened(path)
             except OSError as error:
                 raise InputBrokenError(
                     f"{name} can't be opened: {error.strerror}."
@@ -119,7 +119,7 @@ class FileSource:
         return items_of_text(chunks, name, self._rule)
 
     def _check_content(self, path: str) -> None:
-        with _opened(path) as raw, _unmoved(raw), suppress(DamagedError, InputBrokenError):
+        with opened(path) as raw, _unmoved(raw), suppress(DamagedError, InputBrokenError):
             chunks = without_bom(decompressed(islice(chunks_of(raw), _CHECKED_CHUNKS)))
             head = next(chunks, b"")
             for what, beginning in _FOREIGN.items():
@@ -145,6 +145,7 @@ def _unmoved(raw: FileIO) -> Iterator[None]:
         raw.seek(start)
 
 
-def _opened(path: str) -> FileIO:
+def opened(path: str) -> FileIO:
+    """Open a file, or standard input for `-`, for reading. Raises OSError."""
     # Unbuffered: what is in a pipe arrives at once, and no lock of a buffer is held at exit.
     return FileIO(0, closefd=False) if path == STDIN else FileIO(path)

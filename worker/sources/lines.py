@@ -85,7 +85,7 @@ class _OpenLine:
             if len(self._kept) <= self._limit:
                 return
             piece = bytes(self._kept)
-            del self._kept[_START_BYTES:]
+            del self._kept[min(_START_BYTES, self._limit) :]
             self._overlong = True
         self._digest.update(piece)
         self._quotes += piece.count(b'"')

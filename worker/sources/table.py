@@ -34,8 +34,15 @@ def items_of_table(
         if isinstance(lines, Overlong):
             yield [table.overlong(first, lines)]
             continue
-        items = (table.item(number, line) for number, line in enumerate(lines, first))
-        if block := [item for item in items if item is not None]:
+        block: list[Item] = []
+        try:
+            for number, line in enumerate(lines, first):
+                if (item := table.item(number, line)) is not None:
+                    block.append(item)
+        except InputBrokenError:
+            yield block
+            raise
+        if block:
             yield block
     table.end()
 

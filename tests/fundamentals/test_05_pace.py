@@ -1,0 +1,44 @@
+"""Requests leave at the allowed rate, so many at a time, and wait together when asked to."""
+
+import pytest
+
+# The simulator counts when a request arrives. On a busy machine one may be read late by more than
+# the margin that the limiter keeps, and then stands beside the first of the next second.
+LATE = 1
+
+
+@pytest.mark.parametrize("rate", [20, 50])
+def test_the_server_never_sees_more_than_the_rate_in_any_second(simulated, guids, export, rate):
+    with simulated() as api:
+        export(api, guids(2 * rate), RATE=rate)
+        assert api.stats.requests == 2 * rate
+        assert api.stats.max_per_second <= rate + LATE
+
+
+def test_retries_and_status_requests_are_paced_like_all_others(simulated, guids, export):
+    with simulated(erring=0.5, missing=0.5) as api:
+        export(api, guids(30), RATE=30)
+        assert api.stats.requests > 45
+        assert api.stats.max_per_second <= 30 + LATE
+
+
+def test_no_more_requests_are_in_flight_than_allowed(simulated, guids, export):
+    with simulated(latency_s=0.05, in_flight=5) as api:
+        ended = export(api, guids(60), "--in-flight", "5", "--json")
+        assert api.stats.max_in_flight == 5
+    assert ended.json["throttled"] == 0
+
+
+def test_a_limit_that_is_lower_than_ours_is_waited_out(simulated, guids, export):
+    with simulated(rate=20) as api:
+        ended = export(api, guids(30), "--json", RATE=1000)
+    assert ended.json["verdicts"] == {"ok": 30}
+    assert ended.json["throttled"] > 0
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(simulated, guids, export, rate):
+    with simulated() as api:
+        ended = export(api, guids(1), RATE=rate)
+    assert ended.code == 2
+    assert "CXAI_RATE" in ended.err

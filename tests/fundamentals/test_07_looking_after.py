@@ -1,0 +1,74 @@
+"""How far an export is, and whether its files are what was written."""
+
+import json
+import re
+import urllib.request
+
+from support.command import cxai, start_cxai
+from support.waiting import wait_until_blocking
+
+
+def test_status_tells_what_an_export_holds(simulated, guids, tmp_path, export):
+    with simulated(missing=0.5) as api:
+        ended = export(api, guids(20), "--json")
+    status = cxai("status", tmp_path / "export", "--json").json
+    assert status["verdicts"] == ended.json["verdicts"]
+    assert status["running"] is None
+    assert [run["ended"] for run in status["runs"]] == ["finished"]
+
+
+def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
+    (tmp_path / "ids.txt").write_text("\n".join(guids(40)))
+    with simulated(latency_s=0.05) as api:
+        process = start_cxai(
+            "run", tmp_path / "ids.txt", "-o", tmp_path / "export",
+            "--base-url", api.base_url, "--rate", "20",
+        )  # fmt: skip
+        wait_until_blocking((tmp_path / "export" / "progress.json").exists, "the first progress")
+        status = cxai("status", tmp_path / "export", "--json").json
+        _, err = process.communicate(timeout=30)
+    assert status["running"]["done"] <= 40
+    assert process.returncode == 0, err
+
+
+def test_status_of_something_else_is_refused(tmp_path):
+    ended = cxai("status", tmp_path)
+    assert ended.code == 2
+    assert "holds no export" in ended.err
+
+
+def test_verify_finds_an_export_intact(simulated, guids, tmp_path, export):
+    with simulated() as api:
+        export(api, guids(5))
+    ended = cxai("verify", tmp_path / "export")
+    assert ended.code == 0
+    assert "is intact: 5 lines in 1 parts" in ended.out
+
+
+def test_verify_names_the_file_that_somebody_changed(simulated, guids, tmp_path, export):
+    with simulated() as api:
+        export(api, guids(5))
+    part = tmp_path / "export" / "records-000001.jsonl"
+    part.write_bytes(part.read_bytes().replace(b'"score":', b'"SCORE":', 1))
+    ended = cxai("verify", tmp_path / "export")
+    assert ended.code == 5
+    assert "records-000001.jsonl: bytes 0 to" in ended.out
+
+
+def test_the_simulator_is_there_for_users_too(tmp_path, guids):
+    process = start_cxai("simulate", "--port", "0", "--token", "mine", "--missing", "1")
+    try:
+        base_url = re.search(r"http://[^ ]+\d", process.stdout.readline().decode())[0]
+        (tmp_path / "token").write_text("mine\n")
+        ended = cxai(
+            "run", "-o", tmp_path / "export", "--base-url", base_url, "--json",
+            "--token-file", tmp_path / "token", stdin=guids(1)[0].encode(),
+        )  # fmt: skip
+        with urllib.request.urlopen(f"{base_url}/simulator/stats") as response:  # noqa: S310
+            stats = json.load(response)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert ended.json["verdicts"] == {"not_found": 1}
+    assert stats["by_path"] == {"ai": 1, "status": 1}
+    assert process.returncode == 0

@@ -1,0 +1,276 @@
+"""Doubles of the pipeline's ports, in memory. tests/contract holds them to the adapters' promises.
+
+They run on virtual time (support/virtual.py) as well as on real time.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from worker.domain.entry import Entry, key_of, refused
+from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Trouble
+from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
+from worker.errors import CommitError
+from worker.ports import Admission
+
+# --- what the API answers, in the plain form that PlainReader reads ---
+
+OK = Reply(200, b"a result")
+ABSENT = Reply(404)
+TOKEN_REFUSED = Reply(401)
+FAULTY = Reply(503)
+GARBLED = Reply(200, b"garbled")
+TORN = Reply(200, b"torn")
+DROPPED = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "connection closed")
+UNDER_WAY, PROCESSED, FAILED, UNKNOWN = (
+    Reply(200, processing.value.encode())
+    for processing in (
+        Processing.UNDER_WAY,
+        Processing.PROCESSED,
+        Processing.FAILED,
+        Processing.UNKNOWN,
+    )
+)
+
+
+def throttled(retry_after_s=None):
+    return Reply(429, retry_after_s=retry_after_s)
+
+
+# --- sources ---
+
+
+def entries(*ids):
+    """Return the entries of an input with one of these IDs a line."""
+    return [Entry(key_of(name), name, "ids.txt", line) for line, name in enumerate(ids, 1)]
+
+
+def invalid(*texts):
+    """Return the entries of an input with one of these, which are no IDs, a line."""
+    return [refused(raw.encode(), "ids.txt", 1, "is not a GUID") for raw in texts]
+
+
+def endless(block_of=10):
+    """Yield blocks of entries with ever new IDs: n0, n1, …"""
+    for first in count(step=block_of):
+        yield entries(*(f"n{number}" for number in range(first, first + block_of)))
+
+
+class ListSource:
+    """Source of the given blocks; at their end it raises `breaks`, if that is given.
+
+    `read` counts the items that were taken; `closed` tells that the reader has let go of it.
+    """
+
+    def __init__(self, blocks=(), *, breaks=None):
+        self.read = 0
+        self.closed = False
+        self._blocks = blocks
+        self._breaks = breaks
+
+    async def batches(self):
+        try:
+            for block in self._blocks:
+                self.read += len(block)
+                yield block
+            if self._breaks is not None:
+                raise self._breaks
+        finally:
+            self.closed = True
+
+
+# --- ledger ---
+
+
+@dataclass
+class Disk:
+    """What outlives a MemoryLedger, as a directory outlives a process."""
+
+    verdicts: dict[bytes | str, Verdict] = field(default_factory=dict)
+    lines: dict[str, bytes] = field(default_factory=lambda: defaultdict(bytes))
+
+
+class MemoryLedger:
+    """Ledger on a `disk` in memory.
+
+    A commit waits for `gate` (open, until a test clears it). The commit with the number `fails_at`
+    (from 1) raises CommitError. `commits` has the size of each that succeeded.
+    """
+
+    def __init__(self, disk=None, *, reopen=(), fails_at=None):
+        self.disk = disk or Disk()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.commits = []
+        self._attempts = 0
+        self._fails_at = fails_at
+        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._seen = set()
+
+    async def admit(self, block):
+        await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
+        fresh, duplicates, settled = [], 0, Counter()
+        for entry in block:
+            if entry.key in self._seen:
+                duplicates += 1
+                continue
+            self._seen.add(entry.key)
+            verdict = self.disk.verdicts.get(entry.key)
+            if verdict is None or verdict in self._open_again:
+                fresh.append(entry)
+            else:
+                settled[verdict] += 1
+        return Admission(fresh, duplicates, settled)
+
+    async def commit(self, outcomes):
+        work = asyncio.ensure_future(self._commit(list(outcomes)))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
+
+    async def _commit(self, outcomes):
+        await self.gate.wait()
+        self._attempts += 1
+        if self._attempts == self._fails_at:
+            raise CommitError("The disk is full.")
+        verdicts = dict(self.disk.verdicts)
+        for outcome in outcomes:
+            if verdicts.get(outcome.entry.key) is Verdict.OK:
+                raise CommitError("An ID with a record got another verdict.")
+            verdicts[outcome.entry.key] = outcome.verdict
+        self.disk.verdicts = verdicts
+        for outcome in outcomes:
+            for part_set, lines in outcome.lines.items():
+                self.disk.lines[part_set] += lines
+        self.commits.append(len(outcomes))
+
+
+# --- limiter ---
+
+
+class FreeLimiter:
+    """Limiter without a rate: only a pause holds requests back. `pauses` has each that was asked."""
+
+    def __init__(self, clock):
+        self.pauses = []
+        self._clock = clock
+        self._paused_until = clock.monotonic()
+        self._queue = asyncio.Lock()
+
+    async def acquire(self):
+        async with self._queue:
+            while (wait := self._paused_until - self._clock.monotonic()) > 0:  # noqa: ASYNC110 - a pause may have grown
+                await asyncio.sleep(wait)
+
+    def pause(self, seconds, why):
+        self.pauses.append((seconds, why))
+        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+
+
+# --- fetcher ---
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: when it left (seconds of the loop's time), and what for."""
+
+    at: float
+    id: str
+    question: Question
+
+
+Answer = Reply | Failure
+Script = list[Answer] | Callable[[Call], Answer]
+
+
+class ScriptedFetcher:
+    """Fetcher that takes its answers from `script`, by ID: in order, or from a function.
+
+    An ID without a script is OK. One that is asked more often than its script knows fails the
+    test. `calls` has every request, `abandoned` the IDs of those that were cancelled.
+    """
+
+    def __init__(self, script=None, *, latency_s=0.125):
+        self.calls = []
+        self.abandoned = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._script: dict[str, Script] = script or {}
+        self._told = Counter()
+        self._latency_s = latency_s
+
+    def asked(self, interaction_id):
+        """Return what was asked of one ID, in order."""
+        return [call.question for call in self.calls if call.id == interaction_id]
+
+    def times(self, interaction_id=None):
+        """Return when requests left, all or those for one ID."""
+        return [call.at for call in self.calls if interaction_id in {None, call.id}]
+
+    async def fetch(self, interaction_id, question):
+        call = Call(asyncio.get_running_loop().time(), interaction_id, question)
+        self.calls.append(call)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self._latency_s)
+        except asyncio.CancelledError:
+            self.abandoned.append(interaction_id)
+            raise
+        finally:
+            self.in_flight -= 1
+        return self._answer(call)
+
+    def _answer(self, call):
+        script = self._script.get(call.id)
+        if script is None:
+            return OK
+        if callable(script):
+            return script(call)
+        self._told[call.id] += 1
+        if self._told[call.id] > len(script):
+            raise AssertionError(f"{call.id} was asked once more: {call.question}")
+        return script[self._told[call.id] - 1]
+
+
+# --- reader and recorder ---
+
+
+class PlainReader:
+    """Reader of bodies that say what they are: `garbled`, `torn`, a Processing, or any result.
+
+    A result `drift: a b` has the unknown fields a and b.
+    """
+
+    def result(self, reply):
+        match reply.body.split():
+            case [b"garbled"]:
+                return Failure(Trouble.NOT_A_RESULT, Stage.PARSE, "not JSON")
+            case [b"torn"]:
+                return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
+            case [b"drift:", *paths]:
+                return Interaction({}, tuple(path.decode() for path in paths))
+        return Interaction({})
+
+    def processing(self, reply):
+        read = self.result(reply)
+        return read if isinstance(read, Failure) else Processing(reply.body.decode())
+
+
+class PlainRecorder:
+    """Recorder of lines with the ID and the verdict; IDs in `unwritable` can't be recorded."""
+
+    def __init__(self, unwritable=()):
+        self._unwritable = unwritable
+
+    def record(self, interaction_id, interaction, at):  # noqa: ARG002 - the port's signature
+        if interaction_id in self._unwritable:
+            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
+        return {"records": f"{interaction_id} ok\n".encode()}
+
+    def failure(self, entry, verdict, reason, stage, attempts, at):  # noqa: ARG002 - the same
+        return {"failures": f"{entry.id} {verdict} {stage} {attempts}: {reason}\n".encode()}

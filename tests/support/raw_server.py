@@ -1,0 +1,130 @@
+"""A server on loopback that answers with exactly the bytes, pauses and closings of a script.
+
+It parses nothing but the end of a request's head, so that it can say what no HTTP library would.
+"""
+
+import asyncio
+import contextlib
+from enum import Enum, auto
+
+from pydantic import SecretStr
+from support.command import TOKEN
+
+from worker.api.client import ApiClient
+from worker.clock import SystemClock
+
+DRIP_S = 0.05
+
+
+class Ending(Enum):
+    """A step that ends a conversation."""
+
+    CLOSE = auto()
+    RESET = auto()
+    SILENCE = auto()
+
+
+def response(body=b"", *headers, status="200 OK"):
+    """Return a whole response, Content-Length included."""
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def dripping(content):
+    """Return the steps that send `content` a byte at a time, each within any read timeout."""
+    return [step for byte in content for step in (bytes([byte]), DRIP_S)]
+
+
+class RawServer:
+    """An async context manager. The n-th request gets the n-th script; the last one is repeated.
+
+    A script is a sequence of steps: bytes to send, seconds to pause (a float), and an Ending:
+    SILENCE waits until the client has gone, CLOSE and RESET end the connection. A script that
+    ends otherwise leaves the connection open for the next request.
+
+    `requests` holds the heads of all requests, as sent; `connections` counts what was accepted,
+    `sent_bytes` what was handed to the system.
+    """
+
+    def __init__(self, *scripts):
+        self._scripts = scripts
+        self._conversations = {}
+        self.requests = []
+        self.connections = 0
+        self.sent_bytes = 0
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc):
+        self._server.close()
+        for writer in self._conversations.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._conversations)
+
+    async def _converse(self, reader, writer):
+        self.connections += 1
+        self._conversations[asyncio.current_task()] = writer
+        # A client that leaves in the middle is what many of these scripts are about.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._answer(reader, writer):
+                pass
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        del self._conversations[asyncio.current_task()]
+
+    async def _answer(self, reader, writer):
+        """Play a script to one request; tell whether the connection stays open."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+        self.requests.append(head.decode("latin-1"))
+        for step in script:
+            match step:
+                case bytes():
+                    writer.write(step)
+                    await writer.drain()
+                    self.sent_bytes += len(step)
+                case float():
+                    await asyncio.sleep(step)
+                case Ending.SILENCE:
+                    await reader.read()
+                case Ending.RESET:
+                    writer.transport.abort()
+                    return False
+                case Ending.CLOSE:
+                    return False
+        return True
+
+
+def header(request, name):
+    """Return the values of a header in a request's head, in order."""
+    return [
+        value.strip()
+        for line in request.split("\r\n")[1:]
+        for key, colon, value in [line.partition(":")]
+        if colon and key.lower() == name.lower()
+    ]
+
+
+def client_of(base_url, **limits):
+    """Return the client under test, with limits that a test can wait for."""
+    return ApiClient(
+        base_url,
+        SecretStr(TOKEN),
+        SystemClock(),
+        **{
+            "in_flight": 4,
+            "connect_timeout_s": 5.0,
+            "read_timeout_s": 5.0,
+            "total_timeout_s": 5.0,
+            "max_wire_bytes": 1 << 20,
+            **limits,
+        },
+    )

@@ -1,0 +1,215 @@
+"""What one request to the API says, and to whom it may be said."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.command import TOKEN
+from support.raw_server import RawServer, client_of, header, response
+
+from worker import __version__
+from worker.domain.reply import Question, Reply
+from worker.errors import UsageError
+
+ID = "3F2504E0-4f89-11d3-9a0c-0305e82c3301"
+
+
+def request_lines(server):
+    return [request.partition("\r\n")[0] for request in server.requests]
+
+
+async def ask(server, question=Question.RESULT, base_url=None, interaction_id=ID):
+    async with client_of(base_url or server.base_url) as client:
+        return await client.fetch(interaction_id, question)
+
+
+async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
+    async with RawServer([response()]) as server, client_of(server.base_url) as client:
+        for interaction_id in (ID, "call~17_a.b-C"):
+            for question in Question:
+                await client.fetch(interaction_id, question)
+    assert request_lines(server) == [
+        f"GET /v1/interactions/{ID}/ai HTTP/1.1",
+        f"GET /v1/interactions/{ID}/status HTTP/1.1",
+        "GET /v1/interactions/call~17_a.b-C/ai HTTP/1.1",
+        "GET /v1/interactions/call~17_a.b-C/status HTTP/1.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("", "/v1/"),
+        ("/", "/v1/"),
+        ("/api", "/api/v1/"),
+        ("/api/", "/api/v1/"),
+        ("/a%2Fb/c", "/a%2Fb/c/v1/"),
+    ],
+)
+async def test_a_base_url_may_have_a_path(given, asked):
+    async with RawServer([response()]) as server:
+        await ask(server, base_url=server.base_url + given)
+    assert request_lines(server) == [f"GET {asked}interactions/{ID}/ai HTTP/1.1"]
+
+
+async def test_a_request_has_these_headers_and_no_others():
+    async with RawServer([response()]) as server:
+        await ask(server)
+    (request,) = server.requests
+    lines = [line for line in request.split("\r\n")[1:] if line]
+    assert sorted(lines) == [
+        "Accept-Encoding: gzip, deflate, br",
+        "Accept: application/json",
+        f"Host: 127.0.0.1:{server.port}",
+        f"User-Agent: cxai-worker/{__version__}",
+        f"X-API-Token: {TOKEN}",
+    ]
+
+
+async def test_a_connection_is_kept_for_the_next_request():
+    async with RawServer([response()]) as server, client_of(server.base_url) as client:
+        for _ in range(3):
+            await client.fetch(ID, Question.RESULT)
+    assert (len(server.requests), server.connections) == (3, 1)
+
+
+# --- what comes back ---
+
+
+async def test_a_reply_holds_what_was_sent_and_nothing_is_decoded():
+    sent = response(b"not gzip at all", "Content-Encoding: gzip", status="418 I'm a teapot")
+    async with RawServer([sent]) as server:
+        seen = await ask(server)
+    assert seen == Reply(418, b"not gzip at all", "gzip")
+
+
+@pytest.mark.parametrize(
+    "sent", [response(), response(status="204 No Content"), b"HTTP/1.1 204 No Content\r\n\r\n"]
+)
+async def test_no_body_is_an_empty_body(sent):
+    async with RawServer([sent]) as server:
+        seen = await ask(server)
+    assert seen == Reply(int(sent.split()[1]), b"")
+
+
+async def test_codings_listed_in_several_headers_are_all_told():
+    sent = response(b"x", "Content-Encoding: br", "Content-Encoding: gzip")
+    async with RawServer([sent]) as server:
+        seen = await ask(server)
+    assert seen.content_encoding == "br, gzip"  # RFC 9110, 5.3: lines of one name are a list
+
+
+async def test_the_wait_that_the_api_asks_for_is_told_in_seconds():
+    later = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    scripts = [
+        [response(b"", *wait, status="503 Busy")]
+        for wait in (["Retry-After: 7"], [f"Retry-After: {later}"], ["Retry-After: soon"], [])
+    ]
+    async with RawServer(*scripts) as server, client_of(server.base_url) as client:
+        waits = [(await client.fetch(ID, Question.RESULT)).retry_after_s for _ in scripts]
+    assert waits == [7.0, pytest.approx(3600, abs=60), None, None]
+
+
+# --- to whom it is not said ---
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_and_the_other_host_sees_nothing(status):
+    async with RawServer([response(b'{"stolen": true}')]) as other:
+        moved = response(b"", f"Location: {other.base_url}/", status=f"{status} Elsewhere")
+        async with RawServer([moved]) as server:
+            seen = await ask(server)
+    assert seen == Reply(status, b"")
+    assert (other.connections, len(server.requests)) == (0, 1)
+
+
+async def test_a_cookie_of_the_server_is_not_sent_back():
+    sent = response(b"", "Set-Cookie: session=1; Path=/")
+    async with RawServer([sent]) as server, client_of(server.base_url) as client:
+        for _ in range(2):
+            await client.fetch(ID, Question.RESULT)
+    assert [header(request, "Cookie") for request in server.requests] == [[], []]
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+async def test_a_proxy_of_the_environment_is_not_used(name, monkeypatch):
+    async with RawServer([response()]) as proxy, RawServer([response(b"direct")]) as server:
+        monkeypatch.setenv(name, proxy.base_url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        seen = await ask(server)
+    assert seen.body == b"direct"
+    assert proxy.connections == 0
+
+
+async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with RawServer([response()]) as server:
+        await ask(server)
+    assert header(server.requests[0], "Authorization") == []
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://api.elevateai.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "http://127.0.0.1.example.com",
+        "http://0.0.0.0",
+        "HTTP://192.168.0.1:8080/v1",
+        "ftp://127.0.0.1",
+        "ws://127.0.0.1",
+    ],
+)
+def test_a_token_never_leaves_this_machine_in_clear_text(base_url):
+    with pytest.raises(UsageError, match="the API token in clear text"):
+        client_of(base_url)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://api.elevateai.com",
+        "https://10.0.0.1:8443/cx",
+        "http://localhost:8900",
+        "http://LOCALHOST:8900",
+        "http://127.0.0.1",
+        "http://127.9.9.9:80",
+        "http://[::1]:8900",
+    ],
+)
+def test_https_is_allowed_to_all_and_http_to_this_machine(base_url):
+    client_of(base_url)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "api.elevateai.com",
+        "https://",
+        "/v1",
+        "https://host?x=1",
+        "https://host#x",
+        "https://host:99999",
+        "https://[::1",
+    ],
+)
+def test_what_is_no_plain_base_url_is_refused(base_url):
+    with pytest.raises(UsageError, match="is not of the form https://"):
+        client_of(base_url)
+
+
+@pytest.mark.parametrize("who", ["user@", "user:secret@", ":secret@"])
+def test_credentials_in_a_base_url_are_refused_and_not_shown(who):
+    with pytest.raises(UsageError, match="user name or a password") as raised:
+        client_of(f"https://{who}host")
+    assert "secret" not in str(raised.value)
+
+
+async def test_the_token_is_in_nothing_that_could_be_printed():
+    async with RawServer([response()]) as server, client_of(server.base_url) as client:
+        seen = await client.fetch(ID, Question.RESULT)
+        assert TOKEN not in repr(client) + repr(vars(client)) + repr(seen)

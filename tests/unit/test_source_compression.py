@@ -1,0 +1,123 @@
+import gzip
+from contextlib import suppress
+from itertools import product
+
+import pytest
+from backports import zstd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.sources.compression import DamagedError, decompressed
+
+TEXT = b"".join(b"line %d\n" % number for number in range(40))
+
+CODINGS = {"gzip": gzip.compress, "zstd": zstd.compress}
+SKIPPABLE = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+
+
+def checksummed(data):
+    return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
+
+
+def cut(data, size):
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def undo(data, size=65_536):
+    return b"".join(decompressed(cut(data, size)))
+
+
+def undo_until_damaged(data):
+    """Return what came before the damage."""
+    pieces = []
+    with pytest.raises(DamagedError):
+        pieces.extend(decompressed(cut(data, 16)))
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 65_536])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_what_is_in_it_comes_out_wherever_the_reads_end(coding, size):
+    assert undo(CODINGS[coding](TEXT), size) == TEXT
+
+
+@pytest.mark.parametrize("size", [1, 5, 65_536])
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(TEXT) + gzip.compress(b"") + gzip.compress(TEXT),
+        gzip.compress(TEXT) + gzip.compress(TEXT) + bytes(512),
+        zstd.compress(TEXT) + zstd.compress(TEXT),
+        SKIPPABLE + zstd.compress(TEXT) + SKIPPABLE + zstd.compress(TEXT),
+    ],
+    ids=["gzip", "gzip, padded", "zstd", "zstd, as pzstd writes it"],
+)
+def test_several_members_are_one_content(data, size):
+    assert undo(data, size) == TEXT + TEXT
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_what_expands_a_lot_comes_whole(coding):
+    data = bytes(1_000_000) + b"end"
+    assert undo(CODINGS[coding](data)) == data
+
+
+@given(st.binary(max_size=64), st.integers(1, 8))
+def test_what_is_not_compressed_passes_as_it_is(data, size):
+    if not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")) and b"\x2a\x4d\x18" not in data:
+        assert undo(data, size) == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\x1f", b"\x28\xb5", b"P", b"P*M", b"(\n"])
+def test_what_only_begins_like_a_compressed_input_passes_as_it_is(data):
+    assert undo(data, 1) == data
+
+
+def test_no_more_is_read_than_tells_that_it_is_not_compressed():
+    def chunks():
+        yield b"(\n"
+        raise AssertionError("the first two bytes tell")
+
+    assert next(decompressed(chunks())) == b"(\n"
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_cut_off_anywhere_it_gives_what_was_there_and_fails(coding):
+    whole = CODINGS[coding](TEXT) + CODINGS[coding](TEXT)
+    end_of_first = len(CODINGS[coding](TEXT))
+    for end in range(4, len(whole)):
+        if end != end_of_first:
+            before = undo_until_damaged(whole[:end])
+            assert (TEXT + TEXT).startswith(before)
+            assert end < end_of_first or len(before) >= len(TEXT)
+
+
+def test_cut_off_after_the_data_it_still_fails_and_says_so():
+    with pytest.raises(DamagedError, match=r"^its gzip data ends too early$"):
+        undo(gzip.compress(TEXT)[:-1])
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, checksummed], ids=["gzip", "zstd"])
+def test_a_flipped_bit_is_found_or_harmless(compress):
+    whole = compress(TEXT)
+    for at, bit in product(range(4, len(whole)), range(8)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit
+        with suppress(DamagedError):
+            assert undo(bytes(damaged)) == TEXT  # it hit a name or time in the header, say
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_anything_after_the_last_member_is_damage(coding):
+    assert undo_until_damaged(CODINGS[coding](TEXT) + b"garbage").startswith(TEXT)
+
+
+def test_a_zstd_window_beyond_the_usual_is_refused_not_allocated():
+    options = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
+    compressor = zstd.ZstdCompressor(options=options)
+    data = compressor.compress(TEXT) + compressor.flush()
+    with pytest.raises(DamagedError, match="too much memory"):
+        undo(data)

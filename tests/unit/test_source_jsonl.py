@@ -1,0 +1,134 @@
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.entry import Entry, IdRule, Skip
+from worker.sources.jsonl import MAX_LINE_BYTES, items_of_jsonl
+
+A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
+
+
+def items(data, field="interaction_id", size=65_536):
+    chunks = (data[start : start + size] for start in range(0, len(data), size))
+    blocks = items_of_jsonl(chunks, "ids.jsonl", IdRule(), field)
+    return [item for block in blocks for item in block]
+
+
+def reason(line, field="interaction_id"):
+    [entry] = items(line, field)
+    return entry.invalid
+
+
+def row(value):
+    return orjson.dumps({"interaction_id": value}) + b"\n"
+
+
+def test_the_field_of_each_line_is_an_id():
+    data = row(A) + b'{"n": 1, "interaction_id": "%b"}' % B.encode()
+    assert [(entry.line, entry.id, entry.invalid) for entry in items(data)] == [
+        (1, A, None),
+        (2, B, None),
+    ]
+
+
+def test_a_path_of_keys_leads_to_a_nested_field():
+    data = orjson.dumps({"call": {"ids": {"cx": A}}})
+    assert [entry.id for entry in items(data, "call.ids.cx")] == [A]
+    assert reason(data, "call.cx") == "has no field 'call.cx'"
+    assert reason(data, "call.ids.cx.more") == "has no field 'call.ids.cx.more'"
+    assert reason(data, "call.ids") == "field 'call.ids' is not a string"
+
+
+def test_blank_lines_and_crlf_are_no_trouble_and_there_are_no_comments():
+    blank, entry, comment = items(b"  \r\n" + row(A).replace(b"\n", b"\r\n") + b"# no\n")
+    assert (blank, entry.id, entry.line) == (Skip.BLANK, A, 2)
+    assert comment.invalid.startswith("is not JSON (")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        A.encode(),
+        b'{"interaction_id":"\xff"}',
+        b'{"interaction_id":"\\ud800"}',
+        b'{"interaction_id":"\\udc00\\ud800"}',
+        b'{"interaction_id":"a\0"}',
+        b'{"interaction_id":NaN}',
+        b"[" * 2_000,
+        row(A).strip() * 2,
+        b"\xef\xbb\xbf{}",
+    ],
+)
+def test_a_line_that_is_not_json_is_refused_with_a_reason_that_quotes_nothing(line):
+    why = reason(line)
+    assert why.startswith("is not JSON (")
+    assert A not in why
+
+
+@pytest.mark.parametrize("line", [b"{}", b"[]", b"null", b"7", b'"%b"' % A.encode(), b'{"Id":"a"}'])
+def test_a_line_without_the_field_is_refused(line):
+    assert reason(line) == "has no field 'interaction_id'"
+
+
+@pytest.mark.parametrize("value", [None, 7, 2**63, 1.5, True, [A], {"id": A}])
+def test_a_field_that_is_no_string_is_refused(value):
+    assert reason(row(value)) == "field 'interaction_id' is not a string"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "..",
+        "%2e%2e",
+        "a/b",
+        "?",
+        "#",
+        A + "\n",
+        A + "\r\n",
+        "\n" + A,
+        A + "\0",
+        A + "\u2028",
+        "\N{ARABIC-INDIC DIGIT THREE}" + A[1:],
+        "x" * 9_000,
+    ],
+)
+def test_a_string_that_is_no_id_is_refused(value):
+    assert reason(row(value)) == "is not a GUID"
+
+
+def test_an_id_written_with_escapes_is_that_id():
+    line = '{"interaction_id":"\\u0033' + A[1:] + '"}'
+    assert [entry.id for entry in items(line.encode())] == [A]
+
+
+def test_an_overlong_line_is_one_refused_line():
+    long = json.dumps({"x": "y" * MAX_LINE_BYTES, "interaction_id": A}).encode()
+    refused, entry = items(long + b"\n" + row(B))
+    assert refused.invalid == "line is longer than 1,048,576 bytes"
+    assert (entry.id, entry.line) == (B, 2)
+
+
+def test_a_line_as_long_as_the_limit_is_read():
+    line = row(A).strip()
+    [entry] = items(line + b" " * (MAX_LINE_BYTES - len(line)) + b"\n")
+    assert entry.id == A
+
+
+PIECES = [row(A), row(B).strip(), b"\n", b'{"interaction_id":', b'"', b"}", b"[", b"\\u0000", b" "]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20)))
+def test_any_bytes_give_one_item_a_line_wherever_the_reads_end(pieces):
+    data = b"".join(pieces)
+    found = items(data)
+    assert len(found) == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+    for item in found:
+        if isinstance(item, Entry) and item.invalid is None:
+            assert item.id in (A, B)
+    assert items(data, size=1) == found

@@ -1,0 +1,63 @@
+import gzip
+import tracemalloc
+from itertools import chain, repeat
+
+import pytest
+from backports import zstd
+
+from worker.domain.entry import IdRule
+from worker.sources.compression import decompressed
+from worker.sources.jsonl import items_of_jsonl
+from worker.sources.table import items_of_table
+from worker.sources.text import items_of_text
+
+RULE = IdRule()
+GUID = b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+PARSERS = {"text": items_of_text, "csv": items_of_table, "jsonl": items_of_jsonl}
+
+
+def peak_bytes(iterable):
+    """Iterate, keep nothing, and return the most memory that it took."""
+    tracemalloc.start()
+    try:
+        for _ in iterable:
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("text", (GUID + b"\n") * 500),
+        ("csv", b"interaction_id,x\n" + (GUID + b",x\n" + b'"' + GUID + b'",x\n') * 250),
+        ("jsonl", (b'{"interaction_id":"' + GUID + b'"}\n') * 500),
+    ],
+)
+def test_ten_times_the_lines_need_no_more_memory(kind, lines):
+    def peak(times):
+        return peak_bytes(PARSERS[kind](repeat(lines, times), "ids", RULE))
+
+    peak(2)
+    assert peak(50) < 1.2 * peak(5)
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+def test_a_line_without_an_end_needs_no_more_memory_than_a_long_one(kind):
+    def peak(megabytes):
+        chunks = chain([b"interaction_id\n"], repeat(b"x" * 65_536, 16 * megabytes))
+        return peak_bytes(PARSERS[kind](chunks, "ids", RULE))
+
+    assert peak(20) < 1.2 * peak(3)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_bomb_is_undone_in_bounded_pieces(compress):
+    bomb = compress(bytes(32 << 20))
+    assert len(bomb) < 100_000
+    sizes = []
+    peak = peak_bytes(sizes.append(len(piece)) for piece in decompressed(iter([bomb])))
+    assert sum(sizes) == 32 << 20
+    assert max(sizes) <= 65_536
+    assert peak < 500_000

@@ -1,0 +1,126 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.entry import Entry, IdRule, Skip
+from worker.sources.chunks import without_bom
+from worker.sources.text import MAX_LINE_BYTES, items_of_text
+
+A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
+
+
+def items(*chunks, rule=None):
+    blocks = items_of_text(iter(chunks), "ids.txt", rule or IdRule())
+    return [item for block in blocks for item in block]
+
+
+def told(*chunks):
+    """Return the items as what a test can be read by: (line, ID or reason)."""
+    return [
+        item if isinstance(item, Skip) else (item.line, item.invalid or item.id)
+        for item in items(*chunks)
+    ]
+
+
+def test_every_line_is_an_id_with_its_line_number():
+    assert told(f"{A}\n{B}\n".encode()) == [(1, A), (2, B)]
+
+
+def test_the_last_line_needs_no_newline():
+    assert told(f"{A}\n{B}".encode()) == [(1, A), (2, B)]
+
+
+def test_crlf_and_white_space_around_an_id_are_no_part_of_it():
+    assert told(f"{A}\r\n \t{B}\t \r\n".encode()) == [(1, A), (2, B)]
+
+
+def test_blank_lines_and_comments_are_told_and_count_as_lines():
+    data = f"# export\n\n  \t\r\n  # indented\r\n{A}\n".encode()
+    assert told(data) == [Skip.COMMENT, Skip.BLANK, Skip.BLANK, Skip.COMMENT, (5, A)]
+
+
+def test_a_hash_within_a_line_is_no_comment():
+    assert told(f"{A} # the first\n".encode()) == [(1, "is not a GUID")]
+
+
+def test_duplicates_pass_each_with_its_line():
+    first, second = items(f"{A}\n{A.upper()}\n".encode())
+    assert first.key == second.key
+    assert (first.line, second.line) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"..",
+        b"%2e%2e",
+        b"a/b",
+        b"?",
+        b"a#b",
+        b"\0",
+        f"{A}\0".encode(),
+        f"{A}\rX".encode(),
+        f"{A},{B}".encode(),
+        b"\xff\xfe\xfa",
+        b"\xed\xa0\x80",
+        "\N{ARABIC-INDIC DIGIT THREE}".encode() + A[1:].encode(),
+        f"{A}\N{NO-BREAK SPACE}".encode(),
+        f"{A}\N{LINE SEPARATOR}".encode(),
+        b"x" * 9_000,
+    ],
+)
+def test_a_line_that_is_no_id_is_refused_and_the_lines_around_it_are_not(line):
+    data = f"{A}\n".encode() + line + f"\n{B}\n".encode()
+    first, refused, last = items(data)
+    assert (first.id, first.invalid, last.id, last.invalid) == (A, None, B, None)
+    assert (refused.line, refused.invalid) == (2, "is not a GUID")
+    assert refused.id.isprintable()
+
+
+def test_an_overlong_line_is_one_refused_line():
+    long = b"x" * (MAX_LINE_BYTES + 1)
+    longer = b"x" * 1_000_000
+    data = long + b"\n" + longer + b"\n" + A.encode() + b"\n" + longer
+    entries = items(data)
+    assert [entry.line for entry in entries] == [1, 2, 3, 4]
+    reason = "line is longer than 65,536 bytes"
+    assert [entry.invalid for entry in entries] == [reason, reason, None, reason]
+    assert entries[1].key == entries[3].key != entries[0].key
+
+
+def test_a_line_of_just_the_limit_is_read():
+    assert told(b" " * (MAX_LINE_BYTES - 36) + A.encode() + b"\n") == [(1, A)]
+
+
+def test_other_forms_of_id_are_read_by_their_rule():
+    [entry] = items(b"call-17\r\n", rule=IdRule("call-[0-9]+"))
+    assert entry == Entry("call-17", "call-17", "ids.txt", 1)
+
+
+PIECES = [
+    A.encode(),
+    B.encode(),
+    b"\n",
+    b"\r\n",
+    b"#",
+    b" ",
+    b"\0",
+    b"\xff",
+    b"..",
+    b"\xef\xbb\xbf",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=40)))
+def test_any_bytes_give_one_item_a_line_and_no_id_that_is_not_there(pieces):
+    data = b"".join(pieces)
+    found = items(*without_bom(iter([data] if data else [])))
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    assert len(found) == text.count(b"\n") + (not text.endswith(b"\n") and text != b"")
+    lines = text.split(b"\n")
+    for number, item in enumerate(found, 1):
+        if isinstance(item, Entry):
+            assert item.line == number
+            assert item.invalid or item.id.encode() == lines[number - 1].strip()
+    assert items(*without_bom(bytes((byte,)) for byte in data)) == found

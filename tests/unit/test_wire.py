@@ -1,0 +1,508 @@
+import math
+
+import brotli
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.bodies import as_body, json_values, results, sample
+
+from worker.api.content_coding import Limits
+from worker.api.reader import BodyReader
+from worker.api.status import processing
+from worker.api.wire import MAX_DRIFT, MAX_KEY_CHARS, read
+from worker.domain.records import PARTICIPANTS
+from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
+from worker.domain.verdict import Stage
+
+MODEL_PATH = "allParticipants.enlightenBundles[].models[]"
+
+
+def body_with_model(**fields):
+    """Return the sample with one model changed; a field that is `...` is taken away."""
+    value = sample()
+    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
+    model.update(fields)
+    for key in [key for key, field in model.items() if field is ...]:
+        del model[key]
+    return as_body(value)
+
+
+def body_with_score(token):
+    return body_with_model(score="TOKEN").replace(b'"TOKEN"', token)
+
+
+def model_of(interaction):
+    return interaction.participants["all_participants"]["enlighten_bundles"][0]["models"][0]
+
+
+def failure(stage, reason):
+    return Failure(Trouble.NOT_A_RESULT, stage, reason)
+
+
+# --- the documented form ---
+
+
+def test_fields_are_renamed_and_nothing_else_changes():
+    assert read(as_body(sample())) == Interaction(
+        {
+            "all_participants": {
+                "enlighten_bundles": [
+                    {
+                        "name": "Customer Satisfaction",
+                        "models": [
+                            {
+                                "name": "ActiveListening",
+                                "score": -4.169592,
+                                "min_score": -3.1514606,
+                                "min_score_offset": 75345,
+                                "max_score": 2.0,
+                                "max_score_offset": 196550.5,
+                                "quartile1": -4.7154593,
+                                "quartile2": 0.39559406,
+                                "quartile3": 1.9443647,
+                                "quartile4": -6.545092,
+                            }
+                        ],
+                    },
+                    {"name": "Vulnerable Customer", "models": []},
+                ],
+                "voice_activity_segments": [
+                    {"start_time_offset": 0, "end_time_offset": 1000, "result": "voice"},
+                    {"start_time_offset": 1000, "end_time_offset": 39000, "result": "silence"},
+                ],
+            },
+            "participant_one": {"enlighten_bundles": None, "voice_activity_segments": None},
+            "participant_two": {"enlighten_bundles": [], "voice_activity_segments": []},
+        }
+    )
+
+
+def test_scores_are_floats_and_offsets_as_sent():
+    model = model_of(read(as_body(sample())))
+    assert type(model["max_score"]) is float
+    assert type(model["min_score_offset"]) is int
+    assert type(model["max_score_offset"]) is float
+
+
+def test_keys_stand_in_the_order_of_the_schema_however_they_were_sent():
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(element) for element in value] if isinstance(value, list) else value
+
+    as_sent, other_way = read(as_body(sample())), read(as_body(turned(sample())))
+    assert orjson.dumps(as_sent.participants) == orjson.dumps(other_way.participants)
+
+
+@pytest.mark.parametrize(
+    "sent", [{"participantTwo": None}, {"participantTwo": None, "allParticipants": None}]
+)
+def test_a_participant_may_be_absent_or_null(sent):
+    found = read(as_body(sent))
+    assert found == Interaction(dict.fromkeys(PARTICIPANTS))
+    assert tuple(found.participants) == PARTICIPANTS
+
+
+def test_names_and_results_may_be_any_text_and_null():
+    value = sample()
+    value["allParticipants"]["voiceActivitySegments"][0]["result"] = "music"
+    value["allParticipants"]["enlightenBundles"][0]["name"] = "A new bundle"
+    value["allParticipants"]["enlightenBundles"][0]["models"][0]["name"] = None
+    found = read(as_body(value))
+    assert found.drift == ()
+    assert found.participants["all_participants"]["voice_activity_segments"][0]["result"] == "music"
+
+
+# --- what is no result ---
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty body"),
+        (b" \r\n", "empty body"),
+        (b"<!DOCTYPE html><html>secret</html>", "HTML or XML"),
+        (b"\n <html>", "HTML or XML"),
+        (b"secret", "not JSON"),
+        (b"\xef\xbb\xbf" + as_body(sample()), "not JSON"),
+        ("{}".encode("utf-16"), "not JSON"),
+        (b'{"allParticipants": {"enlightenBundles": [', "not JSON"),
+        (as_body(sample()) + b"x", "not JSON"),
+        (as_body(sample()) * 2, "not JSON"),
+        (b'{"allParticipants": null,}', "not JSON"),
+        (b"{'allParticipants': null}", "not JSON"),
+        (b'{"allParticipants": null, "x": "\xff"}', "not JSON"),
+        (b'{"allParticipants": null, "x": "\\ud800"}', "not JSON"),
+        (b'{"allParticipants": null, "x": 1e400}', "not JSON"),
+        (b'{"allParticipants": ' + b"[" * 2000 + b"]" * 2000 + b"}", "not JSON"),
+        (body_with_score(b"NaN"), "not JSON"),
+        (body_with_score(b"Infinity"), "not JSON"),
+        (body_with_score(b"-Infinity"), "not JSON"),
+        (body_with_score(b"1e400"), "not JSON"),
+        (body_with_score(b"1" * 5000), "not JSON"),
+        (body_with_score(b"1_000"), "not JSON"),
+        (body_with_score(b"01"), "not JSON"),
+    ],
+)
+def test_what_is_not_json_fails_where_it_is_parsed(body, reason):
+    assert read(body) == failure(Stage.PARSE, reason)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"7", b'"allParticipants"', b"[{}]"])
+def test_a_top_level_other_than_an_object_is_no_result(body):
+    assert read(body) == failure(Stage.VALIDATE, "is no object")
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"message": "not ready"}, {"AllParticipants": None}, {"all_participants": None}]
+)
+def test_an_object_without_any_known_participant_is_no_result(value):
+    assert read(as_body(value)) == failure(Stage.VALIDATE, "has none of the known participants")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"score": "1.5"}, f"{MODEL_PATH}.score is no number"),
+        ({"score": "NaN"}, f"{MODEL_PATH}.score is no number"),
+        ({"score": "1e400"}, f"{MODEL_PATH}.score is no number"),
+        ({"score": "1_000"}, f"{MODEL_PATH}.score is no number"),
+        ({"quartile4": True}, f"{MODEL_PATH}.quartile4 is no number"),
+        ({"minScore": [1]}, f"{MODEL_PATH}.minScore is no number"),
+        ({"minScoreOffset": "7"}, f"{MODEL_PATH}.minScoreOffset is no number"),
+        ({"maxScoreOffset": False}, f"{MODEL_PATH}.maxScoreOffset is no number"),
+        ({"name": 7}, f"{MODEL_PATH}.name is no text"),
+        ({"name": {}}, f"{MODEL_PATH}.name is no text"),
+        # A deviation that could be mended does not make up for one that can't.
+        ({"score": ..., "scores": 1.5, "maxScore": "2"}, f"{MODEL_PATH}.maxScore is no number"),
+    ],
+)
+def test_a_model_with_a_value_of_a_wrong_type_is_no_result(fields, reason):
+    assert read(body_with_model(**fields)) == failure(Stage.VALIDATE, reason)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"allParticipants": []}, "allParticipants is no object"),
+        ({"participantOne": "x"}, "participantOne is no object"),
+        (
+            {"participantOne": {"enlightenBundles": {}}},
+            "participantOne.enlightenBundles is no array",
+        ),
+        (
+            {"participantOne": {"enlightenBundles": [None]}},
+            "participantOne.enlightenBundles[] is no object",
+        ),
+        (
+            {"participantTwo": {"enlightenBundles": [{"models": "x"}]}},
+            "participantTwo.enlightenBundles[].models is no array",
+        ),
+        (
+            {"participantTwo": {"enlightenBundles": [{"models": [[]]}]}},
+            "participantTwo.enlightenBundles[].models[] is no object",
+        ),
+        (
+            {"allParticipants": {"voiceActivitySegments": [{"result": 1}]}},
+            "allParticipants.voiceActivitySegments[].result is no text",
+        ),
+    ],
+)
+def test_a_part_of_a_wrong_type_is_no_result(value, reason):
+    assert read(as_body(value)) == failure(Stage.VALIDATE, reason)
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize(
+    ("token", "value"),
+    [
+        (b"-0.0", -0.0),
+        (b"1E2", 100.0),
+        (b"1e-400", 0.0),
+        (b"9223372036854775808", 2.0**63),
+        (b"18446744073709551616", 2.0**64),
+        (b"1" * 300, float("1" * 300)),
+        (b"1.7976931348623157e308", 1.7976931348623157e308),
+        (b"0.1" + b"0" * 5000, 0.1),
+    ],
+)
+def test_a_score_is_the_nearest_double(token, value):
+    score = model_of(read(body_with_score(token)))["score"]
+    assert score == value
+    assert math.copysign(1, score) == math.copysign(1, value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(2**63, 2**63), (2**64 - 1, 2**64 - 1), (2**64, 2.0**64), (-(2**63), -(2**63)), (7.0, 7.0)],
+)
+def test_an_offset_is_kept_whole_up_to_64_bits(sent, kept):
+    offset = model_of(read(body_with_model(minScoreOffset=sent)))["min_score_offset"]
+    assert offset == kept
+    assert type(offset) is type(kept)
+
+
+def test_of_a_key_that_occurs_twice_the_last_one_counts():
+    body = body_with_score(b'1.5, "score": 2.5')
+    assert model_of(read(body))["score"] == 2.5
+
+
+# --- drift ---
+
+
+def test_unknown_fields_are_kept_at_the_end_of_their_object_and_named():
+    value = sample()
+    value["participantOne"]["enlightenBundles"] = [{"name": "B", "models": [], "weight": 2}]
+    value["participantOne"]["mood"] = {"deep": [1, {"x": None}]}
+    value["allParticipants"]["voiceActivitySegments"][1]["speaker"] = "one"
+    value["allParticipants"]["enlightenBundles"][0]["models"][0] |= {"confidence": 0.5, "v": 2}
+    value["version"] = "2025-01"
+    found = read(as_body(value))
+    participants = found.participants
+    assert model_of(found)["extra"] == {"confidence": 0.5, "v": 2}
+    assert list(model_of(found))[-1] == "extra"
+    segments = participants["all_participants"]["voice_activity_segments"]
+    assert [segment.get("extra") for segment in segments] == [None, {"speaker": "one"}]
+    assert participants["participant_one"]["extra"] == {"mood": {"deep": [1, {"x": None}]}}
+    assert participants["participant_one"]["enlighten_bundles"][0]["extra"] == {"weight": 2}
+    assert participants["extra"] == {"version": "2025-01"}
+    assert set(found.drift) == {
+        f"{MODEL_PATH}.confidence",
+        f"{MODEL_PATH}.v",
+        "allParticipants.voiceActivitySegments[].speaker",
+        "participantOne.mood",
+        "participantOne.enlightenBundles[].weight",
+        "version",
+    }
+
+
+def test_absent_fields_are_null_and_named():
+    value = {"allParticipants": {"enlightenBundles": [{"models": [{"score": 1}]}]}}
+    found = read(as_body(value))
+    assert model_of(found) == {**dict.fromkeys(model_of(read(as_body(sample())))), "score": 1.0}
+    assert "allParticipants.voiceActivitySegments (absent)" in found.drift
+    assert "allParticipants.enlightenBundles[].name (absent)" in found.drift
+    assert f"{MODEL_PATH}.quartile4 (absent)" in found.drift
+    assert f"{MODEL_PATH}.score (absent)" not in found.drift
+
+
+def test_a_renamed_field_is_both_absent_and_unknown():
+    found = read(body_with_model(score=..., overallScore=1.5))
+    assert model_of(found)["score"] is None
+    assert model_of(found)["extra"] == {"overallScore": 1.5}
+    assert set(found.drift) == {f"{MODEL_PATH}.score (absent)", f"{MODEL_PATH}.overallScore"}
+
+
+@pytest.mark.parametrize("name", ["extra", "min_score", "Score", "score ", ""])
+def test_an_unknown_field_never_passes_for_a_known_one(name):
+    found = read(body_with_model(**{name: "kept"}))
+    known = model_of(read(as_body(sample())))
+    assert model_of(found) == {**known, "extra": {name: "kept"}}
+    assert found.drift == (f"{MODEL_PATH}.{name}",)
+
+
+def test_each_path_of_drift_is_named_once():
+    value = sample()
+    segments = [{"startTimeOffset": n, "result": None, "new": n} for n in range(50)]
+    value["participantOne"]["voiceActivitySegments"] = segments
+    path = "participantOne.voiceActivitySegments[]"
+    assert set(read(as_body(value)).drift) == {f"{path}.endTimeOffset (absent)", f"{path}.new"}
+
+
+def test_paths_of_drift_are_few_printable_and_short():
+    unknown = {f"\x1b[31m\n{n}" + "x" * 500: n for n in range(200)}
+    found = read(as_body({**sample(), **unknown}))
+    assert found.participants["extra"] == unknown
+    assert len(found.drift) == MAX_DRIFT
+    assert all(path.isprintable() and len(path) <= MAX_KEY_CHARS for path in found.drift)
+
+
+# --- any body whatsoever ---
+
+
+def as_sent(participants):
+    """Return what must have been sent for `participants`: names as they were, extra put back."""
+
+    def undone(owner, names, lists=()):
+        sent = {names[key]: value for key, value in owner.items() if key != "extra"}
+        for key, undo in lists:
+            if sent[key] is not None:
+                sent[key] = [undo(element) for element in sent[key]]
+        return {**sent, **owner.get("extra", {})}
+
+    def participant(owner):
+        if owner is None:
+            return None
+        lists = [("enlightenBundles", bundle), ("voiceActivitySegments", segment)]
+        return undone(owner, CAMEL, lists)
+
+    def bundle(owner):
+        return undone(owner, CAMEL, [("models", model)])
+
+    def model(owner):
+        return undone(owner, CAMEL)
+
+    def segment(owner):
+        return undone(owner, CAMEL)
+
+    sent = {CAMEL[key]: participant(participants[key]) for key in PARTICIPANTS}
+    return {**sent, **participants.get("extra", {})}
+
+
+CAMEL = {
+    "all_participants": "allParticipants",
+    "participant_one": "participantOne",
+    "participant_two": "participantTwo",
+    "enlighten_bundles": "enlightenBundles",
+    "voice_activity_segments": "voiceActivitySegments",
+    "start_time_offset": "startTimeOffset",
+    "end_time_offset": "endTimeOffset",
+    "min_score": "minScore",
+    "max_score": "maxScore",
+    "min_score_offset": "minScoreOffset",
+    "max_score_offset": "maxScoreOffset",
+    **{name: name for name in ("name", "models", "score", "result")},
+    **{f"quartile{n}": f"quartile{n}" for n in range(1, 5)},
+}
+
+
+def covers(kept, sent):
+    """Tell whether `kept` has all of `sent`, and beyond it nothing but nulls."""
+    if isinstance(sent, dict):
+        return (
+            isinstance(kept, dict)
+            and all(key in kept and covers(kept[key], value) for key, value in sent.items())
+            and all(kept[key] is None for key in kept.keys() - sent.keys())
+        )
+    if isinstance(sent, list):
+        return isinstance(kept, list) and len(kept) == len(sent) and all(map(covers, kept, sent))
+    if isinstance(sent, int | float) and not isinstance(sent, bool):
+        return kept == sent or kept == float(sent)
+    return type(kept) is type(sent) and kept == sent
+
+
+def assert_reads_well(body):
+    """Check the promises that hold for every body."""
+    found = read(body)
+    assert read(body) == found
+    if isinstance(found, Failure):
+        assert found.trouble is Trouble.NOT_A_RESULT
+        assert 0 < len(found.reason) <= 200
+        return found
+    assert covers(as_sent(found.participants), orjson.loads(body))
+    assert orjson.loads(orjson.dumps(found.participants)) == found.participants
+    assert len(found.drift) <= MAX_DRIFT
+    return found
+
+
+ANY_SIZE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_a_result_or_a_failure(body):
+    assert_reads_well(body)
+
+
+@given(json_values | st.dictionaries(st.sampled_from([*CAMEL.values(), "x"]), json_values))
+@settings(max_examples=300, deadline=None)
+def test_any_json_is_a_result_that_has_it_all_or_a_failure(value):
+    assert_reads_well(orjson.dumps(value))
+
+
+@given(results())
+@settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
+def test_any_result_in_the_documented_form_is_read_without_drift(value):
+    found = assert_reads_well(orjson.dumps(value))
+    assert found.drift == ()
+
+
+@given(results(deviating=True))
+@settings(max_examples=200, deadline=None, suppress_health_check=ANY_SIZE)
+def test_any_result_with_absent_and_unknown_fields_is_kept_whole(value):
+    assert isinstance(assert_reads_well(orjson.dumps(value)), Interaction)
+
+
+@given(
+    field=st.sampled_from(["name", "score", "minScoreOffset", "quartile1", "unknown"]),
+    value=json_values,
+)
+@settings(max_examples=200, deadline=None)
+def test_a_field_with_any_value_is_kept_or_refused_by_name(field, value):
+    found = assert_reads_well(body_with_model(**{field: value}))
+    if isinstance(found, Failure):
+        assert found.reason.startswith(f"{MODEL_PATH}.{field} ")
+
+
+def test_a_reason_quotes_nothing_of_the_body():
+    canary = "canary-7f3a"
+    for value in (
+        {canary: 1},
+        {"allParticipants": canary},
+        {"participantOne": {canary: 1}, "allParticipants": 1},
+    ):
+        assert canary not in read(as_body(value)).reason
+    assert canary not in read(body_with_model(score=canary, name=canary)).reason
+    assert canary not in read(canary.encode()).reason
+
+
+# --- status, and the reader as a whole ---
+
+
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [
+        ("processed", Processing.PROCESSED),
+        ("Processed", Processing.PROCESSED),
+        (" processed ", Processing.PROCESSED),
+        ("fileUploadFailed", Processing.FAILED),
+        ("fileDownloadFailed", Processing.FAILED),
+        ("processingFailed", Processing.FAILED),
+        ("PROCESSINGFAILED", Processing.FAILED),
+        ("declared", Processing.UNDER_WAY),
+        ("processing", Processing.UNDER_WAY),
+        ("somethingNew", Processing.UNDER_WAY),
+    ],
+)
+def test_a_status_tells_how_far_the_processing_is(status, means):
+    body = {"identifier": "x", "status": status, "processed": None, "errorMessage": None}
+    assert processing(as_body(body)) is means
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"status": None}, {"status": ""}, {"status": " "}, {"status": 2}, [], "processed"]
+)
+def test_a_body_without_a_status_tells_nothing(value):
+    assert processing(as_body(value)) == failure(Stage.VALIDATE, "has no status")
+
+
+@given(st.binary(max_size=50) | json_values.map(orjson.dumps))
+@settings(max_examples=100, deadline=None)
+def test_any_status_body_is_a_processing_or_a_failure(body):
+    assert isinstance(processing(body), Processing | Failure)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"nonsense", b"{"])
+def test_a_status_that_is_not_json_fails_where_it_is_parsed(body):
+    assert processing(body).stage is Stage.PARSE
+
+
+def test_the_reader_decodes_and_then_validates():
+    reader = BodyReader(Limits())
+    body = brotli.compress(as_body(sample()))
+    assert reader.result(Reply(200, body, "br")) == read(as_body(sample()))
+    assert reader.result(Reply(200, body[:-5], "br")).trouble is Trouble.UNDECODABLE
+    assert reader.result(Reply(200, body)).stage is Stage.PARSE
+    assert reader.result(Reply(200, b"[]")).stage is Stage.VALIDATE
+    status = brotli.compress(b'{"status": "processed"}')
+    assert reader.processing(Reply(200, status, "br")) is Processing.PROCESSED
+    assert reader.processing(Reply(200, status[:-1], "br")).trouble is Trouble.UNDECODABLE
+
+
+def test_the_reader_keeps_to_its_limits():
+    reader = BodyReader(Limits(decoded_bytes=100))
+    assert reader.result(Reply(200, as_body(sample()))).trouble is Trouble.TOO_LARGE
+    assert reader.processing(Reply(200, b" " * 101)).trouble is Trouble.TOO_LARGE
