@@ -89,10 +89,10 @@ class Settings(BaseSettings):
         120.0, description="Longest time for one request, however slowly its response drips."
     )
     max_wire_bytes: int = Field(
-        16 * MIB, ge=1024, description="Largest body as sent; more is too_large."
+        8 * MIB, ge=1024, description="Largest body as sent; more is too_large."
     )
     max_decoded_bytes: int = Field(
-        32 * MIB, ge=1024, description="Largest body after decompression; more is too_large."
+        8 * MIB, ge=1024, description="Largest body after decompression; more is too_large."
     )
     max_ratio: float = Field(
         200.0,

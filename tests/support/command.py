@@ -34,7 +34,7 @@ def cxai_argv(*arguments):
     return [sys.executable, "-m", "worker", *map(str, arguments)]
 
 
-def cxai(*arguments, stdin=None, timeout_s=60, env=None):
+def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None):
     """Run `cxai` to its end."""
     done = subprocess.run(
         cxai_argv(*arguments),
@@ -42,6 +42,7 @@ def cxai(*arguments, stdin=None, timeout_s=60, env=None):
         capture_output=True,
         timeout=timeout_s,
         env=env or environment(),
+        cwd=cwd,
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())

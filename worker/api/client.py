@@ -1,7 +1,9 @@
 """One request to the API, over aiohttp. Foreign exceptions end here: failures are values."""
 
 import asyncio
+import errno
 import ipaddress
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -209,4 +211,5 @@ def _cause(error: aiohttp.ClientConnectorError) -> str:
         return "host name not resolved"
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
         return "no secure connection (TLS)"
-    return error.os_error.strerror or "no connection"
+    number = error.os_error.errno or 0  # asyncio's own text holds the address
+    return os.strerror(number) if number in errno.errorcode else "no connection"

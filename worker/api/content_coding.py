@@ -43,7 +43,7 @@ class Limits:
 
     `decoded_bytes`: most bytes of a decoded body, and of each step on the way there. `ratio`: most
     decoded bytes per byte received; it counts above 1 MiB decoded only, since small bodies are
-    harmless. Real bodies measure 5-60 KB at ratios of 3-8; an hours-long call makes about 1 MB.
+    harmless. For scale: bodies of 5-60 KB shrink to a third or an eighth.
     """
 
     decoded_bytes: int = 8 * 2**20

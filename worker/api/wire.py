@@ -29,8 +29,8 @@ MAX_DRIFT = 64
 MAX_KEY_CHARS = 64
 """Characters of an unknown key that are shown in its path."""
 
-# What `ignore` ignores is found by counting keys: that, and the leniency itself, take half as long
-# as pydantic's `forbid` (a mean body of 23 KB: 35 µs less of 170).
+# What `ignore` ignores is found by counting keys. Together that is faster than `forbid` (a body of
+# 23 KB: 76 instead of 112 µs).
 _strictly = with_config(
     ConfigDict(
         strict=True,

@@ -79,7 +79,7 @@ class Report:
             f" for status, {tally.throttled:,} refused by a limit"
         )
         for path, times in tally.drift.most_common(5):
-            yield f"  Unknown field, kept under extra: {path} ({times:,} results)"
+            yield f"  Not as documented, and kept as it is: {path} ({times:,} results)"
 
     def _advice(self) -> Iterator[str]:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}

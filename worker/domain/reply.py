@@ -65,7 +65,8 @@ class Interaction:
     `participants` maps `all_participants`, `participant_one`, `participant_two` to
     `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
     in snake_case and in the order of the schema. Fields that the schema does not know stand
-    under `extra` beside those it knows; `drift` names them by path, without indexes or values.
+    under `extra` beside those it knows; `drift` names them by path, without indexes or values,
+    and fields of the schema that the body lacked, as `path (absent)`.
     """
 
     participants: dict[str, Any] = field(repr=False)

@@ -1,6 +1,6 @@
 """Writes rows as JSON Lines: UTF-8, one object a line, a line feed behind each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -14,6 +14,10 @@ from worker.domain.verdict import Stage, Verdict
 _TOO_DEEP = Failure(
     Trouble.NOT_A_RESULT, Stage.VALIDATE, "can't be written as JSON: nested too deeply"
 )
+
+# Each row begins with its ID.
+_BETWEEN_ROWS = b'},{"interaction_id":'
+_LINE_FEED = b'}\n{"interaction_id":'
 
 
 class Lines:
@@ -37,7 +41,7 @@ class Lines:
             case Shape.TABLES:
                 rows = tables(interaction_id, interaction, timestamp(at), self._bands)
         try:
-            return {name: b"".join(map(_line, of_set)) for name, of_set in rows.items() if of_set}
+            return {name: _lines(of_set) for name, of_set in rows.items() if of_set}
         except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
             return _TOO_DEEP
 
@@ -58,3 +62,13 @@ def timestamp(at: datetime) -> str:
 
 def _line(row: Row) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _lines(rows: Sequence[Row]) -> bytes:
+    if len(rows) == 1:
+        return _line(rows[0])
+    # One call for all rows: orjson's time is mostly per call (222 rows: 160 µs, at once 45 µs).
+    lines = orjson.dumps(rows)[1:-1].replace(_BETWEEN_ROWS, _LINE_FEED) + b"\n"
+    # Texts can't hold these bytes, their quotes are escaped; but the objects of an unknown field
+    # can. Line feeds are escaped in texts as well, so the count tells.
+    return lines if lines.count(b"\n") == len(rows) else b"".join(map(_line, rows))
