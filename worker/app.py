@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -80,11 +81,10 @@ async def export(
             output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by
         )
         if not isinstance(stopped_by, CommitError):  # after one, the next start has to recover
-            store.end_run(report.ended, report.as_dict())
-            directory.replace(
-                MANIFEST_NAME,
-                manifest(store.parts(), settings.compression, store.verdicts(), report.as_dict()),
-            )
+            try:
+                _end(store, directory, settings, report)
+            except CommitError as error:
+                report = replace(report, stopped_by=stopped_by or error)
     return report
 
 
@@ -97,6 +97,19 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
             except CxaiError as error:
                 return error
     return None
+
+
+def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
+    """Seal the parts and write the manifest. Raises CommitError."""
+    store.end_run(report.ended, report.as_dict())
+    content = manifest(store.parts(), settings.compression, store.verdicts(), report.as_dict())
+    try:
+        directory.replace(MANIFEST_NAME, content)
+    except OSError as error:
+        raise CommitError(
+            f"Can't write {directory.path / MANIFEST_NAME}: {error.strerror}. All else is safe:"
+            " make room or mend the disk, and run the same command again."
+        ) from error
 
 
 def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> Pulse:

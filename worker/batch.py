@@ -51,6 +51,11 @@ class Batch:
         self._taken.set()
         return outcomes
 
+    def flush(self) -> None:
+        """Make what there is due at once: nothing more is to be expected soon."""
+        if self._outcomes:
+            self._due.set()
+
     def close(self) -> None:
         """Make what is left due at once; nothing is added any more."""
         self._closed = True

@@ -88,6 +88,7 @@ class Pipeline:
         self._rules = rules
         self._bounds = bounds
         self._draw = draw
+        self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
         self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
             bounds.in_flight
@@ -95,6 +96,7 @@ class Pipeline:
         self._batch = Batch(bounds.batch, bounds.batch_bytes, bounds.batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
+        self._input_broken: InputBrokenError | None = None
 
     @property
     def in_flight(self) -> int:
@@ -114,8 +116,8 @@ class Pipeline:
     async def run(self) -> None:
         """Take every ID of the source to its verdict.
 
-        Raises what it was stopped by, after everything that came back is committed; a CommitError
-        at once.
+        Raises what it was stopped by, after everything that came back is committed; an
+        InputBrokenError after everything that was read has its verdict; a CommitError at once.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -134,11 +136,12 @@ class Pipeline:
                 self._batch.close()
                 await committing
         except* CxaiError as failed:
-            raise failed.exceptions[0] from None
+            first = failed.exceptions[0]
+            raise first from first.__cause__
         finally:
             self.backlog.close()
-        if self._stopped_by is not None:
-            raise self._stopped_by
+        if (why := self._stopped_by or self._input_broken) is not None:
+            raise why
 
     # --- source → seen before? → backlog ---
 
@@ -148,9 +151,9 @@ class Pipeline:
                 async for items in batches:
                     await self._admit(items)
         except InputBrokenError as error:
-            self.stop(error)
-            return
+            self._input_broken = error  # raised when what was read has its verdicts
         self.input_ended = True
+        self._commit_the_last()
         self._end_if_settled()
 
     async def _admit(self, items: Sequence[Entry | Skip]) -> None:
@@ -159,6 +162,7 @@ class Pipeline:
         self._count_in(items, admission)
         for entry in admission.fresh:
             await self.backlog.enter()
+            self._undecided += 1
             inquiry = Inquiry(entry)
             if entry.invalid is None:
                 self.backlog.offer(inquiry)
@@ -186,6 +190,8 @@ class Pipeline:
         while not self._ending.is_set():
             inquiry = await self.backlog.take()
             await self._limiter.acquire()
+            if self._ending.is_set():
+                return
             self._flying.add(requester)
             self._count_out(inquiry)
             seen = await self._fetcher.fetch(inquiry.entry.id, inquiry.question)
@@ -269,7 +275,7 @@ class Pipeline:
         if isinstance(lines, Failure):
             return self._decide(inquiry, lines)
         self.tally.note_drift(result.drift)
-        return self._batch.add(Outcome(inquiry.entry, Verdict.OK, inquiry.requests, lines))
+        return self._keep(Outcome(inquiry.entry, Verdict.OK, inquiry.requests, lines))
 
     def _settle(self, inquiry: Inquiry, settle: Settle) -> None:
         lines = self._recorder.failure(
@@ -280,9 +286,14 @@ class Pipeline:
             inquiry.requests,
             self._clock.utc(),
         )
-        self._batch.add(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
+        self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
 
     # --- commit ---
+
+    def _keep(self, outcome: Outcome) -> None:
+        self._batch.add(outcome)
+        self._undecided -= 1
+        self._commit_the_last()
 
     async def _commit(self) -> None:
         while outcomes := await self._batch.take():
@@ -290,6 +301,10 @@ class Pipeline:
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             self._end_if_settled()
+
+    def _commit_the_last(self) -> None:
+        if self.input_ended and self._undecided == 0:
+            self._batch.flush()
 
     def _end_if_settled(self) -> None:
         if self.input_ended and self.backlog.open == 0:

@@ -90,7 +90,10 @@ class Ledger(Protocol):
     """Knows every ID that has a verdict, and makes verdict and record one."""
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell what of `entries` is to be done. Call it once per entry of the input."""
+        """Tell what of `entries` is to be done. Call it once per entry of the input.
+
+        Raises CommitError when the ledger fails.
+        """
         ...
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:

@@ -13,7 +13,7 @@ from support.command import cxai, environment, start_cxai
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(
-    r"(?:^|`)(?:\.venv/bin/)?cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.M
+    r"(?:^|`)(?:\.venv/bin/)?cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.MULTILINE
 )
 
 
@@ -48,7 +48,7 @@ def test_the_two_commands_are_targets_of_make(target, does):
 
 
 def test_the_record_of_the_readme_is_one(simulated, guids, tmp_path, export):
-    shown = json.loads(re.search(r"```json\n(.*?)```", README, re.S)[1])
+    shown = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
     with simulated() as api:
         export(api, guids(1))
     (part,) = (tmp_path / "export").glob("records-*.jsonl")

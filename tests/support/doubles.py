@@ -4,8 +4,10 @@ They run on virtual time (support/virtual.py) as well as on real time.
 """
 
 import asyncio
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -96,7 +98,7 @@ class MemoryLedger:
     """Ledger on a `disk` in memory.
 
     A commit waits for `gate` (open, until a test clears it). The commit with the number `fails_at`
-    (from 1) raises CommitError. `commits` has the size of each that succeeded.
+    (from 1) raises CommitError. `commits` has the outcomes of each that succeeded.
     """
 
     def __init__(self, disk=None, *, reopen=(), fails_at=None):
@@ -129,7 +131,9 @@ class MemoryLedger:
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            await asyncio.wait([work])
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([work])
             raise
 
     async def _commit(self, outcomes):
@@ -146,19 +150,19 @@ class MemoryLedger:
         for outcome in outcomes:
             for part_set, lines in outcome.lines.items():
                 self.disk.lines[part_set] += lines
-        self.commits.append(len(outcomes))
+        self.commits.append(outcomes)
 
 
 # --- limiter ---
 
 
 class FreeLimiter:
-    """Limiter without a rate: only a pause holds requests back. `pauses` has each that was asked."""
+    """Limiter without a rate: only a pause holds requests back. `pauses` has each asked for."""
 
     def __init__(self, clock):
         self.pauses = []
         self._clock = clock
-        self._paused_until = clock.monotonic()
+        self._paused_until = -math.inf
         self._queue = asyncio.Lock()
 
     async def acquire(self):
@@ -183,6 +187,8 @@ class Call:
     question: Question
 
 
+LATENCY_S = 0.125  # so that times can be added without rounding
+
 Answer = Reply | Failure
 Script = list[Answer] | Callable[[Call], Answer]
 
@@ -191,17 +197,18 @@ class ScriptedFetcher:
     """Fetcher that takes its answers from `script`, by ID: in order, or from a function.
 
     An ID without a script is OK. One that is asked more often than its script knows fails the
-    test. `calls` has every request, `abandoned` the IDs of those that were cancelled.
+    test. `latency_s` is seconds, or a function of the Call. `calls` has every request,
+    `abandoned` the IDs of those that were cancelled.
     """
 
-    def __init__(self, script=None, *, latency_s=0.125):
+    def __init__(self, script=None, *, latency_s=LATENCY_S):
         self.calls = []
         self.abandoned = []
         self.in_flight = 0
         self.most_in_flight = 0
         self._script: dict[str, Script] = script or {}
         self._told = Counter()
-        self._latency_s = latency_s
+        self._latency_s = latency_s if callable(latency_s) else lambda _call: latency_s
 
     def asked(self, interaction_id):
         """Return what was asked of one ID, in order."""
@@ -217,7 +224,7 @@ class ScriptedFetcher:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await asyncio.sleep(self._latency_s)
+            await asyncio.sleep(self._latency_s(call))
         except asyncio.CancelledError:
             self.abandoned.append(interaction_id)
             raise
@@ -258,7 +265,12 @@ class PlainReader:
 
     def processing(self, reply):
         read = self.result(reply)
-        return read if isinstance(read, Failure) else Processing(reply.body.decode())
+        if isinstance(read, Failure):
+            return read
+        try:
+            return Processing(reply.body.decode())
+        except ValueError:
+            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no status")
 
 
 class PlainRecorder:

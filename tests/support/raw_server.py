@@ -42,23 +42,32 @@ class RawServer:
     SILENCE waits until the client has gone, CLOSE and RESET end the connection. A script that
     ends otherwise leaves the connection open for the next request.
 
-    `requests` holds the heads of all requests, as sent; `connections` counts what was accepted,
-    `sent_bytes` what was handed to the system.
+    With `tls`, an SSLContext, it speaks HTTPS as localhost.
+
+    `requests` holds the heads of all requests, as sent, `answered` counts those whose script has
+    ended; `connections` counts what was accepted, `open_connections` what is still there;
+    `sent_bytes` is what was handed to the system.
     """
 
-    def __init__(self, *scripts):
+    def __init__(self, *scripts, tls=None):
         self._scripts = scripts
+        self._tls = tls
         self._conversations = {}
         self.requests = []
+        self.answered = 0
         self.connections = 0
         self.sent_bytes = 0
 
     @property
     def base_url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def open_connections(self):
+        return len(self._conversations)
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -86,6 +95,8 @@ class RawServer:
         script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
         self.requests.append(head.decode("latin-1"))
         for step in script:
+            if writer.is_closing():  # the client has gone
+                return False
             match step:
                 case bytes():
                     writer.write(step)
@@ -97,10 +108,8 @@ class RawServer:
                     await reader.read()
                 case Ending.RESET:
                     writer.transport.abort()
-                    return False
-                case Ending.CLOSE:
-                    return False
-        return True
+        self.answered += 1
+        return not isinstance(script[-1], Ending)
 
 
 def header(request, name):

@@ -244,6 +244,18 @@ def test_line_separators_in_texts_stay_within_the_line():
     assert "a\u2028b\\nc\\rd".encode() in line
 
 
+def test_unknown_objects_that_look_like_rows_stay_within_their_line():
+    value = sample()
+    rows_alike = [{"interaction_id": ID, "participant": "x"}, {"interaction_id": ID}]
+    bundle = value["allParticipants"]["enlightenBundles"][0]
+    bundle["models"] = [{**bundle["models"][0], "history": rows_alike}] * 2
+    bundle["models"][0]["name"] = '},{"interaction_id":'
+    lines = Lines(Shape.TABLES).record(ID, interaction(value), AT)
+    scores = [json.loads(line) for line in lines["scores"].splitlines()]
+    assert [row["extra"]["history"] for row in scores] == [rows_alike] * 2
+    assert lines["segments"].count(b"\n") == 2
+
+
 def test_a_set_without_rows_has_no_lines():
     lines = Lines(Shape.TABLES).record(ID, interaction({"participantOne": None}), AT)
     assert list(lines) == ["interactions"]

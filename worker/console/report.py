@@ -59,9 +59,8 @@ class Report:
         yield ""
         yield f"  {tally.lines:,} lines = {_sum(_origins(tally))}"
         yield f"  {tally.ids:,} IDs = {_sum(_ends(tally))}"
-        before = tally.before.total()
-        if before:
-            yield f"  ({before:,} of them settled by earlier runs)"
+        if tally.settled_before:
+            yield f"  ({tally.settled_before:,} of them settled by earlier runs)"
         if not tally.adds_up:
             yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
         yield ""
@@ -71,7 +70,7 @@ class Report:
 
     def _work(self) -> Iterator[str]:
         tally = self.tally
-        settled = tally.now.total()
+        settled = tally.settled_now
         pace = settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
         yield (
             f"  {settled:,} settled in {duration(self.elapsed_s)} ({pace:,.1f}/s) with"

@@ -74,10 +74,9 @@ class Observer:
     def snapshot(self, pulse: Pulse, now: float) -> Snapshot:
         """Return how far the run is at `now`."""
         tally = pulse.tally
-        settled_now = tally.now.total()
         done = tally.verdicts.total()
         total = _total(pulse)
-        requests_s, settled_s = self._rates(now, tally.requests, settled_now)
+        requests_s, settled_s = self._rates(now, tally.requests, tally.settled_now)
         left = None if total is None else total - done
         eta_s = left / settled_s if left is not None and settled_s > 0 else None
         return Snapshot(
@@ -113,7 +112,7 @@ def state(pulse: Pulse) -> str:
         return f"paused for {seconds:.0f} s: {why}"
     if pulse.open > pulse.waiting:
         return "working"
-    if pulse.next_retry_s is not None and pulse.input_ended:
+    if pulse.next_retry_s is not None:
         return f"waiting {pulse.next_retry_s:.0f} s for the next of {pulse.waiting} retries"
     return "finishing" if pulse.input_ended else "waiting for input"
 

@@ -18,7 +18,8 @@ class Schedule:
     `rate` is requests per second, above 0, fractions too. Requests are planned 1/rate apart; if
     the caller comes late, it may catch up what it missed of the last tenth of a second, but never
     more than a tenth of a second's budget + 1 leaves within any tenth of a second. With `burst`,
-    the spacing is left out: the account of the whole window alone limits.
+    the spacing is left out: floor(rate) requests, at least 1, may leave at once, but never more
+    within the time that these take.
 
     Times are seconds of one monotonic clock, given by the caller.
     """
@@ -27,17 +28,18 @@ class Schedule:
         self.interval_s = (1.0 + MARGIN) / rate
         self._burst = burst
         self._next_s: float | None = None
-        self._recent: deque[float] = deque(maxlen=int(rate * _BURST_WINDOW_S) + 1)
+        most = max(1, int(rate)) if burst else int(rate * _BURST_WINDOW_S) + 1
+        self._window_s = most * self.interval_s if burst else _BURST_WINDOW_S
+        self._recent: deque[float] = deque(maxlen=most)
 
     def wait_s(self, now: float) -> float:
         """Return how long from `now` the next request has to wait, 0 if it may leave."""
-        if self._burst or self._next_s is None:
-            return 0.0
-        due = self._next_s
-        recent = self._recent
-        if len(recent) == recent.maxlen:
-            due = max(due, recent[0] + _BURST_WINDOW_S)
-        return max(0.0, due - now)
+        due = now
+        if self._next_s is not None and not self._burst:
+            due = max(due, self._next_s)
+        if len(self._recent) == self._recent.maxlen:
+            due = max(due, self._recent[0] + self._window_s)
+        return due - now
 
     def leave(self, now: float) -> None:
         """Note that a request leaves at `now`."""

@@ -41,6 +41,16 @@ class Tally:
         return both
 
     @property
+    def settled_before(self) -> int:
+        """IDs of this input that earlier runs have settled."""
+        return self.before.total() - self.before[Verdict.INVALID_ID]
+
+    @property
+    def settled_now(self) -> int:
+        """IDs of this input that this run has settled."""
+        return self.now.total() - self.now[Verdict.INVALID_ID]
+
+    @property
     def open(self) -> int:
         """IDs of this input that have no verdict yet."""
         return self.ids - self.verdicts.total()
@@ -79,8 +89,8 @@ class Tally:
             "comments": self.comments,
             "invalid": self.invalid,
             "verdicts": {verdict.value: n for verdict, n in sorted(self.verdicts.items())},
-            "settled_before": self.before.total() - self.before[Verdict.INVALID_ID],
-            "settled_now": self.now.total() - self.now[Verdict.INVALID_ID],
+            "settled_before": self.settled_before,
+            "settled_now": self.settled_now,
             "open": self.open,
             "failed": self.failed,
             "requests": self.requests,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from worker.domain.entry import Entry
@@ -38,5 +39,7 @@ class LocalLedger:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await asyncio.wait([future])
+            while not future.done():
+                with suppress(asyncio.CancelledError):  # cancelled once more: raised below
+                    await asyncio.wait([future])
             raise

@@ -29,7 +29,6 @@ def recover_parts(
 
     Raises IntegrityError, naming the file, when committed bytes are not there.
     """
-    _set_strangers_aside(directory, {part_name(s, compression) for s in states})
     open_parts = {}
     for state in states:
         if state.sealed:
@@ -38,12 +37,19 @@ def recover_parts(
             part = OpenPart(directory.path, state, compression)
             part.recover()
             open_parts[state.set] = part
+    _set_strangers_aside(directory, {part_name(s, compression) for s in states})
+    directory.sync()  # also the name of a part that a killed run has just created
     return open_parts
 
 
 def _check_sealed(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
     path = directory.path / part_name(state, compression)
     if not os.path.lexists(path):
+        if not os.path.lexists(f"{path}.open"):
+            raise IntegrityError(
+                f"{path} is not there, but the ledger has {state.bytes} bytes of it."
+                " Bring the file back, or export into a new directory."
+            )
         _finish_rotation(directory, state, compression)
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:

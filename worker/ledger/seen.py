@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
-_CACHE_KIB = 16_384
+_CACHE_KIB = 2_048
 
 
 class Seen:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from worker.errors import IntegrityError
+from worker.errors import IntegrityError, StoppedError
 
 FORMAT = 1
 """Of the tables in ledger.sql; a ledger of another format is refused."""
@@ -22,11 +22,16 @@ def _queries() -> dict[str, str]:
     return dict(zip(named[::2], named[1::2], strict=True))
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite says that the file itself is wrong, and not the disk below it."""
+    return type(error) is sqlite3.DatabaseError
+
+
 class Database:
     """The one connection to a ledger.
 
-    Raises IntegrityError if the file is damaged, is no ledger, or is of another format; other
-    failures of SQLite come as sqlite3.Error. Use it on one thread at a time.
+    Raises IntegrityError if the file is damaged or is no ledger, StoppedError if it can't be opened
+    now; failures of SQLite after that come as sqlite3.Error. Use it on one thread at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,10 +41,15 @@ class Database:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
-        except BaseException as error:
+        except sqlite3.Error as error:
             self._connection.close()
-            if isinstance(error, sqlite3.DatabaseError):
+            if is_damage(error):
                 raise IntegrityError(f"{path} can't be read as a ledger: {error}.") from error
+            raise StoppedError(
+                f"{path} can't be opened: {error}. Make room or mend the disk, and try again."
+            ) from error
+        except BaseException:
+            self._connection.close()
             raise
 
     def _prepare(self) -> None:

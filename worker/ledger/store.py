@@ -8,8 +8,8 @@ start cuts the files back to what the ledger says. Nothing here is async; one th
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,10 +18,10 @@ import orjson
 from worker.domain.entry import Entry
 from worker.domain.records import PART_SETS, SCHEMA_VERSION, Shape
 from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
-from worker.errors import CommitError, UsageError
+from worker.errors import CommitError, IntegrityError, UsageError
 from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
 from worker.ledger.seen import Seen
-from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
+from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database, is_damage
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.output.parts import Extent, OpenPart, PartState, part_name
@@ -36,12 +36,27 @@ class ExportForm:
     compression: Compression
 
 
+@contextmanager
+def _stopping(what: str) -> Iterator[None]:
+    """Turn a failure of the disk or of SQLite into an end of the run that says what to do."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if is_damage(error):
+            raise IntegrityError(f"Can't {what}: the ledger is damaged ({error}).") from error
+        raise CommitError(
+            f"Can't {what}: {error}."
+            " Nothing is lost: make room or mend the disk, and run the same command again."
+        ) from error
+
+
 class Store:
     """Ledger and parts of one output directory, of which the caller holds the lock.
 
     Opening it recovers (worker/ledger/recovery.py) and may raise IntegrityError; UsageError if
-    the directory holds an export of another form. `reopen` are verdicts that are to be asked
-    again, beside those that always are. A part of `part_bytes` or more is sealed.
+    the directory holds an export of another form; CommitError if the disk fails. `reopen` are
+    verdicts that are to be asked again, beside those that always are. A part of `part_bytes` or
+    more is sealed.
     """
 
     def __init__(
@@ -57,22 +72,33 @@ class Store:
         self._form = form
         self._clock = clock
         self._part_bytes = part_bytes
-        self._open_again = OPEN_AGAIN | frozenset(reopen)
-        self._database = Database(directory.path / LEDGER_NAME)
-        try:
-            if self._database.is_new:
-                refuse_parts_without_ledger(directory.path)
-                self._create()
-            self._refuse_other_form()
-            self._parts = recover_parts(directory, list(self.parts()), form.compression)
-            self._seen = Seen(directory.path)
-            self._run = self._database.run("start_run", {"at": self._now()})
-        except BaseException:
-            self._database.close()
-            raise
+        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        with _stopping(f"open the export in {directory.path}"):
+            self._database = Database(directory.path / LEDGER_NAME)
+            try:
+                self._recover()
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _recover(self) -> None:
+        if self._database.is_new:
+            refuse_parts_without_ledger(self._directory.path)
+            self._create()
+        self._refuse_other_form()
+        self._parts = recover_parts(self._directory, list(self.parts()), self._form.compression)
+        self._seen = Seen(self._directory.path)
+        self._run = self._database.run("start_run", {"at": self._now()})
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell duplicates, entries settled by an earlier run, and those to be done."""
+        """Tell duplicates, entries settled by an earlier run, and those to be done.
+
+        Raises CommitError when the disk fails.
+        """
+        with _stopping(f"look up IDs in {self._directory.path}"):
+            return self._admit(entries)
+
+    def _admit(self, entries: Sequence[Entry]) -> Admission:
         fresh: list[Entry] = []
         duplicates = 0
         settled: Counter[Verdict] = Counter()
@@ -127,17 +153,18 @@ class Store:
         return dict(self._database.rows("count_verdicts"))
 
     def end_run(self, ended: str, tally: Mapping[str, Any]) -> None:
-        """Seal all parts and note how the run ended."""
-        self._rotate(at_least_bytes=1)
-        self._database.run(
-            "end_run",
-            {
-                "at": self._now(),
-                "ended": ended,
-                "tally": orjson.dumps(tally).decode(),
-                "run": self._run,
-            },
-        )
+        """Seal all parts and note how the run ended. Raises CommitError."""
+        with _stopping(f"seal the parts in {self._directory.path}"):
+            self._rotate(at_least_bytes=1)
+            self._database.run(
+                "end_run",
+                {
+                    "at": self._now(),
+                    "ended": ended,
+                    "tally": orjson.dumps(tally).decode(),
+                    "run": self._run,
+                },
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -34,6 +34,8 @@ class OutputDirectory:
                 _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._fd
             )
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._lock_fd, 0)
+            os.pwrite(self._lock_fd, f"process {os.getpid()}".encode(), 0)
         except OSError as error:
             owner = self._owner() if error.errno == errno.EWOULDBLOCK else ""
             self.close()
@@ -45,8 +47,6 @@ class OutputDirectory:
             raise UsageError(
                 f"Can't use {self.path} as the output directory: {error.strerror}."
             ) from error
-        os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, f"process {os.getpid()}".encode(), 0)
         return self
 
     def sync(self) -> None:

@@ -110,6 +110,7 @@ class OpenPart:
             )
         if size > self.state.bytes:
             self.cut_back()
+            self.sync()  # before it may be sealed: a tail that came back would be refused
 
     def append(self, lines: Sequence[bytes]) -> Extent:
         """Write whole lines behind the committed ones; not durable before `sync`."""

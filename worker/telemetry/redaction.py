@@ -1,18 +1,26 @@
 """The second wall around the token: no text leaves with it inside."""
 
+import re
+
 from pydantic import SecretStr
 
 _MASK = "[token]"
 
 
 class Redaction:
-    """Replaces a secret wherever it stands in a text. The first wall is never to put it there."""
+    """Replaces a secret wherever it stands in a text. The first wall is never to put it there.
+
+    Log formats put backslashes before some characters, `repr` inside of JSON several: the secret
+    is found with them, too.
+    """
 
     def __init__(self, secret: SecretStr | None = None) -> None:
-        self._secret = secret
+        self._found = None if secret is None else _escaped_or_not(secret.get_secret_value())
 
     def __call__(self, text: str) -> str:
         """Return `text` without the secret."""
-        if self._secret is None:
-            return text
-        return text.replace(self._secret.get_secret_value(), _MASK)
+        return text if self._found is None else self._found.sub(_MASK, text)
+
+
+def _escaped_or_not(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(r"\\+" if c == "\\" else r"\\*" + re.escape(c) for c in secret))

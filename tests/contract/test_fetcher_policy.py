@@ -1,0 +1,307 @@
+"""From what the API answers to what is done next, over the real client and over its double.
+
+The real client stands on aioresponses here: no network, so what is tested is what a fetcher makes
+of a response, and what the policy makes of that. Transport has tests of its own (tests/faults).
+"""
+
+import asyncio
+import ssl
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+from support.command import TOKEN
+from support.doubles import ScriptedFetcher
+from support.raw_server import client_of
+from yarl import URL
+
+from worker.domain.policy import (
+    Again,
+    AskStatus,
+    Halt,
+    Read,
+    Rules,
+    Settle,
+    Standing,
+    is_readable,
+    judge,
+    judge_status,
+)
+from worker.domain.reply import Failure, Question, Reply, Trouble
+from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
+
+ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+BASE = "https://api.test"
+URLS = {
+    Question.RESULT: f"{BASE}/v1/interactions/{ID}/ai",
+    Question.STATUS: f"{BASE}/v1/interactions/{ID}/status",
+}
+RULES = Rules(max_attempts=3, retry_after_cap_s=300.0)
+FIRST, LAST = Standing(attempts=1), Standing(attempts=3)
+DRAW = 0.5
+
+STATUSES = [100, 200, 201, 204, 206, 226, 300, 301, 304, 308, 400, 401, 402, 403, 404, 405, 406]
+STATUSES += [408, 409, 410, 418, 422, 425, 429, 451, 499, 500, 501, 502, 503, 504, 511, 520, 599]
+
+
+class Response(aiohttp.ClientResponse):
+    """What aioresponses 0.7.9 has to answer with, as aiohttp wants it from 3.14 on."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, stream_writer=SimpleNamespace(output_size=0), **kwargs)
+
+
+class RealFetcher:
+    """The client, before an API that answers as it is told."""
+
+    def __init__(self):
+        self._api = aioresponses()
+
+    async def __aenter__(self):
+        self._api.start()
+        self._client = await client_of(BASE).__aenter__()
+        return self
+
+    async def __aexit__(self, *exc):
+        await self._client.__aexit__(*exc)
+        self._api.stop()
+
+    def answer(self, question, reply, headers=None):
+        told = {} if reply.retry_after_s is None else {"Retry-After": f"{reply.retry_after_s:.0f}"}
+        told |= {"Content-Encoding": reply.content_encoding} if reply.content_encoding else {}
+        self._api.get(
+            URLS[question],
+            status=reply.status,
+            body=reply.body,
+            headers=told | (headers or {}),
+            response_class=Response,
+        )
+
+    def fail(self, question, error):
+        self._api.get(URLS[question], exception=error)
+
+    def hang(self, question):
+        async def wait(*_args, **_kwargs):
+            await asyncio.Event().wait()
+
+        self._api.get(URLS[question], callback=wait)
+
+    async def fetch(self, interaction_id, question):
+        return await self._client.fetch(interaction_id, question)
+
+    @property
+    def requests(self):
+        return sum(map(len, self._api.requests.values()))
+
+
+class DoubledFetcher:
+    """The double, told the same."""
+
+    def __init__(self):
+        self._answers = {question: [] for question in Question}
+        self._fetcher = ScriptedFetcher({ID: self._next}, latency_s=self._latency_s)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *exc):
+        return
+
+    def _next(self, call):
+        return self._answers[call.question].pop(0)
+
+    def _latency_s(self, call):
+        return 0 if self._answers[call.question] else 3600
+
+    def answer(self, question, reply):
+        self._answers[question].append(reply)
+
+    def hang(self, _question):
+        return
+
+    async def fetch(self, interaction_id, question):
+        return await self._fetcher.fetch(interaction_id, question)
+
+    @property
+    def requests(self):
+        return len(self._fetcher.calls)
+
+
+@pytest.fixture(params=[RealFetcher, DoubledFetcher], ids=["client", "double"])
+def fetcher(request):
+    return request.param()
+
+
+@pytest.fixture
+def client():
+    return RealFetcher()
+
+
+# --- what a fetcher promises ---
+
+
+@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("status", STATUSES)
+async def test_what_was_read_is_returned_whatever_the_status(fetcher, question, status):
+    reply = Reply(status, b"body", "gzip", 7.0)
+    async with fetcher:
+        fetcher.answer(question, reply)
+        assert await fetcher.fetch(ID, question) == reply
+        assert fetcher.requests == 1
+
+
+async def test_the_questions_have_answers_of_their_own(fetcher):
+    async with fetcher:
+        fetcher.answer(Question.STATUS, Reply(200, b"status"))
+        fetcher.answer(Question.RESULT, Reply(404))
+        assert await fetcher.fetch(ID, Question.RESULT) == Reply(404)
+        assert await fetcher.fetch(ID, Question.STATUS) == Reply(200, b"status")
+
+
+async def test_a_request_that_is_cancelled_is_not_an_answer(fetcher):
+    async with fetcher:
+        fetcher.hang(Question.RESULT)
+        fetching = asyncio.create_task(fetcher.fetch(ID, Question.RESULT))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+
+
+# --- what follows from a response ---
+
+
+async def after(fetcher, question, reply, standing=FIRST):
+    async with fetcher:
+        fetcher.answer(question, reply)
+        seen = await fetcher.fetch(ID, question)
+    return (judge if question is Question.RESULT else judge_status)(seen, standing, RULES, DRAW)
+
+
+@pytest.mark.parametrize(
+    ("status", "decision"),
+    [
+        (201, Settle(Verdict.BAD_BODY, "HTTP 201", Stage.HEADERS)),
+        (204, Settle(Verdict.BAD_BODY, "HTTP 204", Stage.HEADERS)),
+        (301, Settle(Verdict.REDIRECTED, "HTTP 301", Stage.HEADERS)),
+        (304, Settle(Verdict.REDIRECTED, "HTTP 304", Stage.HEADERS)),
+        (400, Settle(Verdict.REJECTED, "HTTP 400", Stage.HEADERS)),
+        (401, Halt("HTTP 401")),
+        (403, Halt("HTTP 403")),
+        (404, AskStatus()),
+        (408, Again(0.5)),
+        (409, Settle(Verdict.REJECTED, "HTTP 409", Stage.HEADERS)),
+        (410, AskStatus()),
+        (422, Settle(Verdict.REJECTED, "HTTP 422", Stage.HEADERS)),
+        (425, Again(0.5)),
+        (429, Again(0.75, burns=False, pause_s=0.75)),
+        (500, Again(0.5)),
+        (502, Again(0.5)),
+        (503, Again(0.5)),
+        (504, Again(0.5)),
+    ],
+)
+async def test_what_follows_from_a_status(fetcher, status, decision):
+    assert await after(fetcher, Question.RESULT, Reply(status)) == decision
+
+
+async def test_a_body_is_read_as_it_was_sent(fetcher):
+    reply = Reply(200, b"\x1f\x8b not decoded", "gzip")
+    assert await after(fetcher, Question.RESULT, reply) == Read(reply)
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
+async def test_the_last_attempt_leaves_the_id_open_for_the_next_run(fetcher, status):
+    decision = await after(fetcher, Question.RESULT, Reply(status), LAST)
+    assert decision == Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+    assert decision.verdict in OPEN_AGAIN
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_wait_that_the_api_asks_for_pauses_everyone(fetcher, status):
+    decision = await after(fetcher, Question.RESULT, Reply(status, retry_after_s=7.0))
+    assert decision == Again(7.0, burns=False, pause_s=7.0)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_an_unknown_status_means_that_there_is_no_such_interaction(fetcher, status):
+    decision = await after(fetcher, Question.STATUS, Reply(status))
+    assert decision == Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+
+
+# --- what only the client can meet ---
+
+
+@pytest.mark.parametrize(
+    ("header", "pause_s"),
+    [
+        ("0", 0.75),
+        ("120", 120.0),
+        ("999999999", 300.0),
+        ("9" * 5_000, 300.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.75),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 300.0),
+        ("soon", 0.75),
+        ("-5", 0.75),
+        ("1e9", 0.75),
+        ("", 0.75),
+    ],
+)
+async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
+    async with client:
+        client.answer(Question.RESULT, Reply(429), headers={"Retry-After": header})
+        seen = await client.fetch(ID, Question.RESULT)
+    decision = judge(seen, FIRST, RULES, DRAW)
+    assert decision == Again(pause_s, burns=False, pause_s=pause_s)
+
+
+@pytest.mark.parametrize("header", ["soon", "-5", ""])
+async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, header):
+    async with client:
+        client.answer(Question.RESULT, Reply(503), headers={"Retry-After": header})
+        seen = await client.fetch(ID, Question.RESULT)
+    assert judge(seen, FIRST, RULES, DRAW) == Again(0.5)
+
+
+def invented(status):
+    """Return what aiohttp raises for a response that it can't parse, with a status of its own."""
+    request = aiohttp.RequestInfo(
+        URL(BASE),
+        "GET",
+        {"X-API-Token": TOKEN},
+        URL(BASE),  # it holds the token, too
+    )
+    return aiohttp.ClientResponseError(request, (), status=status, message="Bad status line")
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble", "stage"),
+    [
+        (TimeoutError(), Trouble.TIMEOUT, Stage.HEADERS),
+        (aiohttp.ServerTimeoutError(), Trouble.TIMEOUT, Stage.HEADERS),
+        (aiohttp.ConnectionTimeoutError(), Trouble.TIMEOUT, Stage.CONNECT),
+        (aiohttp.ServerDisconnectedError(), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (aiohttp.ClientOSError(104, "reset"), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (aiohttp.ClientPayloadError(), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (ConnectionResetError(), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (ssl.SSLError(), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (invented(400), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (invented(401), Trouble.BROKEN_OFF, Stage.HEADERS),
+        (invented(404), Trouble.BROKEN_OFF, Stage.HEADERS),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_a_failure_of_the_network_is_a_value_that_is_tried_again(
+    client, error, trouble, stage
+):
+    async with client:
+        client.fail(Question.RESULT, error)
+        seen = await client.fetch(ID, Question.RESULT)
+    assert isinstance(seen, Failure)
+    assert (seen.trouble, seen.stage) == (trouble, stage)
+    assert TOKEN not in seen.reason
+    assert not is_readable(seen)
+    assert judge(seen, FIRST, RULES, DRAW) == Again(0.5)
+    assert judge(seen, LAST, RULES, DRAW) == Settle(Verdict.EXHAUSTED, seen.reason, stage)

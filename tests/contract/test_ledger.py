@@ -1,0 +1,314 @@
+"""What every ledger promises, over the local one on a real disk and over its double in memory."""
+
+import asyncio
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.doubles import Disk, MemoryLedger, entries, invalid
+
+from worker.clock import SystemClock
+from worker.domain.entry import IdRule
+from worker.domain.records import Shape
+from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
+from worker.errors import CommitError
+from worker.ledger.local import LocalLedger
+from worker.ledger.store import ExportForm, Store
+from worker.output.compression import Compression
+from worker.output.directory import OutputDirectory
+from worker.ports import Admission
+
+
+class LocalDisk:
+    """An output directory, and the ledgers of the runs into it, one after the other."""
+
+    def __init__(self, path):
+        self._path = path
+
+    @contextmanager
+    def ledger(self, *, reopen=()):
+        form = ExportForm(Shape.NESTED, Compression.NONE)
+        with (
+            OutputDirectory(self._path) as directory,
+            ThreadPoolExecutor(1) as self._thread,
+            Store(directory, form, SystemClock(), part_bytes=1 << 20, reopen=reopen) as self.store,
+        ):
+            yield LocalLedger(self.store, self._thread)
+
+    @contextmanager
+    def slow(self, _ledger):
+        """Hold all work on the disk until `resume` is called."""
+        resume = threading.Event()
+        self._thread.submit(resume.wait)
+        try:
+            yield resume.set
+        finally:
+            resume.set()
+
+    def lines(self):
+        """Return all lines, as the next run finds them."""
+        with self.ledger():
+            parts = sorted(self._path.glob("*.jsonl.open"))
+        return sorted(line for part in parts for line in part.read_bytes().splitlines())
+
+
+class MemoryDisk:
+    """The same for the double."""
+
+    def __init__(self):
+        self._disk = Disk()
+
+    @contextmanager
+    def ledger(self, *, reopen=()):
+        yield MemoryLedger(self._disk, reopen=reopen)
+
+    @contextmanager
+    def slow(self, ledger):
+        ledger.gate.clear()
+        yield ledger.gate.set
+
+    def lines(self):
+        return sorted(line for part in self._disk.lines.values() for line in part.splitlines())
+
+
+WITHOUT_RECORD = [verdict for verdict in Verdict if verdict is not Verdict.OK]
+
+
+@pytest.fixture(params=["local", "double"])
+def disk(request, tmp_path):
+    return LocalDisk(tmp_path / "export") if request.param == "local" else MemoryDisk()
+
+
+def outcome(entry, verdict=Verdict.OK):
+    part_set = "records" if verdict is Verdict.OK else "failures"
+    return Outcome(entry, verdict, 1, {part_set: f"{entry.id} {verdict}\n".encode()})
+
+
+async def others_turn():
+    """Let all other tasks do what they can do without waiting."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def settle(disk, verdicts, *, reopen=()):
+    """Commit verdicts by ID in a run of their own."""
+    with disk.ledger(reopen=reopen) as ledger:
+        admission = await ledger.admit(entries(*verdicts))
+        await ledger.commit([outcome(entry, verdicts[entry.id]) for entry in admission.fresh])
+
+
+# --- what is to be done ---
+
+
+async def test_new_ids_are_to_be_done_in_order(disk):
+    block = entries("c", "a", "b")
+    with disk.ledger() as ledger:
+        assert await ledger.admit(block) == Admission(block, 0, {})
+        assert await ledger.admit([]) == Admission([], 0, {})
+
+
+async def test_an_id_that_stands_in_the_input_again_is_a_duplicate(disk):
+    a, b, c = entries("a", "b", "c")
+    with disk.ledger() as ledger:
+        assert await ledger.admit([a, b, a, a]) == Admission([a, b], 2, {})
+        assert await ledger.admit([b, c]) == Admission([c], 1, {})
+
+
+async def test_a_guid_is_one_in_upper_and_lower_case(disk):
+    guid = b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    first, again = (IdRule().read(raw, "ids.txt", 1) for raw in (guid, guid.upper()))
+    with disk.ledger() as ledger:
+        assert await ledger.admit([first, again]) == Admission([first], 1, {})
+
+
+async def test_an_id_that_this_run_has_settled_is_a_duplicate_too(disk):
+    (a,) = entries("a")
+    with disk.ledger() as ledger:
+        await ledger.admit([a])
+        await ledger.commit([outcome(a)])
+        assert await ledger.admit([a]) == Admission([], 1, {})
+
+
+async def test_an_id_and_a_line_that_is_none_are_distinct_and_both_are_settled(disk):
+    (a,), (odd,) = entries("a"), invalid("a")
+    with disk.ledger() as ledger:
+        assert await ledger.admit([a, odd, odd]) == Admission([a, odd], 1, {})
+        await ledger.commit([outcome(odd, Verdict.INVALID_ID)])
+    with disk.ledger() as ledger:
+        assert await ledger.admit([a, odd]) == Admission([a], 0, {Verdict.INVALID_ID: 1})
+
+
+# --- what earlier runs have settled ---
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+async def test_a_verdict_is_settled_for_good_or_open_again_for_the_next_run(disk, verdict):
+    (a,) = entries("a")
+    await settle(disk, {"a": verdict})
+    with disk.ledger() as ledger:
+        expected = (
+            Admission([a], 0, {}) if verdict in OPEN_AGAIN else Admission([], 0, {verdict: 1})
+        )
+        assert await ledger.admit([a]) == expected
+
+
+@pytest.mark.parametrize("verdict", WITHOUT_RECORD)
+async def test_any_verdict_without_a_record_is_asked_again_if_wanted(disk, verdict):
+    (a,) = entries("a")
+    await settle(disk, {"a": verdict})
+    with disk.ledger(reopen={verdict}) as ledger:
+        assert await ledger.admit([a]) == Admission([a], 0, {})
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+async def test_an_id_with_a_record_never_gets_another_verdict_whatever_is_wanted(disk, verdict):
+    (a,) = entries("a")
+    await settle(disk, {"a": Verdict.OK})
+    with disk.ledger(reopen=set(Verdict)) as ledger:
+        assert await ledger.admit([a]) == Admission([], 0, {Verdict.OK: 1})
+        with pytest.raises(CommitError):
+            await ledger.commit([outcome(a, verdict)])
+    assert disk.lines() == [b"a ok"]
+    with disk.ledger() as ledger:
+        assert (await ledger.admit([a])).settled == {Verdict.OK: 1}
+
+
+async def test_only_what_is_named_is_asked_again(disk):
+    await settle(disk, {"a": Verdict.REJECTED, "b": Verdict.TOO_LARGE})
+    with disk.ledger(reopen={Verdict.REJECTED}) as ledger:
+        admission = await ledger.admit(entries("a", "b"))
+    assert [entry.id for entry in admission.fresh] == ["a"]
+    assert admission.settled == {Verdict.TOO_LARGE: 1}
+
+
+async def test_settled_ids_are_counted_once_and_again_they_are_duplicates(disk):
+    await settle(disk, {"a": Verdict.OK, "b": Verdict.OK, "c": Verdict.NOT_FOUND})
+    with disk.ledger() as ledger:
+        assert await ledger.admit(entries(*"abcabc")) == Admission(
+            [], 3, {Verdict.OK: 2, Verdict.NOT_FOUND: 1}
+        )
+
+
+async def test_an_id_that_was_asked_again_has_its_new_verdict_and_both_lines(disk):
+    await settle(disk, {"a": Verdict.EXHAUSTED})
+    await settle(disk, {"a": Verdict.OK})
+    with disk.ledger() as ledger:
+        assert await ledger.admit(entries("a")) == Admission([], 0, {Verdict.OK: 1})
+    assert disk.lines() == [b"a exhausted", b"a ok"]
+
+
+async def test_an_id_that_was_not_committed_is_not_settled(disk):
+    with disk.ledger() as ledger:
+        await ledger.admit(entries("a"))
+    with disk.ledger() as ledger:
+        assert (await ledger.admit(entries("a"))).fresh == entries("a")
+
+
+# --- commits ---
+
+
+async def test_a_commit_is_there_for_the_next_run_with_all_of_its_lines(disk):
+    a, b, c = entries("a", "b", "c")
+    with disk.ledger() as ledger:
+        await ledger.admit([a, b, c])
+        await ledger.commit([outcome(a), outcome(b, Verdict.NOT_FOUND)])
+        await ledger.commit([outcome(c)])
+    with disk.ledger() as ledger:
+        admission = await ledger.admit([a, b, c])
+    assert admission == Admission([], 0, {Verdict.OK: 2, Verdict.NOT_FOUND: 1})
+    assert disk.lines() == [b"a ok", b"b not_found", b"c ok"]
+
+
+async def test_a_commit_counts_with_all_of_its_outcomes_or_with_none(disk):
+    """A second verdict for an ID that has a record is refused, and everything that came with it."""
+    a, b, c = entries("a", "b", "c")
+    await settle(disk, {"b": Verdict.OK})
+    with disk.ledger() as ledger, pytest.raises(CommitError):
+        await ledger.commit([outcome(a), outcome(b, Verdict.REJECTED), outcome(c)])
+    assert disk.lines() == [b"b ok"]
+    with disk.ledger() as ledger:
+        assert await ledger.admit([a, b, c]) == Admission([a, c], 0, {Verdict.OK: 1})
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_commit_is_waited_for_however_often_the_caller_is_cancelled(disk, times):
+    (a,) = entries("a")
+    with disk.ledger() as ledger, disk.slow(ledger) as resume:
+        committing = asyncio.create_task(ledger.commit([outcome(a)]))
+        await others_turn()
+        for _ in range(times):
+            committing.cancel()
+            await others_turn()
+        assert not committing.done()
+        resume()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+    with disk.ledger() as ledger:
+        assert (await ledger.admit([a])).settled == {Verdict.OK: 1}
+
+
+async def test_others_go_on_while_the_disk_is_slow(disk):
+    (a,) = entries("a")
+    with disk.ledger() as ledger, disk.slow(ledger) as resume:
+        committing = asyncio.create_task(ledger.commit([outcome(a)]))
+        await others_turn()
+        assert not committing.done()
+        resume()
+        await committing
+
+
+# --- what only the local one can meet ---
+
+
+async def test_a_full_disk_under_a_look_up_is_told_as_a_failed_commit_is(tmp_path):
+    disk = LocalDisk(tmp_path / "export")
+    with disk.ledger() as ledger:
+        disk.store._seen._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(CommitError, match="database or disk is full"):
+            await ledger.admit(entries(*(f"n{number}" for number in range(10_000))))
+
+
+# --- the double does not drift ---
+
+ids = st.sampled_from([f"n{number}" for number in range(6)])
+blocks = st.lists(ids, max_size=8)
+verdicts = st.sampled_from(Verdict)
+# A run: what is reopened, then blocks of IDs, each with what becomes of those that are to be done.
+histories = st.lists(
+    st.tuples(
+        st.sets(st.sampled_from(WITHOUT_RECORD), max_size=2),
+        st.lists(st.tuples(blocks, st.lists(st.none() | verdicts, min_size=8, max_size=8))),
+    ),
+    max_size=4,
+)
+
+
+async def live_through(disk, history):
+    """Return everything that a disk has said in the course of a history."""
+    said = []
+    for reopen, steps in history:
+        with disk.ledger(reopen=reopen) as ledger:
+            for block, ends in steps:
+                admission = await ledger.admit(entries(*block))
+                said.append(admission)
+                outcomes = [
+                    outcome(entry, verdict)
+                    for entry, verdict in zip(admission.fresh, ends, strict=False)
+                    if verdict is not None
+                ]
+                if outcomes:
+                    await ledger.commit(outcomes)
+    return said, disk.lines()
+
+
+@settings(max_examples=40)
+@given(histories)
+def test_the_local_ledger_and_its_double_say_the_same(history):
+    with tempfile.TemporaryDirectory() as path:
+        local = asyncio.run(live_through(LocalDisk(Path(path) / "export"), history))
+    assert local == asyncio.run(live_through(MemoryDisk(), history))

@@ -1,0 +1,88 @@
+"""A pipeline among doubles, on virtual time."""
+
+import asyncio
+
+from support.doubles import (
+    LATENCY_S,
+    FreeLimiter,
+    ListSource,
+    MemoryLedger,
+    PlainReader,
+    PlainRecorder,
+    ScriptedFetcher,
+)
+from support.virtual import START_S, VirtualClock
+
+from worker.domain.entry import key_of
+from worker.domain.policy import Rules
+from worker.errors import StoppedError
+from worker.pipeline import Bounds, Pipeline
+
+RULES = Rules(
+    max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0
+)
+SIGTERM = StoppedError("Stopped by SIGTERM.")
+
+
+class Run:
+    """One run over blocks of entries, or over a `source`; whatever isn't given is a double.
+
+    `script` and `latency_s` are ScriptedFetcher's. Every draw is `draw`.
+    """
+
+    def __init__(
+        self,
+        *blocks,
+        script=None,
+        latency_s=LATENCY_S,
+        source=None,
+        ledger=None,
+        limiter=None,
+        reader=None,
+        recorder=None,
+        rules=RULES,
+        bounds=None,
+        draw=0.5,
+    ):
+        clock = VirtualClock()
+        self.source = source or ListSource(blocks)
+        self.ledger = ledger or MemoryLedger()
+        self.limiter = limiter or FreeLimiter(clock)
+        self.fetcher = ScriptedFetcher(script, latency_s=latency_s)
+        self.pipeline = Pipeline(
+            source=self.source,
+            ledger=self.ledger,
+            limiter=self.limiter,
+            fetcher=self.fetcher,
+            reader=reader or PlainReader(),
+            recorder=recorder or PlainRecorder(),
+            clock=clock,
+            rules=rules,
+            bounds=bounds or Bounds(),
+            draw=lambda: draw,
+        )
+        self.tally = self.pipeline.tally
+
+    def start(self):
+        """Return the run as a task."""
+        return asyncio.create_task(self.pipeline.run(), name="run")
+
+    async def to_the_end(self):
+        """Run until every ID has its verdict, and return the run."""
+        await self.pipeline.run()
+        assert self.tally.adds_up
+        assert self.tally.open == 0
+        return self
+
+    def verdict(self, interaction_id):
+        """Return what is committed of an ID, None if nothing is."""
+        return self.ledger.disk.verdicts.get(key_of(interaction_id))
+
+    def lines(self, part_set):
+        """Return the committed lines of a part set."""
+        return self.ledger.disk.lines[part_set].decode().splitlines()
+
+
+def now():
+    """Return the seconds of virtual time that have passed."""
+    return asyncio.get_running_loop().time() - START_S

@@ -1,0 +1,135 @@
+"""When outcomes are worth a commit."""
+
+import asyncio
+
+import pytest
+from support.doubles import entries
+from support.virtual import START_S, at, quiet, virtually
+
+from worker.batch import Batch
+from worker.domain.verdict import Outcome, Verdict
+
+MUCH = 1 << 40
+
+
+def outcome(name="a", size_bytes=1):
+    (entry,) = entries(name)
+    return Outcome(entry, Verdict.OK, 1, {"records": b"x" * size_bytes})
+
+
+def names(outcomes):
+    return [outcome.entry.id for outcome in outcomes]
+
+
+def now():
+    return asyncio.get_running_loop().time() - START_S
+
+
+@virtually
+async def test_as_many_as_were_asked_for_are_due_at_once():
+    batch = Batch(3, MUCH, 60.0)
+    for name in "abc":
+        batch.add(outcome(name))
+    assert names(await batch.take()) == ["a", "b", "c"]
+    assert now() == 0.0
+
+
+@virtually
+async def test_so_many_bytes_are_due_at_once():
+    batch = Batch(100, 10, 60.0)
+    batch.add(outcome("a", 4))
+    batch.add(outcome("b", 6))
+    assert names(await batch.take()) == ["a", "b"]
+    assert now() == 0.0
+
+
+@virtually
+async def test_bytes_are_those_of_all_part_sets():
+    batch = Batch(100, 10, 60.0)
+    (entry,) = entries("a")
+    batch.add(Outcome(entry, Verdict.OK, 1, {"scores": b"12345", "segments": b"12345"}))
+    await batch.take()
+    assert now() == 0.0
+
+
+@virtually
+async def test_a_few_are_due_when_the_first_of_them_is_old_enough():
+    batch = Batch(100, MUCH, 2.0)
+    taking = asyncio.create_task(batch.take())
+    await at(5.0)
+    batch.add(outcome("a"))
+    await at(6.5)
+    batch.add(outcome("b"))
+    assert names(await taking) == ["a", "b"]
+    assert now() == 7.0
+
+
+@virtually
+async def test_the_age_is_counted_anew_after_each_take():
+    batch = Batch(2, MUCH, 2.0)
+    batch.add(outcome("a"))
+    await at(1.5)
+    batch.add(outcome("b"))
+    await batch.take()
+    batch.add(outcome("c"))
+    assert names(await batch.take()) == ["c"]
+    assert now() == 3.5
+
+
+@virtually
+async def test_what_comes_while_a_commit_is_under_way_is_due_when_it_is_old_enough():
+    batch = Batch(100, MUCH, 2.0)
+    batch.add(outcome("a"))
+    await batch.take()
+    batch.add(outcome("b"))
+    await at(60.0)  # a slow commit
+    assert names(await batch.take()) == ["b"]
+    assert now() == 60.0
+
+
+@virtually
+async def test_nothing_is_due_while_there_is_nothing():
+    batch = Batch(1, MUCH, 1.0)
+    batch.add(outcome("a"))
+    await batch.take()
+    taking = asyncio.create_task(batch.take())
+    await at(3600.0)
+    assert not taking.done()
+    batch.close()
+    assert await taking == []
+
+
+@virtually
+async def test_closing_makes_the_rest_due_and_then_there_is_nothing():
+    batch = Batch(100, MUCH, 60.0)
+    batch.add(outcome("a"))
+    batch.close()
+    assert names(await batch.take()) == ["a"]
+    assert await batch.take() == []
+    assert now() == 0.0
+
+
+@virtually
+async def test_closing_wakes_who_waits_to_take():
+    batch = Batch(100, MUCH, 60.0)
+    taking = asyncio.create_task(batch.take())
+    await quiet()
+    batch.close()
+    assert await taking == []
+
+
+@pytest.mark.parametrize(
+    ("size", "size_bytes"), [(2, MUCH), (100, 2)], ids=["by number", "by bytes"]
+)
+@virtually
+async def test_there_is_room_for_twice_as_much_as_one_commit_takes(size, size_bytes):
+    batch = Batch(size, size_bytes, 60.0)
+    for name in "abc":
+        batch.add(outcome(name))
+        await batch.room()
+    batch.add(outcome("d"))
+    waiting = [asyncio.create_task(batch.room()) for _ in range(2)]
+    await at(3600.0)
+    assert not any(task.done() for task in waiting)
+    assert names(await batch.take()) == ["a", "b", "c", "d"]
+    await asyncio.gather(*waiting)

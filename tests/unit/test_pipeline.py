@@ -1,0 +1,310 @@
+"""The way of an ID, stage by stage, on virtual time and with doubles of everything around it."""
+
+import pytest
+from support.doubles import (
+    ABSENT,
+    DROPPED,
+    FAILED,
+    FAULTY,
+    GARBLED,
+    LATENCY_S,
+    OK,
+    PROCESSED,
+    TOKEN_REFUSED,
+    TORN,
+    UNDER_WAY,
+    UNKNOWN,
+    Disk,
+    ListSource,
+    MemoryLedger,
+    PlainRecorder,
+    entries,
+    invalid,
+    throttled,
+)
+from support.run import RULES, Run, now
+from support.virtual import START_S, virtually
+
+from worker.domain.entry import Skip
+from worker.domain.policy import Rules
+from worker.domain.reply import Question, Reply
+from worker.domain.verdict import Verdict
+from worker.errors import InputBrokenError, TokenRefusedError, UsageError
+from worker.pipeline import Bounds
+
+RESULT, STATUS = Question.RESULT, Question.STATUS
+
+# --- each way to a verdict ---
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "asked"),
+    [
+        ([OK], Verdict.OK, [RESULT]),
+        ([FAULTY, DROPPED, OK], Verdict.OK, [RESULT] * 3),
+        ([TORN, TORN, OK], Verdict.OK, [RESULT] * 3),
+        ([FAULTY, DROPPED, FAULTY], Verdict.EXHAUSTED, [RESULT] * 3),
+        ([FAULTY, FAULTY, TORN], Verdict.CORRUPT_BODY, [RESULT] * 3),
+        ([GARBLED], Verdict.BAD_BODY, [RESULT]),
+        ([Reply(204)], Verdict.BAD_BODY, [RESULT]),
+        ([Reply(302)], Verdict.REDIRECTED, [RESULT]),
+        ([Reply(400)], Verdict.REJECTED, [RESULT]),
+        ([throttled(), throttled(5.0), OK], Verdict.OK, [RESULT] * 3),
+        ([ABSENT, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS]),
+        ([ABSENT, UNKNOWN], Verdict.NOT_FOUND, [RESULT, STATUS]),
+        ([ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS]),
+        ([ABSENT, PROCESSED, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
+        ([ABSENT, PROCESSED, FAULTY, OK], Verdict.OK, [RESULT, STATUS, RESULT, RESULT]),
+        ([ABSENT, PROCESSED, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS, RESULT]),
+        ([ABSENT, UNDER_WAY, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
+        ([ABSENT, UNDER_WAY, ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS] * 2),
+        ([ABSENT, UNDER_WAY, ABSENT, UNDER_WAY], Verdict.NOT_READY, [RESULT, STATUS] * 2),
+        ([ABSENT, FAULTY, throttled(), UNKNOWN], Verdict.NOT_FOUND, [RESULT] + [STATUS] * 3),
+        ([ABSENT, GARBLED, TORN, FAULTY], Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
+    ],
+    ids=lambda value: value.value if isinstance(value, Verdict) else "",
+)
+@virtually
+async def test_each_way_to_a_verdict(answers, verdict, asked):
+    run = await Run(entries("a"), script={"a": answers}).to_the_end()
+    assert run.fetcher.asked("a") == asked
+    assert run.tally.verdicts == {verdict: 1}
+    assert run.verdict("a") is verdict
+    ended_in, other = ("records", "failures") if verdict is Verdict.OK else ("failures", "records")
+    (line,) = run.lines(ended_in)
+    assert line.startswith(f"a {verdict}")
+    assert run.lines(other) == []
+
+
+@virtually
+async def test_a_result_that_can_not_be_written_is_a_verdict():
+    run = await Run(entries("a", "b"), recorder=PlainRecorder(unwritable={"a"})).to_the_end()
+    assert (run.verdict("a"), run.verdict("b")) == (Verdict.BAD_BODY, Verdict.OK)
+    assert run.lines("failures") == ["a bad_body validate 1: nested too deeply"]
+
+
+@virtually
+async def test_a_missing_result_is_not_asked_for_its_status_unless_wanted():
+    run = Run(entries("a"), script={"a": [ABSENT]}, rules=Rules(check_status=False))
+    await run.to_the_end()
+    assert run.verdict("a") is Verdict.NOT_FOUND
+
+
+@virtually
+async def test_requests_are_counted_by_what_they_were_for():
+    script = {"a": [FAULTY, OK], "b": [ABSENT, UNDER_WAY, OK], "c": [throttled(), OK]}
+    run = await Run(entries("a", "b", "c"), script=script).to_the_end()
+    tally = run.tally
+    assert (tally.requests, tally.status_requests, tally.retries, tally.throttled) == (7, 1, 3, 1)
+
+
+@virtually
+async def test_fields_that_the_schema_does_not_know_are_counted():
+    script = {"a": [Reply(200, b"drift: x y")], "b": [Reply(200, b"drift: x")]}
+    run = await Run(entries("a", "b"), script=script).to_the_end()
+    assert run.tally.drift == {"x": 2, "y": 1}
+
+
+# --- waiting ---
+
+
+@virtually
+async def test_a_retry_waits_for_its_backoff():
+    run = await Run(entries("a"), script={"a": [FAULTY, FAULTY, OK]}).to_the_end()
+    second = LATENCY_S + 0.5
+    assert run.fetcher.times("a") == [
+        START_S,
+        START_S + second,
+        START_S + second + LATENCY_S + 1.0,
+    ]
+
+
+@virtually
+async def test_a_retry_waits_as_long_as_the_api_asks():
+    script = {"a": [Reply(500, retry_after_s=7.0), OK]}
+    run = await Run(entries("a"), script=script).to_the_end()
+    assert run.fetcher.times("a") == [START_S, START_S + LATENCY_S + 7.0]
+
+
+@virtually
+async def test_an_id_under_way_is_left_in_peace_between_two_looks():
+    run = Run(entries("a"), script={"a": [ABSENT, UNDER_WAY, ABSENT, FAILED]})
+    await run.to_the_end()
+    assert run.fetcher.times("a")[2] == START_S + 2 * LATENCY_S + RULES.recheck_s
+
+
+@pytest.mark.parametrize("refusal", [throttled(60.0), Reply(503, retry_after_s=60.0)])
+@virtually
+async def test_a_limit_of_the_api_holds_everyone_back(refusal):
+    run = Run(entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=Bounds(in_flight=2))
+    await run.to_the_end()
+    # Two leave at first, two when these come back, before either has been judged.
+    left = [time - START_S for time in run.fetcher.times()]
+    assert left[:4] == [0.0, 0.0, LATENCY_S, LATENCY_S]
+    assert min(left[4:]) == LATENCY_S + 60.0
+    assert run.tally.throttled == 1
+
+
+@virtually
+async def test_limits_of_the_api_cost_no_attempt():
+    script = {"a": [throttled(1.0)] * 20 + [FAULTY, OK]}
+    run = await Run(entries("a"), script=script, rules=Rules(max_attempts=2)).to_the_end()
+    assert run.verdict("a") is Verdict.OK
+    assert run.tally.throttled == 20
+
+
+@virtually
+async def test_repeated_limits_of_the_api_pause_longer_and_longer():
+    run = await Run(entries("a"), script={"a": [throttled()] * 3 + [OK]}).to_the_end()
+    assert [seconds for seconds, _why in run.limiter.pauses] == [0.75, 1.5, 3.0]
+
+
+@virtually
+async def test_an_hour_of_outage_is_sat_out():
+    def down(call):
+        return FAULTY if call.at < START_S + 3600 else OK
+
+    ids = [f"n{number}" for number in range(50)]
+    run = Run(entries(*ids), script=dict.fromkeys(ids, down), rules=Rules(max_attempts=1_000))
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 50}
+    assert 3600 < now() < 3700
+
+
+# --- a refused token ---
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@virtually
+async def test_a_refused_token_halts_the_run_and_marks_nothing(status):
+    run = Run(
+        entries("fine", "refused", "slow", "never"),
+        script={"refused": [Reply(status)], "never": []},
+        latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 3.0}[call.id],
+        bounds=Bounds(in_flight=3, backlog=3, batch_s=60.0),
+    )
+    with pytest.raises(TokenRefusedError, match=f"HTTP {status}"):
+        await run.pipeline.run()
+    assert now() == 2.0
+    assert run.ledger.disk.verdicts == {"fine": Verdict.OK}
+    assert run.fetcher.abandoned == ["slow"]
+    assert (run.tally.open, run.tally.adds_up) == (3, True)
+
+
+@virtually
+async def test_replies_that_came_with_the_refusal_are_kept():
+    run = Run(entries(*"abcd"), script={"b": [TOKEN_REFUSED]}, bounds=Bounds(in_flight=4))
+    with pytest.raises(TokenRefusedError):
+        await run.pipeline.run()
+    assert run.tally.verdicts == {Verdict.OK: 3}
+    assert run.verdict("b") is None
+
+
+@virtually
+async def test_a_token_that_is_refused_for_a_status_halts_as_well():
+    run = Run(entries("a"), script={"a": [ABSENT, TOKEN_REFUSED]})
+    with pytest.raises(TokenRefusedError):
+        await run.pipeline.run()
+    assert run.verdict("a") is None
+
+
+# --- the input ---
+
+
+@virtually
+async def test_a_line_that_is_no_id_has_its_verdict_without_a_request():
+    run = await Run([*invalid("x y", "../z"), *entries("a")]).to_the_end()
+    assert run.fetcher.calls[0].id == "a"
+    assert (len(run.fetcher.calls), run.tally.invalid, run.tally.ids) == (1, 2, 1)
+    assert run.lines("failures") == [
+        "x y invalid_id input 0: is not a GUID",
+        "../z invalid_id input 0: is not a GUID",
+    ]
+
+
+@virtually
+async def test_each_distinct_id_is_asked_once():
+    run = await Run(entries(*"abab"), entries(*"bcc"), invalid("?", "?")).to_the_end()
+    assert sorted(call.id for call in run.fetcher.calls) == ["a", "b", "c"]
+    assert (run.tally.ids, run.tally.duplicates, run.tally.invalid) == (3, 5, 1)
+
+
+@virtually
+async def test_what_an_earlier_run_has_settled_is_not_asked_again():
+    (odd,) = invalid("?")
+    verdicts = {"a": Verdict.OK, "b": Verdict.NOT_FOUND, "c": Verdict.EXHAUSTED}
+    disk = Disk({**verdicts, odd.key: Verdict.INVALID_ID})
+    run = await Run([*entries(*"abcd"), odd], ledger=MemoryLedger(disk)).to_the_end()
+    assert [call.id for call in run.fetcher.calls] == ["c", "d"]
+    assert run.tally.settled_before == 2
+    assert (run.tally.settled_now, run.tally.invalid) == (2, 1)
+
+
+@virtually
+async def test_lines_that_ask_for_nothing_are_counted():
+    run = await Run([Skip.COMMENT, *entries("a"), Skip.BLANK, Skip.BLANK]).to_the_end()
+    assert (run.tally.lines, run.tally.comments, run.tally.blanks) == (4, 1, 2)
+
+
+@pytest.mark.parametrize("blocks", [[], [[]], [[Skip.BLANK]]], ids=["none", "empty", "blank"])
+@virtually
+async def test_an_input_without_ids_ends_at_once(blocks):
+    run = await Run(*blocks).to_the_end()
+    assert now() == 0.0
+    assert run.fetcher.calls == []
+    assert run.pipeline.input_ended
+
+
+@virtually
+async def test_an_input_of_invalid_lines_alone_ends_when_they_are_listed():
+    run = await Run(invalid("?", "!")).to_the_end()
+    assert len(run.ledger.commits[0]) == 2
+
+
+@virtually
+async def test_an_input_that_breaks_is_told_after_what_was_read_has_its_verdict():
+    broken = InputBrokenError("ids.txt ends in the middle.")
+    ids = [f"n{number}" for number in range(40)]
+    run = Run(
+        source=ListSource([entries(*ids)], breaks=broken),
+        script={"n7": [FAULTY, FAULTY, OK], "n8": [ABSENT, UNDER_WAY, OK]},
+        bounds=Bounds(in_flight=2),
+    )
+    with pytest.raises(InputBrokenError) as raised:
+        await run.pipeline.run()
+    assert raised.value is broken
+    assert run.tally.verdicts == {Verdict.OK: 40}
+
+
+@virtually
+async def test_an_input_that_breaks_after_all_is_settled_ends_the_run():
+    run = Run(source=ListSource([[Skip.BLANK]], breaks=InputBrokenError("gone")))
+    with pytest.raises(InputBrokenError):
+        await run.pipeline.run()
+    assert run.tally.lines == 1
+
+
+@virtually
+async def test_a_stop_is_told_rather_than_a_broken_input():
+    run = Run(
+        source=ListSource([entries("a", "b")], breaks=InputBrokenError("gone")),
+        script={"b": [TOKEN_REFUSED]},
+    )
+    with pytest.raises(TokenRefusedError):
+        await run.pipeline.run()
+    assert run.verdict("a") is Verdict.OK
+
+
+@virtually
+async def test_an_input_that_can_not_be_used_ends_the_run_at_once():
+    run = Run(source=ListSource([entries("a")], breaks=UsageError("no such column")))
+    with pytest.raises(UsageError, match="no such column"):
+        await run.pipeline.run()
+    assert now() == 0.0
+
+
+@virtually
+async def test_a_fault_of_ours_ends_the_run_and_is_not_hidden():
+    run = Run(entries("a", "b"), script={"a": []})
+    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="a was asked once more")):
+        await run.pipeline.run()

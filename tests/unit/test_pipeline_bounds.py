@@ -1,0 +1,233 @@
+"""Everything is bounded: requests, IDs taken in, outcomes; and when outcomes are committed."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from support.doubles import (
+    LATENCY_S,
+    OK,
+    ListSource,
+    MemoryLedger,
+    PlainReader,
+    endless,
+    entries,
+    invalid,
+)
+from support.run import SIGTERM, Run, now
+from support.virtual import START_S, at, virtually
+
+from worker.domain.reply import Reply
+from worker.domain.verdict import Verdict
+from worker.errors import CommitError, StoppedError
+from worker.pipeline import Bounds
+
+JUDGED_AT_ONCE = 32
+
+
+@virtually
+async def test_no_more_requests_are_under_way_than_allowed_and_no_fewer_while_there_is_work():
+    ids = [f"n{number}" for number in range(100)]
+    run = await Run(entries(*ids), bounds=Bounds(in_flight=7)).to_the_end()
+    assert run.fetcher.most_in_flight == 7
+    assert max(run.fetcher.times()) == START_S + 14 * LATENCY_S
+
+
+@virtually
+async def test_who_waits_for_a_retry_holds_no_requester():
+    script = {"a": [Reply(500, retry_after_s=300.0), OK]}
+    run = Run(entries(*"abcdefgh"), script=script, bounds=Bounds(in_flight=1))
+    running = run.start()
+    await at(10.0)
+    assert run.tally.verdicts == {Verdict.OK: 7}
+    assert (run.pipeline.in_flight, run.pipeline.backlog.waiting) == (0, 1)
+    await running
+    assert run.verdict("a") is Verdict.OK
+
+
+@virtually
+async def test_the_next_request_leaves_before_the_last_body_is_read():
+    sent_before_reading = []
+
+    class Watching(PlainReader):
+        def result(self, reply):
+            sent_before_reading.append(len(run.fetcher.calls))
+            return super().result(reply)
+
+    run = Run(entries(*"abcde"), reader=Watching(), bounds=Bounds(in_flight=1))
+    await run.to_the_end()
+    assert sent_before_reading == [2, 3, 4, 5, 5]
+
+
+@virtually
+async def test_bodies_are_read_in_portions_between_which_others_have_their_turn():
+    portions = []
+    in_turn = False
+
+    class Watching(PlainReader):
+        def result(self, reply):
+            nonlocal in_turn
+            if not in_turn:
+                in_turn = True
+                portions.append(0)
+                asyncio.get_running_loop().call_soon(end_turn)
+            portions[-1] += 1
+            return super().result(reply)
+
+    def end_turn():
+        nonlocal in_turn
+        in_turn = False
+
+    ids = [f"n{number}" for number in range(100)]
+    await Run(entries(*ids), reader=Watching(), bounds=Bounds(in_flight=100)).to_the_end()
+    assert portions == [JUDGED_AT_ONCE, JUDGED_AT_ONCE, JUDGED_AT_ONCE, 4]
+
+
+# --- back-pressure ---
+
+
+@asynccontextmanager
+async def stuck(run):
+    """Hold `run` after an hour in which nothing could be committed, then end it."""
+    run.ledger.gate.clear()
+    running = run.start()
+    await at(3600.0)
+    yield
+    run.pipeline.stop(SIGTERM)
+    run.ledger.gate.set()
+    with pytest.raises(StoppedError):
+        await running
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fewest", "most"),
+    [
+        (Bounds(in_flight=4, backlog=50, batch=100), 50, 50),
+        # One commit under way and two more full: what was judged with the last outcome of these,
+        # the replies that wait to be judged, and those that wait to be handed over.
+        (Bounds(in_flight=4, batch=10, batch_s=60), 30, 30 + JUDGED_AT_ONCE + 4 + 4),
+        (Bounds(in_flight=4, batch_bytes=60, batch_s=60), 10, 30 + JUDGED_AT_ONCE + 4 + 4),
+    ],
+    ids=["by backlog", "by batch", "by bytes"],
+)
+@virtually
+async def test_a_ledger_that_does_not_commit_holds_back_everything_before_it(bounds, fewest, most):
+    run = Run(source=ListSource(endless(block_of=10)), bounds=bounds)
+    async with stuck(run):
+        assert fewest <= len(run.fetcher.calls) <= most
+        assert run.source.read <= bounds.backlog + 10
+        assert run.pipeline.backlog.open <= bounds.backlog
+        assert run.tally.now.total() == 0
+    assert run.source.closed
+    assert run.tally.adds_up
+
+
+@virtually
+async def test_invalid_lines_are_held_back_as_well():
+    lines = ListSource(invalid(f"no id {number}") for number in range(10_000))
+    run = Run(source=lines, bounds=Bounds(batch=10))
+    async with stuck(run):
+        assert 20 <= run.source.read <= 10 + 20  # in the commit under way, and in the batch
+
+
+# --- commits ---
+
+
+@virtually
+async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_too():
+    run = Run(entries(*"abcdefg"), bounds=Bounds(in_flight=1, batch=3, batch_s=5.0))
+    await run.to_the_end()
+    assert list(map(len, run.ledger.commits)) == [3, 3, 1]
+    assert now() == 7 * LATENCY_S  # nothing is left to wait for
+
+
+@virtually
+async def test_a_small_batch_is_committed_when_it_is_old_enough():
+    run = Run(
+        entries("a", "b"),
+        script={"b": [Reply(500, retry_after_s=60.0), OK]},
+        bounds=Bounds(batch=100, batch_s=2.0),
+    )
+    running = run.start()
+    await at(LATENCY_S + 1.9)
+    assert run.tally.now.total() == 0
+    await at(LATENCY_S + 2.1)
+    assert run.tally.now == {Verdict.OK: 1}
+    await running
+
+
+@virtually
+async def test_a_verdict_counts_only_when_it_is_committed():
+    run = Run(entries("a"))
+    run.ledger.gate.clear()
+    running = run.start()
+    await at(10.0)
+    assert (run.tally.open, run.pipeline.backlog.open) == (1, 1)
+    run.ledger.gate.set()
+    await running
+    assert (run.tally.open, run.pipeline.backlog.open) == (0, 0)
+
+
+@virtually
+async def test_a_failed_commit_ends_the_run_at_once_and_counts_nothing_of_its_batch():
+    run = Run(
+        source=ListSource(endless()),
+        ledger=MemoryLedger(fails_at=3),
+        bounds=Bounds(in_flight=5, batch=5),
+    )
+    with pytest.raises(CommitError):
+        await run.pipeline.run()
+    assert now() == 3 * LATENCY_S
+    assert run.tally.now == {Verdict.OK: 10}
+    assert len(run.ledger.disk.verdicts) == 10
+    assert len(run.fetcher.abandoned) == 5
+    assert run.source.closed
+    assert run.tally.adds_up
+
+
+@virtually
+async def test_the_commit_after_a_stop_may_fail_too():
+    run = Run(entries("a"), ledger=MemoryLedger(fails_at=1), bounds=Bounds(batch_s=60.0))
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(CommitError):
+        await running
+    assert (now(), run.tally.open) == (1.0, 1)
+
+
+@virtually
+async def test_a_failed_commit_ends_the_grace_of_a_stopped_run():
+    run = Run(
+        entries("a", "slow"),
+        ledger=MemoryLedger(fails_at=1),
+        latency_s=lambda call: 3600.0 if call.id == "slow" else LATENCY_S,
+        bounds=Bounds(batch_s=2.0, grace_s=600.0),
+    )
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(CommitError):
+        await running
+    assert now() == LATENCY_S + 2.0
+
+
+@virtually
+async def test_a_failed_commit_keeps_its_cause():
+    class Full(MemoryLedger):
+        async def commit(self, outcomes):  # noqa: ARG002 - the port's signature
+            raise CommitError("can't write") from OSError(28, "No space left on device")
+
+    with pytest.raises(CommitError) as raised:
+        await Run(entries("a"), ledger=Full()).pipeline.run()
+    assert isinstance(raised.value.__cause__, OSError)
+
+
+@virtually
+async def test_a_ledger_that_can_not_look_up_ids_ends_the_run():
+    class Failing(MemoryLedger):
+        async def admit(self, block):  # noqa: ARG002 - the port's signature
+            raise CommitError("can't look up")
+
+    with pytest.raises(CommitError):
+        await Run(entries("a"), ledger=Failing()).pipeline.run()

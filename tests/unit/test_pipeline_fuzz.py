@@ -1,0 +1,160 @@
+"""Whatever the API answers, whenever it is stopped: each ID has one verdict, or is open."""
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.doubles import (
+    ABSENT,
+    DROPPED,
+    FAILED,
+    FAULTY,
+    GARBLED,
+    OK,
+    PROCESSED,
+    TOKEN_REFUSED,
+    TORN,
+    UNDER_WAY,
+    UNKNOWN,
+    Disk,
+    ListSource,
+    MemoryLedger,
+    entries,
+    invalid,
+    throttled,
+)
+from support.run import SIGTERM, Run
+from support.virtual import run_virtually
+
+from worker.domain.entry import Skip
+from worker.domain.reply import Reply
+from worker.domain.verdict import OPEN_AGAIN, Verdict
+from worker.errors import CxaiError, InputBrokenError
+from worker.pipeline import Bounds
+
+answers = st.sampled_from(
+    [
+        OK,
+        ABSENT,
+        FAULTY,
+        GARBLED,
+        TORN,
+        DROPPED,
+        UNDER_WAY,
+        PROCESSED,
+        FAILED,
+        UNKNOWN,
+        throttled(),
+        throttled(20.0),
+        Reply(400),
+        Reply(302),
+        Reply(503, retry_after_s=5.0),
+    ]
+)
+refusals = st.just(TOKEN_REFUSED)
+names = [f"n{number}" for number in range(12)]
+items = st.sampled_from([*entries(*names), *invalid("?", "!"), Skip.BLANK, Skip.COMMENT])
+inputs = st.lists(st.lists(items, max_size=10), max_size=5)
+all_bounds = st.builds(
+    Bounds,
+    in_flight=st.integers(1, 4),
+    backlog=st.integers(1, 8),
+    batch=st.integers(1, 4),
+    batch_bytes=st.integers(1, 200),
+    batch_s=st.floats(0.01, 30.0),
+    grace_s=st.floats(0.0, 30.0),
+)
+
+
+draws = st.floats(0, 1, exclude_max=True)
+
+
+def scripts(of):
+    return st.fixed_dictionaries({name: st.lists(of, max_size=6) for name in names})
+
+
+def keys_of(blocks):
+    return {item.key for block in blocks for item in block if not isinstance(item, Skip)}
+
+
+def in_turn(script):
+    """Return the script as functions that answer OK when they know nothing more."""
+    left = {name: iter(told) for name, told in script.items()}
+    return {name: lambda call: next(left[call.id], OK) for name in script}
+
+
+async def play(disk, blocks, script, bounds, *, broken=None, stop_s=None, fails_at=None, draw=0.5):
+    """Run on `disk`; return the run and why it ended early, None if it didn't."""
+    run = Run(
+        source=ListSource(blocks, breaks=broken),
+        ledger=MemoryLedger(disk, fails_at=fails_at),
+        script=in_turn(script),
+        bounds=bounds,
+        draw=draw,
+    )
+    if stop_s is not None:
+        asyncio.get_running_loop().call_later(stop_s, run.pipeline.stop, SIGTERM)
+    try:
+        await run.pipeline.run()
+    except CxaiError as why:
+        return run, why
+    return run, None
+
+
+def check_accounts(run, disk, before):
+    """Hold the tally, the ledger and the lines of a run against each other."""
+    committed = [outcome for outcomes in run.ledger.commits for outcome in outcomes]
+    verdicts = {outcome.entry.key: outcome.verdict for outcome in committed}
+    assert len(verdicts) == len(committed)
+    assert disk.verdicts == before | verdicts
+    for key in verdicts.keys() & before.keys():
+        assert before[key] in OPEN_AGAIN
+    assert run.tally.now == Counter(verdicts.values())
+    assert run.tally.adds_up
+    recorded = [line.split()[0] for line in disk.lines["records"].decode().splitlines()]
+    assert sorted(recorded) == sorted(
+        key for key, verdict in disk.verdicts.items() if verdict is Verdict.OK
+    )
+
+
+runs = settings(max_examples=150)
+
+
+@runs
+@given(blocks=inputs, script=scripts(answers), bounds=all_bounds, draw=draws)
+def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, bounds, draw):
+    disk = Disk()
+    run, why = run_virtually(play(disk, blocks, script, bounds, draw=draw))
+    assert why is None
+    assert run.tally.open == 0
+    assert disk.verdicts.keys() == keys_of(blocks)
+    assert run.fetcher.most_in_flight <= bounds.in_flight
+    check_accounts(run, disk, before={})
+
+
+@runs
+@given(
+    blocks=inputs,
+    script=scripts(answers | refusals),
+    bounds=all_bounds,
+    broken=st.none() | st.just(InputBrokenError("gone")),
+    stop_s=st.none() | st.floats(0.0, 200.0),
+    fails_at=st.none() | st.integers(1, 5),
+    draw=draws,
+)
+def test_a_run_that_ends_early_leaves_open_what_it_has_not_settled_and_the_next_one_goes_on(
+    blocks, script, bounds, broken, stop_s, fails_at, draw
+):
+    disk = Disk()
+    ends = {"broken": broken, "stop_s": stop_s, "fails_at": fails_at, "draw": draw}
+    run, why = run_virtually(play(disk, blocks, script, bounds, **ends))
+    assert why is not None or run.tally.open == 0
+    check_accounts(run, disk, before={})
+
+    before = dict(disk.verdicts)
+    run, why = run_virtually(play(disk, blocks, {}, bounds))
+    assert why is None
+    assert run.tally.open == 0
+    assert disk.verdicts.keys() == keys_of(blocks)
+    check_accounts(run, disk, before)

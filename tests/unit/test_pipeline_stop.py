@@ -1,0 +1,179 @@
+"""How a run ends early: what is still asked, what is waited for, and what stays open."""
+
+import asyncio
+
+import pytest
+from support.doubles import (
+    ABSENT,
+    FAULTY,
+    LATENCY_S,
+    FreeLimiter,
+    ListSource,
+    endless,
+    entries,
+    throttled,
+)
+from support.run import SIGTERM, Run, now
+from support.virtual import VirtualClock, at, quiet, virtually
+
+from worker.domain.reply import Reply
+from worker.domain.verdict import Verdict
+from worker.errors import StoppedError
+from worker.pipeline import Bounds
+
+
+@virtually
+async def test_a_stop_before_the_run_starts_is_not_lost():
+    run = Run(entries("a"))
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await run.pipeline.run()
+    assert (run.source.read, run.fetcher.calls) == (0, [])
+
+
+@virtually
+async def test_requests_under_way_are_given_their_grace_and_nothing_new_is_asked():
+    run = Run(
+        source=ListSource(endless()), latency_s=20.0, bounds=Bounds(in_flight=5, grace_s=30.0)
+    )
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    read = run.source.read
+    with pytest.raises(StoppedError, match="SIGTERM"):
+        await running
+    assert now() == 20.0
+    assert run.tally.verdicts == {Verdict.OK: 5}
+    assert (len(run.fetcher.calls), run.source.read, run.source.closed) == (5, read, True)
+    assert run.tally.open == run.tally.ids - 5 > 0
+
+
+@virtually
+async def test_requests_that_outlast_the_grace_are_abandoned():
+    run = Run(
+        entries("quick", "slow"),
+        latency_s=lambda call: 3600.0 if call.id == "slow" else 5.0,
+        bounds=Bounds(grace_s=30.0),
+    )
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await running
+    assert now() == 31.0
+    assert run.fetcher.abandoned == ["slow"]
+    assert (run.verdict("quick"), run.verdict("slow")) == (Verdict.OK, None)
+
+
+@virtually
+async def test_without_grace_a_stop_abandons_at_once():
+    run = Run(entries("a"), latency_s=60.0, bounds=Bounds(grace_s=0.0))
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await running
+    assert (now(), run.fetcher.abandoned) == (1.0, ["a"])
+
+
+@pytest.mark.parametrize("answer", [FAULTY, throttled(60.0), ABSENT])
+@virtually
+async def test_what_would_be_asked_again_after_a_stop_stays_open(answer):
+    run = Run(entries("a", "b"), script={"a": [answer]}, latency_s=5.0)
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await running
+    assert now() == 5.0
+    assert (run.verdict("a"), run.verdict("b")) == (None, Verdict.OK)
+
+
+@virtually
+async def test_a_stop_waits_neither_for_retries_nor_for_a_pause():
+    run = Run(
+        entries(*"abcd"),
+        script={"a": [throttled(300.0)], "b": [Reply(500, retry_after_s=300.0)]},
+        bounds=Bounds(in_flight=2),
+    )
+    running = run.start()
+    await at(10.0)
+    assert run.pipeline.backlog.waiting == 2
+    run.pipeline.stop(SIGTERM)
+    assert run.pipeline.ending
+    with pytest.raises(StoppedError):
+        await running
+    assert now() == 10.0
+    assert run.pipeline.backlog.waiting == 0
+
+
+@virtually
+async def test_a_stop_in_the_very_moment_when_a_request_may_leave_holds_it_back():
+    class LastMoment(FreeLimiter):
+        async def acquire(self):
+            await super().acquire()
+            run.pipeline.stop(SIGTERM)
+
+    run = Run(entries("a", "b"), limiter=LastMoment(VirtualClock()))
+    with pytest.raises(StoppedError):
+        await run.pipeline.run()
+    assert (run.fetcher.calls, run.tally.requests) == ([], 0)
+
+
+@virtually
+async def test_a_stop_waits_for_the_commit_that_is_under_way():
+    run = Run(entries("a"), bounds=Bounds(batch_s=1.0))
+    run.ledger.gate.clear()
+    running = run.start()
+    await at(10.0)
+    run.pipeline.stop(SIGTERM)
+    await at(60.0)
+    assert not running.done()
+    run.ledger.gate.set()
+    with pytest.raises(StoppedError):
+        await running
+    assert run.tally.verdicts == {Verdict.OK: 1}
+
+
+@virtually
+async def test_replies_that_wait_for_a_slow_commit_are_kept():
+    run = Run(
+        entries(*"abcdefghijkl"),  # in the commit, in the batch, and those that have to wait
+        latency_s=lambda call: LATENCY_S if call.id in "abcdefgh" else 5.0,
+        bounds=Bounds(in_flight=4, batch=1),
+    )
+    run.ledger.gate.clear()
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    await at(20.0)
+    run.ledger.gate.set()
+    with pytest.raises(StoppedError):
+        await running
+    assert run.tally.verdicts == {Verdict.OK: 12}
+
+
+@virtually
+async def test_the_first_reason_to_stop_is_the_one_that_is_told():
+    run = Run(entries("a"), latency_s=5.0)
+    running = run.start()
+    await at(1.0)
+    run.pipeline.stop(SIGTERM)
+    run.pipeline.stop(StoppedError("Stopped by SIGINT."))
+    with pytest.raises(StoppedError) as raised:
+        await running
+    assert raised.value is SIGTERM
+
+
+@virtually
+async def test_a_cancelled_run_leaves_nothing_behind():
+    run = Run(source=ListSource(endless()), bounds=Bounds(in_flight=5))
+    running = run.start()
+    await at(LATENCY_S / 2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await quiet()
+    assert len(run.fetcher.abandoned) == 5
+    assert run.source.closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,377 @@
+"""THE table, row by row: what each reply and each failure means, to both questions."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.policy import (
+    BY_TROUBLE,
+    Absent,
+    Again,
+    AskResult,
+    AskStatus,
+    Final,
+    Halt,
+    Read,
+    Result,
+    Rules,
+    Settle,
+    Standing,
+    Throttled,
+    TokenRefused,
+    Transient,
+    backoff_s,
+    is_readable,
+    judge,
+    judge_status,
+    meaning,
+)
+from worker.domain.reply import Failure, Processing, Reply, Trouble
+from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
+
+RULES = Rules(
+    max_attempts=3,
+    backoff_base_s=1.0,
+    backoff_cap_s=60.0,
+    retry_after_cap_s=300.0,
+    recheck_s=30.0,
+    patience_s=900.0,
+)
+FIRST = Standing(attempts=1)
+LAST = Standing(attempts=3)
+DRAW = 0.5
+
+OF_ITS_OWN = {
+    200: Result(),
+    401: TokenRefused(),
+    403: TokenRefused(),
+    404: Absent(),
+    408: Transient(),
+    410: Absent(),
+    425: Transient(),
+    429: Throttled(),
+}
+OF_ITS_HUNDRED = {
+    1: Transient(),
+    2: Final(Verdict.BAD_BODY),
+    3: Final(Verdict.REDIRECTED),
+    4: Final(Verdict.REJECTED),
+    5: Transient(),
+}
+EVERY_STATUS = range(100, 600)
+NO_HTTP = [0, 1, 99, 600, 999, 10_000, -1]
+
+
+def expected(status):
+    return OF_ITS_OWN.get(status) or OF_ITS_HUNDRED[status // 100]
+
+
+def trouble(kind):
+    return Failure(kind, Stage.BODY, "why")
+
+
+# --- meanings ---
+
+
+@pytest.mark.parametrize("status", EVERY_STATUS)
+def test_every_status_has_one_meaning(status):
+    assert meaning(Reply(status)) == expected(status)
+
+
+@pytest.mark.parametrize("status", NO_HTTP)
+def test_a_status_that_is_no_http_is_asked_again(status):
+    assert meaning(Reply(status)) == Transient()
+
+
+@pytest.mark.parametrize(
+    ("kind", "means"),
+    [
+        (Trouble.NO_CONNECTION, Transient()),
+        (Trouble.TIMEOUT, Transient()),
+        (Trouble.BROKEN_OFF, Transient()),
+        (Trouble.UNDECODABLE, Transient(then=Verdict.CORRUPT_BODY)),
+        (Trouble.UNSUPPORTED_ENCODING, Final(Verdict.UNSUPPORTED_ENCODING)),
+        (Trouble.TOO_LARGE, Final(Verdict.TOO_LARGE)),
+        (Trouble.NOT_A_RESULT, Final(Verdict.BAD_BODY)),
+    ],
+)
+def test_every_trouble_has_one_meaning(kind, means):
+    assert meaning(trouble(kind)) == means
+
+
+def test_no_trouble_is_without_a_row():
+    assert set(BY_TROUBLE) == set(Trouble)
+
+
+def test_busy_with_a_time_to_wait_is_a_limit_and_busy_without_one_a_fault():
+    assert meaning(Reply(503, retry_after_s=0.0)) == Throttled()
+    assert meaning(Reply(503, retry_after_s=5.0)) == Throttled()
+    assert meaning(Reply(503)) == Transient()
+
+
+@pytest.mark.parametrize("status", [s for s in EVERY_STATUS if s != 503])
+def test_a_time_to_wait_changes_what_no_other_status_means(status):
+    assert meaning(Reply(status, retry_after_s=5.0)) == expected(status)
+
+
+# --- what follows, to a question for the result ---
+
+
+def decided_at_first(status):
+    match expected(status):
+        case Result():
+            return Read(Reply(status))
+        case Absent():
+            return AskStatus()
+        case TokenRefused():
+            return Halt(f"HTTP {status}")
+        case Throttled():
+            return Again(0.75, burns=False, pause_s=0.75)
+        case Transient():
+            return Again(0.5)
+        case Final(verdict):
+            return Settle(verdict, f"HTTP {status}", Stage.HEADERS)
+
+
+@pytest.mark.parametrize("status", EVERY_STATUS)
+def test_each_reply_to_the_first_question_for_a_result(status):
+    assert judge(Reply(status), FIRST, RULES, DRAW) == decided_at_first(status)
+
+
+@pytest.mark.parametrize("status", [*EVERY_STATUS, *NO_HTTP])
+def test_the_last_attempt_settles_what_would_be_asked_again(status):
+    decision = judge(Reply(status), LAST, RULES, DRAW)
+    if meaning(Reply(status)) == Transient():
+        assert decision == Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+    else:
+        assert decision == decided_at_first(status)
+
+
+@pytest.mark.parametrize("kind", Trouble)
+def test_each_trouble_with_a_result(kind):
+    seen = trouble(kind)
+    first, last = (judge(seen, standing, RULES, DRAW) for standing in (FIRST, LAST))
+    match meaning(seen):
+        case Transient(then):
+            assert first == Again(0.5)
+            assert last == Settle(then, "why", Stage.BODY)
+        case Final(verdict):
+            assert first == last == Settle(verdict, "why", Stage.BODY)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_missing_result_is_not_found_where_the_status_is_not_asked(status):
+    rules = Rules(check_status=False)
+    gone = Settle(Verdict.NOT_FOUND, f"HTTP {status}", Stage.HEADERS)
+    assert judge(Reply(status), FIRST, rules, DRAW) == gone
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_result_that_is_missing_although_processed_is_gone(status):
+    decision = judge(Reply(status), Standing(attempts=1, processed=True), RULES, DRAW)
+    assert decision == Settle(Verdict.NOT_FOUND, "processed, but its result is gone", Stage.HEADERS)
+
+
+def test_only_a_body_that_answers_the_question_is_read():
+    readable = [status for status in [*EVERY_STATUS, *NO_HTTP] if is_readable(Reply(status))]
+    assert readable == [200]
+    assert not any(is_readable(trouble(kind)) for kind in Trouble)
+
+
+# --- what follows, to a question for the status ---
+
+
+@pytest.mark.parametrize(
+    ("says", "decision"),
+    [
+        (
+            Processing.UNKNOWN,
+            Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS),
+        ),
+        (
+            Processing.FAILED,
+            Settle(Verdict.PROCESSING_FAILED, "the API failed to process it", Stage.BODY),
+        ),
+        (Processing.PROCESSED, AskResult()),
+        (Processing.UNDER_WAY, AskResult(30.0)),
+    ],
+)
+def test_each_answer_to_a_question_for_the_status(says, decision):
+    assert judge_status(says, FIRST, RULES, DRAW) == decision
+
+
+@pytest.mark.parametrize("status", EVERY_STATUS)
+def test_each_reply_to_a_question_for_the_status(status):
+    first, last = (judge_status(Reply(status), s, RULES, DRAW) for s in (FIRST, LAST))
+    match expected(status):
+        case Absent():
+            unknown = Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+            assert first == last == unknown
+        case TokenRefused():
+            assert first == last == Halt(f"HTTP {status}")
+        case Throttled():
+            assert first == last == Again(0.75, burns=False, pause_s=0.75)
+        case _:  # the status can't be had, so nothing is known of the ID, and it stays open
+            assert first == Again(0.5)
+            assert last == Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+            assert last.verdict in OPEN_AGAIN
+
+
+@pytest.mark.parametrize("kind", Trouble)
+def test_a_status_that_can_not_be_read_never_settles_an_id_for_good(kind):
+    assert judge_status(trouble(kind), FIRST, RULES, DRAW) == Again(0.5)
+    last = judge_status(trouble(kind), LAST, RULES, DRAW)
+    assert last.verdict in OPEN_AGAIN
+    assert (last.reason, last.stage) == ("why", Stage.BODY)
+
+
+# --- patience ---
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "decision"),
+    [
+        (0.0, AskResult(30.0)),
+        (870.0, AskResult(30.0)),
+        (870.001, Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)),
+        (1e9, Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)),
+    ],
+)
+def test_an_id_under_way_is_looked_at_again_while_the_look_falls_within_patience(
+    waited_s, decision
+):
+    standing = Standing(attempts=1, waited_s=waited_s)
+    assert judge_status(Processing.UNDER_WAY, standing, RULES, DRAW) == decision
+
+
+def test_no_patience_is_one_look():
+    impatient = Rules(patience_s=0.0)
+    decision = judge_status(Processing.UNDER_WAY, FIRST, impatient, DRAW)
+    assert decision.verdict is Verdict.NOT_READY
+
+
+@given(
+    recheck_s=st.floats(0.1, 1_000),
+    patience_s=st.floats(0, 10_000),
+    latency_s=st.floats(0.001, 100),
+)
+def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, latency_s):
+    rules = Rules(recheck_s=recheck_s, patience_s=patience_s)
+    waited_s, looks = latency_s, 1
+    while isinstance(
+        decision := judge_status(Processing.UNDER_WAY, Standing(1, 0, waited_s), rules, DRAW),
+        AskResult,
+    ):
+        assert waited_s + decision.delay_s <= patience_s
+        waited_s += decision.delay_s + 2 * latency_s
+        looks += 1
+    assert decision.verdict is Verdict.NOT_READY
+    assert looks <= 1 + patience_s / recheck_s
+
+
+# --- waiting ---
+
+failures_in_a_row = st.integers(1, 50) | st.integers(1, 10**400)
+draws = st.floats(0, 1, exclude_max=True)
+bases = st.floats(0.001, 3_600)
+caps = st.floats(0.001, 86_400)
+
+
+@given(failures_in_a_row, bases, caps, draws)
+def test_backoff_is_within_its_cap_and_its_doubling(failures, base_s, cap_s, draw):
+    wait_s = backoff_s(failures, base_s, cap_s, draw)
+    assert 0 <= wait_s <= cap_s
+    if failures <= 1_000:
+        assert wait_s <= base_s * 2.0 ** (failures - 1)
+
+
+@given(failures_in_a_row, bases, caps, draws, draws)
+def test_backoff_grows_with_the_draw(failures, base_s, cap_s, one, other):
+    low, high = sorted([one, other])
+    waits = [backoff_s(failures, base_s, cap_s, draw) for draw in (low, high)]
+    assert waits == sorted(waits)
+
+
+@given(st.integers(1, 100), bases, caps, draws)
+def test_backoff_grows_with_the_failures(failures, base_s, cap_s, draw):
+    once, once_more = (backoff_s(n, base_s, cap_s, draw) for n in (failures, failures + 1))
+    assert once <= once_more
+
+
+def test_backoff_spreads_over_all_of_its_range():
+    waits = [backoff_s(4, 1.0, 60.0, draw) for draw in (0.0, 0.25, 0.5, 0.75)]
+    assert waits == [0.0, 2.0, 4.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "waited_s"),
+    [
+        (None, 0.5),
+        (0.0, 0.5),
+        (0.25, 0.5),
+        (7.0, 7.0),
+        (300.0, 300.0),
+        (301.0, 300.0),
+        (1e300, 300.0),
+        (math.inf, 300.0),
+    ],
+)
+@pytest.mark.parametrize("status", [408, 500, 502, 504])
+def test_what_the_api_asks_for_is_a_floor_and_is_clamped(status, asked_s, waited_s):
+    decision = judge(Reply(status, retry_after_s=asked_s), FIRST, RULES, DRAW)
+    assert decision == Again(waited_s)
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "paused_s"),
+    [(None, 0.75), (0.0, 0.75), (7.0, 7.0), (301.0, 300.0), (math.inf, 300.0)],
+)
+@pytest.mark.parametrize("question", [judge, judge_status])
+def test_a_limit_pauses_everyone_and_costs_no_attempt(question, asked_s, paused_s):
+    seen = Reply(429, retry_after_s=asked_s)
+    assert question(seen, FIRST, RULES, DRAW) == Again(paused_s, burns=False, pause_s=paused_s)
+
+
+@pytest.mark.parametrize("question", [judge, judge_status])
+def test_busy_pauses_everyone_only_if_the_api_says_for_how_long(question):
+    told = question(Reply(503, retry_after_s=7.0), LAST, RULES, DRAW)
+    untold = question(Reply(503), LAST, RULES, DRAW)
+    assert told == Again(7.0, burns=False, pause_s=7.0)
+    assert untold == Settle(Verdict.EXHAUSTED, "HTTP 503", Stage.HEADERS)
+
+
+@given(throttled=st.integers(0, 10**6), draw=draws)
+def test_repeated_limits_pause_longer_but_never_beyond_the_cap(throttled, draw):
+    standing = Standing(attempts=1, throttled=throttled)
+    pause_s = judge(Reply(429), standing, RULES, draw).pause_s
+    ceiling = min(RULES.backoff_cap_s, RULES.backoff_base_s * 2.0 ** min(throttled, 32))
+    assert ceiling / 2 <= pause_s <= ceiling
+
+
+@given(
+    seen=st.builds(Reply, st.integers(0, 999), retry_after_s=st.none() | st.floats(0, 1e9))
+    | st.builds(trouble, st.sampled_from(Trouble))
+    | st.sampled_from(Processing),
+    attempts=st.integers(1, 20),
+    waited_s=st.floats(0, 10_000),
+    draw=draws,
+)
+def test_every_decision_waits_a_bounded_time_and_burns_at_most_one_attempt(
+    seen, attempts, waited_s, draw
+):
+    standing = Standing(attempts, waited_s=waited_s)
+    questions = [judge_status] if isinstance(seen, Processing) else [judge, judge_status]
+    for question in questions:
+        match question(seen, standing, RULES, draw):
+            case Again(delay_s, burns, pause_s):
+                assert 0 <= delay_s <= RULES.retry_after_cap_s
+                assert burns is (pause_s is None)
+                assert not burns or attempts < RULES.max_attempts
+            case AskResult(delay_s):
+                assert delay_s in {0.0, RULES.recheck_s}
+            case Read(reply):
+                assert reply is seen
+            case other:
+                assert isinstance(other, AskStatus | Halt | Settle)

@@ -1,0 +1,118 @@
+"""The accounts of a run: lines = IDs + duplicates + blanks + comments + invalid, IDs = Σ + open."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.tally import Tally
+from worker.domain.verdict import ANSWERED, Verdict
+
+ACCOUNTS = ["lines", "ids", "duplicates", "blanks", "comments", "invalid"]
+
+verdicts_of_ids = st.sampled_from([v for v in Verdict if v is not Verdict.INVALID_ID])
+
+
+@st.composite
+def histories(draw):
+    """Return a tally that was kept as a run keeps it, and how many IDs have no verdict in it."""
+    tally = Tally()
+    still_open = 0
+    for event in draw(
+        st.lists(st.sampled_from(["blank", "comment", "duplicate", "invalid", "id"]), max_size=60)
+    ):
+        tally.lines += 1
+        earlier = draw(st.booleans())
+        match event:
+            case "blank":
+                tally.blanks += 1
+            case "comment":
+                tally.comments += 1
+            case "duplicate":
+                tally.duplicates += 1
+            case "invalid":
+                tally.invalid += 1
+                if earlier:
+                    tally.before[Verdict.INVALID_ID] += 1
+                elif draw(st.booleans()):  # else it is not committed yet
+                    tally.now[Verdict.INVALID_ID] += 1
+            case "id":
+                tally.ids += 1
+                match draw(st.none() | verdicts_of_ids):
+                    case None:
+                        still_open += 1
+                    case verdict:
+                        (tally.before if earlier else tally.now)[verdict] += 1
+    return tally, still_open
+
+
+@given(histories())
+def test_every_history_of_a_run_adds_up(history):
+    tally, still_open = history
+    assert tally.adds_up
+    assert tally.open == still_open >= 0
+    assert tally.ids == tally.verdicts.total() + tally.open
+
+
+@given(histories())
+def test_an_invalid_line_is_no_id_but_a_failure(history):
+    tally, _ = history
+    assert Verdict.INVALID_ID not in tally.verdicts
+    answered = sum(tally.verdicts[verdict] for verdict in ANSWERED)
+    assert tally.failed == tally.ids + tally.invalid - answered
+    assert 0 <= tally.failed_share <= 1
+
+
+@given(histories())
+def test_the_plain_form_says_the_same(history):
+    tally, still_open = history
+    plain = tally.as_dict()
+    assert plain["lines"] == sum(
+        plain[part] for part in ("ids", "duplicates", "blanks", "comments", "invalid")
+    )
+    assert plain["ids"] == sum(plain["verdicts"].values()) + still_open
+    assert plain["ids"] == plain["settled_before"] + plain["settled_now"] + plain["open"]
+    assert plain["adds_up"] is True
+
+
+@given(histories(), st.sampled_from(ACCOUNTS))
+def test_a_line_that_is_lost_or_counted_twice_is_seen(history, account):
+    tally, _ = history
+    setattr(tally, account, getattr(tally, account) + 1)
+    assert not tally.adds_up
+
+
+@given(histories(), verdicts_of_ids)
+def test_an_id_with_two_verdicts_is_seen_when_all_are_settled(history, verdict):
+    tally, still_open = history
+    tally.now[verdict] += still_open + 1
+    assert tally.open == -1
+    assert not tally.adds_up
+    assert tally.as_dict()["adds_up"] is False
+
+
+def test_an_empty_input_has_not_failed():
+    assert Tally().failed_share == 0.0
+    assert Tally().adds_up
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_the_api_has_answered_is_no_failure_whichever_run_asked(verdict):
+    if verdict is Verdict.INVALID_ID:
+        now = before = Tally(lines=1, invalid=1)
+    else:
+        now = Tally(lines=1, ids=1, now=Counter([verdict]))
+        before = Tally(lines=1, ids=1, before=Counter([verdict]))
+    expected = 0 if verdict in ANSWERED else 1
+    assert [now.failed, before.failed] == [expected, expected]
+
+
+def test_drift_is_counted_by_field_and_the_number_of_fields_is_bounded():
+    tally = Tally()
+    for number in range(1_000):
+        tally.note_drift(("known", f"new-{number}"))
+    assert tally.drift["known"] == 1_000
+    assert len(tally.drift) == 256
+    assert tally.drift["new-0"] == 1
+    assert "new-999" not in tally.drift

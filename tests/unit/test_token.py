@@ -1,0 +1,83 @@
+import pytest
+
+from worker.api.token import VARIABLE, read_token
+from worker.errors import UsageError
+
+SECRET = "c4nary-T0ken_~!"  # noqa: S105 - made up
+
+
+def token_of(text, tmp_path):
+    path = tmp_path / "token"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_token(path)
+
+
+def test_the_token_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, SECRET)
+    assert read_token(None).get_secret_value() == SECRET
+
+
+def test_a_token_file_goes_before_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, "another")
+    assert token_of(SECRET, tmp_path).get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "  {}\t", "\n\n{}\n\n"])
+def test_white_space_around_a_token_is_not_part_of_it(around, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, around.format(SECRET))
+    assert read_token(None).get_secret_value() == SECRET
+    assert token_of(around.format(SECRET), tmp_path).get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        f"{SECRET}\nX-Evil: 1",
+        f"{SECRET}\r\nX-Evil: 1",
+        f"{SECRET}\rX",
+        f"{SECRET} {SECRET}",
+        f"{SECRET}\tX",
+        f"{SECRET}\0",
+        f"{SECRET}\x7f",
+        f"{SECRET}\x1b[31m",
+        f"{SECRET}\N{NO-BREAK SPACE}X",
+        f"{SECRET}\N{LINE SEPARATOR}X",
+        f"\ufeff{SECRET}",
+        f"{SECRET}ä",
+        SECRET.encode() + b"\xff",
+        SECRET * 1000,
+    ],
+    ids=repr,
+)
+def test_what_would_break_a_header_is_refused_and_not_shown(within, tmp_path):
+    with pytest.raises(UsageError, match="which no header may hold") as raised:
+        token_of(within, tmp_path)
+    assert "c4nary" not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("value", ["", "  \n"])
+def test_an_empty_token_is_none_and_says_how_to_give_one(value, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(UsageError, match=rf"No API token.* Set {VARIABLE},.* --token-file"):
+        read_token(None)
+    with pytest.raises(UsageError, match=f"No API token: the token file {tmp_path}"):
+        token_of(value, tmp_path)
+
+
+def test_without_a_token_that_is_told(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(UsageError, match="No API token"):
+        read_token(None)
+
+
+def test_a_token_file_that_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"Can't read the token file .*/none: No such file"):
+        read_token(tmp_path / "none")
+    with pytest.raises(UsageError, match="Is a directory"):
+        read_token(tmp_path)
+
+
+def test_a_token_does_not_show_itself(monkeypatch):
+    monkeypatch.setenv(VARIABLE, SECRET)
+    token = read_token(None)
+    assert SECRET not in f"{token} {token!r} {[token]}"
