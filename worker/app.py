@@ -51,6 +51,7 @@ async def export(
     clock = SystemClock()
     started = clock.monotonic()
     async with AsyncExitStack() as stack:
+        stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         store = stack.enter_context(
@@ -76,6 +77,7 @@ async def export(
             bounds=_bounds(settings),
         )
         watch = Watch(lambda: _pulse(pipeline, limiter, census), directory, thread, settings, clock)
+        stop_request.pass_to(pipeline.stop)
         stopped_by = await _run(pipeline, watch)
         report = Report(
             output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by
@@ -90,12 +92,11 @@ async def export(
 
 async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
     """Run the pipeline under watch; return what stopped it early, None if nothing did."""
-    with stop_signals(pipeline.stop):
-        async with watch:
-            try:
-                await pipeline.run()
-            except CxaiError as error:
-                return error
+    async with watch:
+        try:
+            await pipeline.run()
+        except CxaiError as error:
+            return error
     return None
 
 

@@ -3,7 +3,9 @@
 Imports that cost time stand inside the commands, so that `cxai --help` answers at once.
 """
 
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -11,6 +13,8 @@ import typer
 
 from worker import __version__
 from worker.errors import CxaiError, ExitCode, UsageError
+
+_STDOUT, _STDERR = 1, 2
 
 app = typer.Typer(
     name="cxai",
@@ -231,16 +235,52 @@ def schema(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    _open_standard_streams()
     try:
         app(standalone_mode=True)
     except CxaiError as error:
-        typer.echo(f"cxai: {error}", err=True)
+        _say(f"cxai: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.STOPPED)
-    except BrokenPipeError:
+    except Exception as error:  # noqa: BLE001 - the last one: nobody sees a traceback
+        _say(f"cxai: {_our_fault(error)}")
         sys.exit(ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
+
+
+def _open_standard_streams() -> None:
+    """Fill descriptors 0 to 2 where they are closed: else a file of ours would become one."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
+def _our_fault(error: BaseException) -> str:
+    """Say where it happened, and nothing of the values: a token might be among them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in frames if "worker" in Path(frame.f_code.co_filename).parts]
+    where = ""
+    if ours:
+        code = ours[-1].f_code
+        where = f" in {Path(code.co_filename).name}, {code.co_name}"
+    return (
+        f"an internal error, {type(error).__name__}{where}. That is our fault: please report it."
+        " What is committed is safe; the same command goes on."
+    )
+
+
+def _say(text: str, *, err: bool = True) -> None:
+    """Print; who doesn't listen does not change how the run ended."""
+    try:
+        typer.echo(text, err=err)
+        (sys.stderr if err else sys.stdout).flush()
+    except OSError:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR if err else _STDOUT)
 
 
 def _go(work: Any) -> Any:
@@ -253,7 +293,7 @@ def _go(work: Any) -> Any:
 
 
 def _finish(report: Any, *, as_json: bool) -> NoReturn:
-    typer.echo(_json(report.as_dict()) if as_json else report.text())
+    _say(_json(report.as_dict()) if as_json else report.text(), err=False)
     raise typer.Exit(report.exit_code)
 
 

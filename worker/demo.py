@@ -86,7 +86,8 @@ def _write_input(output: Path, ids: int) -> Path:
 async def serve(scenario: Scenario, token: str, port: int) -> None:
     """Run a simulator until SIGTERM or Ctrl-C, and say how to use it."""
     stopped = asyncio.Event()
-    with stop_signals(lambda _why: stopped.set()):
+    with stop_signals() as request:
+        request.pass_to(lambda _why: stopped.set())
         try:
             async with Simulator(scenario, token=token, port=port) as simulator:
                 print(_HOW_TO.format(url=simulator.base_url, token=token), flush=True)  # noqa: T201

@@ -21,7 +21,6 @@ from worker.domain.policy import (
     AskResult,
     AskStatus,
     Decision,
-    Halt,
     Read,
     Rules,
     Settle,
@@ -93,7 +92,7 @@ class Pipeline:
         self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
             bounds.in_flight
         )
-        self._batch = Batch(bounds.batch, bounds.batch_bytes, bounds.batch_s)
+        self._batch = Batch(min(bounds.batch, bounds.backlog), bounds.batch_bytes, bounds.batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
         self._input_broken: InputBrokenError | None = None
@@ -251,11 +250,12 @@ class Pipeline:
             case AskResult(delay_s):
                 inquiry.question = Question.RESULT
                 self.backlog.again(inquiry, delay_s)
-            case Halt(reason):
+            case halt:
                 self.stop(
                     TokenRefusedError(
-                        f"The API refused the token ({reason}). No ID was given a verdict for it:"
-                        " put the right token in place and run the same command again."
+                        f"The API refused the token ({halt.reason}, for {inquiry.entry.id})."
+                        " No ID was given a verdict for it: put the right token in place and run"
+                        " the same command again."
                     )
                 )
 

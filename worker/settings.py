@@ -38,7 +38,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _split(value: Any) -> Any:
-    return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    return [word.strip() for word in value.split(",") if word] if isinstance(value, str) else value
 
 
 def _without_ok(verdicts: frozenset[Verdict]) -> frozenset[Verdict]:
@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     max_ratio: float = Field(
         200.0,
         ge=1,
+        le=1_000_000,
         description="Largest expansion by decompression of a body above 1 MiB; more is too_large.",
     )
 

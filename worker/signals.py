@@ -1,38 +1,64 @@
-"""SIGTERM and Ctrl-C: the first one stops the run in good order, the second one leaves at once."""
+"""SIGTERM, SIGHUP and Ctrl-C: the first stops the run in good order, the second leaves at once."""
 
 import asyncio
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from worker.errors import ExitCode, StoppedError
 
 _SHOW_CURSOR = "\x1b[?25h"
 
 
+class StopRequest:
+    """A wish to stop, which may come before there is a run that can."""
+
+    def __init__(self) -> None:
+        self._why: StoppedError | None = None
+        self._listener: Callable[[StoppedError], None] | None = None
+
+    def make(self, why: StoppedError) -> None:
+        """Ask for the stop."""
+        self._why = why
+        if self._listener is not None:
+            self._listener(why)
+
+    def pass_to(self, listener: Callable[[StoppedError], None]) -> None:
+        """Call `listener` when a stop is asked for, at once if it has been."""
+        self._listener = listener
+        if self._why is not None:
+            listener(self._why)
+
+
 @contextmanager
-def stop_signals(stop: Callable[[StoppedError], None]) -> Iterator[None]:
-    """Call `stop` on the first signal, end the process on the second; handlers are put back."""
+def stop_signals() -> Iterator[StopRequest]:
+    """Turn the first signal into a request, end the process on the second; then undo that."""
     loop = asyncio.get_running_loop()
+    request = StopRequest()
     received: list[signal.Signals] = []
 
     def on_signal(number: signal.Signals) -> None:
         if received:
             # Nothing to save: what is committed is safe, and what is not is done again.
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-            os.write(2, f"{cursor}\ncxai: left at once; the same command goes on.\n".encode())
+            _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
             os._exit(ExitCode.STOPPED)
         received.append(number)
-        os.write(2, b"\ncxai: stopping; once more to leave at once.\n")
-        stop(StoppedError(f"Stopped by {number.name}."))
+        request.make(StoppedError(f"Stopped by {number.name}."))
+        _say("\ncxai: stopping; once more to leave at once.\n")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, on_signal, number)
     try:
-        yield
+        yield request
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody may be reading
+        os.write(2, text.encode())

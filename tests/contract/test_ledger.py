@@ -306,7 +306,7 @@ async def live_through(disk, history):
     return said, disk.lines()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)  # a disk takes its time
 @given(histories)
 def test_the_local_ledger_and_its_double_say_the_same(history):
     with tempfile.TemporaryDirectory() as path:

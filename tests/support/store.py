@@ -1,5 +1,6 @@
 """Output directories in any state of their life, made through the store alone, in milliseconds."""
 
+import errno
 import os
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -96,7 +97,8 @@ class Steps:
 
     `crash_at` is the number of the call (from 0). `how` it crashes: `before` or `after` the call;
     `torn`, after half of a write; or by a `power` loss before it (or behind the last call), which
-    takes along all that was not synced. Once crashed, no call does anything any more.
+    takes along all that was not synced. Once crashed, no call does anything any more. With `error`
+    it does not crash: that one call fails, as on a broken disk.
     """
 
     NAMES = ("pwritev", "pwrite", "fdatasync", "fsync", "ftruncate", "rename")
@@ -125,17 +127,19 @@ class Steps:
         def step(*arguments, **named):
             number = len(self.taken)
             self.taken.append(name)
-            if self._crash_at is None or number < self._crash_at:
-                self._note(name, arguments)
-                return call(*arguments, **named)
             if number == self._crash_at:
                 self._crash(name, call, arguments, named)
+            elif self._crash_at is None or number < self._crash_at or self._how == "error":
+                self._note(name, arguments)
+                return call(*arguments, **named)
             raise CrashedError
 
         return step
 
     def _crash(self, name, call, arguments, named):
         match self._how:
+            case "error":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             case "after":
                 call(*arguments, **named)
             case "torn" if name == "pwritev":

@@ -1,7 +1,7 @@
 """Virtual time: an hour's wait takes no time at all, and a deadlock fails at once.
 
 Decorate an async test with `@virtually`. No sockets and no threads on this loop: nothing from
-outside ever wakes it.
+outside ever wakes it. Good for some months; beyond, asyncio's timers are finer than its floats.
 """
 
 import asyncio

@@ -66,13 +66,15 @@ async def test_a_few_are_due_when_the_first_of_them_is_old_enough():
 
 @virtually
 async def test_the_age_is_counted_anew_after_each_take():
-    batch = Batch(2, MUCH, 2.0)
+    batch = Batch(3, MUCH, 2.0)
     batch.add(outcome("a"))
-    await at(1.5)
+    await at(1.0)
     batch.add(outcome("b"))
-    await batch.take()
+    await at(1.5)
     batch.add(outcome("c"))
-    assert names(await batch.take()) == ["c"]
+    await batch.take()
+    batch.add(outcome("d"))
+    assert names(await batch.take()) == ["d"]
     assert now() == 3.5
 
 
@@ -100,6 +102,27 @@ async def test_nothing_is_due_while_there_is_nothing():
 
 
 @virtually
+async def test_flushing_makes_what_there_is_due_at_once_and_more_may_come():
+    batch = Batch(100, MUCH, 60.0)
+    batch.add(outcome("a"))
+    batch.flush()
+    assert names(await batch.take()) == ["a"]
+    assert now() == 0.0
+    batch.add(outcome("b"))
+    assert names(await batch.take()) == ["b"]
+    assert now() == 60.0
+
+
+@virtually
+async def test_flushing_nothing_makes_nothing_due():
+    batch = Batch(100, MUCH, 60.0)
+    batch.flush()
+    batch.add(outcome("a"))
+    await batch.take()
+    assert now() == 60.0
+
+
+@virtually
 async def test_closing_makes_the_rest_due_and_then_there_is_nothing():
     batch = Batch(100, MUCH, 60.0)
     batch.add(outcome("a"))
@@ -124,12 +147,13 @@ async def test_closing_wakes_who_waits_to_take():
 @virtually
 async def test_there_is_room_for_twice_as_much_as_one_commit_takes(size, size_bytes):
     batch = Batch(size, size_bytes, 60.0)
-    for name in "abc":
-        batch.add(outcome(name))
-        await batch.room()
-    batch.add(outcome("d"))
-    waiting = [asyncio.create_task(batch.room()) for _ in range(2)]
-    await at(3600.0)
-    assert not any(task.done() for task in waiting)
-    assert names(await batch.take()) == ["a", "b", "c", "d"]
-    await asyncio.gather(*waiting)
+    for hour in (1, 2):
+        for name in "abc":
+            batch.add(outcome(name))
+            await batch.room()
+        batch.add(outcome("d"))
+        waiting = [asyncio.create_task(batch.room()) for _ in range(2)]
+        await at(hour * 3600.0)
+        assert not any(task.done() for task in waiting)
+        assert names(await batch.take()) == ["a", "b", "c", "d"]
+        await asyncio.gather(*waiting)

@@ -142,6 +142,22 @@ async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_to
 
 
 @virtually
+async def test_what_is_left_when_the_input_ends_is_committed_at_once():
+    class Slow(ListSource):
+        async def batches(self):
+            yield entries("a")
+            await at(10.0)
+            yield entries("a")
+
+    run = Run(source=Slow(), bounds=Bounds(batch_s=60.0))
+    running = run.start()
+    await at(9.0)
+    assert run.ledger.commits == []
+    await running
+    assert (now(), run.tally.duplicates, run.tally.open) == (10.0, 1, 0)
+
+
+@virtually
 async def test_a_small_batch_is_committed_when_it_is_old_enough():
     run = Run(
         entries("a", "b"),

@@ -118,7 +118,7 @@ def check_accounts(run, disk, before):
     )
 
 
-runs = settings(max_examples=150)
+runs = settings(max_examples=150, deadline=None)  # whole runs, of any length
 
 
 @runs

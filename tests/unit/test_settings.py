@@ -152,7 +152,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         ("compression", "lzma"),
         ("progress", "yes"),
         ("retry", "not_found,no_such_verdict"),
-        ("retry", ""),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name, value, monkeypatch):

@@ -37,7 +37,8 @@ def model_of(interaction):
 
 
 def failure(stage, reason):
-    return Failure(Trouble.NOT_A_RESULT, stage, reason)
+    trouble = Trouble.NOT_JSON if stage is Stage.PARSE else Trouble.NOT_A_RESULT
+    return Failure(trouble, stage, reason)
 
 
 # --- the documented form ---
@@ -389,7 +390,7 @@ def assert_reads_well(body):
     found = read(body)
     assert read(body) == found
     if isinstance(found, Failure):
-        assert found.trouble is Trouble.NOT_A_RESULT
+        assert found.trouble in (Trouble.NOT_JSON, Trouble.NOT_A_RESULT)
         assert 0 < len(found.reason) <= 200
         return found
     assert covers(as_sent(found.participants), orjson.loads(body))

@@ -181,8 +181,8 @@ def _printable(key: str) -> str:
 def read(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_A_RESULT, at the stage PARSE for what is no JSON, VALIDATE for JSON without any
-    known participant or with a value of a wrong type. The reason names its path, never its value.
+    Fails with NOT_JSON for what is none, with NOT_A_RESULT for JSON without any known participant
+    or with a value of a wrong type. The reason names its path, never its value.
     """
     raw = parse(body)
     if isinstance(raw, Failure):
@@ -212,7 +212,7 @@ def parse(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         start = body.lstrip()[:1]
         what = "empty body" if not start else "HTML or XML" if start == b"<" else "not JSON"
-        return Failure(Trouble.NOT_A_RESULT, Stage.PARSE, what)
+        return Failure(Trouble.NOT_JSON, Stage.PARSE, what)
 
 
 def not_a_result(reason: str) -> Failure:

@@ -1,5 +1,6 @@
 """The end of a run: the reconciliation, where the files are, what to do about what failed."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Report:
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "exit_code": int(self.exit_code),
             "elapsed_s": round(self.elapsed_s, 3),
-            "output": str(self.output),
+            "output": printable(self.output),
             **self.tally.as_dict(),
         }
 
@@ -65,7 +66,7 @@ class Report:
             yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
         yield ""
         yield from self._work()
-        yield f"  Records and manifest are in {self.output}"
+        yield f"  Records and manifest are in {printable(self.output)}"
         yield from self._advice()
 
     def _work(self) -> Iterator[str]:
@@ -84,15 +85,24 @@ class Report:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
-            yield f"  IDs without a record are listed in {self.output / 'failures-*.jsonl*'}:"
+            listed = printable(self.output / "failures-*.jsonl*")
+            yield f"  IDs without a record are listed in {listed}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
         closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
         if closed:
             yield f"  To ask those again, add: --retry {','.join(closed)}"
+        if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
+            yield "  Not one was found. Is base_url right? If not: correct it, --retry not_found."
         if self.tally.open or any(counts.get(v) for v in OPEN_AGAIN):
             yield "  To go on where this run ended, give the same command again."
+
+
+def printable(path: Path) -> str:
+    """Return a path as text that any file and any terminal takes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _origins(tally: Tally) -> list[tuple[int, str]]:

@@ -69,8 +69,9 @@ def export_status(path: Path) -> Status:
 
 def _progress(path: Path) -> Mapping[str, Any]:
     with suppress(OSError, orjson.JSONDecodeError):
-        progress: dict[str, Any] = orjson.loads((path / PROGRESS_NAME).read_bytes())
-        return progress
+        progress = orjson.loads((path / PROGRESS_NAME).read_bytes())
+        if isinstance(progress, dict):
+            return progress
     return {}
 
 

@@ -58,7 +58,7 @@ class Watch:
             task.cancel()
         await asyncio.wait(self._tasks)
         self._view.__exit__(None, None, None)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             (self._directory.path / PROGRESS_NAME).unlink()
 
     async def _show(self) -> None:

@@ -60,7 +60,7 @@ class IdRule:
     def __init__(self, pattern: str = GUID_PATTERN) -> None:
         try:
             self._matches = re.compile(pattern).fullmatch
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"--id-pattern {pattern!r} is not a regular expression: {error}."
             ) from error

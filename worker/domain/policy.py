@@ -6,7 +6,7 @@ its sister endpoints (408 and 429 are retryable), RFC 9110 for the rest.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 from worker.domain.reply import Failure, Processing, Reply, Trouble
 from worker.domain.verdict import Stage, Verdict
@@ -76,6 +76,7 @@ BY_TROUBLE: Mapping[Trouble, Meaning] = {
     Trouble.UNDECODABLE: Transient(then=Verdict.CORRUPT_BODY),
     Trouble.UNSUPPORTED_ENCODING: Final(Verdict.UNSUPPORTED_ENCODING),
     Trouble.TOO_LARGE: Final(Verdict.TOO_LARGE),
+    Trouble.NOT_JSON: Transient(then=Verdict.BAD_BODY),  # a proxy's page, perhaps for an hour
     Trouble.NOT_A_RESULT: Final(Verdict.BAD_BODY),
 }
 
@@ -193,9 +194,9 @@ def is_readable(seen: Reply | Failure) -> TypeGuard[Reply]:
 
 def judge(seen: Reply | Failure, standing: Standing, rules: Rules, draw: float) -> Decision:
     """Decide what follows from the reply (or the failure) to a request for a result."""
-    if is_readable(seen):
-        return Read(seen)
     match meaning(seen):
+        case Result():
+            return Read(cast(Reply, seen))  # no failure has this row
         case Absent() if rules.check_status and not standing.processed:
             return AskStatus()
         case Absent():
@@ -223,15 +224,19 @@ def judge_status(  # noqa: PLR0911 - a return a row
     match meaning(seen):
         case Absent():
             return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
-        case TokenRefused() | Throttled() | Transient() as other:
+        case TokenRefused() | Throttled() as other:
             return _otherwise(other, seen, standing, rules, draw)
-        case Result() | Final():
+        case _:
             # The result is missing and its status can't be read: not known, so left open.
             return _otherwise(Transient(), seen, standing, rules, draw)
 
 
 def _otherwise(
-    means: Meaning, seen: Reply | Failure, standing: Standing, rules: Rules, draw: float
+    means: TokenRefused | Throttled | Transient | Final,
+    seen: Reply | Failure,
+    standing: Standing,
+    rules: Rules,
+    draw: float,
 ) -> Decision:
     match means:
         case TokenRefused():
@@ -247,10 +252,8 @@ def _otherwise(
                 return Settle(verdict, _reason(seen), _stage(seen))
             own = backoff_s(standing.attempts, rules.backoff_base_s, rules.backoff_cap_s, draw)
             return Again(max(own, _asked_for_s(seen, rules)))
-        case Final(verdict=verdict):
-            return Settle(verdict, _reason(seen), _stage(seen))
-        case Result() | Absent():
-            raise AssertionError(means)
+        case final:
+            return Settle(final.verdict, _reason(seen), _stage(seen))
 
 
 def _asked_for_s(seen: Reply | Failure, rules: Rules) -> float:

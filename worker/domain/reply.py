@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     UNDECODABLE = "undecodable"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
     NOT_A_RESULT = "not_a_result"
 
 

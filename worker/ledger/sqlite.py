@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
-from worker.errors import IntegrityError, StoppedError
+from worker.errors import CxaiError, IntegrityError, StoppedError
 
 FORMAT = 1
 """Of the tables in ledger.sql; a ledger of another format is refused."""
@@ -30,8 +31,9 @@ def is_damage(error: Exception) -> bool:
 class Database:
     """The one connection to a ledger.
 
-    Raises IntegrityError if the file is damaged or is no ledger, StoppedError if it can't be opened
-    now; failures of SQLite after that come as sqlite3.Error. Use it on one thread at a time.
+    Raises IntegrityError if the file is damaged or is no ledger, StoppedError if it can't be used
+    now: on opening, and of what happens in a `with` block. Elsewhere failures of SQLite come as
+    sqlite3.Error. Use it on one thread at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,11 +45,7 @@ class Database:
             self._prepare()
         except sqlite3.Error as error:
             self._connection.close()
-            if is_damage(error):
-                raise IntegrityError(f"{path} can't be read as a ledger: {error}.") from error
-            raise StoppedError(
-                f"{path} can't be opened: {error}. Make room or mend the disk, and try again."
-            ) from error
+            raise self._told(error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -106,9 +104,23 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise self._told(error) from error
 
     def close(self) -> None:
         """Close the connection; what is committed stays."""
         self._connection.close()
+
+    def _told(self, error: sqlite3.Error) -> CxaiError:
+        if is_damage(error):
+            return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
+        return StoppedError(
+            f"{self._path} can't be used: {error}. Make room or mend the disk, and try again."
+        )

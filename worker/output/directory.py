@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -56,7 +57,9 @@ class OutputDirectory:
     def replace(self, name: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file whole: whoever reads it sees the old or the new, never a part."""
         scratch = f".{name}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(FileNotFoundError):  # of a run that was killed, or whatever else stands there
+            os.unlink(scratch, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(scratch, flags, 0o600, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)
             file.flush()

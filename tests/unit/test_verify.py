@@ -1,0 +1,194 @@
+"""`cxai verify` finds whatever happens to an export after it was written."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+from support.store import run_finished, run_killed
+
+from worker.console.verify import verify_export
+from worker.domain.records import Shape
+from worker.errors import DirectoryInUseError, UsageError
+from worker.output.compression import Compression
+from worker.output.directory import OutputDirectory
+from worker.simulator import Scenario
+
+SCENARIO = Scenario(missing=0.2)
+
+
+@pytest.fixture
+def ids(guids):
+    return guids(25)
+
+
+def problems(export):
+    return verify_export(export).problems
+
+
+def edit(part, change):
+    """Change the text of a part; the ledger does not know of it."""
+    part.write_bytes(change(part.read_bytes()))
+
+
+def tell_the_ledger(export, statement, *values):
+    with closing(sqlite3.connect(export / "ledger.sqlite")) as database, database:
+        database.execute("DROP TRIGGER IF EXISTS once")
+        assert database.execute(statement, values).rowcount > 0
+
+
+@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("left", [run_finished, run_killed])
+def test_what_a_run_left_is_intact(tmp_path, ids, left, shape, compression):
+    left(tmp_path, ids, SCENARIO, shape=shape, compression=compression)
+    found = verify_export(tmp_path)
+    assert found.problems == []
+    parts = list(tmp_path.glob("*.jsonl*"))
+    assert found.parts == len(parts)
+    assert found.bytes == sum(path.stat().st_size for path in parts)
+    assert found.lines >= len(ids)
+
+
+def test_it_changes_no_part_not_even_an_uncommitted_tail(tmp_path, ids):
+    run_killed(tmp_path, ids, SCENARIO)
+    part = tmp_path / "records-000001.jsonl.open"
+    edit(part, lambda content: content + b"a tail that the next run will cut")
+    content = part.read_bytes()
+    assert problems(tmp_path) == []
+    assert part.read_bytes() == content
+
+
+def test_an_export_that_was_only_begun_is_intact(tmp_path):
+    run_killed(tmp_path, [], SCENARIO)
+    found = verify_export(tmp_path)
+    assert (found.problems, found.parts, found.lines) == ([], 0, 0)
+
+
+def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO, batch=5)
+    part = tmp_path / "records-000001.jsonl"
+    line = part.read_bytes().split(b"\n")[1]
+    edit(part, lambda content: content.replace(line, b"[" + line[1:]))
+    place, *others = problems(tmp_path)
+    assert re.fullmatch(
+        r"records-000001\.jsonl: bytes 0 to [\d,]+ are not what was written\.", place
+    )
+    records = part.read_bytes().count(b"\n")
+    assert others == [
+        f"records, part 1: a line is no record: {b'[' + line[1:60]!r}",
+        "records-000001.jsonl: its SHA-256 is not the ledger's.",
+        f"{records} IDs have the verdict ok, but {records - 1} have a record.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda content: content[:-10], "bytes, but the ledger has"),
+        (lambda content: content + b"{}\n", "bytes, but the ledger has"),
+        (lambda content: bytes(len(content)), "are not what was written"),
+        (lambda _: b"", "0 bytes, but the ledger has"),
+    ],
+    ids=["shorter", "longer", "zero-filled", "empty"],
+)
+def test_a_part_of_other_bytes_is_told(tmp_path, ids, change, told):
+    run_finished(tmp_path, ids, SCENARIO)
+    edit(tmp_path / "records-000001.jsonl", change)
+    assert any(
+        one.startswith("records-000001.jsonl: ") and told in one for one in problems(tmp_path)
+    )
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_a_compressed_part_that_can_not_be_read_is_told(tmp_path, ids, compression):
+    run_finished(tmp_path, ids, SCENARIO, compression=compression)
+    (part,) = tmp_path.glob("records-*")
+    edit(part, lambda content: content[:40] + bytes(100) + content[140:])
+    found = problems(tmp_path)
+    assert any("can't be decompressed" in one for one in found)
+    assert f"{part.name}: its SHA-256 is not the ledger's." in found
+
+
+def test_a_missing_part_is_told_with_what_is_lost(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    part = tmp_path / "records-000001.jsonl"
+    lines = part.read_bytes().count(b"\n")
+    part.unlink()
+    missing, *others = problems(tmp_path)
+    assert missing == f"{part.name}: No such file or directory; {lines:,} lines are missing."
+    assert others == [f"{lines:,} IDs have the verdict ok, but 0 have a record."]
+
+
+def test_a_record_of_an_id_that_the_ledger_does_not_call_ok_is_told(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    record = json.loads((tmp_path / "records-000001.jsonl").read_text().partition("\n")[0])
+    key = bytes.fromhex(record["interaction_id"].replace("-", ""))
+    tell_the_ledger(tmp_path, "UPDATE outcome SET verdict = 'not_found' WHERE key = ?", key)
+    told = f"records, part 1: a row for {record['interaction_id']}, whose verdict is not_found."
+    assert told in problems(tmp_path)
+    tell_the_ledger(tmp_path, "DELETE FROM outcome WHERE key = ?", key)
+    assert told.replace("not_found", "none") in problems(tmp_path)
+
+
+def test_an_id_that_is_ok_without_a_record_is_told(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    records = (tmp_path / "records-000001.jsonl").read_bytes().count(b"\n")
+    tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1)", b"sixteen bytes id")
+    assert problems(tmp_path) == [
+        f"{records + 1} IDs have the verdict ok, but {records} have a record."
+    ]
+
+
+def test_a_second_record_of_an_id_is_told(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    part = tmp_path / "records-000001.jsonl"
+    first = part.read_bytes().partition(b"\n")[0]
+    interaction_id = json.loads(first)["interaction_id"]
+
+    def doubled(content):
+        second = content.split(b"\n")[1]
+        return content.replace(
+            json.loads(second)["interaction_id"].encode(), interaction_id.encode()
+        )
+
+    edit(part, doubled)
+    assert f"records, part 1: a second record for {interaction_id}." in problems(tmp_path)
+
+
+def test_no_more_than_a_hundred_problems_are_kept_and_the_rest_is_counted(tmp_path, guids):
+    run_finished(tmp_path, guids(150), Scenario())
+    edit(
+        tmp_path / "records-000001.jsonl",
+        lambda content: content.replace(b'{"interaction_id"', b'{"interaction_ID"'),
+    )
+    found = verify_export(tmp_path)
+    assert len(found.problems) == 100
+    assert found.more > 50
+    assert f"… and {found.more} more" in found.text()
+
+
+def test_the_findings_are_told_to_people_and_to_programs(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    found = verify_export(tmp_path)
+    assert found.text().startswith(f"{tmp_path} is intact: 25 lines in 2 parts, ")
+    assert found.as_dict()["intact"] is True
+    (tmp_path / "records-000001.jsonl").unlink()
+    found = verify_export(tmp_path)
+    assert found.text().startswith(f"{tmp_path} is DAMAGED (")
+    assert found.problems[0] in found.text()
+    assert found.as_dict()["intact"] is False
+
+
+def test_without_an_export_there_is_nothing_to_verify(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(UsageError, match=f"{path} holds no export"):
+            verify_export(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_a_run_owns_is_not_verified(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    with OutputDirectory(tmp_path), pytest.raises(DirectoryInUseError):
+        verify_export(tmp_path)
