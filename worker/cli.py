@@ -28,7 +28,17 @@ app = typer.Typer(
     " contradict each other · 70 a fault of cxai itself.",
 )
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the export.")]
+
+def _named(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("is empty. Name a directory.")
+    return Path(text)
+
+
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", parser=_named, metavar="DIR", help="Directory of the export."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Directory = Annotated[Path, typer.Argument(help="Directory of an export.", metavar="DIR")]
 
@@ -133,6 +143,8 @@ def run(
         sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field
     )
     source.check()
+    if not sources and sys.stdin.isatty():
+        _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
     census = Census(sources or [])
     census.start()
     _finish(_go(export(settings, source, output, token, census)), as_json=as_json)
@@ -220,17 +232,23 @@ def verify(directory: Directory, as_json: AsJson = False) -> None:
 
 @app.command()
 def schema(
-    shape: Annotated[str, typer.Option(help="nested or tables.")] = "nested",
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all shapes.")] = False,
+    part_set: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SET]", help="records, interactions, scores, segments or failures."
+        ),
+    ] = "records",
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all sets.")] = False,
 ) -> None:
-    """Print the JSON Schema of the records."""
+    """Print the JSON Schema of the lines in a set of parts."""
     from worker.console.schema import json_schema
     from worker.console.schema import markdown as page
     from worker.domain.records import Shape
 
-    if shape not in list(Shape):
-        raise UsageError(f"--shape {shape}: there is nested and tables.")
-    typer.echo(page().rstrip("\n") if markdown else _json(json_schema(Shape(shape))))
+    sets = {**json_schema(Shape.NESTED), **json_schema(Shape.TABLES)}
+    if part_set not in sets:
+        raise UsageError(f"There is no set {part_set!r}, but {', '.join(sets)}.")
+    typer.echo(page().rstrip("\n") if markdown else _json(sets[part_set]))
 
 
 def main() -> NoReturn:

@@ -31,11 +31,13 @@ _SCENARIO = Scenario(
 )
 
 
+_MARK = ".demo"
+"""Stands in a directory that the demo may write to again."""
+
 _SETTINGS = {
     "recheck_s": 1.0,  # the simulator needs no 30 s of rest
     "backoff_base_s": 0.2,
     "progress_s": 2.0,
-    "max_failed": 0.02,
 }
 
 _HOW_TO = """\
@@ -68,15 +70,26 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
     source = FileSource([str(_write_input(output, ids))], IdRule())
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
         settings = load_settings(
-            {**_SETTINGS, "base_url": simulator.base_url, "rate": rate, "progress": progress}
+            {
+                **_SETTINGS,
+                "base_url": simulator.base_url,
+                "rate": rate,
+                "progress": progress,
+                "max_failed": 2 / (ids + 1),  # the one line of clutter that is no ID
+            }
         )
         return await export(settings, source, output, SecretStr(_TOKEN))
 
 
 def _write_input(output: Path, ids: int) -> Path:
     path = output / "input.txt"
+    if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
+        raise UsageError(
+            f"{output} holds something that the demo did not make. Give it a new directory."
+        )
     try:
         output.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (output / _MARK).touch()
         path.write_text("\n".join(demo_input(ids)), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Can't write the demo's input {path}: {error.strerror}.") from None

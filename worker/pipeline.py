@@ -286,6 +286,7 @@ class Pipeline:
             inquiry.requests,
             self._clock.utc(),
         )
+        self.tally.note_reason(settle.verdict, settle.reason)
         self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
 
     # --- commit ---

@@ -32,6 +32,14 @@ CONFIG_VARIABLE = "CXAI_CONFIG"
 
 MIB = 1 << 20
 
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+Given = BeforeValidator(_none_if_empty)
+"""Lets an empty text stand for a setting that is not given."""
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400 * 45, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -80,7 +88,7 @@ class Settings(BaseSettings):
     base_url: str = Field(
         "https://api.elevateai.com", description="Where the API is; https, or http to loopback."
     )
-    token_file: Path | None = Field(
+    token_file: Annotated[Path | None, Given] = Field(
         None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
     )
     connect_timeout_s: Seconds = Field(10.0, description="Longest wait for a connection.")
@@ -130,8 +138,8 @@ class Settings(BaseSettings):
     )
 
     # The input
-    column: str | None = Field(None, description="CSV column that holds the IDs.")
-    field: str | None = Field(None, description="JSONL field that holds the IDs.")
+    column: Annotated[str | None, Given] = Field(None, description="CSV column that holds the IDs.")
+    field: Annotated[str | None, Given] = Field(None, description="JSONL field that holds the IDs.")
     id_pattern: str = Field(
         GUID_PATTERN, description="Regular expression that a whole ID has to match."
     )
@@ -143,7 +151,7 @@ class Settings(BaseSettings):
     compression: Compression = Field(
         Compression.NONE, description="Compression of the parts: none, gzip or zstd."
     )
-    score_bands: Path | None = Field(
+    score_bands: Annotated[Path | None, Given] = Field(
         None, description="TOML file with the score ranges that name a band for each score."
     )
     part_bytes: int = Field(

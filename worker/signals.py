@@ -46,7 +46,8 @@ def stop_signals() -> Iterator[StopRequest]:
             _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
             os._exit(ExitCode.STOPPED)
         received.append(number)
-        request.make(StoppedError(f"Stopped by {number.name}."))
+        by = "Ctrl-C" if number is signal.SIGINT else number.name
+        request.make(StoppedError(f"Stopped by {by}."))
         _say("\ncxai: stopping; once more to leave at once.\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

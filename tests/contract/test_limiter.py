@@ -202,13 +202,23 @@ async def test_a_burst_has_all_of_its_turns_at_once():
     assert set(times) == {START_S}
 
 
-@pytest.mark.parametrize("step", [LocalLimiter.acquire, LocalLimiter.depart])
-async def test_below_one_a_second_there_is_one_in_the_time_that_it_takes(step):
+@virtually
+async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
+    clock = VirtualClock()
+    limiter = LocalLimiter(0.5, clock)
+    times = []
+    for _ in range(10):
+        await leave(limiter, clock, times)
+    assert most_within(times, 2.0) == 1
+    assert times[-1] - START_S == pytest.approx(9 * 2.0, rel=0.005)
+
+
+async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_takes():
     limiter = LocalLimiter(0.5, SystemClock())
-    await step(limiter)
+    await limiter.depart()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.1):
-            await step(limiter)
+            await limiter.depart()
 
 
 @virtually

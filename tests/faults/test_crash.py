@@ -65,7 +65,7 @@ class KilledRuns:
         lock = self._directory / ".lock"
 
         def has_lock(process):
-            return lock.exists() and lock.read_text() == f"process {process.pid}"
+            return lock.exists() and lock.read_text().endswith(f"process {process.pid}")
 
         self._kill_when(has_lock, moment_s=0.02)
 

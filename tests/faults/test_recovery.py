@@ -333,7 +333,7 @@ def test_a_second_run_in_a_directory_is_refused_at_once_and_does_not_disturb_the
         wait_until_blocking(lambda: api.stats.requests > 0, "the first run's requests")
         for second in (go_on(api, export, ids), cxai("verify", export)):
             assert second.code == 2
-            assert f"is in use by another run (process {first.pid})" in second.err
+            assert f"{export} is in use by cxai run, process {first.pid}." in second.err
         assert first.poll() is None
         assert "a run is under way" in cxai("status", export).out
         _, errors = first.communicate(timeout=30)

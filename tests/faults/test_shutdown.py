@@ -79,7 +79,8 @@ def test_the_first_signal_lets_requests_under_way_land_and_commits_them(
         assert landed == api.stats.requests < len(ids)  # none was given up, none asked after that
         assert list(Ledger(export).outcomes.values()) == ["ok"] * landed
         told = json.loads(out)
-        assert told["stopped_by"] == f"Stopped by {number.name}."
+        by = "Ctrl-C" if number is signal.SIGINT else number.name
+        assert told["stopped_by"] == f"Stopped by {by}."
         assert (told["verdicts"], told["open"]) == ({"ok": landed}, len(ids) - landed)
         assert "stopping; once more to leave at once" in errors
         go_on(api, export, ids)
@@ -179,7 +180,7 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(simulate
 
 
 def test_the_token_is_nowhere_but_in_the_request(simulated, export, ids):
-    chatty = {"CXAI_PROGRESS_S": "0.05", "CXAI_PROGRESS": "lines", "CXAI_BATCH": "5"}
+    chatty = {"CXAI_PROGRESS_S": "0.05", "CXAI_BATCH": "5", "CXAI_BACKOFF_BASE_S": "0.01"}
     with simulated(latency_s=0.1, missing=0.2, garbled=0.1, erring=0.1, corrupt=0.1) as api:
         with running(api, export, ids, "--max-failed", "1", env=environment(**chatty)) as process:
             wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")

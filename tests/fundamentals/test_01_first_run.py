@@ -39,7 +39,7 @@ def test_the_summary_says_where_every_line_of_the_input_went(simulated, guids, e
     first, second = guids(2)
     with simulated() as api:
         ended = export(api, ["# last night", first, second, first.upper(), "", "not-an-id"])
-    assert "6 lines = 2 IDs + 1 duplicates + 1 blank + 1 comments + 1 invalid" in ended.out
+    assert "6 lines = 2 IDs + 1 duplicate + 1 blank + 1 comment + 1 invalid" in ended.out
     assert "2 IDs = 2 ok" in ended.out
 
 

@@ -58,9 +58,10 @@ def test_parts_can_be_compressed(simulated, guids, tmp_path, export):
 
 def test_the_schema_is_there_for_who_loads_the_records():
     schema = cxai("schema").json
-    assert schema["records"]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert "all_participants" in schema["records"]["properties"]
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "all_participants" in schema["properties"]
+    assert "score" in cxai("schema", "scores").json["properties"]
 
 
-def test_an_unknown_shape_is_refused():
-    assert cxai("schema", "--shape", "cubes").code == 2
+def test_an_unknown_set_is_refused():
+    assert cxai("schema", "cubes").code == 2

@@ -24,6 +24,7 @@ ABSENT = Reply(404)
 TOKEN_REFUSED = Reply(401)
 FAULTY = Reply(503)
 GARBLED = Reply(200, b"garbled")
+HTML = Reply(200, b"html")
 TORN = Reply(200, b"torn")
 DROPPED = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "connection closed")
 UNDER_WAY, PROCESSED, FAILED, UNKNOWN = (
@@ -248,7 +249,7 @@ class ScriptedFetcher:
 
 
 class PlainReader:
-    """Reader of bodies that say what they are: `garbled`, `torn`, a Processing, or any result.
+    """Reader of bodies that say what they are: garbled, html, torn, a Processing, or any result.
 
     A result `drift: a b` has the unknown fields a and b.
     """
@@ -256,7 +257,9 @@ class PlainReader:
     def result(self, reply):
         match reply.body.split():
             case [b"garbled"]:
-                return Failure(Trouble.NOT_A_RESULT, Stage.PARSE, "not JSON")
+                return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
+            case [b"html"]:
+                return Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML")
             case [b"torn"]:
                 return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
             case [b"drift:", *paths]:

@@ -158,7 +158,7 @@ async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
         "http://localhost.example.com",
         "http://127.0.0.1.example.com",
         "http://0.0.0.0",
-        "HTTP://192.168.0.1:8080/v1",
+        "HTTP://192.168.0.1:8080/cx",
         "ftp://127.0.0.1",
         "ws://127.0.0.1",
     ],
@@ -200,6 +200,12 @@ def test_https_is_allowed_to_all_and_http_to_this_machine(base_url):
 def test_what_is_no_plain_base_url_is_refused(base_url):
     with pytest.raises(UsageError, match="is not of the form https://"):
         client_of(base_url)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/cx/v2"])
+def test_a_base_url_with_the_version_that_is_added_anyway_is_refused(path):
+    with pytest.raises(UsageError, match=r"Leave it out: https://api\.elevateai\.com"):
+        client_of(f"https://api.elevateai.com{path}")
 
 
 @pytest.mark.parametrize("who", ["user@", "user:secret@", ":secret@"])

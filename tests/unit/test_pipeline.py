@@ -7,6 +7,7 @@ from support.doubles import (
     FAILED,
     FAULTY,
     GARBLED,
+    HTML,
     LATENCY_S,
     OK,
     PROCESSED,
@@ -46,6 +47,8 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
         ([FAULTY, DROPPED, FAULTY], Verdict.EXHAUSTED, [RESULT] * 3),
         ([FAULTY, FAULTY, TORN], Verdict.CORRUPT_BODY, [RESULT] * 3),
         ([GARBLED], Verdict.BAD_BODY, [RESULT]),
+        ([HTML, HTML, OK], Verdict.OK, [RESULT] * 3),
+        ([HTML, HTML, HTML], Verdict.BAD_BODY, [RESULT] * 3),
         ([Reply(204)], Verdict.BAD_BODY, [RESULT]),
         ([Reply(302)], Verdict.REDIRECTED, [RESULT]),
         ([Reply(400)], Verdict.REJECTED, [RESULT]),
@@ -60,6 +63,7 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
         ([ABSENT, UNDER_WAY, ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS] * 2),
         ([ABSENT, UNDER_WAY, ABSENT, UNDER_WAY], Verdict.NOT_READY, [RESULT, STATUS] * 2),
         ([ABSENT, FAULTY, throttled(), UNKNOWN], Verdict.NOT_FOUND, [RESULT] + [STATUS] * 3),
+        ([ABSENT, HTML, TORN, GARBLED], Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
         ([ABSENT, GARBLED, TORN, FAULTY], Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
     ],
     ids=lambda value: value.value if isinstance(value, Verdict) else "",
@@ -96,6 +100,16 @@ async def test_requests_are_counted_by_what_they_were_for():
     run = await Run(entries("a", "b", "c"), script=script).to_the_end()
     tally = run.tally
     assert (tally.requests, tally.status_requests, tally.retries, tally.throttled) == (7, 1, 3, 1)
+
+
+@virtually
+async def test_reasons_are_counted_by_verdict():
+    script = {"a": [Reply(400)], "b": [Reply(409)], "c": [Reply(400)], "d": [GARBLED]}
+    run = await Run(entries(*"abcd"), script=script).to_the_end()
+    assert run.tally.reasons == {
+        Verdict.REJECTED: {"HTTP 400": 2, "HTTP 409": 1},
+        Verdict.BAD_BODY: {"has no participants": 1},
+    }
 
 
 @virtually

@@ -142,6 +142,15 @@ async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_to
 
 
 @virtually
+async def test_a_batch_that_is_larger_than_the_backlog_does_not_wait_for_what_can_not_come():
+    ids = [f"n{number}" for number in range(20)]
+    bounds = Bounds(in_flight=5, backlog=5, batch=100, batch_s=60.0)
+    run = await Run(entries(*ids), bounds=bounds).to_the_end()
+    assert list(map(len, run.ledger.commits)) == [5, 5, 5, 5]
+    assert now() == 4 * LATENCY_S
+
+
+@virtually
 async def test_what_is_left_when_the_input_ends_is_committed_at_once():
     class Slow(ListSource):
         async def batches(self):

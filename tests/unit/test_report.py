@@ -88,14 +88,14 @@ def test_a_finished_run_in_words():
     assert text(of, elapsed_s=200.0) == [
         "Finished: every ID has a verdict.",
         "",
-        "  1,251 lines = 1,239 IDs + 7 duplicates + 2 blank + 1 comments + 2 invalid",
+        "  1,251 lines = 1,239 IDs + 7 duplicates + 2 blank + 1 comment + 2 invalid",
         "  1,239 IDs = 1,234 ok + 5 not_found",
         "",
         (
             "  1,239 settled in 3 min 20 s (6.2/s) with 1,300 requests: 30 repeated,"
             " 20 for status, 10 refused by a limit"
         ),
-        "  Records and manifest are in export",
+        "  The export is in export",
         "  IDs without a record are listed in export/failures-*.jsonl*:",
         f"    not_found         5  {ADVICE[Verdict.NOT_FOUND]}",
         f"    invalid_id        2  {ADVICE[Verdict.INVALID_ID]}",
@@ -104,11 +104,12 @@ def test_a_finished_run_in_words():
 
 def test_a_run_in_which_all_went_well_lists_nothing():
     said = text(tally(ok=3))
-    assert said[-1] == "  Records and manifest are in export"
+    assert said[-1] == "  The export is in export"
 
 
 def test_an_empty_run_in_words():
     said = text(tally(), elapsed_s=0.0)
+    assert said[1] == "The input holds no ID."
     assert "  0 lines = 0" in said
     assert "  0 IDs = 0" in said
     assert "  0 settled in 0.0 s (0.0/s) with" in "\n".join(said)
@@ -137,12 +138,47 @@ def test_each_verdict_without_a_record_has_its_advice(verdict):
     retried = f"  To ask those again, add: --retry {verdict}"
     by_itself = verdict in OPEN_AGAIN | ANSWERED | {Verdict.INVALID_ID}
     assert (retried in said) is not by_itself
-    assert (GO_ON in said) is (verdict in OPEN_AGAIN)
+    once_more = f"  The same command, given again, asks for {verdict} once more."
+    assert (once_more in said) is (verdict in OPEN_AGAIN)
+
+
+def test_an_input_of_which_nothing_was_found_asks_whether_it_asked_the_right_one():
+    hint = "  Not one was found. Is base_url right? If not: correct it, --retry not_found."
+    assert hint in text(tally(not_found=3))
+    assert hint not in text(tally(not_found=3, ok=1))
+    assert hint not in text(tally(rejected=3))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("nächte", "nächte"), ("a\nb\x1b[31m", r"a\nb\x1b[31m"), ("caf\udce9", r"caf\xe9")],
+)
+def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, shown):
+    ended = Report(Path(name), tally(ok=1), 1.0, 0.0, None)
+    assert f"  The export is in {shown}" in ended.text().splitlines()
+    assert json.loads(json.dumps(ended.as_dict()))["output"] == shown
 
 
 def test_several_verdicts_are_asked_again_together():
-    said = text(tally(rejected=1, too_large=2, not_found=1))
+    said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
     assert "  To ask those again, add: --retry rejected,too_large" in said
+    assert "  The same command, given again, asks for not_ready, exhausted once more." in said
+
+
+def test_the_commonest_reasons_stand_below_their_verdict():
+    of = tally(rejected=10, not_found=3)
+    of.reasons[Verdict.REJECTED] = Counter({f"HTTP {400 + n}": n for n in range(1, 5)})
+    of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})  # the verdict says that
+    said = text(of)
+    place = said.index(f"    rejected        10  {ADVICE[Verdict.REJECTED]}")
+    told = [line.strip() for line in said[place + 1 : place + 4]]
+    assert told == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)"]
+    assert not any("HTTP 401" in line or "interaction (3)" in line for line in said)
+
+
+def test_one_of_a_kind_is_told_in_the_singular():
+    said = text(tally(ok=1))
+    assert {"  1 line = 1 ID", "  1 ID = 1 ok"} <= set(said)
 
 
 def test_fields_that_the_schema_does_not_know_are_told_the_most_frequent_first():

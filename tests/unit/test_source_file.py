@@ -48,8 +48,8 @@ def as_stdin(descriptor):
         os.close(before)
 
 
-def source(*paths, **kind):
-    return FileSource([str(path) for path in paths], IdRule(), **kind)
+def source(*paths, rule=None, **kind):
+    return FileSource([str(path) for path in paths], rule or IdRule(), **kind)
 
 
 def ids(file_source):
@@ -193,7 +193,18 @@ def test_csv_without_the_column_is_named_before_the_run(tmp_path, compress):
         f"{path} has no column 'interaction_id'; its header row is 'n', 'id'."
         " Name the column that holds the IDs with --column."
     )
-    source(path, column="id").check()
+    source(path, column="n", rule=IdRule("1")).check()
+
+
+def test_a_file_that_holds_no_id_at_all_is_questioned_before_the_run(tmp_path):
+    path = tmp_path / "calls.txt"
+    path.write_text("id,agent\n" * 99)
+    source(path).check()
+    path.write_text("id,agent\n" * 100)
+    assert refusal(source(path)) == (
+        f"{path}: not one of the first 100 lines is an ID; line 1, 'id,agent', is not a GUID."
+        " CSV needs --column, JSON Lines --field, other IDs --id-pattern."
+    )
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_an_invalid_line_is_no_id_but_a_failure(history):
     tally, _ = history
     assert Verdict.INVALID_ID not in tally.verdicts
     answered = sum(tally.verdicts[verdict] for verdict in ANSWERED)
-    assert tally.failed == tally.ids + tally.invalid - answered
+    assert tally.failed == tally.ids + tally.invalid - answered - tally.open
     assert 0 <= tally.failed_share <= 1
 
 
@@ -106,6 +106,20 @@ def test_what_the_api_has_answered_is_no_failure_whichever_run_asked(verdict):
         before = Tally(lines=1, ids=1, before=Counter([verdict]))
     expected = 0 if verdict in ANSWERED else 1
     assert [now.failed, before.failed] == [expected, expected]
+
+
+def test_what_is_open_has_not_failed():
+    assert Tally(lines=3, ids=3, now=Counter([Verdict.OK])).failed == 0
+
+
+def test_reasons_are_counted_by_verdict_and_their_number_is_bounded():
+    tally = Tally()
+    for number in range(1_000):
+        tally.note_reason(Verdict.REJECTED, "HTTP 400")
+        tally.note_reason(Verdict.BAD_BODY, f"field {number}")
+    assert tally.reasons[Verdict.REJECTED] == {"HTTP 400": 1_000}
+    assert len(tally.reasons[Verdict.BAD_BODY]) == 64
+    assert tally.as_dict()["reasons"]["rejected"] == {"HTTP 400": 1_000}
 
 
 def test_drift_is_counted_by_field_and_the_number_of_fields_is_bounded():

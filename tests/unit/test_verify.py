@@ -77,7 +77,7 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     )
     records = part.read_bytes().count(b"\n")
     assert others == [
-        f"records, part 1: a line is no record: {b'[' + line[1:60]!r}",
+        f"records, part 1: a line is no row: [{line[1:60].decode()}",
         "records-000001.jsonl: its SHA-256 is not the ledger's.",
         f"{records} IDs have the verdict ok, but {records - 1} have a record.",
     ]
@@ -192,3 +192,26 @@ def test_an_export_that_a_run_owns_is_not_verified(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     with OutputDirectory(tmp_path), pytest.raises(DirectoryInUseError):
         verify_export(tmp_path)
+
+
+def test_a_part_that_the_ledger_does_not_know_is_told(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    stranger = tmp_path / "records-000007.jsonl"
+    stranger.write_bytes((tmp_path / "records-000001.jsonl").read_bytes())
+    assert problems(tmp_path) == [
+        "records-000007.jsonl: the ledger knows no such part, but a loader would read it."
+    ]
+
+
+def test_a_ledger_that_was_emptied_is_no_intact_export(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    assert "records-000001.jsonl: the ledger knows no such part" in problems(tmp_path)[1]
+
+
+def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    tell_the_ledger(tmp_path, "DELETE FROM outcome WHERE verdict = 'not_found'")
+    assert all(one.endswith("whose verdict is none.") for one in problems(tmp_path))
+    tell_the_ledger(tmp_path, "UPDATE outcome SET verdict = 'exhausted' WHERE verdict = 'ok'")
+    assert any("are listed with it in the failures" in one for one in problems(tmp_path))

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -191,6 +192,11 @@ def _checked(base_url: str) -> str:
         )
     if url.host is None or url.query_string or url.fragment:
         raise UsageError(f"base_url {base_url!r} is not of the form https://host[:port][/path].")
+    if re.search(r"/v\d+/?\Z", url.path):
+        raise UsageError(
+            f"base_url {base_url!r} ends with the API's version, which cxai adds itself."
+            f" Leave it out: {url.origin()!s}."
+        )
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
         raise UsageError(
             f"base_url {base_url!r} would send the API token in clear text."

@@ -1,6 +1,7 @@
 """The end of a run: the reconciliation, where the files are, what to do about what failed."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,18 +56,20 @@ class Report:
         tally = self.tally
         if self.stopped_by is None:
             yield "Finished: every ID has a verdict."
+            if not self.tally.ids:
+                yield "The input holds no ID."
         else:
             yield f"Stopped early: {self.stopped_by}"
         yield ""
-        yield f"  {tally.lines:,} lines = {_sum(_origins(tally))}"
-        yield f"  {tally.ids:,} IDs = {_sum(_ends(tally))}"
+        yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
+        yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them settled by earlier runs)"
         if not tally.adds_up:
             yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
         yield ""
         yield from self._work()
-        yield f"  Records and manifest are in {printable(self.output)}"
+        yield f"  The export is in {printable(self.output)}"
         yield from self._advice()
 
     def _work(self) -> Iterator[str]:
@@ -75,8 +78,8 @@ class Report:
         pace = settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
         yield (
             f"  {settled:,} settled in {duration(self.elapsed_s)} ({pace:,.1f}/s) with"
-            f" {tally.requests:,} requests: {tally.retries:,} repeated, {tally.status_requests:,}"
-            f" for status, {tally.throttled:,} refused by a limit"
+            f" {counted(tally.requests, 'requests')}: {tally.retries:,} repeated,"
+            f" {tally.status_requests:,} for status, {tally.throttled:,} refused by a limit"
         )
         for path, times in tally.drift.most_common(5):
             yield f"  Not as documented, and kept as it is: {path} ({times:,} results)"
@@ -90,13 +93,24 @@ class Report:
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
+            for reason, times in self._told_reasons(verdict):
+                yield f"    {'':{width}}  {'':>7}  {reason} ({times:,})"
         closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
         if closed:
             yield f"  To ask those again, add: --retry {','.join(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
             yield "  Not one was found. Is base_url right? If not: correct it, --retry not_found."
-        if self.tally.open or any(counts.get(v) for v in OPEN_AGAIN):
+        again = [v for v in missing if v in OPEN_AGAIN]
+        if self.tally.open:
             yield "  To go on where this run ended, give the same command again."
+        elif again:
+            yield f"  The same command, given again, asks for {', '.join(again)} once more."
+
+    def _told_reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
+        """Return the commonest reasons where they say more than the verdict."""
+        if verdict in ANSWERED or verdict is Verdict.NOT_READY:
+            return []
+        return self.tally.reasons.get(verdict, Counter()).most_common(3)
 
 
 def printable(path: Path) -> str:
@@ -121,5 +135,10 @@ def _ends(tally: Tally) -> list[tuple[int, str]]:
 
 
 def _sum(parts: list[tuple[int, str]]) -> str:
-    shown = [f"{n:,} {what}" for n, what in parts if n]
+    shown = [counted(n, what) for n, what in parts if n]
     return " + ".join(shown) or "0"
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things: `1 line`, `2 lines`. `what` is given in the plural."""
+    return f"{n:,} {what.removesuffix('s') if n == 1 else what}"

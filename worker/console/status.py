@@ -61,7 +61,7 @@ def export_status(path: Path) -> Status:
     if not (path / LEDGER_NAME).exists():
         raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
     try:
-        with OutputDirectory(path, create=False):
+        with OutputDirectory(path, create=False, purpose="status"):
             return _at_rest(path)
     except DirectoryInUseError:
         return Status(path, running=_progress(path))

@@ -15,13 +15,16 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from worker.console.report import printable
 from worker.domain.entry import key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
 from worker.domain.verdict import Verdict
 from worker.errors import UsageError
 from worker.ledger.seen import Seen
-from worker.ledger.sqlite import LEDGER_NAME, Database
+from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
 from worker.output.directory import OutputDirectory
+from worker.output.manifest import MANIFEST_NAME
+from worker.output.parts import PART_NAME
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -62,7 +65,7 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
-            "directory": str(self.directory),
+            "directory": printable(self.directory),
             "intact": not self.problems,
             "parts": self.parts,
             "lines": self.lines,
@@ -75,10 +78,10 @@ class Findings:
         """Return it for people."""
         read = f"{self.lines:,} lines in {self.parts:,} parts, {self.bytes:,} bytes"
         if not self.problems:
-            return f"{self.directory} is intact: {read}."
+            return f"{printable(self.directory)} is intact: {read}."
         more = [f"  … and {self.more:,} more"] if self.more else []
         problems = [f"  {problem}" for problem in self.problems]
-        return "\n".join([f"{self.directory} is DAMAGED ({read}):", *problems, *more])
+        return "\n".join([f"{printable(self.directory)} is DAMAGED ({read}):", *problems, *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +97,120 @@ class _Part:
 def verify_export(path: Path) -> Findings:
     """Read every part of the export in `path` and hold it against the ledger.
 
-    Checked are each part's size, SHA-256 and number of lines; that each line is JSON; that each
-    record's ID has the verdict `ok` and no other record, and that each `ok` has its record.
+    Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
+    line is JSON; that each record's ID has the verdict `ok` and no other record, that each `ok` has
+    its record and each other verdict its line in the failures; that there is no part which the
+    ledger doesn't know, and that the manifest tells of no other content.
     Raises UsageError if there is no export or if a run owns it.
     """
     if not (path / LEDGER_NAME).exists():
         raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
     findings = Findings(path)
-    with OutputDirectory(path, create=False), Database(path / LEDGER_NAME) as ledger:
-        if ledger.is_new:
-            return findings
-        with Seen(path) as seen:
-            _verify_parts(ledger, findings, seen)
+    with (
+        OutputDirectory(path, create=False, purpose="verify"),
+        Database(path / LEDGER_NAME) as ledger,
+    ):
+        for (problem,) in ledger.rows("check_integrity"):
+            if problem != "ok":
+                findings.add(f"{LEDGER_NAME}: {problem}")
+        known = {} if ledger.is_new else _verify_export(ledger, findings)
+        killed = ledger.is_new or _was_killed(ledger)
+    _verify_names(findings, known)
+    _verify_manifest(findings, known, expected=not killed)
     return findings
 
 
-def _verify_parts(ledger: Database, findings: Findings, seen: Seen) -> None:
-    _, _, _, compression = ledger.rows("read_export").fetchone()
-    with_record = 0
+def _verify_export(ledger: Database, findings: Findings) -> dict[str, _Part]:
+    """Verify what the ledger knows; return its parts by the names of their files."""
+    format_, _, _, compression = ledger.rows("read_export").fetchone()
+    if format_ != FORMAT or compression not in _SUFFIX:
+        findings.add(f"{LEDGER_NAME}: of an unknown form ({format_}, {compression}).")
+        return {}
+    known = {}
     for row_of_part in ledger.rows("read_parts").fetchall():
         part = _Part(*row_of_part)
+        name = f"{part.set}-{part.number:06d}.jsonl{_SUFFIX[compression]}"
+        known[name if part.sealed else f"{name}.open"] = part
+    with Seen(findings.directory) as seen:
+        _verify_lines(ledger, findings, known, compression, seen)
+    return known
+
+
+def _verify_lines(
+    ledger: Database, findings: Findings, known: dict[str, _Part], compression: str, seen: Seen
+) -> None:
+    with_record = listed = invalid = 0
+    for name, part in known.items():
         if not part.bytes:
             continue
-        for line in _lines(ledger, findings, part, compression):
+        for line in _lines(ledger, findings, name, part, compression):
             row = _row(findings, part, line)
-            if row is not None and part.set != FAILURES:
+            if row is None:
+                continue
+            if part.set != FAILURES:
                 with_record += _check_record(ledger, findings, part, row, seen)
-    expected = dict(ledger.rows("count_verdicts")).get(Verdict.OK.value, 0)
-    if with_record != expected:
-        findings.add(f"{expected:,} IDs have the verdict ok, but {with_record:,} have a record.")
+            elif row.get("verdict") == Verdict.INVALID_ID:
+                invalid += 1
+            else:
+                listed += _is_its_verdict(ledger, findings, part, row, seen)
+    counts = dict(ledger.rows("count_verdicts"))
+    ok = counts.pop(Verdict.OK.value, 0)
+    if with_record != ok:
+        findings.add(f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record.")
+    if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
+        findings.add("Invalid lines of the input are missing in the failures.")
+    if listed != sum(counts.values()):
+        findings.add(
+            f"{sum(counts.values()):,} IDs have another verdict than ok, but {listed:,} are listed"
+            " with it in the failures."
+        )
 
 
-def _lines(ledger: Database, findings: Findings, part: _Part, compression: str) -> Iterator[bytes]:
-    """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
-    name = f"{part.set}-{part.number:06d}.jsonl{_SUFFIX[compression]}"
-    path = findings.directory / (name if part.sealed else f"{name}.open")
+def _is_its_verdict(
+    ledger: Database, findings: Findings, part: _Part, row: Mapping[str, Any], seen: Seen
+) -> bool:
+    """Whether a failure tells the verdict that its ID has now, and is the first to tell it."""
+    key = key_of(row["interaction_id"])
+    verdict = ledger.rows("read_verdict", (key,)).fetchone()
+    if verdict is None:
+        shown = _shown(row["interaction_id"])
+        findings.add(f"{part.set}, part {part.number}: a row for {shown}, whose verdict is none.")
+    return verdict == (row.get("verdict"),) and seen.add(key)
+
+
+def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
+    for name in sorted(os.listdir(findings.directory)):  # noqa: PTH208 - names
+        if PART_NAME.fullmatch(name) and name not in known:
+            findings.add(f"{name}: the ledger knows no such part, but a loader would read it.")
+
+
+def _was_killed(ledger: Database) -> bool:
+    *_, (_, _, _, _, ended, _) = ledger.rows("read_runs")
+    return ended is None
+
+
+def _verify_manifest(findings: Findings, known: Mapping[str, _Part], *, expected: bool) -> None:
+    """Hold the manifest, which the last orderly end of a run wrote, against the ledger."""
     try:
-        file = path.open("rb")
+        listed = orjson.loads((findings.directory / MANIFEST_NAME).read_bytes())["parts"]
+        for entry in listed:
+            part = known.get(entry["file"])
+            if part is None or entry["sha256"] != part.sha256 or entry["bytes"] != part.bytes:
+                findings.add(f"{MANIFEST_NAME}: {entry['file']} is not what the ledger has.")
+    except FileNotFoundError:
+        if expected:
+            findings.add(f"{MANIFEST_NAME}: is missing.")
+    except (OSError, orjson.JSONDecodeError, LookupError, TypeError):
+        findings.add(f"{MANIFEST_NAME}: is not a manifest.")
+
+
+def _lines(
+    ledger: Database, findings: Findings, name: str, part: _Part, compression: str
+) -> Iterator[bytes]:
+    """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
+    path = findings.directory / name
+    try:
+        file = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: SIM115, PTH123
     except OSError as error:
         findings.add(f"{path.name}: {error.strerror}; {part.records:,} lines are missing.")
         return
@@ -141,7 +221,7 @@ def _lines(ledger: Database, findings: Findings, part: _Part, compression: str) 
         if size < part.bytes or (part.sealed and size != part.bytes):
             findings.add(f"{path.name}: {size:,} bytes, but the ledger has {part.bytes:,}.")
         sha256 = hashlib.sha256()
-        for content in _extents(ledger, findings, part, file):
+        for content in _extents(ledger, findings, name, part, file):
             sha256.update(content)
             findings.bytes += len(content)
             for line in _unpacked(findings, path.name, content, compression):
@@ -154,15 +234,15 @@ def _lines(ledger: Database, findings: Findings, part: _Part, compression: str) 
         findings.add(f"{path.name}: {lines:,} lines, but the ledger has {part.records:,}.")
 
 
-def _extents(ledger: Database, findings: Findings, part: _Part, file: BinaryIO) -> Iterator[bytes]:
+def _extents(
+    ledger: Database, findings: Findings, name: str, part: _Part, file: BinaryIO
+) -> Iterator[bytes]:
     extents = ledger.rows("read_extents", {"set": part.set, "number": part.number}).fetchall()
     ends = [*(offset for offset, _ in extents[1:]), part.bytes]
-    for (offset, crc32), end in zip(extents, ends, strict=True):
+    for (offset, crc32), end in zip(extents, ends, strict=False):
         content = file.read(end - offset)
         if zlib.crc32(content) != crc32:
-            findings.add(
-                f"{Path(file.name).name}: bytes {offset:,} to {end:,} are not what was written."
-            )
+            findings.add(f"{name}: bytes {offset:,} to {end:,} are not what was written.")
         yield content
 
 
@@ -182,7 +262,7 @@ def _row(findings: Findings, part: _Part, line: bytes) -> dict[str, Any] | None:
         row = None
     if isinstance(row, dict) and isinstance(row.get("interaction_id"), str):
         return row
-    findings.add(f"{part.set}, part {part.number}: a line is no record: {line[:60]!r}")
+    findings.add(f"{part.set}, part {part.number}: a line is no row: {_shown(line[:60])}")
     return None
 
 
@@ -190,18 +270,26 @@ def _check_record(
     ledger: Database, findings: Findings, part: _Part, row: Mapping[str, Any], seen: Seen
 ) -> bool:
     """Return whether the row is the one record of an ID with the verdict ok."""
-    interaction_id = row["interaction_id"]
-    key = key_of(interaction_id)
+    key = key_of(row["interaction_id"])
     verdict = ledger.rows("read_verdict", (key,)).fetchone()
     if verdict != (Verdict.OK.value,):
         findings.add(
-            f"{part.set}, part {part.number}: a row for {interaction_id[:64]}, whose verdict is"
+            f"{part.set}, part {part.number}: a row for {_shown(row['interaction_id'])}, whose verdict is"
             f" {verdict[0] if verdict else 'none'}."
         )
         return False
     if part.set not in (RECORDS, INTERACTIONS):
         return False
     if not seen.add(key):
-        findings.add(f"{part.set}, part {part.number}: a second record for {interaction_id[:64]}.")
+        findings.add(
+            f"{part.set}, part {part.number}: a second record for {_shown(row['interaction_id'])}."
+        )
         return False
     return True
+
+
+def _shown(value: bytes | str) -> str:
+    """Return what stands in a file as text that no terminal takes for a command."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in value[:64])

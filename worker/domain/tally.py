@@ -7,6 +7,7 @@ from typing import Any
 from worker.domain.verdict import ANSWERED, Verdict
 
 _MOST_DRIFT_PATHS = 256
+_MOST_REASONS = 64
 
 
 @dataclass(slots=True)
@@ -16,7 +17,8 @@ class Tally:
     `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
     `ids` = those settled before + those settled now + those still open.
     `before` and `now` count by verdict; `now` counts `invalid_id` too, as its lines are listed,
-    but those are no IDs. `drift` counts results by the path of a field that the schema lacks.
+    but those are no IDs. `drift` counts results by the path of a field that the schema lacks,
+    `reasons` IDs that ended without a record in this run.
     """
 
     lines: int = 0
@@ -32,6 +34,7 @@ class Tally:
     retries: int = 0
     throttled: int = 0
     drift: Counter[str] = field(default_factory=Counter)
+    reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> Counter[Verdict]:
@@ -57,9 +60,8 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """IDs and lines that ended without an answer of the API, and those still open."""
-        answered = sum(n for verdict, n in self.verdicts.items() if verdict in ANSWERED)
-        return self.ids - answered + self.invalid
+        """IDs and lines that ended without an answer of the API."""
+        return self.invalid + sum(n for v, n in self.verdicts.items() if v not in ANSWERED)
 
     @property
     def failed_share(self) -> float:
@@ -78,6 +80,12 @@ class Tally:
         for path in paths:
             if path in self.drift or len(self.drift) < _MOST_DRIFT_PATHS:
                 self.drift[path] += 1
+
+    def note_reason(self, verdict: Verdict, reason: str) -> None:
+        """Count why an ID ended without a record; the number of distinct reasons is bounded."""
+        reasons = self.reasons.setdefault(verdict, Counter())
+        if reason in reasons or len(reasons) < _MOST_REASONS:
+            reasons[reason] += 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the reconciliation as plain values, for JSON."""
@@ -98,5 +106,6 @@ class Tally:
             "retries": self.retries,
             "throttled": self.throttled,
             "drift": dict(self.drift),
+            "reasons": {v.value: dict(counts) for v, counts in self.reasons.items()},
             "adds_up": self.adds_up,
         }

@@ -83,6 +83,9 @@ SELECT verdict FROM outcome WHERE key = ?;
 SELECT set_name, count(*), sum(records), sum(bytes) FROM part WHERE bytes > 0
 GROUP BY set_name ORDER BY set_name;
 
+-- name: check_integrity
+PRAGMA integrity_check(10);
+
 -- name: count_verdicts
 SELECT verdict, count(*) FROM outcome GROUP BY verdict ORDER BY verdict;
 

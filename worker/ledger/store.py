@@ -45,7 +45,7 @@ def _stopping(what: str) -> Iterator[None]:
         if is_damage(error):
             raise IntegrityError(f"Can't {what}: the ledger is damaged ({error}).") from error
         raise CommitError(
-            f"Can't {what}: {error}."
+            f"Can't {what}: {error.strerror if isinstance(error, OSError) else error}."
             " Nothing is lost: make room or mend the disk, and run the same command again."
         ) from error
 
@@ -74,7 +74,10 @@ class Store:
         self._part_bytes = part_bytes
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         with _stopping(f"open the export in {directory.path}"):
-            self._database = Database(directory.path / LEDGER_NAME)
+            ledger = directory.path / LEDGER_NAME
+            if not ledger.exists():
+                refuse_parts_without_ledger(directory.path)
+            self._database = Database(ledger)
             try:
                 self._recover()
             except BaseException:

@@ -17,11 +17,12 @@ class OutputDirectory:
 
     Entering it creates the directory (mode 0700) if it is not there, unless `create` is False,
     and locks it; raises UsageError if it can't be used, DirectoryInUseError if another process
-    owns it. The lock ends with the process, however that ends.
+    owns it. `purpose` tells others what for. The lock ends with the process, however that ends.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
         self.path = path
+        self._purpose = purpose
         self._create = create
         self._lock_fd = -1
         self._fd = -1
@@ -36,14 +37,14 @@ class OutputDirectory:
             )
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._lock_fd, 0)
-            os.pwrite(self._lock_fd, f"process {os.getpid()}".encode(), 0)
+            os.pwrite(self._lock_fd, f"cxai {self._purpose}, process {os.getpid()}".encode(), 0)
         except OSError as error:
             owner = self._owner() if error.errno == errno.EWOULDBLOCK else ""
             self.close()
             if owner:
                 raise DirectoryInUseError(
-                    f"{self.path} is in use by another run ({owner}). Wait for it or stop it;"
-                    f" `cxai status {self.path}` shows how far it is."
+                    f"{self.path} is in use by {owner}. Wait for it or stop it;"
+                    f" `cxai status {self.path}` shows how far a run is."
                 ) from None
             raise UsageError(
                 f"Can't use {self.path} as the output directory: {error.strerror}."
@@ -80,4 +81,4 @@ class OutputDirectory:
         self._lock_fd = self._fd = -1
 
     def _owner(self) -> str:
-        return os.pread(self._lock_fd, 64, 0).decode("ascii", "replace") or "unknown process"
+        return os.pread(self._lock_fd, 64, 0).decode("ascii", "replace") or "another process"

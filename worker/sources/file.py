@@ -10,7 +10,7 @@ from io import FileIO
 from itertools import chain, islice
 from pathlib import Path
 
-from worker.domain.entry import IdRule, Item
+from worker.domain.entry import Entry, IdRule, Item
 from worker.errors import InputBrokenError, UsageError
 from worker.sources.chunks import chunks_of, without_bom
 from worker.sources.compression import DamagedError, decompressed
@@ -31,6 +31,10 @@ _FOREIGN: Mapping[str, re.Pattern[bytes]] = {
     "xz data": re.compile(rb"\xfd7zXZ\0"),
     "bzip2 data": re.compile(rb"BZh[1-9]1AY&SY"),
 }
+
+# So many lines, if there are as many, are looked at before the run.
+_LOOK = 200
+_SURE = 100
 
 # More than a header row or a long line takes.
 _CHECKED_CHUNKS = 32
@@ -69,7 +73,8 @@ class FileSource:
         """Raise UsageError, naming the file and what to do, for an input that can't be used.
 
         That is one that does not exist, may not be read or is a directory; a regular file also if
-        it is in another format, or is CSV without the column. Takes nothing from a pipe.
+        it is in another format, is CSV without the column, or has a hundred lines and no ID in
+        them. Takes nothing from a pipe.
         """
         for path in self._paths:
             name = _name(path)
@@ -128,7 +133,16 @@ class FileSource:
                         f"{path} is {what}. Give text, CSV or JSON Lines in UTF-8,"
                         " as it is or compressed with gzip or zstd."
                     )
-            next(self._items(path, chain((head,), chunks)), None)
+            first = list(
+                islice(chain.from_iterable(self._items(path, chain((head,), chunks))), _LOOK)
+            )
+            entries = [item for item in first if isinstance(item, Entry)]
+            if len(entries) >= _SURE and all(entry.invalid for entry in entries):
+                raise UsageError(
+                    f"{path}: not one of the first {len(entries)} lines is an ID; line"
+                    f" {entries[0].line}, {entries[0].id!r}, {entries[0].invalid}."
+                    " CSV needs --column, JSON Lines --field, other IDs --id-pattern."
+                )
 
 
 def _name(path: str) -> str:
