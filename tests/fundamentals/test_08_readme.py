@@ -13,7 +13,7 @@ from support.command import cxai, environment, start_cxai
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(
-    r"(?:^|`)(?:\.venv/bin/)?cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.MULTILINE
+    r"(?:^|`)cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.MULTILINE
 )
 
 

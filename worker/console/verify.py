@@ -274,8 +274,8 @@ def _check_record(
     verdict = ledger.rows("read_verdict", (key,)).fetchone()
     if verdict != (Verdict.OK.value,):
         findings.add(
-            f"{part.set}, part {part.number}: a row for {_shown(row['interaction_id'])}, whose verdict is"
-            f" {verdict[0] if verdict else 'none'}."
+            f"{part.set}, part {part.number}: a row for {_shown(row['interaction_id'])},"
+            f" whose verdict is {verdict[0] if verdict else 'none'}."
         )
         return False
     if part.set not in (RECORDS, INTERACTIONS):

@@ -22,7 +22,8 @@ class LocalLimiter:
     `rate` is requests per second (above 0, fractions too). Callers queue first come, first
     served; the one at the head sleeps until the exact moment of release. asyncio-throttle keeps
     the account of what was really sent: no more than `rate` requests within any second, whatever
-    came between release and sending (below 1/s: no more than one within 1/rate seconds).
+    came between release and sending (for a fraction: no more than floor(rate), at least one,
+    within the time that these take).
     """
 
     def __init__(self, rate: float, clock: Clock, *, burst: bool = False) -> None:
