@@ -6,10 +6,15 @@ import uuid
 from contextlib import contextmanager
 from random import Random
 
+import hypothesis
 import pytest
 from support.command import TOKEN
 
 from worker.simulator import Scenario, Simulator
+
+# A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

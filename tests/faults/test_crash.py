@@ -104,7 +104,7 @@ def committed_size_of_parts(directory):
 @pytest.mark.parametrize(
     ("count", "kills", "arguments"),
     [
-        pytest.param(5_000, 30, [], id="nested"),
+        pytest.param(5_000, 28, [], id="nested"),
         pytest.param(1_000, 10, ["--shape", "tables"], id="tables"),
         pytest.param(1_000, 8, ["--compression", "gzip"], id="gzip"),
     ],

@@ -216,9 +216,9 @@ def test_parts_without_a_ledger_are_refused(api, export, ids):
         assert content_of(export) == parts
 
 
-@pytest.mark.parametrize("content", [b"not a database" * 1_000, os.urandom(50_000)])
-def test_a_ledger_that_is_none_is_refused(api, export, ids, content):
+def test_a_ledger_that_is_none_is_refused(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
+    content = b"not a database" * 1_000
     (export / "ledger.sqlite").write_bytes(content)
     for command in (["status", export], ["verify", export]):
         assert cxai(*command).code == 5
@@ -253,7 +253,6 @@ def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(api, ex
     ("arguments", "what"),
     [
         (["--shape", "tables"], "shape nested, not tables"),
-        (["--compression", "gzip"], "compression none, not gzip"),
         (["--compression", "zstd"], "compression none, not zstd"),
     ],
 )
@@ -392,7 +391,7 @@ def system(command, *arguments):
     return subprocess.run([shutil.which(command), *arguments], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("size_kib", [8, 32, 100, 250, 400])
+@pytest.mark.parametrize("size_kib", [8, 32, 250])
 def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small_disk, size_kib):
     export = small_disk(size_kib) / "export"
     ended = go_on(api, export, ids, "--in-flight", "2")
