@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lock clean
+.PHONY: demo test cover check lock clean
 
 demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
@@ -11,6 +11,10 @@ demo: $(READY)  ## Watch a whole export against the built-in simulator: no token
 
 test: $(READY)  ## Run the tests
 	$(BIN)/pytest
+
+cover: $(READY)  ## Show that every branch of the pure core and the pipeline is tested
+	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
+	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py'
 
 check: $(READY)  ## Lint and type-check
 	$(BIN)/ruff check .

@@ -7,13 +7,8 @@ from random import Random
 import pytest
 from support.checker import Ledger, assert_exact
 from support.command import cxai, environment, start_cxai
-from support.store import (
-    CrashedError,
-    Steps,
-    commit,
-    opened,
-    run_finished,
-)
+from support.crashing import CrashedError, Steps
+from support.store import commit, opened, run_finished
 from support.waiting import PATIENCE_S
 
 from worker.errors import CommitError
@@ -151,9 +146,11 @@ def _run(directory, ids, steps):
         store.end_run("stopped", {})
 
 
-def _crash(directory, ids, at, how):
+def _crash(directory, ids, at, how, since=None):
+    steps = Steps(at, how, since=since)
     with suppress(CrashedError):
-        _run(directory, ids, Steps(at, how))
+        _run(directory, ids, steps)
+    return steps
 
 
 def _steps(directory, ids):
@@ -186,11 +183,12 @@ def test_a_crash_while_recovering_from_a_crash_is_recovered_from(how, small, tmp
     ids = small(12, SCENARIO)
     steps = _steps(tmp_path / "undisturbed", ids)
     for first in [at for at, name in enumerate(steps) if name in {"pwritev", "rename"}]:
-        for second in range(8):  # more than there are: it recovers, seals, ends
-            directory = tmp_path / f"crashed-at-{first}-{second}"
-            _crash(directory, ids, first, "torn")
-            _crash(directory, [], second, how)
-            _finish(directory, ids)
+        for second in range(9):  # the calls of a start, a few of its work, all of its end
+            for settled in (0, 12):
+                directory = tmp_path / f"crashed-at-{first}-{second}-before-{settled}"
+                killed = _crash(directory, ids, first, "torn")
+                _crash(directory, ids[:settled], second, how, since=killed)
+                _finish(directory, ids)
 
 
 def test_a_disk_that_fails_at_any_system_call_stops_the_run_and_costs_nothing(small, tmp_path):

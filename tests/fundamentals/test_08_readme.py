@@ -12,9 +12,7 @@ from support.command import cxai, environment, start_cxai
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(
-    r"(?:^|`)cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.MULTILINE
-)
+COMMANDS = re.findall(r"(?:^|`)cxai ((?:run|status|verify|simulate)[^`#\n]+)", README, re.MULTILINE)
 
 
 def test_the_readme_has_a_command_for_each_thing_that_a_user_does_first():

@@ -24,7 +24,7 @@ async def ask(server, question=Question.RESULT, base_url=None, interaction_id=ID
 
 async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
-        for interaction_id in (ID, "call~17_a.b-C"):
+        for interaction_id in (ID, "call~17_a.b-C", "%41%2e%7E"):
             for question in Question:
                 await client.fetch(interaction_id, question)
     assert request_lines(server) == [
@@ -32,6 +32,8 @@ async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
         f"GET /v1/interactions/{ID}/status HTTP/1.1",
         "GET /v1/interactions/call~17_a.b-C/ai HTTP/1.1",
         "GET /v1/interactions/call~17_a.b-C/status HTTP/1.1",
+        "GET /v1/interactions/%41%2e%7E/ai HTTP/1.1",
+        "GET /v1/interactions/%41%2e%7E/status HTTP/1.1",
     ]
 
 
