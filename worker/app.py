@@ -10,15 +10,17 @@ from pydantic import SecretStr
 from worker.api.client import ApiClient
 from worker.api.content_coding import Limits, check_codecs
 from worker.api.reader import BodyReader
+from worker.api.token import Token
 from worker.clock import SystemClock
 from worker.console.report import Report
 from worker.console.snapshot import Pulse
 from worker.console.watch import Watch
+from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
 from worker.errors import CommitError, CxaiError
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import ExportForm, Store
-from worker.limits.local import LocalLimiter
+from worker.limits.local import Ceilings, LocalLimiter
 from worker.output.bands_file import load_bands
 from worker.output.directory import OutputDirectory
 from worker.output.lines import Lines
@@ -45,7 +47,8 @@ async def export(
     Raises UsageError and IntegrityError before the first request. A run that is stopped early is
     reported, not raised: what it has is committed.
     """
-    configure_logging(Redaction(token), as_json=settings.log_format is LogFormat.JSON)
+    redaction = Redaction(token)
+    configure_logging(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
     bands = load_bands(settings.score_bands) if settings.score_bands else None
     clock = SystemClock()
@@ -63,8 +66,9 @@ async def export(
                 reopen=settings.retry,
             )
         )
-        limiter = LocalLimiter(settings.rate, clock, burst=settings.burst)
-        client = await stack.enter_async_context(_client(settings, token, limiter, clock))
+        limiter = _limiter(settings, clock)
+        renewable = Token(token, settings.token_file, redaction.add)
+        client = await stack.enter_async_context(_client(settings, renewable, limiter, clock))
         pipeline = Pipeline(
             source=source,
             ledger=LocalLedger(store, thread),
@@ -124,10 +128,21 @@ def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> 
         expected_lines=census.lines if census else None,
         ending=pipeline.ending,
         paused=limiter.paused,
+        outage_s=limiter.outage_s,
+        rate_allowed=limiter.rate,
+        in_flight_allowed=limiter.most_in_flight,
     )
 
 
-def _client(settings: Settings, token: SecretStr, limiter: LocalLimiter, clock: Clock) -> ApiClient:
+def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
+    return LocalLimiter(
+        Ceilings(settings.rate, settings.in_flight, settings.burst, settings.adaptive),
+        clock,
+        BreakerRules(settings.outage_after, settings.backoff_base_s, settings.backoff_cap_s),
+    )
+
+
+def _client(settings: Settings, token: Token, limiter: LocalLimiter, clock: Clock) -> ApiClient:
     return ApiClient(
         settings.base_url,
         token,
@@ -160,4 +175,6 @@ def _bounds(settings: Settings) -> Bounds:
         batch=settings.batch,
         batch_s=settings.batch_s,
         grace_s=settings.grace_s,
+        retries_per_s=settings.rate * settings.retry_share,
+        outage_patience_s=settings.outage_patience_s,
     )

@@ -14,7 +14,9 @@ class Inquiry:
     """One ID on its way, and what it has behind it.
 
     `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
-    `throttled` refusals by 429. `absent_since` is the monotonic time of the first "no result".
+    `throttled` refusals by 429. `absent_since` is the monotonic time of the first "no result",
+    `left_s` that of the last request. `answers_before` counts the answers that all IDs together
+    had got when this one was refused last.
     """
 
     entry: Entry
@@ -24,11 +26,19 @@ class Inquiry:
     throttled: int = 0
     absent_since: float | None = None
     processed: bool = False
+    left_s: float = 0.0
+    answers_before: int = 0
 
-    def standing(self, now: float) -> Standing:
+    def standing(self, now: float, *, outage: bool, singled_out: bool) -> Standing:
         """Return what the policy has to know, the request just answered included."""
-        waited = 0.0 if self.absent_since is None else now - self.absent_since
-        return Standing(self.attempts + 1, self.throttled, waited, self.processed)
+        return Standing(
+            attempts=self.attempts + 1,
+            throttled=self.throttled,
+            waited_s=0.0 if self.absent_since is None else now - self.absent_since,
+            processed=self.processed,
+            outage=outage,
+            singled_out=singled_out,
+        )
 
 
 class Backlog:

@@ -15,15 +15,18 @@ from dataclasses import dataclass
 
 from worker.backlog import Backlog, Inquiry
 from worker.batch import Batch
+from worker.domain.budget import RetryBudget
 from worker.domain.entry import Entry, Skip
 from worker.domain.policy import (
     Again,
     AskResult,
     AskStatus,
     Decision,
+    Effect,
     Read,
     Rules,
     Settle,
+    effect,
     is_readable,
     judge,
     judge_status,
@@ -31,10 +34,13 @@ from worker.domain.policy import (
 from worker.domain.reply import Failure, Processing, Question, Reply
 from worker.domain.tally import Tally
 from worker.domain.verdict import Outcome, Stage, Verdict
-from worker.errors import CxaiError, InputBrokenError, TokenRefusedError
+from worker.errors import CxaiError, InputBrokenError, StoppedError, TokenRefusedError
 from worker.ports import Admission, Clock, Fetcher, Ledger, Limiter, Reader, Recorder, Source
 
 _JUDGED_AT_ONCE = 32
+
+# So many refusals of one ID, with others answered in between, are no limit that all share.
+_REFUSALS_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ class Bounds:
 
     `in_flight`: requests under way. `backlog`: IDs taken in and not settled. `batch`: outcomes
     that are committed together, sooner if they reach `batch_bytes` or wait for `batch_s` seconds.
-    `grace_s`: seconds that requests under way are given when the run is stopped.
+    `grace_s`: seconds that requests under way are given when the run is stopped. `retries_per_s`:
+    repeated requests per second in the long run. `outage_patience_s`: seconds without a single
+    answer after which the run is stopped.
     """
 
     in_flight: int = 10
@@ -52,6 +60,8 @@ class Bounds:
     batch_bytes: int = 8 << 20
     batch_s: float = 1.0
     grace_s: float = 30.0
+    retries_per_s: float = 2.5
+    outage_patience_s: float = 10_800.0
 
 
 class Pipeline:
@@ -87,6 +97,10 @@ class Pipeline:
         self._rules = rules
         self._bounds = bounds
         self._draw = draw
+        self._budget = RetryBudget(bounds.retries_per_s)
+        self._in_trouble_since: float | None = None
+        self._answers = 0
+        self._renewed_at = float("-inf")
         self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
         self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
@@ -126,9 +140,11 @@ class Pipeline:
                     for n in range(self._bounds.in_flight)
                 ]
                 judging = group.create_task(self._judge(), name="judge")
+                minding = group.create_task(self._mind_the_patience(), name="patience")
                 committing = group.create_task(self._commit(), name="committer")
                 await self._ending.wait()
                 intake.cancel()
+                minding.cancel()
                 await self._land(requesters)
                 await self._replies.join()
                 judging.cancel()
@@ -189,11 +205,14 @@ class Pipeline:
         while not self._ending.is_set():
             inquiry = await self.backlog.take()
             await self._limiter.acquire()
-            if self._ending.is_set():
-                return
-            self._flying.add(requester)
-            self._count_out(inquiry)
-            seen = await self._fetcher.fetch(inquiry.entry.id, inquiry.question)
+            try:
+                if self._ending.is_set():
+                    return
+                self._flying.add(requester)
+                self._count_out(inquiry)
+                seen = await self._fetcher.fetch(inquiry.entry.id, inquiry.question)
+            finally:
+                self._limiter.release()
             await self._replies.put((inquiry, seen))
             self._flying.discard(requester)
 
@@ -204,6 +223,7 @@ class Pipeline:
         elif inquiry.requests > 0:
             self.tally.retries += 1
         inquiry.requests += 1
+        inquiry.left_s = self._clock.monotonic()
 
     async def _land(self, requesters: Sequence[asyncio.Task[None]]) -> None:
         """Let requests under way come back within the grace period; the others never leave."""
@@ -216,6 +236,22 @@ class Pipeline:
             requester.cancel()
         await asyncio.wait(requesters)
 
+    async def _mind_the_patience(self) -> None:
+        """Stop the run, resumable, when the API has been in trouble for too long."""
+        patience_s = self._bounds.outage_patience_s
+        while True:
+            now = self._clock.monotonic()
+            since = now if self._in_trouble_since is None else self._in_trouble_since
+            if (left_s := since + patience_s - now) <= 0:
+                break
+            await asyncio.sleep(left_s)
+        self.stop(
+            StoppedError(
+                f"The API has refused or failed all requests for {patience_s:.0f} s."
+                " Nothing is lost: run the same command again when it is back."
+            )
+        )
+
     # --- judge → (retry | normalize) ---
 
     async def _judge(self) -> None:
@@ -224,10 +260,20 @@ class Pipeline:
             while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
                 arrived.append(self._replies.get_nowait())
             for inquiry, seen in arrived:
+                self._learn(inquiry, seen)
                 self._decide(inquiry, seen)
                 self._replies.task_done()
             await self._batch.room()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
+
+    def _learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
+        what = effect(seen)
+        self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
+        if what is Effect.ANSWERED:
+            self._answers += 1
+            self._in_trouble_since = None
+        elif self._in_trouble_since is None:
+            self._in_trouble_since = self._clock.monotonic()
 
     def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         match self._decision(inquiry, seen):
@@ -239,8 +285,11 @@ class Pipeline:
                 inquiry.attempts += burns
                 if pause_s is not None:
                     inquiry.throttled += 1
+                    inquiry.answers_before = self._answers
                     self.tally.throttled += 1
                     self._limiter.pause(pause_s, "the API asked for fewer requests")
+                else:
+                    delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
                 self.backlog.again(inquiry, delay_s)
             case AskStatus():
                 if inquiry.absent_since is None:
@@ -251,16 +300,29 @@ class Pipeline:
                 inquiry.question = Question.RESULT
                 self.backlog.again(inquiry, delay_s)
             case halt:
-                self.stop(
-                    TokenRefusedError(
-                        f"The API refused the token ({halt.reason}, for {inquiry.entry.id})."
-                        " No ID was given a verdict for it: put the right token in place and run"
-                        " the same command again."
-                    )
+                self._renew_or_stop(inquiry, halt.reason)
+
+    def _renew_or_stop(self, inquiry: Inquiry, reason: str) -> None:
+        """Go on if there is another token than the refused one, else stop with nothing marked."""
+        if inquiry.left_s > self._renewed_at and not self._fetcher.renew():
+            self.stop(
+                TokenRefusedError(
+                    f"The API refused the token ({reason}, for {inquiry.entry.id}). No ID was given"
+                    " a verdict for it: put the right token in place and run the same command"
+                    " again."
                 )
+            )
+        else:
+            self._renewed_at = max(self._renewed_at, self._clock.monotonic())
+            self.backlog.again(inquiry, 0)
 
     def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
-        standing = inquiry.standing(self._clock.monotonic())
+        standing = inquiry.standing(
+            self._clock.monotonic(),
+            outage=self._limiter.outage,
+            singled_out=inquiry.throttled >= _REFUSALS_IN_A_ROW
+            and self._answers - inquiry.answers_before >= self._bounds.in_flight,
+        )
         if inquiry.question is Question.RESULT:
             return judge(seen, standing, self._rules, self._draw())
         status = self._reader.processing(seen) if is_readable(seen) else seen

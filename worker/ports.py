@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from worker.domain.entry import Entry, Skip
+from worker.domain.policy import Effect
 from worker.domain.reply import Failure, Interaction, Processing, Question, Reply
 from worker.domain.verdict import Outcome, Stage, Verdict
 
@@ -26,14 +27,27 @@ class Source(Protocol):
 
 
 class Limiter(Protocol):
-    """The pace of requests, first come, first served."""
+    """The governor of requests: how many a second, how many at a time, and whether at all."""
 
     async def acquire(self) -> None:
-        """Return when it is the caller's turn to send one request."""
+        """Return when it is the caller's turn to send one request; first come, first served."""
+        ...
+
+    def release(self) -> None:
+        """Note that a request is over, however it ended. Once for each `acquire`."""
+        ...
+
+    def learn(self, effect: Effect, key: object, left_s: float) -> None:
+        """Note what a request for `key`, which left at `left_s` (monotonic), tells of the API."""
         ...
 
     def pause(self, seconds: float, why: str) -> None:
         """Let nobody's request leave for `seconds` from now; never shortens a pause."""
+        ...
+
+    @property
+    def outage(self) -> bool:
+        """Whether the API fails for everyone just now."""
         ...
 
 
@@ -42,6 +56,10 @@ class Fetcher(Protocol):
 
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
         """Ask; return what was really read. Every failure of the network is a value."""
+        ...
+
+    def renew(self) -> bool:
+        """Look for another token; return whether there is one. It counts from now on."""
         ...
 
 

@@ -118,12 +118,25 @@ class Settings(BaseSettings):
     )
     in_flight: int = Field(10, ge=1, le=1_024, description="Requests under way at a time, at most.")
 
+    adaptive: bool = Field(
+        default=True, description="Lower both while the API refuses requests, then raise them."
+    )
+
     # The policy
     max_attempts: int = Field(
         6, ge=1, le=1_000, description="Attempts at one ID before its verdict is exhausted."
     )
     backoff_base_s: Seconds = Field(1.0, description="Backoff after the first failure, at most.")
     backoff_cap_s: Seconds = Field(60.0, description="Backoff after any failure, at most.")
+    retry_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="Share of the rate that repeated requests may take in the long run."
+    )
+    outage_after: int = Field(
+        10, ge=1, le=1_000, description="Failures in a row, on distinct IDs, that make an outage."
+    )
+    outage_patience_s: SecondsOrZero = Field(
+        10_800.0, description="How long to wait for an API that refuses or fails all requests."
+    )
     retry_after_cap_s: Seconds = Field(
         300.0, description="Longest Retry-After of the API that is obeyed in full."
     )

@@ -13,11 +13,13 @@ from support.doubles import FreeLimiter
 from support.virtual import START_S, VirtualClock, quiet, run_virtually, virtually
 
 from worker.clock import SystemClock
-from worker.limits.local import LocalLimiter
+from worker.limits.local import Ceilings, LocalLimiter
 
 FAST = 500.0
 PAUSE_S = 0.05
 ROUNDING_S = 1e-9  # times are large, differences of them small
+
+MANY = 1_000  # requests at a time: more than any test has
 
 
 @pytest.fixture(params=["local", "local-burst", "double"])
@@ -34,7 +36,7 @@ def limited(request):
             case kind:
                 burst = kind.endswith("burst")
                 return asyncio.run(
-                    start(lambda clock: LocalLimiter(FAST, clock, burst=burst), SystemClock())
+                    start(lambda clock: LocalLimiter(Ceilings(FAST, MANY, burst), clock), SystemClock())
                 )
 
     return run
@@ -152,7 +154,7 @@ async def send(limiter, clock, count):
 
 async def test_no_tenth_of_a_second_holds_more_than_its_budget_and_one():
     clock = SystemClock()
-    times = await send(LocalLimiter(FAST, clock), clock, 100)
+    times = await send(LocalLimiter(Ceilings(FAST, MANY), clock), clock, 100)
     assert len(times) == 100
     assert most_within(times, 0.0999) <= FAST / 10 + 1
 
@@ -160,13 +162,13 @@ async def test_no_tenth_of_a_second_holds_more_than_its_budget_and_one():
 @pytest.mark.parametrize("burst", [False, True])
 async def test_no_window_holds_more_than_its_budget(burst):
     clock = SystemClock()
-    times = await send(LocalLimiter(2.9, clock, burst=burst), clock, 4)
+    times = await send(LocalLimiter(Ceilings(2.9, MANY, burst), clock), clock, 4)
     assert most_within(times, 2 / 2.9) <= 2
 
 
 async def test_requests_whose_connections_open_together_are_not_sent_together():
     clock = SystemClock()
-    limiter = LocalLimiter(2.9, clock)
+    limiter = LocalLimiter(Ceilings(2.9, MANY), clock)
     opened = asyncio.Event()
     times = []
 
@@ -183,7 +185,7 @@ async def test_requests_whose_connections_open_together_are_not_sent_together():
 
 async def test_a_stalled_loop_does_not_bunch_requests():
     clock = SystemClock()
-    limiter = LocalLimiter(100.0, clock)
+    limiter = LocalLimiter(Ceilings(100.0, MANY), clock)
     times = []
     requests = [asyncio.create_task(leave(limiter, clock, times)) for _ in range(30)]
     await asyncio.sleep(0)
@@ -195,7 +197,7 @@ async def test_a_stalled_loop_does_not_bunch_requests():
 @virtually
 async def test_a_burst_has_all_of_its_turns_at_once():
     clock = VirtualClock()
-    limiter = LocalLimiter(20.0, clock, burst=True)
+    limiter = LocalLimiter(Ceilings(20.0, MANY, burst=True), clock)
     times = []
     for _ in range(20):
         await leave(limiter, clock, times)
@@ -205,7 +207,7 @@ async def test_a_burst_has_all_of_its_turns_at_once():
 @virtually
 async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
     clock = VirtualClock()
-    limiter = LocalLimiter(0.5, clock)
+    limiter = LocalLimiter(Ceilings(0.5, MANY), clock)
     times = []
     for _ in range(10):
         await leave(limiter, clock, times)
@@ -214,7 +216,7 @@ async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
 
 
 async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_takes():
-    limiter = LocalLimiter(0.5, SystemClock())
+    limiter = LocalLimiter(Ceilings(0.5, MANY), SystemClock())
     await limiter.depart()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.1):
@@ -224,7 +226,7 @@ async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_tak
 @virtually
 async def test_a_pause_that_begins_between_two_bursts_holds_those_who_wait_for_the_next():
     clock = VirtualClock()
-    limiter = LocalLimiter(20.0, clock, burst=True)
+    limiter = LocalLimiter(Ceilings(20.0, MANY, burst=True), clock)
     times = []
     waiting = [asyncio.create_task(leave(limiter, clock, times)) for _ in range(21)]
     await quiet()
@@ -235,7 +237,7 @@ async def test_a_pause_that_begins_between_two_bursts_holds_those_who_wait_for_t
 
 @virtually
 async def test_a_pause_tells_how_long_it_lasts_and_why():
-    limiter = LocalLimiter(FAST, VirtualClock())
+    limiter = LocalLimiter(Ceilings(FAST, MANY), VirtualClock())
     assert limiter.paused is None
     limiter.pause(10.0, "throttled")
     limiter.pause(5.0, "throttled again")
@@ -248,4 +250,4 @@ async def test_a_pause_tells_how_long_it_lasts_and_why():
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf, -math.inf])
 def test_a_rate_that_would_hang_or_never_hold_is_refused(rate):
     with pytest.raises(ValueError, match="rate must be above 0 and finite"):
-        LocalLimiter(rate, SystemClock())
+        LocalLimiter(Ceilings(rate, MANY), SystemClock())

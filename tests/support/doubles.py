@@ -158,10 +158,17 @@ class MemoryLedger:
 
 
 class FreeLimiter:
-    """Limiter without a rate: only a pause holds requests back. `pauses` has each asked for."""
+    """Limiter without a rate: only a pause holds requests back.
+
+    `pauses` has each that was asked for, `learned` the effect of each reply. `outage` is what the
+    test says.
+    """
 
     def __init__(self, clock):
         self.pauses = []
+        self.learned = []
+        self.released = 0
+        self.outage = False
         self._clock = clock
         self._paused_until = -math.inf
         self._queue = asyncio.Lock()
@@ -170,6 +177,12 @@ class FreeLimiter:
         async with self._queue:
             while (wait := self._paused_until - self._clock.monotonic()) > 0:  # noqa: ASYNC110 - a pause may have grown
                 await asyncio.sleep(wait)
+
+    def release(self):
+        self.released += 1
+
+    def learn(self, effect, key, left_s):  # noqa: ARG002 - the port's signature
+        self.learned.append(effect)
 
     def pause(self, seconds, why):
         self.pauses.append((seconds, why))
@@ -207,9 +220,15 @@ class ScriptedFetcher:
         self.abandoned = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self.tokens = 0
         self._script: dict[str, Script] = script or {}
         self._told = Counter()
         self._latency_s = latency_s if callable(latency_s) else lambda _call: latency_s
+
+    def renew(self):
+        """Find another token as often as `tokens` says."""
+        self.tokens -= 1
+        return self.tokens >= 0
 
     def asked(self, interaction_id):
         """Return what was asked of one ID, in order."""

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp.connector import Connection
-from pydantic import SecretStr
 from yarl import URL
 
 from worker import __version__
 from worker.api.retry_after import retry_after_s
+from worker.api.token import Token
 from worker.domain.reply import Failure, Question, Reply, Trouble
 from worker.domain.verdict import Stage
 from worker.errors import UsageError
@@ -29,6 +29,8 @@ _PATHS = {
     Question.RESULT: "/v1/interactions/{}/ai",
     Question.STATUS: "/v1/interactions/{}/status",
 }
+
+_TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
 
 _KEEPALIVE_S = 75.0
 
@@ -87,7 +89,7 @@ class ApiClient:
     def __init__(
         self,
         base_url: str,
-        token: SecretStr,
+        token: Token,
         clock: Clock,
         *,
         depart: Depart = _at_once,
@@ -114,7 +116,7 @@ class ApiClient:
             request_class=_Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={
-                "X-API-Token": self._token.get_secret_value(),
+                _TOKEN_HEADER: self._token.secret.get_secret_value(),
                 "Accept": "application/json",
                 "Accept-Encoding": ACCEPT_ENCODING,
                 "User-Agent": f"cxai-worker/{__version__}",
@@ -135,6 +137,12 @@ class ApiClient:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
+
+    def renew(self) -> bool:
+        """Look for another token; return whether there is one. It counts from now on."""
+        renewed = self._token.renew()
+        self._session.headers[_TOKEN_HEADER] = self._token.secret.get_secret_value()
+        return renewed
 
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
         """Ask once; return what was really read."""

@@ -1,7 +1,8 @@
-"""The API token: where it comes from, and what may become a header."""
+"""The API token: where it comes from, how it is renewed, and what may become a header."""
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -12,6 +13,37 @@ VARIABLE = "CXAI_API_TOKEN"
 
 # RFC 9110 "field-vchar" without white space: what can't end or fold a header line.
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
+
+
+class Token:
+    """The token in use. `file`, if there is one, is read again by `renew`.
+
+    `on_renewed` is called with each further token before it is used.
+    """
+
+    def __init__(
+        self,
+        secret: SecretStr,
+        file: Path | None = None,
+        on_renewed: Callable[[SecretStr], None] = lambda _secret: None,
+    ) -> None:
+        self.secret = secret
+        self._file = file
+        self._on_renewed = on_renewed
+
+    def renew(self) -> bool:
+        """Read the file again; return whether it holds another token, which counts from now on."""
+        if self._file is None:
+            return False
+        try:
+            secret = read_token(self._file)
+        except UsageError:  # just being replaced, or gone: there is no other token
+            return False
+        if secret == self.secret:
+            return False
+        self._on_renewed(secret)
+        self.secret = secret
+        return True
 
 
 def read_token(token_file: Path | None) -> SecretStr:

@@ -96,12 +96,16 @@ def _drawing(snapshot: Snapshot) -> Any:
     first.add_row(
         Bar(total=total or 1, completed=snapshot.done if total else 0, width=30),
         f"{share} {of}",
-        f"{snapshot.rate_now:.1f} of {snapshot.rate_allowed:g} requests/s",
+        f"{snapshot.rate_now:.1f} of {snapshot.rate_allowed:.4g} requests/s",
         f"{snapshot.in_flight} in flight",
         _left(snapshot),
     )
     verdicts = "  ".join(f"{name} {n:,}" for name, n in snapshot.verdicts.items())
-    style = "yellow" if snapshot.state.startswith(("paused", "waiting", "stopping")) else "dim"
+    style = (
+        "yellow"
+        if snapshot.state.startswith(("outage", "paused", "waiting", "stopping"))
+        else "dim"
+    )
     return Group(first, Text(verdicts or "no verdicts yet"), Text(snapshot.state, style=style))
 
 

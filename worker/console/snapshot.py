@@ -28,6 +28,9 @@ class Pulse:
     expected_lines: int | None
     ending: bool
     paused: tuple[float, str] | None
+    outage_s: float | None
+    rate_allowed: float
+    in_flight_allowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Snapshot:
             "total": self.total,
             **self.verdicts,
             "rate_now": round(self.rate_now, 1),
-            "rate_allowed": self.rate_allowed,
+            "rate_allowed": round(self.rate_allowed, 1),
             "in_flight": self.in_flight,
             "eta_s": None if self.eta_s is None else round(self.eta_s),
             "elapsed_s": round(self.elapsed_s, 1),
@@ -66,9 +69,8 @@ class Snapshot:
 class Observer:
     """Takes snapshots of a run that started at `now` (monotonic seconds)."""
 
-    def __init__(self, now: float, rate_allowed: float) -> None:
+    def __init__(self, now: float) -> None:
         self._started = now
-        self._rate_allowed = rate_allowed
         self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
 
     def snapshot(self, pulse: Pulse, now: float) -> Snapshot:
@@ -85,7 +87,7 @@ class Observer:
             total=total,
             verdicts={verdict.value: n for verdict, n in sorted(_shown(tally).items())},
             rate_now=requests_s,
-            rate_allowed=self._rate_allowed,
+            rate_allowed=pulse.rate_allowed,
             in_flight=pulse.in_flight,
             eta_s=eta_s,
             state=state(pulse),
@@ -107,6 +109,8 @@ def state(pulse: Pulse) -> str:
     """Say what the run does, or why it waits when it waits."""
     if pulse.ending:
         return f"stopping: {pulse.in_flight} requests under way"
+    if pulse.outage_s is not None:
+        return f"outage for {pulse.outage_s:.0f} s: the API fails for everyone; probing"
     if pulse.paused is not None:
         seconds, why = pulse.paused
         return f"paused for {seconds:.0f} s: {why}"

@@ -41,7 +41,7 @@ class Watch:
         self._directory = directory
         self._thread = thread
         self._clock = clock
-        self._observer = Observer(clock.monotonic(), settings.rate)
+        self._observer = Observer(clock.monotonic())
         self._view = _view(settings)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -25,12 +25,18 @@ class Schedule:
     """
 
     def __init__(self, rate: float, *, burst: bool = False) -> None:
-        self.interval_s = (1.0 + MARGIN) / rate
         self._burst = burst
         self._next_s: float | None = None
-        most = max(1, int(rate)) if burst else int(rate * _BURST_WINDOW_S) + 1
-        self._window_s = most * self.interval_s if burst else _BURST_WINDOW_S
-        self._recent: deque[float] = deque(maxlen=most)
+        self._recent: deque[float] = deque()
+        self.change(rate)
+
+    def change(self, rate: float) -> None:
+        """Go on at another rate."""
+        self.interval_s = (1.0 + MARGIN) / rate
+        most = max(1, int(rate)) if self._burst else int(rate * _BURST_WINDOW_S) + 1
+        self._window_s = most * self.interval_s if self._burst else _BURST_WINDOW_S
+        if most != self._recent.maxlen:
+            self._recent = deque(self._recent, maxlen=most)
 
     def wait_s(self, now: float) -> float:
         """Return how long from `now` the next request has to wait, 0 if it may leave."""

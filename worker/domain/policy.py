@@ -6,6 +6,7 @@ its sister endpoints (408 and 429 are retryable), RFC 9110 for the rest.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TypeGuard, cast
 
 from worker.domain.reply import Failure, Processing, Reply, Trouble
@@ -36,9 +37,13 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Transient:
-    """May go well next time; `then` is the verdict when the attempts are used up."""
+    """May go well next time; `then` is the verdict when the attempts are used up.
+
+    `burns` tells whether it costs an attempt; it does not where the ID can't have been at fault.
+    """
 
     then: Verdict = Verdict.EXHAUSTED
+    burns: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ BY_STATUS_CLASS: Mapping[int, Meaning] = {
 """For statuses without a row of their own, by their first digit."""
 
 BY_TROUBLE: Mapping[Trouble, Meaning] = {
-    Trouble.NO_CONNECTION: Transient(),
+    Trouble.NO_CONNECTION: Transient(burns=False),
     Trouble.TIMEOUT: Transient(),
     Trouble.BROKEN_OFF: Transient(),
     Trouble.UNDECODABLE: Transient(then=Verdict.CORRUPT_BODY),
@@ -168,13 +173,16 @@ class Standing:
 
     `attempts` counts burned requests, this one included; `throttled` refusals by 429 so far,
     `waited_s` seconds since the API first had no result for it; `processed` tells that the
-    status endpoint has called it processed.
+    status endpoint has called it processed, `outage` that the API fails for everyone,
+    `singled_out` that it is refused again and again while others are answered.
     """
 
     attempts: int
     throttled: int = 0
     waited_s: float = 0.0
     processed: bool = False
+    outage: bool = False
+    singled_out: bool = False
 
 
 def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
@@ -185,6 +193,25 @@ def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
     """
     doublings = min(failures - 1, 32)
     return draw * min(cap_s, base_s * 2.0**doublings)
+
+
+class Effect(Enum):
+    """What a reply or a failure tells of the API itself, whatever it means for its ID."""
+
+    ANSWERED = auto()
+    REFUSED = auto()
+    FAILED = auto()
+
+
+def effect(seen: Reply | Failure) -> Effect:
+    """Return what is learned of the API: it answers, asks for less, or fails."""
+    match meaning(seen):
+        case Throttled():
+            return Effect.REFUSED
+        case Transient(then=Verdict.EXHAUSTED):
+            return Effect.FAILED
+        case _:
+            return Effect.ANSWERED
 
 
 def is_readable(seen: Reply | Failure) -> TypeGuard[Reply]:
@@ -241,17 +268,20 @@ def _otherwise(
     match means:
         case TokenRefused():
             return Halt(_reason(seen))
+        case Throttled() if standing.singled_out:  # no limit that all share: this ID's own trouble
+            return _otherwise(Transient(), seen, standing, rules, draw)
         case Throttled():
             own = backoff_s(
                 standing.throttled + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
             )
             pause_s = max(own, _asked_for_s(seen, rules))
             return Again(pause_s, burns=False, pause_s=pause_s)
-        case Transient(then=verdict):
-            if standing.attempts >= rules.max_attempts:
+        case Transient(then=verdict, burns=burns):
+            burns = burns and not standing.outage
+            if burns and standing.attempts >= rules.max_attempts:
                 return Settle(verdict, _reason(seen), _stage(seen))
             own = backoff_s(standing.attempts, rules.backoff_base_s, rules.backoff_cap_s, draw)
-            return Again(max(own, _asked_for_s(seen, rules)))
+            return Again(max(own, _asked_for_s(seen, rules)), burns=burns)
         case final:
             return Settle(final.verdict, _reason(seen), _stage(seen))
 

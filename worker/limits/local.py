@@ -1,11 +1,16 @@
 """The pace of one process: even spacing, a hard account of the window, a pause for everyone."""
 
 import asyncio
+import contextlib
 import math
+from dataclasses import dataclass
 
 from asyncio_throttle.throttler import Throttler
 
+from worker.domain.aimd import Aimd
+from worker.domain.breaker import Breaker, BreakerRules
 from worker.domain.pacing import MARGIN, Schedule
+from worker.domain.policy import Effect
 from worker.ports import Clock
 
 # asyncio-throttle polls for a free slot. Only one caller ever waits on it here, and only for what
@@ -15,37 +20,68 @@ _ACCOUNT_STEP_S = 0.001
 # Narrower than the schedule's margin, so that an even flow never touches the account's limit.
 _ACCOUNT_MARGIN = MARGIN / 2
 
+# However often the API refuses, one request every ten seconds leaves to see whether it still does.
+_LEAST_RATE = 0.1
+
+# A limit that made somebody wait this short a time ago is the one that a refusal is about.
+_IN_USE_S = 1.0
+
+_DEFAULT_BREAKER = BreakerRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What is never exceeded: `rate` requests per second (fractions too), `in_flight` at a time.
+
+    With `adaptive`, both are lowered while the API refuses, and raised again while it doesn't.
+    """
+
+    rate: float
+    in_flight: int
+    burst: bool = False
+    adaptive: bool = True
+
 
 class LocalLimiter:
     """Adapter of ports.Limiter.
 
-    `rate` is requests per second (above 0, fractions too). Callers queue first come, first
-    served; the one at the head sleeps until the exact moment of release. asyncio-throttle keeps
-    the account of what was really sent: no more than `rate` requests within any second, whatever
-    came between release and sending (for a fraction: no more than floor(rate), at least one,
-    within the time that these take).
+    Callers queue first come, first served; the one at the head sleeps until the exact moment of
+    release. asyncio-throttle keeps the account of what was really sent: no more than `rate`
+    requests within any second, whatever came between release and sending (for a fraction: no
+    more than floor(rate), at least one, within the time that these take).
     """
 
-    def __init__(self, rate: float, clock: Clock, *, burst: bool = False) -> None:
+    def __init__(
+        self, ceilings: Ceilings, clock: Clock, breaker: BreakerRules = _DEFAULT_BREAKER
+    ) -> None:
+        rate = ceilings.rate
         if not (rate > 0 and math.isfinite(rate)):
             raise ValueError(f"rate must be above 0 and finite, not {rate}")
         per_window = max(1, math.floor(rate))
-        self.rate = rate
         self._clock = clock
-        self._schedule = Schedule(rate, burst=burst)
+        self._adaptive = ceilings.adaptive
+        self._rate = Aimd(min(rate, _LEAST_RATE), rate)
+        self._most = Aimd(1.0, float(ceilings.in_flight))
+        self._schedule = Schedule(rate, burst=ceilings.burst)
         self._account = Throttler(
             per_window, per_window / rate * (1 + _ACCOUNT_MARGIN), retry_interval=_ACCOUNT_STEP_S
         )
+        self._breaker = Breaker(breaker)
+        self._in_flight = 0
+        self._rate_used_at = self._most_used_at = -math.inf
         self._queue = asyncio.Lock()
-        self._paused_until = 0.0
+        self._news = asyncio.Event()
+        self._paused_until = -math.inf
         self._paused_why = ""
 
     async def acquire(self) -> None:
         """Return when it is the caller's turn to send one request."""
         async with self._queue:
-            while (wait := self._wait_s()) > 0:  # noqa: ASYNC110 - a pause may have grown meanwhile
-                await asyncio.sleep(wait)
+            while (wait := self._wait_s()) != 0:
+                await self._wait_for_news(wait)
             self._schedule.leave(self._clock.monotonic())
+            self._breaker.leave()
+            self._in_flight += 1
 
     async def depart(self) -> None:
         """Return at the moment when a request whose turn it is may go onto its connection.
@@ -54,6 +90,22 @@ class LocalLimiter:
         would now be sent together.
         """
         await self._account.acquire()  # type: ignore[no-untyped-call]
+
+    def release(self) -> None:
+        """Note that a request is over, however it ended."""
+        self._in_flight -= 1
+        self._news.set()
+
+    def learn(self, effect: Effect, key: object, left_s: float) -> None:
+        """Adapt to what a request for `key`, which left at `left_s`, tells of the API."""
+        now = self._clock.monotonic()
+        if effect is Effect.FAILED:
+            self._breaker.failed(key, now)
+        else:
+            self._breaker.answered()
+        if self._adaptive:
+            self._adapt(effect, left_s, now)
+        self._news.set()
 
     def pause(self, seconds: float, why: str) -> None:
         """Let nobody's request leave for `seconds` from now; never shortens a pause."""
@@ -68,6 +120,56 @@ class LocalLimiter:
         left = self._paused_until - self._clock.monotonic()
         return (left, self._paused_why) if left > 0 else None
 
-    def _wait_s(self) -> float:
+    @property
+    def outage(self) -> bool:
+        """Whether the API fails for everyone just now."""
+        return self._breaker.is_open
+
+    @property
+    def outage_s(self) -> float | None:
+        """Seconds since the API began to fail for everyone, None if it doesn't."""
+        since = self._breaker.open_since
+        return None if since is None else self._clock.monotonic() - since
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that are allowed now."""
+        return self._rate.value
+
+    @property
+    def most_in_flight(self) -> int:
+        """Requests at a time that are allowed now."""
+        return int(self._most.value)
+
+    def _wait_s(self) -> float | None:
+        """Return how long the head of the queue has to wait, None for until there is news."""
         now = self._clock.monotonic()
-        return max(self._paused_until - now, self._schedule.wait_s(now))
+        if self._in_flight >= self.most_in_flight:
+            self._most_used_at = now
+            return None
+        if (probe_s := self._breaker.wait_s(now)) is None:
+            return None
+        paced_s = self._schedule.wait_s(now)
+        if paced_s > 0:
+            self._rate_used_at = now + paced_s
+        return max(0.0, self._paused_until - now, probe_s, paced_s)
+
+    async def _wait_for_news(self, at_most_s: float | None) -> None:
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._news.wait()
+
+    def _adapt(self, effect: Effect, left_s: float, now: float) -> None:
+        """Blame the limit that was in use for a refusal, both if that can't be told."""
+        rate_used = now - self._rate_used_at < _IN_USE_S
+        most_used = now - self._most_used_at < _IN_USE_S
+        if effect is Effect.REFUSED:
+            if rate_used or not most_used:
+                self._rate.refuse(left_s, now)
+            if most_used or not rate_used:
+                self._most.refuse(left_s, now)
+        elif effect is Effect.ANSWERED:
+            self._rate.grow(now, in_use=rate_used)
+            self._most.grow(now, in_use=most_used)
+        self._schedule.change(self._rate.value)

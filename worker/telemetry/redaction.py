@@ -15,11 +15,19 @@ class Redaction:
     """
 
     def __init__(self, secret: SecretStr | None = None) -> None:
-        self._found = None if secret is None else _escaped_or_not(secret.get_secret_value())
+        self._found: list[re.Pattern[str]] = []
+        if secret is not None:
+            self.add(secret)
+
+    def add(self, secret: SecretStr) -> None:
+        """Hide another secret, too."""
+        self._found.append(_escaped_or_not(secret.get_secret_value()))
 
     def __call__(self, text: str) -> str:
-        """Return `text` without the secret."""
-        return text if self._found is None else self._found.sub(_MASK, text)
+        """Return `text` without any of the secrets."""
+        for found in self._found:
+            text = found.sub(_MASK, text)
+        return text
 
 
 def _escaped_or_not(secret: str) -> re.Pattern[str]:

@@ -1,0 +1,60 @@
+"""A limit that finds its place: additive increase, multiplicative decrease, under a ceiling.
+
+The API's limit is not published. What it refuses tells where it is; what it lets pass does not.
+"""
+
+from dataclasses import dataclass
+
+_CUT = 0.5
+_NEAR = 0.95
+_RECOVERY_S = 2.0
+_PROBE_S = 60.0
+
+
+@dataclass(slots=True)
+class Aimd:
+    """One adaptive limit between `floor` and `ceiling`, in whatever unit the two have.
+
+    A refusal halves it. Then it comes back within two seconds to just below where it was refused,
+    since the limit is known to be near, and from there ever faster: it reaches that place again
+    after a minute, and twice as much after four and a half. So a limit that stands is tried about
+    once a minute, and one that was lifted is noticed soon. Only time in which the limit was in
+    use counts. Times are seconds of one monotonic clock, given by the caller.
+    """
+
+    floor: float
+    ceiling: float
+    value: float = 0.0
+    _known: float = 0.0
+    _probed_s: float = 0.0
+    _cut_at: float = float("-inf")
+    _grown_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.value = self._known = self.ceiling
+
+    def refuse(self, left_at: float, now: float) -> bool:
+        """Halve for a request that left at `left_at` and was refused; return whether it did.
+
+        Requests that left before the last cut tell nothing about the value since.
+        """
+        if left_at <= self._cut_at:
+            return False
+        self._known = self.value
+        self.value = max(self.floor, self.value * _CUT)
+        self._probed_s = 0.0
+        self._cut_at = self._grown_at = now
+        return True
+
+    def grow(self, now: float, *, in_use: bool) -> None:
+        """Grow for the time since the last call, if the limit was `in_use`."""
+        span_s, self._grown_at = now - self._grown_at, now
+        if not in_use or self.value >= self.ceiling:
+            return
+        near = _NEAR * self._known
+        if self.value < near:
+            grown = min(near, self.value + (_NEAR - _CUT) * self._known * span_s / _RECOVERY_S)
+        else:
+            self._probed_s += span_s
+            grown = self._known * (_NEAR + (1 - _NEAR) * (self._probed_s / _PROBE_S) ** 2)
+        self.value = min(max(self.value, grown), self.ceiling)

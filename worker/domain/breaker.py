@@ -1,0 +1,68 @@
+"""The outage breaker: tells an API that is down from an ID that fails, and waits for its return."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRules:
+    """`threshold`: failures in a row, on distinct IDs, that make an outage.
+
+    The first probe leaves `probe_base_s` after the breaker has opened, each next one after twice
+    the wait, at most `probe_cap_s` seconds.
+    """
+
+    threshold: int = 10
+    probe_base_s: float = 1.0
+    probe_cap_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens after many failures in a row; while it is open, one probe at a time may leave.
+
+    Any answer closes it, also an unwelcome one: who answers is there. Times are seconds of one
+    monotonic clock, given by the caller.
+    """
+
+    rules: BreakerRules
+    open_since: float | None = None
+    _failed: set[object] = field(default_factory=set)
+    _probes: int = 0
+    _probe_at: float = 0.0
+    _probing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an outage."""
+        return self.open_since is not None
+
+    def wait_s(self, now: float) -> float | None:
+        """Return how long the next request has to wait, None for until something is heard."""
+        if self.open_since is None:
+            return 0.0
+        return None if self._probing else max(0.0, self._probe_at - now)
+
+    def leave(self) -> None:
+        """Note that a request leaves: while there is an outage, it is the probe."""
+        self._probing = self.is_open
+
+    def answered(self) -> None:
+        """Note an answer: the API is there."""
+        self._failed.clear()
+        self.open_since = None
+        self._probes = 0
+        self._probing = False
+
+    def failed(self, key: object, now: float) -> None:
+        """Note a failure of the API or of the way to it, while `key` was asked for."""
+        if self.open_since is None:
+            self._failed.add(key)
+            if len(self._failed) < self.rules.threshold:
+                return
+            self._failed.clear()
+            self.open_since = now
+        elif self._probing:
+            self._probes += 1
+        wait_s = self.rules.probe_base_s * 2.0 ** min(self._probes, 32)
+        self._probe_at = now + min(wait_s, self.rules.probe_cap_s)
+        self._probing = False
