@@ -98,7 +98,7 @@ class Pipeline:
         self._bounds = bounds
         self._draw = draw
         self._budget = RetryBudget(bounds.retries_per_s)
-        self._in_trouble_since: float | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._answers = 0
         self._renewed_at = float("-inf")
         self._undecided = 0  # taken in, and without an outcome
@@ -140,11 +140,9 @@ class Pipeline:
                     for n in range(self._bounds.in_flight)
                 ]
                 judging = group.create_task(self._judge(), name="judge")
-                minding = group.create_task(self._mind_the_patience(), name="patience")
                 committing = group.create_task(self._commit(), name="committer")
                 await self._ending.wait()
                 intake.cancel()
-                minding.cancel()
                 await self._land(requesters)
                 await self._replies.join()
                 judging.cancel()
@@ -154,6 +152,7 @@ class Pipeline:
             first = failed.exceptions[0]
             raise first from first.__cause__
         finally:
+            self._be_patient()
             self.backlog.close()
         if (why := self._stopped_by or self._input_broken) is not None:
             raise why
@@ -236,22 +235,6 @@ class Pipeline:
             requester.cancel()
         await asyncio.wait(requesters)
 
-    async def _mind_the_patience(self) -> None:
-        """Stop the run, resumable, when the API has been in trouble for too long."""
-        patience_s = self._bounds.outage_patience_s
-        while True:
-            now = self._clock.monotonic()
-            since = now if self._in_trouble_since is None else self._in_trouble_since
-            if (left_s := since + patience_s - now) <= 0:
-                break
-            await asyncio.sleep(left_s)
-        self.stop(
-            StoppedError(
-                f"The API has refused or failed all requests for {patience_s:.0f} s."
-                " Nothing is lost: run the same command again when it is back."
-            )
-        )
-
     # --- judge → (retry | normalize) ---
 
     async def _judge(self) -> None:
@@ -271,9 +254,25 @@ class Pipeline:
         self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
             self._answers += 1
-            self._in_trouble_since = None
-        elif self._in_trouble_since is None:
-            self._in_trouble_since = self._clock.monotonic()
+            self._be_patient()
+        elif self._patience is None:
+            loop, patience_s = asyncio.get_running_loop(), self._bounds.outage_patience_s
+            self._patience = loop.call_later(patience_s, self._lose_patience)
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self) -> None:
+        """Stop the run, resumable: the API has been in trouble for too long."""
+        patience_s = self._bounds.outage_patience_s
+        self.stop(
+            StoppedError(
+                f"The API has refused or failed all requests for {patience_s:.0f} s."
+                " Nothing is lost: run the same command again when it is back."
+            )
+        )
 
     def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         match self._decision(inquiry, seen):
@@ -304,17 +303,17 @@ class Pipeline:
 
     def _renew_or_stop(self, inquiry: Inquiry, reason: str) -> None:
         """Go on if there is another token than the refused one, else stop with nothing marked."""
-        if inquiry.left_s > self._renewed_at and not self._fetcher.renew():
-            self.stop(
-                TokenRefusedError(
-                    f"The API refused the token ({reason}, for {inquiry.entry.id}). No ID was given"
-                    " a verdict for it: put the right token in place and run the same command"
-                    " again."
+        if inquiry.left_s > self._renewed_at:
+            if not self._fetcher.renew():
+                return self.stop(
+                    TokenRefusedError(
+                        f"The API refused the token ({reason}, for {inquiry.entry.id}). No ID was"
+                        " given a verdict for it: put the right token in place and run the same"
+                        " command again."
+                    )
                 )
-            )
-        else:
-            self._renewed_at = max(self._renewed_at, self._clock.monotonic())
-            self.backlog.again(inquiry, 0)
+            self._renewed_at = self._clock.monotonic()
+        return self.backlog.again(inquiry, 0)
 
     def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
         standing = inquiry.standing(
@@ -363,6 +362,8 @@ class Pipeline:
             await self._ledger.commit(outcomes)
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
+            if self.backlog.open == 0:  # nobody waits for the API
+                self._be_patient()
             self._end_if_settled()
 
     def _commit_the_last(self) -> None:

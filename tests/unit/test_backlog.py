@@ -111,4 +111,6 @@ def test_an_inquiry_stands_where_the_policy_has_to_know_it():
     asked = inquiry()
     assert asked.standing(50.0, outage=False, singled_out=False) == Standing(attempts=1)
     asked.attempts, asked.throttled, asked.processed, asked.absent_since = 2, 3, True, 0.0
-    assert asked.standing(50.0, outage=False, singled_out=False) == Standing(3, throttled=3, waited_s=50.0, processed=True)
+    assert asked.standing(50.0, outage=False, singled_out=False) == Standing(
+        3, throttled=3, waited_s=50.0, processed=True
+    )

@@ -12,6 +12,7 @@ from worker.domain.policy import (
     Again,
     AskResult,
     AskStatus,
+    Effect,
     Final,
     Halt,
     Read,
@@ -23,6 +24,7 @@ from worker.domain.policy import (
     TokenRefused,
     Transient,
     backoff_s,
+    effect,
     is_readable,
     judge,
     judge_status,
@@ -88,7 +90,7 @@ def test_a_status_that_is_no_http_is_asked_again(status):
 @pytest.mark.parametrize(
     ("kind", "means"),
     [
-        (Trouble.NO_CONNECTION, Transient()),
+        (Trouble.NO_CONNECTION, Transient(burns=False)),
         (Trouble.TIMEOUT, Transient()),
         (Trouble.BROKEN_OFF, Transient()),
         (Trouble.UNDECODABLE, Transient(then=Verdict.CORRUPT_BODY)),
@@ -155,6 +157,9 @@ def test_each_trouble_with_a_result(kind):
     seen = trouble(kind)
     first, last = (judge(seen, standing, RULES, DRAW) for standing in (FIRST, LAST))
     match meaning(seen):
+        case Transient(burns=False):
+            assert first == Again(0.5, burns=False)
+            assert last == Again(2.0, burns=False)
         case Transient(then):
             assert first == Again(0.5)
             assert last == Settle(then, "why", Stage.BODY)
@@ -175,10 +180,51 @@ def test_a_result_that_is_missing_although_processed_is_gone(status):
     assert decision == Settle(Verdict.NOT_FOUND, "processed, but its result is gone", Stage.HEADERS)
 
 
+@pytest.mark.parametrize("question", [judge, judge_status])
+def test_an_outage_costs_no_id_an_attempt(question):
+    standing = Standing(attempts=3, outage=True)
+    for seen in [Reply(500), Reply(503), trouble(Trouble.TIMEOUT), trouble(Trouble.NOT_JSON)]:
+        assert question(seen, standing, RULES, DRAW) == Again(2.0, burns=False)
+
+
+@pytest.mark.parametrize("question", [judge, judge_status])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
+    seen = Reply(status, retry_after_s=7.0)
+    first, last = Standing(attempts=1, singled_out=True), Standing(attempts=3, singled_out=True)
+    assert question(seen, first, RULES, DRAW) == Again(7.0)
+    exhausted = Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+    assert question(seen, last, RULES, DRAW) == exhausted
+
+
 def test_only_a_body_that_answers_the_question_is_read():
     readable = [status for status in [*EVERY_STATUS, *NO_HTTP] if is_readable(Reply(status))]
     assert readable == [200]
     assert not any(is_readable(trouble(kind)) for kind in Trouble)
+
+
+# --- what is learned of the API ---
+
+
+@pytest.mark.parametrize("status", [*EVERY_STATUS, *NO_HTTP])
+def test_each_reply_tells_something_of_the_api(status):
+    expected_effect = Effect.ANSWERED
+    match meaning(Reply(status)):
+        case Throttled():
+            expected_effect = Effect.REFUSED
+        case Transient():
+            expected_effect = Effect.OVERLOADED if status == 503 else Effect.FAILED
+    assert effect(Reply(status)) is expected_effect
+
+
+def test_busy_with_a_time_to_wait_is_a_refusal():
+    assert effect(Reply(503, retry_after_s=1.0)) is Effect.REFUSED
+
+
+@pytest.mark.parametrize("kind", Trouble)
+def test_who_sends_a_body_is_there_however_bad_it_is(kind):
+    network = {Trouble.NO_CONNECTION, Trouble.TIMEOUT, Trouble.BROKEN_OFF}
+    assert effect(trouble(kind)) is (Effect.FAILED if kind in network else Effect.ANSWERED)
 
 
 # --- what follows, to a question for the status ---
@@ -357,19 +403,21 @@ def test_repeated_limits_pause_longer_but_never_beyond_the_cap(throttled, draw):
     | st.sampled_from(Processing),
     attempts=st.integers(1, 20),
     waited_s=st.floats(0, 10_000),
+    outage=st.booleans(),
+    singled_out=st.booleans(),
     draw=draws,
 )
 def test_every_decision_waits_a_bounded_time_and_burns_at_most_one_attempt(
-    seen, attempts, waited_s, draw
+    seen, attempts, waited_s, outage, singled_out, draw
 ):
-    standing = Standing(attempts, waited_s=waited_s)
+    standing = Standing(attempts, waited_s=waited_s, outage=outage, singled_out=singled_out)
     questions = [judge_status] if isinstance(seen, Processing) else [judge, judge_status]
     for question in questions:
         match question(seen, standing, RULES, draw):
             case Again(delay_s, burns, pause_s):
                 assert 0 <= delay_s <= RULES.retry_after_cap_s
-                assert burns is (pause_s is None)
-                assert not burns or attempts < RULES.max_attempts
+                assert not (burns and pause_s is not None)
+                assert not burns or (attempts < RULES.max_attempts and not outage)
             case AskResult(delay_s):
                 assert delay_s in {0.0, RULES.recheck_s}
             case Read(reply):

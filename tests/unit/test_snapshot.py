@@ -21,6 +21,9 @@ def pulse(tally=None, **more):
         "expected_lines": None,
         "ending": False,
         "paused": None,
+        "outage_s": None,
+        "rate_allowed": 5.0,
+        "in_flight_allowed": 10,
     }
     return Pulse(tally or Tally(), **(quiet | more))
 
@@ -56,6 +59,14 @@ def settled(ok, *, requests=None, **lines):
         ({"input_ended": True}, "finishing"),
         ({"open": 3, "paused": (12.3, "too fast")}, "paused for 12 s: too fast"),
         (
+            {"open": 3, "paused": (12.3, "too fast"), "outage_s": 99.6},
+            "outage for 100 s: the API fails for everyone; probing",
+        ),
+        (
+            {"open": 3, "in_flight": 1, "outage_s": 99.6, "ending": True},
+            "stopping: 1 requests under way",
+        ),
+        (
             {"open": 3, "in_flight": 3, "paused": (12.3, "too fast"), "ending": True},
             "stopping: 3 requests under way",
         ),
@@ -69,7 +80,7 @@ def test_the_state_says_what_the_run_does_or_waits_for(shown, said):
 
 
 def test_a_run_begins_with_nothing_known():
-    snapshot = Observer(START, 5.0).snapshot(pulse(), START)
+    snapshot = Observer(START).snapshot(pulse(), START)
     assert (snapshot.done, snapshot.total, snapshot.eta_s) == (0, None, None)
     assert (snapshot.rate_now, snapshot.rate_allowed, snapshot.elapsed_s) == (0.0, 5.0, 0.0)
 
@@ -78,7 +89,7 @@ def test_done_are_ids_with_a_verdict_whichever_run_settled_them():
     tally = Tally(lines=7, ids=5, invalid=2)
     tally.before.update({Verdict.OK: 1, Verdict.INVALID_ID: 1})
     tally.now.update({Verdict.OK: 1, Verdict.NOT_FOUND: 1, Verdict.INVALID_ID: 1})
-    snapshot = Observer(START, 5.0).snapshot(pulse(tally), START + 1)
+    snapshot = Observer(START).snapshot(pulse(tally), START + 1)
     assert snapshot.done == 3
     assert snapshot.verdicts == {"ok": 2, "not_found": 1, "invalid_id": 2}
 
@@ -96,11 +107,11 @@ def test_done_are_ids_with_a_verdict_whichever_run_settled_them():
 def test_the_total_is_estimated_until_the_input_has_been_read(expected_lines, input_ended, total):
     tally = Tally(lines=60, ids=50, duplicates=6, blanks=2, comments=1, invalid=1)
     shown = pulse(tally, expected_lines=expected_lines, input_ended=input_ended)
-    assert Observer(START, 5.0).snapshot(shown, START + 1).total == total
+    assert Observer(START).snapshot(shown, START + 1).total == total
 
 
 def test_the_time_left_follows_from_the_pace_of_verdicts():
-    observer = Observer(START, 5.0)
+    observer = Observer(START)
     tally = settled(20, ids=100, requests=40)  # two requests an ID
     snapshot = observer.snapshot(pulse(tally, input_ended=True), START + 10)
     assert (snapshot.rate_now, snapshot.eta_s) == (4.0, 40.0)
@@ -109,19 +120,19 @@ def test_the_time_left_follows_from_the_pace_of_verdicts():
 def test_lines_that_are_no_ids_don_t_shorten_the_time_left():
     tally = Tally(lines=150, ids=100, invalid=50)
     tally.now.update({Verdict.OK: 20, Verdict.INVALID_ID: 50})
-    snapshot = Observer(START, 5.0).snapshot(pulse(tally, input_ended=True), START + 10)
+    snapshot = Observer(START).snapshot(pulse(tally, input_ended=True), START + 10)
     assert snapshot.eta_s == 40.0
 
 
 def test_ids_that_were_settled_before_don_t_count_for_the_pace():
     tally = Tally(lines=100, ids=100, before=Counter({Verdict.OK: 60}))
     tally.now.update({Verdict.OK: 20})
-    snapshot = Observer(START, 5.0).snapshot(pulse(tally, input_ended=True), START + 10)
+    snapshot = Observer(START).snapshot(pulse(tally, input_ended=True), START + 10)
     assert (snapshot.done, snapshot.eta_s) == (80, 10.0)
 
 
 def test_the_time_left_is_unknown_while_nothing_moves():
-    observer = Observer(START, 5.0)
+    observer = Observer(START)
     tally = settled(20, ids=100)
     for second in range(0, 100, 5):
         snapshot = observer.snapshot(pulse(tally, input_ended=True), START + second)
@@ -129,7 +140,7 @@ def test_the_time_left_is_unknown_while_nothing_moves():
 
 
 def test_the_pace_is_that_of_the_last_seconds():
-    observer = Observer(START, 50.0)
+    observer = Observer(START)
     for second in range(1, 101):
         slow_then_fast = second if second <= 50 else 50 + 10 * (second - 50)
         snapshot = observer.snapshot(pulse(settled(slow_then_fast)), START + second)
@@ -139,7 +150,7 @@ def test_the_pace_is_that_of_the_last_seconds():
 
 
 def test_the_pace_is_known_where_snapshots_are_rare():
-    observer = Observer(START, 50.0)
+    observer = Observer(START)
     observer.snapshot(pulse(settled(600)), START + 60)
     assert observer.snapshot(pulse(settled(1_800)), START + 120).rate_now == 20.0
 
@@ -147,7 +158,7 @@ def test_the_pace_is_known_where_snapshots_are_rare():
 def test_the_plain_form_is_rounded_and_names_the_verdicts():
     tally = settled(1, ids=3, requests=1)
     plain = (
-        Observer(START, 5.0).snapshot(pulse(tally, input_ended=True, open=2), START + 3).as_dict()
+        Observer(START).snapshot(pulse(tally, input_ended=True, open=2), START + 3).as_dict()
     )
     assert plain == {
         "state": "working",
@@ -160,5 +171,5 @@ def test_the_plain_form_is_rounded_and_names_the_verdicts():
         "eta_s": 6,
         "elapsed_s": 3.0,
     }
-    unknown = Observer(START, 5.0).snapshot(pulse(), START).as_dict()
+    unknown = Observer(START).snapshot(pulse(), START).as_dict()
     assert (unknown["total"], unknown["eta_s"]) == (None, None)

@@ -53,15 +53,20 @@ class Breaker:
         self._probes = 0
         self._probing = False
 
-    def failed(self, key: object, now: float) -> None:
-        """Note a failure of the API or of the way to it, while `key` was asked for."""
+    def failed(self, key: object, left_at: float, now: float) -> None:
+        """Note a failure of the API or of the way to it, for a request that left at `left_at`.
+
+        Requests that left before the outage was known are no probes, and tell nothing new.
+        """
         if self.open_since is None:
             self._failed.add(key)
             if len(self._failed) < self.rules.threshold:
                 return
             self._failed.clear()
             self.open_since = now
-        elif self._probing:
+        elif left_at <= self.open_since:
+            return
+        else:
             self._probes += 1
         wait_s = self.rules.probe_base_s * 2.0 ** min(self._probes, 32)
         self._probe_at = now + min(wait_s, self.rules.probe_cap_s)

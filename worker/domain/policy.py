@@ -201,15 +201,17 @@ class Effect(Enum):
     ANSWERED = auto()
     REFUSED = auto()
     FAILED = auto()
+    OVERLOADED = auto()
 
 
 def effect(seen: Reply | Failure) -> Effect:
-    """Return what is learned of the API: it answers, asks for less, or fails."""
+    """Return what is learned of the API: it answers, asks for less, fails, or fails for load."""
     match meaning(seen):
         case Throttled():
             return Effect.REFUSED
         case Transient(then=Verdict.EXHAUSTED):
-            return Effect.FAILED
+            busy = isinstance(seen, Reply) and seen.status == 503  # noqa: PLR2004 - a row as well
+            return Effect.OVERLOADED if busy else Effect.FAILED
         case _:
             return Effect.ANSWERED
 

@@ -93,17 +93,19 @@ class LocalLimiter:
 
     def release(self) -> None:
         """Note that a request is over, however it ended."""
+        if self._in_flight >= self.most_in_flight and self._queue.locked():
+            self._most_used_at = self._clock.monotonic()  # somebody has waited for this place
         self._in_flight -= 1
         self._news.set()
 
     def learn(self, effect: Effect, key: object, left_s: float) -> None:
         """Adapt to what a request for `key`, which left at `left_s`, tells of the API."""
         now = self._clock.monotonic()
-        if effect is Effect.FAILED:
-            self._breaker.failed(key, now)
+        if effect in {Effect.FAILED, Effect.OVERLOADED}:
+            self._breaker.failed(key, left_s, now)
         else:
             self._breaker.answered()
-        if self._adaptive:
+        if self._adaptive and not self._breaker.is_open:  # an outage is no limit
             self._adapt(effect, left_s, now)
         self._news.set()
 
@@ -164,7 +166,7 @@ class LocalLimiter:
         """Blame the limit that was in use for a refusal, both if that can't be told."""
         rate_used = now - self._rate_used_at < _IN_USE_S
         most_used = now - self._most_used_at < _IN_USE_S
-        if effect is Effect.REFUSED:
+        if effect in {Effect.REFUSED, Effect.OVERLOADED}:
             if rate_used or not most_used:
                 self._rate.refuse(left_s, now)
             if most_used or not rate_used:
