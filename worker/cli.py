@@ -168,46 +168,79 @@ def demo(
 def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8900,
     token: Annotated[str, typer.Option(help="The token that it accepts.")] = "simulated",  # noqa: S107
-    seed: Annotated[int, typer.Option(help="Another seed, other results and faults.")] = 1,
+    scenario: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A named scenario; the other options change it."),
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the scenarios, and end.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed, other results and faults.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second that it allows.")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time it allows.")] = None,
-    latency: Annotated[float, typer.Option(help="Seconds to each response.")] = 0.0,
-    missing: Annotated[float, typer.Option(help="Share of IDs without a result (404).")] = 0.0,
-    processing: Annotated[float, typer.Option(help="Share still being processed.")] = 0.0,
-    failed: Annotated[float, typer.Option(help="Share that could not be processed.")] = 0.0,
-    throttled: Annotated[float, typer.Option(help="Share that gets a 429 first.")] = 0.0,
-    erring: Annotated[float, typer.Option(help="Share that gets a 5xx first.")] = 0.0,
-    slow: Annotated[float, typer.Option(help="Share that takes a second longer.")] = 0.0,
-    corrupt: Annotated[float, typer.Option(help="Share with a truncated body first.")] = 0.0,
-    broken: Annotated[float, typer.Option(help="Share that gets 500 always.")] = 0.0,
-    garbled: Annotated[float, typer.Option(help="Share that gets HTML always.")] = 0.0,
+    latency: Annotated[float | None, typer.Option(help="Seconds to each response.")] = None,
+    outage: Annotated[float | None, typer.Option(help="Seconds that each outage lasts.")] = None,
+    outage_every: Annotated[
+        float | None, typer.Option(help="Seconds from one outage to the next. [20]")
+    ] = None,
+    token_after: Annotated[
+        int | None, typer.Option(help="Requests after which another token counts.")
+    ] = None,
+    missing: Annotated[
+        float | None, typer.Option(help="Share of IDs without a result (404).")
+    ] = None,
+    processing: Annotated[float | None, typer.Option(help="Share still being processed.")] = None,
+    failed: Annotated[float | None, typer.Option(help="Share that could not be processed.")] = None,
+    throttled: Annotated[float | None, typer.Option(help="Share that gets a 429 first.")] = None,
+    erring: Annotated[float | None, typer.Option(help="Share that gets a 5xx first.")] = None,
+    slow: Annotated[float | None, typer.Option(help="Share that takes a second longer.")] = None,
+    corrupt: Annotated[
+        float | None, typer.Option(help="Share with a truncated body first.")
+    ] = None,
+    broken: Annotated[float | None, typer.Option(help="Share that gets 500 always.")] = None,
+    garbled: Annotated[float | None, typer.Option(help="Share that gets HTML always.")] = None,
+    faulty: Annotated[
+        float | None, typer.Option(help="Share with the scenario's fault, or with any.")
+    ] = None,
 ) -> None:
     """Run the API as a local server, with the limits and faults you choose, until Ctrl-C.
 
     Results are deterministic per ID. `GET /simulator/stats` tells what it was asked.
     """
+    from dataclasses import replace
+
     from worker.demo import serve
     from worker.simulator import Scenario
+    from worker.simulator.scenarios import listing, named
 
+    if list_them:
+        typer.echo(listing())
+        return
+    given: dict[str, Any] = {
+        "seed": seed,
+        "rate": rate,
+        "in_flight": in_flight,
+        "latency_s": latency,
+        "outage_s": outage,
+        "outage_every_s": outage_every,
+        "token_after": token_after,
+        "missing": missing,
+        "processing": processing,
+        "failed": failed,
+        "throttled": throttled,
+        "erring": erring,
+        "slow": slow,
+        "corrupt": corrupt,
+        "broken": broken,
+        "garbled": garbled,
+        "faulty": faulty,
+    }
     try:
-        scenario = Scenario(
-            seed=seed,
-            rate=rate,
-            in_flight=in_flight,
-            latency_s=latency,
-            missing=missing,
-            processing=processing,
-            failed=failed,
-            throttled=throttled,
-            erring=erring,
-            slow=slow,
-            corrupt=corrupt,
-            broken=broken,
-            garbled=garbled,
-        )
+        base = Scenario() if scenario is None else named(scenario)
+        chosen = replace(base, **{k: v for k, v in given.items() if v is not None})
     except ValueError as error:
         raise UsageError(str(error)) from None
-    _go(serve(scenario, token, port))
+    _go(serve(chosen, token, port))
 
 
 @app.command()
@@ -220,11 +253,35 @@ def status(directory: Directory, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(directory: Directory, as_json: AsJson = False) -> None:
+def verify(
+    directory: Directory,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The input: then each of its lines has to have a verdict, too.",
+            metavar="[SOURCE]...",
+            show_default=False,
+        ),
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
+    id_pattern: Annotated[
+        str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Hold every file of an export against its ledger; exit code 5 if they differ."""
     from worker.console.verify import verify_export
+    from worker.domain.entry import GUID_PATTERN, IdRule
+    from worker.sources.file import FileSource
 
-    found = verify_export(directory)
+    if sources:
+        rule = IdRule(id_pattern or GUID_PATTERN)
+        source = FileSource(sources, rule, column=column, field=field)
+        source.check()
+        found = verify_export(directory, source.blocks())
+    else:
+        found = verify_export(directory)
     typer.echo(_json(found.as_dict()) if as_json else found.text())
     if found.problems:
         raise typer.Exit(ExitCode.INTEGRITY)

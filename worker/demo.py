@@ -48,6 +48,13 @@ The simulated API listens on {url}. In another terminal:
 
 Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
 
+_HOW_TO_RENEW = """\
+
+After {after} requests it wants another token. To give it to a run without stopping it:
+
+  echo {token} > token.txt && (sleep 1; echo {next_token} > token.txt) &
+  cxai run ids.txt -o export/ --base-url {url} --token-file token.txt"""
+
 
 def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
     """Yield the lines of an input as they come in real life: `ids` GUIDs, and some clutter."""
@@ -103,9 +110,19 @@ async def serve(scenario: Scenario, token: str, port: int) -> None:
         request.pass_to(lambda _why: stopped.set())
         try:
             async with Simulator(scenario, token=token, port=port) as simulator:
-                print(_HOW_TO.format(url=simulator.base_url, token=token), flush=True)  # noqa: T201
+                print(_how_to(simulator, token), flush=True)  # noqa: T201
                 await stopped.wait()
         except OSError as error:
             raise UsageError(
                 f"Can't listen on port {port}: {error.strerror}. Choose another --port."
             ) from None
+
+
+def _how_to(simulator: Simulator, token: str) -> str:
+    url, after = simulator.base_url, simulator.scenario.token_after
+    text = _HOW_TO.format(url=url, token=token)
+    if after is not None:
+        text += "\n" + _HOW_TO_RENEW.format(
+            url=url, after=after, token=token, next_token=simulator.next_token
+        )
+    return text

@@ -655,6 +655,12 @@ def test_base_url_is_not_known_before_entering():
         ({"processing_looks": 0}, "processing_looks is 0, but has to be 1 or more"),
         ({"latency_s": -0.1}, "latency_s is -0.1, but has to be 0 seconds or more"),
         ({"slow_s": math.inf}, "slow_s is inf, but has to be 0 seconds or more"),
+        ({"outage_s": -1.0}, "outage_s is -1.0, but has to be 0 seconds or more"),
+        ({"outage_every_s": 0.0}, "outage_every_s is 0.0, but has to be above 0 seconds"),
+        ({"token_after": 0}, "token_after is 0, but has to be 1 or more"),
+        ({"fault_lasts": 0}, "fault_lasts is 0, but has to be 1 or more"),
+        ({"faults": ()}, "faults are none, but have to be one or more"),
+        ({"faulty": -0.5}, "faulty is -0.5, but a share is from 0 to 1"),
         ({"missing": 1.5}, "missing is 1.5, but a share is from 0 to 1"),
         ({"garbled": -0.1}, "garbled is -0.1, but a share is from 0 to 1"),
         ({"corrupt": math.nan}, "corrupt is nan, but a share is from 0 to 1"),
@@ -672,7 +678,7 @@ def test_a_scenario_out_of_range_names_the_field_and_the_range(fields, message):
 def test_shares_that_make_up_1_exactly_are_allowed():
     kinds = [kind for kind in Kind if kind is not Kind.OK]
 
-    Scenario(**dict.fromkeys(kinds, 1 / 9))
+    Scenario(**dict.fromkeys(kinds, 1 / 10))
     Scenario(**dict.fromkeys(kinds[:7], 0.1), broken=0.1, garbled=0.2)
 
 

@@ -5,8 +5,9 @@ against `fate` and `expected_result`.
 """
 
 from worker.simulator.fate import Fate, expected_result, fate
+from worker.simulator.fault import Fault
 from worker.simulator.scenario import Kind, Scenario
 from worker.simulator.server import Simulator
 from worker.simulator.traffic import Stats
 
-__all__ = ["Fate", "Kind", "Scenario", "Simulator", "Stats", "expected_result", "fate"]
+__all__ = ["Fate", "Fault", "Kind", "Scenario", "Simulator", "Stats", "expected_result", "fate"]

@@ -42,8 +42,12 @@ def _accepted(header: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4 * VARIANTS)
 def encoded_result(seed: int, variant: int, coding: str) -> bytes:
-    """Return a prebuilt result in this coding, at the levels that servers use on the fly."""
-    body = result_json(seed, variant)
+    """Return a prebuilt result in this coding."""
+    return encode(result_json(seed, variant), coding)
+
+
+def encode(body: bytes, coding: str) -> bytes:
+    """Return `body` in this coding, at the levels that servers use on the fly."""
     match coding:
         case "br":
             compressed: bytes = brotli.compress(body, quality=5)

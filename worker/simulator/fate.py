@@ -8,7 +8,9 @@ from typing import Any
 import orjson
 
 from worker.simulator.bodies import VARIANTS, result_json
+from worker.simulator.fault import HARMLESS, Fault
 from worker.simulator.scenario import TROUBLES, Kind, Scenario
+from worker.simulator.spoilt_bodies import BODIES
 
 _DRAWS = struct.Struct("<4Q")
 
@@ -25,6 +27,7 @@ class Fate:
       it is `processing`, for the result if not. 0 if nothing changes from request to request.
     - `variant`: which of the prebuilt bodies is its result, below VARIANTS.
     - `coding_draw`, `cut_draw`: in [0, 1), choose its content coding and where a body is cut.
+    - `fault`: what is wrong with its answers, if it is `faulty`.
     """
 
     kind: Kind
@@ -33,11 +36,13 @@ class Fate:
     variant: int
     coding_draw: float
     cut_draw: float
+    fault: Fault | None = None
 
     @property
     def has_result(self) -> bool:
         """Tell whether a client that keeps asking gets a result at last."""
-        return self.kind not in _NO_RESULT
+        never = self.fault is not None and self.fault not in HARMLESS and not self.trouble_lasts
+        return self.kind not in _NO_RESULT and not never
 
 
 _NO_RESULT = frozenset({Kind.MISSING, Kind.FAILED, Kind.BROKEN, Kind.GARBLED})
@@ -56,8 +61,11 @@ def fate(scenario: Scenario, interaction_id: str) -> Fate:
             trouble_lasts = scenario.processing_looks
         case Kind.CORRUPT:
             trouble_lasts = 1
+        case Kind.FAULTY:
+            trouble_lasts = scenario.fault_lasts or 0
         case _:
             trouble_lasts = len(refusals)
+    fault = scenario.faults[trouble_bits % len(scenario.faults)] if kind is Kind.FAULTY else None
     return Fate(
         kind,
         refusals,
@@ -65,6 +73,7 @@ def fate(scenario: Scenario, interaction_id: str) -> Fate:
         body_bits % VARIANTS,
         _unit(coding_bits),
         _unit(trouble_bits),
+        fault,
     )
 
 
@@ -76,7 +85,10 @@ def expected_result(scenario: Scenario, interaction_id: str) -> dict[str, Any]:
     its = fate(scenario, interaction_id)
     if not its.has_result:
         raise ValueError(f"{interaction_id} is {its.kind}: it has no result.")
-    result: dict[str, Any] = orjson.loads(result_json(scenario.seed, its.variant))
+    body = result_json(scenario.seed, its.variant)
+    if its.fault in HARMLESS and its.fault in BODIES:
+        body = BODIES[its.fault](body)
+    result: dict[str, Any] = orjson.loads(body)
     return result
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -10,15 +11,19 @@ import orjson
 from aiohttp import web
 
 from worker.simulator import answers
-from worker.simulator.answers import Answer
-from worker.simulator.coding import IDENTITY
+from worker.simulator.answer import Answer, error
+from worker.simulator.coding import choose
 from worker.simulator.fate import fate
+from worker.simulator.fault import Fault
+from worker.simulator.replies import ELSEWHERE, Asked
 from worker.simulator.scenario import Kind, Scenario
 from worker.simulator.traffic import Rate, Stats
+from worker.simulator.wire_faults import SCRIPTS, play
 
 STATS_PATH = "/simulator/stats"
 
 _PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})/(ai|status)")
+_OTHERS = {ELSEWHERE: "elsewhere"}
 _MAX_PORT = 65_535
 _STOP_S = 1.0
 
@@ -27,7 +32,8 @@ class Simulator:
     """An async context manager: serves `scenario` in the running event loop while it is open.
 
     Answers `GET /v1/interactions/{id}/ai` and `.../status` to requests whose X-API-Token is
-    `token`, and `GET /simulator/stats` (Stats as JSON) to all. Plain HTTP.
+    `token`, and `GET /simulator/stats` (Stats as JSON) to all. Plain HTTP. Once the scenario's
+    `token_after` requests were let in, the token is `next_token`.
 
     `host` is a loopback address (127.0.0.0/8, ::1) or `localhost`, which stands for 127.0.0.1.
     `port` 0 means any free one; after entering, `base_url` says which. Leaving closes all
@@ -48,12 +54,19 @@ class Simulator:
         self.scenario = scenario
         self.stats = Stats()
         self._token = token
+        self._let_in = 0
+        self._up_since: float | None = None
         self._host = _loopback(host)
         self._port = port
         self._rate = Rate(scenario.rate)
         # Only IDs whose answers change from request to request: see Fate.trouble_lasts.
         self._troubled: dict[str, int] = {}
         self._base_url: str | None = None
+
+    @property
+    def next_token(self) -> str:
+        """The token that comes after the first one."""
+        return f"{self._token}-next"
 
     @property
     def base_url(self) -> str:
@@ -77,6 +90,8 @@ class Simulator:
         port = self._listener.sockets[0].getsockname()[1]
         host = f"[{self._host}]" if self._host.version == 6 else self._host  # noqa: PLR2004 - IPv6
         self._base_url = f"http://{host}:{port}"
+        self._bound_port = port
+        self._up_since = self._loop.time() if self._up_since is None else self._up_since
         return self
 
     async def __aexit__(
@@ -98,30 +113,45 @@ class Simulator:
         if asked is None and (request.method, path) == ("GET", STATS_PATH):
             return web.json_response(self.stats.to_dict(), dumps=_dumps)
         now = self._loop.time()
-        self.stats.arrived(asked[2] if asked else "other", now)
+        self.stats.arrived(asked[2] if asked else _OTHERS.get(path, "other"), now)
         try:
             if asked is None:
-                answer = answers.error(404, "No such path.")
+                answer = self._beside(request)
             else:
                 answer = self._refusal(request, now) or self._answer(request, asked[1], asked[2])
             if answer.delay_s > 0:
                 await asyncio.sleep(answer.delay_s)
+            if answer.fault is not None:
+                self.stats.by_fault[answer.fault] += 1
+                if answer.fault in SCRIPTS:
+                    return await _send_raw(answer, answer.fault, request)
         finally:
             self.stats.left()
         self.stats.answered(answer.status, answer.coding, len(answer.body))
-        return _response(answer)
+        return web.Response(status=answer.status, body=answer.body, headers=answer.all_headers())
+
+    def _beside(self, request: web.BaseRequest) -> Answer:
+        if request.raw_path == ELSEWHERE:
+            self.stats.strayed(with_token="X-API-Token" in request.headers)
+        return error(404, "No such path.")
 
     def _refusal(self, request: web.BaseRequest, now: float) -> Answer | None:
         """Return what is answered without looking at the ID."""
-        if request.headers.get("X-API-Token") != self._token:
-            return answers.error(401, "X-API-Token is missing or not known.")
+        if self._up_since is not None and self.scenario.is_down(now - self._up_since):
+            drops = self.scenario.outage_drops
+            return Answer(503, fault=Fault.NO_REPLY) if drops else error(503, "Down, for a while.")
+        token_after = self.scenario.token_after
+        changed = token_after is not None and self._let_in >= token_after
+        if request.headers.get("X-API-Token") != (self.next_token if changed else self._token):
+            return error(401, "X-API-Token is missing or not known.")
         in_flight = self.scenario.in_flight
         if in_flight is not None and self.stats.in_flight > in_flight:
-            return answers.error(429, f"More than {in_flight} requests at the same time.")
+            return error(429, f"More than {in_flight} requests at the same time.")
         if not self._rate.admits(now):
-            return answers.error(
-                429, f"More than {self.scenario.rate:g} requests per second.", retry_after_s=1
+            return error(
+                429, f"More than {self.scenario.rate:g} requests per second.", retry_after="1"
             )
+        self._let_in += 1
         return None
 
     def _answer(self, request: web.BaseRequest, interaction_id: str, question: str) -> Answer:
@@ -132,8 +162,15 @@ class Simulator:
             self._troubled[interaction_id] = earlier + 1
         if question == "status":
             return answers.status(self.scenario, interaction_id, its, earlier)
-        accept_encoding = request.headers.get("Accept-Encoding", "")
-        return answers.result(self.scenario, its, earlier, accept_encoding)
+        asked = Asked(
+            seed=self.scenario.seed,
+            variant=its.variant,
+            coding=choose(request.headers.get("Accept-Encoding", ""), its.coding_draw),
+            draw=its.cut_draw,
+            port=self._bound_port,
+            at=datetime.now(UTC),
+        )
+        return answers.result(self.scenario, its, earlier, asked)
 
 
 def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -153,13 +190,10 @@ def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address
 
 
-def _response(answer: Answer) -> web.Response:
-    headers = {"Content-Type": answer.content_type}
-    if answer.coding != IDENTITY:
-        headers["Content-Encoding"] = answer.coding
-    if answer.retry_after_s is not None:
-        headers["Retry-After"] = str(answer.retry_after_s)
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+async def _send_raw(answer: Answer, fault: Fault, request: web.BaseRequest) -> web.Response:
+    if request.transport is not None:
+        await play(SCRIPTS[fault](answer), request.transport)
+    return web.Response()  # goes nowhere: the connection is closed
 
 
 def _dumps(value: object) -> str:

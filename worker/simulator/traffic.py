@@ -52,11 +52,14 @@ class Rate:
 class Stats:
     """What has come in and gone out. All but requests for the stats themselves counts.
 
-    - `requests`: all that arrived; `by_path` as `ai`, `status`, `other`.
+    - `requests`: all that arrived; `by_path` as `ai`, `status`, `elsewhere`
+      (where redirects lead), `other`.
     - `by_status`: responses, by HTTP status. A request that its client gave up has none.
     - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, without
       headers, by content coding (`identity` for none).
     - `max_per_second`: the most requests that arrived within any sliding second, refused ones too.
+    - `by_fault`: answers with a fault; those of the wire have no status, coding or bytes.
+    - `strays`, `strays_with_token`: requests that followed a redirect, and brought the token.
     - `in_flight`, `max_in_flight`: requests between arrival and response, now and at most.
     """
 
@@ -66,6 +69,9 @@ class Stats:
         self.by_status = Counter[int]()
         self.by_coding = Counter[str]()
         self.bytes_by_coding = Counter[str]()
+        self.by_fault = Counter[str]()
+        self.strays = 0
+        self.strays_with_token = 0
         self.max_per_second = 0
         self.in_flight = 0
         self.max_in_flight = 0
@@ -89,6 +95,11 @@ class Stats:
         """Note that a request is done with, answered or given up."""
         self.in_flight -= 1
 
+    def strayed(self, *, with_token: bool) -> None:
+        """Note that a redirect was followed."""
+        self.strays += 1
+        self.strays_with_token += with_token
+
     def answered(self, status: int, coding: str, size_bytes: int) -> None:
         """Note a response."""
         self.by_status[status] += 1
@@ -104,6 +115,9 @@ class Stats:
             "by_coding": dict(self.by_coding),
             "bytes_sent": self.bytes_sent,
             "bytes_by_coding": dict(self.bytes_by_coding),
+            "by_fault": dict(self.by_fault),
+            "strays": self.strays,
+            "strays_with_token": self.strays_with_token,
             "max_per_second": self.max_per_second,
             "in_flight": self.in_flight,
             "max_in_flight": self.max_in_flight,
