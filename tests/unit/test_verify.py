@@ -9,6 +9,7 @@ import pytest
 from support.store import run_finished, run_killed
 
 from worker.console.verify import verify_export
+from worker.domain.entry import IdRule, Skip
 from worker.domain.records import Shape
 from worker.errors import DirectoryInUseError, UsageError
 from worker.output.compression import Compression
@@ -215,3 +216,13 @@ def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
     assert all(one.endswith("whose verdict is none.") for one in problems(tmp_path))
     tell_the_ledger(tmp_path, "UPDATE outcome SET verdict = 'exhausted' WHERE verdict = 'ok'")
     assert any("are listed with it in the failures" in one for one in problems(tmp_path))
+
+
+def test_each_line_of_the_input_has_to_have_a_verdict(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    rule = IdRule()
+    asked = [rule.read(one.encode(), "ids.txt", line) for line, one in enumerate(ids, 1)]
+    forgotten = rule.read(b"00000000-0000-4000-8000-000000000000", "ids.txt", 26)
+    found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], [*asked[10:], forgotten]])
+    assert found.problems == [f"ids.txt, line 26: {forgotten.id} has no verdict."]
+    assert found.asked == 26

@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from worker.console.report import printable
-from worker.domain.entry import key_of
+from worker.domain.entry import Entry, Item, key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
 from worker.domain.verdict import Verdict
 from worker.errors import UsageError
@@ -43,15 +43,17 @@ _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
 
 @dataclass(slots=True)
 class Findings:
-    """What `verify` found: nothing is wrong if `problems` is empty. Counts are of what was read.
+    """What `verify` found: nothing is wrong if `problems` is empty.
 
-    No more than a hundred problems are kept; `more` counts the rest.
+    Counts are of what was read, `asked` of lines of the input. No more than a hundred problems are
+    kept; `more` counts the rest.
     """
 
     directory: Path
     parts: int = 0
     lines: int = 0
     bytes: int = 0
+    asked: int = 0
     problems: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -70,6 +72,7 @@ class Findings:
             "parts": self.parts,
             "lines": self.lines,
             "bytes": self.bytes,
+            "input_lines": self.asked,
             "problems": self.problems,
             "more_problems": self.more,
         }
@@ -77,6 +80,8 @@ class Findings:
     def text(self) -> str:
         """Return it for people."""
         read = f"{self.lines:,} lines in {self.parts:,} parts, {self.bytes:,} bytes"
+        if self.asked:
+            read += f"; {self.asked:,} lines of the input"
         if not self.problems:
             return f"{printable(self.directory)} is intact: {read}."
         more = [f"  … and {self.more:,} more"] if self.more else []
@@ -94,8 +99,10 @@ class _Part:
     sealed: bool
 
 
-def verify_export(path: Path) -> Findings:
+def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findings:
     """Read every part of the export in `path` and hold it against the ledger.
+
+    `expected` are blocks of an input: each of its lines has to have a verdict, too.
 
     Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
     line is JSON; that each record's ID has the verdict `ok` and no other record, that each `ok` has
@@ -114,6 +121,8 @@ def verify_export(path: Path) -> Findings:
             if problem != "ok":
                 findings.add(f"{LEDGER_NAME}: {problem}")
         known = {} if ledger.is_new else _verify_export(ledger, findings)
+        if not ledger.is_new:
+            _verify_input(ledger, findings, expected)
         killed = ledger.is_new or _was_killed(ledger)
     _verify_names(findings, known)
     _verify_manifest(findings, known, expected=not killed)
@@ -176,6 +185,16 @@ def _is_its_verdict(
         shown = _shown(row["interaction_id"])
         findings.add(f"{part.set}, part {part.number}: a row for {shown}, whose verdict is none.")
     return verdict == (row.get("verdict"),) and seen.add(key)
+
+
+def _verify_input(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+    """Look each line of the input up: what went in has to have come out."""
+    for block in expected:
+        for item in block:
+            if isinstance(item, Entry):
+                findings.asked += 1
+                if ledger.rows("read_verdict", (item.key,)).fetchone() is None:
+                    findings.add(f"{item.source}, line {item.line}: {item.id} has no verdict.")
 
 
 def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
