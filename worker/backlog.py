@@ -29,11 +29,13 @@ class Inquiry:
     left_s: float = 0.0
     answers_before: int = 0
 
-    def standing(self, now: float, *, outage: bool, singled_out: bool) -> Standing:
+    def standing(
+        self, now: float, *, refusals: int, outage: bool, singled_out: bool
+    ) -> Standing:
         """Return what the policy has to know, the request just answered included."""
         return Standing(
             attempts=self.attempts + 1,
-            throttled=self.throttled,
+            throttled=max(0, refusals - 1),
             waited_s=0.0 if self.absent_since is None else now - self.absent_since,
             processed=self.processed,
             outage=outage,

@@ -100,6 +100,8 @@ class Pipeline:
         self._budget = RetryBudget(bounds.retries_per_s)
         self._patience: asyncio.TimerHandle | None = None
         self._answers = 0
+        self._refusals = 0  # one after another, without an answer in between
+        self._refused_at = float("-inf")
         self._renewed_at = float("-inf")
         self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
@@ -254,10 +256,16 @@ class Pipeline:
         self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
             self._answers += 1
-            self._be_patient()
-        elif self._patience is None:
+            self._refusals = 0
+            return self._be_patient()
+        if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
+            # Those that left before were refused by the same limit at the same time.
+            self._refusals += 1
+            self._refused_at = self._clock.monotonic()
+        if self._patience is None:
             loop, patience_s = asyncio.get_running_loop(), self._bounds.outage_patience_s
             self._patience = loop.call_later(patience_s, self._lose_patience)
+        return None
 
     def _be_patient(self) -> None:
         if self._patience is not None:
@@ -318,6 +326,7 @@ class Pipeline:
     def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
         standing = inquiry.standing(
             self._clock.monotonic(),
+            refusals=self._refusals,
             outage=self._limiter.outage,
             singled_out=inquiry.throttled >= _REFUSALS_IN_A_ROW
             and self._answers - inquiry.answers_before >= self._bounds.in_flight,

@@ -42,13 +42,14 @@ class Run:
         recorder=None,
         rules=RULES,
         bounds=None,
+        fetcher=None,
         draw=0.5,
     ):
         clock = VirtualClock()
         self.source = source or ListSource(blocks)
         self.ledger = ledger or MemoryLedger()
         self.limiter = limiter or FreeLimiter(clock)
-        self.fetcher = ScriptedFetcher(script, latency_s=latency_s)
+        self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
         self.pipeline = Pipeline(
             source=self.source,
             ledger=self.ledger,

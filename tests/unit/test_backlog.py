@@ -109,8 +109,8 @@ async def test_what_is_left_at_the_end_is_never_asked():
 
 def test_an_inquiry_stands_where_the_policy_has_to_know_it():
     asked = inquiry()
-    assert asked.standing(50.0, outage=False, singled_out=False) == Standing(attempts=1)
+    assert asked.standing(50.0, refusals=0, outage=False, singled_out=False) == Standing(attempts=1)
     asked.attempts, asked.throttled, asked.processed, asked.absent_since = 2, 3, True, 0.0
-    assert asked.standing(50.0, outage=False, singled_out=False) == Standing(
+    assert asked.standing(50.0, refusals=4, outage=False, singled_out=False) == Standing(
         3, throttled=3, waited_s=50.0, processed=True
     )

@@ -29,7 +29,7 @@ class Aimd:
     value: float = 0.0
     _known: float = 0.0
     _probed_s: float = 0.0
-    _cut_at: float = float("-inf")
+    _cut_felt_at: float = float("-inf")
     _grown_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -38,14 +38,16 @@ class Aimd:
     def refuse(self, left_at: float, now: float) -> bool:
         """Halve for a request that left at `left_at` and was refused; return whether it did.
 
-        Requests that left before the last cut tell nothing about the value since.
+        Requests that left before the last cut tell nothing about the value since; nor do those
+        of one more round trip, which still meet what had left before it.
         """
-        if left_at <= self._cut_at:
+        if left_at <= self._cut_felt_at:
             return False
         self._known = self.value
         self.value = max(self.floor, self.value * _CUT)
         self._probed_s = 0.0
-        self._cut_at = self._grown_at = now
+        self._cut_felt_at = now + (now - left_at)
+        self._grown_at = now
         return True
 
     def grow(self, now: float, *, in_use: bool) -> None:

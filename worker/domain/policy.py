@@ -171,10 +171,10 @@ class Rules:
 class Standing:
     """What an ID has behind it when a reply to it is judged.
 
-    `attempts` counts burned requests, this one included; `throttled` refusals by 429 so far,
-    `waited_s` seconds since the API first had no result for it; `processed` tells that the
-    status endpoint has called it processed, `outage` that the API fails for everyone,
-    `singled_out` that it is refused again and again while others are answered.
+    `attempts` counts burned requests, this one included; `throttled` earlier refusals of anybody
+    since the API last answered; `waited_s` seconds since the API first had no result for it.
+    `processed` tells that the status endpoint has called it processed, `outage` that the API
+    fails for everyone, `singled_out` that it is refused again and again while others are answered.
     """
 
     attempts: int
