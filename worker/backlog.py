@@ -29,9 +29,7 @@ class Inquiry:
     left_s: float = 0.0
     answers_before: int = 0
 
-    def standing(
-        self, now: float, *, refusals: int, outage: bool, singled_out: bool
-    ) -> Standing:
+    def standing(self, now: float, *, refusals: int, outage: bool, singled_out: bool) -> Standing:
         """Return what the policy has to know, the request just answered included."""
         return Standing(
             attempts=self.attempts + 1,

@@ -13,6 +13,8 @@ from support.doubles import FreeLimiter
 from support.virtual import START_S, VirtualClock, quiet, run_virtually, virtually
 
 from worker.clock import SystemClock
+from worker.domain.breaker import BreakerRules
+from worker.domain.policy import Effect
 from worker.limits.local import Ceilings, LocalLimiter
 
 FAST = 500.0
@@ -36,7 +38,10 @@ def limited(request):
             case kind:
                 burst = kind.endswith("burst")
                 return asyncio.run(
-                    start(lambda clock: LocalLimiter(Ceilings(FAST, MANY, burst), clock), SystemClock())
+                    start(
+                        lambda clock: LocalLimiter(Ceilings(FAST, MANY, burst), clock),
+                        SystemClock(),
+                    )
                 )
 
     return run
@@ -128,6 +133,30 @@ def test_who_gives_up_waiting_holds_nobody_back(limited):
         return [first.cancelled(), second.cancelled(), len(times)]
 
     assert limited(play) == [True, True, 1]
+
+
+def test_whatever_is_learned_of_single_requests_lets_others_leave(limited):
+    async def play(limiter, clock):
+        times = []
+        for effect in Effect:
+            await leave(limiter, clock, times)
+            limiter.release()
+            limiter.learn(effect, effect.name, times[-1])
+        await leave(limiter, clock, times)
+        return len(times), limiter.outage
+
+    assert limited(play) == (len(Effect) + 1, False)
+
+
+def test_a_place_that_was_given_back_is_taken_again(limited):
+    async def play(limiter, clock):
+        times = []
+        for _ in range(50):
+            await leave(limiter, clock, times)
+            limiter.release()
+        return len(times)
+
+    assert limited(play) == 50
 
 
 # --- the rate of the local one ---
@@ -251,3 +280,101 @@ async def test_a_pause_tells_how_long_it_lasts_and_why():
 def test_a_rate_that_would_hang_or_never_hold_is_refused(rate):
     with pytest.raises(ValueError, match="rate must be above 0 and finite"):
         LocalLimiter(Ceilings(rate, MANY), SystemClock())
+
+
+# --- how the local one adapts ---
+
+NO_RATE = 1_000_000.0
+
+
+async def fill(limiter, count):
+    """Return the tasks of so many requests; who finds no place waits."""
+    tasks = [asyncio.create_task(limiter.acquire()) for _ in range(count)]
+    await quiet()
+    return tasks
+
+
+@virtually
+async def test_no_more_are_under_way_than_its_places():
+    limiter = LocalLimiter(Ceilings(NO_RATE, 3), VirtualClock())
+    tasks = await fill(limiter, 5)
+    await asyncio.sleep(60.0)
+    assert [task.done() for task in tasks] == [True] * 3 + [False] * 2
+    limiter.release()
+    await asyncio.sleep(0.1)
+    assert [task.done() for task in tasks] == [True] * 4 + [False]
+    limiter.release()
+    await tasks[-1]
+
+
+@pytest.mark.parametrize("effect", [Effect.REFUSED, Effect.OVERLOADED])
+@virtually
+async def test_a_refusal_halves_the_rate_where_only_the_rate_was_in_use(effect):
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(10.0, MANY), clock)
+    times = []
+    for _ in range(20):
+        await leave(limiter, clock, times)
+    limiter.learn(effect, "a", times[-1])
+    assert (limiter.rate, limiter.most_in_flight) == (5.0, MANY)
+
+
+@pytest.mark.parametrize("latency_s", [0.5, 30.0])
+@virtually
+async def test_a_refusal_halves_the_places_where_only_the_places_were_in_use(latency_s):
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(2.0, 4), clock)
+    left_s = clock.monotonic()
+    tasks = []
+    for _ in range(4):  # with time between, so that nobody waits for the rate
+        await limiter.acquire()
+        await asyncio.sleep(1.0)
+    tasks = await fill(limiter, 1)
+    await asyncio.sleep(latency_s)
+    limiter.release()
+    limiter.learn(Effect.REFUSED, "a", left_s)
+    assert (limiter.rate, limiter.most_in_flight) == (2.0, 2)
+    await asyncio.sleep(1.0)
+    assert not tasks[0].done()
+    limiter.release()
+    limiter.release()
+    await tasks[0]
+
+
+@virtually
+async def test_a_refusal_halves_both_where_nobody_can_tell():
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(10.0, 8), clock)
+    await limiter.acquire()
+    limiter.learn(Effect.REFUSED, "a", clock.monotonic())
+    assert (limiter.rate, limiter.most_in_flight) == (5.0, 4)
+
+
+@virtually
+async def test_without_adapting_it_stays_at_its_ceilings():
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(10.0, 8, adaptive=False), clock)
+    await limiter.acquire()
+    limiter.learn(Effect.REFUSED, "a", clock.monotonic())
+    assert (limiter.rate, limiter.most_in_flight) == (10.0, 8)
+
+
+@virtually
+async def test_during_an_outage_one_probe_leaves_at_a_time_and_the_first_answer_lets_all_go():
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(NO_RATE, MANY), clock, BreakerRules(threshold=2))
+    assert (limiter.outage, limiter.outage_s) == (False, None)
+    for key in ("a", "b"):
+        await limiter.acquire()
+        limiter.release()
+        limiter.learn(Effect.FAILED, key, clock.monotonic())
+    waiting = await fill(limiter, 5)
+    assert limiter.outage
+    assert not any(task.done() for task in waiting)
+    await asyncio.sleep(600.0)
+    assert limiter.outage_s == pytest.approx(600.0)
+    assert sum(task.done() for task in waiting) == 1
+    limiter.release()
+    limiter.learn(Effect.ANSWERED, "c", clock.monotonic())
+    await asyncio.gather(*waiting)
+    assert (limiter.outage, limiter.rate, limiter.most_in_flight) == (False, NO_RATE, MANY)

@@ -27,7 +27,8 @@ SIGTERM = StoppedError("Stopped by SIGTERM.")
 class Run:
     """One run over blocks of entries, or over a `source`; whatever isn't given is a double.
 
-    `script` and `latency_s` are ScriptedFetcher's. Every draw is `draw`.
+    `script` and `latency_s` are ScriptedFetcher's, unless there is another `fetcher`.
+    Every draw is `draw`.
     """
 
     def __init__(

@@ -157,9 +157,7 @@ def test_the_pace_is_known_where_snapshots_are_rare():
 
 def test_the_plain_form_is_rounded_and_names_the_verdicts():
     tally = settled(1, ids=3, requests=1)
-    plain = (
-        Observer(START).snapshot(pulse(tally, input_ended=True, open=2), START + 3).as_dict()
-    )
+    plain = Observer(START).snapshot(pulse(tally, input_ended=True, open=2), START + 3).as_dict()
     assert plain == {
         "state": "working",
         "done": 1,

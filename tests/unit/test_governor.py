@@ -1,0 +1,378 @@
+"""The governor at work: the real limiter and the pipeline, on virtual time, against an API's moods.
+
+What is promised: it settles within 10 % of a limit that it isn't told, fewer than 2 % of the
+requests are refused after the first minute, no ceiling is ever exceeded, and no ID pays for an
+outage.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import deque
+
+import pytest
+from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, throttled
+from support.run import SIGTERM, Run
+from support.virtual import START_S, VirtualClock, at, virtually
+
+from worker.domain.breaker import BreakerRules
+from worker.domain.policy import Rules
+from worker.domain.reply import Failure, Reply, Trouble
+from worker.domain.verdict import Stage, Verdict
+from worker.errors import StoppedError, TokenRefusedError
+from worker.limits.local import Ceilings, LocalLimiter
+from worker.pipeline import Bounds
+
+RULES = Rules(max_attempts=6)
+LATENCY_S = 0.2
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+BUSY = Reply(503)
+BROKEN = Reply(500)
+UNREACHABLE = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "name resolution failed")
+
+
+class Api:
+    """Fetcher whose `answer` decides on each request: when it left, how many are under way, its ID.
+
+    `answered` has the times at which requests left that were OK, `refused` those of all others;
+    `most_at_once` is the highest number under way. `latency_s` is seconds, or a function of when.
+    """
+
+    def __init__(self, answer, latency_s=LATENCY_S):
+        self.answered, self.refused = [], []
+        self.most_at_once = 0
+        self._answer = answer
+        self._latency_s = latency_s if callable(latency_s) else lambda _now: latency_s
+        self._under_way = 0
+
+    def renew(self):
+        return False
+
+    @property
+    def times(self):
+        return sorted([*self.answered, *self.refused])
+
+    async def fetch(self, interaction_id, question):  # noqa: ARG002 - the port's signature
+        now = asyncio.get_running_loop().time() - START_S
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        seen = self._answer(now, self._under_way, interaction_id)
+        try:
+            await asyncio.sleep(self._latency_s(now))
+        finally:
+            self._under_way -= 1
+        (self.answered if seen is OK else self.refused).append(now)
+        return seen
+
+
+def at_most_a_second(limit, refusal):
+    """Refuse what is more than `limit(now)` accepted requests within any second."""
+    accepted = deque()
+
+    def answer(now, _under_way, _id):
+        while accepted and accepted[0] <= now - 1.0:
+            accepted.popleft()
+        if len(accepted) >= limit(now):
+            return refusal
+        accepted.append(now)
+        return OK
+
+    return answer
+
+
+def governed(api, ceilings, *blocks, source=None, bounds=None, threshold=10):
+    """Return a run against `api`, with the real limiter."""
+    limiter = LocalLimiter(ceilings, VirtualClock(), BreakerRules(threshold))
+    bounds = bounds or Bounds(in_flight=ceilings.in_flight, retries_per_s=ceilings.rate / 2)
+    return Run(*blocks, source=source, limiter=limiter, rules=RULES, bounds=bounds, fetcher=api)
+
+
+async def work_for(run, seconds):
+    """Let a run without an end work so long."""
+    running = run.start()
+    await at(seconds)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await running
+
+
+def between(times, start, end):
+    return bisect_left(times, end) - bisect_left(times, start)
+
+
+def most_within(times, window_s):
+    return max(n - bisect_left(times, time - window_s + 1e-9) + 1 for n, time in enumerate(times))
+
+
+def at_most_at_once(limit, refusal):
+    """Refuse what is more than `limit` under way."""
+    return lambda _now, under_way, _id: OK if under_way <= limit else refusal
+
+
+def during(start, end, seen):
+    """Answer everyone so between two times, and well otherwise."""
+    return lambda now, _under_way, _id: seen if start <= now < end else OK
+
+
+def only(one, seen):
+    """Answer one ID so, and all others well."""
+    return lambda _now, _under_way, interaction_id: seen if interaction_id == one else OK
+
+
+def many(count):
+    return [f"n{number}" for number in range(count)]
+
+
+# --- limits that nobody tells ---
+
+REFUSALS = [throttled(), throttled(1.0), Reply(503, retry_after_s=1.0), BUSY]
+told_by = pytest.mark.parametrize("refusal", REFUSALS, ids=["429", "429+RA", "503+RA", "503"])
+
+
+def settled_pace(api, start, end):
+    """Return answers a second, and the share of refused requests."""
+    answers, refusals = (between(sorted(t), start, end) for t in (api.answered, api.refused))
+    return answers / (end - start), refusals / (answers + refusals)
+
+
+@told_by
+@virtually
+async def test_it_settles_at_a_rate_that_it_is_not_told(refusal):
+    api = Api(at_most_a_second(lambda _now: 20, refusal))
+    await work_for(governed(api, Ceilings(100.0, 64), source=ListSource(endless())), 300.0)
+    pace, refused = settled_pace(api, MINUTE_S, 300.0)
+    assert pace == pytest.approx(20.0, rel=0.1)
+    assert refused < 0.02
+    assert most_within(api.times, 1.0) <= 100
+    assert api.most_at_once <= 64
+
+
+@told_by
+@virtually
+async def test_it_settles_at_a_number_under_way_that_it_is_not_told(refusal):
+    api = Api(at_most_at_once(10, refusal))
+    await work_for(governed(api, Ceilings(1_000.0, 64), source=ListSource(endless())), 200.0)
+    pace, refused = settled_pace(api, MINUTE_S, 200.0)
+    assert pace * LATENCY_S == pytest.approx(10.0, rel=0.1)
+    assert refused < 0.02
+    assert most_within(api.times, 1.0) <= 1_000
+    assert api.most_at_once <= 64
+
+
+@virtually
+async def test_it_holds_a_settled_limit_for_ten_minutes():
+    api = Api(at_most_a_second(lambda _now: 5, throttled()))
+    await work_for(governed(api, Ceilings(100.0, 64), source=ListSource(endless())), 600.0)
+    for minute in range(1, 9):
+        pace, refused = settled_pace(api, minute * MINUTE_S, (minute + 2) * MINUTE_S)
+        assert pace == pytest.approx(5.0, rel=0.1)
+        assert refused < 0.02
+
+
+@virtually
+async def test_no_ceiling_is_exceeded_where_the_api_would_take_more():
+    api = Api(lambda *_: OK)
+    await work_for(governed(api, Ceilings(40.0, 6), source=ListSource(endless())), MINUTE_S)
+    assert most_within(api.times, 1.0) <= 40
+    assert api.most_at_once == 6
+
+
+@virtually
+async def test_a_limit_that_is_lifted_is_noticed():
+    api = Api(at_most_a_second(lambda now: 4 if now < 180.0 else 1_000, throttled()))
+    run = governed(api, Ceilings(30.0, 64), source=ListSource(endless()))
+    await work_for(run, 480.0)
+    assert settled_pace(api, MINUTE_S, 180.0)[0] == pytest.approx(4.0, rel=0.1)
+    assert settled_pace(api, 450.0, 480.0)[0] == pytest.approx(30.0, rel=0.05)
+
+
+@virtually
+async def test_a_limit_that_falls_is_noticed():
+    api = Api(at_most_a_second(lambda now: 1_000 if now < MINUTE_S else 5, throttled()))
+    await work_for(governed(api, Ceilings(20.0, 64), source=ListSource(endless())), 240.0)
+    pace, refused = settled_pace(api, 120.0, 240.0)
+    assert pace == pytest.approx(5.0, rel=0.1)
+    assert refused < 0.02
+
+
+# --- an API that is down ---
+
+
+@pytest.mark.parametrize("failure", [BUSY, BROKEN, UNREACHABLE], ids=["503", "500", "dead DNS"])
+@virtually
+async def test_an_hours_outage_costs_nobody_a_verdict(failure):
+    api = Api(during(10.0, 10.0 + HOUR_S, failure))
+    run = governed(api, Ceilings(20.0, 16), entries(*many(600)))
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 600}
+    assert not run.limiter.outage
+    assert 10 <= between(api.times, 10.0, 10.0 + HOUR_S) <= 16 + 70  # a probe a minute
+    assert most_within([t for t in api.times if 15.0 < t < HOUR_S], LATENCY_S) == 1
+    assert max(api.times) < 10.0 + HOUR_S + 180.0
+
+
+@virtually
+async def test_an_outage_that_changes_its_face_costs_nobody_a_verdict():
+    def answer(now, _under_way, _id):
+        if not 10.0 <= now < 10.0 + HOUR_S:
+            return OK
+        return BUSY if now < HOUR_S / 2 else UNREACHABLE
+
+    api = Api(answer)
+    run = await governed(api, Ceilings(20.0, 16), entries(*many(600))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 600}
+
+
+@virtually
+async def test_failures_that_come_late_do_not_multiply_the_probes():
+    def latency_s(now):  # the last ones before the outage fail while the first probe is under way
+        if not 10.6 <= now < 600.0:
+            return LATENCY_S
+        return 20.0 if now < 11.0 else 60.0
+
+    api = Api(during(10.0, 600.0, BROKEN), latency_s)
+    run = governed(api, Ceilings(20.0, 32), entries(*many(400)))
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 400}
+    probes = [time for time in api.times if 11.0 < time < 600.0]
+    assert len(probes) >= 4
+    assert most_within(probes, 60.0) == 1
+
+
+@virtually
+async def test_a_night_of_refusals_costs_nobody_a_verdict():
+    api = Api(during(10.0, 10.0 + 8 * HOUR_S, throttled()))
+    bounds = Bounds(in_flight=16, retries_per_s=10.0, outage_patience_s=10 * HOUR_S)
+    run = await governed(api, Ceilings(20.0, 16), entries(*many(600)), bounds=bounds).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 600}
+    assert between(api.times, 10.0, 10.0 + 8 * HOUR_S) < 8 * 60 * 3
+    assert max(api.times) < 10.0 + 8 * HOUR_S + 15 * MINUTE_S
+
+
+@pytest.mark.parametrize(
+    "seen", [BUSY, UNREACHABLE, throttled(), throttled(300.0)], ids=["503", "DNS", "429", "429+RA"]
+)
+@virtually
+async def test_with_the_patience_over_it_stops_and_all_that_is_open_stays_open(seen):
+    api = Api(during(10.0, 1e9, seen))
+    bounds = Bounds(in_flight=16, retries_per_s=10.0, outage_patience_s=HOUR_S)
+    run = governed(api, Ceilings(20.0, 16), entries(*many(600)), bounds=bounds)
+    with pytest.raises(StoppedError, match="refused or failed all requests for 3600 s"):
+        await run.pipeline.run()
+    assert asyncio.get_running_loop().time() - START_S == pytest.approx(10.0 + HOUR_S, abs=10.0)
+    assert set(run.ledger.disk.verdicts.values()) == {Verdict.OK}
+    assert len(run.ledger.disk.verdicts) == len(api.answered) < 600
+
+
+@virtually
+async def test_an_answer_renews_the_patience():
+    script = {"a": [Reply(500, retry_after_s=50.0), OK], "b": [Reply(500, retry_after_s=90.0), OK]}
+    bounds = Bounds(outage_patience_s=MINUTE_S)
+    run = await Run(entries("a", "b"), script=script, bounds=bounds).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 2}
+
+
+@virtually
+async def test_a_feed_without_ids_does_not_use_up_the_patience():
+    class Feed(ListSource):
+        async def batches(self):
+            yield entries("a")
+            await asyncio.sleep(HOUR_S)
+            yield entries("b")
+
+    bounds = Bounds(outage_patience_s=10 * MINUTE_S)
+    script = {"a": [BROKEN] * 3}
+    run = await Run(source=Feed(), script=script, bounds=bounds).to_the_end()
+    assert run.tally.verdicts == {Verdict.EXHAUSTED: 1, Verdict.OK: 1}
+
+
+@virtually
+async def test_without_patience_the_first_trouble_stops_it():
+    bounds = Bounds(outage_patience_s=0.0)
+    run = Run(entries("a"), script={"a": [BROKEN]}, bounds=bounds)
+    with pytest.raises(StoppedError):
+        await run.pipeline.run()
+    assert run.verdict("a") is None
+
+
+# --- one ID in trouble ---
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [throttled(), throttled(5.0), Reply(503, retry_after_s=5.0), BUSY, BROKEN],
+    ids=["429", "429+RA", "503+RA", "503", "500"],
+)
+@virtually
+async def test_one_id_that_is_always_refused_or_fails_is_exhausted_and_holds_nobody_back(seen):
+    api = Api(only("n5", seen))
+    run = governed(api, Ceilings(20.0, 10), entries(*many(3_000)))
+    outages = []
+    running = run.start()
+    while not running.done():
+        await asyncio.sleep(0.5)
+        outages.append(run.limiter.outage)
+    await running
+    assert run.tally.verdicts == {Verdict.OK: 2_999, Verdict.EXHAUSTED: 1}
+    assert run.verdict("n5") is Verdict.EXHAUSTED
+    assert not any(outages)
+    assert max(api.answered) < 1.5 * 3_000 / 20.0
+
+
+# --- the token ---
+
+
+@virtually
+async def test_a_renewed_token_goes_on_and_loses_nothing():
+    renewed_at = []
+
+    class Renewing(Api):
+        def renew(self):
+            renewed_at.append(asyncio.get_running_loop().time() - START_S)
+            return len(renewed_at) == 1
+
+    def answer(now, _under_way, _id):
+        return TOKEN_REFUSED if now >= 5.0 and not (renewed_at and now >= renewed_at[0]) else OK
+
+    api = Renewing(answer)
+    run = await governed(api, Ceilings(100.0, 16), entries(*many(1_000))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 1_000}
+    assert len(api.refused) > 1  # those under way when it was renewed, which ask for no other
+    assert len(renewed_at) == 1
+
+
+@virtually
+async def test_a_renewed_token_that_is_refused_as_well_stops_the_run():
+    tokens = iter([True, True, False])
+    api = Api(during(5.0, 1e9, TOKEN_REFUSED))
+    api.renew = lambda: next(tokens)
+    run = governed(api, Ceilings(100.0, 16), entries(*many(1_000)))
+    with pytest.raises(TokenRefusedError):
+        await run.pipeline.run()
+    assert len(api.refused) < 3 * 100
+    assert set(run.ledger.disk.verdicts.values()) == {Verdict.OK}
+
+
+# --- the retry budget ---
+
+
+@virtually
+async def test_in_a_storm_of_single_failures_repeats_keep_to_their_share_and_nothing_is_lost():
+    failed = set()
+
+    def answer(_now, _under_way, interaction_id):
+        if interaction_id in failed:
+            return OK
+        failed.add(interaction_id)
+        return Reply(500) if int(interaction_id[1:]) % 4 else OK
+
+    api = Api(answer)
+    bounds = Bounds(in_flight=16, retries_per_s=4.0, backlog=5_000)
+    run = governed(api, Ceilings(40.0, 16), entries(*many(800)), bounds=bounds, threshold=50)
+    running = run.start()
+    for second in range(0, 140, 10):
+        await at(second)
+        assert run.tally.retries <= 10 + 4.0 * second
+    await running
+    assert run.tally.verdicts == {Verdict.OK: 800}
+    assert run.tally.retries == 600
