@@ -1,0 +1,216 @@
+"""The real worker against every scenario of the simulator: the right verdicts, nothing torn."""
+
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from uuid import UUID
+
+import pytest
+from support.checker import Ledger, _in_snake_case
+from support.command import TOKEN, cxai, environment, rows, start_cxai
+from support.waiting import wait_until_blocking
+
+from worker.console.verify import verify_export
+from worker.domain.verdict import ANSWERED
+from worker.simulator import Fault, Kind, expected_result, fate
+from worker.simulator.scenarios import SCENARIOS, named
+
+IDS = 20
+
+QUICK = {
+    "CXAI_RATE": "1000",
+    "CXAI_BACKOFF_BASE_S": "0.01",
+    "CXAI_RETRY_AFTER_CAP_S": "0.2",
+    "CXAI_RECHECK_S": "0.05",
+    "CXAI_MAX_ATTEMPTS": "3",
+    "CXAI_TOTAL_TIMEOUT_S": "1",
+    "CXAI_IN_FLIGHT": "20",
+    "CXAI_OUTAGE_AFTER": "1000",  # what fails here are IDs: no outage
+}
+
+BY_KIND = {
+    Kind.MISSING: "not_found",
+    Kind.FAILED: "processing_failed",
+    Kind.BROKEN: "exhausted",
+    Kind.GARBLED: "bad_body",
+}
+
+AT_ONCE = {
+    Fault.REJECTED: "rejected",
+    Fault.NO_CONTENT: "bad_body",
+    Fault.REDIRECT: "redirected",
+    Fault.REDIRECT_TO_HOST: "redirected",
+    Fault.NUMBER_AS_TEXT: "bad_body",
+    Fault.SCALAR: "bad_body",
+    Fault.OTHER_JSON: "bad_body",
+    Fault.DEEP: "bad_body",
+    Fault.BOMB_GZIP: "too_large",
+    Fault.BOMB_BR: "too_large",
+    Fault.UNKNOWN_ENCODING: "unsupported_encoding",
+}
+"""The verdict after one such answer."""
+
+IN_THE_END = {
+    **AT_ONCE,
+    Fault.GONE: "not_found",
+    Fault.EMPTY: "bad_body",
+    Fault.NAN: "bad_body",
+    Fault.INFINITY: "bad_body",
+    Fault.OVERFLOW: "bad_body",
+    Fault.LONG_INTEGER: "bad_body",
+    Fault.DEEPER: "bad_body",
+    Fault.HALF_JSON: "bad_body",
+    Fault.BOM: "bad_body",
+    Fault.BAD_UTF8: "bad_body",
+    Fault.LYING_ENCODING: "corrupt_body",
+    Fault.UNDONE_ENCODING: "corrupt_body",
+    Fault.BIT_FLIP: "corrupt_body",
+    Fault.NO_REPLY: "exhausted",
+    Fault.DRIP_HEADERS: "exhausted",
+    Fault.DRIP_BODY: "exhausted",
+    Fault.LENGTH_TOO_LONG: "exhausted",
+    Fault.LENGTH_TOO_SHORT: "exhausted",
+    Fault.BAD_CHUNK: "exhausted",
+    Fault.NO_LAST_CHUNK: "exhausted",
+    Fault.BAD_STATUS_LINE: "exhausted",
+    Fault.HUGE_HEADER: "exhausted",
+}
+"""The verdict if every answer is such a one; those that are missing here are `ok`."""
+
+SMALL = {
+    "in-flight-limit": {"latency_s": 0.05},
+    "rate-limit": {"rate": 20.0},
+    "slow": {"slow_s": 0.3},
+    "storm": {"faulty": 0.5, "slow_s": 0.3},
+}
+"""What makes a scenario short enough for a test."""
+
+FOR_ALL = ("outage", "outage-drops", "token-changes")
+"""Scenarios that are no matter of single IDs; they have tests of their own."""
+
+
+@pytest.fixture
+def served(simulated):
+    """Return a context manager: `with served("nan", faulty=1.0) as api: ...`."""
+
+    @contextmanager
+    def start(name, **changes):
+        scenario = replace(named(name), **changes)
+        with simulated(
+            **{one.name: getattr(scenario, one.name) for one in fields(scenario)}
+        ) as api:
+            yield api
+
+    return start
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(api, ids, *arguments, **settings):
+        more = {f"CXAI_{name}": str(value) for name, value in settings.items()}
+        return cxai(
+            "run", "-o", tmp_path / "export", "--base-url", api.base_url, "--json", *arguments,
+            stdin="\n".join(ids).encode(),
+            env=environment(**{**QUICK, **more}),
+        )  # fmt: skip
+
+    return run
+
+
+def wanted(scenario, interaction_id):
+    its = fate(scenario, interaction_id)
+    if its.fault is None:
+        return BY_KIND.get(its.kind, "ok")
+    return (AT_ONCE if its.trouble_lasts else IN_THE_END).get(its.fault, "ok")
+
+
+def assert_intact(directory, ended, scenario, ids):
+    """Assert that each ID has its verdict, each `ok` its record, and that all agree on it."""
+    verdicts = {i: wanted(scenario, i) for i in ids}
+    assert {UUID(bytes=key): what for key, what in Ledger(directory).outcomes.items()} == {
+        UUID(i): what for i, what in verdicts.items()
+    }
+    assert ended.code == (0 if set(verdicts.values()) <= ANSWERED else 1), ended.err
+    assert ended.json["adds_up"] is True
+    assert verify_export(directory).problems == []
+
+    records = {row["interaction_id"]: row for row in rows(directory)}
+    assert len(records) == len(rows(directory))
+    assert set(records) == {i for i, what in verdicts.items() if what == "ok"}
+    for i, record in records.items():
+        assert_holds(record, expected_result(scenario, i), fate(scenario, i).fault)
+    failures = {row["interaction_id"]: row["verdict"] for row in rows(directory, "failures")}
+    assert failures == {i: what for i, what in verdicts.items() if what != "ok"}
+
+
+def assert_holds(record, result, fault):
+    if fault is Fault.UNKNOWN_FIELDS:
+        assert record["extra"] == {"simulated": result.pop("simulated")}
+    in_snake_case = _in_snake_case(result)
+    if fault is Fault.MISSING_FIELDS:
+        in_snake_case = _with_minima(in_snake_case)
+    assert {key: record[key] for key in in_snake_case} == in_snake_case
+
+
+def _with_minima(result):
+    for participant in result.values():
+        for bundle in participant["enlighten_bundles"]:
+            for model in bundle["models"]:
+                model["min_score"] = None
+    return result
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in FOR_ALL])
+def test_every_id_gets_its_verdict(served, guids, tmp_path, run, name):
+    changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
+    with served(name, **changes) as api:
+        ids = guids(2 * IDS if name == "storm" else IDS)
+        ended = run(api, ids)
+
+    assert_intact(tmp_path / "export", ended, api.scenario, ids)
+    troubled = {fate(api.scenario, i).kind for i in ids} - {Kind.OK}
+    assert troubled or name in ("calm", "rate-limit", "in-flight-limit")
+    assert api.stats.strays == api.stats.strays_with_token == 0
+    assert TOKEN not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("name", ["outage", "outage-drops"])
+def test_an_outage_is_waited_out(served, guids, tmp_path, run, name):
+    ids = guids(50)
+    with served(name, outage_every_s=1.5, outage_s=0.7) as api:  # up for fewer than there are
+        ended = run(api, ids, "--rate", "20", OUTAGE_AFTER=3, MAX_ATTEMPTS=99, ADAPTIVE="false")
+
+    assert api.stats.requests > len(ids)
+    assert_intact(tmp_path / "export", ended, api.scenario, ids)
+
+
+def test_a_token_that_changes_stops_the_run_and_the_next_one_goes_on(served, guids, tmp_path, run):
+    ids = guids(30)
+    with served("token-changes") as api:
+        stopped = run(api, ids)
+        assert stopped.code == 3
+        assert 0 < len(rows(tmp_path / "export", sealed_only=False)) <= 20
+        assert rows(tmp_path / "export", "failures", sealed_only=False) == []
+        ended = run(api, ids, API_TOKEN=api.next_token)
+
+    assert ended.code == 0
+    assert_intact(tmp_path / "export", ended, api.scenario, ids)
+
+
+def test_a_token_that_changes_is_taken_from_its_file_without_stopping(served, guids, tmp_path):
+    ids = guids(30)
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "ids").write_text("\n".join(ids))
+    with served("token-changes") as api:
+        process = start_cxai(
+            "run", tmp_path / "ids", "-o", tmp_path / "export", "--base-url", api.base_url,
+            "--token-file", tmp_path / "token", "--json",
+            env=environment(**{**QUICK, "CXAI_IN_FLIGHT": "2", "CXAI_RATE": "20"}),
+        )  # fmt: skip
+        wait_until_blocking(lambda: api.stats.requests)
+        (tmp_path / "token").write_text(api.next_token)
+        out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert b"canary" not in out + err
+    assert api.stats.by_status[401] > 0
+    assert len(rows(tmp_path / "export")) == 30
