@@ -17,7 +17,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def guids():
     """Return a maker of made-up interaction IDs, the same in each run."""
 
@@ -52,7 +52,7 @@ def _served(scenario):
         loop.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def simulated():
     """Return a context manager: `with simulated(missing=0.1) as api: ... api.base_url`."""
 

@@ -1,20 +1,23 @@
 """The real worker against every scenario of the simulator: the right verdicts, nothing torn."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from support.checker import Ledger, _in_snake_case
-from support.command import TOKEN, cxai, environment, rows, start_cxai
+from support.command import TOKEN, Ended, cxai, environment, rows, start_cxai
 from support.waiting import wait_until_blocking
 
 from worker.console.verify import verify_export
 from worker.domain.verdict import ANSWERED
-from worker.simulator import Fault, Kind, expected_result, fate
+from worker.simulator import Fault, Kind, Simulator, expected_result, fate
 from worker.simulator.scenarios import SCENARIOS, named
 
 IDS = 20
+AT_A_TIME = 4
 
 QUICK = {
     "CXAI_RATE": "1000",
@@ -88,7 +91,7 @@ FOR_ALL = ("outage", "outage-drops", "token-changes")
 """Scenarios that are no matter of single IDs; they have tests of their own."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(simulated):
     """Return a context manager: `with served("nan", faulty=1.0) as api: ...`."""
 
@@ -103,17 +106,40 @@ def served(simulated):
     return start
 
 
-@pytest.fixture
-def run(tmp_path):
-    def run(api, ids, *arguments, **settings):
-        more = {f"CXAI_{name}": str(value) for name, value in settings.items()}
-        return cxai(
-            "run", "-o", tmp_path / "export", "--base-url", api.base_url, "--json", *arguments,
-            stdin="\n".join(ids).encode(),
-            env=environment(**{**QUICK, **more}),
-        )  # fmt: skip
+def run(directory, api, ids, *arguments, **settings):
+    more = {f"CXAI_{name}": str(value) for name, value in settings.items()}
+    return cxai(
+        "run", "-o", directory, "--base-url", api.base_url, "--json", *arguments,
+        stdin="\n".join(ids).encode(),
+        env=environment(**{**QUICK, **more}),
+    )  # fmt: skip
 
-    return run
+
+@dataclass(frozen=True)
+class Trial:
+    """A run against a scenario, ended."""
+
+    api: Simulator
+    ids: list[str]
+    directory: Path
+    ended: Ended
+
+
+@pytest.fixture(scope="module")
+def trials(request, served, guids, tmp_path_factory):
+    """Return the trials by scenario, in the future: a few run at a time, since most is waiting."""
+
+    def trial(name):
+        ids = guids(2 * IDS if name == "storm" else IDS)
+        directory = tmp_path_factory.mktemp(name) / "export"
+        changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
+        with served(name, **changes) as api:
+            return Trial(api, ids, directory, run(directory, api, ids))
+
+    calls = (getattr(item, "callspec", None) for item in request.session.items)
+    names = {call.params["scenario"] for call in calls if call and "scenario" in call.params}
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {name: pool.submit(trial, name) for name in SCENARIOS if name in names}
 
 
 def wanted(scenario, interaction_id):
@@ -159,38 +185,44 @@ def _with_minima(result):
     return result
 
 
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in FOR_ALL])
-def test_every_id_gets_its_verdict(served, guids, tmp_path, run, name):
-    changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
-    with served(name, **changes) as api:
-        ids = guids(2 * IDS if name == "storm" else IDS)
-        ended = run(api, ids)
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in FOR_ALL])
+def test_every_id_gets_its_verdict(trials, scenario):
+    trial = trials[scenario].result()
 
-    assert_intact(tmp_path / "export", ended, api.scenario, ids)
-    troubled = {fate(api.scenario, i).kind for i in ids} - {Kind.OK}
-    assert troubled or name in ("calm", "rate-limit", "in-flight-limit")
-    assert api.stats.strays == api.stats.strays_with_token == 0
-    assert TOKEN not in ended.out + ended.err
+    assert_intact(trial.directory, trial.ended, trial.api.scenario, trial.ids)
+    troubled = {fate(trial.api.scenario, i).kind for i in trial.ids} - {Kind.OK}
+    assert troubled or scenario in ("calm", "rate-limit", "in-flight-limit")
+    assert trial.api.stats.strays == trial.api.stats.strays_with_token == 0
+    assert TOKEN not in trial.ended.out + trial.ended.err
 
 
 @pytest.mark.parametrize("name", ["outage", "outage-drops"])
-def test_an_outage_is_waited_out(served, guids, tmp_path, run, name):
+def test_an_outage_is_waited_out(served, guids, tmp_path, name):
     ids = guids(50)
     with served(name, outage_every_s=1.5, outage_s=0.7) as api:  # up for fewer than there are
-        ended = run(api, ids, "--rate", "20", OUTAGE_AFTER=3, MAX_ATTEMPTS=99, ADAPTIVE="false")
+        ended = run(
+            tmp_path / "export",
+            api,
+            ids,
+            "--rate",
+            "20",
+            OUTAGE_AFTER=3,
+            MAX_ATTEMPTS=99,
+            ADAPTIVE="false",
+        )
 
     assert api.stats.requests > len(ids)
     assert_intact(tmp_path / "export", ended, api.scenario, ids)
 
 
-def test_a_token_that_changes_stops_the_run_and_the_next_one_goes_on(served, guids, tmp_path, run):
+def test_a_token_that_changes_stops_the_run_and_the_next_one_goes_on(served, guids, tmp_path):
     ids = guids(30)
     with served("token-changes") as api:
-        stopped = run(api, ids)
+        stopped = run(tmp_path / "export", api, ids)
         assert stopped.code == 3
         assert 0 < len(rows(tmp_path / "export", sealed_only=False)) <= 20
         assert rows(tmp_path / "export", "failures", sealed_only=False) == []
-        ended = run(api, ids, API_TOKEN=api.next_token)
+        ended = run(tmp_path / "export", api, ids, API_TOKEN=api.next_token)
 
     assert ended.code == 0
     assert_intact(tmp_path / "export", ended, api.scenario, ids)
