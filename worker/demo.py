@@ -52,7 +52,8 @@ _HOW_TO_RENEW = """\
 
 After {after} requests it wants another token. To give it to a run without stopping it:
 
-  echo {token} > token.txt && (sleep 1; echo {next_token} > token.txt) &
+  echo {token} > token.txt
+  (sleep 1; echo {next_token} > token.txt) &
   cxai run ids.txt -o export/ --base-url {url} --token-file token.txt"""
 
 
