@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from support.command import TOKEN
 
 from worker.api.client import ApiClient
+from worker.api.token import Token
 from worker.clock import SystemClock
 
 DRIP_S = 0.05
@@ -126,7 +127,7 @@ def client_of(base_url, **limits):
     """Return the client under test, with limits that a test can wait for."""
     return ApiClient(
         base_url,
-        SecretStr(TOKEN),
+        Token(SecretStr(TOKEN)),
         SystemClock(),
         **{
             "in_flight": 4,
