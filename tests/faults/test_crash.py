@@ -41,7 +41,9 @@ def small(guids):
 
     def make(count, scenario):
         drawn = guids(8 * count)
-        return [one for one in drawn if fate(scenario, one).variant % 16 < _SMALL_VARIANTS][:count]
+        found = [one for one in drawn if fate(scenario, one).variant % 16 < _SMALL_VARIANTS]
+        assert len(found) >= count
+        return found[:count]
 
     return make
 
@@ -126,7 +128,8 @@ def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
         ended = cxai(*common, "-o", export, env=ENVIRONMENT)
     assert ended.code == 0, ended.err
     assert_exact(export, ids, api.scenario)
-    assert runs.with_a_tail > 0, "no kill has hit a commit: nothing was shown"
+    if kills > 20:  # a few may all miss
+        assert runs.with_a_tail > 0, "no kill has hit a commit: nothing was shown"
 
 
 # --- nothing left to chance: a crash at each system call ---

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 from support.checker import Ledger, assert_exact
-from support.command import cxai, environment, start_cxai
+from support.command import cxai, environment
+from support.running import end_input, ended, running
 from support.store import run_finished, run_killed
 from support.waiting import wait_until_blocking
 
@@ -321,36 +322,28 @@ def test_a_part_is_not_written_through_a_symbolic_link(api, export, ids, tmp_pat
 
 
 def test_a_second_run_in_a_directory_is_refused_at_once_and_does_not_disturb_the_first(
-    simulated, export, ids
+    api, export, ids
 ):
-    with simulated(missing=SCENARIO.missing, latency_s=0.2) as api:
-        command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100"]
-        first = start_cxai(*command, stdin=subprocess.PIPE)
-        first.stdin.write("\n".join(ids).encode())
-        first.stdin.close()
-        first.stdin = None
+    with running(api, export, ids, input_ends=False) as first:
         wait_until_blocking(lambda: api.stats.requests > 0, "the first run's requests")
         for second in (go_on(api, export, ids), cxai("verify", export)):
             assert second.code == 2
             assert f"{export} is in use by cxai run, process {first.pid}." in second.err
-        assert first.poll() is None
         assert "a run is under way" in cxai("status", export).out
-        _, errors = first.communicate(timeout=30)
-    assert first.returncode == 0, errors
+        end_input(first)
+        code, _, errors = ended(first)
+    assert code == 0, errors
     assert_exact(export, ids, SCENARIO)
 
 
-def test_what_a_run_writes_is_its_owners_alone_whatever_the_umask(simulated, export, ids):
-    with simulated(latency_s=0.2) as api:
-        command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100"]
-        run = start_cxai(*command, stdin=subprocess.PIPE, umask=0, env=environment(CXAI_BATCH="1"))
-        run.stdin.write("\n".join(ids).encode())
-        run.stdin.close()
-        run.stdin = None
+def test_what_a_run_writes_is_its_owners_alone_whatever_the_umask(api, export, ids):
+    each = environment(CXAI_BATCH="1")
+    with running(api, export, ids, input_ends=False, env=each, umask=0) as run:
         wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
         modes = modes_in(export)
         assert {".lock", ".seen", "ledger.sqlite", "records-000001.jsonl.open"} <= set(modes)
-        run.communicate(timeout=30)
+        end_input(run)
+        ended(run)
         modes |= modes_in(export)
     assert {"manifest.json", "records-000001.jsonl"} <= set(modes)
     assert set(modes.values()) == {0o600}
@@ -419,17 +412,14 @@ def test_an_output_path_that_is_a_file_is_told(api, export, ids):
     assert f"Can't use {export} as the output directory: " in ended.err
 
 
-def test_a_directory_that_vanishes_under_a_run_ends_it_with_a_clear_word(simulated, export, ids):
-    with simulated(latency_s=0.1) as api:
-        command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100"]
-        run = start_cxai(*command, stdin=subprocess.PIPE, env=environment(CXAI_BATCH="1"))
-        run.stdin.write("\n".join(ids).encode())
-        run.stdin.flush()
+def test_a_directory_that_vanishes_under_a_run_ends_it_with_a_clear_word(api, export, ids):
+    each = environment(CXAI_BATCH="1")
+    with running(api, export, ids, input_ends=False, env=each) as run:
         wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
-        shutil.rmtree(export)
-        run.stdin.close()
-        run.stdin = None
-        out, errors = (text.decode() for text in run.communicate(timeout=30))
-    assert run.returncode == 4, errors
+        while export.exists():  # the run goes on meanwhile
+            shutil.rmtree(export, ignore_errors=True)
+        end_input(run)
+        code, out, errors = ended(run)
+    assert code == 4, errors
     assert "Traceback" not in errors
     assert str(export) in out

@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.checker import Ledger, assert_exact
-from support.command import TOKEN, cxai, environment, start_cxai
-from support.waiting import PATIENCE_S, wait_until_blocking
+from support.command import TOKEN, cxai, environment
+from support.running import ended, running
+from support.waiting import wait_until_blocking
 
 # Long enough that a signal finds requests under way, short enough to wait for.
 LATENCY_S = 0.2
@@ -27,38 +26,9 @@ def export(tmp_path):
     return tmp_path / "export"
 
 
-def command(api, export):
-    return ["run", "-o", export, "--base-url", api.base_url, "--rate", "1000"]
-
-
-@contextmanager
-def running(api, export, ids, *arguments, feed_ends=True, env=None):
-    """Start a run that reads `ids` from a pipe; it is gone in the end, whatever happens."""
-    process = start_cxai(
-        *command(api, export), *arguments, stdin=subprocess.PIPE, env=env or environment()
-    )
-    try:
-        process.stdin.write("".join(f"{one}\n" for one in ids).encode())
-        process.stdin.flush()
-        if feed_ends:
-            process.stdin.close()
-            process.stdin = None
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE_S)
-
-
-def ended(process):
-    """Wait for the end and return (exit code, standard output, standard error)."""
-    if process.stdin is not None:
-        process.wait(PATIENCE_S)
-    out, errors = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, out.decode(), errors.decode()
-
-
 def go_on(api, export, ids):
-    done = cxai(*command(api, export), stdin="\n".join(ids).encode())
+    command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "1000"]
+    done = cxai(*command, stdin="\n".join(ids).encode())
     assert done.code == 0, done.err
     assert_exact(export, ids, api.scenario)
 
@@ -126,7 +96,7 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing_that_is_committed(
 
 def test_a_run_that_waits_for_a_pipe_stops_promptly(simulated, export, ids):
     with simulated() as api:
-        with running(api, export, ids, feed_ends=False) as process:
+        with running(api, export, ids, input_ends=False) as process:
             wait_until_blocking(
                 lambda: api.stats.by_status[200] == len(ids), "all that came through the pipe"
             )

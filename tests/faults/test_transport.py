@@ -22,12 +22,12 @@ from worker.domain.verdict import Stage
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-A_MOMENT_S = 0.3
+A_MOMENT_S = 0.4
 
 
 async def ask(server, **limits):
     """Fetch once; fail if that takes much longer than any limit of these tests."""
-    async with asyncio.timeout(3.0), client_of(server.base_url, **limits) as client:
+    async with asyncio.timeout(4.0), client_of(server.base_url, **limits) as client:
         return await client.fetch(ID, Question.RESULT)
 
 
@@ -257,7 +257,7 @@ async def test_a_drip_that_no_read_timeout_ends_ends_at_the_total_timeout(script
 
 async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
     async with (
-        RawServer([0.5, response(b"late")], [response(b"next")]) as server,
+        RawServer([1.0, response(b"late")], [response(b"next")]) as server,
         client_of(server.base_url, total_timeout_s=A_MOMENT_S) as client,
     ):
         late = await client.fetch(ID, Question.RESULT)
@@ -268,7 +268,7 @@ async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
 async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_other():
     async with (
         RawServer([0.4, response()]) as server,
-        client_of(server.base_url, in_flight=20, total_timeout_s=0.7) as client,
+        client_of(server.base_url, in_flight=20, total_timeout_s=1.5) as client,
     ):
         seen = await asyncio.gather(*(client.fetch(ID, Question.RESULT) for _ in range(20)))
     assert {one.status for one in seen} == {200}
