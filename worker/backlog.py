@@ -13,6 +13,8 @@ from worker.domain.reply import Question
 class Inquiry:
     """One ID on its way, and what it has behind it.
 
+    A `suspect` has failed before, while others were answered: its failures tell nothing of the API.
+
     `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
     `throttled` refusals by 429. `absent_since` is the monotonic time of the first "no result",
     `left_s` that of the last request. `answers_before` counts the answers that all IDs together
@@ -20,6 +22,7 @@ class Inquiry:
     """
 
     entry: Entry
+    suspect: bool = False
     question: Question = Question.RESULT
     requests: int = 0
     attempts: int = 0

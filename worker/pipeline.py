@@ -179,7 +179,7 @@ class Pipeline:
         for entry in admission.fresh:
             await self.backlog.enter()
             self._undecided += 1
-            inquiry = Inquiry(entry)
+            inquiry = Inquiry(entry, suspect=entry.key in admission.suspects)
             if entry.invalid is None:
                 self.backlog.offer(inquiry)
             else:
@@ -253,7 +253,9 @@ class Pipeline:
 
     def _learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         what = effect(seen)
-        self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
+        failed = what in {Effect.FAILED, Effect.OVERLOADED}
+        if not failed or not inquiry.suspect or self._limiter.outage:
+            self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
             self._answers += 1
             self._refusals = 0
@@ -290,6 +292,7 @@ class Pipeline:
                 self._settle(inquiry, settle)
             case Again(delay_s, burns, pause_s):
                 inquiry.attempts += burns
+                inquiry.suspect |= burns
                 if pause_s is not None:
                     inquiry.throttled += 1
                     inquiry.answers_before = self._answers

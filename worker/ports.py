@@ -5,7 +5,7 @@ over every adapter and over its in-memory double.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -95,13 +95,15 @@ class Recorder(Protocol):
 class Admission:
     """What the ledger says of a block of entries.
 
-    `fresh` entries are to be done now; `duplicates` counts entries that stood in this input
-    before; `settled` counts, by verdict, those which an earlier run has settled for good.
+    `fresh` entries are to be done now; an earlier run has given those whose keys are in
+    `suspects` up. `duplicates` counts entries that stood in this input before; `settled` counts,
+    by verdict, those which an earlier run has settled for good.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
+    suspects: Collection[bytes | str] = field(default=frozenset(), compare=False)
 
 
 class Ledger(Protocol):

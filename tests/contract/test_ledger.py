@@ -312,3 +312,12 @@ def test_the_local_ledger_and_its_double_say_the_same(history):
     with tempfile.TemporaryDirectory() as path:
         local = asyncio.run(live_through(LocalDisk(Path(path) / "export"), history))
     assert local == asyncio.run(live_through(MemoryDisk(), history))
+
+
+async def test_who_was_given_up_before_is_a_suspect_and_nobody_else(disk):
+    a, b, c = entries("a", "b", "c")
+    await settle(disk, {"a": Verdict.EXHAUSTED, "b": Verdict.NOT_READY})
+    with disk.ledger() as ledger:
+        admission = await ledger.admit([a, b, c])
+    assert list(admission.fresh) == [a, b, c]
+    assert set(admission.suspects) == {a.key}

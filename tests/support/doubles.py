@@ -114,7 +114,7 @@ class MemoryLedger:
 
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled = [], 0, Counter()
+        fresh, duplicates, settled, suspects = [], 0, Counter(), set()
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
@@ -123,9 +123,11 @@ class MemoryLedger:
             verdict = self.disk.verdicts.get(entry.key)
             if verdict is None or verdict in self._open_again:
                 fresh.append(entry)
+                if verdict is Verdict.EXHAUSTED:
+                    suspects.add(entry.key)
             else:
                 settled[verdict] += 1
-        return Admission(fresh, duplicates, settled)
+        return Admission(fresh, duplicates, settled, suspects)
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))

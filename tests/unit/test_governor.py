@@ -319,6 +319,15 @@ async def test_one_id_that_is_always_refused_or_fails_is_exhausted_and_holds_nob
     assert max(api.answered) < 1.5 * 3_000 / 20.0
 
 
+@virtually
+async def test_ids_that_failed_among_others_make_no_outage_when_nobody_else_is_left():
+    names = many(300)
+    bad = set(names[::10])
+    api = Api(lambda _now, _under_way, one: BROKEN if one in bad else OK)
+    run = await governed(api, Ceilings(20.0, 10), entries(*names)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 270, Verdict.EXHAUSTED: 30}
+
+
 # --- the token ---
 
 

@@ -103,6 +103,7 @@ class Store:
 
     def _admit(self, entries: Sequence[Entry]) -> Admission:
         fresh: list[Entry] = []
+        suspects: set[bytes | str] = set()
         duplicates = 0
         settled: Counter[Verdict] = Counter()
         for entry in entries:
@@ -110,11 +111,14 @@ class Store:
                 duplicates += 1
                 continue
             row = self._database.rows("read_verdict", (entry.key,)).fetchone()
-            if row is None or (verdict := Verdict(row[0])) in self._open_again:
-                fresh.append(entry)
-            else:
+            verdict = None if row is None else Verdict(row[0])
+            if verdict is not None and verdict not in self._open_again:
                 settled[verdict] += 1
-        return Admission(fresh, duplicates, settled)
+                continue
+            fresh.append(entry)
+            if verdict is Verdict.EXHAUSTED:
+                suspects.add(entry.key)
+        return Admission(fresh, duplicates, settled, suspects)
 
     def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make outcomes and their lines durable, all or none. Raises CommitError."""
