@@ -72,9 +72,12 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     part = tmp_path / "records-000001.jsonl"
     line = part.read_bytes().split(b"\n")[1]
     edit(part, lambda content: content.replace(line, b"[" + line[1:]))
+    offset = part.read_bytes().index(b"\n") + 1
     place, *others = problems(tmp_path)
     assert re.fullmatch(
-        r"records-000001\.jsonl: bytes 0 to [\d,]+ are not what was written\.", place
+        r"records-000001\.jsonl: bytes 0 to [\d,]+ are not what was written;"
+        rf" byte {offset:,} differs: it is 0x5b and was 0x7b\.",
+        place,
     )
     records = part.read_bytes().count(b"\n")
     assert others == [

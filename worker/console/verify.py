@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from worker.console.damage import differing_byte
 from worker.console.report import printable
 from worker.domain.entry import Entry, Item, key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
@@ -261,8 +262,16 @@ def _extents(
     for (offset, crc32), end in zip(extents, ends, strict=False):
         content = file.read(end - offset)
         if zlib.crc32(content) != crc32:
-            findings.add(f"{name}: bytes {offset:,} to {end:,} are not what was written.")
+            damage = f"{name}: bytes {offset:,} to {end:,} are not what was written"
+            findings.add(damage + _differing_byte(content, offset, end, crc32) + ".")
         yield content
+
+
+def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
+    if len(content) != end - offset or (found := differing_byte(content, crc32)) is None:
+        return ""
+    at, was = found
+    return f"; byte {offset + at:,} differs: it is 0x{content[at]:02x} and was 0x{was:02x}"
 
 
 def _unpacked(findings: Findings, name: str, content: bytes, compression: str) -> Iterator[bytes]:
