@@ -57,6 +57,7 @@ async def export(
         stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
+        reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
         store = stack.enter_context(
             Store(
                 directory,
@@ -74,7 +75,7 @@ async def export(
             ledger=LocalLedger(store, thread),
             limiter=limiter,
             fetcher=client,
-            reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio)),
+            reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio), reading),
             recorder=Lines(settings.shape, bands),
             clock=clock,
             rules=_rules(settings),
@@ -121,6 +122,8 @@ def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> 
     return Pulse(
         tally=pipeline.tally,
         in_flight=pipeline.in_flight,
+        loads=pipeline.loads,
+        disk_full=pipeline.disk_full,
         open=pipeline.backlog.open,
         waiting=pipeline.backlog.waiting,
         next_retry_s=pipeline.backlog.next_due_s(),
@@ -177,4 +180,5 @@ def _bounds(settings: Settings) -> Bounds:
         grace_s=settings.grace_s,
         retries_per_s=settings.rate * settings.retry_share,
         outage_patience_s=settings.outage_patience_s,
+        disk_patience_s=settings.disk_patience_s,
     )

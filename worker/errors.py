@@ -54,6 +54,10 @@ class CommitError(StoppedError):
     """The disk or the ledger failed under a batch. Nothing of that batch counts."""
 
 
+class DiskFullError(CommitError):
+    """There was no room for a batch. It was taken back whole, and may be tried again."""
+
+
 class IntegrityError(CxaiError):
     """Output and ledger contradict each other. Nothing was changed."""
 

@@ -22,11 +22,9 @@ from worker.domain.policy import (
     AskResult,
     AskStatus,
     Decision,
-    Effect,
     Read,
     Rules,
     Settle,
-    effect,
     is_readable,
     judge,
     judge_status,
@@ -34,13 +32,21 @@ from worker.domain.policy import (
 from worker.domain.reply import Failure, Processing, Question, Reply
 from worker.domain.tally import Tally
 from worker.domain.verdict import Outcome, Stage, Verdict
-from worker.errors import CxaiError, InputBrokenError, StoppedError, TokenRefusedError
+from worker.domain.watchdog import Section, loads
+from worker.errors import (
+    CxaiError,
+    DiskFullError,
+    InputBrokenError,
+    StoppedError,
+    TokenRefusedError,
+)
+from worker.health import Health
 from worker.ports import Admission, Clock, Fetcher, Ledger, Limiter, Reader, Recorder, Source
 
 _JUDGED_AT_ONCE = 32
 
-# So many refusals of one ID, with others answered in between, are no limit that all share.
-_REFUSALS_IN_A_ROW = 3
+# A full disk is tried again this often.
+_ROOM_LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,8 @@ class Bounds:
     that are committed together, sooner if they reach `batch_bytes` or wait for `batch_s` seconds.
     `grace_s`: seconds that requests under way are given when the run is stopped. `retries_per_s`:
     repeated requests per second in the long run. `outage_patience_s`: seconds without a single
-    answer after which the run is stopped.
+    answer after which the run is stopped. `disk_patience_s`: seconds that a full disk is given to
+    have room again.
     """
 
     in_flight: int = 10
@@ -62,10 +69,11 @@ class Bounds:
     grace_s: float = 30.0
     retries_per_s: float = 2.5
     outage_patience_s: float = 10_800.0
+    disk_patience_s: float = 600.0
 
 
 class Pipeline:
-    """One run over one source. `tally` and `backlog` can be watched while it goes.
+    """One run over one source. `tally`, `backlog` and `loads` can be watched while it goes.
 
     `draw` gives random numbers in [0, 1) for the jitter.
     """
@@ -86,7 +94,9 @@ class Pipeline:
     ) -> None:
         self.tally = Tally()
         self.backlog = Backlog(bounds.backlog)
+        self.loads = loads()
         self.input_ended = False
+        self.disk_full = False
         self._source = source
         self._ledger = ledger
         self._limiter = limiter
@@ -98,10 +108,13 @@ class Pipeline:
         self._bounds = bounds
         self._draw = draw
         self._budget = RetryBudget(bounds.retries_per_s)
-        self._patience: asyncio.TimerHandle | None = None
-        self._answers = 0
-        self._refusals = 0  # one after another, without an answer in between
-        self._refused_at = float("-inf")
+        self._health = Health(
+            limiter,
+            clock,
+            in_flight=bounds.in_flight,
+            patience_s=bounds.outage_patience_s,
+            lose_patience=self._lose_patience,
+        )
         self._renewed_at = float("-inf")
         self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
@@ -154,7 +167,7 @@ class Pipeline:
             first = failed.exceptions[0]
             raise first from first.__cause__
         finally:
-            self._be_patient()
+            self._health.be_patient()
             self.backlog.close()
         if (why := self._stopped_by or self._input_broken) is not None:
             raise why
@@ -164,17 +177,24 @@ class Pipeline:
     async def _take_in(self) -> None:
         try:
             async with contextlib.aclosing(self._source.batches()) as batches:
+                reading = self.loads[Section.INPUT]
+                reading.enter()
                 async for items in batches:
+                    reading.leave()
                     await self._admit(items)
+                    reading.enter()
         except InputBrokenError as error:
             self._input_broken = error  # raised when what was read has its verdicts
         self.input_ended = True
+        self.loads[Section.INPUT].leave()
         self._commit_the_last()
         self._end_if_settled()
 
     async def _admit(self, items: Sequence[Entry | Skip]) -> None:
         entries = [item for item in items if isinstance(item, Entry)]
+        self.loads[Section.LOOK_UP].enter(len(entries))
         admission = await self._ledger.admit(entries)
+        self.loads[Section.LOOK_UP].leave(len(entries))
         self._count_in(items, admission)
         for entry in admission.fresh:
             await self.backlog.enter()
@@ -203,17 +223,23 @@ class Pipeline:
     # --- backlog → pace → fetch ---
 
     async def _request(self, requester: int) -> None:
+        pacing, requests = self.loads[Section.PACE], self.loads[Section.REQUESTS]
         while not self._ending.is_set():
             inquiry = await self.backlog.take()
+            pacing.enter()
             await self._limiter.acquire()
+            pacing.leave()
             try:
                 if self._ending.is_set():
                     return
                 self._flying.add(requester)
+                requests.enter()
                 self._count_out(inquiry)
                 seen = await self._fetcher.fetch(inquiry.entry.id, inquiry.question)
             finally:
                 self._limiter.release()
+            requests.leave()
+            self.loads[Section.JUDGE].enter()
             await self._replies.put((inquiry, seen))
             self._flying.discard(requester)
 
@@ -245,59 +271,25 @@ class Pipeline:
             while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
                 arrived.append(self._replies.get_nowait())
             for inquiry, seen in arrived:
-                self._learn(inquiry, seen)
-                self._decide(inquiry, seen)
+                self._health.learn(inquiry, seen)
+                await self._decide(inquiry, seen)
                 self._replies.task_done()
+                self.loads[Section.JUDGE].leave()
             await self._batch.room()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
-    def _learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
-        what = effect(seen)
-        failed = what in {Effect.FAILED, Effect.OVERLOADED}
-        if not failed or not inquiry.suspect or self._limiter.outage:
-            self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
-        if what is Effect.ANSWERED:
-            self._answers += 1
-            self._refusals = 0
-            return self._be_patient()
-        if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
-            # Those that left before were refused by the same limit at the same time.
-            self._refusals += 1
-            self._refused_at = self._clock.monotonic()
-        if self._patience is None:
-            loop, patience_s = asyncio.get_running_loop(), self._bounds.outage_patience_s
-            self._patience = loop.call_later(patience_s, self._lose_patience)
-        return None
-
-    def _be_patient(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _lose_patience(self) -> None:
-        """Stop the run, resumable: the API has been in trouble for too long."""
-        patience_s = self._bounds.outage_patience_s
-        self.stop(
-            StoppedError(
-                f"The API has refused or failed all requests for {patience_s:.0f} s."
-                " Nothing is lost: run the same command again when it is back."
-            )
-        )
-
-    def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
-        match self._decision(inquiry, seen):
+    async def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
+        match await self._decision(inquiry, seen):
             case Read(reply):
-                self._read(inquiry, reply)
+                await self._read(inquiry, reply)
             case Settle() as settle:
                 self._settle(inquiry, settle)
             case Again(delay_s, burns, pause_s):
                 inquiry.attempts += burns
                 inquiry.suspect |= burns
                 if pause_s is not None:
-                    inquiry.throttled += 1
-                    inquiry.answers_before = self._answers
                     self.tally.throttled += 1
-                    self._limiter.pause(pause_s, "the API asked for fewer requests")
+                    self._health.throttle(inquiry, pause_s)
                 else:
                     delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
                 self.backlog.again(inquiry, delay_s)
@@ -326,27 +318,21 @@ class Pipeline:
             self._renewed_at = self._clock.monotonic()
         return self.backlog.again(inquiry, 0)
 
-    def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
-        standing = inquiry.standing(
-            self._clock.monotonic(),
-            refusals=self._refusals,
-            outage=self._limiter.outage,
-            singled_out=inquiry.throttled >= _REFUSALS_IN_A_ROW
-            and self._answers - inquiry.answers_before >= self._bounds.in_flight,
-        )
+    async def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
+        standing = self._health.standing(inquiry)
         if inquiry.question is Question.RESULT:
             return judge(seen, standing, self._rules, self._draw())
-        status = self._reader.processing(seen) if is_readable(seen) else seen
+        status = await self._reader.processing(seen) if is_readable(seen) else seen
         inquiry.processed = status is Processing.PROCESSED
         return judge_status(status, standing, self._rules, self._draw())
 
-    def _read(self, inquiry: Inquiry, reply: Reply) -> None:
-        result = self._reader.result(reply)
+    async def _read(self, inquiry: Inquiry, reply: Reply) -> None:
+        result = await self._reader.result(reply)
         if isinstance(result, Failure):
-            return self._decide(inquiry, result)
+            return await self._decide(inquiry, result)
         lines = self._recorder.record(inquiry.entry.id, result, self._clock.utc())
         if isinstance(lines, Failure):
-            return self._decide(inquiry, lines)
+            return await self._decide(inquiry, lines)
         self.tally.note_drift(result.drift)
         return self._keep(Outcome(inquiry.entry, Verdict.OK, inquiry.requests, lines))
 
@@ -362,6 +348,16 @@ class Pipeline:
         self.tally.note_reason(settle.verdict, settle.reason)
         self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
 
+    def _lose_patience(self) -> None:
+        """Stop the run, resumable: the API has been in trouble for too long."""
+        patience_s = self._bounds.outage_patience_s
+        self.stop(
+            StoppedError(
+                f"The API has refused or failed all requests for {patience_s:.0f} s."
+                " Nothing is lost: run the same command again when it is back."
+            )
+        )
+
     # --- commit ---
 
     def _keep(self, outcome: Outcome) -> None:
@@ -370,13 +366,33 @@ class Pipeline:
         self._commit_the_last()
 
     async def _commit(self) -> None:
+        committing = self.loads[Section.COMMIT]
         while outcomes := await self._batch.take():
-            await self._ledger.commit(outcomes)
+            committing.enter(len(outcomes))
+            await self._commit_with_patience(outcomes)
+            committing.leave(len(outcomes))
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:  # nobody waits for the API
-                self._be_patient()
+                self._health.be_patient()
             self._end_if_settled()
+
+    async def _commit_with_patience(self, outcomes: Sequence[Outcome]) -> None:
+        """Commit; while the disk is full, wait for room instead of giving up what was fetched."""
+        give_up_at = self._clock.monotonic() + self._bounds.disk_patience_s
+        while True:
+            try:
+                await self._ledger.commit(outcomes)
+            except DiskFullError:
+                if self._ending.is_set() or self._clock.monotonic() >= give_up_at:
+                    raise
+                self.disk_full = True
+            else:
+                self.disk_full = False
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ROOM_LOOK_S):
+                    await self._ending.wait()
 
     def _commit_the_last(self) -> None:
         if self.input_ended and self._undecided == 0:

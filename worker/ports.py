@@ -66,11 +66,11 @@ class Fetcher(Protocol):
 class Reader(Protocol):
     """Makes sense of bodies."""
 
-    def result(self, reply: Reply) -> Interaction | Failure:
+    async def result(self, reply: Reply) -> Interaction | Failure:
         """Decode and validate a result."""
         ...
 
-    def processing(self, reply: Reply) -> Processing | Failure:
+    async def processing(self, reply: Reply) -> Processing | Failure:
         """Decode and validate an answer of the status endpoint."""
         ...
 
@@ -119,7 +119,8 @@ class Ledger(Protocol):
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
 
-        When it returns, they survive power loss. Raises CommitError: none of them counts.
+        When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
+        a DiskFullError, the same commit may be tried again.
         """
         ...
 

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
         100, ge=1, le=10_000, description="Outcomes that are committed together, at most."
     )
     batch_s: Seconds = Field(1.0, description="Longest wait of an outcome for its commit.")
+    disk_patience_s: SecondsOrZero = Field(
+        600.0, description="How long to wait for room on a full disk before the run stops."
+    )
     backlog: int = Field(
         5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
     )
@@ -190,6 +193,9 @@ class Settings(BaseSettings):
     )
     progress: Progress = Field(
         Progress.AUTO, description="auto (bar on a terminal, else lines), bar, lines or none."
+    )
+    stalled_after_s: Seconds = Field(
+        180.0, description="Time without a move at one stage after which it is called stalled."
     )
     progress_s: Seconds = Field(10.0, description="Time between two lines of progress.")
     log_format: LogFormat = Field(

@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 from contextlib import suppress
@@ -10,10 +11,11 @@ from contextlib import suppress
 import pytest
 from support.checker import Ledger, assert_exact
 from support.command import cxai, environment
-from support.running import end_input, ended, running
-from support.store import run_finished, run_killed
+from support.running import end_input, ended, running, wait_for_line
+from support.store import commit, opened, run_finished, run_killed
 from support.waiting import wait_until_blocking
 
+from worker.errors import DiskFullError
 from worker.output.compression import Compression
 from worker.simulator import Scenario
 
@@ -37,10 +39,10 @@ def api(simulated):
         yield api
 
 
-def go_on(api, export, ids, *arguments):
+def go_on(api, export, ids, *arguments, env=None):
     """Run the command that goes on with an export."""
     command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100000", *arguments]
-    return cxai(*command, stdin="\n".join(ids).encode())
+    return cxai(*command, stdin="\n".join(ids).encode(), env=env)
 
 
 def content_of(export):
@@ -200,6 +202,10 @@ def assert_damage_is_told(export, part, offset):
     assert name == part.name
     assert int(first) <= offset < int(last)
     assert int(last) - int(first) < part.stat().st_size  # a commit's, not all of the part
+    is_now = part.read_bytes()[offset]
+    assert f"byte {offset} differs: it is 0x{is_now:02x} and was 0x{is_now ^ 1:02x}." in (
+        told.replace(",", "")
+    )
     assert f"{part.name}: its SHA-256 is not the ledger's." in ended.json["problems"]
 
 
@@ -387,7 +393,7 @@ def system(command, *arguments):
 @pytest.mark.parametrize("size_kib", [8, 32, 250])
 def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small_disk, size_kib):
     export = small_disk(size_kib) / "export"
-    ended = go_on(api, export, ids, "--in-flight", "2")
+    ended = go_on(api, export, ids, "--in-flight", "2", env=environment(CXAI_DISK_PATIENCE_S="0"))
     assert ended.code == 4
     assert "Traceback" not in ended.err
     assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
@@ -395,6 +401,42 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     small_disk(20_000)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
+
+
+def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
+    api, ids, small_disk
+):
+    export = small_disk(400) / "export"
+    env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
+    with running(api, export, ids, env=env) as run:
+        wait_for_line(run, "waiting for room: the disk is full")
+        small_disk(20_000)
+        assert ended(run)[0] == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+def test_wherever_a_disk_fills_up_the_same_commit_may_be_tried_again(ids, small_disk):
+    disk = small_disk(100)
+    met = set()
+    for size_kib in range(140, 400, 13):  # in the middle of a part, or of the ledger
+        small_disk(size_kib)
+        with opened(disk / "export", part_bytes=40_000) as store:
+            plainly = store.commit
+
+            def patiently(outcomes, plainly=plainly):
+                while True:
+                    try:
+                        return plainly(outcomes)
+                    except DiskFullError as error:
+                        met.add(type(error.__cause__))
+                        small_disk(20_000)
+
+            store.commit = patiently
+            commit(store, ids, SCENARIO, batch=4)
+        run_finished(disk / "export", ids, SCENARIO)
+        assert_exact(disk / "export", ids, SCENARIO)
+        shutil.rmtree(disk / "export")
+    assert met == {OSError, sqlite3.OperationalError}
 
 
 def test_a_read_only_disk_is_told(api, ids, small_disk):

@@ -25,7 +25,6 @@ QUICK = {
     "CXAI_RETRY_AFTER_CAP_S": "0.2",
     "CXAI_RECHECK_S": "0.05",
     "CXAI_MAX_ATTEMPTS": "3",
-    "CXAI_TOTAL_TIMEOUT_S": "1",
     "CXAI_IN_FLIGHT": "20",
     "CXAI_OUTAGE_AFTER": "1000",  # what fails here are IDs: no outage
 }
@@ -87,6 +86,9 @@ SMALL = {
 }
 """What makes a scenario short enough for a test."""
 
+DRIPPING = ("drip-headers", "drip-body", "storm")
+"""Scenarios with responses that only the total timeout ends."""
+
 FOR_ALL = ("outage", "outage-drops", "token-changes")
 """Scenarios that are no matter of single IDs; they have tests of their own."""
 
@@ -133,8 +135,9 @@ def trials(request, served, guids, tmp_path_factory):
         ids = guids(2 * IDS if name == "storm" else IDS)
         directory = tmp_path_factory.mktemp(name) / "export"
         changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
+        limits = {"TOTAL_TIMEOUT_S": 1.5} if name in DRIPPING else {}
         with served(name, **changes) as api:
-            return Trial(api, ids, directory, run(directory, api, ids))
+            return Trial(api, ids, directory, run(directory, api, ids, **limits))
 
     calls = (getattr(item, "callspec", None) for item in request.session.items)
     names = {call.params["scenario"] for call in calls if call and "scenario" in call.params}

@@ -14,7 +14,7 @@ from itertools import count
 from worker.domain.entry import Entry, key_of, refused
 from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Trouble
 from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
-from worker.errors import CommitError
+from worker.errors import CommitError, DiskFullError
 from worker.ports import Admission
 
 # --- what the API answers, in the plain form that PlainReader reads ---
@@ -99,10 +99,12 @@ class MemoryLedger:
     """Ledger on a `disk` in memory.
 
     A commit waits for `gate` (open, until a test clears it). The commit with the number `fails_at`
-    (from 1) raises CommitError. `commits` has the outcomes of each that succeeded.
+    (from 1) raises CommitError; while `is_full`, each raises DiskFullError. `commits` has the
+    outcomes of each that succeeded.
     """
 
     def __init__(self, disk=None, *, reopen=(), fails_at=None):
+        self.is_full = False
         self.disk = disk or Disk()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -142,6 +144,8 @@ class MemoryLedger:
     async def _commit(self, outcomes):
         await self.gate.wait()
         self._attempts += 1
+        if self.is_full:
+            raise DiskFullError("The disk is full.")
         if self._attempts == self._fails_at:
             raise CommitError("The disk is full.")
         verdicts = dict(self.disk.verdicts)
@@ -275,7 +279,7 @@ class PlainReader:
     A result `drift: a b` has the unknown fields a and b.
     """
 
-    def result(self, reply):
+    async def result(self, reply):
         match reply.body.split():
             case [b"garbled"]:
                 return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
@@ -287,8 +291,8 @@ class PlainReader:
                 return Interaction({}, tuple(path.decode() for path in paths))
         return Interaction({})
 
-    def processing(self, reply):
-        read = self.result(reply)
+    async def processing(self, reply):
+        read = await self.result(reply)
         if isinstance(read, Failure):
             return read
         try:

@@ -1,6 +1,8 @@
 """A real `cxai run` under way, to be looked at, signalled or waited for."""
 
+import re
 import subprocess
+import threading
 from contextlib import contextmanager
 
 from support.command import environment, start_cxai
@@ -36,3 +38,16 @@ def ended(process):
         process.wait(PATIENCE_S)  # communicate() would end the input
     out, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out.decode(), errors.decode()
+
+
+def wait_for_line(run, pattern):
+    """Read the run's standard error until a line has the pattern."""
+    too_late = threading.Timer(PATIENCE_S, run.kill)
+    too_late.start()
+    try:
+        for line in run.stderr:
+            if re.search(pattern, line.decode()):
+                return
+    finally:
+        too_late.cancel()
+    raise AssertionError(f"no line had {pattern}")

@@ -24,7 +24,8 @@ ROOMS = {
     "signals": {"errors"},
     "backlog": {"ports", "domain", "errors"},
     "batch": {"ports", "domain", "errors"},
-    "pipeline": {"backlog", "batch", "ports", "domain", "errors"},
+    "health": {"backlog", "ports", "domain", "errors"},
+    "pipeline": {"backlog", "batch", "health", "ports", "domain", "errors"},
     "api": {"ports", "domain", "errors", VERSION},
     "sources": {"ports", "domain", "errors"},
     "limits": {"ports", "domain", "errors"},
@@ -33,7 +34,8 @@ ROOMS = {
     "telemetry": {"ports", "domain", "errors"},
     "simulator": {"errors"},
     "settings": {"api", "output", "domain", "errors"},  # what names a choice, and the token's name
-    "console": {"api", "settings", "ledger", "output", "ports", "domain", "errors"},  # api: schema
+    # api: for the schema alone
+    "console": {"api", "settings", "ledger", "output", "telemetry", "ports", "domain", "errors"},
     "app": EVERYTHING,
     "demo": EVERYTHING,
     "cli": EVERYTHING,

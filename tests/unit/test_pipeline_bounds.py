@@ -19,6 +19,7 @@ from support.virtual import START_S, at, virtually
 
 from worker.domain.reply import Reply
 from worker.domain.verdict import Verdict
+from worker.domain.watchdog import Section, Watchdog
 from worker.errors import CommitError, StoppedError
 from worker.pipeline import Bounds
 
@@ -50,9 +51,9 @@ async def test_the_next_request_leaves_before_the_last_body_is_read():
     sent_before_reading = []
 
     class Watching(PlainReader):
-        def result(self, reply):
+        async def result(self, reply):
             sent_before_reading.append(len(run.fetcher.calls))
-            return super().result(reply)
+            return await super().result(reply)
 
     run = Run(entries(*"abcde"), reader=Watching(), bounds=Bounds(in_flight=1))
     await run.to_the_end()
@@ -65,14 +66,14 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
     in_turn = False
 
     class Watching(PlainReader):
-        def result(self, reply):
+        async def result(self, reply):
             nonlocal in_turn
             if not in_turn:
                 in_turn = True
                 portions.append(0)
                 asyncio.get_running_loop().call_soon(end_turn)
             portions[-1] += 1
-            return super().result(reply)
+            return await super().result(reply)
 
     def end_turn():
         nonlocal in_turn
@@ -256,3 +257,59 @@ async def test_a_ledger_that_can_not_look_up_ids_ends_the_run():
 
     with pytest.raises(CommitError):
         await Run(entries("a"), ledger=Failing()).pipeline.run()
+
+
+# --- what the watchdog sees ---
+
+
+async def never(*_arguments):
+    await asyncio.Event().wait()
+
+
+class Silent(ListSource):
+    async def batches(self):
+        await never()
+        yield ()
+
+
+def stuck_at(section):
+    """Return a run of endless IDs that is stuck in one section of the way."""
+    reader = PlainReader()
+    run = Run(
+        source=Silent() if section is Section.INPUT else ListSource(endless()),
+        reader=reader,
+        bounds=Bounds(in_flight=5, backlog=20, batch=5),
+    )
+    match section:
+        case Section.COMMIT:
+            run.ledger.commit = never
+        case Section.JUDGE:
+            reader.result = never
+        case Section.REQUESTS:
+            run.fetcher.fetch = never
+        case Section.PACE:
+            run.limiter.acquire = never
+        case Section.LOOK_UP:
+            run.ledger.admit = never
+    return run
+
+
+@pytest.mark.parametrize("section", [one for one in Section if one is not Section.PROCESS])
+@virtually
+async def test_wherever_a_run_is_stuck_the_watchdog_names_the_place(section):
+    run = stuck_at(section)
+    running = run.start()
+    dog = Watchdog(60.0, now())
+    for second in range(100):
+        await at(float(second))
+        found = dog.look(run.pipeline.loads, now(), slow_s=0.0)
+    assert found.section is section
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@virtually
+async def test_a_run_that_is_done_holds_nothing_anywhere():
+    run = await Run(entries(*"abc")).to_the_end()
+    assert {load.holding for load in run.pipeline.loads.values()} == {0}

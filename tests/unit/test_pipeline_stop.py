@@ -18,7 +18,7 @@ from support.virtual import VirtualClock, at, quiet, virtually
 
 from worker.domain.reply import Reply
 from worker.domain.verdict import Verdict
-from worker.errors import StoppedError
+from worker.errors import DiskFullError, StoppedError
 from worker.pipeline import Bounds
 
 
@@ -177,3 +177,64 @@ async def test_a_cancelled_run_leaves_nothing_behind():
     assert len(run.fetcher.abandoned) == 5
     assert run.source.closed
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# --- a full disk ---
+
+
+def full(**bounds):
+    run = Run(entries(*"abc"), bounds=Bounds(disk_patience_s=600.0, **bounds))
+    run.ledger.is_full = True
+    return run
+
+
+@virtually
+async def test_a_disk_that_is_full_is_given_time_and_what_was_fetched_is_kept():
+    run = full()
+    running = run.start()
+    await at(500.0)
+    assert run.pipeline.disk_full
+    assert run.tally.settled_now == 0
+    run.ledger.is_full = False
+    await running
+    assert not run.pipeline.disk_full
+    assert len(run.fetcher.calls) == 3
+    assert run.tally.now == {Verdict.OK: 3}
+
+
+@virtually
+async def test_a_disk_that_stays_full_stops_the_run_and_everything_stays_open():
+    run = full()
+    with pytest.raises(DiskFullError):
+        await run.pipeline.run()
+    assert 600.0 <= now() < 610.0
+    assert run.tally.open == 3
+
+
+@virtually
+async def test_a_stop_ends_the_wait_for_room_after_one_more_try():
+    run = full(grace_s=30.0)
+    running = run.start()
+    await at(100.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(DiskFullError):
+        await running
+    assert now() == 100.0
+    assert run.tally.open == 3
+
+
+@virtually
+async def test_a_full_disk_holds_requests_back():
+    run = Run(
+        source=ListSource(endless()),
+        bounds=Bounds(in_flight=5, batch=10, disk_patience_s=600.0),
+    )
+    run.ledger.is_full = True
+    running = run.start()
+    await at(60.0)
+    asked = len(run.fetcher.calls)
+    await at(300.0)
+    assert len(run.fetcher.calls) == asked < 50
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(DiskFullError):
+        await running

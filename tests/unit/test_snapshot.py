@@ -7,6 +7,7 @@ import pytest
 from worker.console.snapshot import Observer, Pulse, state
 from worker.domain.tally import Tally
 from worker.domain.verdict import Verdict
+from worker.domain.watchdog import Section, Stall, loads
 
 START = 1_000.0
 
@@ -14,6 +15,8 @@ START = 1_000.0
 def pulse(tally=None, **more):
     quiet = {
         "in_flight": 0,
+        "loads": loads(),
+        "disk_full": False,
         "open": 0,
         "waiting": 0,
         "next_retry_s": None,
@@ -70,10 +73,24 @@ def settled(ok, *, requests=None, **lines):
             {"open": 3, "in_flight": 3, "paused": (12.3, "too fast"), "ending": True},
             "stopping: 3 requests under way",
         ),
+        ({"disk_full": True, "open": 3, "ending": True}, "waiting for room: the disk is full"),
     ],
 )
 def test_the_state_says_what_the_run_does_or_waits_for(shown, said):
     assert state(pulse(**shown)) == said
+
+
+def test_the_state_names_the_stage_that_is_stalled():
+    stuck = Stall(Section.COMMIT, 181.2, 12)
+    said = "stalled for 181 s at commit: the disk does not take the outcomes (12 there)"
+    assert state(pulse(open=3), stuck) == said
+    assert Observer(START).snapshot(pulse(open=3), START, stuck).state == said
+
+
+def test_an_input_that_is_silent_is_waited_for_and_not_called_stalled():
+    silent = Stall(Section.INPUT, 181.2, 1)
+    assert state(pulse(), silent) == "waiting for input for 181 s"
+    assert state(pulse(open=3), silent) == "working"
 
 
 # --- how far ---

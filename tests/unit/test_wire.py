@@ -1,4 +1,6 @@
+import gzip
 import math
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import brotli
 import orjson
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from support.bodies import as_body, json_values, results, sample
 
 from worker.api.content_coding import Limits
-from worker.api.reader import BodyReader
+from worker.api.reader import SMALL_BYTES, BodyReader
 from worker.api.status import processing
 from worker.api.wire import MAX_DRIFT, MAX_KEY_CHARS, read
 from worker.domain.records import PARTICIPANTS
@@ -491,19 +493,59 @@ def test_a_status_that_is_not_json_fails_where_it_is_parsed(body):
     assert processing(body).stage is Stage.PARSE
 
 
-def test_the_reader_decodes_and_then_validates():
-    reader = BodyReader(Limits())
+async def test_the_reader_decodes_and_then_validates(thread):
+    reader = BodyReader(Limits(), thread)
     body = brotli.compress(as_body(sample()))
-    assert reader.result(Reply(200, body, "br")) == read(as_body(sample()))
-    assert reader.result(Reply(200, body[:-5], "br")).trouble is Trouble.UNDECODABLE
-    assert reader.result(Reply(200, body)).stage is Stage.PARSE
-    assert reader.result(Reply(200, b"[]")).stage is Stage.VALIDATE
+    assert await reader.result(Reply(200, body, "br")) == read(as_body(sample()))
+    assert (await reader.result(Reply(200, body[:-5], "br"))).trouble is Trouble.UNDECODABLE
+    assert (await reader.result(Reply(200, body))).stage is Stage.PARSE
+    assert (await reader.result(Reply(200, b"[]"))).stage is Stage.VALIDATE
     status = brotli.compress(b'{"status": "processed"}')
-    assert reader.processing(Reply(200, status, "br")) is Processing.PROCESSED
-    assert reader.processing(Reply(200, status[:-1], "br")).trouble is Trouble.UNDECODABLE
+    assert await reader.processing(Reply(200, status, "br")) is Processing.PROCESSED
+    assert (await reader.processing(Reply(200, status[:-1], "br"))).trouble is Trouble.UNDECODABLE
 
 
-def test_the_reader_keeps_to_its_limits():
-    reader = BodyReader(Limits(decoded_bytes=100))
-    assert reader.result(Reply(200, as_body(sample()))).trouble is Trouble.TOO_LARGE
-    assert reader.processing(Reply(200, b" " * 101)).trouble is Trouble.TOO_LARGE
+async def test_the_reader_keeps_to_its_limits(thread):
+    reader = BodyReader(Limits(decoded_bytes=100), thread)
+    assert (await reader.result(Reply(200, as_body(sample())))).trouble is Trouble.TOO_LARGE
+    assert (await reader.processing(Reply(200, b" " * 101))).trouble is Trouble.TOO_LARGE
+
+
+@pytest.mark.parametrize("encode", [bytes, brotli.compress, gzip.compress])
+async def test_what_is_large_is_read_beside_the_event_loop_with_the_same_outcome(thread, encode):
+    small = sample()
+    large = sample() | {"padding": "x" * SMALL_BYTES}
+    read_on = []
+    reader = BodyReader(Limits(), Watched(thread, read_on))
+    for value, threads in ((small, 0), (large, 1)):
+        read_on.clear()
+        coding = {brotli.compress: "br", gzip.compress: "gzip"}.get(encode, "")
+        reply = Reply(200, encode(as_body(value)), coding)
+        assert await reader.result(reply) == read(as_body(value))
+        assert len(read_on) == threads
+
+
+async def test_a_bomb_takes_little_of_the_event_loops_time(thread):
+    read_on = []
+    reader = BodyReader(Limits(), Watched(thread, read_on))
+    bomb = gzip.compress(bytes(64 * SMALL_BYTES))
+    found = await reader.result(Reply(200, bomb, "gzip"))
+    assert found.trouble is Trouble.TOO_LARGE
+    assert len(read_on) == 1  # after a first mebibyte on the loop
+
+
+@pytest.fixture
+def thread():
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+
+
+class Watched(Executor):
+    """An executor that notes what it is given."""
+
+    def __init__(self, thread, given):
+        self._thread, self._given = thread, given
+
+    def submit(self, work, /, *arguments):
+        self._given.append(work)
+        return self._thread.submit(work, *arguments)

@@ -5,6 +5,7 @@ from typing import Any, Protocol, Self
 import structlog
 
 from worker.console.snapshot import Snapshot
+from worker.telemetry.logging import stderr_takes
 
 
 class ProgressView(Protocol):
@@ -66,7 +67,7 @@ class ProgressBar:
 
         self._live = Live(
             console=Console(stderr=True),
-            refresh_per_second=4,
+            auto_refresh=False,  # its thread would wait for a stopped terminal, holding a lock
             transient=True,
             redirect_stdout=False,
         )
@@ -79,8 +80,9 @@ class ProgressBar:
         self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw it."""
-        self._live.update(_drawing(snapshot))
+        """Draw it, unless the terminal is stopped."""
+        if stderr_takes():
+            self._live.update(_drawing(snapshot), refresh=True)
 
 
 def _drawing(snapshot: Snapshot) -> Any:
@@ -103,7 +105,7 @@ def _drawing(snapshot: Snapshot) -> Any:
     verdicts = "  ".join(f"{name} {n:,}" for name, n in snapshot.verdicts.items())
     style = (
         "yellow"
-        if snapshot.state.startswith(("outage", "paused", "waiting", "stopping"))
+        if snapshot.state.startswith(("outage", "paused", "waiting", "stopping", "stalled"))
         else "dim"
     )
     return Group(first, Text(verdicts or "no verdicts yet"), Text(snapshot.state, style=style))

@@ -1,11 +1,13 @@
 """What can be said of a run at one moment: how far, how fast, and what it waits for."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from worker.domain.tally import Tally
 from worker.domain.verdict import Verdict
+from worker.domain.watchdog import Load, Section, Stall
 
 _RATE_WINDOW_S = 10.0
 
@@ -16,11 +18,13 @@ class Pulse:
 
     `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
     `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
-    the length of the input, None if it is not known (yet).
+    the length of the input, None if it is not known (yet). `disk_full`: it waits for room.
     """
 
     tally: Tally
     in_flight: int
+    loads: Mapping[Section, Load]
+    disk_full: bool
     open: int
     waiting: int
     next_retry_s: float | None
@@ -73,8 +77,8 @@ class Observer:
         self._started = now
         self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
 
-    def snapshot(self, pulse: Pulse, now: float) -> Snapshot:
-        """Return how far the run is at `now`."""
+    def snapshot(self, pulse: Pulse, now: float, stall: Stall | None = None) -> Snapshot:
+        """Return how far the run is at `now`, and where it is stalled."""
         tally = pulse.tally
         done = tally.verdicts.total()
         total = _total(pulse)
@@ -90,7 +94,7 @@ class Observer:
             rate_allowed=pulse.rate_allowed,
             in_flight=pulse.in_flight,
             eta_s=eta_s,
-            state=state(pulse),
+            state=state(pulse, stall),
         )
 
     def _rates(self, now: float, requests: int, settled: int) -> tuple[float, float]:
@@ -105,20 +109,34 @@ class Observer:
         return (requests - requests_then) / span, (settled - settled_then) / span
 
 
-def state(pulse: Pulse) -> str:
+def state(pulse: Pulse, stall: Stall | None = None) -> str:
     """Say what the run does, or why it waits when it waits."""
+    if pulse.disk_full:
+        return "waiting for room: the disk is full"
+    if stall is not None and stall.section is not Section.INPUT:
+        return str(stall)
     if pulse.ending:
         return f"stopping: {pulse.in_flight} requests under way"
+    return _of_the_api(pulse) or _of_the_work(pulse, stall)
+
+
+def _of_the_api(pulse: Pulse) -> str | None:
     if pulse.outage_s is not None:
         return f"outage for {pulse.outage_s:.0f} s: the API fails for everyone; probing"
     if pulse.paused is not None:
         seconds, why = pulse.paused
         return f"paused for {seconds:.0f} s: {why}"
+    return None
+
+
+def _of_the_work(pulse: Pulse, silence: Stall | None) -> str:
     if pulse.open > pulse.waiting:
         return "working"
     if pulse.next_retry_s is not None:
         return f"waiting {pulse.next_retry_s:.0f} s for the next of {pulse.waiting} retries"
-    return "finishing" if pulse.input_ended else "waiting for input"
+    if pulse.input_ended:
+        return "finishing"
+    return "waiting for input" + (f" for {silence.for_s:.0f} s" if silence else "")
 
 
 def _total(pulse: Pulse) -> int | None:

@@ -9,9 +9,11 @@ from functools import partial
 from typing import Self
 
 import orjson
+import structlog
 
 from worker.console.progress import NoProgress, ProgressBar, ProgressLines, ProgressView
 from worker.console.snapshot import Observer, Pulse, Snapshot
+from worker.domain.watchdog import Section, Stall, Watchdog
 from worker.output.directory import OutputDirectory
 from worker.ports import Clock
 from worker.settings import Progress, Settings
@@ -19,13 +21,13 @@ from worker.settings import Progress, Settings
 PROGRESS_NAME = "progress.json"
 """How far a run is, for `cxai status`: it can't look into the ledger of a live run."""
 
-
-_FILE_EVERY_S = 1.0
+_EVERY_S = 1.0
 
 
 class Watch:
     """While it is entered, shows how far a run is and writes it to the output directory.
 
+    A stage at which nothing moves is named in the state and, once, in the log.
     `pulse` returns what the run shows of itself now. The file is written on `thread`.
     """
 
@@ -42,6 +44,10 @@ class Watch:
         self._thread = thread
         self._clock = clock
         self._observer = Observer(clock.monotonic())
+        self._look_every_s = min(_EVERY_S, settings.stalled_after_s / 4)
+        self._watchdog = Watchdog(settings.stalled_after_s, clock.monotonic())
+        self._stall: Stall | None = None
+        self._log = structlog.get_logger()
         self._view = _view(settings)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,6 +56,7 @@ class Watch:
         self._tasks = [
             asyncio.create_task(self._show(), name="progress"),
             asyncio.create_task(self._write(), name="progress-file"),
+            asyncio.create_task(self._guard(), name="watchdog"),
         ]
         return self
 
@@ -58,8 +65,9 @@ class Watch:
             task.cancel()
         await asyncio.wait(self._tasks)
         self._view.__exit__(None, None, None)
-        with suppress(OSError):
-            (self._directory.path / PROGRESS_NAME).unlink()
+        unlink = (self._directory.path / PROGRESS_NAME).unlink
+        with suppress(OSError):  # after a write that is under way there
+            await asyncio.get_running_loop().run_in_executor(self._thread, unlink)
 
     async def _show(self) -> None:
         while True:
@@ -73,10 +81,27 @@ class Watch:
             content = orjson.dumps(self._snapshot().as_dict(), option=orjson.OPT_APPEND_NEWLINE)
             with suppress(OSError):  # the commit tells of a broken disk, and does so better
                 await loop.run_in_executor(self._thread, write, content)
-            await asyncio.sleep(_FILE_EVERY_S)
+            await asyncio.sleep(_EVERY_S)
+
+    async def _guard(self) -> None:
+        while True:
+            stall, before = self._look(), self._stall
+            self._stall = stall
+            if stall is not None and (before is None or before.section is not stall.section):
+                tell = self._log.info if stall.section is Section.INPUT else self._log.warning
+                tell("stalled", stage=stall.section, for_s=round(stall.for_s), there=stall.holding)
+            elif stall is None and before is not None:
+                self._log.info("moves again", stage=before.section.short)
+            await asyncio.sleep(self._look_every_s)
+
+    def _look(self) -> Stall | None:
+        pulse = self._pulse()
+        waits = pulse.paused is not None or pulse.outage_s is not None
+        slow_s = None if waits else 2 / pulse.rate_allowed
+        return self._watchdog.look(pulse.loads, self._clock.monotonic(), slow_s=slow_s)
 
     def _snapshot(self) -> Snapshot:
-        return self._observer.snapshot(self._pulse(), self._clock.monotonic())
+        return self._observer.snapshot(self._pulse(), self._clock.monotonic(), self._stall)
 
 
 def _view(settings: Settings) -> ProgressView:

@@ -1,5 +1,6 @@
 """The ledger's database: one SQLite file, one connection, every commit durable."""
 
+import errno
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,13 @@ def _queries() -> dict[str, str]:
 def is_damage(error: Exception) -> bool:
     """Whether SQLite says that the file itself is wrong, and not the disk below it."""
     return type(error) is sqlite3.DatabaseError
+
+
+def is_no_room(error: Exception) -> bool:
+    """Whether the disk is full. A transaction that meets this is rolled back whole."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 class Database:
@@ -84,10 +92,11 @@ class Database:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite has rolled back itself after some errors
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def run(self, query: str, values: Mapping[str, Any]) -> int:
         """Execute a named query; return the row ID that it inserted, if it did."""

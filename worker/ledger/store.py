@@ -18,10 +18,10 @@ import orjson
 from worker.domain.entry import Entry
 from worker.domain.records import PART_SETS, SCHEMA_VERSION, Shape
 from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
-from worker.errors import CommitError, IntegrityError, UsageError
+from worker.errors import CommitError, DiskFullError, IntegrityError, UsageError
 from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
 from worker.ledger.seen import Seen
-from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database, is_damage
+from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database, is_damage, is_no_room
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.output.parts import Extent, OpenPart, PartState, part_name
@@ -72,6 +72,7 @@ class Store:
         self._form = form
         self._clock = clock
         self._part_bytes = part_bytes
+        self._names_are_new = False  # of parts that were begun, until the directory is synced
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         with _stopping(f"open the export in {directory.path}"):
             ledger = directory.path / LEDGER_NAME
@@ -121,32 +122,35 @@ class Store:
         return Admission(fresh, duplicates, settled, suspects)
 
     def commit(self, outcomes: Collection[Outcome]) -> None:
-        """Make outcomes and their lines durable, all or none. Raises CommitError."""
+        """Make outcomes and their lines durable, all or none.
+
+        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
+        the next start can tell what is durable.
+        """
         lines = defaultdict(list)
         for outcome in outcomes:
             for set_name, text in outcome.lines.items():
                 lines[set_name].append(text)
         try:
             self._rotate(self._part_bytes)
-            extents = [self._append(self._parts[name], lines[name]) for name in lines]
+            self._names_are_new |= any(not self._parts[name].is_open for name in lines)
+            extents = [self._parts[name].append(lines[name]) for name in lines]
         except (OSError, sqlite3.Error) as error:
-            self._cut_back()
-            raise CommitError(
-                f"Can't write to {self._directory.path}: {error}."
-                " Nothing is lost: make room or mend the disk, and run the same command again."
-            ) from error
+            raise self._taken_back(error) from error
         try:
+            if self._names_are_new:
+                self._directory.sync()
+                self._names_are_new = False
             for name in lines:
                 self._parts[name].sync()
             with self._database.transaction():
                 self._count(outcomes, extents)
+        except sqlite3.OperationalError as error:
+            if is_no_room(error):
+                raise self._taken_back(error) from error
+            raise self._unknown(error) from error
         except (OSError, sqlite3.Error) as error:
-            # Whether this batch is durable is not known now. The next start reads it off the
-            # ledger; a second fsync would prove nothing (it may succeed without having written).
-            raise CommitError(
-                f"Can't make {self._directory.path} durable: {error}."
-                " Nothing is lost: mend the disk, and run the same command again."
-            ) from error
+            raise self._unknown(error) from error
         for name in lines:
             self._parts[name].advance()
 
@@ -186,12 +190,28 @@ class Store:
         self._seen.close()
         self._database.close()
 
-    def _append(self, part: OpenPart, lines: Sequence[bytes]) -> Extent:
-        is_new = not part.is_open
-        extent = part.append(lines)
-        if is_new:
-            self._directory.sync()
-        return extent
+    def _taken_back(self, error: Exception) -> CommitError:
+        """Cut the batch off that could not be written; return what is to be raised."""
+        for part in self._parts.values():
+            if part.is_open:
+                with suppress(OSError):  # a disk this broken: the next start cuts
+                    part.cut_back()
+        kind = DiskFullError if is_no_room(error) else CommitError
+        return kind(
+            f"Can't write to {self._directory.path}: {error}."
+            " Nothing is lost: make room or mend the disk, and run the same command again."
+        )
+
+    def _unknown(self, error: Exception) -> CommitError:
+        """Return what is to be raised when nobody knows whether the batch is durable.
+
+        The next start reads it off the ledger; a second fsync would prove nothing (it may succeed
+        without having written).
+        """
+        return CommitError(
+            f"Can't make {self._directory.path} durable: {error}."
+            " Nothing is lost: mend the disk, and run the same command again."
+        )
 
     def _count(self, outcomes: Collection[Outcome], extents: Iterable[Extent]) -> None:
         self._database.run_many(
@@ -235,12 +255,6 @@ class Store:
 
     def _write_part(self, state: PartState) -> None:
         self._database.run("write_part", state.as_row())
-
-    def _cut_back(self) -> None:
-        for part in self._parts.values():
-            if part.is_open:
-                with suppress(OSError):  # a disk this broken: the next start cuts
-                    part.cut_back()
 
     def _create(self) -> None:
         with self._database.transaction():

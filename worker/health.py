@@ -1,0 +1,80 @@
+"""What the replies of all IDs together tell of the API: whether it answers, refuses, or fails."""
+
+import asyncio
+from collections.abc import Callable
+
+from worker.backlog import Inquiry
+from worker.domain.policy import Effect, Standing, effect
+from worker.domain.reply import Failure, Reply
+from worker.ports import Clock, Limiter
+
+# So many refusals of one ID, with others answered in between, are no limit that all share.
+_REFUSALS_IN_A_ROW = 3
+
+
+class Health:
+    """The API's health as this run has met it; tells the limiter.
+
+    `lose_patience` is called when the API has refused or failed everything for `patience_s`
+    seconds. `in_flight` is the most requests under way at a time.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        clock: Clock,
+        *,
+        in_flight: int,
+        patience_s: float,
+        lose_patience: Callable[[], None],
+    ) -> None:
+        self._limiter = limiter
+        self._clock = clock
+        self._in_flight = in_flight
+        self._patience_s = patience_s
+        self._lose_patience = lose_patience
+        self._patience: asyncio.TimerHandle | None = None
+        self._answers = 0
+        self._refusals = 0  # one after another, without an answer in between
+        self._refused_at = float("-inf")
+
+    def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
+        """Note what came back for an inquiry."""
+        what = effect(seen)
+        failed = what in {Effect.FAILED, Effect.OVERLOADED}
+        if not failed or not inquiry.suspect or self._limiter.outage:
+            self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
+        if what is Effect.ANSWERED:
+            self._answers += 1
+            self._refusals = 0
+            return self.be_patient()
+        if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
+            # Those that left before were refused by the same limit at the same time.
+            self._refusals += 1
+            self._refused_at = self._clock.monotonic()
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(self._patience_s, self._lose_patience)
+        return None
+
+    def throttle(self, inquiry: Inquiry, pause_s: float) -> None:
+        """Let everyone pause because the API has refused this inquiry's request."""
+        inquiry.throttled += 1
+        inquiry.answers_before = self._answers
+        self._limiter.pause(pause_s, "the API asked for fewer requests")
+
+    def standing(self, inquiry: Inquiry) -> Standing:
+        """Return what the policy has to know of an inquiry that has just come back."""
+        return inquiry.standing(
+            self._clock.monotonic(),
+            refusals=self._refusals,
+            outage=self._limiter.outage,
+            singled_out=inquiry.throttled >= _REFUSALS_IN_A_ROW
+            and self._answers - inquiry.answers_before >= self._in_flight,
+        )
+
+    def be_patient(self) -> None:
+        """Begin to wait anew: the API has answered, or nobody waits for it."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
