@@ -28,4 +28,3 @@ def test_it_is_found_in_a_mebibyte_as_well(offset):
 def test_of_several_none_is_named():
     content = bytes(1_000)
     assert differing_byte(b"damaged" + content[7:], zlib.crc32(content)) is None
-

@@ -11,7 +11,7 @@ from collections import deque
 
 import pytest
 from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, throttled
-from support.run import SIGTERM, Run
+from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
 from worker.domain.breaker import BreakerRules
@@ -211,6 +211,15 @@ async def test_an_hours_outage_costs_nobody_a_verdict(failure):
     assert max(api.times) < 10.0 + HOUR_S + 180.0
 
 
+@pytest.mark.parametrize("failure", [BUSY, BROKEN, UNREACHABLE], ids=["503", "500", "dead DNS"])
+@virtually
+async def test_a_small_run_that_begins_in_an_outage_burns_no_attempts(failure):
+    api = Api(during(0.0, HOUR_S, failure))
+    run = await governed(api, Ceilings(20.0, 16), entries(*many(15))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 15}
+    assert max(api.times) < HOUR_S + 120.0
+
+
 @virtually
 async def test_an_outage_that_changes_its_face_costs_nobody_a_verdict():
     def answer(now, _under_way, _id):
@@ -317,6 +326,17 @@ async def test_one_id_that_is_always_refused_or_fails_is_exhausted_and_holds_nob
     assert run.verdict("n5") is Verdict.EXHAUSTED
     assert not any(outages)
     assert max(api.answered) < 1.5 * 3_000 / 20.0
+
+
+@virtually
+async def test_the_last_id_that_is_refused_for_ever_ends_with_the_patience_and_stays_open():
+    api = Api(only("n299", throttled(5.0)))
+    bounds = Bounds(in_flight=10, outage_patience_s=HOUR_S)
+    run = governed(api, Ceilings(20.0, 10), entries(*many(300)), bounds=bounds)
+    with pytest.raises(StoppedError):
+        await run.pipeline.run()
+    assert run.tally.verdicts == {Verdict.OK: 299}
+    assert now() < 1.1 * HOUR_S
 
 
 @virtually
