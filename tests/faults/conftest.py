@@ -1,7 +1,44 @@
 """Faults happen to the event loop that the command really runs on."""
 
+import pytest
 import uvloop
+from support.left import SCENARIO
+
+from worker.simulator import fate
+
+# Of 16 variants of results these have 2 to 5 kB: a kill hits the work on IDs, not on bytes.
+_SMALL_VARIANTS = 3
 
 
 def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's signature
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def ids(guids):
+    """Return 40 IDs. What a killed run has left behind, it has of the first 30."""
+    return guids(40)
+
+
+@pytest.fixture
+def export(tmp_path):
+    return tmp_path / "export"
+
+
+@pytest.fixture
+def api(simulated):
+    with simulated(missing=SCENARIO.missing) as api:
+        yield api
+
+
+@pytest.fixture
+def small(guids):
+    """Return a maker of IDs whose results are small."""
+
+    def make(count, scenario):
+        drawn = guids(8 * count)
+        found = [one for one in drawn if fate(scenario, one).variant % 16 < _SMALL_VARIANTS]
+        assert len(found) >= count
+        return found[:count]
+
+    return make

@@ -1,18 +1,19 @@
 """`kill -9` at any moment: every ID still has one verdict and one record, and its own."""
 
+import gzip
+import os
 import time
-from contextlib import suppress
 from random import Random
 
 import pytest
-from support.checker import Ledger, assert_exact
+from support.batches import crash_at, finish, steps_of_a_run
+from support.checker import assert_exact
 from support.command import cxai, environment, start_cxai
-from support.crashing import CrashedError, Steps
-from support.store import commit, opened, run_finished
+from support.left import SCENARIO, committed_size_of_parts, go_on, size_of_parts
+from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 
-from worker.errors import CommitError
-from worker.simulator import Scenario, fate
+from worker.output.compression import Compression
 
 TROUBLES = {
     "missing": 0.02,
@@ -23,6 +24,7 @@ TROUBLES = {
     "garbled": 0.01,
 }
 
+
 ENVIRONMENT = environment(
     CXAI_BATCH="20",
     CXAI_PART_BYTES="60000",  # one or two commits
@@ -30,22 +32,6 @@ ENVIRONMENT = environment(
     CXAI_BACKOFF_BASE_S="0.01",
     CXAI_PROGRESS_S="0.1",
 )
-
-# Of 16 variants of results these have 2 to 5 kB: a kill hits the work on IDs, not on bytes.
-_SMALL_VARIANTS = 3
-
-
-@pytest.fixture
-def small(guids):
-    """Return a maker of IDs whose results are small."""
-
-    def make(count, scenario):
-        drawn = guids(8 * count)
-        found = [one for one in drawn if fate(scenario, one).variant % 16 < _SMALL_VARIANTS]
-        assert len(found) >= count
-        return found[:count]
-
-    return make
 
 
 class KilledRuns:
@@ -86,18 +72,10 @@ class KilledRuns:
         self.with_a_tail += written > 0 and written > committed_size_of_parts(self._directory)
 
 
-def size_of_parts(directory):
-    size = 0
-    for path in directory.glob("*.jsonl*"):
-        with suppress(FileNotFoundError):  # renamed under our eyes
-            size += path.stat().st_size
-    return size
-
-
-def committed_size_of_parts(directory):
-    return sum(size for _, _, size, _, _, _ in Ledger(directory).parts)
-
-
+@pytest.mark.promise(
+    "`kill -9` at random moments, up to 28 times in one export",
+    "every ID has its one verdict and its own record in the end",
+)
 @pytest.mark.parametrize(
     ("count", "kills", "arguments"),
     [
@@ -134,75 +112,86 @@ def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
 
 # --- nothing left to chance: a crash at each system call ---
 
-SCENARIO = Scenario(missing=0.2)
 
-
-# A part that is sealed after its second commit, and one that is not yet.
-PART_BYTES = 20_000
-
-
-def _run(directory, ids, steps):
-    """Settle `ids` in three batches of different sizes."""
-    with opened(directory, part_bytes=PART_BYTES, steps=steps) as store:
-        for settled in (6, 8, 12):
-            commit(store, ids[:settled], SCENARIO, batch=6)
-        store.end_run("stopped", {})
-
-
-def _crash(directory, ids, at, how, since=None):
-    steps = Steps(at, how, since=since)
-    with suppress(CrashedError):
-        _run(directory, ids, steps)
-    return steps
-
-
-def _steps(directory, ids):
-    """Return the calls of a run that nothing disturbs."""
-    steps = Steps()
-    _run(directory, ids, steps)
-    return steps.taken
-
-
-def _finish(directory, ids):
-    """Go on to the end: first by a run that writes less than the tail that it may find."""
-    run_finished(directory, ids[-1:], SCENARIO)
-    run_finished(directory, ids, SCENARIO)
-    assert_exact(directory, ids, SCENARIO)
-
-
+@pytest.mark.promise(
+    "A crash or a power loss at each write, sync, truncation and rename",
+    "the next run ends exact: no record lost, none twice",
+)
 @pytest.mark.parametrize("how", ["before", "torn", "after", "power"])
 def test_a_crash_at_any_system_call_costs_no_record_and_doubles_none(how, small, tmp_path):
     ids = small(12, SCENARIO)
-    steps = _steps(tmp_path / "undisturbed", ids)
+    steps = steps_of_a_run(tmp_path / "undisturbed", ids)
     assert {"pwritev", "fdatasync", "fsync", "rename"} <= set(steps)
     for at in range(len(steps)):
         directory = tmp_path / f"crashed-at-{at}"
-        _crash(directory, ids, at, how)
-        _finish(directory, ids)
+        crash_at(directory, ids, at, how)
+        finish(directory, ids)
 
 
+@pytest.mark.promise("A crash during the recovery from a crash", "recovered from as from the first")
 @pytest.mark.parametrize("how", ["after", "power"])
 def test_a_crash_while_recovering_from_a_crash_is_recovered_from(how, small, tmp_path):
     ids = small(12, SCENARIO)
-    steps = _steps(tmp_path / "undisturbed", ids)
+    steps = steps_of_a_run(tmp_path / "undisturbed", ids)
     for first in [at for at, name in enumerate(steps) if name in {"pwritev", "rename"}]:
         for second in range(9):  # the calls of a start, a few of its work, all of its end
             for settled in (0, 12):
                 directory = tmp_path / f"crashed-at-{first}-{second}-before-{settled}"
-                killed = _crash(directory, ids, first, "torn")
-                _crash(directory, ids[:settled], second, how, since=killed)
-                _finish(directory, ids)
+                killed = crash_at(directory, ids, first, "torn")
+                crash_at(directory, ids[:settled], second, how, since=killed)
+                finish(directory, ids)
 
 
-def test_a_disk_that_fails_at_any_system_call_stops_the_run_and_costs_nothing(small, tmp_path):
-    ids = small(12, SCENARIO)
-    for at, name in enumerate(_steps(tmp_path / "undisturbed", ids)):
-        directory = tmp_path / f"failed-at-{at}"
-        steps = Steps(at, "error")
-        with pytest.raises(CommitError, match=f"{directory}.*Input/output error.*Nothing is lost"):
-            _run(directory, ids, steps)
-        # A second sync may succeed without having written: there must be none.
-        assert not {"fdatasync", "fsync"} & set(steps.taken[at + 1 :])
-        if name == "pwritev":
-            assert size_of_parts(directory) == committed_size_of_parts(directory)
-        _finish(directory, ids)
+# --- what a crash has left ---
+
+
+@pytest.mark.promise(
+    "A torn, zero-filled or garbage tail behind what was committed",
+    "cut off at the next start; the export ends exact",
+)
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'{"interaction_id": "torn he',
+        bytes(200_000),
+        os.urandom(200_000),
+        b'{"interaction_id": "whole line"}\n' * 10_000,
+    ],
+    ids=["torn", "zero-filled", "garbage", "whole lines"],
+)
+def test_what_stands_behind_the_committed_bytes_is_cut(api, export, ids, tail):
+    run_killed(export, ids[:30], SCENARIO)
+    for part_set in ("records", "failures"):
+        with (export / f"{part_set}-000001.jsonl.open").open("ab") as part:
+            part.write(tail)
+    assert go_on(api, export, ids[:31]).code == 0  # one ID more: shorter than most of these tails
+    assert_exact(export, ids[:31], SCENARIO)
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_a_torn_frame_of_a_compressed_part_is_cut(api, export, ids, compression):
+    run_killed(export, ids[:30], SCENARIO, compression=compression)
+    (part,) = export.glob("records-000001.jsonl.*.open")
+    part.write_bytes(part.read_bytes() + gzip.compress(b"torn" * 1_000)[:-9])
+    assert go_on(api, export, ids, "--compression", compression).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+def test_a_part_that_was_begun_and_never_committed_is_begun_anew(api, export, ids):
+    run_killed(export, [], SCENARIO)
+    (export / "records-000001.jsonl.open").write_bytes(b"never committed")
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise("A crash between sealing a part and renaming it", "the next start finishes it")
+@pytest.mark.parametrize("tail", [b"", b"a torn tail"])
+def test_a_part_that_was_sealed_but_not_yet_renamed_is_renamed(api, export, ids, tail):
+    run_finished(export, ids[:30], SCENARIO)
+    for part_set in ("records", "failures"):
+        part = export / f"{part_set}-000001.jsonl"
+        with part.open("ab") as file:
+            file.write(tail)
+        part.rename(f"{part}.open")
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)

@@ -71,6 +71,9 @@ def certificate(tmp_path):
     return certificate, key
 
 
+@pytest.mark.promise(
+    "A TLS certificate that nobody vouches for", "no connection, and the token is not sent"
+)
 async def test_a_certificate_that_nobody_vouches_for_is_refused_before_the_token_is_sent(
     certificate,
 ):
@@ -85,6 +88,10 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_before_the_token
 # --- broken off ---
 
 
+@pytest.mark.promise(
+    "The connection closes or is reset before the response is complete",
+    "a transport error; never a shorter body",
+)
 @pytest.mark.parametrize(
     ("script", "stage"),
     [
@@ -104,6 +111,10 @@ async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
     assert len(server.requests) == 1
 
 
+@pytest.mark.promise(
+    "A response that is no HTTP, or has a header too large",
+    "a transport error; never taken for a status",
+)
 @pytest.mark.parametrize(
     "nonsense",
     [
@@ -129,6 +140,7 @@ async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
     assert fault(seen)[0] is Trouble.BROKEN_OFF  # aiohttp calls some of these a 400
 
 
+@pytest.mark.promise("Chunks that are none", "a transport error")
 @pytest.mark.parametrize(
     "framing", [b"xyz\r\nabc\r\n", b"-3\r\nabc\r\n", b"3\r\nabcdef\r\n0\r\n\r\n"]
 )
@@ -174,6 +186,10 @@ async def test_whatever_a_server_says_the_answer_is_a_value():
 # --- one fetch, one request ---
 
 
+@pytest.mark.promise(
+    "A kept connection drops without a reply",
+    "one request, one failure: nothing is sent again unasked",
+)
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
 async def test_a_kept_connection_that_drops_is_not_asked_again_behind_our_back(ending):
     scripts = [[response(b"first")], [ending], [response(b"third")]]
@@ -199,6 +215,9 @@ async def test_a_connection_that_drops_while_idle_costs_nothing():
 # --- no reply is taken for another one's ---
 
 
+@pytest.mark.promise(
+    "The server sends more than its reply", "it is never taken for the reply to another request"
+)
 @pytest.mark.parametrize(
     "first",
     [
@@ -227,6 +246,7 @@ async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(fi
 # --- time ---
 
 
+@pytest.mark.promise("The server falls silent", "ends at `read_timeout_s`")
 async def test_a_server_that_is_silent_ends_at_the_read_timeout():
     async with RawServer([Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
@@ -239,6 +259,7 @@ async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout()
     assert fault(seen) == (Trouble.TIMEOUT, Stage.BODY)
 
 
+@pytest.mark.promise("Headers, body or chunks that drip", "ends at `total_timeout_s`")
 @pytest.mark.parametrize(
     ("script", "stage"),
     [
@@ -277,6 +298,7 @@ async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_ot
 # --- size ---
 
 
+@pytest.mark.promise("A body without end", "`too_large`; no more is read than the limit")
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )

@@ -1,0 +1,107 @@
+"""A disk that fails or fills up stops the run with a clear word, and costs no record."""
+
+import shutil
+import subprocess
+
+import pytest
+from support.batches import finish, run_batches, steps_of_a_run
+from support.checker import assert_exact
+from support.command import environment
+from support.crashing import Steps
+from support.left import SCENARIO, committed_size_of_parts, go_on, size_of_parts
+from support.running import end_input, ended, running
+from support.waiting import wait_until_blocking
+
+from worker.errors import CommitError
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a maker of a mounted file system of so many KiB; calling it again resizes it."""
+    disk = tmp_path / "disk"
+
+    def mount(size_kib):
+        options = f"size={size_kib}k"
+        if disk.exists():
+            options += ",remount"
+        disk.mkdir(exist_ok=True)
+        mounted = system("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk)
+        if mounted.returncode:
+            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode()}")
+        return disk
+
+    yield mount
+    system("umount", disk)
+
+
+def system(command, *arguments):
+    return subprocess.run([shutil.which(command), *arguments], capture_output=True, check=False)
+
+
+@pytest.mark.promise(
+    "The disk is full",
+    "the run stops with code 4 and says so; with more room the same command ends exact",
+)
+@pytest.mark.parametrize("size_kib", [8, 32, 250])
+def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small_disk, size_kib):
+    export = small_disk(size_kib) / "export"
+    ended = go_on(api, export, ids, "--in-flight", "2")
+    assert ended.code == 4
+    assert "Traceback" not in ended.err
+    assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
+    assert "ake room or mend the disk" in ended.out + ended.err
+    small_disk(20_000)
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk fails (EIO) at any single system call",
+    "the run stops, syncs nothing again, and the next one ends exact",
+)
+def test_a_disk_that_fails_at_any_system_call_stops_the_run_and_costs_nothing(small, tmp_path):
+    ids = small(12, SCENARIO)
+    for at, name in enumerate(steps_of_a_run(tmp_path / "undisturbed", ids)):
+        directory = tmp_path / f"failed-at-{at}"
+        steps = Steps(at, "error")
+        with pytest.raises(CommitError, match=f"{directory}.*Input/output error.*Nothing is lost"):
+            run_batches(directory, ids, steps)
+        # A second sync may succeed without having written: there must be none.
+        assert not {"fdatasync", "fsync"} & set(steps.taken[at + 1 :])
+        if name == "pwritev":
+            assert size_of_parts(directory) == committed_size_of_parts(directory)
+        finish(directory, ids)
+
+
+@pytest.mark.promise(
+    "The output directory is on a read-only disk", "code 2 and the reason, before any request"
+)
+def test_a_read_only_disk_is_told(api, ids, small_disk):
+    disk = small_disk(1_000)
+    system("mount", "-o", "remount,ro", disk)
+    ended = go_on(api, disk / "export", ids)
+    assert ended.code == 2
+    assert "Read-only file system" in ended.err
+
+
+def test_an_output_path_that_is_a_file_is_told(api, export, ids):
+    export.write_text("not a directory")
+    ended = go_on(api, export, ids)
+    assert ended.code == 2
+    assert f"Can't use {export} as the output directory: " in ended.err
+
+
+@pytest.mark.promise(
+    "The output directory vanishes under a run", "the run stops with code 4 and names the directory"
+)
+def test_a_directory_that_vanishes_under_a_run_ends_it_with_a_clear_word(api, export, ids):
+    each = environment(CXAI_BATCH="1")
+    with running(api, export, ids, input_ends=False, env=each) as run:
+        wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
+        while export.exists():  # the run goes on meanwhile
+            shutil.rmtree(export, ignore_errors=True)
+        end_input(run)
+        code, out, errors = ended(run)
+    assert code == 4, errors
+    assert "Traceback" not in errors
+    assert str(export) in out

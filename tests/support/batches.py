@@ -1,0 +1,40 @@
+"""A run of three batches through the store alone, disturbed at one chosen system call."""
+
+from contextlib import suppress
+
+from support.checker import assert_exact
+from support.crashing import CrashedError, Steps
+from support.left import SCENARIO
+from support.store import commit, opened, run_finished
+
+# A part that is sealed after its second commit, and one that is not yet.
+PART_BYTES = 20_000
+
+
+def run_batches(directory, ids, steps):
+    """Settle `ids` in three batches of different sizes."""
+    with opened(directory, part_bytes=PART_BYTES, steps=steps) as store:
+        for settled in (6, 8, 12):
+            commit(store, ids[:settled], SCENARIO, batch=6)
+        store.end_run("stopped", {})
+
+
+def crash_at(directory, ids, at, how, since=None):
+    steps = Steps(at, how, since=since)
+    with suppress(CrashedError):
+        run_batches(directory, ids, steps)
+    return steps
+
+
+def steps_of_a_run(directory, ids):
+    """Return the calls of a run that nothing disturbs."""
+    steps = Steps()
+    run_batches(directory, ids, steps)
+    return steps.taken
+
+
+def finish(directory, ids):
+    """Go on to the end: first by a run that writes less than the tail that it may find."""
+    run_finished(directory, ids[-1:], SCENARIO)
+    run_finished(directory, ids, SCENARIO)
+    assert_exact(directory, ids, SCENARIO)

@@ -1,0 +1,70 @@
+"""What runs have left on disk, and what the next start makes of it."""
+
+from contextlib import suppress
+
+from support.checker import Ledger
+from support.command import cxai
+
+from worker.simulator import Scenario
+
+SCENARIO = Scenario(missing=0.2)
+"""Of the `api` of tests/faults, and so of whatever was left of an export from it."""
+
+
+def go_on(api, export, ids, *arguments, env=None):
+    """Run the command that goes on with an export."""
+    command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100000", *arguments]
+    return cxai(*command, stdin="\n".join(ids).encode(), env=env)
+
+
+def content_of(export):
+    """Return every part with its content, wherever it lies."""
+    return {
+        path.relative_to(export): path.read_bytes()
+        for path in export.rglob("*.jsonl*")
+        if path.is_file()
+    }
+
+
+def assert_refused(api, export, ids, *words):
+    """Assert that a start is refused for lack of integrity in these words, and changes nothing."""
+    parts, outcomes = content_of(export), Ledger(export).outcomes
+    asked = api.stats.requests
+    ended = go_on(api, export, ids)
+    assert ended.code == 5, ended.err
+    for word in words:
+        assert word in ended.err
+    assert content_of(export) == parts
+    assert Ledger(export).outcomes == outcomes
+    assert api.stats.requests == asked
+    return ended
+
+
+def flip(part, offset):
+    content = bytearray(part.read_bytes())
+    content[offset] ^= 1
+    part.write_bytes(content)
+
+
+def assert_damage_is_told(export, part, offset):
+    ended = cxai("verify", export, "--json")
+    assert ended.code == 5
+    assert ended.json["intact"] is False
+    (told,) = [one for one in ended.json["problems"] if "are not what was written" in one]
+    name, first, last = told.replace(",", "").replace(": bytes", "").replace("to ", "").split()[:3]
+    assert name == part.name
+    assert int(first) <= offset < int(last)
+    assert int(last) - int(first) < part.stat().st_size  # a commit's, not all of the part
+    assert f"{part.name}: its SHA-256 is not the ledger's." in ended.json["problems"]
+
+
+def size_of_parts(directory):
+    size = 0
+    for path in directory.glob("*.jsonl*"):
+        with suppress(FileNotFoundError):  # renamed under our eyes
+            size += path.stat().st_size
+    return size
+
+
+def committed_size_of_parts(directory):
+    return sum(size for _, _, size, _, _, _ in Ledger(directory).parts)
