@@ -74,3 +74,9 @@ def verdicts(directory):
     counts = Counter(row["verdict"] for row in rows(directory, "failures"))
     counts["ok"] = len(rows(directory))
     return counts
+
+
+def verdict_by_id(directory):
+    """Return the verdict of each ID: `ok` if it has a record, else what its last failure says."""
+    failed = {row["interaction_id"]: row["verdict"] for row in rows(directory, "failures")}
+    return failed | {row["interaction_id"]: "ok" for row in rows(directory)}

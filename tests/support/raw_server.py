@@ -5,6 +5,7 @@ It parses nothing but the end of a request's head, so that it can say what no HT
 
 import asyncio
 import contextlib
+import time
 from enum import Enum, auto
 
 from pydantic import SecretStr
@@ -43,18 +44,22 @@ class RawServer:
     SILENCE waits until the client has gone, CLOSE and RESET end the connection. A script that
     ends otherwise leaves the connection open for the next request.
 
-    With `tls`, an SSLContext, it speaks HTTPS as localhost.
+    With `tls`, an SSLContext, it speaks HTTPS as localhost. With `by_id`, a request for one of its
+    IDs, whatever it asks of it, gets the script that stands there.
 
-    `requests` holds the heads of all requests, as sent, `answered` counts those whose script has
+    `requests` holds the heads of all requests, as sent, and `times` when they came (monotonic
+    seconds); `answered` counts those whose script has
     ended; `connections` counts what was accepted, `open_connections` what is still there;
     `sent_bytes` is what was handed to the system.
     """
 
-    def __init__(self, *scripts, tls=None):
+    def __init__(self, *scripts, by_id=None, tls=None):
         self._scripts = scripts
+        self._by_id = by_id or {}
         self._tls = tls
         self._conversations = {}
         self.requests = []
+        self.times = []
         self.answered = 0
         self.connections = 0
         self.sent_bytes = 0
@@ -93,8 +98,9 @@ class RawServer:
     async def _answer(self, reader, writer):
         """Play a script to one request; tell whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
-        script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+        script = self._script(head.decode("latin-1"))
         self.requests.append(head.decode("latin-1"))
+        self.times.append(time.monotonic())
         for step in script:
             if writer.is_closing():  # the client has gone
                 return False
@@ -111,6 +117,16 @@ class RawServer:
                     writer.transport.abort()
         self.answered += 1
         return not isinstance(script[-1], Ending)
+
+    def _script(self, head):
+        path = head.split(" ")[1]
+        if (script := self._by_id.get(path.split("/")[-2])) is not None:
+            return script
+        return self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+
+    def times_asked(self, interaction_id):
+        """Return how many requests there were for an ID."""
+        return sum(f"/{interaction_id}/" in head.split("\r\n")[0] for head in self.requests)
 
 
 def header(request, name):
