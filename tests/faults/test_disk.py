@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 from support.batches import finish, run_batches, steps_of_a_run
@@ -51,6 +52,59 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
     assert "ake room or mend the disk" in ended.out + ended.err
     small_disk(20_000)
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk is full in the middle of the n-th write, for each n",
+    "the run stops, nothing torn is left, and the next run ends exact",
+)
+def test_a_disk_that_is_full_at_any_write_leaves_nothing_torn(small, tmp_path):
+    ids = small(12, SCENARIO)
+    writes = [at for at, name in enumerate(steps_of_a_run(tmp_path / "whole", ids)) if "w" in name]
+    assert len(writes) > 3
+    for at in writes:
+        directory = tmp_path / f"full-at-{at}"
+        with pytest.raises(CommitError, match=f"{directory}.*No space left.*ake room"):
+            run_batches(directory, ids, Steps(at, "full"))
+        assert size_of_parts(directory) == committed_size_of_parts(directory)
+        finish(directory, ids)
+
+
+# The command itself, on a system whose syncs fail from the n-th on; it tells how many there were.
+FAILING_SYNC = """
+import errno, os, sys
+from pathlib import Path
+from worker.cli import main
+
+whole, log = os.fdatasync, Path(sys.argv.pop(1))
+def fdatasync(fd):
+    with log.open("a") as told:
+        told.write("x")
+    if log.stat().st_size >= 2:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    whole(fd)
+os.fdatasync = fdatasync
+main()
+"""
+
+
+@pytest.mark.promise("EIO from fsync", "the run exits with code 4; no second sync is tried")
+def test_a_failed_sync_ends_the_run_and_is_not_tried_again(api, export, ids, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable, "-c", FAILING_SYNC, tmp_path / "syncs", "run", "-o", export,
+            "--base-url", api.base_url, "--rate", "100000",
+        ],
+        input="\n".join(ids).encode(),
+        env=environment(CXAI_BATCH="5"),
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert b"Input/output error" in done.stdout + done.stderr
+    assert (tmp_path / "syncs").read_text() == "xx"
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
 

@@ -12,7 +12,7 @@ from support.left import go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 
-CAP_S = 1.2
+CAP_S = 1.1
 SANE = response(as_body(sample()))
 
 
@@ -27,14 +27,11 @@ def in_seconds(seconds):
 def test_any_retry_after_pauses_everyone_and_is_clamped(guids, export):
     waits = {
         "1": 1.0,
-        "999999999": CAP_S,
         "9" * 5_000: CAP_S,
         in_seconds(3_600): CAP_S,
         in_seconds(-3_600): 0.0,
         "0": 0.0,
-        "-5": 0.0,
         "soon": 0.0,
-        "": 0.0,
     }
     refusals = [
         [response(b"", f"Retry-After: {value}", status="429 Too Many Requests")] for value in waits
@@ -45,7 +42,7 @@ def test_any_retry_after_pauses_everyone_and_is_clamped(guids, export):
         CXAI_BACKOFF_CAP_S="0.1", CXAI_RETRY_AFTER_CAP_S=str(CAP_S), CXAI_MAX_ATTEMPTS="1",
     )  # fmt: skip
     with serving(RawServer(*refusals, [SANE])) as api:
-        ended = go_on(api, export, guids(2), "--rate", "50", "--json", env=one_by_one)
+        ended = go_on(api, export, guids(2), "--rate", "8", "--json", env=one_by_one)
     assert ended.code == 0, ended.out + ended.err
     assert ended.json["verdicts"] == {"ok": 2}
     waited = [later - earlier for earlier, later in pairwise(api.times)][: len(waits)]

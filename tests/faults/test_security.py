@@ -1,12 +1,15 @@
 """The token goes to the API and nowhere else; what is written is its owner's alone."""
 
 import stat
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.command import TOKEN, cxai, environment
-from support.left import SCENARIO, assert_refused
+from support.left import SCENARIO, assert_refused, go_on
 from support.running import end_input, ended, running
 from support.store import run_finished, run_killed
 from support.waiting import wait_until_blocking
@@ -49,6 +52,58 @@ def test_the_token_is_not_in_what_is_told_of_a_fault(base_url, export, ids):
 
 def everything_in(directory):
     return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
+
+
+# The command itself, with a fault of ours that carries the token in its message and its locals.
+FAULTY = """
+import os
+from worker.cli import main
+from worker.pipeline import Pipeline
+
+async def run(self):
+    token = os.environ["CXAI_API_TOKEN"]
+    raise RuntimeError(token, {"X-API-Token": token})
+Pipeline.run = run
+main()
+"""
+
+
+@pytest.mark.promise(
+    "The token, when cxai itself fails",
+    "code 70, where it happened, and no traceback that could show it",
+)
+def test_the_token_is_not_in_what_is_told_of_a_fault_of_ours(api, export, ids):
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTY, "run", "-o", export, "--base-url", api.base_url],
+        input="\n".join(ids).encode(),
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert b"an internal error, RuntimeError" in done.stderr
+    assert b"Traceback" not in done.stderr
+    texts = [done.stdout, done.stderr, *everything_in(export)]
+    assert not [text for text in texts if TOKEN.encode() in text]
+
+
+@pytest.mark.promise("A token with a line break in it", "refused with code 2; nothing is sent")
+@pytest.mark.parametrize("end", ["\nX-Evil: 1", "\r\nX-Evil: 1", "\rX", "\tX"])
+def test_a_token_that_would_break_a_header_is_refused(api, export, ids, end):
+    done = go_on(api, export, ids, env=environment(CXAI_API_TOKEN=TOKEN + end))
+    assert done.code == 2
+    assert "which no header may hold" in done.err
+    assert TOKEN not in done.out + done.err
+    assert api.stats.requests == 0
+
+
+@pytest.mark.promise(
+    "Plain HTTP to any host but this machine", "refused with code 2; nothing is sent"
+)
+def test_a_token_is_not_sent_in_clear_text(export, ids):
+    done = go_on(SimpleNamespace(base_url="http://api.elevateai.com"), export, ids)
+    assert done.code == 2
+    assert "the API token in clear text" in done.err
 
 
 # --- files ---

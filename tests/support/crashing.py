@@ -55,7 +55,7 @@ class Steps:
     `torn`, after half of a write; or by a `power` loss before it (or behind the last call). A power
     loss takes along what was not synced, also by an earlier run, whose Steps are `since`. Once
     crashed, no call does anything any more. With `error` it does not crash: that one call fails,
-    as on a broken disk.
+    as on a broken disk. Nor with `full`: half of that write still fits, and no write after it.
     """
 
     NAMES = ("pwritev", "pwrite", "fdatasync", "fsync", "ftruncate", "rename")
@@ -83,12 +83,25 @@ class Steps:
             number = len(self.taken)
             self.taken.append(name)
             if number == self._crash_at:
+                if self._how == "full":
+                    return self._half_a_write(call, arguments)
                 self._crash(name, call, arguments, named)
-            elif self._crash_at is None or number < self._crash_at or self._how == "error":
+            elif self._how == "full" and self._is_over and name.startswith("pwrite"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            elif not self._is_over or self._how in {"error", "full"}:
                 return self._noted(name, call, arguments, named)
             raise CrashedError
 
         return step
+
+    @property
+    def _is_over(self):
+        return self._crash_at is not None and len(self.taken) > self._crash_at + 1
+
+    def _half_a_write(self, call, arguments):
+        fd, chunks, offset = arguments
+        content = b"".join(chunks)
+        return self._noted("pwritev", call, (fd, [content[: len(content) // 2]], offset), {})
 
     def _watched_open(self, call):
         def step(path, flags, *arguments, **named):
@@ -107,9 +120,7 @@ class Steps:
             case "after":
                 self._noted(name, call, arguments, named)
             case "torn" if name == "pwritev":
-                fd, chunks, offset = arguments
-                content = b"".join(chunks)
-                self._noted(name, call, (fd, [content[: len(content) // 2]], offset), named)
+                self._half_a_write(call, arguments)
             case "power":
                 self._patch.undo()
                 self.volatile.lose()
