@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test cover check lock clean
+.PHONY: demo test cover check promise lock clean
 
 demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
@@ -20,6 +20,9 @@ check: $(READY)  ## Lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+promise: $(READY)  ## Write docs/promise.md anew, from what the tests say
+	PYTHONPATH=tests $(BIN)/python -m support.promise
 
 lock: $(READY)  ## Make a newer set of pinned dependencies
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \

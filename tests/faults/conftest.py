@@ -2,7 +2,7 @@
 
 import pytest
 import uvloop
-from support.left import SCENARIO
+from support.leftovers import SCENARIO
 
 from worker.simulator import fate
 

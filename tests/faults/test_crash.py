@@ -9,7 +9,7 @@ import pytest
 from support.batches import crash_at, finish, steps_of_a_run
 from support.checker import assert_exact
 from support.command import cxai, environment, start_cxai
-from support.left import SCENARIO, committed_size_of_parts, go_on, size_of_parts
+from support.leftovers import SCENARIO, committed_size_of_parts, go_on, size_of_parts
 from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 

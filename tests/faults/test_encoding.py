@@ -9,7 +9,7 @@ import brotli
 import pytest
 from support.bodies import as_body
 from support.command import cxai_argv, environment, rows, verdict_by_id
-from support.left import go_on
+from support.leftovers import go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 

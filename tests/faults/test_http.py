@@ -18,7 +18,7 @@ import pytest
 from support.bodies import as_body, sample
 from support.checker import Ledger, assert_exact
 from support.command import TOKEN, environment, verdict_by_id
-from support.left import SCENARIO, go_on
+from support.leftovers import SCENARIO, go_on
 from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.serving import serving
 from support.waiting import wait_until
@@ -48,6 +48,194 @@ def fault(seen):
     assert isinstance(seen, Failure), seen
     assert TOKEN not in seen.reason
     return seen.trouble, seen.stage
+
+
+# --- the whole command ---
+
+
+def moved(base_url, status):
+    return response(b"", f"Location: {base_url}/", status=f"{status} Elsewhere")
+
+
+ANSWERS = {
+    "HTML": [response(b"<!DOCTYPE html><html>", "Content-Type: text/html")],
+    "empty": [response(b"")],
+    "204": [b"HTTP/1.1 204 No Content\r\n\r\n"],
+    "404": [response(status="404 Not Found")],
+    "410": [response(status="410 Gone")],
+    "400": [response(status="400 Bad Request")],
+    "422": [response(status="422 Oops")],
+    "499": [response(status="499 Oops")],
+    "500": [response(status="500 Oops")],
+    "502": [response(status="502 Oops")],
+    "504": [response(status="504 Oops")],
+    "599": [response(status="599 Oops")],
+    "reset": [Ending.RESET],
+    "no reply": [Ending.CLOSE],
+    "length too long": [HEAD + b"\r\n{}", Ending.CLOSE],
+    "length too short": [response(b'{"participantOne": null}').replace(b": 24", b": 23")],
+    "bad chunk": [CHUNKED + b"xyz\r\nabc\r\n", Ending.CLOSE],
+    "301": [],
+    "302": [],
+    "307": [],
+    "308": [],
+    "sane": [response(as_body(sample()))],
+}
+IN_THE_END = {
+    "HTML": "bad_body",
+    "empty": "bad_body",
+    "204": "bad_body",
+    "404": "not_found",
+    "410": "not_found",
+    "400": "rejected",
+    "422": "rejected",
+    "499": "rejected",
+    "sane": "ok",
+    **dict.fromkeys(("301", "302", "307", "308"), "redirected"),
+}
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of an ID for each answer, by its name, in one run of the command."""
+
+    ids: dict
+    verdicts: dict
+    asked: dict
+    export: Path
+    requests_told: int
+    requests_seen: int
+    connections_to_the_other_host: int
+
+
+@pytest.fixture(scope="module")
+def answered(guids, tmp_path_factory):
+    """Serve every answer to one run of the command."""
+    ids = dict(zip(ANSWERS, guids(len(ANSWERS)), strict=True))
+    export = tmp_path_factory.mktemp("http") / "export"
+    more = environment(
+        CXAI_MAX_ATTEMPTS=str(ATTEMPTS), CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_AFTER="1000"
+    )
+    with serving(RawServer([response(b'{"stolen": true}')])) as other:
+        answers = {
+            ids[name]: script or [moved(other.base_url, name)] for name, script in ANSWERS.items()
+        }
+        with serving(RawServer(by_id=answers)) as api:
+            ended = go_on(api, export, ids.values(), "--max-failed", "1", "--json", env=more)
+            assert ended.code == 0, ended.err
+    verdicts = verdict_by_id(export)
+    return Answered(
+        ids,
+        {name: verdicts[one] for name, one in ids.items()},
+        {name: api.times_asked(one) for name, one in ids.items()},
+        export,
+        ended.json["requests"],
+        len(api.requests),
+        other.connections,
+    )
+
+
+@pytest.mark.promise("200 with HTML or an empty body", "tried again, then `bad_body`")
+@pytest.mark.promise("204", "`bad_body`")
+@pytest.mark.parametrize(("name", "asked"), [("HTML", ATTEMPTS), ("empty", ATTEMPTS), ("204", 1)])
+def test_a_success_without_a_result_is_a_bad_body(answered, name, asked):
+    assert (answered.verdicts[name], answered.asked[name]) == ("bad_body", asked)
+
+
+@pytest.mark.promise("404, 410", "the status is asked once, then `not_found`; nothing is repeated")
+@pytest.mark.parametrize("name", ["404", "410"])
+def test_what_is_not_there_is_not_asked_for_again(answered, name):
+    assert (answered.verdicts[name], answered.asked[name]) == ("not_found", 2)
+
+
+@pytest.mark.promise("400 and any other 4xx without a meaning of its own", "`rejected`, at once")
+@pytest.mark.parametrize("name", ["400", "422", "499"])
+def test_what_is_rejected_is_not_asked_for_again(answered, name):
+    assert (answered.verdicts[name], answered.asked[name]) == ("rejected", 1)
+
+
+@pytest.mark.promise("Any 3xx", "`redirected`; the other host sees no connection, and no token")
+@pytest.mark.parametrize("name", ["301", "302", "307", "308"])
+def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
+    assert (answered.verdicts[name], answered.asked[name]) == ("redirected", 1)
+    assert answered.connections_to_the_other_host == 0
+
+
+PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
+
+
+@pytest.mark.promise(
+    "5xx, a reset, no reply at all", "tried again with backoff, then `exhausted` for this run"
+)
+@pytest.mark.promise(
+    "`Content-Length` too long or too short, a bad chunk",
+    "a transport error: tried again, then `exhausted`",
+)
+def test_what_may_pass_is_tried_again_and_then_left_for_the_next_run(answered):
+    assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
+    assert {answered.asked[name] for name in PASSING} == {ATTEMPTS}
+
+
+@pytest.mark.promise(
+    "A connection that closes without a reply",
+    "as many requests reach the server as were counted against the rate",
+)
+def test_the_server_sees_as_many_requests_as_were_counted(answered):
+    assert answered.requests_seen == answered.requests_told == sum(answered.asked.values())
+
+
+@pytest.mark.promise("`exhausted` in an earlier run", "taken up by the next run by itself")
+def test_the_next_run_takes_up_what_may_have_passed_and_nothing_else(answered, tmp_path):
+    export = shutil.copytree(answered.export, tmp_path / "export")
+    with serving(RawServer([response(as_body(sample()))])) as api:
+        ended = go_on(api, export, answered.ids.values(), "--max-failed", "1")
+    assert ended.code == 0, ended.err
+    assert {name for name, one in answered.ids.items() if api.times_asked(one)} == set(PASSING)
+    verdicts = verdict_by_id(export)
+    assert {verdicts[answered.ids[name]] for name in PASSING} == {"ok"}
+
+
+@pytest.mark.promise("401, 403", "the run stops with code 3; no ID gets a verdict")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
+    with serving(RawServer([response(status=f"{status} No")])) as refusing:
+        ended = go_on(refusing, export, ids)
+    assert ended.code == 3
+    assert f"The API refused the token (HTTP {status}, for " in ended.out
+    assert Ledger(export).outcomes == {}
+    assert TOKEN not in ended.out + ended.err
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "Connection refused, or a host name without an address",
+    "tried again at no cost to any ID; with `outage_patience_s` over, code 4 and every ID open",
+)
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://nonexistent.invalid"])
+def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids, base_url):
+    more = environment(
+        CXAI_MAX_ATTEMPTS="1", CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_PATIENCE_S="0.5"
+    )
+    ended = go_on(SimpleNamespace(base_url=base_url), export, ids, "--json", env=more)
+    assert ended.code == 4, ended.err
+    assert ended.json["requests"] > 1
+    assert Ledger(export).outcomes == {}
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "More IDs than connections", "no time-out for those who wait: a request's time begins with it"
+)
+def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
+    ids = guids(60)
+    quick = environment(CXAI_TOTAL_TIMEOUT_S="1.0", CXAI_MAX_ATTEMPTS="1")
+    with simulated(latency_s=0.15) as api:  # 15 rounds of it: more than any request may take
+        ended = go_on(api, export, ids, "--in-flight", "4", "--json", env=quick)
+    assert ended.code == 0, ended.err
+    assert (ended.json["verdicts"], api.stats.requests) == ({"ok": 60}, 60)
 
 
 # --- no connection ---
@@ -322,186 +510,3 @@ async def test_a_body_of_just_the_limit_is_taken():
     async with RawServer([response(b"x" * 50_000)], [response(b"x" * 50_001)]) as server:
         assert (await ask(server, max_wire_bytes=50_000)).body == b"x" * 50_000
         assert fault(await ask(server, max_wire_bytes=50_000))[0] is Trouble.TOO_LARGE
-
-
-# --- the whole command ---
-
-
-def moved(base_url, status):
-    return response(b"", f"Location: {base_url}/", status=f"{status} Elsewhere")
-
-
-ANSWERS = {
-    "HTML": [response(b"<!DOCTYPE html><html>", "Content-Type: text/html")],
-    "empty": [response(b"")],
-    "204": [b"HTTP/1.1 204 No Content\r\n\r\n"],
-    "404": [response(status="404 Not Found")],
-    "410": [response(status="410 Gone")],
-    "400": [response(status="400 Bad Request")],
-    "500": [response(status="500 Oops")],
-    "502": [response(status="502 Oops")],
-    "504": [response(status="504 Oops")],
-    "599": [response(status="599 Oops")],
-    "reset": [Ending.RESET],
-    "no reply": [Ending.CLOSE],
-    "length too long": [HEAD + b"\r\n{}", Ending.CLOSE],
-    "length too short": [response(b'{"participantOne": null}').replace(b": 24", b": 23")],
-    "bad chunk": [CHUNKED + b"xyz\r\nabc\r\n", Ending.CLOSE],
-    "301": [],
-    "302": [],
-    "307": [],
-    "308": [],
-    "sane": [response(as_body(sample()))],
-}
-IN_THE_END = {
-    "HTML": "bad_body",
-    "empty": "bad_body",
-    "204": "bad_body",
-    "404": "not_found",
-    "410": "not_found",
-    "400": "rejected",
-    "sane": "ok",
-    **dict.fromkeys(("301", "302", "307", "308"), "redirected"),
-}
-ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What became of an ID for each answer, by its name, in one run of the command."""
-
-    ids: dict
-    verdicts: dict
-    asked: dict
-    export: Path
-    requests_told: int
-    requests_seen: int
-    connections_to_the_other_host: int
-
-
-@pytest.fixture(scope="module")
-def answered(guids, tmp_path_factory):
-    """Serve every answer to one run of the command."""
-    ids = dict(zip(ANSWERS, guids(len(ANSWERS)), strict=True))
-    export = tmp_path_factory.mktemp("http") / "export"
-    more = environment(
-        CXAI_MAX_ATTEMPTS=str(ATTEMPTS), CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_AFTER="1000"
-    )
-    with serving(RawServer([response(b'{"stolen": true}')])) as other:
-        answers = {
-            ids[name]: script or [moved(other.base_url, name)] for name, script in ANSWERS.items()
-        }
-        with serving(RawServer(by_id=answers)) as api:
-            ended = go_on(api, export, ids.values(), "--max-failed", "1", "--json", env=more)
-            assert ended.code == 0, ended.err
-    verdicts = verdict_by_id(export)
-    return Answered(
-        ids,
-        {name: verdicts[one] for name, one in ids.items()},
-        {name: api.times_asked(one) for name, one in ids.items()},
-        export,
-        ended.json["requests"],
-        len(api.requests),
-        other.connections,
-    )
-
-
-@pytest.mark.promise("200 with HTML or an empty body", "tried again, then `bad_body`")
-@pytest.mark.promise("204", "`bad_body`")
-@pytest.mark.parametrize(("name", "asked"), [("HTML", ATTEMPTS), ("empty", ATTEMPTS), ("204", 1)])
-def test_a_success_without_a_result_is_a_bad_body(answered, name, asked):
-    assert (answered.verdicts[name], answered.asked[name]) == ("bad_body", asked)
-
-
-@pytest.mark.promise("404, 410", "the status is asked once, then `not_found`; nothing is repeated")
-@pytest.mark.parametrize("name", ["404", "410"])
-def test_what_is_not_there_is_not_asked_for_again(answered, name):
-    assert (answered.verdicts[name], answered.asked[name]) == ("not_found", 2)
-
-
-@pytest.mark.promise("400 and any other 4xx without a meaning of its own", "`rejected`, at once")
-def test_what_is_rejected_is_not_asked_for_again(answered):
-    assert (answered.verdicts["400"], answered.asked["400"]) == ("rejected", 1)
-
-
-@pytest.mark.promise("Any 3xx", "`redirected`; the other host sees no connection, and no token")
-@pytest.mark.parametrize("name", ["301", "302", "307", "308"])
-def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
-    assert (answered.verdicts[name], answered.asked[name]) == ("redirected", 1)
-    assert answered.connections_to_the_other_host == 0
-
-
-PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
-
-
-@pytest.mark.promise(
-    "5xx, a reset, no reply at all", "tried again with backoff, then `exhausted` for this run"
-)
-@pytest.mark.promise(
-    "`Content-Length` too long or too short, a bad chunk",
-    "a transport error: tried again, then `exhausted`",
-)
-def test_what_may_pass_is_tried_again_and_then_left_for_the_next_run(answered):
-    assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
-    assert {answered.asked[name] for name in PASSING} == {ATTEMPTS}
-
-
-@pytest.mark.promise(
-    "A connection that closes without a reply",
-    "as many requests reach the server as were counted against the rate",
-)
-def test_the_server_sees_as_many_requests_as_were_counted(answered):
-    assert answered.requests_seen == answered.requests_told == sum(answered.asked.values())
-
-
-@pytest.mark.promise("`exhausted` in an earlier run", "taken up by the next run by itself")
-def test_the_next_run_takes_up_what_may_have_passed_and_nothing_else(answered, tmp_path):
-    export = shutil.copytree(answered.export, tmp_path / "export")
-    with serving(RawServer([response(as_body(sample()))])) as api:
-        ended = go_on(api, export, answered.ids.values(), "--max-failed", "1")
-    assert ended.code == 0, ended.err
-    assert {name for name, one in answered.ids.items() if api.times_asked(one)} == set(PASSING)
-    verdicts = verdict_by_id(export)
-    assert {verdicts[answered.ids[name]] for name in PASSING} == {"ok"}
-
-
-@pytest.mark.promise("401, 403", "the run stops with code 3; no ID gets a verdict")
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
-    with serving(RawServer([response(status=f"{status} No")])) as refusing:
-        ended = go_on(refusing, export, ids)
-    assert ended.code == 3
-    assert f"The API refused the token (HTTP {status}, for " in ended.out
-    assert Ledger(export).outcomes == {}
-    assert TOKEN not in ended.out + ended.err
-    assert go_on(api, export, ids).code == 0
-    assert_exact(export, ids, SCENARIO)
-
-
-@pytest.mark.promise(
-    "Connection refused, or a host name without an address",
-    "tried again at no cost to any ID; with `outage_patience_s` over, code 4 and every ID open",
-)
-@pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://nonexistent.invalid"])
-def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids, base_url):
-    more = environment(
-        CXAI_MAX_ATTEMPTS="1", CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_PATIENCE_S="0.5"
-    )
-    ended = go_on(SimpleNamespace(base_url=base_url), export, ids, "--json", env=more)
-    assert ended.code == 4, ended.err
-    assert ended.json["requests"] > 1
-    assert Ledger(export).outcomes == {}
-    assert go_on(api, export, ids).code == 0
-    assert_exact(export, ids, SCENARIO)
-
-
-@pytest.mark.promise(
-    "More IDs than connections", "no time-out for those who wait: a request's time begins with it"
-)
-def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
-    ids = guids(60)
-    quick = environment(CXAI_TOTAL_TIMEOUT_S="1.0", CXAI_MAX_ATTEMPTS="1")
-    with simulated(latency_s=0.15) as api:  # 15 rounds of it: more than any request may take
-        ended = go_on(api, export, ids, "--in-flight", "4", "--json", env=quick)
-    assert ended.code == 0, ended.err
-    assert (ended.json["verdicts"], api.stats.requests) == ({"ok": 60}, 60)

@@ -6,7 +6,7 @@ import pytest
 from support.bodies import as_body, sample
 from support.checker import assert_exact
 from support.command import rows
-from support.left import SCENARIO, go_on
+from support.leftovers import SCENARIO, go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from support.bodies import as_body, sample
 from support.command import environment, rows, verdict_by_id
-from support.left import go_on
+from support.leftovers import go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 
@@ -61,6 +61,7 @@ class Seen:
     reasons: dict
     records: dict
     lines: list
+    drift: dict
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +72,14 @@ def seen(guids, tmp_path_factory):
     export = tmp_path_factory.mktemp("json") / "export"
     each_twice = environment(CXAI_MAX_ATTEMPTS="2", CXAI_BACKOFF_BASE_S="0.01")
     with serving(RawServer(by_id={ids[name]: [response(BODIES[name])] for name in ids})) as api:
-        ended = go_on(api, export, ids.values(), "--max-failed", "1", env=each_twice)
+        ended = go_on(api, export, ids.values(), "--max-failed", "1", "--json", env=each_twice)
     assert ended.code == 0, ended.err
     return Seen(
         {names[one]: verdict for one, verdict in verdict_by_id(export).items()},
         {names[row["interaction_id"]]: row["reason"] for row in rows(export, "failures")},
         {names[row["interaction_id"]]: row for row in rows(export)},
         (export / "records-000001.jsonl").read_bytes().splitlines(),
+        ended.json["drift"],
     )
 
 
@@ -139,9 +141,11 @@ def test_line_separators_in_texts_stay_within_one_line(seen):
 @pytest.mark.promise("Fields that nobody knows", "kept under `extra`, and counted in the summary")
 def test_unknown_fields_are_kept(seen):
     assert seen.records["unknown fields"]["extra"] == {"new": {"deep": [1, None]}}
+    assert seen.drift["new"] == 1
 
 
 @pytest.mark.promise("Fields that are missing", "null in the record, and counted in the summary")
 def test_missing_fields_are_null(seen):
     whole = model_of(seen.records["sane"])
     assert model_of(seen.records["missing fields"]) == {**whole, "score": None, "name": None}
+    assert seen.drift["allParticipants.enlightenBundles[].models[].score (absent)"] == 1

@@ -6,7 +6,7 @@ import stat
 import pytest
 from support.checker import assert_exact
 from support.command import cxai
-from support.left import (
+from support.leftovers import (
     SCENARIO,
     assert_damage_is_told,
     assert_refused,
@@ -148,7 +148,7 @@ def test_a_ledger_that_is_damaged_inside_is_refused(api, export, ids):
 
 @pytest.mark.promise(
     "An older copy of the ledger is put back",
-    "refused if committed bytes are missing; nothing is moved",
+    "refused where it contradicts the parts; nothing is moved",
 )
 def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(api, export, ids):
     run_finished(export, ids[:10], SCENARIO)

@@ -8,7 +8,7 @@ import pytest
 from support.bodies import as_body, sample
 from support.checker import assert_exact
 from support.command import environment
-from support.left import go_on
+from support.leftovers import go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 

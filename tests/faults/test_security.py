@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.command import TOKEN, cxai, environment
-from support.left import SCENARIO, assert_refused, go_on
+from support.leftovers import SCENARIO, assert_refused, go_on
 from support.running import end_input, ended, running
 from support.store import run_finished, run_killed
 from support.waiting import wait_until_blocking

@@ -8,7 +8,7 @@ import time
 import pytest
 from support.checker import Ledger, assert_exact
 from support.command import environment
-from support.left import go_on
+from support.leftovers import go_on
 from support.running import ended, running
 from support.waiting import wait_until_blocking
 

@@ -7,6 +7,11 @@ import pytest
 LATE = 1
 
 
+@pytest.mark.promise(
+    "Requests in any sliding second, as the server counts them",
+    "at most `--rate`, and one that was read late",
+    group="Limit",
+)
 @pytest.mark.parametrize("rate", [20, 50])
 def test_the_server_never_sees_more_than_the_rate_in_any_second(simulated, guids, export, rate):
     with simulated() as api:
@@ -15,6 +20,9 @@ def test_the_server_never_sees_more_than_the_rate_in_any_second(simulated, guids
         assert api.stats.max_per_second <= rate + LATE
 
 
+@pytest.mark.promise(
+    "Retries and questions for the status", "count against the same rate", group="Limit"
+)
 def test_retries_and_status_requests_are_paced_like_all_others(simulated, guids, export):
     with simulated(erring=0.5, missing=0.5) as api:
         export(api, guids(30), RATE=30)
@@ -36,6 +44,7 @@ def test_a_limit_that_is_lower_than_ours_is_waited_out(simulated, guids, export)
     assert ended.json["throttled"] > 0
 
 
+@pytest.mark.promise("A rate of 0, below 0, or no number", "refused with code 2", group="Limit")
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
 def test_a_rate_that_is_none_is_refused(simulated, guids, export, rate):
     with simulated() as api:

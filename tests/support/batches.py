@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from support.checker import assert_exact
 from support.crashing import CrashedError, Steps
-from support.left import SCENARIO
+from support.leftovers import SCENARIO
 from support.store import commit, opened, run_finished
 
 # A part that is sealed after its second commit, and one that is not yet.

@@ -124,6 +124,7 @@ async def test_a_redirect_is_not_followed_and_the_other_host_sees_nothing(status
     assert (other.connections, len(server.requests)) == (0, 1)
 
 
+@pytest.mark.promise("A cookie of the server", "not sent back", group="Security")
 async def test_a_cookie_of_the_server_is_not_sent_back():
     sent = response(b"", "Set-Cookie: session=1; Path=/")
     async with RawServer([sent]) as server, client_of(server.base_url) as client:
@@ -132,6 +133,11 @@ async def test_a_cookie_of_the_server_is_not_sent_back():
     assert [header(request, "Cookie") for request in server.requests] == [[], []]
 
 
+@pytest.mark.promise(
+    "A proxy in the environment",
+    "not used",
+    group="Security",
+)
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 async def test_a_proxy_of_the_environment_is_not_used(name, monkeypatch):
     async with RawServer([response()]) as proxy, RawServer([response(b"direct")]) as server:
@@ -143,6 +149,7 @@ async def test_a_proxy_of_the_environment_is_not_used(name, monkeypatch):
     assert proxy.connections == 0
 
 
+@pytest.mark.promise("Credentials in `.netrc`", "not sent", group="Security")
 async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password secret\n")

@@ -315,6 +315,7 @@ def test_a_bomb_is_too_large_before_it_has_taken_50_mb(coding, make):
     assert int(taken_bytes) < 50e6
 
 
+@pytest.mark.promise("A bomb within a bomb", "`too_large`", group="Encoding")
 def test_a_bomb_within_a_bomb_is_too_large():
     inner = bomb("gzip", bytes(MIB))
     assert trouble_of(decode(gzip.compress(inner), "gzip, gzip", LIMITS)) is Trouble.TOO_LARGE

@@ -186,6 +186,11 @@ async def test_a_limit_that_is_lifted_is_noticed():
     assert settled_pace(api, 450.0, 480.0)[0] == pytest.approx(30.0, rel=0.05)
 
 
+@pytest.mark.promise(
+    "The API lowers its limit",
+    "the rate follows within a minute",
+    group="Limit",
+)
 @virtually
 async def test_a_limit_that_falls_is_noticed():
     api = Api(at_most_a_second(lambda now: 1_000 if now < MINUTE_S else 5, throttled()))
@@ -198,6 +203,11 @@ async def test_a_limit_that_falls_is_noticed():
 # --- an API that is down ---
 
 
+@pytest.mark.promise(
+    "An outage of one hour (on a simulated clock): 5xx or no connection",
+    "one probe at a time, about one a minute; no ID is charged; it finishes when the API is back",
+    group="HTTP",
+)
 @pytest.mark.parametrize("failure", [BUSY, BROKEN, UNREACHABLE], ids=["503", "500", "dead DNS"])
 @virtually
 async def test_an_hours_outage_costs_nobody_a_verdict(failure):

@@ -90,6 +90,11 @@ def achieved(times):
 # --- the promises that hold on any machine ---
 
 
+@pytest.mark.promise(
+    "The machine stalls",
+    "what was held up is not sent in a bunch: at most `--rate` leave in any second",
+    group="Limit",
+)
 @given(whole_rates, stalls, stalls, st.booleans())
 def test_no_second_holds_more_than_the_rate_whatever_stalls(rate, late_s, connect_s, burst):
     assert most_within(sent(rate, late_s, connect_s, burst=burst), 1.0) <= rate

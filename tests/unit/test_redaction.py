@@ -29,6 +29,9 @@ def test_any_other_text_passes_as_it_is(redact):
     assert redact("progress done=5 state=working") == "progress done=5 state=working"
 
 
+@pytest.mark.promise(
+    "The token gets into a log line", "masked before it is written", group="Security"
+)
 @pytest.mark.parametrize("secret", [SECRET, AWKWARD])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_log_line_never_holds_the_token_however_it_got_there(secret, as_json, capsys):

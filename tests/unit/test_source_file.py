@@ -257,6 +257,11 @@ def test_standard_input_that_is_closed_or_a_directory_is_told_before_the_run(tmp
 # --- during the run ------------------------------------------------------------------------------
 
 
+@pytest.mark.promise(
+    "An input file that breaks off (a damaged `.gz`)",
+    "what is whole in it is processed; then its name and line are told",
+    group="Input",
+)
 @pytest.mark.parametrize("compress", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
 def test_a_truncated_file_gives_its_whole_lines_and_then_its_name_and_where(tmp_path, compress):
     lines = [f"{number:08x}-0000-0000-0000-{number * 7919:012x}" for number in range(1_000)]

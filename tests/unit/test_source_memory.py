@@ -27,6 +27,11 @@ def peak_bytes(iterable):
         tracemalloc.stop()
 
 
+@pytest.mark.promise(
+    "Ten million lines",
+    "memory does not grow with their number (shown by ten times the lines)",
+    group="Input",
+)
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [

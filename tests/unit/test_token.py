@@ -77,6 +77,7 @@ def test_a_token_file_that_can_not_be_read_is_named(tmp_path):
         read_token(tmp_path)
 
 
+@pytest.mark.promise("The token in a `repr`", "does not show", group="Security")
 def test_a_token_does_not_show_itself(monkeypatch):
     monkeypatch.setenv(VARIABLE, SECRET)
     token = read_token(None)
