@@ -230,12 +230,12 @@ def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids,
     "More IDs than connections", "no time-out for those who wait: a request's time begins with it"
 )
 def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
-    ids = guids(60)
+    ids = guids(40)
     quick = environment(CXAI_TOTAL_TIMEOUT_S="1.0", CXAI_MAX_ATTEMPTS="1")
-    with simulated(latency_s=0.15) as api:  # 15 rounds of it: more than any request may take
+    with simulated(latency_s=0.15) as api:  # 10 rounds of it: more than any request may take
         ended = go_on(api, export, ids, "--in-flight", "4", "--json", env=quick)
     assert ended.code == 0, ended.err
-    assert (ended.json["verdicts"], api.stats.requests) == ({"ok": 60}, 60)
+    assert (ended.json["verdicts"], api.stats.requests) == ({"ok": 40}, 40)
 
 
 # --- no connection ---
