@@ -1,6 +1,7 @@
 """A disk that fails or fills up stops the run with a clear word, and costs no record."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -10,10 +11,11 @@ from support.checker import assert_exact
 from support.command import environment
 from support.crashing import Steps
 from support.leftovers import SCENARIO, committed_size_of_parts, go_on, size_of_parts
-from support.running import end_input, ended, running
+from support.running import end_input, ended, running, wait_for_line
+from support.store import commit, opened, run_finished
 from support.waiting import wait_until_blocking
 
-from worker.errors import CommitError
+from worker.errors import CommitError, DiskFullError
 
 
 @pytest.fixture
@@ -40,13 +42,13 @@ def system(command, *arguments):
 
 
 @pytest.mark.promise(
-    "The disk is full",
+    "The disk stays full",
     "the run stops with code 4 and says so; with more room the same command ends exact",
 )
 @pytest.mark.parametrize("size_kib", [8, 32, 250])
 def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small_disk, size_kib):
     export = small_disk(size_kib) / "export"
-    ended = go_on(api, export, ids, "--in-flight", "2")
+    ended = go_on(api, export, ids, "--in-flight", "2", env=environment(CXAI_DISK_PATIENCE_S="0"))
     assert ended.code == 4
     assert "Traceback" not in ended.err
     assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
@@ -54,6 +56,49 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     small_disk(20_000)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk is full for a while", "the run waits, says so, and goes on by itself; exact"
+)
+def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
+    api, ids, small_disk
+):
+    export = small_disk(400) / "export"
+    env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
+    with running(api, export, ids, env=env) as run:
+        wait_for_line(run, "waiting for room: the disk is full")
+        small_disk(20_000)
+        assert ended(run)[0] == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk fills up in the middle of a part, or of the ledger",
+    "the batch is cut off whole and committed when there is room",
+)
+def test_wherever_a_disk_fills_up_the_same_commit_may_be_tried_again(ids, small_disk):
+    disk = small_disk(100)
+    met = set()
+    for size_kib in range(140, 400, 13):
+        small_disk(size_kib)
+        with opened(disk / "export", part_bytes=40_000) as store:
+            plainly = store.commit
+
+            def patiently(outcomes, plainly=plainly):
+                while True:
+                    try:
+                        return plainly(outcomes)
+                    except DiskFullError as error:
+                        met.add(type(error.__cause__))
+                        small_disk(20_000)
+
+            store.commit = patiently
+            commit(store, ids, SCENARIO, batch=4)
+        run_finished(disk / "export", ids, SCENARIO)
+        assert_exact(disk / "export", ids, SCENARIO)
+        shutil.rmtree(disk / "export")
+    assert met == {OSError, sqlite3.OperationalError}
 
 
 @pytest.mark.promise(

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "promise.md"
 
 GROUPS = (
-    "Input", "HTTP", "Encoding", "JSON", "Limit", "Disk", "Crash", "Ledger", "Shutdown", "Security",
+    "Input", "HTTP", "Encoding", "JSON", "Limit", "Disk", "Crash", "Ledger", "Shutdown",
+    "Stalls", "Security",
 )  # fmt: skip
 _BY_FILE = {f"tests/faults/test_{group.lower()}.py": group for group in GROUPS}
 

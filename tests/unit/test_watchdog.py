@@ -26,6 +26,11 @@ class Watched:
 STAGES = [section for section in Section if section is not Section.PROCESS]
 
 
+@pytest.mark.promise(
+    "Anything else is stuck: input, look-up, pace, judge, commit",
+    "the watchdog names the last stage that holds something and moves nothing",
+    group="Stalls",
+)
 @pytest.mark.parametrize("section", STAGES)
 def test_a_stage_that_holds_something_and_passes_nothing_on_is_named(section):
     watched = Watched()

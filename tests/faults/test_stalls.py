@@ -15,11 +15,10 @@ from support.waiting import wait_until_blocking
 from worker.simulator import Scenario
 
 
-@pytest.fixture
-def export(tmp_path):
-    return tmp_path / "export"
-
-
+@pytest.mark.promise(
+    "A server takes requests and is silent",
+    "the watchdog names the stage, in the log and in the state; the requests end by their timeout",
+)
 async def test_a_server_that_takes_requests_and_is_silent_is_named_as_the_stall(export, guids):
     env = environment(CXAI_STALLED_AFTER_S="0.2", CXAI_PROGRESS_S="0.2")
     async with RawServer([Ending.SILENCE]) as api:
@@ -32,6 +31,7 @@ async def test_a_server_that_takes_requests_and_is_silent_is_named_as_the_stall(
             )
 
 
+@pytest.mark.promise("A pipe gives no IDs", "the run waits, and tells for how long")
 def test_an_input_that_is_silent_is_told_without_alarm(simulated, export, guids):
     env = environment(CXAI_STALLED_AFTER_S="0.2", CXAI_PROGRESS_S="0.2")
     with (
@@ -42,6 +42,7 @@ def test_an_input_that_is_silent_is_told_without_alarm(simulated, export, guids)
         wait_for_line(run, "waiting for input for ")
 
 
+@pytest.mark.promise("Nobody reads standard error", "lines are dropped; the run goes on")
 def test_a_standard_error_that_nobody_reads_holds_nothing_up(simulated, export, guids):
     ids = guids(60)
     env = environment(CXAI_PROGRESS_S="0.002")
@@ -55,6 +56,7 @@ def test_a_standard_error_that_nobody_reads_holds_nothing_up(simulated, export, 
     assert_exact(export, ids, Scenario(missing=0.2))
 
 
+@pytest.mark.promise("The process is stopped (SIGSTOP) and goes on", "it says so; exact")
 def test_a_process_that_was_stopped_and_goes_on_says_so_and_loses_nothing(simulated, export, guids):
     ids = guids(40)
     env = environment(CXAI_STALLED_AFTER_S="1.5", CXAI_PROGRESS_S="0.2")
