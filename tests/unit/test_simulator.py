@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.simulator import Kind, Scenario, Simulator, expected_result, fate
+from worker.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
 from worker.simulator.bodies import VARIANTS, result_json
 from worker.simulator.coding import choose, cut_short, encoded_result
 from worker.simulator.traffic import Rate
@@ -529,7 +529,7 @@ def test_most_bodies_are_br_some_gzip_a_few_deflate():
 
 
 async def test_stats_tell_what_came_in_and_went_out_and_need_no_token(ask):
-    scenario = Scenario(latency_s=0.05, missing=0.4)
+    scenario = Scenario(latency_s=0.05, missing=0.4, faulty=0.4, faults=(Fault.NO_CONTENT,))
     ids = interaction_ids(12)
     async with simulate(scenario) as sim:
         replies = await asyncio.gather(*(ask(sim, result(i)) for i in ids))

@@ -115,7 +115,7 @@ class Stats:
             "by_coding": dict(self.by_coding),
             "bytes_sent": self.bytes_sent,
             "bytes_by_coding": dict(self.bytes_by_coding),
-            "by_fault": dict(self.by_fault),
+            "by_fault": {str(fault): n for fault, n in self.by_fault.items()},
             "strays": self.strays,
             "strays_with_token": self.strays_with_token,
             "max_per_second": self.max_per_second,
