@@ -7,13 +7,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from support.checker import Ledger, _in_snake_case
+from support.checker import OF_EVERY_RECORD, Ledger
 from support.command import TOKEN, Ended, cxai, environment, rows, start_cxai
+from support.expected import as_recorded, wanted
 from support.waiting import wait_until_blocking
 
 from worker.console.verify import verify_export
 from worker.domain.verdict import ANSWERED
-from worker.simulator import Fault, Kind, Simulator, expected_result, fate
+from worker.simulator import Kind, Simulator, expected_result, fate
 from worker.simulator.scenarios import SCENARIOS, named
 
 IDS = 20
@@ -28,55 +29,6 @@ QUICK = {
     "CXAI_IN_FLIGHT": "20",
     "CXAI_OUTAGE_AFTER": "1000",  # what fails here are IDs: no outage
 }
-
-BY_KIND = {
-    Kind.MISSING: "not_found",
-    Kind.FAILED: "processing_failed",
-    Kind.BROKEN: "exhausted",
-    Kind.GARBLED: "bad_body",
-}
-
-AT_ONCE = {
-    Fault.REJECTED: "rejected",
-    Fault.NO_CONTENT: "bad_body",
-    Fault.REDIRECT: "redirected",
-    Fault.REDIRECT_TO_HOST: "redirected",
-    Fault.NUMBER_AS_TEXT: "bad_body",
-    Fault.SCALAR: "bad_body",
-    Fault.OTHER_JSON: "bad_body",
-    Fault.DEEP: "bad_body",
-    Fault.BOMB_GZIP: "too_large",
-    Fault.BOMB_BR: "too_large",
-    Fault.UNKNOWN_ENCODING: "unsupported_encoding",
-}
-"""The verdict after one such answer."""
-
-IN_THE_END = {
-    **AT_ONCE,
-    Fault.GONE: "not_found",
-    Fault.EMPTY: "bad_body",
-    Fault.NAN: "bad_body",
-    Fault.INFINITY: "bad_body",
-    Fault.OVERFLOW: "bad_body",
-    Fault.LONG_INTEGER: "bad_body",
-    Fault.DEEPER: "bad_body",
-    Fault.HALF_JSON: "bad_body",
-    Fault.BOM: "bad_body",
-    Fault.BAD_UTF8: "bad_body",
-    Fault.LYING_ENCODING: "corrupt_body",
-    Fault.UNDONE_ENCODING: "corrupt_body",
-    Fault.BIT_FLIP: "corrupt_body",
-    Fault.NO_REPLY: "exhausted",
-    Fault.DRIP_HEADERS: "exhausted",
-    Fault.DRIP_BODY: "exhausted",
-    Fault.LENGTH_TOO_LONG: "exhausted",
-    Fault.LENGTH_TOO_SHORT: "exhausted",
-    Fault.BAD_CHUNK: "exhausted",
-    Fault.NO_LAST_CHUNK: "exhausted",
-    Fault.BAD_STATUS_LINE: "exhausted",
-    Fault.HUGE_HEADER: "exhausted",
-}
-"""The verdict if every answer is such a one; those that are missing here are `ok`."""
 
 SMALL = {
     "in-flight-limit": {"latency_s": 0.05},
@@ -145,13 +97,6 @@ def trials(request, served, guids, tmp_path_factory):
         yield {name: pool.submit(trial, name) for name in SCENARIOS if name in names}
 
 
-def wanted(scenario, interaction_id):
-    its = fate(scenario, interaction_id)
-    if its.fault is None:
-        return BY_KIND.get(its.kind, "ok")
-    return (AT_ONCE if its.trouble_lasts else IN_THE_END).get(its.fault, "ok")
-
-
 def assert_intact(directory, ended, scenario, ids):
     """Assert that each ID has its verdict, each `ok` its record, and that all agree on it."""
     verdicts = {i: wanted(scenario, i) for i in ids}
@@ -166,26 +111,10 @@ def assert_intact(directory, ended, scenario, ids):
     assert len(records) == len(rows(directory))
     assert set(records) == {i for i, what in verdicts.items() if what == "ok"}
     for i, record in records.items():
-        assert_holds(record, expected_result(scenario, i), fate(scenario, i).fault)
+        content = as_recorded(expected_result(scenario, i), fate(scenario, i).fault)
+        assert {key: record[key] for key in record if key not in OF_EVERY_RECORD} == content
     failures = {row["interaction_id"]: row["verdict"] for row in rows(directory, "failures")}
     assert failures == {i: what for i, what in verdicts.items() if what != "ok"}
-
-
-def assert_holds(record, result, fault):
-    if fault is Fault.UNKNOWN_FIELDS:
-        assert record["extra"] == {"simulated": result.pop("simulated")}
-    in_snake_case = _in_snake_case(result)
-    if fault is Fault.MISSING_FIELDS:
-        in_snake_case = _with_minima(in_snake_case)
-    assert {key: record[key] for key in in_snake_case} == in_snake_case
-
-
-def _with_minima(result):
-    for participant in result.values():
-        for bundle in participant["enlighten_bundles"]:
-            for model in bundle["models"]:
-                model["min_score"] = None
-    return result
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in FOR_ALL])

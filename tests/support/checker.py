@@ -1,68 +1,56 @@
 """Checks a finished export, as a stranger would: plain json, sqlite3 and hashlib.
 
-It shares no code with what writes the export. What must be in it, the simulator tells.
+It shares no code with what writes the export. What must be in it, the simulator tells. Rows are
+read one by one, so that an export may be larger than memory.
 """
 
 import gzip
 import hashlib
 import json
-import re
 import shutil
 import sqlite3
 import tempfile
 import uuid
 from collections import Counter, defaultdict
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from backports import zstd
+from support.expected import ASKED_AGAIN, contents, possible
 
-from worker.simulator import Kind, expected_result, fate
-
-_UNPACK = {"none": bytes, "gzip": gzip.decompress, "zstd": zstd.decompress}
+_OPEN = {"none": open, "gzip": gzip.open, "zstd": zstd.open}
 _SUFFIX = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-
-_VERDICT = {
-    Kind.MISSING: "not_found",
-    Kind.FAILED: "processing_failed",
-    Kind.BROKEN: "exhausted",
-    Kind.GARBLED: "bad_body",
-}
-_ASKED_AGAIN = {"exhausted", "not_ready", "corrupt_body"}
 
 _SETS = {
     "nested": {"records", "failures"},
     "tables": {"interactions", "scores", "segments", "failures"},
 }
 
-_OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at")
+OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at")
+"""What a record has beside the result."""
 
 
-def assert_exact(directory, ids, scenario, *, beside=frozenset()):
+def assert_exact(directory, ids, scenario, *, invalid=(), beside=frozenset()):
     """Assert that a finished export of `ids` from a simulator is right to the last byte.
 
     Each distinct ID has its one verdict in the ledger; each `ok` has one record, with what the
     simulator made for that ID; all others are listed; the parts are what the ledger and the
-    manifest say, and hold nothing else. The directory has no other files but `beside`.
+    manifest say, and hold nothing else. The directory has no other files but `beside`. `invalid`
+    are the distinct lines (short, printable) of the input that are no IDs. The last run has not
+    been killed, any before it may have been.
     """
     directory = Path(directory)
-    verdicts = {one: _VERDICT.get(fate(scenario, one).kind, "ok") for one in ids}
     ledger = Ledger(directory)
-    assert ledger.outcomes == {uuid.UUID(one).bytes: verdict for one, verdict in verdicts.items()}
-    rows, files = _read_parts(directory, ledger)
-    assert set(rows) == _SETS[ledger.shape]
-    _check_files(directory, ledger, files | beside)
+    verdicts = _check_verdicts(ledger, ids, scenario, invalid)
+    assert {part_set for part_set, *_ in ledger.parts} == _SETS[ledger.shape]
+    _check_files(directory, ledger, beside)
     _check_manifest(directory, ledger, Counter(verdicts.values()))
-    _check_failures(rows["failures"], verdicts)
-    wanted = {
-        one: _in_snake_case(expected_result(scenario, one))
-        for one, verdict in verdicts.items()
-        if verdict == "ok"
-    }
+    _check_failures(_rows(directory, ledger, "failures"), verdicts)
+    wanted = {one: contents(scenario, one) for one in ids if verdicts[one] == "ok"}
     if ledger.shape == "nested":
-        _check_nested(rows["records"], wanted)
+        _check_nested(_rows(directory, ledger, "records"), wanted)
     else:
-        _check_tables(rows, wanted)
+        _check_tables(directory, ledger, wanted)
 
 
 class Ledger:
@@ -87,36 +75,61 @@ class Ledger:
         return final if sealed else f"{final}.open"
 
 
-def _read_parts(directory, ledger):
-    """Return all rows by set, and the names of the files that they are from."""
-    rows, files = defaultdict(list), set()
-    for part_set, number, size, records, sha256, sealed in ledger.parts:
-        of_set = rows[part_set]
-        if not size:
+def size_of_parts(directory):
+    size = 0
+    for path in directory.glob("*.jsonl*"):
+        with suppress(FileNotFoundError):  # renamed under our eyes
+            size += path.stat().st_size
+    return size
+
+
+def committed_size_of_parts(directory):
+    return sum(size for _, _, size, _, _, _ in Ledger(directory).parts)
+
+
+def _check_verdicts(ledger, ids, scenario, invalid):
+    """Return the verdict of each ID and each invalid line."""
+    invalid = {line: b"!" + hashlib.sha256(line.encode()).digest()[:16] for line in invalid}
+    keys = {one: uuid.UUID(one).bytes for one in ids} | invalid
+    assert set(ledger.outcomes) == set(keys.values()), "the ledger has other IDs than the input"
+    verdicts = {one: ledger.outcomes[key] for one, key in keys.items()}
+    wrong = {
+        one: verdict
+        for one, verdict in verdicts.items()
+        if verdict not in ({"invalid_id"} if one in invalid else possible(scenario, one))
+    }
+    assert not wrong, f"{len(wrong)} IDs have a wrong verdict: {list(wrong.items())[:5]} ..."
+    return verdicts
+
+
+def _rows(directory, ledger, part_set):
+    """Yield all rows of a set, and hold each part of it against the ledger on the way."""
+    for of_set, number, size, records, sha256, sealed in ledger.parts:
+        if of_set != part_set or not size:
             continue
         assert sealed, "a finished run leaves no part open"
         name = ledger.name(part_set, number, sealed)
-        files.add(name)
-        content = (directory / name).read_bytes()
-        assert len(content) == size, f"{name} has {len(content)} bytes, the ledger {size}"
-        assert hashlib.sha256(content).hexdigest() == sha256, f"{name} is not what was committed"
-        text = _UNPACK[ledger.compression](content).decode()
-        assert text.endswith("\n"), f"{name} ends with a torn line"
-        lines = text[:-1].split("\n")
-        assert len(lines) == records
-        of_set += map(json.loads, lines)
-    return rows, files
+        with (directory / name).open("rb") as file:
+            there = hashlib.file_digest(file, "sha256").hexdigest()
+            assert file.tell() == size, f"{name} has {file.tell()} bytes, the ledger {size}"
+        assert there == sha256, f"{name} is not what was committed"
+        lines = 0
+        with _OPEN[ledger.compression](directory / name, "rb") as file:
+            for lines, line in enumerate(file, 1):  # noqa: B007 - counted for below
+                assert line.endswith(b"\n"), f"{name} ends with a torn line"
+                yield json.loads(line)
+        assert lines == records, f"{name} has {lines} lines, the ledger {records}"
 
 
-def _check_files(directory, ledger, files):
-    empty = {
-        name
-        for part_set, number, size, _, _, sealed in ledger.parts
-        if not size and (directory / (name := ledger.name(part_set, number, sealed))).exists()
-    }
+def _check_files(directory, ledger, beside):
+    files, empty = set(), set()
+    for part_set, number, size, _, _, sealed in ledger.parts:
+        (files if size else empty).add(ledger.name(part_set, number, sealed))
+    empty = {name for name in empty if (directory / name).exists()}
     assert all((directory / name).stat().st_size == 0 for name in empty)
     there = {path.name for path in directory.iterdir()}
-    assert there - empty == files | {".lock", "ledger.sqlite", "manifest.json"}
+    wanted = files | beside | {".lock", "ledger.sqlite", "manifest.json"}
+    assert there - empty == wanted, f"these files differ: {(there - empty) ^ wanted}"
 
 
 def _check_manifest(directory, ledger, verdicts):
@@ -138,57 +151,61 @@ def _check_manifest(directory, ledger, verdicts):
 
 
 def _check_failures(failures, verdicts):
-    listed = Counter((row["interaction_id"], row["verdict"]) for row in failures)
+    listed, last = Counter(), {}
+    for row in failures:
+        assert row["reason"]
+        listed[row["interaction_id"], row["verdict"]] += 1
+        last[row["interaction_id"]] = row["verdict"]
     for (one, verdict), times in listed.items():
         # A verdict that the next run takes up again may be listed by each of them.
-        assert verdict in _ASKED_AGAIN or (verdict, times) == (verdicts[one], 1)
-    missing = {(one, verdict) for one, verdict in verdicts.items() if verdict != "ok"}
-    assert missing <= set(listed)
+        assert verdict in ASKED_AGAIN or (verdict, times) == (verdicts[one], 1)
+    assert set(last) <= set(verdicts)
+    assert all(last.get(one) == verdict for one, verdict in verdicts.items() if verdict != "ok")
 
 
 def _check_nested(records, wanted):
-    _assert_once_each(records, wanted)
+    there = set()
     for record in records:
-        result = wanted[record["interaction_id"]]
-        assert {key: record[key] for key in record if key not in _OF_EVERY_RECORD} == result
+        one = record["interaction_id"]
+        assert one not in there, f"{one} has more than one record"
+        there.add(one)
+        assert one in wanted, f"{one} has a record, but is not ok"
+        content = {key: record[key] for key in record if key not in OF_EVERY_RECORD}
+        assert content in wanted[one], f"{one} has a record that is not its own"
+    assert there == set(wanted)
 
 
-def _check_tables(rows, wanted):
-    _assert_once_each(rows["interactions"], wanted)
-    scores, segments = _by_id(rows["scores"]), _by_id(rows["segments"])
-    assert set(scores) | set(segments) <= set(wanted)
-    for one, result in wanted.items():
-        assert scores[one] == [
-            {
-                "interaction_id": one,
-                "participant": participant,
-                "bundle": bundle["name"],
-                "bundle_index": bundle_index,
-                "model": model["name"],
-                "model_index": model_index,
-                **{key: value for key, value in model.items() if key != "name"},
-            }
-            for participant, content in result.items()
-            for bundle_index, bundle in enumerate(content["enlighten_bundles"])
-            for model_index, model in enumerate(bundle["models"])
-        ]
-        assert segments[one] == [
-            {
-                "interaction_id": one,
-                "participant": participant,
-                "segment_index": index,
-                **segment,
-            }
-            for participant, content in result.items()
-            for index, segment in enumerate(content["voice_activity_segments"] or ())
-        ]
-
-
-def _assert_once_each(records, wanted):
-    there = Counter(record["interaction_id"] for record in records)
+def _check_tables(directory, ledger, wanted):
+    there = Counter(row["interaction_id"] for row in _rows(directory, ledger, "interactions"))
     twice = [one for one, times in there.items() if times > 1]
     assert not twice, f"{len(twice)} IDs have more than one record"
     assert set(there) == set(wanted)
+    scores = _by_id(_rows(directory, ledger, "scores"))
+    segments = _by_id(_rows(directory, ledger, "segments"))
+    assert set(scores) | set(segments) <= set(wanted)
+    for one, results in wanted.items():
+        assert any(_is_in_tables(one, result, scores, segments) for result in results)
+
+
+def _is_in_tables(one, result, scores, segments):
+    return scores[one] == [
+        {
+            "interaction_id": one,
+            "participant": participant,
+            "bundle": bundle["name"],
+            "bundle_index": bundle_index,
+            "model": model["name"],
+            "model_index": model_index,
+            **{key: value for key, value in model.items() if key != "name"},
+        }
+        for participant, content in result.items()
+        for bundle_index, bundle in enumerate(content["enlighten_bundles"])
+        for model_index, model in enumerate(bundle["models"])
+    ] and segments[one] == [
+        {"interaction_id": one, "participant": participant, "segment_index": index, **segment}
+        for participant, content in result.items()
+        for index, segment in enumerate(content["voice_activity_segments"] or ())
+    ]
 
 
 def _by_id(rows):
@@ -196,18 +213,3 @@ def _by_id(rows):
     for row in rows:
         found[row["interaction_id"]].append(row)
     return found
-
-
-def _in_snake_case(value):
-    match value:
-        case dict():
-            return {
-                re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): _in_snake_case(
-                    content
-                )
-                for key, content in value.items()
-            }
-        case list():
-            return [_in_snake_case(content) for content in value]
-        case _:
-            return value

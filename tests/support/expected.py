@@ -1,0 +1,137 @@
+"""What a run may make of an ID: its verdict and its record, told from the simulator's tables."""
+
+import re
+from functools import cache
+
+import orjson
+
+from worker.simulator import Fault, Kind, expected_result, fate
+from worker.simulator.bodies import result_json
+from worker.simulator.fault import HARMLESS
+
+ASKED_AGAIN = frozenset({"exhausted", "not_ready", "corrupt_body"})
+"""Verdicts that each start takes up again."""
+
+BY_KIND = {
+    Kind.MISSING: "not_found",
+    Kind.FAILED: "processing_failed",
+    Kind.BROKEN: "exhausted",
+    Kind.GARBLED: "bad_body",
+}
+
+AT_ONCE = {
+    Fault.REJECTED: "rejected",
+    Fault.NO_CONTENT: "bad_body",
+    Fault.REDIRECT: "redirected",
+    Fault.REDIRECT_TO_HOST: "redirected",
+    Fault.NUMBER_AS_TEXT: "bad_body",
+    Fault.SCALAR: "bad_body",
+    Fault.OTHER_JSON: "bad_body",
+    Fault.DEEP: "bad_body",
+    Fault.BOMB_GZIP: "too_large",
+    Fault.BOMB_BR: "too_large",
+    Fault.UNKNOWN_ENCODING: "unsupported_encoding",
+}
+"""The verdict after one such answer."""
+
+IN_THE_END = {
+    **AT_ONCE,
+    Fault.GONE: "not_found",
+    Fault.EMPTY: "bad_body",
+    Fault.NAN: "bad_body",
+    Fault.INFINITY: "bad_body",
+    Fault.OVERFLOW: "bad_body",
+    Fault.LONG_INTEGER: "bad_body",
+    Fault.DEEPER: "bad_body",
+    Fault.HALF_JSON: "bad_body",
+    Fault.BOM: "bad_body",
+    Fault.BAD_UTF8: "bad_body",
+    Fault.LYING_ENCODING: "corrupt_body",
+    Fault.UNDONE_ENCODING: "corrupt_body",
+    Fault.BIT_FLIP: "corrupt_body",
+    Fault.NO_REPLY: "exhausted",
+    Fault.DRIP_HEADERS: "exhausted",
+    Fault.DRIP_BODY: "exhausted",
+    Fault.LENGTH_TOO_LONG: "exhausted",
+    Fault.LENGTH_TOO_SHORT: "exhausted",
+    Fault.BAD_CHUNK: "exhausted",
+    Fault.NO_LAST_CHUNK: "exhausted",
+    Fault.BAD_STATUS_LINE: "exhausted",
+    Fault.HUGE_HEADER: "exhausted",
+}
+"""The verdict if every answer is such a one; those that are missing here are `ok`."""
+
+
+# Of 16 variants of results these have 2 to 5 kB.
+_SMALL_VARIANTS = 3
+
+
+def is_small(scenario, interaction_id):
+    """Tell whether the result of an ID is small: a kill hits the work on IDs, not on bytes."""
+    return fate(scenario, interaction_id).variant % 16 < _SMALL_VARIANTS
+
+
+def wanted(scenario, interaction_id):
+    """Return the verdict of an ID whose run nothing disturbs."""
+    its = fate(scenario, interaction_id)
+    if its.fault is None:
+        return BY_KIND.get(its.kind, "ok")
+    return (AT_ONCE if its.trouble_lasts else IN_THE_END).get(its.fault, "ok")
+
+
+def possible(scenario, interaction_id):
+    """Return the verdicts of an ID whose runs are killed, and the last one ends.
+
+    The answer that was to decide may have gone to a run that was killed before its commit. If the
+    fault has passed then, the next run gets the result.
+    """
+    undisturbed = wanted(scenario, interaction_id)
+    passes = undisturbed in AT_ONCE.values() and fate(scenario, interaction_id).has_result
+    return {undisturbed, "ok"} if passes else {undisturbed}
+
+
+def contents(scenario, interaction_id):
+    """Return the contents that the record of an ID may have, as recorded: one, or two.
+
+    Two if its first result is odd but good, and a later one is not odd any more (see `possible`).
+    """
+    its = fate(scenario, interaction_id)
+    odd = its.fault if its.fault in HARMLESS else None
+    key = scenario.seed, its.variant, odd, its.trouble_lasts
+    if key not in _CONTENTS:
+        _CONTENTS[key] = [as_recorded(expected_result(scenario, interaction_id), odd)]
+        if odd and its.trouble_lasts:
+            plain = orjson.loads(result_json(scenario.seed, its.variant))
+            _CONTENTS[key].append(as_recorded(plain))
+    return _CONTENTS[key]
+
+
+_CONTENTS = {}  # many IDs share one
+
+
+def as_recorded(result, fault=None):
+    """Return a result of the API, which may have that fault, as its record holds it."""
+    content = in_snake_case(result)
+    if fault is Fault.UNKNOWN_FIELDS:
+        content["extra"] = {"simulated": content.pop("simulated")}
+    if fault is Fault.MISSING_FIELDS:
+        for participant in content.values():
+            for bundle in participant["enlighten_bundles"]:
+                for model in bundle["models"]:
+                    model["min_score"] = None
+    return content
+
+
+def in_snake_case(value):
+    match value:
+        case dict():
+            return {_snake_case(key): in_snake_case(content) for key, content in value.items()}
+        case list():
+            return [in_snake_case(content) for content in value]
+        case _:
+            return value
+
+
+@cache
+def _snake_case(key):
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
