@@ -153,14 +153,16 @@ def _check_manifest(directory, ledger, verdicts):
 def _check_failures(failures, verdicts):
     listed, last = Counter(), {}
     for row in failures:
-        assert row["reason"]
+        assert row["reason"], f"{row['interaction_id']} is listed without a reason"
         listed[row["interaction_id"], row["verdict"]] += 1
         last[row["interaction_id"]] = row["verdict"]
     for (one, verdict), times in listed.items():
         # A verdict that the next run takes up again may be listed by each of them.
-        assert verdict in ASKED_AGAIN or (verdict, times) == (verdicts[one], 1)
-    assert set(last) <= set(verdicts)
-    assert all(last.get(one) == verdict for one, verdict in verdicts.items() if verdict != "ok")
+        right = verdict in ASKED_AGAIN or (verdict, times) == (verdicts[one], 1)
+        assert right, f"{one} is listed {times} times as {verdict}"
+    assert set(last) <= set(verdicts), "IDs are listed that the input does not have"
+    missing = [one for one, what in verdicts.items() if what not in ("ok", last.get(one))]
+    assert not missing, f"{len(missing)} IDs without a record are not listed: {missing[:5]} ..."
 
 
 def _check_nested(records, wanted):
@@ -172,7 +174,7 @@ def _check_nested(records, wanted):
         assert one in wanted, f"{one} has a record, but is not ok"
         content = {key: record[key] for key in record if key not in OF_EVERY_RECORD}
         assert content in wanted[one], f"{one} has a record that is not its own"
-    assert there == set(wanted)
+    assert there == set(wanted), f"{len(set(wanted) - there)} IDs are ok, but have no record"
 
 
 def _check_tables(directory, ledger, wanted):
