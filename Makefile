@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test cover check promise lock clean
+.PHONY: demo test cover soak promise check lock clean
 
 demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
@@ -12,9 +12,12 @@ demo: $(READY)  ## Watch a whole export against the built-in simulator: no token
 test: $(READY)  ## Run the tests
 	$(BIN)/pytest
 
+soak: $(READY)  ## Kill an export of 200,000 IDs fifty times while all goes wrong, then reconcile it
+	$(BIN)/python tests/soak.py
+
 cover: $(READY)  ## Show that every branch of the pure core and the pipeline is tested
 	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
-	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py'
+	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py,worker/health.py'
 
 check: $(READY)  ## Lint and type-check
 	$(BIN)/ruff check .
