@@ -44,7 +44,7 @@ def test_one_id_that_always_fails_makes_none():
 def test_an_answer_in_between_begins_the_row_anew():
     breaker = Breaker(RULES)
     fail(breaker, "a", "b")
-    breaker.answered()
+    breaker.answered(NOW)
     fail(breaker, "c", "d")
     assert not breaker.is_open
 
@@ -84,10 +84,17 @@ def test_requests_from_before_the_outage_are_no_probes():
 def test_any_answer_ends_the_outage():
     breaker = broken()
     probe(breaker, NOW + 1.0)
-    breaker.answered()
+    breaker.answered(NOW + 3.0)
     assert (breaker.is_open, breaker.wait_s(NOW + 1.0)) == (False, 0.0)
     fail(breaker, "a", "b", "c", at=NOW + 2.0)
     assert breaker.wait_s(NOW + 2.0) == 1.0
+
+
+def test_an_answer_to_a_request_from_before_the_outage_does_not_end_it():
+    breaker = broken()
+    breaker.leave()
+    breaker.answered(NOW - 0.5)
+    assert (breaker.open_since, breaker.wait_s(NOW + 2.0)) == (NOW, None)
 
 
 @given(st.lists(st.sampled_from(["leave", "fail", "straggle", "answer", "wait"]), max_size=200))
@@ -103,8 +110,9 @@ def test_there_is_never_more_than_one_probe_at_a_time(steps):
                 breaker.failed("p", probes.pop(), now)
             case "straggle" if breaker.is_open:
                 breaker.failed("s", breaker.open_since - 1.0, now)
+                breaker.answered(breaker.open_since - 1.0)
             case "answer":
-                breaker.answered()
+                breaker.answered(now)
                 probes.clear()
             case "wait":
                 now += 30.0

@@ -20,8 +20,8 @@ class BreakerRules:
 class Breaker:
     """Opens after many failures in a row; while it is open, one probe at a time may leave.
 
-    Any answer closes it, also an unwelcome one: who answers is there. Times are seconds of one
-    monotonic clock, given by the caller.
+    Any answer to a request that left since closes it, also an unwelcome one: who answers is there.
+    Times are seconds of one monotonic clock, given by the caller.
     """
 
     rules: BreakerRules
@@ -46,8 +46,13 @@ class Breaker:
         """Note that a request leaves: while there is an outage, it is the probe."""
         self._probing = self.is_open
 
-    def answered(self) -> None:
-        """Note an answer: the API is there."""
+    def answered(self, left_at: float) -> None:
+        """Note an answer to a request that left at `left_at`: the API is there.
+
+        An answer that was slow to come tells of the time before the outage: nothing changes.
+        """
+        if self.open_since is not None and left_at <= self.open_since:
+            return
         self._failed.clear()
         self.open_since = None
         self._probes = 0

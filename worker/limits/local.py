@@ -104,7 +104,7 @@ class LocalLimiter:
         if effect in {Effect.FAILED, Effect.OVERLOADED}:
             self._breaker.failed(key, left_s, now)
         else:
-            self._breaker.answered()
+            self._breaker.answered(left_s)
         if self._adaptive and not self._breaker.is_open:  # an outage is no limit
             self._adapt(effect, left_s, now)
         self._news.set()
