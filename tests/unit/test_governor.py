@@ -8,6 +8,7 @@ outage.
 import asyncio
 from bisect import bisect_left
 from collections import deque
+from itertools import count
 
 import pytest
 from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, throttled
@@ -240,6 +241,19 @@ async def test_an_outage_that_changes_its_face_costs_nobody_a_verdict():
     api = Api(answer)
     run = await governed(api, Ceilings(20.0, 16), entries(*many(600))).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 600}
+
+
+@virtually
+async def test_slow_answers_from_before_an_outage_do_not_let_everyone_at_it_again():
+    left = count()
+
+    def latency_s(now):  # each fourth request before the outage is answered in the midst of it
+        return 60.0 + now if now < 10.0 and next(left) % 4 == 0 else LATENCY_S
+
+    api = Api(during(10.0, 300.0, BUSY), latency_s)
+    run = await governed(api, Ceilings(20.0, 64), entries(*many(600))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 600}
+    assert between(api.times, 15.0, 300.0) <= 20
 
 
 @virtually
