@@ -2,12 +2,8 @@
 
 import pytest
 import uvloop
+from support.expected import is_small
 from support.leftovers import SCENARIO
-
-from worker.simulator import fate
-
-# Of 16 variants of results these have 2 to 5 kB: a kill hits the work on IDs, not on bytes.
-_SMALL_VARIANTS = 3
 
 
 def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's signature
@@ -37,7 +33,7 @@ def small(guids):
 
     def make(count, scenario):
         drawn = guids(8 * count)
-        found = [one for one in drawn if fate(scenario, one).variant % 16 < _SMALL_VARIANTS]
+        found = [one for one in drawn if is_small(scenario, one)]
         assert len(found) >= count
         return found[:count]
 

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 from support.batches import crash_at, finish, steps_of_a_run
-from support.checker import assert_exact
+from support.checker import assert_exact, committed_size_of_parts, size_of_parts
 from support.command import cxai, environment, start_cxai
-from support.leftovers import SCENARIO, committed_size_of_parts, go_on, size_of_parts
+from support.leftovers import SCENARIO, go_on
 from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 

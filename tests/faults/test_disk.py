@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from support.batches import finish, run_batches, steps_of_a_run
-from support.checker import assert_exact
+from support.checker import assert_exact, committed_size_of_parts, size_of_parts
 from support.command import environment
 from support.crashing import Steps
-from support.leftovers import SCENARIO, committed_size_of_parts, go_on, size_of_parts
+from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
 from support.store import commit, opened, run_finished
 from support.waiting import wait_until_blocking

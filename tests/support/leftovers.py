@@ -1,7 +1,5 @@
 """What runs have left on disk, and what the next start makes of it."""
 
-from contextlib import suppress
-
 from support.checker import Ledger
 from support.command import cxai
 
@@ -60,15 +58,3 @@ def assert_damage_is_told(export, part, offset):
         told.replace(",", "")
     )
     assert f"{part.name}: its SHA-256 is not the ledger's." in ended.json["problems"]
-
-
-def size_of_parts(directory):
-    size = 0
-    for path in directory.glob("*.jsonl*"):
-        with suppress(FileNotFoundError):  # renamed under our eyes
-            size += path.stat().st_size
-    return size
-
-
-def committed_size_of_parts(directory):
-    return sum(size for _, _, size, _, _, _ in Ledger(directory).parts)
