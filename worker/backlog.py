@@ -7,6 +7,7 @@ from itertools import count
 from worker.domain.entry import Entry
 from worker.domain.policy import Standing
 from worker.domain.reply import Question
+from worker.domain.verdict import Verdict
 
 
 @dataclass(slots=True)
@@ -16,9 +17,10 @@ class Inquiry:
     A `suspect` has failed before, while others were answered: its failures tell nothing of the API.
 
     `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
-    `throttled` refusals by 429. `absent_since` is the monotonic time of the first "no result",
-    `left_s` that of the last request. `answers_before` counts the answers that all IDs together
-    had got when this one was refused last.
+    `throttled` refusals by 429. `heading` is the verdict that its burned attempts lead to.
+    `absent_since` is the monotonic time of the first "no result", `left_s` that of the last
+    request. `answers_before` counts the answers that all IDs together had got when this one was
+    refused last.
     """
 
     entry: Entry
@@ -31,6 +33,7 @@ class Inquiry:
     processed: bool = False
     left_s: float = 0.0
     answers_before: int = 0
+    heading: Verdict | None = None
 
     def standing(self, now: float, *, refusals: int, outage: bool, singled_out: bool) -> Standing:
         """Return what the policy has to know, the request just answered included."""
@@ -41,6 +44,7 @@ class Inquiry:
             processed=self.processed,
             outage=outage,
             singled_out=singled_out,
+            heading=self.heading,
         )
 
 

@@ -284,9 +284,11 @@ class Pipeline:
                 await self._read(inquiry, reply)
             case Settle() as settle:
                 self._settle(inquiry, settle)
-            case Again(delay_s, burns, pause_s):
-                inquiry.attempts += burns
-                inquiry.suspect |= burns
+            case Again(delay_s, burns, pause_s, heading):
+                if burns:
+                    inquiry.attempts += 1
+                    inquiry.heading = heading
+                    inquiry.suspect = True
                 if pause_s is not None:
                     self.tally.throttled += 1
                     self._health.throttle(inquiry, pause_s)

@@ -161,7 +161,7 @@ def test_each_trouble_with_a_result(kind):
             assert first == Again(0.5, burns=False)
             assert last == Again(2.0, burns=False)
         case Transient(then):
-            assert first == Again(0.5)
+            assert first == Again(0.5, heading=then)
             assert last == Settle(then, "why", Stage.BODY)
         case Final(verdict):
             assert first == last == Settle(verdict, "why", Stage.BODY)
@@ -184,7 +184,19 @@ def test_a_result_that_is_missing_although_processed_is_gone(status):
 def test_an_outage_costs_no_id_an_attempt(question):
     standing = Standing(attempts=3, outage=True)
     for seen in [Reply(500), Reply(503), trouble(Trouble.TIMEOUT), trouble(Trouble.NOT_JSON)]:
-        assert question(seen, standing, RULES, DRAW) == Again(2.0, burns=False)
+        again = question(seen, standing, RULES, DRAW)
+        assert (again.delay_s, again.burns) == (2.0, False)
+
+
+@pytest.mark.parametrize("kind", [Trouble.NOT_JSON, Trouble.UNDECODABLE])
+def test_who_has_failed_in_other_ways_too_is_exhausted_and_so_left_open(kind):
+    then = BY_TROUBLE[kind].then
+    for heading, verdict in [(then, then), (Verdict.EXHAUSTED, Verdict.EXHAUSTED)]:
+        last = Standing(attempts=RULES.max_attempts, heading=heading)
+        assert judge(trouble(kind), last, RULES, DRAW).verdict is verdict
+        assert judge(trouble(kind), Standing(2, heading=heading), RULES, DRAW).heading is verdict
+    last = Standing(attempts=RULES.max_attempts, heading=then)
+    assert judge(Reply(500), last, RULES, DRAW).verdict is Verdict.EXHAUSTED
 
 
 @pytest.mark.parametrize("question", [judge, judge_status])

@@ -121,12 +121,14 @@ class Again:
     """Ask the same question not sooner than in `delay_s` seconds.
 
     `burns` tells whether it costs the ID one of its attempts. `pause_s`, if not None, holds
-    everyone's requests back for that long.
+    everyone's requests back for that long. `heading` is the verdict to which its burned attempts
+    lead, this one included.
     """
 
     delay_s: float
     burns: bool = True
     pause_s: float | None = None
+    heading: Verdict = Verdict.EXHAUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class Standing:
     since the API last answered; `waited_s` seconds since the API first had no result for it.
     `processed` tells that the status endpoint has called it processed, `outage` that the API
     fails for everyone, `singled_out` that it is refused again and again while others are answered.
+    `heading` is the verdict to which all burned requests before this one lead.
     """
 
     attempts: int
@@ -183,6 +186,7 @@ class Standing:
     processed: bool = False
     outage: bool = False
     singled_out: bool = False
+    heading: Verdict | None = None
 
 
 def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
@@ -280,10 +284,13 @@ def _otherwise(
             return Again(pause_s, burns=False, pause_s=pause_s)
         case Transient(then=verdict, burns=burns):
             burns = burns and not standing.outage
+            # Only who fails in one way all the time gets a verdict that tells of that way.
+            if standing.heading not in {None, verdict}:
+                verdict = Verdict.EXHAUSTED
             if burns and standing.attempts >= rules.max_attempts:
                 return Settle(verdict, _reason(seen), _stage(seen))
             own = backoff_s(standing.attempts, rules.backoff_base_s, rules.backoff_cap_s, draw)
-            return Again(max(own, _asked_for_s(seen, rules)), burns=burns)
+            return Again(max(own, _asked_for_s(seen, rules)), burns=burns, heading=verdict)
         case final:
             return Settle(final.verdict, _reason(seen), _stage(seen))
 
