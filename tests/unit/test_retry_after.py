@@ -18,6 +18,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
         ("120", 120.0),
         ("  7\t", 7.0),
         ("007", 7.0),
+        ("0" * 20 + "7", 7.0),
     ],
 )
 def test_seconds_are_taken_as_they_are(value, seconds):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_MOST_DIGITS = 12
+_MOST_S = 1e12
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
@@ -12,7 +12,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value[:_MOST_DIGITS])
+        return min(float(value), _MOST_S)
     try:
         when = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
