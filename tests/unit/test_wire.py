@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.bodies import as_body, json_values, results, sample
+from support.faithful import CAMEL, as_sent, covers
 
 from worker.api.content_coding import Limits
 from worker.api.reader import SMALL_BYTES, BodyReader
 from worker.api.status import processing
-from worker.api.wire import MAX_DRIFT, MAX_KEY_CHARS, read
+from worker.api.wire import MAX_ABSENT, MAX_BUNDLE_NAME_CHARS, MAX_DRIFT, MAX_KEY_CHARS, read
 from worker.domain.records import PARTICIPANTS
 from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
 from worker.domain.verdict import Stage
@@ -324,68 +325,44 @@ def test_paths_of_drift_are_few_printable_and_short():
     assert all(path.isprintable() and len(path) <= MAX_KEY_CHARS for path in found.drift)
 
 
+# --- bodies that would become far larger than they are ---
+
+
+def test_absent_fields_become_null_up_to_a_number():
+    fields_of_a_segment = 3
+    most = MAX_ABSENT // fields_of_a_segment
+    others = {"enlightenBundles": None}
+
+    def found(segments):
+        part = {**others, "voiceActivitySegments": [{}] * segments}
+        return read(orjson.dumps({"participantOne": part}))
+
+    assert isinstance(found(most), Interaction)
+    refused = failure(Stage.VALIDATE, f"lacks more than {MAX_ABSENT} fields")
+    assert found(most + 1) == refused
+
+
+def test_a_complete_body_may_have_any_number_of_objects():
+    segment = {"startTimeOffset": 0, "endTimeOffset": 1, "result": None}
+    part = {"enlightenBundles": None, "voiceActivitySegments": [segment] * (MAX_ABSENT // 2)}
+    assert read(orjson.dumps({"participantOne": part})).drift == ()
+
+
+def test_the_name_of_a_bundle_that_each_row_of_a_table_repeats_is_bounded():
+    value = sample()
+    bundle = value["allParticipants"]["enlightenBundles"][0]
+    bundle["name"] = "\N{SNOWMAN}" * MAX_BUNDLE_NAME_CHARS
+    assert isinstance(read(as_body(value)), Interaction)
+    bundle["name"] += "s"
+    assert read(as_body(value)) == failure(
+        Stage.VALIDATE, "allParticipants.enlightenBundles[].name is too long"
+    )
+    bundle["name"] = "B"
+    bundle["models"][0]["name"] = "s" * 10 * MAX_BUNDLE_NAME_CHARS
+    assert isinstance(read(as_body(value)), Interaction)
+
+
 # --- any body whatsoever ---
-
-
-def as_sent(participants):
-    """Return what must have been sent for `participants`: names as they were, extra put back."""
-
-    def undone(owner, names, lists=()):
-        sent = {names[key]: value for key, value in owner.items() if key != "extra"}
-        for key, undo in lists:
-            if sent[key] is not None:
-                sent[key] = [undo(element) for element in sent[key]]
-        return {**sent, **owner.get("extra", {})}
-
-    def participant(owner):
-        if owner is None:
-            return None
-        lists = [("enlightenBundles", bundle), ("voiceActivitySegments", segment)]
-        return undone(owner, CAMEL, lists)
-
-    def bundle(owner):
-        return undone(owner, CAMEL, [("models", model)])
-
-    def model(owner):
-        return undone(owner, CAMEL)
-
-    def segment(owner):
-        return undone(owner, CAMEL)
-
-    sent = {CAMEL[key]: participant(participants[key]) for key in PARTICIPANTS}
-    return {**sent, **participants.get("extra", {})}
-
-
-CAMEL = {
-    "all_participants": "allParticipants",
-    "participant_one": "participantOne",
-    "participant_two": "participantTwo",
-    "enlighten_bundles": "enlightenBundles",
-    "voice_activity_segments": "voiceActivitySegments",
-    "start_time_offset": "startTimeOffset",
-    "end_time_offset": "endTimeOffset",
-    "min_score": "minScore",
-    "max_score": "maxScore",
-    "min_score_offset": "minScoreOffset",
-    "max_score_offset": "maxScoreOffset",
-    **{name: name for name in ("name", "models", "score", "result")},
-    **{f"quartile{n}": f"quartile{n}" for n in range(1, 5)},
-}
-
-
-def covers(kept, sent):
-    """Tell whether `kept` has all of `sent`, and beyond it nothing but nulls."""
-    if isinstance(sent, dict):
-        return (
-            isinstance(kept, dict)
-            and all(key in kept and covers(kept[key], value) for key, value in sent.items())
-            and all(kept[key] is None for key in kept.keys() - sent.keys())
-        )
-    if isinstance(sent, list):
-        return isinstance(kept, list) and len(kept) == len(sent) and all(map(covers, kept, sent))
-    if isinstance(sent, int | float) and not isinstance(sent, bool):
-        return kept == sent or kept == float(sent)
-    return type(kept) is type(sent) and kept == sent
 
 
 def assert_reads_well(body):

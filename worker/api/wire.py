@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, NotRequired
 
 import orjson
-from pydantic import AliasGenerator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AliasGenerator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
 
@@ -28,6 +36,12 @@ MAX_DRIFT = 64
 
 MAX_KEY_CHARS = 64
 """Characters of an unknown key that are shown in its path."""
+
+MAX_ABSENT = 2**18
+"""Absent fields that become null in one body. Each takes room: a model `{}` becomes 0.5 KB."""
+
+MAX_BUNDLE_NAME_CHARS = 1024
+"""Characters in the name of a bundle: in tables, each of its models has a copy."""
 
 # What `ignore` ignores is found by counting keys. Together that is faster than `forbid` (a body of
 # 23 KB: 76 instead of 112 µs).
@@ -44,6 +58,11 @@ _strictly = with_config(
 _MS = "Milliseconds, inferred from the public sample: the API states no unit."
 _Score = float | None
 _Offset = int | float | None
+_BundleName = Annotated[
+    str,
+    Field(max_length=MAX_BUNDLE_NAME_CHARS),
+    WithJsonSchema({"type": "string"}),  # a guard of ours, no property of the data
+]
 
 
 @_strictly
@@ -67,7 +86,8 @@ class Bundle(TypedDict):
     """An AI behavioural model bundle."""
 
     name: Annotated[
-        str | None, Field(description="Name of the bundle, such as Customer Satisfaction.")
+        _BundleName | None,
+        Field(description="Name of the bundle, such as Customer Satisfaction."),
     ]
     models: Annotated[
         Annotated[list[Model], Field(fail_fast=True)] | None,
@@ -149,6 +169,7 @@ _NOT_OF_TYPE = {
     "dict_type": "is no object",
     "list_type": "is no array",
     "string_type": "is no text",
+    "string_too_long": "is too long",
     "int_type": "is no number",
     "float_type": "is no number",
     "finite_number": "is no finite number",
@@ -160,6 +181,11 @@ class _Drift:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str, str, str], None] = {}
+        self.absent = 0
+
+    def note_absent(self, participant: str, path: str, key: str) -> None:
+        self.absent += 1
+        self.note(participant, path, key, " (absent)")
 
     def note(self, participant: str, path: str, key: str, remark: str = "") -> None:
         if len(self._seen) < MAX_DRIFT:
@@ -181,8 +207,9 @@ def _printable(key: str) -> str:
 def read(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_JSON for what is none, with NOT_A_RESULT for JSON without any known participant
-    or with a value of a wrong type. The reason names its path, never its value.
+    Fails with NOT_JSON for what is none, with NOT_A_RESULT for JSON without any known participant,
+    with a value of a wrong type, or that would become far larger than it is (MAX_ABSENT,
+    MAX_BUNDLE_NAME_CHARS). The reason names its path, never its value.
     """
     raw = parse(body)
     if isinstance(raw, Failure):
@@ -196,6 +223,8 @@ def read(body: bytes) -> Interaction | Failure:
         result = _validate(raw)
     except ValidationError:
         _complete(raw, drift)
+        if drift.absent > MAX_ABSENT:
+            return not_a_result(f"lacks more than {MAX_ABSENT} fields")
         try:
             result = _validate(raw)
         except ValidationError as error:
@@ -227,12 +256,12 @@ def _complete(raw: dict[str, Any], drift: _Drift) -> None:
 
 
 def _complete_object(value: Any, form: _Form, participant: str, drift: _Drift) -> None:
-    if not isinstance(value, dict):
-        return  # null, or for the validator to refuse
+    if not isinstance(value, dict) or drift.absent > MAX_ABSENT:
+        return  # null, or to be refused
     for key in form.fields:
         if key not in value:
             value[key] = None
-            drift.note(participant, form.path, key, " (absent)")
+            drift.note_absent(participant, form.path, key)
     for key, inner in form.lists.items():
         elements = value[key]
         if isinstance(elements, list):
