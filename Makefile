@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test cover soak promise check lock clean
+.PHONY: demo test cover soak fuzz promise check lock clean
 
 demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
@@ -14,6 +14,10 @@ test: $(READY)  ## Run the tests
 
 soak: $(READY)  ## Kill an export of 200,000 IDs fifty times while all goes wrong, then reconcile it
 	$(BIN)/python tests/soak.py
+
+fuzz: MINUTES ?= 1
+fuzz: $(READY)  ## Send bent and damaged bodies all the way to their lines, for MINUTES=1
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
 
 cover: $(READY)  ## Show that every branch of the pure core and the pipeline is tested
 	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
@@ -35,7 +39,7 @@ lock: $(READY)  ## Make a newer set of pinned dependencies
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) demo-export .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo-export fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("cxai-worker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'

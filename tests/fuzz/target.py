@@ -1,0 +1,318 @@
+"""What holds for any bytes under any Content-Encoding: decoded, read, laid out, looked at again.
+
+`check` raises a Broken that says which promise was broken, and otherwise returns what became of the
+body, in a few words that are good for counting. It needs nothing but the worker.
+"""
+
+import gzip
+import json
+import math
+import re
+import zlib
+from datetime import UTC, datetime
+
+import brotli
+from support.faithful import as_sent, covers
+
+from worker.api.content_coding import MAX_CODINGS, Limits, decode
+from worker.api.reader import BodyReader
+from worker.api.retry_after import retry_after_s
+from worker.domain.bands import Bands
+from worker.domain.records import INTERACTIONS, PARTICIPANTS, RECORDS, SCORES, SEGMENTS, Shape
+from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
+from worker.output.lines import Lines
+
+CANARY = "cAnArY7f3a"
+"""Planted in the inputs: no reason may hold it."""
+
+ID = "cd613e30-d8f1-4adf-91b7-584a2265b1f5"
+NOW = datetime(2026, 11, 22, 15, 48, 15, 217000, UTC)
+LIMITS = Limits()
+
+_PARSER_LEVELS = 1024
+_LARGER = 64
+_MOST_REASON_CHARS = 120
+_READER = BodyReader(LIMITS)
+_BANDS = Bands(
+    {
+        "table": [
+            {
+                "bundle": "Customer Satisfaction",
+                "bands": [{"name": "low", "upper": 0}, {"name": "high", "lower": 0}],
+            }
+        ]
+    }
+)
+_NESTED, _TABLES = Lines(Shape.NESTED), Lines(Shape.TABLES)
+_BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _BANDS), Lines(Shape.TABLES, _BANDS)
+
+
+class Broken(Exception):  # noqa: N818 # a promise is; it is no error of the program's
+    """A promise that was not kept."""
+
+
+def hold(kept, promise):
+    if not kept:
+        raise Broken(promise)
+
+
+def check(body, content_encoding):
+    """Send a body all the way, as a result and as a status; return what became of both."""
+    reply = Reply(200, body, content_encoding)
+    decoded = decode(body, content_encoding, LIMITS)
+    if isinstance(decoded, bytes):
+        check_decoded(decoded, body, content_encoding)
+    return check_result(reply, decoded), check_status(reply, decoded)
+
+
+def check_decoded(decoded, body, content_encoding):
+    hold(len(decoded) <= LIMITS.most_bytes(len(body)), "decoded is within the limits")
+    names = codings(content_encoding)
+    hold(len(names) <= MAX_CODINGS, "codings are counted")
+    hold(decoded == decoded_by_others(body, names), "others decode it to the same")
+    if names:
+        for cut in {0, 1, len(body) // 3, len(body) - 9, len(body) - 1} & set(range(len(body))):
+            shorter = decode(body[:cut], content_encoding, LIMITS)
+            if isinstance(shorter, bytes):
+                # Whoever cuts between two members has cut nothing that this layer could see.
+                between = names[-1] in ("gzip", "x-gzip") and cut in member_ends(body)
+                hold(between, "a body that is cut is refused")
+
+
+def check_result(reply, decoded):
+    found = _READER.result(reply)
+    if isinstance(found, Failure):
+        check_failure(found)
+        if found.trouble is Trouble.NOT_JSON:
+            hold(not is_json(decoded), "what others read as JSON is read as JSON")
+        hold(_READER.result(reply) == found, "the same body fails in the same way")
+        return described(found)
+    hold(isinstance(found, Interaction), "a body is an interaction or a failure")
+    hold(
+        all(path.isprintable() and len(path) < 200 for path in found.drift),
+        "paths of drift are short and printable",
+    )
+    tables = laid_out(_TABLES, reply)
+    record = laid_out(_NESTED, reply)
+    if isinstance(record, Failure):
+        check_failure(record)
+        return described(record)
+    hold(isinstance(tables, dict), "what fits one nested line fits the tables")
+    check_record(record, decoded)
+    check_tables(tables, record)
+    check_bands(laid_out(_BANDED, reply), laid_out(_BANDED_TABLES, reply), record)
+    return "accepted, with drift" if found.drift else "accepted"
+
+
+def check_record(record, decoded):
+    hold(list(record) == [RECORDS], "the nested shape has one set")
+    rows = record[RECORDS]
+    hold(len(rows) == 1, "the nested shape has one row")
+    kept = {key: value for key, value in rows[0].items() if key in (*PARTICIPANTS, "extra")}
+    hold(len(kept) + 3 == len(rows[0]), "a row has no other columns")
+    sent = as_others_read(decoded)
+    if sent is not None:
+        hold(covers(as_sent(kept), sent), "all that was sent is in the record")
+
+
+def check_tables(tables, record):
+    hold(len(tables[INTERACTIONS]) == 1, "an interaction has one row")
+    hold(all(tables.values()), "a set without rows is left out")
+    hold(put_together(tables) == record[RECORDS][0], "the tables hold what the record holds")
+
+
+def check_bands(banded, tables, record):
+    def without(row):
+        for participant in PARTICIPANTS:
+            for bundle in (row[participant] or {}).get("enlighten_bundles") or []:
+                bands.extend(model.pop("band") for model in bundle["models"] or [])
+        return row
+
+    bands = []
+    hold(without(banded[RECORDS][0]) == record[RECORDS][0], "a band takes nothing away")
+    hold(bands == [row["band"] for row in tables.get(SCORES, [])], "the shapes agree on bands")
+
+
+def check_status(reply, decoded):
+    found = _READER.processing(reply)
+    if isinstance(found, Failure):
+        check_failure(found)
+        return described(found)
+    hold(isinstance(found, Processing), "a status is a processing or a failure")
+    sent = as_others_read(decoded)
+    if sent is not None:
+        hold(isinstance(sent["status"], str) and sent["status"].strip(), "a status is a text")
+    return f"status {found}"
+
+
+def check_failure(failure):
+    reason = failure.reason
+    hold(0 < len(reason) <= _MOST_REASON_CHARS, "a reason is short")
+    hold(reason.isascii() and reason.isprintable(), "a reason is printable")
+    hold(CANARY.casefold() not in reason.casefold(), "a reason quotes nothing")
+    hold(CANARY not in repr(failure), "a failure shows nothing")
+
+
+def check_retry_after(value):
+    """Read a Retry-After header; return what became of it."""
+    found = retry_after_s(value, NOW)
+    if found is None:
+        hold(not (value.strip().isascii() and value.strip().isdigit()), "seconds are understood")
+        return "no retry-after"
+    hold(type(found) is float and 0 <= found < math.inf, "a pause is finite and not negative")
+    digits = value.strip()
+    if digits.isascii() and digits.isdigit():
+        wanted = float(digits)
+        hold(found == wanted or min(found, wanted) >= 1e11, "seconds are taken as sent")
+        return "retry-after in seconds"
+    return "retry-after as a date"
+
+
+def laid_out(lines, reply):
+    """Return the rows by set, parsed; the lines are looked at, and made twice."""
+    made = lines.record(ID, _READER.result(reply), NOW)
+    again = lines.record(ID, _READER.result(reply), NOW)
+    hold(made == again, "the same body gives the same bytes")
+    if isinstance(made, Failure):
+        return made
+    most = _LARGER * LIMITS.most_bytes(len(reply.body))
+    hold(sum(map(len, made.values())) <= most, "lines are not much larger than their body")
+    return {name: rows(made[name]) for name in made}
+
+
+def rows(lines):
+    hold(lines.endswith(b"\n"), "each row ends with a line feed")
+    found = [strictly(line.decode(), _without_repeats) for line in lines[:-1].split(b"\n")]
+    for row in found:
+        hold(isinstance(row, dict), "a row is an object")
+        hold(next(iter(row.items())) == ("interaction_id", ID), "a row begins with its ID")
+    return found
+
+
+def put_together(tables):
+    """Return the nested row that the tables must come from."""
+    row = dict(tables[INTERACTIONS][0])
+    scores, segments = tables.get(SCORES, []), tables.get(SEGMENTS, [])
+    used = 0
+    for name in PARTICIPANTS:
+        if row[name] is None:
+            continue
+        summary = dict(row[name])
+        bundles, count = summary.pop("bundles"), summary.pop("segments")
+        if bundles is not None:
+            bundles = [dict(bundle) for bundle in bundles]
+            for index, bundle in enumerate(bundles):
+                if bundle["models"] is not None:
+                    of_bundle = scores[used : used + bundle["models"]]
+                    used += bundle["models"]
+                    bundle["models"] = [
+                        model_of(score, name, bundle["name"], index, number)
+                        for number, score in enumerate(of_bundle)
+                    ]
+        mine = [segment for segment in segments if segment["participant"] == name]
+        hold(len(mine) == (count or 0), "segments are counted")
+        row[name] = {
+            "enlighten_bundles": bundles,
+            "voice_activity_segments": None
+            if count is None
+            else [segment_of(segment, number) for number, segment in enumerate(mine)],
+            **summary,
+        }
+    hold(used == len(scores), "scores are counted")
+    return row
+
+
+def model_of(score, participant, bundle, bundle_index, model_index):
+    row = dict(score)
+    place = [row.pop(key) for key in ("participant", "bundle", "bundle_index", "model_index")]
+    hold(place == [participant, bundle, bundle_index, model_index], "a score tells its place")
+    del row["interaction_id"]
+    return {"name": row.pop("model"), **row}
+
+
+def segment_of(segment, index):
+    row = dict(segment)
+    hold(row.pop("segment_index") == index, "a segment tells its place")
+    del row["interaction_id"], row["participant"]
+    return row
+
+
+def described(failure):
+    """Return the kind of a failure, without the path."""
+    what = failure.reason.partition("is no ")
+    return f"{failure.trouble}: {re.sub('[0-9]+', 'N', what[1] + what[2] or failure.reason)}"
+
+
+def codings(content_encoding):
+    names = (token.strip() for token in content_encoding.lower().split(","))
+    return [name for name in names if name not in ("", "identity")]
+
+
+def decoded_by_others(body, names):
+    for name in reversed(names):
+        if name == "br":
+            body = brotli.decompress(body)
+        elif name == "deflate":
+            try:
+                body = zlib.decompress(body)
+            except zlib.error:
+                body = zlib.decompress(body, -15)
+        else:
+            body = gzip.decompress(body)
+    return body
+
+
+def member_ends(body):
+    ends, rest = set(), body
+    while rest:
+        stream = zlib.decompressobj(31)
+        stream.decompress(rest)
+        rest = stream.unused_data
+        ends.add(len(body) - len(rest))
+    return ends
+
+
+def strictly(text, object_pairs_hook=dict):
+    """Parse as RFC 8259 has it, with another parser than the worker's."""
+    return json.loads(text, parse_constant=_refuse, object_pairs_hook=object_pairs_hook)
+
+
+def as_others_read(decoded):
+    """Parse what was accepted; None where the standard library gives up before 1,024 levels."""
+    try:
+        return strictly(decoded.decode())
+    except RecursionError:
+        return None
+
+
+def is_json(decoded):
+    """Tell whether the standard library reads it, and nothing in it is beyond UTF-8 or a double."""
+    try:
+        # Pairs: what a later key of the same name hides has to be in order as well.
+        value = json.loads(
+            decoded.decode(), parse_constant=_refuse, parse_int=float, object_pairs_hook=list
+        )
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return deepest(decoded) <= _PARSER_LEVELS
+
+
+def deepest(decoded):
+    level = most = 0
+    for byte in decoded:
+        if byte in b"[{":
+            level += 1
+            most = max(most, level)
+        elif byte in b"]}":
+            level -= 1
+    return most
+
+
+def _without_repeats(pairs):
+    hold(len(dict(pairs)) == len(pairs), "a key occurs once in an object")
+    return dict(pairs)
+
+
+def _refuse(constant):
+    raise ValueError(constant)
