@@ -4,11 +4,14 @@
 body, in a few words that are good for counting. It needs nothing but the worker.
 """
 
+import asyncio
+import atexit
 import gzip
 import json
 import math
 import re
 import zlib
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 
 import brotli
@@ -32,7 +35,6 @@ LIMITS = Limits()
 _PARSER_LEVELS = 1024
 _LARGER = 64
 _MOST_REASON_CHARS = 120
-_READER = BodyReader(LIMITS)
 _BANDS = Bands(
     {
         "table": [
@@ -45,6 +47,28 @@ _BANDS = Bands(
 )
 _NESTED, _TABLES = Lines(Shape.NESTED), Lines(Shape.TABLES)
 _BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _BANDS), Lines(Shape.TABLES, _BANDS)
+
+
+class _Here(Executor):
+    """Does at once what it is given."""
+
+    def submit(self, work, /, *arguments):
+        future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+
+_READER = BodyReader(LIMITS, _Here())
+_LOOP = asyncio.new_event_loop()
+atexit.register(_LOOP.close)
+
+
+def read_result(reply):
+    return _LOOP.run_until_complete(_READER.result(reply))
+
+
+def read_status(reply):
+    return _LOOP.run_until_complete(_READER.processing(reply))
 
 
 class Broken(Exception):  # noqa: N818 # a promise is; it is no error of the program's
@@ -80,12 +104,12 @@ def check_decoded(decoded, body, content_encoding):
 
 
 def check_result(reply, decoded):
-    found = _READER.result(reply)
+    found = read_result(reply)
     if isinstance(found, Failure):
         check_failure(found)
         if found.trouble is Trouble.NOT_JSON:
             hold(not is_json(decoded), "what others read as JSON is read as JSON")
-        hold(_READER.result(reply) == found, "the same body fails in the same way")
+        hold(read_result(reply) == found, "the same body fails in the same way")
         return described(found)
     hold(isinstance(found, Interaction), "a body is an interaction or a failure")
     hold(
@@ -134,7 +158,7 @@ def check_bands(banded, tables, record):
 
 
 def check_status(reply, decoded):
-    found = _READER.processing(reply)
+    found = read_status(reply)
     if isinstance(found, Failure):
         check_failure(found)
         return described(found)
@@ -170,8 +194,8 @@ def check_retry_after(value):
 
 def laid_out(lines, reply):
     """Return the rows by set, parsed; the lines are looked at, and made twice."""
-    made = lines.record(ID, _READER.result(reply), NOW)
-    again = lines.record(ID, _READER.result(reply), NOW)
+    made = lines.record(ID, read_result(reply), NOW)
+    again = lines.record(ID, read_result(reply), NOW)
     hold(made == again, "the same body gives the same bytes")
     if isinstance(made, Failure):
         return made
