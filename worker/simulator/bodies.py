@@ -54,9 +54,9 @@ def result_json(seed: int, variant: int) -> bytes:
     if size < _CHAT_BELOW:
         return orjson.dumps(_chat(draw))
     if size < _MONO_BELOW:
-        return orjson.dumps(_one_channel(draw))
+        return orjson.dumps(one_channel(draw))
     segments = draw.randrange(150, 330) if size >= _LONG_FROM else draw.randrange(20, 70)
-    return orjson.dumps(_two_channels(draw, segments))
+    return orjson.dumps(two_channels(draw, segments))
 
 
 def status_json(interaction_id: str, status: str, draw: float, error: str | None = None) -> bytes:
@@ -82,16 +82,8 @@ def error_json(status: int, message: str) -> bytes:
     return orjson.dumps({"status": status, "message": message})
 
 
-def _chat(draw: Random) -> dict[str, Any]:
-    models = {"Customer Satisfaction": draw.sample(_CUSTOMER_SATISFACTION, 7)}
-    return {
-        "allParticipants": _participant(_bundles(draw, models, 240_000), None),
-        "participantOne": _participant([], None),
-        "participantTwo": _participant([], None),
-    }
-
-
-def _one_channel(draw: Random) -> dict[str, Any]:
+def one_channel(draw: Random) -> dict[str, Any]:
+    """Return the result of a call recorded on one channel: about 5 kB as JSON."""
     duration = draw.randrange(60_000, 600_000)
     return {
         "allParticipants": _participant(_bundles(draw, _BUNDLES, duration), None),
@@ -100,13 +92,23 @@ def _one_channel(draw: Random) -> dict[str, Any]:
     }
 
 
-def _two_channels(draw: Random, segments: int) -> dict[str, Any]:
+def two_channels(draw: Random, segments: int) -> dict[str, Any]:
+    """Return the result of a call with as many segments a side: 14 kB, and 130 bytes for each."""
     duration = segments * 6_000
     mixed, one, two = (_bundles(draw, _BUNDLES, duration) for _ in range(3))
     return {
         "allParticipants": _participant(mixed, None),
         "participantOne": _participant(one, _segments(draw, segments)),
         "participantTwo": _participant(two, _segments(draw, segments)),
+    }
+
+
+def _chat(draw: Random) -> dict[str, Any]:
+    models = {"Customer Satisfaction": draw.sample(_CUSTOMER_SATISFACTION, 7)}
+    return {
+        "allParticipants": _participant(_bundles(draw, models, 240_000), None),
+        "participantOne": _participant([], None),
+        "participantTwo": _participant([], None),
     }
 
 

@@ -1,0 +1,62 @@
+"""What was found, as text: tables that read well on a terminal and as Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A figure with its target, and whether it was met."""
+
+    what: str
+    target: str
+    figure: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one section found: how it was measured, a table, and its claims."""
+
+    title: str
+    how: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    claims: Sequence[Claim] = field(default=())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with its columns in line."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def claims_table(claims: Sequence[Claim]) -> str:
+    """Return the table of figures and their targets."""
+    rows = [(one.what, one.target, one.figure, "yes" if one.met else "**no**") for one in claims]
+    return table(("what", "target", "measured", "met"), rows)
+
+
+def section_text(section: Section) -> str:
+    """Return a section with its heading."""
+    text = f"## {section.title}\n\n{section.how}\n\n{table(section.header, section.rows)}"
+    return text + (f"\n{claims_table(section.claims)}" if section.claims else "")
+
+
+def page_text(preface: str, facts: dict[str, str], sections: Sequence[Section]) -> str:
+    """Return the whole page: all claims first, then the sections, then what it ran on."""
+    claims = [claim for section in sections for claim in section.claims]
+    met = sum(claim.met for claim in claims)
+    parts = [
+        f"# Benchmarks\n\n{preface}\n",
+        f"## Targets\n\n{met} of {len(claims)} are met.\n\n{claims_table(claims)}",
+        *(f"## {one.title}\n\n{one.how}\n\n{table(one.header, one.rows)}" for one in sections),
+        f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}",
+    ]
+    return "\n".join(parts)

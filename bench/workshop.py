@@ -1,0 +1,99 @@
+"""What all sections share: the corpus, the IDs, the servers, and the size of this measurement."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from bench import corpus, outcome, serving
+from bench.clients import Client, Start, Task, output
+from bench.machine import Cores
+from bench.measurement import ROOT, Run, measured
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured: IDs, rounds, and seconds at each pace."""
+
+    ids: int
+    rounds: int
+    pacing_s: float
+
+
+class Workshop:
+    """A scratch directory with all that measuring needs; `say` tells of progress.
+
+    `peers` are the keys of those that take part.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        size: Size,
+        cores: Cores,
+        *,
+        server: str,
+        peers: frozenset[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self.scratch = scratch
+        self.size = size
+        self.cores = cores
+        self.server = server
+        self.peers = peers
+        self.say = say
+        self._corpus = scratch / "corpus"
+        self._numbers = count()
+        self._checked: set[str] = set()
+
+    def make_corpus(self) -> None:
+        """Write the bodies."""
+        self.say("making the corpus")
+        subprocess.run([sys.executable, "-m", "bench.corpus", self._corpus], cwd=ROOT, check=True)
+
+    def fast_server(self) -> AbstractContextManager[str]:
+        """Return a server that answers at once; entered, its base URL."""
+        return serving.fast_server(self.server, self._corpus, self.scratch, self.cores)
+
+    def own_server(
+        self, delay_s: float = 0.0
+    ) -> AbstractContextManager[tuple[str, serving.Arrivals]]:
+        """Return our own server; entered, its base URL and what it will know of arrivals."""
+        return serving.own_server(self._corpus, self.scratch, self.cores, delay_s)
+
+    def task(self, ids: int, base_url: str) -> Task:
+        """Return a new task of so many IDs."""
+        file = self.scratch / f"ids-{ids}.txt"
+        if not file.exists():
+            file.write_text("".join(f"{one}\n" for one in corpus.ids(ids)), encoding="utf-8")
+        place = self.scratch / f"task-{next(self._numbers)}"
+        place.mkdir()
+        return Task(file, base_url, place / "out")
+
+    def ids_of(self, client: Client) -> int:
+        """Return how many IDs a client gets."""
+        return max(1, round(self.size.ids * client.share))
+
+    def run(self, start: Start, task: Task) -> Run:
+        """Do a task and measure it. Raises FailedRunError."""
+        return measured(start(task), self.cores.client, self.scratch / "said")
+
+    def run_once(self, client: Client, start: Start, base_url: str, ids: int) -> Run:
+        """Do a new task, and clear it away; the first output of a client is checked."""
+        task = self.task(ids, base_url)
+        try:
+            run = self.run(start, task)
+            if client.writes and client.key not in self._checked:
+                outcome.check(output(task), task.ids, self._corpus)
+                self._checked.add(client.key)
+        finally:
+            self.clear(task)
+        return run
+
+    def clear(self, task: Task) -> None:
+        """Remove the output of a task."""
+        shutil.rmtree(task.out.parent)
