@@ -53,7 +53,9 @@ class Spread:
         return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
     def shown(self, form: str) -> str:
-        """Return `median (low-high)`, each in a form such as `.2f`."""
+        """Return `median (low-high)`, each in a form such as `.2f`; one figure stands alone."""
+        if self.low == self.high:
+            return f"{self.median:{form}}"
         return f"{self.median:{form}} ({self.low:{form}}–{self.high:{form}})"  # noqa: RUF001
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ def claims_table(claims: Sequence[Claim]) -> str:
 
 
 def section_text(section: Section) -> str:
-    """Return a section with its heading."""
-    text = f"## {section.title}\n\n{section.how}\n\n{table(section.header, section.rows)}"
+    """Return a section with its heading and its claims."""
+    text = _findings(section)
     return text + (f"\n{claims_table(section.claims)}" if section.claims else "")
 
 
@@ -56,7 +57,12 @@ def page_text(preface: str, facts: dict[str, str], sections: Sequence[Section]) 
     parts = [
         f"# Benchmarks\n\n{preface}\n",
         f"## Targets\n\n{met} of {len(claims)} are met.\n\n{claims_table(claims)}",
-        *(f"## {one.title}\n\n{one.how}\n\n{table(one.header, one.rows)}" for one in sections),
+        *map(_findings, sections),
         f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}",
     ]
     return "\n".join(parts)
+
+
+def _findings(section: Section) -> str:
+    how = fill(section.how, 100, break_on_hyphens=False, break_long_words=False)
+    return f"## {section.title}\n\n{how}\n\n{table(section.header, section.rows)}"
