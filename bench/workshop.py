@@ -48,7 +48,7 @@ class Workshop:
         self.say = say
         self._corpus = scratch / "corpus"
         self._numbers = count()
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, int]] = set()
 
     def make_corpus(self) -> None:
         """Write the bodies."""
@@ -83,13 +83,13 @@ class Workshop:
         return measured(start(task), self.cores.client, self.scratch / "said")
 
     def run_once(self, client: Client, start: Start, base_url: str, ids: int) -> Run:
-        """Do a new task, and clear it away; the first output of a client is checked."""
+        """Do a new task, and clear it away; a client's first output of each size is checked."""
         task = self.task(ids, base_url)
         try:
             run = self.run(start, task)
-            if client.writes and client.key not in self._checked:
+            if client.writes and (client.key, ids) not in self._checked:
                 outcome.check(output(task), task.ids, self._corpus)
-                self._checked.add(client.key)
+                self._checked.add((client.key, ids))
         finally:
             self.clear(task)
         return run

@@ -11,23 +11,34 @@ from bench.workshop import Workshop
 
 _OF_BARE = 0.27
 _MIB = 1 << 20
-_HEADER = ("client", "IDs a run", "IDs/s", "of bare", "the worker is", "CPU µs/ID", "peak MiB")
+_HEADER = (
+    "client",
+    "IDs a run",
+    "IDs/s",
+    "of bare",
+    "the worker is",
+    "CPU µs/ID",
+    "peak MiB",
+    "one ID",
+)
 
 _HOW = """\
 {server} serves {ids:,} distinct IDs (more to the bare client, fewer to slow ones, so that all runs
 last about as long) on one core, the client runs on {core}; 64 requests at a time, each body sent as
 br or, to who doesn't take that, as gzip. The time of a run is that of the whole command, its start
-included; CPU is user and system time of all its processes, peak the resident memory of the largest
-(about 20 MiB at least, which is the measuring process itself, before it becomes the client).
-Each figure is the median of {rounds} interleaved rounds, with the least and the greatest; ratios
-are taken within a round. Every client writes the same records, which is checked; only the worker
-validates, accounts for each ID and has each batch on the disk before it counts."""
+included, which the last column tells: the time for a single ID. CPU is user and system time of all
+its processes, peak the resident memory of the largest (about 20 MiB at least, which is the
+measuring process itself, before it becomes the client). Each figure is the median of {rounds}
+interleaved rounds, with the least and the greatest; ratios are taken within a round. Every client
+writes the same records, which is checked; only the worker validates, accounts for each ID and has
+each batch on the disk before it counts."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What came of each client: its runs by round, or why there are none."""
+    """What came of each client: a run of one ID and its runs by round, or why there are none."""
 
+    single: dict[str, Run]
     runs: dict[str, dict[int, Run]]
     reasons: dict[str, str]
 
@@ -35,9 +46,11 @@ class _Found:
 def throughput(workshop: Workshop) -> Section:
     """Measure all clients."""
     chosen = [WORKER, BARE, *(peer for peer in PEERS if peer.key in workshop.peers)]
-    found = _Found(defaultdict(dict), {})
+    found = _Found({}, defaultdict(dict), {})
     ready = _prepared(workshop, chosen, found)
     with workshop.fast_server() as base_url:
+        for client, start in ready:
+            _measure(workshop, client, start, base_url, None, found)
         for number, (client, start) in interleaved(ready, workshop.size.rounds):
             if client.key not in found.reasons:
                 _measure(workshop, client, start, base_url, number, found)
@@ -63,9 +76,14 @@ def _prepared(
 
 
 def _measure(
-    workshop: Workshop, client: Client, start: Start, base_url: str, number: int, found: _Found
+    workshop: Workshop,
+    client: Client,
+    start: Start,
+    base_url: str,
+    number: int | None,
+    found: _Found,
 ) -> None:
-    ids = workshop.ids_of(client)
+    ids = 1 if number is None else workshop.ids_of(client)
     try:
         run = workshop.run_once(client, start, base_url, ids)
     except FailedRunError as error:
@@ -73,8 +91,13 @@ def _measure(
             raise
         found.reasons[client.key] = str(error)
         return
-    found.runs[client.key][number] = run
-    workshop.say(f"throughput, round {number + 1}: {client.name}: {ids / run.wall_s:,.0f} IDs/s")
+    if number is None:
+        found.single[client.key] = run
+        workshop.say(f"throughput, one ID: {client.name}: {run.wall_s:.2f} s")
+    else:
+        found.runs[client.key][number] = run
+        rate = ids / run.wall_s
+        workshop.say(f"throughput, round {number + 1}: {client.name}: {rate:,.0f} IDs/s")
 
 
 def _how(workshop: Workshop) -> str:
@@ -89,7 +112,7 @@ def _how(workshop: Workshop) -> str:
 
 def _row(workshop: Workshop, client: Client, found: _Found) -> list[str]:
     if client.key in found.reasons:
-        return [client.name, f"did not run: {found.reasons[client.key]}", *[""] * 5]
+        return [client.name, f"did not run: {found.reasons[client.key]}", *[""] * 6]
     runs, ids = found.runs[client.key].values(), workshop.ids_of(client)
     faster = _ratio(WORKER, client, workshop, found)
     return [
@@ -100,6 +123,7 @@ def _row(workshop: Workshop, client: Client, found: _Found) -> list[str]:
         "" if client in (WORKER, BARE) else f"{faster.median:.2f} x as fast",
         f"{Spread.of(run.cpu_s / ids * 1e6 for run in runs).median:,.0f}",
         f"{Spread.of(run.peak_bytes / _MIB for run in runs).median:,.0f}",
+        f"{found.single[client.key].wall_s:.2f} s",
     ]
 
 
