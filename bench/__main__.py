@@ -62,6 +62,8 @@ def main() -> None:
             sections = [SECTIONS[name](workshop) for name in given.sections or SECTIONS]
     except FailedRunError as error:
         sys.exit(f"bench: a run of the worker, or of the bare client, failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; nothing was written.")
     facts |= machine.versions(BENCH_PYTHON)
     facts |= {"Server": workshop.server, "Date": f"{datetime.now(UTC):%Y-%m-%d}"}
     page = page_text(_preface(size), facts, sections)

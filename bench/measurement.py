@@ -19,11 +19,11 @@ TOKEN = "made-up"  # noqa: S105 - the servers here accept any
 _T = TypeVar("_T")
 
 _LONGEST_RUN_S = 1_800.0
-_TOLD_CHARACTERS = 300
+_TOLD_CHARACTERS = 200
 
 
 class FailedRunError(Exception):
-    """A command has ended badly; the message says what it said."""
+    """A command has ended badly; the message ends with its last line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,7 @@ def measured(argv: Sequence[str | Path], core: int, log: Path) -> Run:
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        text = log.read_text(encoding="utf-8", errors="replace").strip()
-        raise FailedRunError(
-            f"ended with {process.returncode}: {' '.join(text[-_TOLD_CHARACTERS:].split())}"
-        )
+        raise FailedRunError(f"ended with {process.returncode}: {_last_line(log)}")
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
@@ -103,6 +100,11 @@ def interleaved(things: Sequence[_T], rounds: int) -> Iterator[tuple[int, _T]]:
 def _environment() -> dict[str, str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
     return {**others, "CXAI_API_TOKEN": TOKEN}
+
+
+def _last_line(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    return text.rpartition("\n")[2][-_TOLD_CHARACTERS:]
 
 
 def _kill(process_group: int) -> None:

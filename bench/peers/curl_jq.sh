@@ -11,7 +11,7 @@ mkdir "$bodies"
     printf "output = \"%s/%s.json\"\n", bodies, $1
   }' "$ids"
 } |
-  curl --silent --show-error --fail --compressed \
+  curl --silent --show-error --no-progress-meter --fail --compressed \
     --parallel --parallel-immediate --parallel-max 64 --config -
 find "$bodies" -name '*.json' -print0 |
   xargs -0 jq --compact-output --from-file "$(dirname "$0")/record.jq" >"$out"
