@@ -12,6 +12,7 @@ from worker.api.content_coding import Limits, check_codecs
 from worker.api.reader import BodyReader
 from worker.api.token import Token
 from worker.clock import SystemClock
+from worker.collector import rare_collections
 from worker.console.report import Report
 from worker.console.snapshot import Pulse
 from worker.console.watch import Watch
@@ -83,6 +84,7 @@ async def export(
         )
         watch = Watch(lambda: _pulse(pipeline, limiter, census), directory, thread, settings, clock)
         stop_request.pass_to(pipeline.stop)
+        stack.enter_context(rare_collections())
         stopped_by = await _run(pipeline, watch)
         report = Report(
             output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by

@@ -21,6 +21,7 @@ ROOMS = {
     "domain": {"errors"},
     "ports": {"domain", "errors"},
     "clock": set(),
+    "collector": set(),
     "signals": {"errors"},
     "backlog": {"ports", "domain", "errors"},
     "batch": {"ports", "domain", "errors"},
@@ -137,7 +138,7 @@ def test_the_domain_sees_no_clock_no_chance_and_nothing_outside(path):
     assert theirs <= PURE
 
 
-CORE = {"domain", "ports", "errors", "backlog", "batch", "pipeline"}
+CORE = {"domain", "ports", "errors", "backlog", "batch", "health", "pipeline"}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room_of_file(p) in CORE], ids=name_of)
