@@ -1,0 +1,150 @@
+"""What a body costs on its way to a line, counted and not timed: the same on any machine.
+
+If a change makes this fail and is worth its price, put the new figures here and say so in the
+commit. Python's own share differs by its version; of one that has no figures, nothing is asked.
+"""
+
+import gc
+import math
+import sys
+import tracemalloc
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import brotli
+import pytest
+
+from worker.api import wire
+from worker.api.content_coding import Limits, decode
+from worker.domain.records import Shape
+from worker.output.lines import Lines
+from worker.simulator.bodies import result_json
+
+MOST_GROWTH = 1.10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the mean body takes.
+
+    Python instructions and calls are our own share; dicts and lists made tell what the libraries
+    do; `peak_bytes` is the most that Python holds at a time, of the largest body.
+    """
+
+    instructions: float
+    calls: float
+    containers: float
+    peak_bytes: float
+
+
+RECORDED = {
+    (3, 11): Cost(instructions=1361, calls=134, containers=229, peak_bytes=979_000),
+    # Not counted there: containers, since collections no longer begin where one is made; and
+    # 3.12.1 tells of no instructions.
+    (3, 12): Cost(instructions=math.inf, calls=130, containers=math.inf, peak_bytes=973_000),
+    (3, 13): Cost(instructions=1107, calls=130, containers=math.inf, peak_bytes=973_000),
+}
+
+BODIES = [brotli.compress(result_json(seed=1, variant=number), quality=1) for number in range(16)]
+LINES = Lines(Shape.NESTED)
+LIMITS = Limits()
+NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
+
+
+def work():
+    """Send all bodies from their content coding to their lines."""
+    for body in BODIES:
+        LINES.record("id", wire.read(decode(body, "br", LIMITS)), NOW)
+
+
+@contextmanager
+def tracing(trace=None, profile=None):
+    before = sys.gettrace(), sys.getprofile()
+    sys.setprofile(profile)
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before[0])
+        sys.setprofile(before[1])
+
+
+def counted_instructions():
+    count = 0
+
+    def trace(frame, event, _arg):
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    with tracing(trace=trace):
+        work()
+    return count
+
+
+def counted_calls():
+    count = 0
+
+    def profile(_frame, event, _arg):
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    with tracing(profile=profile):
+        work()
+    return count
+
+
+def counted_containers():
+    """Count collections when every container that is made begins one."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(1, 10**9, 10**9)
+    try:
+        before = gc.get_stats()[0]["collections"]
+        work()
+        return gc.get_stats()[0]["collections"] - before
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def peak_bytes():
+    with tracing():
+        tracemalloc.start()
+        try:
+            start, _ = tracemalloc.get_traced_memory()
+            work()
+            return tracemalloc.get_traced_memory()[1] - start
+        finally:
+            tracemalloc.stop()
+
+
+def cost():
+    work()  # what is made once is no cost of an ID
+    bodies = len(BODIES)
+    return Cost(
+        counted_instructions() / bodies,
+        counted_calls() / bodies,
+        counted_containers() / bodies,
+        peak_bytes(),
+    )
+
+
+def test_a_body_costs_no_more_than_a_tenth_above_what_is_recorded():
+    recorded = RECORDED.get(sys.version_info[:2])
+    if recorded is None:
+        pytest.skip(f"no figures of Python {sys.version_info[:2]} are recorded: {cost()}")
+    now = asdict(cost())
+    most = {name: MOST_GROWTH * figure for name, figure in asdict(recorded).items()}
+    assert {name: figure for name, figure in now.items() if figure > most[name]} == {}, recorded
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="counts containers")
+@pytest.mark.parametrize("step", ["_validate", "parse"])
+def test_a_step_that_is_done_twice_is_noticed(monkeypatch, step):
+    once = getattr(wire, step)
+    monkeypatch.setattr(wire, step, lambda body: (once(body), once(body))[1])
+    assert cost().containers > MOST_GROWTH * RECORDED[3, 11].containers
