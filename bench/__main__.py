@@ -11,7 +11,7 @@ from bench import machine
 from bench.clients import BENCH_PYTHON, PEERS
 from bench.measurement import ROOT, FailedRunError
 from bench.page import page_text, section_text
-from bench.sections import SECTIONS
+from bench.sections import BY_DEFAULT, SECTIONS
 from bench.serving import kind_of_server
 from bench.workshop import Size, Workshop
 
@@ -59,7 +59,7 @@ def main() -> None:
                 say=lambda text: print(text, file=sys.stderr, flush=True),
             )
             workshop.make_corpus()
-            sections = [SECTIONS[name](workshop) for name in given.sections or SECTIONS]
+            sections = [SECTIONS[name](workshop) for name in given.sections or BY_DEFAULT]
     except FailedRunError as error:
         sys.exit(f"bench: a run of the worker, or of the bare client, failed: {error}")
     except KeyboardInterrupt:
@@ -83,7 +83,7 @@ def _arguments() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the worker beside what its users would pick instead.",
-        epilog="Without a section, all are run and docs/benchmarks.md is written.",
+        epilog="Without a section, all but scale are run and docs/benchmarks.md is written.",
     )
     add = arguments.add_argument
     add("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION", help=_names(SECTIONS))

@@ -2,7 +2,8 @@
 
 `python -m bench.corpus DIR` writes the bodies: `00.json` to `ff.json`, each also as `.br`
 (quality 5) and `.gz` (level 6). Always the same bytes. Of ten bodies three have about 5 kB (one
-channel), five 20 kB (a call of some minutes) and two 60 kB (a long one).
+channel), five 20 kB (a call of some minutes) and two 60 kB (a long one); with `--short` all are of
+the first kind.
 
 A process of its own writes them, since the measuring process has to stay small: Linux counts its
 memory at the start of a command as that command's.
@@ -11,7 +12,7 @@ memory at the start of a command as that command's.
 import json
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,7 +45,7 @@ def body(directory: Path, interaction_id: str) -> dict[str, Any]:
     return result
 
 
-def write(directory: Path) -> None:
+def write(directory: Path, classes: Sequence[int] = _CLASSES) -> None:
     """Write all bodies."""
     import gzip  # noqa: PLC0415 - the measuring process imports this file, and stays small
 
@@ -56,7 +57,7 @@ def write(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for number in range(BODIES):
         draw = Random(f"bench:{number}")
-        segments = _CLASSES[number % len(_CLASSES)]
+        segments = classes[number % len(classes)]
         if segments:
             result = two_channels(draw, draw.randrange(segments * 9 // 10, segments * 11 // 10))
         else:
@@ -69,4 +70,4 @@ def write(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), (_SHORT,) if "--short" in sys.argv else _CLASSES)

@@ -47,17 +47,21 @@ class Workshop:
         self.peers = peers
         self.say = say
         self._corpus = scratch / "corpus"
+        self._short_corpus = scratch / "short"
         self._numbers = count()
         self._checked: set[tuple[str, int]] = set()
 
     def make_corpus(self) -> None:
         """Write the bodies."""
         self.say("making the corpus")
-        subprocess.run([sys.executable, "-m", "bench.corpus", self._corpus], cwd=ROOT, check=True)
+        make = [sys.executable, "-m", "bench.corpus"]
+        subprocess.run([*make, self._corpus], cwd=ROOT, check=True)
+        subprocess.run([*make, self._short_corpus, "--short"], cwd=ROOT, check=True)
 
-    def fast_server(self) -> AbstractContextManager[str]:
-        """Return a server that answers at once; entered, its base URL."""
-        return serving.fast_server(self.server, self._corpus, self.scratch, self.cores)
+    def fast_server(self, *, short: bool = False) -> AbstractContextManager[str]:
+        """Return a server that answers at once, only with short bodies if asked; its base URL."""
+        corpus = self._short_corpus if short else self._corpus
+        return serving.fast_server(self.server, corpus, self.scratch, self.cores)
 
     def own_server(
         self, delay_s: float = 0.0

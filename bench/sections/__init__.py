@@ -9,6 +9,7 @@ from bench.sections.latency import latency
 from bench.sections.ledger import ledger
 from bench.sections.memory import memory
 from bench.sections.pacing import pacing
+from bench.sections.scale import scale
 from bench.sections.throughput import throughput
 from bench.workshop import Workshop
 
@@ -20,4 +21,8 @@ SECTIONS: Mapping[str, Callable[[Workshop], Section]] = {
     "again": again,
     "command": command,
     "ledger": ledger,
+    "scale": scale,
 }
+
+BY_DEFAULT = [name for name in SECTIONS if name != "scale"]
+"""What is run when nothing is named; the scale takes ten minutes by itself."""
