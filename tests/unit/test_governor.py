@@ -9,6 +9,7 @@ import asyncio
 from bisect import bisect_left
 from collections import deque
 from itertools import count
+from random import Random
 
 import pytest
 from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, throttled
@@ -229,6 +230,34 @@ async def test_a_small_run_that_begins_in_an_outage_burns_no_attempts(failure):
     run = await governed(api, Ceilings(20.0, 16), entries(*many(15))).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 15}
     assert max(api.times) < HOUR_S + 120.0
+
+
+@pytest.mark.promise(
+    "Outages of 25 s (503), one a minute",
+    "the pace is what it was within seconds of each",
+    group="HTTP",
+)
+@virtually
+async def test_outages_that_come_again_and_again_leave_the_pace_as_it_was():
+    api = Api(lambda now, _under_way, _one: BUSY if now % 60.0 >= 35.0 else OK)
+    await work_for(governed(api, Ceilings(20.0, 16), source=ListSource(endless())), 600.0)
+    assert len(api.answered) > 0.75 * 20.0 * 600.0 * 35.0 / 60.0
+
+
+@pytest.mark.promise(
+    "A few 503 among many answers, whatever the pace",
+    "they are tried again; the pace stays",
+    group="Limit",
+)
+@pytest.mark.parametrize(
+    ("rate", "share"), [(60.0, 0.03), (20.0, 0.03), (5.0, 0.01), (200.0, 0.05)]
+)
+@virtually
+async def test_accidents_do_not_slow_everyone_down(rate, share):
+    chance = Random(7)
+    api = Api(lambda _now, _under_way, _one: BUSY if chance.random() < share else OK)
+    await work_for(governed(api, Ceilings(rate, 64), source=ListSource(endless())), 600.0)
+    assert len(api.answered) > 0.75 * rate * 600.0
 
 
 @virtually

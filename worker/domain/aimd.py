@@ -9,6 +9,7 @@ _CUT = 0.5
 _NEAR = 0.95
 _RECOVERY_S = 2.0
 _PROBE_S = 60.0
+_DOUBLING_S = 15.0
 _LONGEST_SPAN_S = 10.0
 
 
@@ -18,10 +19,10 @@ class Aimd:
 
     A refusal halves it. Then it comes back within two seconds to just below where it was refused,
     since the limit is known to be near, and from there ever faster: it reaches that place again
-    after a minute, and doubles each minute from there. So a limit that stands is tried about once
-    a minute, and one that was lifted is noticed soon. Only time in which the limit was in use
-    counts, and of a long silence (a pause, an outage) ten seconds at most. Times are seconds of
-    one monotonic clock, given by the caller.
+    after a minute, and doubles each quarter of a minute from there. So a limit that stands is tried
+    about once a minute, and one that was lifted is noticed soon. Only time in which the limit was
+    in use counts, and of a long silence (a pause, an outage) ten seconds at most. Times are
+    seconds of one monotonic clock, given by the caller.
     """
 
     floor: float
@@ -60,7 +61,7 @@ class Aimd:
             grown = min(near, self.value + (_NEAR - _CUT) * self._known * span_s / _RECOVERY_S)
         else:
             self._probed_s += span_s
-            tried = self._probed_s / _PROBE_S
-            times = _NEAR + (1 - _NEAR) * tried**2 if tried < 1 else 2.0 ** (tried - 1)
+            tried, beyond_s = self._probed_s / _PROBE_S, self._probed_s - _PROBE_S
+            times = _NEAR + (1 - _NEAR) * tried**2 if tried < 1 else 2.0 ** (beyond_s / _DOUBLING_S)
             grown = self._known * times
         self.value = min(max(self.value, grown), self.ceiling)

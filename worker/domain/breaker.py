@@ -21,13 +21,14 @@ class Breaker:
     """Opens after many failures in a row; while it is open, one probe at a time may leave.
 
     Any answer to a request that left since closes it, also an unwelcome one: who answers is there.
-    Times are seconds of one monotonic clock, given by the caller.
+    `failed_probes` counts those of the outage that there is. Times are seconds of one monotonic
+    clock, given by the caller.
     """
 
     rules: BreakerRules
     open_since: float | None = None
+    failed_probes: int = 0
     _failed: set[object] = field(default_factory=set)
-    _probes: int = 0
     _probe_at: float = 0.0
     _probing: bool = False
 
@@ -55,7 +56,7 @@ class Breaker:
             return
         self._failed.clear()
         self.open_since = None
-        self._probes = 0
+        self.failed_probes = 0
         self._probing = False
 
     def failed(self, key: object, left_at: float, now: float) -> None:
@@ -72,7 +73,7 @@ class Breaker:
         elif left_at <= self.open_since:
             return
         else:
-            self._probes += 1
-        wait_s = self.rules.probe_base_s * 2.0 ** min(self._probes, 32)
+            self.failed_probes += 1
+        wait_s = self.rules.probe_base_s * 2.0 ** min(self.failed_probes, 32)
         self._probe_at = now + min(wait_s, self.rules.probe_cap_s)
         self._probing = False

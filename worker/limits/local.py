@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asyncio_throttle.throttler import Throttler
 
 from worker.domain.aimd import Aimd
 from worker.domain.breaker import Breaker, BreakerRules
+from worker.domain.overload import Finding, Overload
 from worker.domain.pacing import MARGIN, Schedule
 from worker.domain.policy import Effect
 from worker.ports import Clock
@@ -66,6 +67,8 @@ class LocalLimiter:
         self._account = Throttler(
             per_window, per_window / rate * (1 + _ACCOUNT_MARGIN), retry_interval=_ACCOUNT_STEP_S
         )
+        self._overload = Overload()
+        self._before: tuple[Aimd, Aimd] | None = None
         self._breaker = Breaker(breaker)
         self._in_flight = 0
         self._rate_used_at = self._most_used_at = -math.inf
@@ -101,12 +104,17 @@ class LocalLimiter:
     def learn(self, effect: Effect, key: object, left_s: float) -> None:
         """Adapt to what a request for `key`, which left at `left_s`, tells of the API."""
         now = self._clock.monotonic()
+        failed_probes = self._breaker.failed_probes
         if effect in {Effect.FAILED, Effect.OVERLOADED}:
             self._breaker.failed(key, left_s, now)
         else:
             self._breaker.answered(left_s)
-        if self._adaptive and not self._breaker.is_open:  # an outage is no limit
+        if self._adaptive and not self._breaker.is_open:
+            if failed_probes:  # not even one at a time was answered: it was no matter of limits
+                self._take_back()
+                self._overload.forget()
             self._adapt(effect, left_s, now)
+        self._schedule.change(self._rate.value)
         self._news.set()
 
     def pause(self, seconds: float, why: str) -> None:
@@ -163,15 +171,35 @@ class LocalLimiter:
                 await self._news.wait()
 
     def _adapt(self, effect: Effect, left_s: float, now: float) -> None:
+        match effect:
+            case Effect.REFUSED:
+                self._cut(left_s, now)
+            case Effect.OVERLOADED:
+                match self._overload.overloaded(left_s, now):
+                    case Finding.CUT:
+                        if not self._overload.is_testing(now):
+                            self._before = (replace(self._rate), replace(self._most))
+                        if self._cut(left_s, now):
+                            self._overload.cut(now)
+                    case Finding.MISTAKEN:
+                        self._take_back()
+            case Effect.ANSWERED:
+                self._rate.grow(now, in_use=now - self._rate_used_at < _IN_USE_S)
+                self._most.grow(now, in_use=now - self._most_used_at < _IN_USE_S)
+                self._overload.answered()
+                if not self._overload.is_testing(now):
+                    self._before = None
+
+    def _cut(self, left_s: float, now: float) -> bool:
         """Blame the limit that was in use for a refusal, both if that can't be told."""
         rate_used = now - self._rate_used_at < _IN_USE_S
         most_used = now - self._most_used_at < _IN_USE_S
-        if effect in {Effect.REFUSED, Effect.OVERLOADED}:
-            if rate_used or not most_used:
-                self._rate.refuse(left_s, now)
-            if most_used or not rate_used:
-                self._most.refuse(left_s, now)
-        elif effect is Effect.ANSWERED:
-            self._rate.grow(now, in_use=rate_used)
-            self._most.grow(now, in_use=most_used)
-        self._schedule.change(self._rate.value)
+        cut_rate = (rate_used or not most_used) and self._rate.refuse(left_s, now)
+        cut_most = (most_used or not rate_used) and self._most.refuse(left_s, now)
+        return cut_rate or cut_most
+
+    def _take_back(self) -> None:
+        """Undo the cuts since the limits stood last."""
+        if self._before is not None:
+            self._rate, self._most = self._before
+            self._before = None
