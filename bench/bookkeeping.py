@@ -21,7 +21,7 @@ from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.sources.file import FileSource
 
-_BATCH = 100
+_BATCH = 32
 _PART_BYTES = 256 << 20
 
 

@@ -63,7 +63,7 @@ class Bounds:
 
     in_flight: int = 10
     backlog: int = 5_000
-    batch: int = 100
+    batch: int = 32
     batch_bytes: int = 8 << 20
     batch_s: float = 1.0
     grace_s: float = 30.0

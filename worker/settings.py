@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
     )
     batch: int = Field(
-        100, ge=1, le=10_000, description="Outcomes that are committed together, at most."
+        32, ge=1, le=10_000, description="Outcomes that are committed together, at most."
     )
     batch_s: Seconds = Field(1.0, description="Longest wait of an outcome for its commit.")
     disk_patience_s: SecondsOrZero = Field(
