@@ -79,6 +79,9 @@ ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.reques
 -- name: read_verdict
 SELECT verdict FROM outcome WHERE key = ?;
 
+-- name: read_any_outcome
+SELECT 1 FROM outcome LIMIT 1;
+
 -- name: count_parts
 SELECT set_name, count(*), sum(records), sum(bytes) FROM part WHERE bytes > 0
 GROUP BY set_name ORDER BY set_name;

@@ -92,6 +92,7 @@ class Store:
         self._refuse_other_form()
         self._parts = recover_parts(self._directory, list(self.parts()), self._form.compression)
         self._seen = Seen(self._directory.path)
+        self._has_earlier_runs = self._database.rows("read_any_outcome").fetchone() is not None
         self._run = self._database.run("start_run", {"at": self._now()})
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
@@ -111,8 +112,7 @@ class Store:
             if not self._seen.add(entry.key):
                 duplicates += 1
                 continue
-            row = self._database.rows("read_verdict", (entry.key,)).fetchone()
-            verdict = None if row is None else Verdict(row[0])
+            verdict = self._verdict_before(entry.key)
             if verdict is not None and verdict not in self._open_again:
                 settled[verdict] += 1
                 continue
@@ -120,6 +120,12 @@ class Store:
             if verdict is Verdict.EXHAUSTED:
                 suspects.add(entry.key)
         return Admission(fresh, duplicates, settled, suspects)
+
+    def _verdict_before(self, key: bytes | str) -> Verdict | None:
+        if not self._has_earlier_runs:  # what this run has settled is among the seen
+            return None
+        row = self._database.rows("read_verdict", (key,)).fetchone()
+        return None if row is None else Verdict(row[0])
 
     def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make outcomes and their lines durable, all or none.
