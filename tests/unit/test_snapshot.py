@@ -47,20 +47,26 @@ def settled(ok, *, requests=None, **lines):
 @pytest.mark.parametrize(
     ("shown", "said"),
     [
-        ({}, "waiting for input"),
+        ({}, "waiting for the first line"),
+        ({"tally": Tally(lines=3, blanks=3)}, "waiting for input"),
         ({"open": 3, "in_flight": 2}, "working"),
         ({"open": 3, "in_flight": 0}, "working"),  # between two requests of a slow pace
         ({"open": 3, "waiting": 2, "next_retry_s": 5.0}, "working"),
         (
             {"open": 2, "waiting": 2, "next_retry_s": 5.4},
-            "waiting 5 s for the next of 2 retries",
+            "waiting 6 s for the next of 2 IDs to be asked again",
         ),
         (
-            {"open": 2, "waiting": 2, "next_retry_s": 5.4, "input_ended": True},
-            "waiting 5 s for the next of 2 retries",
+            {"open": 2, "waiting": 2, "next_retry_s": 0.0, "input_ended": True},
+            "waiting 1 s for the next of 2 IDs to be asked again",
+        ),
+        (
+            {"open": 1, "waiting": 1, "next_retry_s": 27.0, "input_ended": True},
+            "waiting 27 s to ask one ID again",
         ),
         ({"input_ended": True}, "finishing"),
-        ({"open": 3, "paused": (12.3, "too fast")}, "paused for 12 s: too fast"),
+        ({"open": 3, "paused": (12.3, "too fast")}, "paused for 13 s: too fast"),
+        ({"open": 3, "paused": (0.04, "too fast")}, "paused for 1 s: too fast"),
         (
             {"open": 3, "paused": (12.3, "too fast"), "outage_s": 99.6},
             "outage for 100 s: the API fails for everyone; probing",
@@ -89,7 +95,8 @@ def test_the_state_names_the_stage_that_is_stalled():
 
 def test_an_input_that_is_silent_is_waited_for_and_not_called_stalled():
     silent = Stall(Section.INPUT, 181.2, 1)
-    assert state(pulse(), silent) == "waiting for input for 181 s"
+    assert state(pulse(), silent) == "waiting for the first line for 181 s"
+    assert state(pulse(Tally(lines=1, ids=1)), silent) == "waiting for input for 181 s"
     assert state(pulse(open=3), silent) == "working"
 
 
@@ -132,6 +139,12 @@ def test_the_time_left_follows_from_the_pace_of_verdicts():
     tally = settled(20, ids=100, requests=40)  # two requests an ID
     snapshot = observer.snapshot(pulse(tally, input_ended=True), START + 10)
     assert (snapshot.rate_now, snapshot.eta_s) == (4.0, 40.0)
+
+
+def test_the_time_left_is_never_shorter_than_the_wait_for_the_next_retry():
+    waits = {"input_ended": True, "open": 1, "waiting": 1, "next_retry_s": 27.0}
+    snapshot = Observer(START).snapshot(pulse(settled(20, ids=21), **waits), START + 10)
+    assert snapshot.eta_s == 27.0
 
 
 def test_lines_that_are_no_ids_don_t_shorten_the_time_left():

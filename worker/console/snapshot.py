@@ -1,5 +1,6 @@
 """What can be said of a run at one moment: how far, how fast, and what it waits for."""
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class Observer:
         requests_s, settled_s = self._rates(now, tally.requests, tally.settled_now)
         left = None if total is None else total - done
         eta_s = left / settled_s if left is not None and settled_s > 0 else None
+        if eta_s is not None:
+            eta_s = max(eta_s, pulse.next_retry_s or 0.0)
         return Snapshot(
             elapsed_s=now - self._started,
             done=done,
@@ -125,7 +128,7 @@ def _of_the_api(pulse: Pulse) -> str | None:
         return f"outage for {pulse.outage_s:.0f} s: the API fails for everyone; probing"
     if pulse.paused is not None:
         seconds, why = pulse.paused
-        return f"paused for {seconds:.0f} s: {why}"
+        return f"paused for {_whole(seconds)} s: {why}"
     return None
 
 
@@ -133,10 +136,19 @@ def _of_the_work(pulse: Pulse, silence: Stall | None) -> str:
     if pulse.open > pulse.waiting:
         return "working"
     if pulse.next_retry_s is not None:
-        return f"waiting {pulse.next_retry_s:.0f} s for the next of {pulse.waiting} retries"
+        wait = f"waiting {_whole(pulse.next_retry_s)} s"
+        if pulse.waiting == 1:
+            return f"{wait} to ask one ID again"
+        return f"{wait} for the next of {pulse.waiting:,} IDs to be asked again"
     if pulse.input_ended:
         return "finishing"
-    return "waiting for input" + (f" for {silence.for_s:.0f} s" if silence else "")
+    what = "input" if pulse.tally.lines else "the first line"
+    return f"waiting for {what}" + (f" for {silence.for_s:.0f} s" if silence else "")
+
+
+def _whole(seconds: float) -> int:
+    """Return whole seconds of a wait that is not over: never 0."""
+    return max(1, math.ceil(seconds))
 
 
 def _total(pulse: Pulse) -> int | None:
