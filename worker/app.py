@@ -82,7 +82,9 @@ async def export(
             rules=_rules(settings),
             bounds=_bounds(settings),
         )
-        watch = Watch(lambda: _pulse(pipeline, limiter, census), directory, thread, settings, clock)
+        watch = Watch(
+            lambda: _pulse(pipeline, limiter, census, settings), directory, thread, settings, clock
+        )
         stop_request.pass_to(pipeline.stop)
         stack.enter_context(rare_collections())
         stopped_by = await _run(pipeline, watch)
@@ -120,7 +122,9 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
         ) from error
 
 
-def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> Pulse:
+def _pulse(
+    pipeline: Pipeline, limiter: LocalLimiter, census: Census | None, settings: Settings
+) -> Pulse:
     return Pulse(
         tally=pipeline.tally,
         in_flight=pipeline.in_flight,
@@ -135,7 +139,9 @@ def _pulse(pipeline: Pipeline, limiter: LocalLimiter, census: Census | None) -> 
         paused=limiter.paused,
         outage_s=limiter.outage_s,
         rate_allowed=limiter.rate,
+        rate_ceiling=settings.rate,
         in_flight_allowed=limiter.most_in_flight,
+        in_flight_ceiling=settings.in_flight,
     )
 
 

@@ -1,6 +1,8 @@
 """Requests leave at the allowed rate, so many at a time, and wait together when asked to."""
 
 import pytest
+from support.command import environment
+from support.running import running, wait_for_line
 
 # The simulator counts when a request arrives. On a busy machine one may be read late by more than
 # the margin that the limiter keeps, and then stands beside the first of the next second.
@@ -51,3 +53,12 @@ def test_a_rate_that_is_none_is_refused(simulated, guids, export, rate):
         ended = export(api, guids(1), RATE=rate)
     assert ended.code == 2
     assert "CXAI_RATE" in ended.err
+
+
+def test_a_run_that_is_kept_below_its_rate_says_so_while_it_works(simulated, guids, tmp_path):
+    env = environment(CXAI_PROGRESS_S="0.05", CXAI_BACKOFF_BASE_S="0.01")
+    with (
+        simulated(rate=20) as api,
+        running(api, tmp_path / "export", guids(100), "--rate", "200", env=env) as run,
+    ):
+        wait_for_line(run, r'state="slowed to [\d.]+ of 200 requests/s.*: the API refuses more"')

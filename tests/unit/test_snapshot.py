@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from worker.console.snapshot import Observer, Pulse, state
+from worker.console.snapshot import Observer, Pulse, short, state
 from worker.domain.tally import Tally
 from worker.domain.verdict import Verdict
 from worker.domain.watchdog import Section, Stall, loads
@@ -26,7 +26,9 @@ def pulse(tally=None, **more):
         "paused": None,
         "outage_s": None,
         "rate_allowed": 5.0,
+        "rate_ceiling": 5.0,
         "in_flight_allowed": 10,
+        "in_flight_ceiling": 10,
     }
     return Pulse(tally or Tally(), **(quiet | more))
 
@@ -84,6 +86,49 @@ def settled(ok, *, requests=None, **lines):
 )
 def test_the_state_says_what_the_run_does_or_waits_for(shown, said):
     assert state(pulse(**shown)) == said
+
+
+SLOW = {"rate_ceiling": 20.0, "rate_allowed": 2.512}
+FEW = {"in_flight_allowed": 3}
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (SLOW, "slowed to 2.5 of 20 requests/s: the API refuses more"),
+        (FEW, "slowed to 3 of 10 in flight: the API refuses more"),
+        (
+            SLOW | FEW,
+            "slowed to 2.5 of 20 requests/s and 3 of 10 in flight: the API refuses more",
+        ),
+        ({"rate_allowed": 4.5, "in_flight_allowed": 9}, "working"),
+        (
+            {"rate_allowed": 1_234.5, "rate_ceiling": 100_000.0},
+            "slowed to 1,234 of 100,000 requests/s: the API refuses more",
+        ),
+        (SLOW | {"paused": (1.0, "too fast")}, "paused for 1 s: too fast"),
+    ],
+)
+def test_the_state_tells_when_the_api_keeps_the_run_below_its_ceilings(shown, said):
+    assert state(pulse(open=3, **shown)) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "said"),
+    [
+        (0.0, 2, "0"),
+        (0.104, 2, "0.1"),
+        (0.5, 3, "0.5"),
+        (2.512, 2, "2.5"),
+        (3.3333333, 3, "3.33"),
+        (20.0, 2, "20"),
+        (23.46, 3, "23.5"),
+        (123.4, 2, "123"),
+        (1_000_000.0, 3, "1,000,000"),
+    ],
+)
+def test_a_figure_has_no_long_fraction(value, digits, said):
+    assert short(value, digits) == said
 
 
 def test_the_state_names_the_stage_that_is_stalled():

@@ -15,10 +15,14 @@ from worker.settings import Settings
 
 def pulse():
     quiet = {"in_flight": 0, "open": 0, "waiting": 0, "next_retry_s": None, "input_ended": False}
-    calm = {"paused": None, "outage_s": None, "rate_allowed": 5.0, "in_flight_allowed": 10}
-    return Pulse(
-        Tally(), loads=loads(), disk_full=False, expected_lines=None, ending=False, **quiet, **calm
-    )
+    calm = {"disk_full": False, "ending": False, "paused": None, "outage_s": None}
+    limits = {
+        "rate_allowed": 5.0,
+        "rate_ceiling": 5.0,
+        "in_flight_allowed": 10,
+        "in_flight_ceiling": 10,
+    }
+    return Pulse(Tally(), loads=loads(), expected_lines=None, **quiet, **calm, **limits)
 
 
 class SlowDirectory(OutputDirectory):

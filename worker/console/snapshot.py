@@ -12,6 +12,9 @@ from worker.domain.watchdog import Load, Section, Stall
 
 _RATE_WINDOW_S = 10.0
 
+# Below this share of its ceiling a limit is called lowered.
+_LOWERED = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
@@ -20,6 +23,7 @@ class Pulse:
     `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
     `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
     the length of the input, None if it is not known (yet). `disk_full`: it waits for room.
+    What is allowed now may be lower than the ceilings that the settings have.
     """
 
     tally: Tally
@@ -35,7 +39,9 @@ class Pulse:
     paused: tuple[float, str] | None
     outage_s: float | None
     rate_allowed: float
+    rate_ceiling: float
     in_flight_allowed: int
+    in_flight_ceiling: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ def _of_the_api(pulse: Pulse) -> str | None:
 
 def _of_the_work(pulse: Pulse, silence: Stall | None) -> str:
     if pulse.open > pulse.waiting:
-        return "working"
+        return _slowed(pulse) or "working"
     if pulse.next_retry_s is not None:
         wait = f"waiting {_whole(pulse.next_retry_s)} s"
         if pulse.waiting == 1:
@@ -144,6 +150,24 @@ def _of_the_work(pulse: Pulse, silence: Stall | None) -> str:
         return "finishing"
     what = "input" if pulse.tally.lines else "the first line"
     return f"waiting for {what}" + (f" for {silence.for_s:.0f} s" if silence else "")
+
+
+def _slowed(pulse: Pulse) -> str | None:
+    lowered = []
+    if pulse.rate_allowed < _LOWERED * pulse.rate_ceiling:
+        lowered.append(f"{short(pulse.rate_allowed)} of {short(pulse.rate_ceiling, 3)} requests/s")
+    if pulse.in_flight_allowed < _LOWERED * pulse.in_flight_ceiling:
+        lowered.append(f"{pulse.in_flight_allowed} of {pulse.in_flight_ceiling} in flight")
+    return f"slowed to {' and '.join(lowered)}: the API refuses more" if lowered else None
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Return a figure with that many significant digits, and with all before its point."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def _whole(seconds: float) -> int:
