@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
+from yarl import URL
 
 from worker.api.client import ApiClient
 from worker.api.content_coding import Limits, check_codecs
@@ -81,6 +82,7 @@ async def export(
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
+            host=URL(settings.base_url).host or "",
         )
         watch = Watch(
             lambda: _pulse(pipeline, limiter, census, settings), directory, thread, settings, clock
@@ -89,7 +91,12 @@ async def export(
         stack.enter_context(rare_collections())
         stopped_by = await _run(pipeline, watch)
         report = Report(
-            output, pipeline.tally, clock.monotonic() - started, settings.max_failed, stopped_by
+            output,
+            pipeline.tally,
+            clock.monotonic() - started,
+            settings.max_failed,
+            stopped_by,
+            pipeline.trouble,
         )
         if not isinstance(stopped_by, CommitError):  # after one, the next start has to recover
             try:
@@ -138,6 +145,7 @@ def _pulse(
         ending=pipeline.ending,
         paused=limiter.paused,
         outage_s=limiter.outage_s,
+        trouble=pipeline.trouble,
         rate_allowed=limiter.rate,
         rate_ceiling=settings.rate,
         in_flight_allowed=limiter.most_in_flight,

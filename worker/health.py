@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from worker.backlog import Inquiry
 from worker.domain.policy import Effect, Standing, effect
-from worker.domain.reply import Failure, Reply
+from worker.domain.reply import Failure, Reply, Trouble
 from worker.ports import Clock, Limiter
 
 # So many refusals of one ID, with others answered in between, are no limit that all share.
@@ -16,7 +16,9 @@ class Health:
     """The API's health as this run has met it; tells the limiter.
 
     `lose_patience` is called when the API has refused or failed everything for `patience_s`
-    seconds. `in_flight` is the most requests under way at a time.
+    seconds. `in_flight` is the most requests under way at a time. `trouble` says how the last
+    request failed or was refused, in words and without anything of a body; None if the API has
+    answered since.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Health:
         self._answers = 0
         self._refusals = 0  # one after another, without an answer in between
         self._refused_at = float("-inf")
+        self.trouble: str | None = None
 
     def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         """Note what came back for an inquiry."""
@@ -45,9 +48,12 @@ class Health:
         if not failed or not inquiry.suspect or self._limiter.outage:
             self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
+            if not self._limiter.outage:  # else it is a late answer from before the outage
+                self.trouble = None
             self._answers += 1
             self._refusals = 0
             return self.be_patient()
+        self.trouble = _words(seen)
         if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
             # Those that left before were refused by the same limit at the same time.
             self._refusals += 1
@@ -78,3 +84,12 @@ class Health:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def _words(seen: Reply | Failure) -> str:
+    """Say how a request failed; a body has no part in it."""
+    if isinstance(seen, Reply):
+        return f"HTTP {seen.status}"
+    if seen.trouble is Trouble.BROKEN_OFF:
+        return f"connection broken off: {seen.reason}"
+    return seen.reason

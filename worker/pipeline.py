@@ -75,7 +75,7 @@ class Bounds:
 class Pipeline:
     """One run over one source. `tally`, `backlog` and `loads` can be watched while it goes.
 
-    `draw` gives random numbers in [0, 1) for the jitter.
+    `draw` gives random numbers in [0, 1) for the jitter. `host` names the API to people.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Pipeline:
         rules: Rules,
         bounds: Bounds,
         draw: Callable[[], float] = random.random,
+        host: str = "",
     ) -> None:
         self.tally = Tally()
         self.backlog = Backlog(bounds.backlog)
@@ -107,6 +108,7 @@ class Pipeline:
         self._rules = rules
         self._bounds = bounds
         self._draw = draw
+        self._api = f"The API at {host}" if host else "The API"
         self._budget = RetryBudget(bounds.retries_per_s)
         self._health = Health(
             limiter,
@@ -130,6 +132,11 @@ class Pipeline:
     def in_flight(self) -> int:
         """How many requests are under way."""
         return len(self._flying)
+
+    @property
+    def trouble(self) -> str | None:
+        """How the last request failed or was refused, None if the API has answered since."""
+        return self._health.trouble
 
     @property
     def ending(self) -> bool:
@@ -355,7 +362,8 @@ class Pipeline:
         patience_s = self._bounds.outage_patience_s
         self.stop(
             StoppedError(
-                f"The API has refused or failed all requests for {patience_s:.0f} s."
+                f"{self._api} has refused or failed all requests for {patience_s:.0f} s"
+                f" (the last: {self.trouble})."
                 " Nothing is lost: run the same command again when it is back."
             )
         )

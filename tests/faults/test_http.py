@@ -5,6 +5,7 @@ requests as were asked for, and no reply is ever taken for another one's.
 """
 
 import asyncio
+import re
 import shutil
 import socket
 import ssl
@@ -213,14 +214,21 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, exp
     "Connection refused, or a host name without an address",
     "tried again at no cost to any ID; with `outage_patience_s` over, code 4 and every ID open",
 )
-@pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://nonexistent.invalid"])
-def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids, base_url):
+@pytest.mark.parametrize(
+    ("base_url", "why"),
+    [
+        ("http://127.0.0.1:9", "127.0.0.1 .* Connection refused"),
+        ("https://nonexistent.invalid", "nonexistent.invalid .* host name not resolved"),
+    ],
+)
+def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids, base_url, why):
     more = environment(
         CXAI_MAX_ATTEMPTS="1", CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_PATIENCE_S="0.5"
     )
     ended = go_on(SimpleNamespace(base_url=base_url), export, ids, "--json", env=more)
     assert ended.code == 4, ended.err
     assert ended.json["requests"] > 1
+    assert re.search(why, ended.json["stopped_by"])
     assert Ledger(export).outcomes == {}
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)

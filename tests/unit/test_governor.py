@@ -6,6 +6,7 @@ outage.
 """
 
 import asyncio
+import re
 from bisect import bisect_left
 from collections import deque
 from itertools import count
@@ -312,18 +313,55 @@ async def test_a_night_of_refusals_costs_nobody_a_verdict():
 
 
 @pytest.mark.parametrize(
-    "seen", [BUSY, UNREACHABLE, throttled(), throttled(300.0)], ids=["503", "DNS", "429", "429+RA"]
+    ("seen", "trouble"),
+    [
+        (BUSY, "HTTP 503"),
+        (UNREACHABLE, "name resolution failed"),
+        (
+            Failure(Trouble.BROKEN_OFF, Stage.BODY, "ServerDisconnectedError"),
+            "connection broken off: ServerDisconnectedError",
+        ),
+        (throttled(), "HTTP 429"),
+        (throttled(300.0), "HTTP 429"),
+    ],
+    ids=["503", "DNS", "broken off", "429", "429+RA"],
 )
 @virtually
-async def test_with_the_patience_over_it_stops_and_all_that_is_open_stays_open(seen):
+async def test_with_the_patience_over_it_stops_and_all_that_is_open_stays_open(seen, trouble):
     api = Api(during(10.0, 1e9, seen))
     bounds = Bounds(in_flight=16, retries_per_s=10.0, outage_patience_s=HOUR_S)
     run = governed(api, Ceilings(20.0, 16), entries(*many(600)), bounds=bounds)
-    with pytest.raises(StoppedError, match="refused or failed all requests for 3600 s"):
+    told = f"The API has refused or failed all requests for 3600 s (the last: {trouble})."
+    with pytest.raises(StoppedError, match=re.escape(told)):
         await run.pipeline.run()
+    assert run.pipeline.trouble == trouble
     assert asyncio.get_running_loop().time() - START_S == pytest.approx(10.0 + HOUR_S, abs=10.0)
     assert set(run.ledger.disk.verdicts.values()) == {Verdict.OK}
     assert len(run.ledger.disk.verdicts) == len(api.answered) < 600
+
+
+@virtually
+async def test_an_answer_ends_the_trouble_unless_it_left_before_the_outage():
+    def answer(call):
+        return OK if call.id == "late" else BUSY
+
+    seen = []
+    limiter = LocalLimiter(Ceilings(1000.0, 16), VirtualClock(), BreakerRules(3, 1.0, 60.0))
+    run = Run(
+        entries("late", *"abcd"),
+        script={"late": answer, **dict.fromkeys("abcd", answer)},
+        latency_s=lambda call: 5.0 if call.id == "late" else 0.1,
+        limiter=limiter,
+        bounds=Bounds(outage_patience_s=HOUR_S),
+    )
+    running = run.start()
+    for when in (0.05, 3.0, 6.0):
+        await at(when)
+        seen.append((limiter.outage, run.tally.settled_now, run.pipeline.trouble))
+    run.fetcher._script.clear()
+    await running
+    assert seen == [(False, 0, None), (True, 0, "HTTP 503"), (True, 0, "HTTP 503")]
+    assert run.pipeline.trouble is None
 
 
 @virtually

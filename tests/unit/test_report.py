@@ -33,8 +33,8 @@ def tally(*, open_=0, before=None, **verdicts):
     return Tally(lines=ids + invalid, ids=ids, invalid=invalid, now=now, before=earlier)
 
 
-def report(of=None, *, stopped_by=None, max_failed=0.0, elapsed_s=10.0):
-    return Report(OUTPUT, of or tally(ok=1), elapsed_s, max_failed, stopped_by)
+def report(of=None, *, stopped_by=None, max_failed=0.0, elapsed_s=10.0, trouble=None):
+    return Report(OUTPUT, of or tally(ok=1), elapsed_s, max_failed, stopped_by, trouble)
 
 
 # --- the exit code ---
@@ -120,6 +120,18 @@ def test_a_stopped_run_says_why_and_how_to_go_on():
     assert said[0] == "Stopped early: Stopped by SIGTERM."
     assert "  5 IDs = 3 ok + 2 still open" in said
     assert said[-1] == GO_ON
+
+
+def test_a_run_that_is_stopped_in_the_midst_of_trouble_names_it_once():
+    told = "The last request had failed: HTTP 503"
+    sigterm = StoppedError("Stopped by SIGTERM.")
+    assert text(tally(open_=1), stopped_by=sigterm, trouble="HTTP 503")[1] == told
+    assert told not in text(tally(open_=1), stopped_by=sigterm)
+    assert told not in text(tally(ok=1), trouble="HTTP 503")  # it has its verdicts all the same
+    patience = StoppedError("Nothing for 9 s (the last: HTTP 503).")
+    assert told not in text(tally(open_=1), stopped_by=patience, trouble="HTTP 503")
+    assert report(stopped_by=sigterm, trouble="HTTP 503").as_dict()["trouble"] == "HTTP 503"
+    assert report(trouble="HTTP 503").as_dict()["trouble"] is None
 
 
 def test_ids_of_earlier_runs_are_told_without_their_invalid_lines():

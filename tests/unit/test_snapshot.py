@@ -25,6 +25,7 @@ def pulse(tally=None, **more):
         "ending": False,
         "paused": None,
         "outage_s": None,
+        "trouble": None,
         "rate_allowed": 5.0,
         "rate_ceiling": 5.0,
         "in_flight_allowed": 10,
@@ -71,7 +72,11 @@ def settled(ok, *, requests=None, **lines):
         ({"open": 3, "paused": (0.04, "too fast")}, "paused for 1 s: too fast"),
         (
             {"open": 3, "paused": (12.3, "too fast"), "outage_s": 99.6},
-            "outage for 100 s: the API fails for everyone; probing",
+            "outage for 100 s: probing",
+        ),
+        (
+            {"open": 3, "outage_s": 7.9, "trouble": "Connection refused"},
+            "outage for 8 s (Connection refused): probing",
         ),
         (
             {"open": 3, "in_flight": 1, "outage_s": 99.6, "ending": True},

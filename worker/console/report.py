@@ -15,13 +15,17 @@ from worker.errors import CxaiError, ExitCode
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended. `stopped_by` is None if every ID of the input has a verdict."""
+    """How a run ended. `stopped_by` is None if every ID of the input has a verdict.
+
+    `trouble` says how the last request failed, None if the API has answered since.
+    """
 
     output: Path
     tally: Tally
     elapsed_s: float
     max_failed: float
     stopped_by: CxaiError | None
+    trouble: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -42,6 +46,7 @@ class Report:
         return {
             "ended": self.ended,
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+            "trouble": None if self.stopped_by is None else self.trouble,
             "exit_code": int(self.exit_code),
             "elapsed_s": round(self.elapsed_s, 3),
             "output": printable(self.output),
@@ -60,6 +65,8 @@ class Report:
                 yield "The input holds no ID."
         else:
             yield f"Stopped early: {self.stopped_by}"
+            if self.trouble and self.trouble not in str(self.stopped_by):
+                yield f"The last request had failed: {self.trouble}"
         yield ""
         yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
         yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"

@@ -23,6 +23,7 @@ class Pulse:
     `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
     `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
     the length of the input, None if it is not known (yet). `disk_full`: it waits for room.
+    `trouble` is how the last request failed, None if the API has answered since.
     What is allowed now may be lower than the ceilings that the settings have.
     """
 
@@ -38,6 +39,7 @@ class Pulse:
     ending: bool
     paused: tuple[float, str] | None
     outage_s: float | None
+    trouble: str | None
     rate_allowed: float
     rate_ceiling: float
     in_flight_allowed: int
@@ -131,7 +133,8 @@ def state(pulse: Pulse, stall: Stall | None = None) -> str:
 
 def _of_the_api(pulse: Pulse) -> str | None:
     if pulse.outage_s is not None:
-        return f"outage for {pulse.outage_s:.0f} s: the API fails for everyone; probing"
+        why = f" ({pulse.trouble})" if pulse.trouble else ""
+        return f"outage for {pulse.outage_s:.0f} s{why}: probing"
     if pulse.paused is not None:
         seconds, why = pulse.paused
         return f"paused for {_whole(seconds)} s: {why}"
