@@ -14,8 +14,8 @@ from worker.api.reader import BodyReader
 from worker.api.token import Token
 from worker.clock import SystemClock
 from worker.collector import rare_collections
-from worker.console.report import Report
-from worker.console.snapshot import Pulse
+from worker.console.report import Report, printable
+from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
 from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
@@ -85,7 +85,11 @@ async def export(
             host=URL(settings.base_url).host or "",
         )
         watch = Watch(
-            lambda: _pulse(pipeline, limiter, census, settings), directory, thread, settings, clock
+            lambda: _pulse(pipeline, limiter, census, output, settings),
+            directory,
+            thread,
+            settings,
+            clock,
         )
         stop_request.pass_to(pipeline.stop)
         stack.enter_context(rare_collections())
@@ -130,13 +134,17 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
 
 
 def _pulse(
-    pipeline: Pipeline, limiter: LocalLimiter, census: Census | None, settings: Settings
+    pipeline: Pipeline,
+    limiter: LocalLimiter,
+    census: Census | None,
+    output: Path,
+    settings: Settings,
 ) -> Pulse:
     return Pulse(
         tally=pipeline.tally,
         in_flight=pipeline.in_flight,
         loads=pipeline.loads,
-        disk_full=pipeline.disk_full,
+        no_room=_no_room(pipeline, output, settings),
         open=pipeline.backlog.open,
         waiting=pipeline.backlog.waiting,
         next_retry_s=pipeline.backlog.next_due_s(),
@@ -151,6 +159,13 @@ def _pulse(
         in_flight_allowed=limiter.most_in_flight,
         in_flight_ceiling=settings.in_flight,
     )
+
+
+def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | None:
+    waited_s = pipeline.disk_full_s
+    if waited_s is None:
+        return None
+    return NoRoom(printable(output), waited_s, settings.disk_patience_s)
 
 
 def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:

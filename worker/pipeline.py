@@ -97,7 +97,6 @@ class Pipeline:
         self.backlog = Backlog(bounds.backlog)
         self.loads = loads()
         self.input_ended = False
-        self.disk_full = False
         self._source = source
         self._ledger = ledger
         self._limiter = limiter
@@ -118,6 +117,7 @@ class Pipeline:
             lose_patience=self._lose_patience,
         )
         self._renewed_at = float("-inf")
+        self._disk_full_since: float | None = None
         self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
         self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
@@ -132,6 +132,12 @@ class Pipeline:
     def in_flight(self) -> int:
         """How many requests are under way."""
         return len(self._flying)
+
+    @property
+    def disk_full_s(self) -> float | None:
+        """For how long it has waited for room on a full disk, None if it doesn't."""
+        since = self._disk_full_since
+        return None if since is None else self._clock.monotonic() - since
 
     @property
     def trouble(self) -> str | None:
@@ -389,16 +395,17 @@ class Pipeline:
 
     async def _commit_with_patience(self, outcomes: Sequence[Outcome]) -> None:
         """Commit; while the disk is full, wait for room instead of giving up what was fetched."""
-        give_up_at = self._clock.monotonic() + self._bounds.disk_patience_s
+        begun = self._clock.monotonic()
         while True:
             try:
                 await self._ledger.commit(outcomes)
             except DiskFullError:
-                if self._ending.is_set() or self._clock.monotonic() >= give_up_at:
+                waited_s = self._clock.monotonic() - begun
+                if self._ending.is_set() or waited_s >= self._bounds.disk_patience_s:
                     raise
-                self.disk_full = True
+                self._disk_full_since = begun
             else:
-                self.disk_full = False
+                self._disk_full_since = None
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ROOM_LOOK_S):

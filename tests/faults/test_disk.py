@@ -67,7 +67,9 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
     export = small_disk(400) / "export"
     env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
     with running(api, export, ids, env=env) as run:
-        wait_for_line(run, "waiting for room: the disk is full")
+        wait_for_line(
+            run, f"waiting for room in {export} for .* s, at most 600 s: the disk is full"
+        )
         small_disk(20_000)
         assert ended(run)[0] == 0
     assert_exact(export, ids, SCENARIO)

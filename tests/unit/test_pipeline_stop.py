@@ -193,11 +193,11 @@ async def test_a_disk_that_is_full_is_given_time_and_what_was_fetched_is_kept():
     run = full()
     running = run.start()
     await at(500.0)
-    assert run.pipeline.disk_full
+    assert run.pipeline.disk_full_s == pytest.approx(500.0, abs=2.0)
     assert run.tally.settled_now == 0
     run.ledger.is_full = False
     await running
-    assert not run.pipeline.disk_full
+    assert run.pipeline.disk_full_s is None
     assert len(run.fetcher.calls) == 3
     assert run.tally.now == {Verdict.OK: 3}
 

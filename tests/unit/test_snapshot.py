@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from worker.console.snapshot import Observer, Pulse, short, state
+from worker.console.snapshot import NoRoom, Observer, Pulse, short, state
 from worker.domain.tally import Tally
 from worker.domain.verdict import Verdict
 from worker.domain.watchdog import Section, Stall, loads
@@ -16,7 +16,7 @@ def pulse(tally=None, **more):
     quiet = {
         "in_flight": 0,
         "loads": loads(),
-        "disk_full": False,
+        "no_room": None,
         "open": 0,
         "waiting": 0,
         "next_retry_s": None,
@@ -86,7 +86,10 @@ def settled(ok, *, requests=None, **lines):
             {"open": 3, "in_flight": 3, "paused": (12.3, "too fast"), "ending": True},
             "stopping: 3 requests under way",
         ),
-        ({"disk_full": True, "open": 3, "ending": True}, "waiting for room: the disk is full"),
+        (
+            {"no_room": NoRoom("exports/x", 12.3, 600.0), "open": 3, "ending": True},
+            "waiting for room in exports/x for 12 s, at most 600 s: the disk is full",
+        ),
     ],
 )
 def test_the_state_says_what_the_run_does_or_waits_for(shown, said):

@@ -15,7 +15,7 @@ from worker.settings import Settings
 
 def pulse():
     quiet = {"in_flight": 0, "open": 0, "waiting": 0, "next_retry_s": None, "input_ended": False}
-    calm = {"disk_full": False, "ending": False, "paused": None, "outage_s": None, "trouble": None}
+    calm = {"no_room": None, "ending": False, "paused": None, "outage_s": None, "trouble": None}
     limits = {
         "rate_allowed": 5.0,
         "rate_ceiling": 5.0,

@@ -17,12 +17,28 @@ _LOWERED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class NoRoom:
+    """A full disk: where, and for how many seconds of how many at most the run has waited."""
+
+    directory: str
+    for_s: float
+    at_most_s: float
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        return (
+            f"waiting for room in {self.directory} for {self.for_s:.0f} s,"
+            f" at most {self.at_most_s:.0f} s: the disk is full"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What the parts of a run show of themselves, at one moment.
 
     `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
     `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
-    the length of the input, None if it is not known (yet). `disk_full`: it waits for room.
+    the length of the input, None if it is not known (yet). `no_room` is set while the disk is full.
     `trouble` is how the last request failed, None if the API has answered since.
     What is allowed now may be lower than the ceilings that the settings have.
     """
@@ -30,7 +46,7 @@ class Pulse:
     tally: Tally
     in_flight: int
     loads: Mapping[Section, Load]
-    disk_full: bool
+    no_room: NoRoom | None
     open: int
     waiting: int
     next_retry_s: float | None
@@ -122,8 +138,8 @@ class Observer:
 
 def state(pulse: Pulse, stall: Stall | None = None) -> str:
     """Say what the run does, or why it waits when it waits."""
-    if pulse.disk_full:
-        return "waiting for room: the disk is full"
+    if pulse.no_room is not None:
+        return str(pulse.no_room)
     if stall is not None and stall.section is not Section.INPUT:
         return str(stall)
     if pulse.ending:
