@@ -19,7 +19,7 @@ from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
 from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
-from worker.errors import CommitError, CxaiError
+from worker.errors import CommitError, CxaiError, DiskFullError
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import ExportForm, Store
 from worker.limits.local import Ceilings, LocalLimiter
@@ -102,7 +102,8 @@ async def export(
             stopped_by,
             pipeline.trouble,
         )
-        if not isinstance(stopped_by, CommitError):  # after one, the next start has to recover
+        # After any CommitError but a full disk the next start has to recover.
+        if isinstance(stopped_by, DiskFullError) or not isinstance(stopped_by, CommitError):
             try:
                 _end(store, directory, settings, report)
             except CommitError as error:
@@ -121,8 +122,11 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
 
 
 def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
-    """Seal the parts and write the manifest. Raises CommitError."""
-    store.end_run(report.ended, report.as_dict())
+    """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
+
+    So a run that has an end in the ledger has a manifest.
+    """
+    store.seal()
     content = manifest(store.parts(), settings.compression, store.verdicts(), report.as_dict())
     try:
         directory.replace(MANIFEST_NAME, content)
@@ -131,6 +135,7 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
             f"Can't write {directory.path / MANIFEST_NAME}: {error.strerror}. All else is safe:"
             " make room or mend the disk, and run the same command again."
         ) from error
+    store.end_run(report.ended, report.as_dict())
 
 
 def _pulse(

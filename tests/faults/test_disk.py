@@ -1,5 +1,6 @@
 """A disk that fails or fills up stops the run with a clear word, and costs no record."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 from support.batches import finish, run_batches, steps_of_a_run
 from support.checker import assert_exact, committed_size_of_parts, size_of_parts
-from support.command import environment
+from support.command import cxai, environment, rows
 from support.crashing import Steps
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
@@ -56,6 +57,43 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     small_disk(20_000)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk stays full, but takes the few bytes of an orderly end",
+    "the parts are sealed, and manifest, status and verify tell of a run that was stopped",
+)
+@pytest.mark.parametrize("size_kib", [500, 600, 700])
+def test_a_run_that_a_full_disk_stops_ends_in_good_order(api, ids, small_disk, size_kib):
+    export = small_disk(size_kib) / "export"
+    env = environment(CXAI_DISK_PATIENCE_S="0", CXAI_BATCH="5")
+    ended = go_on(api, export, ids, "--json", env=env)
+    assert ended.code == 4
+    assert "No space left" in ended.json["stopped_by"] or "full" in ended.json["stopped_by"]
+    settled = ended.json["verdicts"]["ok"]
+    assert 0 < settled < len(ids)
+    assert [run["ended"] for run in cxai("status", export, "--json").json["runs"]] == ["stopped"]
+    assert len(rows(export)) == settled  # sealed
+    assert not any(part.stat().st_size for part in export.glob("*.open"))
+    assert json.loads((export / "manifest.json").read_text())["last_run"]["ended"] == "stopped"
+    small_disk(20_000)
+    assert cxai("verify", export).code == 0
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+def test_a_batch_that_was_cut_off_is_off_for_good_before_its_part_is_sealed(ids, tmp_path):
+    calls = Steps()
+    with opened(tmp_path, steps=calls) as store:
+        commit(store, ids[:5], SCENARIO)
+        store._taken_back(OSError())
+        begun = len(calls.taken)
+        store.seal()
+        sealing = calls.taken[begun:]
+        assert sealing.index("ftruncate") < sealing.index("fdatasync") < sealing.index("rename")
+        store.end_run("stopped", {})
+    run_finished(tmp_path, ids, SCENARIO)
+    assert_exact(tmp_path, ids, SCENARIO)
 
 
 @pytest.mark.promise(

@@ -92,7 +92,7 @@ def _at_rest(path: Path) -> Status:
 
 
 def _of_run(run: Mapping[str, Any]) -> str:
-    ended = run["ended"] or "was killed"
+    ended = run["ended"] or "ended without a word (killed, or its disk failed)"
     return (
         f"  run {run['run']}: {run['started_at']} to {run['seen_at']},"
         f" {run['settled']:,} settled, {ended}"

@@ -47,7 +47,7 @@ CREATE TABLE run (
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL,          -- of its last commit
     settled INTEGER NOT NULL,
-    ended TEXT,                     -- how; NULL while it runs or if it was killed
+    ended TEXT,                     -- how; NULL while it runs, was killed, or its disk failed
     tally TEXT                      -- its reconciliation, as JSON
 ) STRICT;
 

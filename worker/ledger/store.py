@@ -73,6 +73,7 @@ class Store:
         self._clock = clock
         self._part_bytes = part_bytes
         self._names_are_new = False  # of parts that were begun, until the directory is synced
+        self._was_cut = False  # a batch was cut off, and nobody knows whether that is durable
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         with _stopping(f"open the export in {directory.path}"):
             ledger = directory.path / LEDGER_NAME
@@ -169,8 +170,13 @@ class Store:
         """Return how many IDs (and invalid lines) of all inputs have which verdict."""
         return dict(self._database.rows("count_verdicts"))
 
+    def seal(self) -> None:
+        """Seal all parts. Raises CommitError."""
+        with _stopping(f"seal the parts in {self._directory.path}"):
+            self._rotate(at_least_bytes=1)
+
     def end_run(self, ended: str, tally: Mapping[str, Any]) -> None:
-        """Seal all parts and note how the run ended. Raises CommitError."""
+        """Seal all parts that are not, and note how the run ended. Raises CommitError."""
         with _stopping(f"seal the parts in {self._directory.path}"):
             self._rotate(at_least_bytes=1)
             self._database.run(
@@ -198,6 +204,7 @@ class Store:
 
     def _taken_back(self, error: Exception) -> CommitError:
         """Cut the batch off that could not be written; return what is to be raised."""
+        self._was_cut = True
         for part in self._parts.values():
             if part.is_open:
                 with suppress(OSError):  # a disk this broken: the next start cuts
@@ -244,6 +251,8 @@ class Store:
         full = [part for part in self._parts.values() if part.state.bytes >= at_least_bytes]
         if not full:
             return
+        if self._was_cut:
+            self._cut_for_good()
         with self._database.transaction():
             for part in full:
                 self._write_part(part.state.as_sealed())
@@ -258,6 +267,14 @@ class Store:
                 self._form.compression,
             )
         self._directory.sync()
+
+    def _cut_for_good(self) -> None:
+        """Let no tail come back to a part that is to be sealed: it would be refused."""
+        for part in self._parts.values():
+            if part.is_open:
+                part.cut_back()
+                part.sync()
+        self._was_cut = False
 
     def _write_part(self, state: PartState) -> None:
         self._database.run("write_part", state.as_row())
