@@ -258,7 +258,7 @@ def verify(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="The input: then each of its lines has to have a verdict, too.",
+            help="The input: then each of its lines should have a verdict, too.",
             metavar="[SOURCE]...",
             show_default=False,
         ),
@@ -270,7 +270,10 @@ def verify(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Hold every file of an export against its ledger; exit code 5 if they differ."""
+    """Hold every file of an export against its ledger; exit code 5 if they differ.
+
+    Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
+    """
     from worker.console.verify import verify_export
     from worker.domain.entry import GUID_PATTERN, IdRule
     from worker.sources.file import FileSource
@@ -283,8 +286,8 @@ def verify(
     else:
         found = verify_export(directory)
     typer.echo(_json(found.as_dict()) if as_json else found.text())
-    if found.problems:
-        raise typer.Exit(ExitCode.INTEGRITY)
+    if found.exit_code is not ExitCode.FINISHED:
+        raise typer.Exit(found.exit_code)
 
 
 @app.command()

@@ -55,6 +55,20 @@ def test_verify_names_the_file_that_somebody_changed(simulated, guids, tmp_path,
     assert "records-000001.jsonl: bytes 0 to" in ended.out
 
 
+def test_verify_with_the_input_tells_whether_the_export_is_complete(
+    simulated, guids, tmp_path, export
+):
+    ids = guids(5)
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    with simulated() as api:
+        export(api, ids[:3])
+        begun = cxai("verify", tmp_path / "export", tmp_path / "ids.txt", "--json")
+        export(api, ids)
+    assert (begun.code, begun.json["intact"], begun.json["complete"]) == (4, True, False)
+    assert begun.json["missing"] == 2
+    assert cxai("verify", tmp_path / "export", tmp_path / "ids.txt").code == 0
+
+
 def test_the_simulator_is_there_for_users_too(tmp_path, guids):
     process = start_cxai("simulate", "--port", "0", "--token", "mine", "--missing", "1")
     try:

@@ -182,6 +182,7 @@ def test_the_findings_are_told_to_people_and_to_programs(tmp_path, ids):
     found = verify_export(tmp_path)
     assert found.text().startswith(f"{tmp_path} is DAMAGED (")
     assert found.problems[0] in found.text()
+    assert found.text().splitlines()[-1].startswith("  Don't load it. Restore the named files")
     assert found.as_dict()["intact"] is False
 
 
@@ -221,11 +222,51 @@ def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
     assert any("are listed with it in the failures" in one for one in problems(tmp_path))
 
 
-def test_each_line_of_the_input_has_to_have_a_verdict(tmp_path, ids):
-    run_finished(tmp_path, ids, SCENARIO)
+def lines_of(ids):
     rule = IdRule()
-    asked = [rule.read(one.encode(), "ids.txt", line) for line, one in enumerate(ids, 1)]
-    forgotten = rule.read(b"00000000-0000-4000-8000-000000000000", "ids.txt", 26)
-    found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], [*asked[10:], forgotten]])
-    assert found.problems == [f"ids.txt, line 26: {forgotten.id} has no verdict."]
-    assert found.asked == 26
+    return [rule.read(one.encode(), "ids.txt", line) for line, one in enumerate(ids, 1)]
+
+
+def test_an_input_of_which_each_line_has_its_verdict_is_complete(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    asked = lines_of(ids)
+    found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], asked[10:]])
+    assert (found.asked, found.missing, found.exit_code) == (25, 0, 0)
+    assert found.as_dict().items() >= {"intact": True, "complete": True, "missing": 0}.items()
+    assert verify_export(tmp_path).as_dict()["complete"] is None  # there was nothing to tell it by
+
+
+def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
+    run_finished(tmp_path, ids[:12], SCENARIO)
+    found = verify_export(tmp_path, [lines_of(ids)])
+    assert (found.problems, found.missing, found.exit_code) == ([], 13, 4)
+    first, *examples, more = found.text().splitlines()
+    assert first == (
+        f"{tmp_path} is intact, but INCOMPLETE: 13 lines of the input have no verdict: run it again"
+    )
+    assert examples == [f"  ids.txt, line {n}: {ids[n - 1]}" for n in range(13, 23)]
+    assert more == "  … and 3 more"
+    assert found.as_dict().items() >= {"intact": True, "complete": False, "missing": 13}.items()
+    assert found.as_dict()["missing_examples"] == [one.strip() for one in examples]
+
+
+def test_one_line_without_a_verdict_is_told_in_the_singular(tmp_path, ids):
+    run_finished(tmp_path, ids[:-1], SCENARIO)
+    assert "INCOMPLETE: 1 line of the input has no verdict: run it again" in (
+        verify_export(tmp_path, [lines_of(ids)]).text()
+    )
+
+
+def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
+    run_finished(tmp_path, ids[:12], SCENARIO)
+    (tmp_path / "records-000001.jsonl").unlink()
+    found = verify_export(tmp_path, [lines_of(ids)])
+    assert found.exit_code == 5
+    *_, advice, besides = found.text().splitlines()
+    assert advice.startswith("  Don't load it. Restore the named files from a copy, or export ")
+    assert besides == "  Besides, 13 lines of the input have no verdict."
+
+
+def test_in_an_export_that_was_only_begun_all_lines_are_missing(tmp_path, ids):
+    (tmp_path / "ledger.sqlite").touch()
+    assert verify_export(tmp_path, [lines_of(ids)]).missing == 25

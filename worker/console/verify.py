@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from worker.console.damage import differing_byte
-from worker.console.report import printable
+from worker.console.report import counted, printable
 from worker.domain.entry import Entry, Item, key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
 from worker.domain.verdict import Verdict
-from worker.errors import UsageError
+from worker.errors import ExitCode, UsageError
 from worker.ledger.seen import Seen
 from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
 from worker.output.directory import OutputDirectory
@@ -33,6 +33,12 @@ else:
     from backports import zstd
 
 _MOST_PROBLEMS = 100
+_MOST_EXAMPLES = 10
+
+_ADVICE = (
+    "  Don't load it. Restore the named files from a copy, or export these IDs into a new"
+    " directory."
+)
 
 _SUFFIX: Mapping[str, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
@@ -46,8 +52,9 @@ _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
 class Findings:
     """What `verify` found: nothing is wrong if `problems` is empty.
 
-    Counts are of what was read, `asked` of lines of the input. No more than a hundred problems are
-    kept; `more` counts the rest.
+    Counts are of what was read, `asked` of lines of the input, `missing` of those without a verdict
+    (no damage: a run has not come to them yet), of which ten `examples` are kept. No more than a
+    hundred problems are kept; `more` counts the rest.
     """
 
     directory: Path
@@ -55,6 +62,8 @@ class Findings:
     lines: int = 0
     bytes: int = 0
     asked: int = 0
+    missing: int = 0
+    examples: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -65,15 +74,31 @@ class Findings:
         else:
             self.more += 1
 
+    def miss(self, entry: Entry) -> None:
+        """Count a line of the input that has no verdict."""
+        self.missing += 1
+        if len(self.examples) < _MOST_EXAMPLES:
+            self.examples.append(f"{entry.source}, line {entry.line}: {entry.id}")
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process tells its caller; damage weighs more than what is missing."""
+        if self.problems:
+            return ExitCode.INTEGRITY
+        return ExitCode.STOPPED if self.missing else ExitCode.FINISHED
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
             "directory": printable(self.directory),
             "intact": not self.problems,
+            "complete": None if not self.asked else not self.missing,
             "parts": self.parts,
             "lines": self.lines,
             "bytes": self.bytes,
             "input_lines": self.asked,
+            "missing": self.missing,
+            "missing_examples": self.examples,
             "problems": self.problems,
             "more_problems": self.more,
         }
@@ -83,11 +108,26 @@ class Findings:
         read = f"{self.lines:,} lines in {self.parts:,} parts, {self.bytes:,} bytes"
         if self.asked:
             read += f"; {self.asked:,} lines of the input"
-        if not self.problems:
-            return f"{printable(self.directory)} is intact: {read}."
-        more = [f"  … and {self.more:,} more"] if self.more else []
-        problems = [f"  {problem}" for problem in self.problems]
-        return "\n".join([f"{printable(self.directory)} is DAMAGED ({read}):", *problems, *more])
+        where = printable(self.directory)
+        if self.problems:
+            lines = [f"{where} is DAMAGED ({read}):", *_listed(self.problems, self.more), _ADVICE]
+            if self.missing:
+                lines.append(f"  Besides, {self._without_verdict}.")
+            return "\n".join(lines)
+        if self.missing:
+            more = self.missing - len(self.examples)
+            first = f"{where} is intact, but INCOMPLETE: {self._without_verdict}: run it again"
+            return "\n".join([first, *_listed(self.examples, more)])
+        return f"{where} is intact: {read}."
+
+    @property
+    def _without_verdict(self) -> str:
+        have = "has" if self.missing == 1 else "have"
+        return f"{counted(self.missing, 'lines')} of the input {have} no verdict"
+
+
+def _listed(lines: Sequence[str], more: int) -> list[str]:
+    return [f"  {line}" for line in lines] + ([f"  … and {more:,} more"] if more else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +143,7 @@ class _Part:
 def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findings:
     """Read every part of the export in `path` and hold it against the ledger.
 
-    `expected` are blocks of an input: each of its lines has to have a verdict, too.
+    `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
 
     Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
     line is JSON; that each record's ID has the verdict `ok` and no other record, that each `ok` has
@@ -122,8 +162,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
             if problem != "ok":
                 findings.add(f"{LEDGER_NAME}: {problem}")
         known = {} if ledger.is_new else _verify_export(ledger, findings)
-        if not ledger.is_new:
-            _verify_input(ledger, findings, expected)
+        _look_up(ledger, findings, expected)
         killed = ledger.is_new or _was_killed(ledger)
     _verify_names(findings, known)
     _verify_manifest(findings, known, expected=not killed)
@@ -188,14 +227,15 @@ def _is_its_verdict(
     return verdict == (row.get("verdict"),) and seen.add(key)
 
 
-def _verify_input(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
-    """Look each line of the input up: what went in has to have come out."""
+def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+    """Look each line of the input up, whether it has come out as a verdict."""
+    empty = ledger.is_new
     for block in expected:
         for item in block:
             if isinstance(item, Entry):
                 findings.asked += 1
-                if ledger.rows("read_verdict", (item.key,)).fetchone() is None:
-                    findings.add(f"{item.source}, line {item.line}: {item.id} has no verdict.")
+                if empty or ledger.rows("read_verdict", (item.key,)).fetchone() is None:
+                    findings.miss(item)
 
 
 def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
