@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -49,14 +49,19 @@ def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word] if isinstance(value, str) else value
 
 
-def _without_ok(verdicts: frozenset[Verdict]) -> frozenset[Verdict]:
-    if Verdict.OK in verdicts:
+_ASKABLE = [verdict for verdict in Verdict if verdict is not Verdict.OK]
+
+
+def _askable(name: Any) -> Any:
+    if name == Verdict.OK:
         raise ValueError("ok can't be asked again: a record is written exactly once")
-    return verdicts
+    if name not in _ASKABLE:
+        raise ValueError(f"a verdict to ask again is one of {', '.join(_ASKABLE)}")
+    return name
 
 
 Verdicts = Annotated[
-    frozenset[Verdict], NoDecode, BeforeValidator(_split), AfterValidator(_without_ok)
+    frozenset[Annotated[Verdict, BeforeValidator(_askable)]], NoDecode, BeforeValidator(_split)
 ]
 """Several verdicts; in the environment separated by commas."""
 

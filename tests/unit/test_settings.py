@@ -160,6 +160,15 @@ def test_a_value_out_of_range_is_refused_by_name(name, value, monkeypatch):
         load_settings({})
 
 
+def test_what_may_be_asked_again_is_listed_without_what_is_refused():
+    with pytest.raises(UsageError) as raised:
+        load_settings({"retry": "notfound"})
+    assert "one of not_found, not_ready, " in str(raised.value)
+    assert not re.search(r"\bok\b", str(raised.value))
+    with pytest.raises(UsageError, match=r"--retry: .*ok can't be asked again"):
+        load_settings({"retry": "ok"})
+
+
 def test_the_ends_of_a_range_are_in_it(monkeypatch):
     for name, value in {
         "rate": "0.001",
