@@ -244,6 +244,20 @@ def test_the_ratio_counts_above_a_mebibyte_only():
     assert decode(gzip.compress(data), "gzip", limits) == data
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(2 * MIB, ratio=1e6), "more than 2097152 bytes decoded (max_decoded_bytes)"),
+        (Limits(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
+    ],
+)
+def test_a_reason_names_the_limit_that_was_hit(coding, limits, reason):
+    bomb = ENCODERS[coding][1](bytes(4 * MIB)) if coding in ENCODERS else None
+    body = bomb or gzip.compress(gzip.compress(bytes(4 * MIB)))
+    assert decode(body, coding, limits).reason == f"becomes {reason}"
+
+
 @pytest.mark.parametrize(("members", "allowed"), [(MAX_MEMBERS, True), (MAX_MEMBERS + 1, False)])
 def test_gzip_members_are_counted(members, allowed):
     found = decode(gzip_in_members(BODY, members), "gzip", LIMITS)
@@ -254,7 +268,8 @@ def test_gzip_members_share_one_limit():
     body = gzip.compress(bytes(600)) * 2
     assert decode(body, "gzip", Limits(decoded_bytes=1200)) == bytes(1200)
     found = decode(body, "gzip", Limits(decoded_bytes=1199))
-    assert found == Failure(Trouble.TOO_LARGE, Stage.DECODE, "becomes more than 1199 bytes decoded")
+    reason = "becomes more than 1199 bytes decoded (max_decoded_bytes)"
+    assert found == Failure(Trouble.TOO_LARGE, Stage.DECODE, reason)
 
 
 # --- bombs ---

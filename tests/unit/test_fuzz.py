@@ -23,7 +23,7 @@ EVERY_OUTCOME = {
     "status failed",
     "status processed",
     "status under_way",
-    "too_large: becomes more than N bytes decoded",
+    "too_large: becomes more than N times its size (max_ratio)",
     "too_large: more than N gzip members",
     "undecodable: damaged: its content coding can't be undone",
     "undecodable: ends before its content coding does",
@@ -50,7 +50,7 @@ def test_every_promise_holds_for_bodies_that_become_large():
         "accepted, with drift",
         "not_a_result: allParticipants.enlightenBundles[].name is too long",
         "not_a_result: lacks more than N fields",
-        "too_large: becomes more than N bytes decoded",
+        "too_large: becomes more than N bytes decoded (max_decoded_bytes)",
     } <= set(session.outcomes)
 
 

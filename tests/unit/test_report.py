@@ -183,9 +183,22 @@ def test_the_commonest_reasons_stand_below_their_verdict():
     of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})  # the verdict says that
     said = text(of)
     place = said.index(f"    rejected        10  {ADVICE[Verdict.REJECTED]}")
-    told = [line.strip() for line in said[place + 1 : place + 4]]
-    assert told == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)"]
+    told = [line.strip() for line in said[place + 1 : place + 5]]
+    assert told == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)", "others (1)"]
     assert not any("HTTP 401" in line or "interaction (3)" in line for line in said)
+
+
+def test_where_all_reasons_are_told_there_are_no_others():
+    of = tally(rejected=5)
+    of.reasons[Verdict.REJECTED] = Counter({"HTTP 400": 3, "HTTP 418": 2})
+    assert not any("others" in line for line in text(of))
+
+
+def test_reasons_beyond_those_that_are_counted_are_among_the_others():
+    of = tally(bad_body=100)
+    for n in range(100):
+        of.note_reason(Verdict.BAD_BODY, f"lacks {n}")
+    assert any(line.strip() == "others (97)" for line in text(of))
 
 
 def test_one_of_a_kind_is_told_in_the_singular():

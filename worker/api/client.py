@@ -165,7 +165,9 @@ class ApiClient:
             return Failure(Trouble.BROKEN_OFF, late, type(error).__name__)
         if body is None:
             return Failure(
-                Trouble.TOO_LARGE, Stage.BODY, f"more than {self._max_wire_bytes} bytes sent"
+                Trouble.TOO_LARGE,
+                Stage.BODY,
+                f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)",
             )
         headers = response.headers
         return Reply(

@@ -51,11 +51,23 @@ class Limits:
 
     def most_bytes(self, received_bytes: int) -> int:
         """Return the most bytes that a body of `received_bytes` may become."""
-        return min(self.decoded_bytes, max(_RATIO_FREE_BYTES, int(self.ratio * received_bytes)))
+        return min(self.decoded_bytes, self._by_ratio(received_bytes))
+
+    def too_large(self, received_bytes: int) -> Failure:
+        """Return the failure of a body that becomes larger; its reason names the limit it hit."""
+        if self._by_ratio(received_bytes) < self.decoded_bytes:
+            reason = f"becomes more than {self.ratio:g} times its size (max_ratio)"
+        else:
+            reason = f"becomes more than {self.decoded_bytes} bytes decoded (max_decoded_bytes)"
+        return Failure(Trouble.TOO_LARGE, Stage.DECODE, reason)
+
+    def _by_ratio(self, received_bytes: int) -> int:
+        return max(_RATIO_FREE_BYTES, int(self.ratio * received_bytes))
 
 
 _CUT = Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends before its content coding does")
 _DAMAGED = Failure(Trouble.UNDECODABLE, Stage.DECODE, "damaged: its content coding can't be undone")
+_LARGE = Failure(Trouble.TOO_LARGE, Stage.DECODE, "becomes too large")  # `decode` names the limit
 _TRAILING = Failure(Trouble.UNDECODABLE, Stage.DECODE, "goes on behind the end of its coding")
 _MANY_MEMBERS = Failure(Trouble.TOO_LARGE, Stage.DECODE, f"more than {MAX_MEMBERS} gzip members")
 _MANY_CODINGS = Failure(
@@ -84,13 +96,16 @@ def decode(body: bytes, content_encoding: str, limits: Limits) -> bytes | Failur
     for name in names:
         if name not in _UNDO:
             return _unsupported(name)
-    most = limits.most_bytes(len(body))
+    received = len(body)
+    most = limits.most_bytes(received)
     for name in reversed(names):
         found = _UNDO[name](body, most)
+        if found is _LARGE:
+            return limits.too_large(received)
         if isinstance(found, Failure):
             return found
         body = found
-    return body if len(body) <= most else _too_large(most)
+    return body if len(body) <= most else limits.too_large(received)
 
 
 def check_codecs() -> None:
@@ -124,7 +139,7 @@ def _undo_gzip(data: bytes, most: int) -> bytes | Failure:
     while True:
         found = _inflate(data, _GZIP, left)
         if isinstance(found, Failure):
-            return found if found.trouble is not Trouble.TOO_LARGE else _too_large(most)
+            return found
         content, data = found
         if not data and not members:
             return content
@@ -166,7 +181,7 @@ def _inflate(data: bytes, wbits: int, most: int) -> tuple[bytes, bytes] | Failur
             return _DAMAGED
         size += len(piece)
         if size > most:
-            return _too_large(most)
+            return _LARGE
         if stream.eof:
             return b"".join((*pieces, piece)) if pieces else piece, stream.unused_data
         if not piece:
@@ -187,7 +202,7 @@ def _undo_br(data: bytes, most: int) -> bytes | Failure:
             return _DAMAGED
         size += len(piece)
         if size > most:
-            return _too_large(most)
+            return _LARGE
         if stream.is_finished():
             return b"".join((*pieces, piece)) if pieces else piece
         if not piece:
@@ -202,10 +217,6 @@ _UNDO: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
     "deflate": _undo_deflate,
     **({"br": _undo_br} if brotli else {}),
 }
-
-
-def _too_large(most: int) -> Failure:
-    return Failure(Trouble.TOO_LARGE, Stage.DECODE, f"becomes more than {most} bytes decoded")
 
 
 def _unsupported(name: str) -> Failure:

@@ -12,6 +12,8 @@ from worker.domain.tally import Tally
 from worker.domain.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 from worker.errors import CxaiError, ExitCode
 
+_MOST_REASONS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -117,7 +119,10 @@ class Report:
         """Return the commonest reasons where they say more than the verdict."""
         if verdict in ANSWERED or verdict is Verdict.NOT_READY:
             return []
-        return self.tally.reasons.get(verdict, Counter()).most_common(3)
+        counts = self.tally.reasons.get(verdict, Counter())
+        told = counts.most_common(_MOST_REASONS)
+        others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in told)
+        return [*told, ("others", others)] if told and others else told
 
 
 def printable(path: Path) -> str:

@@ -37,10 +37,11 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction; declare it anew there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
     Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
-    Verdict.BAD_BODY: "the API answered 200 with something else than a CX AI result",
+    Verdict.BAD_BODY: "the API answered with something else than a CX AI result",
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
     Verdict.UNSUPPORTED_ENCODING: "a proxy on the way sends a content coding that nobody asked for",
-    Verdict.TOO_LARGE: "raise max_decoded_bytes if such results are real, then --retry too_large",
+    Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
+    " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
     Verdict.REDIRECTED: "the API sends elsewhere; check base_url",
     Verdict.EXHAUSTED: "the API kept failing; run the same command again",
 }
