@@ -1,4 +1,8 @@
-"""SIGTERM, SIGHUP and Ctrl-C: the first stops the run in good order, the second leaves at once."""
+"""SIGTERM, SIGHUP and Ctrl-C: the first stops the run in good order, the second leaves at once.
+
+Several within half a second are one: `timeout -s INT` sends its signal to the command and again to
+the command's group, and a terminal that closes may send more than one kind.
+"""
 
 import asyncio
 import os
@@ -9,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from worker.errors import ExitCode, StoppedError
 
+_ONE_SIGNAL_S = 0.5
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -34,18 +39,23 @@ class StopRequest:
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Turn the first signal into a request, end the process on the second; then undo that."""
+    """Turn the first signal into a request, end the process on the second; then undo that.
+
+    What comes within half a second of the first is no second one.
+    """
     loop = asyncio.get_running_loop()
     request = StopRequest()
-    received: list[signal.Signals] = []
+    received_at: list[float] = []
 
     def on_signal(number: signal.Signals) -> None:
-        if received:
+        if received_at:
+            if loop.time() - received_at[0] < _ONE_SIGNAL_S:
+                return
             # Nothing to save: what is committed is safe, and what is not is done again.
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
             _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
             os._exit(ExitCode.STOPPED)
-        received.append(number)
+        received_at.append(loop.time())
         by = "Ctrl-C" if number is signal.SIGINT else number.name
         request.make(StoppedError(f"Stopped by {by}."))
         _say("\ncxai: stopping; once more to leave at once.\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -84,6 +85,8 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing_that_is_committed(
             lambda: b"once more to leave at once" in os.read(process.stderr.fileno(), 65_536),
             "the word that the signal was heard",
         )
+        heard = time.monotonic()
+        wait_until_blocking(lambda: time.monotonic() - heard > 0.6, "the end of the first")
         process.send_signal(number)
         code, _, errors = ended(process)
     assert "left at once; the same command goes on" in errors
@@ -91,6 +94,28 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing_that_is_committed(
     with simulated() as api:
         finished(api, export, ids)
         assert api.stats.requests == len(ids) - 20
+
+
+@pytest.mark.promise(
+    "The same stop arrives twice, as `timeout -s INT` sends it",
+    "it counts as one: those under way land and are committed",
+)
+def test_signals_at_the_same_time_are_one(simulated, export, ids):
+    with (
+        simulated(latency_s=LATENCY_S) as api,
+        running(api, export, ids) as process,
+    ):
+        wait_until_blocking(lambda: api.stats.in_flight == 10, "a full flight")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        code, out, errors = ended(process)
+        landed = api.stats.by_status[200]
+    assert code == 4
+    assert errors.count("once more to leave at once") == 1
+    assert "left at once" not in errors
+    assert re.match(r"Stopped early by (Ctrl-C|SIGTERM)\.\n", out)
+    assert list(Ledger(export).outcomes.values()) == ["ok"] * landed
 
 
 def test_a_run_that_waits_for_a_pipe_stops_promptly(simulated, export, ids):

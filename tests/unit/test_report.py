@@ -117,9 +117,14 @@ def test_an_empty_run_in_words():
 
 def test_a_stopped_run_says_why_and_how_to_go_on():
     said = text(tally(ok=3, open_=2), stopped_by=StoppedError("Stopped by SIGTERM."))
-    assert said[0] == "Stopped early: Stopped by SIGTERM."
+    assert said[0] == "Stopped early by SIGTERM."
     assert "  5 IDs = 3 ok + 2 still open" in said
     assert said[-1] == GO_ON
+
+
+def test_a_run_that_something_else_stops_says_so_in_its_words():
+    said = text(tally(open_=2), stopped_by=CommitError("Can't write."))
+    assert said[0] == "Stopped early: Can't write."
 
 
 def test_a_run_that_is_stopped_in_the_midst_of_trouble_names_it_once():

@@ -66,8 +66,10 @@ class Report:
             if not self.tally.ids:
                 yield "The input holds no ID."
         else:
-            yield f"Stopped early: {self.stopped_by}"
-            if self.trouble and self.trouble not in str(self.stopped_by):
+            why = str(self.stopped_by)
+            by = why.removeprefix("Stopped by ")
+            yield f"Stopped early: {why}" if by == why else f"Stopped early by {by}"
+            if self.trouble and self.trouble not in why:
                 yield f"The last request had failed: {self.trouble}"
         yield ""
         yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
