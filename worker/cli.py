@@ -371,7 +371,10 @@ def _go(work: Any) -> Any:
 
 
 def _finish(report: Any, *, as_json: bool) -> NoReturn:
-    _say(_json(report.as_dict()) if as_json else report.text(), err=False)
+    import shutil
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    _say(_json(report.as_dict()) if as_json else report.text(width), err=False)
     raise typer.Exit(report.exit_code)
 
 

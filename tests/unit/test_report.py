@@ -102,6 +102,24 @@ def test_a_finished_run_in_words():
     ]
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_on_a_terminal_lines_are_broken_at_blanks_and_go_on_below_their_column(width):
+    of = tally(ok=1_234, not_found=5, too_large=1)
+    of.reasons[Verdict.TOO_LARGE] = Counter({"becomes more than 200 times its size (max_ratio)": 1})
+    whole = report(of)
+    lines = whole.text(width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "\n".join(lines).split() == whole.text().split()  # no word is cut, none is lost
+    assert len(lines) > len(whole.text().splitlines())
+    at = next(n for n, line in enumerate(lines) if line.startswith("    too_large"))
+    assert lines[at].index("if such") == len(lines[at + 1]) - len(lines[at + 1].lstrip())
+
+
+def test_a_path_is_not_broken_however_long():
+    output = Path("a-" * 50 + "b c")
+    assert str(output).split()[0] in Report(output, tally(ok=1), 1.0, 0.0, None).text(80).split()
+
+
 def test_a_run_in_which_all_went_well_lists_nothing():
     said = text(tally(ok=3))
     assert said[-1] == "  The export is in export"

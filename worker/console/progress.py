@@ -4,8 +4,13 @@ from typing import Any, Protocol, Self
 
 import structlog
 
-from worker.console.snapshot import Snapshot
+from worker.console.snapshot import Snapshot, short
 from worker.telemetry.logging import stderr_takes
+
+_LEAST_BAR, _MOST_BAR = 8, 30
+_GAP = "  "
+
+_NOT_AS_IT_SHOULD = ("outage", "paused", "slowed", "waiting", "stopping", "stalled")
 
 
 class ProgressView(Protocol):
@@ -82,33 +87,36 @@ class ProgressBar:
     def show(self, snapshot: Snapshot) -> None:
         """Draw it, unless the terminal is stopped."""
         if stderr_takes():
-            self._live.update(_drawing(snapshot), refresh=True)
+            self._live.update(_drawing(snapshot, self._live.console.width), refresh=True)
 
 
-def _drawing(snapshot: Snapshot) -> Any:
+def _drawing(snapshot: Snapshot, width: int) -> Any:
+    """Return four rows that fit `width` columns, the least of them cut short."""
     from rich.console import Group  # noqa: PLC0415
     from rich.progress_bar import ProgressBar as Bar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    def row(text: str, style: str = "") -> Text:
+        return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
     total = snapshot.total
     share = f"{snapshot.done / total:4.0%}" if total else ""
     of = f"{snapshot.done:,} of {total:,} IDs" if total is not None else f"{snapshot.done:,} IDs"
-    first = Table.grid(padding=(0, 2))
+    counts = "  ".join(filter(None, (f"{share} {of}".lstrip(), _left(snapshot))))
+    bar_width = max(_LEAST_BAR, min(_MOST_BAR, width - len(counts) - len(_GAP)))
+    first = Table.grid()
     first.add_row(
-        Bar(total=total or 1, completed=snapshot.done if total else 0, width=30),
-        f"{share} {of}",
-        f"{snapshot.rate_now:.1f} of {snapshot.rate_allowed:.4g} requests/s",
-        f"{snapshot.in_flight} in flight",
-        _left(snapshot),
+        Bar(total=total or 1, completed=snapshot.done if total else 0, width=bar_width),
+        row(_GAP + counts),
+    )
+    pace = (
+        f"{short(snapshot.rate_now, 3)} requests/s of {short(snapshot.rate_allowed, 3)},"
+        f" {snapshot.in_flight:,} in flight"
     )
     verdicts = "  ".join(f"{name} {n:,}" for name, n in snapshot.verdicts.items())
-    style = (
-        "yellow"
-        if snapshot.state.startswith(("outage", "paused", "waiting", "stopping", "stalled"))
-        else "dim"
-    )
-    return Group(first, Text(verdicts or "no verdicts yet"), Text(snapshot.state, style=style))
+    style = "yellow" if snapshot.state.startswith(_NOT_AS_IT_SHOULD) else "dim"
+    return Group(first, row(pace), row(verdicts or "no verdicts yet"), row(snapshot.state, style))
 
 
 def _left(snapshot: Snapshot) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Any
 
 from worker.console.progress import duration
@@ -55,9 +56,11 @@ class Report:
             **self.tally.as_dict(),
         }
 
-    def text(self) -> str:
-        """Return it for people."""
-        return "\n".join(self._lines())
+    def text(self, width: int | None = None) -> str:
+        """Return it for people, its lines broken at blanks if they are longer than `width`."""
+        if width is None:
+            return "\n".join(self._lines())
+        return "\n".join(part for line in self._lines() for part in _broken(line, width))
 
     def _lines(self) -> Iterator[str]:
         tally = self.tally
@@ -125,6 +128,18 @@ class Report:
         told = counts.most_common(_MOST_REASONS)
         others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in told)
         return [*told, ("others", others)] if told and others else told
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Break a line at blanks; what follows stands below the last column of the first, if it can."""
+    column = len(line) - len(line.rpartition("  ")[2]) if "  " in line else 0
+    begins = len(line) - len(line.lstrip())
+    if column <= begins or column > width // 2:
+        column = begins + 2
+    wrapper = TextWrapper(
+        width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(line) or [""]
 
 
 def printable(path: Path) -> str:
