@@ -44,8 +44,9 @@ _HOW_TO = """\
 The simulated API listens on {url}. In another terminal:
 
   export CXAI_API_TOKEN={token}
-  cxai run ids.txt -o export/ --base-url {url}
+  cxai run ids.txt -o trial/ --base-url {url}
 
+Its results are made up: give real ones another directory.
 Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
 
 _HOW_TO_RENEW = """\
@@ -54,7 +55,7 @@ After {after} requests it wants another token. To give it to a run without stopp
 
   echo {token} > token.txt
   (sleep 1; echo {next_token} > token.txt) &
-  cxai run ids.txt -o export/ --base-url {url} --token-file token.txt"""
+  cxai run ids.txt -o trial/ --base-url {url} --token-file token.txt"""
 
 
 def demo_input(ids: int, seed: int = 1) -> Iterator[str]:

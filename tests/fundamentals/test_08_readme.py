@@ -37,6 +37,69 @@ def test_the_simulator_of_the_readme_starts(tmp_path):
         process.communicate(timeout=30)
 
 
+def test_what_the_simulator_prints_is_a_whole_first_run(guids, tmp_path):
+    (tmp_path / "ids.txt").write_text("\n".join(guids(3)))
+    process = start_cxai("simulate", "--port", "0")
+    try:
+        printed = iter(process.stdout.readline, b"")
+        export, run = (
+            next(line.decode().strip() for line in printed if word in line)
+            for word in (b"  export ", b"  cxai run ")
+        )
+        token = dict([export.removeprefix("export ").split("=")])
+        env = environment(PYTHONPATH=str(ROOT), **token)
+        ended = cxai(*shlex.split(run)[1:], env=env, cwd=tmp_path)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "trial").is_dir()  # not where the real ones go
+    assert "start `cxai simulate` in another terminal" in README
+
+
+def test_what_the_readme_tells_to_install_is_what_the_image_installs():
+    image = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    (shown,) = re.findall(r"```sh\n(python3 -m venv.*?)```", README, re.DOTALL)
+    for line in shown.splitlines():
+        last = line.split()[-1]
+        assert re.search(rf"(venv|pip install) .*{re.escape(last)}", image)
+    assert (ROOT / "requirements" / "run.txt").read_text().count("--hash=") > 50
+
+
+def nightly():
+    """Return the script that config/nightly.toml shows."""
+    text = (ROOT / "config" / "nightly.toml").read_text()
+    return "".join(re.findall(r"^#   (.*\n)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("codes", "loads", "told"),
+    [
+        ([0], True, None),
+        ([1], True, "too many failed"),
+        ([3], False, "token refused"),
+        ([4, 4, 0], True, None),
+        ([4, 4, 4, 4], False, "stopped early"),
+        ([5], False, "don't load"),
+        ([70], False, "exit code 70"),
+    ],
+)
+def test_the_nightly_script_does_what_each_exit_code_asks_for(tmp_path, codes, loads, told):
+    (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
+    stubs = """
+        cxai() { echo "cxai $*"; c=$(head -n 1 codes); sed -i 1d codes; return "$c"; }
+        load() { echo "load $*"; }; tell() { echo "tell $*"; }; sleep() { :; }
+    """
+    said = subprocess.run(
+        ["sh", "-c", stubs + nightly(), "nightly.sh", "2026-11-21"],  # noqa: S607
+        cwd=tmp_path, capture_output=True, check=True,
+    ).stdout.decode().splitlines()  # fmt: skip
+    command = "cxai run ids-2026-11-21.csv --config config/nightly.toml -o exports/2026-11-21"
+    assert said[: len(codes)] == [command] * len(codes)
+    assert ("load exports/2026-11-21" in said) is loads
+    assert [told in line for line in said if line.startswith("tell")] == ([True] if told else [])
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
 @pytest.mark.parametrize(("target", "does"), [("demo", "cxai demo"), ("test", "pytest")])
 def test_the_two_commands_are_targets_of_make(target, does):
