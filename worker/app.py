@@ -19,7 +19,7 @@ from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
 from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
-from worker.errors import CommitError, CxaiError, DiskFullError
+from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import ExportForm, Store
 from worker.limits.local import Ceilings, LocalLimiter
@@ -102,11 +102,12 @@ async def export(
             stopped_by,
             pipeline.trouble,
         )
-        # After any CommitError but a full disk the next start has to recover.
-        if isinstance(stopped_by, DiskFullError) or not isinstance(stopped_by, CommitError):
+        # After these, but for a full disk, the next start has to recover.
+        is_broken = isinstance(stopped_by, CommitError | IntegrityError)
+        if isinstance(stopped_by, DiskFullError) or not is_broken:
             try:
                 _end(store, directory, settings, report)
-            except CommitError as error:
+            except (CommitError, IntegrityError) as error:
                 report = replace(report, stopped_by=stopped_by or error)
     return report
 

@@ -309,15 +309,19 @@ class Pipeline:
                     delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
                 self.backlog.again(inquiry, delay_s)
             case AskStatus():
-                if inquiry.absent_since is None:
-                    inquiry.absent_since = self._clock.monotonic()
+                self._note_absence(inquiry)
                 inquiry.question = Question.STATUS
                 self.backlog.again(inquiry, 0)
             case AskResult(delay_s):
+                self._note_absence(inquiry)
                 inquiry.question = Question.RESULT
                 self.backlog.again(inquiry, delay_s)
             case halt:
                 self._renew_or_stop(inquiry, halt.reason)
+
+    def _note_absence(self, inquiry: Inquiry) -> None:
+        if inquiry.absent_since is None:
+            inquiry.absent_since = self._clock.monotonic()
 
     def _renew_or_stop(self, inquiry: Inquiry, reason: str) -> None:
         """Go on if there is another token than the refused one, else stop with nothing marked."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from worker.errors import ExitCode, StoppedError
+from worker.telemetry.logging import stderr_takes
 
 _ONE_SIGNAL_S = 0.5
 _SHOW_CURSOR = "\x1b[?25h"
@@ -71,5 +72,6 @@ def stop_signals() -> Iterator[StopRequest]:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # nobody may be reading
-        os.write(2, text.encode())
+    if stderr_takes():
+        with suppress(OSError):  # nobody may be reading
+            os.write(2, text.encode())

@@ -238,7 +238,8 @@ def test_an_output_path_that_is_a_file_is_told(api, export, ids):
 
 
 @pytest.mark.promise(
-    "The output directory vanishes under a run", "the run stops with code 4 and names the directory"
+    "The output directory vanishes under a run",
+    "the run stops with code 4 or 5 and names the directory",
 )
 def test_a_directory_that_vanishes_under_a_run_ends_it_with_a_clear_word(api, export, ids):
     each = environment(CXAI_BATCH="1")
@@ -248,6 +249,6 @@ def test_a_directory_that_vanishes_under_a_run_ends_it_with_a_clear_word(api, ex
             shutil.rmtree(export, ignore_errors=True)
         end_input(run)
         code, out, errors = ended(run)
-    assert code == 4, errors
+    assert code in {4, 5}, errors  # a failed commit, or a part that is no longer there
     assert "Traceback" not in errors
     assert str(export) in out

@@ -2,10 +2,11 @@
 
 import os
 import stat
+from contextlib import contextmanager
 
 import pytest
 from support.checker import assert_exact
-from support.command import cxai
+from support.command import cxai, environment
 from support.leftovers import (
     SCENARIO,
     assert_damage_is_told,
@@ -150,13 +151,17 @@ def test_a_ledger_that_is_damaged_inside_is_refused(api, export, ids):
     "An older copy of the ledger is put back",
     "refused where it contradicts the parts; nothing is moved",
 )
-def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(api, export, ids):
+@pytest.mark.parametrize("part_is_missing", [False, True])
+def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(
+    api, export, ids, part_is_missing
+):
     run_finished(export, ids[:10], SCENARIO)
     older = (export / "ledger.sqlite").read_bytes()
     run_finished(export, ids[:30], SCENARIO)
-    (export / "records-000001.jsonl").unlink()
+    if part_is_missing:
+        (export / "records-000001.jsonl").unlink()
     (export / "ledger.sqlite").write_bytes(older)
-    assert_refused(api, export, ids, "records-000001.jsonl is not there")
+    assert_refused(api, export, ids, "is finished, but the ledger", "it is an older copy")
 
 
 @pytest.mark.parametrize(
@@ -229,3 +234,86 @@ def test_a_second_run_in_a_directory_is_refused_at_once_and_does_not_disturb_the
         code, _, errors = ended(first)
     assert code == 0, errors
     assert_exact(export, ids, SCENARIO)
+
+
+# --- hands in the directory while a run works ---
+
+
+@contextmanager
+def working(api, export, ids):
+    """A run that has committed some of its IDs, one at a time, and waits for more."""
+    each = environment(CXAI_BATCH="1")
+    with running(api, export, ids, input_ends=False, env=each) as run:
+        wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
+        wait_until_blocking(lambda: lines_in(export) >= len(ids), "all lines")
+        yield run
+
+
+def lines_in(export):
+    return sum(path.read_bytes().count(b"\n") for path in export.glob("*.jsonl.open"))
+
+
+def go_on_with(run, more):
+    """Give a run that waits more IDs; return how it ends."""
+    run.stdin.write("".join(f"{one}\n" for one in more).encode())
+    end_input(run)
+    return ended(run)
+
+
+@pytest.mark.promise(
+    "A part is removed or replaced while a run writes to it",
+    "the run stops with code 5 and saves what is committed; put back, it goes on exactly",
+)
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_part_that_is_displaced_under_a_run_is_rescued(api, export, ids, how):
+    part = export / "records-000001.jsonl.open"
+    with working(api, export, ids[:30]) as run:
+        content = part.read_bytes()
+        part.unlink()
+        if how == "replaced":
+            part.write_bytes(content)
+        code, out, err = go_on_with(run, ids[30:])
+    assert code == 5, err
+    assert f"{part} was removed or replaced while the run wrote to it" in out + err
+    rescued = export / "set-aside" / part.name
+    assert rescued.read_bytes() == content
+    rescued.replace(part)
+    (export / "set-aside").rmdir()
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise("The ledger is removed while a run works", "the run stops with code 5")
+def test_a_ledger_that_is_displaced_under_a_run_stops_it(api, export, ids):
+    with working(api, export, ids[:30]) as run:
+        (export / "ledger.sqlite").unlink()
+        code, out, err = go_on_with(run, ids[30:])
+    assert code == 5, err
+    assert "ledger.sqlite was removed or replaced" in out + err
+
+
+@pytest.mark.promise(
+    "Somebody's file stands where a part gets its final name", "it is never overwritten; code 5"
+)
+def test_a_file_at_the_place_of_a_finished_part_is_not_overwritten(api, export, ids):
+    taken = export / "records-000001.jsonl"
+    with working(api, export, ids[:30]) as run:
+        taken.write_bytes(b"precious")
+        code, out, err = go_on_with(run, ids[30:])
+    assert code == 5, err
+    assert f"{taken} is there already" in out + err
+    assert taken.read_bytes() == b"precious"
+    taken.unlink()
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise("ledger.sqlite is a symbolic link", "refused; nothing is written through it")
+def test_a_ledger_that_is_a_symbolic_link_is_refused(api, export, ids, tmp_path):
+    export.mkdir()
+    (tmp_path / "elsewhere").touch()
+    (export / "ledger.sqlite").symlink_to(tmp_path / "elsewhere")
+    ended = go_on(api, export, ids)
+    assert ended.code == 5
+    assert "is a symbolic link" in ended.err
+    assert (tmp_path / "elsewhere").read_bytes() == b""

@@ -165,4 +165,4 @@ def do_twice(step):
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         do_twice(name)
-    print(json.dumps(asdict(cost())))
+    sys.stdout.write(json.dumps(asdict(cost())))

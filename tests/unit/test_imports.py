@@ -22,7 +22,7 @@ ROOMS = {
     "ports": {"domain", "errors"},
     "clock": set(),
     "collector": set(),
-    "signals": {"errors"},
+    "signals": {"telemetry", "errors"},
     "backlog": {"ports", "domain", "errors"},
     "batch": {"ports", "domain", "errors"},
     "health": {"backlog", "ports", "domain", "errors"},

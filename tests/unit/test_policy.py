@@ -15,6 +15,7 @@ from worker.domain.policy import (
     Effect,
     Final,
     Halt,
+    Pending,
     Read,
     Result,
     Rules,
@@ -47,6 +48,7 @@ DRAW = 0.5
 
 OF_ITS_OWN = {
     200: Result(),
+    202: Pending(),
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),
@@ -122,12 +124,14 @@ def test_a_time_to_wait_changes_what_no_other_status_means():
 # --- what follows, to a question for the result ---
 
 
-def decided_at_first(status):
+def decided_at_first(status):  # noqa: PLR0911 - a return a meaning
     match expected(status):
         case Result():
             return Read(Reply(status))
         case Absent():
             return AskStatus()
+        case Pending():
+            return AskResult(RULES.recheck_s)
         case TokenRefused():
             return Halt(f"HTTP {status}")
         case Throttled():
@@ -265,6 +269,8 @@ def test_each_answer_to_a_question_for_the_status(says, decision):
 def test_each_reply_to_a_question_for_the_status(status):
     first, last = (judge_status(Reply(status), s, RULES, DRAW) for s in (FIRST, LAST))
     match expected(status):
+        case Pending():
+            assert first == last == AskResult(RULES.recheck_s)
         case Absent():
             unknown = Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
             assert first == last == unknown

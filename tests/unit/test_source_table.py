@@ -129,7 +129,6 @@ def test_a_hash_begins_no_comment():
         f'"\n{A}"',
         f'"{A[:8]}\r\n{A[8:]}"',
         f"{A}\r",
-        f'"{A}"X',
         f'"{A};"',
         b"\xff\xfe",
         b'"\xff\xfe"',
@@ -174,6 +173,25 @@ def test_a_quote_that_is_left_open_breaks_the_input_and_loses_nothing_without_a_
     found, message = until_broken(f"id,x\n{A},\n{rest}")
     assert [item.id for item in found] == [A]
     assert message.startswith(f"ids.csv: a quote in the row that begins in line 3 is {how}.")
+
+
+@pytest.mark.promise(
+    "A stray quote in a CSV file that would swallow rows",
+    "what stood before is processed; then the file and the line are told",
+    group="Input",
+)
+def test_a_stray_quote_that_meets_a_later_one_swallows_no_rows():
+    found, message = until_broken(f'note,id\nfine,{A}\n"hello,{B}\nfine,{A}\n"bye,{B}\n')
+    assert [item.id for item in found] == [A]
+    assert "begins in line 3 is closed by one that belongs to another cell" in message
+
+
+def test_text_behind_a_closing_quote_refuses_its_row_and_no_other():
+    assert told(f'note,id\nx,{A}\n"y"z,{B}\nx,{A}\n') == [
+        (2, A),
+        (3, "has text behind a closing quote"),
+        (4, A),
+    ]
 
 
 def test_rows_are_given_as_soon_as_their_end_is_there():

@@ -32,8 +32,11 @@ class Token:
         self._on_renewed = on_renewed
 
     def renew(self) -> bool:
-        """Read the file again; return whether it holds another token, which counts from now on."""
-        if self._file is None:
+        """Read the file again; return whether it holds another token, which counts from now on.
+
+        What is no regular file (a pipe, a device) can be read only once.
+        """
+        if self._file is None or not self._file.is_file():  # a pipe would be waited for
             return False
         try:
             secret = read_token(self._file)

@@ -26,6 +26,11 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """Not yet: to be looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRefused:
     """The token is the trouble, not the ID."""
 
@@ -53,10 +58,11 @@ class Final:
     verdict: Verdict
 
 
-Meaning = Result | Absent | TokenRefused | Throttled | Transient | Final
+Meaning = Result | Absent | Pending | TokenRefused | Throttled | Transient | Final
 
 BY_STATUS: Mapping[int, Meaning] = {
     200: Result(),
+    202: Pending(),
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),
@@ -235,6 +241,8 @@ def judge(seen: Reply | Failure, standing: Standing, rules: Rules, draw: float) 
         case Absent():
             why = "processed, but its result is gone" if standing.processed else _reason(seen)
             return Settle(Verdict.NOT_FOUND, why, _stage(seen))
+        case Pending():
+            return _later(standing, rules)
         case other:
             return _otherwise(other, seen, standing, rules, draw)
 
@@ -251,17 +259,23 @@ def judge_status(  # noqa: PLR0911 - a return a row
         case Processing.PROCESSED:
             return AskResult()
         case Processing.UNDER_WAY:
-            if standing.waited_s + rules.recheck_s > rules.patience_s:
-                return Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)
-            return AskResult(rules.recheck_s)
+            return _later(standing, rules)
     match meaning(seen):
         case Absent():
             return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+        case Pending():
+            return _later(standing, rules)
         case TokenRefused() | Throttled() as other:
             return _otherwise(other, seen, standing, rules, draw)
         case _:
             # The result is missing and its status can't be read: not known, so left open.
             return _otherwise(Transient(), seen, standing, rules, draw)
+
+
+def _later(standing: Standing, rules: Rules) -> Decision:
+    if standing.waited_s + rules.recheck_s > rules.patience_s:
+        return Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)
+    return AskResult(rules.recheck_s)
 
 
 def _otherwise(

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import structlog
+
 from worker.errors import IntegrityError
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
@@ -29,6 +31,7 @@ def recover_parts(
 
     Raises IntegrityError, naming the file, when committed bytes are not there.
     """
+    _refuse_parts_beyond(directory.path, states, compression)
     open_parts = {}
     for state in states:
         if state.sealed:
@@ -40,6 +43,19 @@ def recover_parts(
     _set_strangers_aside(directory, {part_name(s, compression) for s in states})
     directory.sync()  # also the name of a part that a killed run has just created
     return open_parts
+
+
+def _refuse_parts_beyond(
+    directory: Path, states: list[PartState], compression: Compression
+) -> None:
+    """Refuse a part with its final name that the ledger has still open: the ledger is older."""
+    for state in states:
+        final = directory / part_name(state.as_sealed(), compression)
+        if not state.sealed and os.path.lexists(final):
+            raise IntegrityError(
+                f"{final} is finished, but the ledger knows nothing of that: it is an older copy."
+                " Bring the ledger back that belongs to the parts, or export into a new directory."
+            )
 
 
 def _check_sealed(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
@@ -75,14 +91,26 @@ def _set_strangers_aside(directory: OutputDirectory, known: set[str]) -> None:
     for name in _part_files(directory.path):
         if name in known or name in finals_being_sealed:
             continue
-        aside = directory.path / SET_ASIDE
-        aside.mkdir(mode=0o700, exist_ok=True)
-        target = aside / name
-        copies = 1
-        while os.path.lexists(target):
-            copies += 1
-            target = aside / f"{name}.{copies}"
-        (directory.path / name).rename(target)
+        (directory.path / name).rename(_place_aside(directory.path, name))
+        structlog.get_logger().warning("set aside", file=name, why="the ledger does not know it")
+
+
+def rescue(directory: Path, part: OpenPart) -> Path:
+    """Copy what is committed of a part that was displaced, as long as it is open; return where."""
+    target = _place_aside(directory, part.path.name)
+    part.copy_committed(target)
+    return target
+
+
+def _place_aside(directory: Path, name: str) -> Path:
+    aside = directory / SET_ASIDE
+    aside.mkdir(mode=0o700, exist_ok=True)
+    target = aside / name
+    copies = 1
+    while os.path.lexists(target):
+        copies += 1
+        target = aside / f"{name}.{copies}"
+    return target
 
 
 def _part_files(directory: Path) -> list[str]:

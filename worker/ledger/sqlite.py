@@ -47,7 +47,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sql = _queries()
+        if path.is_symlink():
+            raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
         path.touch(mode=0o600, exist_ok=True)
+        self._inode = path.lstat().st_ino
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
@@ -71,6 +74,14 @@ class Database:
         (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
         if synchronous != 2:  # noqa: PLR2004 - SQLite's number for FULL
             raise IntegrityError(f"{self._path}: SQLite refuses synchronous = FULL.")
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now."""
+        try:
+            return self._path.lstat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     @property
     def is_new(self) -> bool:

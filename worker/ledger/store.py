@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -19,7 +20,7 @@ from worker.domain.entry import Entry
 from worker.domain.records import PART_SETS, SCHEMA_VERSION, Shape
 from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
 from worker.errors import CommitError, DiskFullError, IntegrityError, UsageError
-from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
+from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger, rescue
 from worker.ledger.seen import Seen
 from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database, is_damage, is_no_room
 from worker.output.compression import Compression
@@ -132,12 +133,14 @@ class Store:
         """Make outcomes and their lines durable, all or none.
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
-        the next start can tell what is durable.
+        the next start can tell what is durable; IntegrityError if a file of the export is no longer
+        where it was.
         """
         lines = defaultdict(list)
         for outcome in outcomes:
             for set_name, text in outcome.lines.items():
                 lines[set_name].append(text)
+        self._refuse_displaced()
         try:
             self._rotate(self._part_bytes)
             self._names_are_new |= any(not self._parts[name].is_open for name in lines)
@@ -251,6 +254,9 @@ class Store:
         full = [part for part in self._parts.values() if part.state.bytes >= at_least_bytes]
         if not full:
             return
+        self._refuse_displaced()
+        for part in full:
+            self._refuse_taken(self._final(part))
         if self._was_cut:
             self._cut_for_good()
         with self._database.transaction():
@@ -259,14 +265,45 @@ class Store:
                 self._write_part(PartState(part.state.set, part.state.number + 1))
         for part in full:
             part.close()
-            final = self._directory.path / part_name(part.state.as_sealed(), self._form.compression)
-            os.rename(part.path, final)  # noqa: PTH104 - one of a row of system calls
+            os.rename(part.path, self._final(part))  # noqa: PTH104 - one of a row of system calls
             self._parts[part.state.set] = OpenPart(
                 self._directory.path,
                 PartState(part.state.set, part.state.number + 1),
                 self._form.compression,
             )
         self._directory.sync()
+
+    def _final(self, part: OpenPart) -> Path:
+        return self._directory.path / part_name(part.state.as_sealed(), self._form.compression)
+
+    @staticmethod
+    def _refuse_taken(final: Path) -> None:
+        if os.path.lexists(final):
+            raise IntegrityError(
+                f"{final} is there already, and not from cxai. Move it away, and run the same"
+                " command again."
+            )
+
+    def _refuse_displaced(self) -> None:
+        """Refuse to go on, and save what can be saved, if files were moved under the run."""
+        for part in self._parts.values():
+            if part.is_displaced:
+                raise IntegrityError(
+                    f"{part.path} was removed or replaced while the run wrote to it."
+                    f" Its {part.state.records} committed lines are in {self._rescued(part)}: move"
+                    " that file back to its place, and run the same command again."
+                )
+        if self._database.is_displaced:
+            raise IntegrityError(
+                f"{self._directory.path / LEDGER_NAME} was removed or replaced while the run wrote"
+                " to it. Bring it back, or export into a new directory."
+            )
+
+    def _rescued(self, part: OpenPart) -> str:
+        try:
+            return str(rescue(self._directory.path, part))
+        except OSError as error:
+            return f"no place ({error.strerror})"
 
     def _cut_for_good(self) -> None:
         """Let no tail come back to a part that is to be sealed: it would be refused."""

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -112,6 +112,24 @@ class OpenPart:
             self.cut_back()
             self.sync()  # before it may be sealed: a tail that came back would be refused
 
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now."""
+        if self._fd < 0:
+            return False
+        ours = os.fstat(self._fd)
+        try:
+            there = os.lstat(self.path)
+        except FileNotFoundError:
+            return True
+        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+
+    def copy_committed(self, target: Path) -> None:
+        """Write what is committed to a new file, from the descriptor that is still open."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(target, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.writelines(self._committed())
+
     def append(self, lines: Sequence[bytes]) -> Extent:
         """Write whole lines behind the committed ones; not durable before `sync`."""
         if self._fd < 0:
@@ -160,14 +178,18 @@ class OpenPart:
 
     def _hash_of_committed(self) -> "hashlib._Hash":
         sha256 = hashlib.sha256()
+        for chunk in self._committed():
+            sha256.update(chunk)
+        return sha256
+
+    def _committed(self) -> Iterator[bytes]:
         offset = 0
         while offset < self.state.bytes:
             chunk = os.pread(self._fd, min(_READ_BYTES, self.state.bytes - offset), offset)
             if not chunk:
-                break
-            sha256.update(chunk)
+                return
+            yield chunk
             offset += len(chunk)
-        return sha256
 
 
 def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:

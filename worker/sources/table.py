@@ -78,12 +78,11 @@ class _Table:
         self._open = row if cells is None else b""
         if cells is None:
             return None
-        if self._index is not None:
-            return self._read(row, cells, self._index)
-        if not row.strip():
-            return Skip.BLANK
-        self._index = self._index_in(cells)
-        return None
+        if self._index is None:
+            return self._take_header(row, cells)
+        if not _is_strict(row, self._delimiter or ","):
+            return self._astray(row)
+        return self._read(row, cells, self._index)
 
     def overlong(self, number: int, line: Overlong) -> Item:
         """Take a line that was too long to be kept."""
@@ -109,6 +108,12 @@ class _Table:
         if not self._delimiter and row.strip():
             self._delimiter = _delimiter(row, self._column)
         return _split(row, self._delimiter or ",")
+
+    def _take_header(self, row: bytes, cells: list[bytes]) -> Item | None:
+        if not row.strip():
+            return Skip.BLANK
+        self._index = self._index_in(cells)
+        return None
 
     def _index_in(self, header: list[bytes]) -> int:
         names = _names(header)
@@ -141,6 +146,15 @@ class _Table:
             raise self._quote_open("not closed before a carriage return")
         return refused(row, self._name, self._first, "has a carriage return outside of quotes")
 
+    def _astray(self, row: bytes) -> Item:
+        """Judge a row in which text stands behind a closing quote.
+
+        If it has several lines, the quote may just as well have swallowed whole rows.
+        """
+        if b"\n" in row:
+            raise self._quote_open("closed by one that belongs to another cell")
+        return refused(row, self._name, self._first, "has text behind a closing quote")
+
     def _quote_open(self, how: str) -> InputBrokenError:
         return InputBrokenError(
             f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}."
@@ -164,8 +178,22 @@ def _split(row: bytes, delimiter: str) -> list[bytes] | None:
     if b'"' not in row:
         return row.removesuffix(b"\r").split(delimiter.encode())
     # Bytes that are no UTF-8 pass unchanged, and are judged as part of the ID, if they are in it.
-    reader = csv.reader((row.decode("utf-8", "surrogateescape"), ""), delimiter=delimiter)
+    reader = csv.reader((_text(row), ""), delimiter=delimiter)
     cells = next(reader)
     if reader.line_num > 1:  # it asked for another line
         return None
     return [cell.encode("utf-8", "surrogateescape") for cell in cells]
+
+
+def _is_strict(row: bytes, delimiter: str) -> bool:
+    """Whether each quote that closes a cell ends it."""
+    if b'"' in row:
+        try:
+            next(csv.reader((_text(row),), delimiter=delimiter, strict=True))
+        except csv.Error:
+            return False
+    return True
+
+
+def _text(row: bytes) -> str:
+    return row.decode("utf-8", "surrogateescape")
