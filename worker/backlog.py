@@ -14,6 +14,9 @@ from worker.domain.verdict import Verdict
 class Inquiry:
     """One ID on its way, and what it has behind it.
 
+    A control is an ID that is asked once more, although it has its result, to tell whether the API
+    answers at all. `doubted_at` is when the token was refused for this one, though not for others.
+
     A `suspect` has failed before, while others were answered: its failures tell nothing of the API.
 
     `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
@@ -34,6 +37,8 @@ class Inquiry:
     left_s: float = 0.0
     answers_before: int = 0
     heading: Verdict | None = None
+    is_control: bool = False
+    doubted_at: float | None = None
 
     def standing(self, now: float, *, refusals: int, outage: bool, singled_out: bool) -> Standing:
         """Return what the policy has to know, the request just answered included."""

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 
 from worker.backlog import Inquiry
-from worker.domain.policy import Effect, Standing, effect
-from worker.domain.reply import Failure, Reply, Trouble
+from worker.domain.entry import Entry
+from worker.domain.policy import Effect, Standing, accepts_token, effect, is_readable
+from worker.domain.reply import Failure, Question, Reply, Trouble
 from worker.ports import Clock, Limiter
 
 # So many refusals of one ID, with others answered in between, are no limit that all share.
 _REFUSALS_IN_A_ROW = 3
+
+# Without an answer for so long, an ID that has its result is asked again; then ever so often.
+_CONTROL_AFTER_S, _CONTROL_EVERY_S = 30.0, 120.0
 
 
 class Health:
@@ -39,6 +43,9 @@ class Health:
         self._answers = 0
         self._refusals = 0  # one after another, without an answer in between
         self._refused_at = float("-inf")
+        self._known_good: Entry | None = None
+        self._control_due_at = float("inf")
+        self._cleared_at = float("-inf")
         self.trouble: str | None = None
 
     def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
@@ -48,9 +55,14 @@ class Health:
         if not failed or not inquiry.suspect or self._limiter.outage:
             self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
+            if inquiry.is_control and accepts_token(seen):
+                self._cleared_at = inquiry.left_s
+            if is_readable(seen) and inquiry.question is Question.RESULT:
+                self._known_good = inquiry.entry
             if not self._limiter.outage:  # else it is a late answer from before the outage
                 self.trouble = None
-            self._answers += 1
+            # A control speaks for all who would be answered if it were not for themselves.
+            self._answers += self._in_flight if inquiry.is_control else 1
             self._refusals = 0
             return self.be_patient()
         self.trouble = _words(seen)
@@ -61,7 +73,35 @@ class Health:
         if self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(self._patience_s, self._lose_patience)
+            self._control_due_at = self._clock.monotonic() + _CONTROL_AFTER_S
         return None
+
+    def control(self) -> Inquiry | None:
+        """Return what is to be asked now instead of anything else, None as a rule.
+
+        If nothing is answered any more, either the API is in trouble or all that is left is. An ID
+        that has been answered before can tell: with its answer an outage ends, and who is refused
+        or fails next does so for a reason of its own.
+        """
+        now = self._clock.monotonic()
+        if now < self._control_due_at or self._known_good is None:
+            return None
+        self._control_due_at = now + _CONTROL_EVERY_S
+        return Inquiry(self._known_good, is_control=True, requests=1)
+
+    def is_cleared(self, inquiry: Inquiry) -> bool | None:
+        """Whether the token was good for a control after it was refused for this inquiry.
+
+        None if nothing can tell. If it is not known yet, a control is asked next.
+        """
+        if self._known_good is None:
+            return None
+        if inquiry.doubted_at is None:
+            inquiry.doubted_at = self._clock.monotonic()
+        elif self._cleared_at > inquiry.doubted_at:
+            return True
+        self._control_due_at = min(self._control_due_at, self._clock.monotonic())
+        return False
 
     def throttle(self, inquiry: Inquiry, pause_s: float) -> None:
         """Let everyone pause because the API has refused this inquiry's request."""
@@ -84,6 +124,7 @@ class Health:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+            self._control_due_at = float("inf")
 
 
 def _words(seen: Reply | Failure) -> str:

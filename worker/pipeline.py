@@ -22,6 +22,7 @@ from worker.domain.policy import (
     AskResult,
     AskStatus,
     Decision,
+    Halt,
     Read,
     Rules,
     Settle,
@@ -44,6 +45,11 @@ from worker.health import Health
 from worker.ports import Admission, Clock, Fetcher, Ledger, Limiter, Reader, Recorder, Source
 
 _JUDGED_AT_ONCE = 32
+
+_FORBIDDEN = "HTTP 403"
+
+# Who is in doubt is asked again when a control has been.
+_DOUBT_S = 1.0
 
 # A full disk is tried again this often.
 _ROOM_LOOK_S = 2.0
@@ -245,6 +251,9 @@ class Pipeline:
             try:
                 if self._ending.is_set():
                     return
+                if (control := self._health.control()) is not None:
+                    self.backlog.again(inquiry, 0)
+                    inquiry = control
                 self._flying.add(requester)
                 requests.enter()
                 self._count_out(inquiry)
@@ -293,6 +302,10 @@ class Pipeline:
 
     async def _decide(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         match await self._decision(inquiry, seen):
+            case Halt(reason):
+                self._renew_or_stop(inquiry, reason)
+            case _ if inquiry.is_control:
+                pass  # health has learned of it, and that was all that it was asked for
             case Read(reply):
                 await self._read(inquiry, reply)
             case Settle() as settle:
@@ -316,15 +329,23 @@ class Pipeline:
                 self._note_absence(inquiry)
                 inquiry.question = Question.RESULT
                 self.backlog.again(inquiry, delay_s)
-            case halt:
-                self._renew_or_stop(inquiry, halt.reason)
 
     def _note_absence(self, inquiry: Inquiry) -> None:
         if inquiry.absent_since is None:
             inquiry.absent_since = self._clock.monotonic()
 
     def _renew_or_stop(self, inquiry: Inquiry, reason: str) -> None:
-        """Go on if there is another token than the refused one, else stop with nothing marked."""
+        """Go on if there is another token than the refused one, else stop with nothing marked.
+
+        A 403 may be about this ID alone: that is so if the same token is still good for another.
+        """
+        if reason == _FORBIDDEN and not inquiry.is_control:
+            match self._health.is_cleared(inquiry):
+                case True:
+                    why = f"{reason}, though the token is good for others"
+                    return self._settle(inquiry, Settle(Verdict.REJECTED, why, Stage.HEADERS))
+                case False:
+                    return self.backlog.again(inquiry, _DOUBT_S)
         if inquiry.left_s > self._renewed_at:
             if not self._fetcher.renew():
                 return self.stop(
@@ -335,7 +356,7 @@ class Pipeline:
                     )
                 )
             self._renewed_at = self._clock.monotonic()
-        return self.backlog.again(inquiry, 0)
+        return None if inquiry.is_control else self.backlog.again(inquiry, 0)
 
     async def _decision(self, inquiry: Inquiry, seen: Reply | Failure) -> Decision:
         standing = self._health.standing(inquiry)

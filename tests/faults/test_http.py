@@ -419,7 +419,8 @@ async def test_a_connection_that_drops_while_idle_costs_nothing():
 
 
 @pytest.mark.promise(
-    "The server sends more than its reply", "it is never taken for the reply to another request"
+    "The server sends more than its reply, before the next request leaves",
+    "it is not taken for the reply to that (later, HTTP/1.1 gives no way to tell)",
 )
 @pytest.mark.parametrize(
     "first",

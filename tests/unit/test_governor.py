@@ -419,15 +419,27 @@ async def test_one_id_that_is_always_refused_or_fails_is_exhausted_and_holds_nob
     assert max(api.answered) < 1.5 * 3_000 / 20.0
 
 
+@pytest.mark.promise(
+    "The last IDs are refused or fail for ever, all others have been answered",
+    "an ID that was answered is asked again: with its answer the others are `exhausted`",
+    group="Limit",
+)
+@pytest.mark.parametrize("bad", [1, 15, 40])
+@pytest.mark.parametrize(
+    "seen",
+    [throttled(5.0), Reply(503, retry_after_s=5.0), BUSY, BROKEN],
+    ids=["429", "503+RA", "503", "500"],
+)
 @virtually
-async def test_the_last_id_that_is_refused_for_ever_ends_with_the_patience_and_stays_open():
-    api = Api(only("n299", throttled(5.0)))
-    bounds = Bounds(in_flight=10, outage_patience_s=HOUR_S)
-    run = governed(api, Ceilings(20.0, 10), entries(*many(300)), bounds=bounds)
-    with pytest.raises(StoppedError):
-        await run.pipeline.run()
-    assert run.tally.verdicts == {Verdict.OK: 299}
-    assert now() < 1.1 * HOUR_S
+async def test_the_last_ids_that_are_refused_or_fail_for_ever_end(seen, bad):
+    names = many(300)
+    tail = set(names[-bad:])
+    api = Api(lambda _now, _under_way, one: seen if one in tail else OK)
+    bounds = Bounds(in_flight=10, retries_per_s=10.0, outage_patience_s=3 * HOUR_S)
+    run = governed(api, Ceilings(20.0, 10), entries(*names), bounds=bounds)
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 300 - bad, Verdict.EXHAUSTED: bad}
+    assert now() < 1.5 * HOUR_S
 
 
 @virtually

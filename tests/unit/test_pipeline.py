@@ -195,21 +195,54 @@ async def test_an_hour_of_outage_is_sat_out():
 # --- a refused token ---
 
 
-@pytest.mark.parametrize("status", [401, 403])
 @virtually
-async def test_a_refused_token_halts_the_run_and_marks_nothing(status):
+async def test_a_refused_token_halts_the_run_and_marks_nothing():
     run = Run(
         entries("fine", "refused", "slow", "never"),
-        script={"refused": [Reply(status)], "never": []},
+        script={"refused": [Reply(401)], "never": []},
         latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 3.0}[call.id],
         bounds=Bounds(in_flight=3, backlog=3, batch_s=60.0),
     )
-    with pytest.raises(TokenRefusedError, match=f"HTTP {status}"):
+    with pytest.raises(TokenRefusedError, match="HTTP 401"):
         await run.pipeline.run()
     assert now() == 2.0
     assert run.ledger.disk.verdicts == {"fine": Verdict.OK}
     assert run.fetcher.abandoned == ["slow"]
     assert (run.tally.open, run.tally.adds_up) == (3, True)
+
+
+@virtually
+async def test_a_token_that_is_forbidden_everything_halts_the_run_and_marks_nothing():
+    forbidden = [Reply(403)] * 3
+    script = {"a": [OK, *forbidden], "b": forbidden, "c": forbidden}
+    run = Run(entries(*"abc"), script=script, bounds=Bounds(in_flight=1))
+    with pytest.raises(TokenRefusedError, match="HTTP 403, for a"):
+        await run.pipeline.run()
+    assert run.tally.verdicts == {Verdict.OK: 1}
+    assert len(run.fetcher.calls) <= 5  # a, b, a once more, and what had left meanwhile
+
+
+@virtually
+async def test_the_first_reply_of_all_may_be_403_and_halts_the_run():
+    run = Run(entries(*"ab"), script={"a": [Reply(403)]}, bounds=Bounds(in_flight=1))
+    with pytest.raises(TokenRefusedError, match="HTTP 403, for a"):
+        await run.pipeline.run()
+    assert len(run.fetcher.calls) <= 2  # what had left meanwhile
+
+
+@pytest.mark.promise(
+    "403 for one ID, while the token is good for others",
+    "an ID that was answered is asked again; if it still is, the other is `rejected`, alone",
+    group="HTTP",
+)
+@virtually
+async def test_an_id_that_is_forbidden_alone_is_rejected_and_the_others_go_on():
+    ids = [*"abcdef"]
+    script = {"c": [Reply(403)] * 9, **{one: [OK] * 9 for one in "abdef"}}
+    run = await Run(entries(*ids), script=script, bounds=Bounds(in_flight=2)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 5, Verdict.REJECTED: 1}
+    assert run.verdict("c") is Verdict.REJECTED
+    assert len(run.fetcher.calls) <= 6 + 3
 
 
 @virtually

@@ -226,6 +226,11 @@ def effect(seen: Reply | Failure) -> Effect:
             return Effect.ANSWERED
 
 
+def accepts_token(seen: Reply | Failure) -> bool:
+    """Whether the API has answered, and found nothing wrong with the token."""
+    return effect(seen) is Effect.ANSWERED and not isinstance(meaning(seen), TokenRefused)
+
+
 def is_readable(seen: Reply | Failure) -> TypeGuard[Reply]:
     """Whether there is a body that answers the question."""
     return isinstance(seen, Reply) and isinstance(meaning(seen), Result)
