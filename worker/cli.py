@@ -45,7 +45,7 @@ Directory = Annotated[Path, typer.Argument(help="Directory of an export.", metav
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"cxai-worker {__version__}")
+        _tell(f"cxai-worker {__version__}")
         raise typer.Exit
 
 
@@ -214,7 +214,7 @@ def simulate(
     from worker.simulator.scenarios import listing, named
 
     if list_them:
-        typer.echo(listing())
+        _tell(listing())
         return
     given: dict[str, Any] = {
         "seed": seed,
@@ -249,7 +249,7 @@ def status(directory: Directory, as_json: AsJson = False) -> None:
     from worker.console.status import export_status
 
     found = export_status(directory)
-    typer.echo(_json(found.as_dict()) if as_json else found.text())
+    _tell(_json(found.as_dict()) if as_json else found.text())
 
 
 @app.command()
@@ -285,7 +285,7 @@ def verify(
         found = verify_export(directory, source.blocks())
     else:
         found = verify_export(directory)
-    typer.echo(_json(found.as_dict()) if as_json else found.text())
+    _tell(_json(found.as_dict()) if as_json else found.text())
     if found.exit_code is not ExitCode.FINISHED:
         raise typer.Exit(found.exit_code)
 
@@ -308,7 +308,7 @@ def schema(
     sets = {**json_schema(Shape.NESTED), **json_schema(Shape.TABLES)}
     if part_set not in sets:
         raise UsageError(f"There is no set {part_set!r}, but {', '.join(sets)}.")
-    typer.echo(page().rstrip("\n") if markdown else _json(sets[part_set]))
+    _tell(page().rstrip("\n") if markdown else _json(sets[part_set]))
 
 
 def main() -> NoReturn:
@@ -349,6 +349,17 @@ def _our_fault(error: BaseException) -> str:
         f"an internal error, {type(error).__name__}{where}. That is our fault: please report it."
         " What is committed is safe; the same command goes on."
     )
+
+
+def _tell(text: str) -> None:
+    """Print what was asked for. Raises UsageError if it can't be; a reader may leave early."""
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"Can't write to standard output: {error.strerror}.") from None
 
 
 def _say(text: str, *, err: bool = True) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import fcntl
 import signal
+import sys
+import termios
 import time
 
 import pytest
@@ -54,6 +56,24 @@ def test_a_standard_error_that_nobody_reads_holds_nothing_up(simulated, export, 
         wait_until_blocking(lambda: run.poll() is not None, "the end of the run")
         assert ended(run)[0] == 0
     assert_exact(export, ids, Scenario(missing=0.2))
+
+
+def test_a_signal_ends_a_run_whose_standard_error_nobody_reads(simulated, export, guids):
+    env = environment(CXAI_PROGRESS_S="0.002")
+    with (
+        simulated() as api,
+        running(api, export, guids(60), "--rate", "20", input_ends=False, env=env) as run,
+    ):
+        fcntl.fcntl(run.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        wait_until_blocking(lambda: is_full(run.stderr), "a pipe that takes no more")
+        run.send_signal(signal.SIGTERM)
+        wait_until_blocking(lambda: run.poll() is not None, "the end of the run")
+        assert run.returncode == 4
+
+
+def is_full(pipe):
+    """Whether something waits in a pipe of one page: then it calls itself full."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"    "), sys.byteorder) > 0
 
 
 @pytest.mark.promise("The process is stopped (SIGSTOP) and goes on", "it says so; exact")

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from worker.console.report import printable
 from worker.console.watch import PROGRESS_NAME
 from worker.errors import DirectoryInUseError, UsageError
 from worker.ledger.sqlite import LEDGER_NAME, Database
@@ -30,7 +31,7 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
-            "directory": str(self.directory),
+            "directory": printable(self.directory),
             "running": self.running,
             "verdicts": self.verdicts,
             "sets": [
@@ -44,8 +45,8 @@ class Status:
         """Return it for people."""
         if self.running is not None:
             facts = "  ".join(f"{k}={v}" for k, v in self.running.items() if v is not None)
-            return f"{self.directory}: a run is under way.\n  {facts or 'just started'}"
-        lines = [f"{self.directory}: no run is under way."]
+            return f"{printable(self.directory)}: a run is under way.\n  {facts or 'just started'}"
+        lines = [f"{printable(self.directory)}: no run is under way."]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += [
             f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
