@@ -32,7 +32,7 @@ from worker.ports import Clock, Source
 from worker.settings import LogFormat, Settings
 from worker.signals import stop_signals
 from worker.sources.census import Census
-from worker.telemetry.logging import configure_logging
+from worker.telemetry.logging import LOG
 from worker.telemetry.redaction import Redaction
 
 
@@ -50,7 +50,7 @@ async def export(
     reported, not raised: what it has is committed.
     """
     redaction = Redaction(token)
-    configure_logging(redaction, as_json=settings.log_format is LogFormat.JSON)
+    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
     bands = load_bands(settings.score_bands) if settings.score_bands else None
     clock = SystemClock()

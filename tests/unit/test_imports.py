@@ -31,7 +31,13 @@ ROOMS = {
     "sources": {"ports", "domain", "errors"},
     "limits": {"ports", "domain", "errors"},
     "output": {"ports", "domain", "errors", VERSION},
-    "ledger": {"output", "ports", "domain", "errors"},  # the commit protocol joins both
+    "ledger": {
+        "output",
+        "telemetry",
+        "ports",
+        "domain",
+        "errors",
+    },  # the commit protocol joins both
     "telemetry": {"ports", "domain", "errors"},
     "simulator": {"errors"},
     "settings": {"api", "output", "domain", "errors"},  # what names a choice, and the token's name

@@ -1,22 +1,15 @@
 import json
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
-from worker.telemetry.logging import configure_logging
+from worker.telemetry.logging import Log
 from worker.telemetry.redaction import Redaction
 
 SECRET = "c4nary-T0ken"  # noqa: S105 - made up
 
 # Every printable character may stand in a token, those too that log formats escape.
 AWKWARD = "c4nary\"T0\\ken='x"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was():
-    yield
-    structlog.reset_defaults()
 
 
 def test_the_secret_is_masked_wherever_it_stands():
@@ -35,8 +28,8 @@ def test_any_other_text_passes_as_it_is(redact):
 @pytest.mark.parametrize("secret", [SECRET, AWKWARD])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_log_line_never_holds_the_token_however_it_got_there(secret, as_json, capsys):
-    configure_logging(Redaction(SecretStr(secret)), as_json=as_json)
-    log = structlog.get_logger()
+    log = Log()
+    log.configure(Redaction(SecretStr(secret)), as_json=as_json)
     log.info(secret, header=f"X-API-Token: {secret}", nested={"deep": [secret]})
     log.warning("failed", error=repr(ValueError(secret)), body=json.dumps({"token": secret}))
     shown = capsys.readouterr().err
@@ -48,11 +41,12 @@ def test_a_log_line_never_holds_the_token_however_it_got_there(secret, as_json, 
 
 
 def test_a_log_line_is_key_value_or_json_with_time_and_level(capsys):
-    configure_logging(Redaction(), as_json=False)
-    structlog.get_logger().info("progress", done=5)
+    log = Log()
+    log.configure(Redaction(), as_json=False)
+    log.info("progress", done=5)
     assert "level=info event=progress done=5" in capsys.readouterr().err
-    configure_logging(Redaction(), as_json=True)
-    structlog.get_logger().info("progress", done=5)
+    log.configure(Redaction(), as_json=True)
+    log.info("progress", done=5)
     line = json.loads(capsys.readouterr().err)
     assert line.pop("at").endswith("Z")
     assert line == {"event": "progress", "level": "info", "done": 5}

@@ -2,10 +2,8 @@
 
 from typing import Any, Protocol, Self
 
-import structlog
-
 from worker.console.snapshot import Snapshot, short
-from worker.telemetry.logging import stderr_takes
+from worker.telemetry.logging import LOG, stderr_takes
 
 _LEAST_BAR, _MOST_BAR = 8, 30
 _GAP = "  "
@@ -47,7 +45,6 @@ class ProgressLines:
 
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
-        self._log = structlog.get_logger()
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +54,7 @@ class ProgressLines:
 
     def show(self, snapshot: Snapshot) -> None:
         """Write the line."""
-        self._log.info("progress", **snapshot.as_dict())
+        LOG.info("progress", **snapshot.as_dict())
 
 
 class ProgressBar:

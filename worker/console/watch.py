@@ -9,7 +9,6 @@ from functools import partial
 from typing import Self
 
 import orjson
-import structlog
 
 from worker.console.progress import NoProgress, ProgressBar, ProgressLines, ProgressView
 from worker.console.snapshot import Observer, Pulse, Snapshot
@@ -17,6 +16,7 @@ from worker.domain.watchdog import Section, Stall, Watchdog
 from worker.output.directory import OutputDirectory
 from worker.ports import Clock
 from worker.settings import Progress, Settings
+from worker.telemetry.logging import LOG
 
 PROGRESS_NAME = "progress.json"
 """How far a run is, for `cxai status`: it can't look into the ledger of a live run."""
@@ -47,7 +47,6 @@ class Watch:
         self._look_every_s = min(_EVERY_S, settings.stalled_after_s / 4)
         self._watchdog = Watchdog(settings.stalled_after_s, clock.monotonic())
         self._stall: Stall | None = None
-        self._log = structlog.get_logger()
         self._view = _view(settings)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,10 +87,10 @@ class Watch:
             stall, before = self._look(), self._stall
             self._stall = stall
             if stall is not None and (before is None or before.section is not stall.section):
-                tell = self._log.info if stall.section is Section.INPUT else self._log.warning
+                tell = LOG.info if stall.section is Section.INPUT else LOG.warning
                 tell("stalled", stage=stall.section, for_s=round(stall.for_s), there=stall.holding)
             elif stall is None and before is not None:
-                self._log.info("moves again", stage=before.section.short)
+                LOG.info("moves again", stage=before.section.short)
             await asyncio.sleep(self._look_every_s)
 
     def _look(self) -> Stall | None:

@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import structlog
-
 from worker.errors import IntegrityError
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.output.parts import PART_NAME, OpenPart, PartState, part_name
+from worker.telemetry.logging import LOG
 
 SET_ASIDE = "set-aside"
 """The folder for part files that the ledger does not know. Nothing is ever deleted."""
@@ -92,7 +91,7 @@ def _set_strangers_aside(directory: OutputDirectory, known: set[str]) -> None:
         if name in known or name in finals_being_sealed:
             continue
         (directory.path / name).rename(_place_aside(directory.path, name))
-        structlog.get_logger().warning("set aside", file=name, why="the ledger does not know it")
+        LOG.warning("set aside", file=name, why="the ledger does not know it")
 
 
 def rescue(directory: Path, part: OpenPart) -> Path:
