@@ -55,8 +55,10 @@ class Health:
         if not failed or not inquiry.suspect or self._limiter.outage:
             self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
-            if inquiry.is_control and accepts_token(seen):
-                self._cleared_at = inquiry.left_s
+            if inquiry.is_control:
+                self._control_due_at = float("inf")  # what was in doubt is settled by it
+                if accepts_token(seen):
+                    self._cleared_at = inquiry.left_s
             if is_readable(seen) and inquiry.question is Question.RESULT:
                 self._known_good = inquiry.entry
             if not self._limiter.outage:  # else it is a late answer from before the outage

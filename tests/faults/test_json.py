@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from support.bodies import as_body, sample
+from support.bodies import as_body, body_with_model, body_with_score, sample
 from support.command import environment, rows, verdict_by_id
 from support.leftovers import go_on
 from support.raw_server import RawServer, response
@@ -12,43 +12,29 @@ from support.serving import serving
 TEXT = "one\nline\r\n, \u2028 and \u2029"
 
 
-def with_model(**fields):
-    """Return the sample with one model changed; a field that is `...` is taken away."""
-    value = sample()
-    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
-    model.update(fields)
-    for key in [key for key, field in model.items() if field is ...]:
-        del model[key]
-    return as_body(value)
-
-
-def with_score(token):
-    return with_model(score="TOKEN").replace(b'"TOKEN"', token)
-
-
 def with_depth(depth):
     return as_body({**sample(), "deep": "TOKEN"}).replace(b'"TOKEN"', b"[" * depth + b"]" * depth)
 
 
 BODIES = {
-    "NaN": with_score(b"NaN"),
-    "Infinity": with_score(b"Infinity"),
-    "-Infinity": with_score(b"-Infinity"),
-    "1e400": with_score(b"1e400"),
-    "5,000 digits": with_score(b"1" * 5_000),
-    "NaN as text": with_score(b'"NaN"'),
-    "1e400 as text": with_score(b'"1e400"'),
-    "2^63": with_model(score=2**63, minScoreOffset=2**63),
-    "2^64": with_model(score=2**64, minScoreOffset=2**64),
+    "NaN": body_with_score(b"NaN"),
+    "Infinity": body_with_score(b"Infinity"),
+    "-Infinity": body_with_score(b"-Infinity"),
+    "1e400": body_with_score(b"1e400"),
+    "5,000 digits": body_with_score(b"1" * 5_000),
+    "NaN as text": body_with_score(b'"NaN"'),
+    "1e400 as text": body_with_score(b'"1e400"'),
+    "2^63": body_with_model(score=2**63, minScoreOffset=2**63),
+    "2^64": body_with_model(score=2**64, minScoreOffset=2**64),
     "depth 2,000": with_depth(2_000),
     "depth 500": with_depth(500),
-    "duplicate keys": with_score(b'1.5, "score": 2.5'),
+    "duplicate keys": body_with_score(b'1.5, "score": 2.5'),
     "a number": b"7",
     "a text": b'"allParticipants"',
     "null": b"null",
-    "line breaks": with_model(name=TEXT, unknown=TEXT),
+    "line breaks": body_with_model(name=TEXT, unknown=TEXT),
     "unknown fields": as_body({**sample(), "new": {"deep": [1, None]}}),
-    "missing fields": with_model(score=..., name=...),
+    "missing fields": body_with_model(score=..., name=...),
     "sane": as_body(sample()),
 }
 

@@ -45,6 +45,20 @@ def as_body(value):
     return json.dumps(value).encode()
 
 
+def body_with_model(**fields):
+    """Return the sample with one model changed; a field that is `...` is taken away."""
+    value = sample()
+    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
+    model.update(fields)
+    for key in [key for key, field in model.items() if field is ...]:
+        del model[key]
+    return as_body(value)
+
+
+def body_with_score(token):
+    return body_with_model(score="TOKEN").replace(b'"TOKEN"', token)
+
+
 # What orjson reads without rounding; text without lone surrogates, which are no UTF-8.
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(

@@ -246,6 +246,17 @@ async def test_an_id_that_is_forbidden_alone_is_rejected_and_the_others_go_on():
 
 
 @virtually
+async def test_a_doubt_that_is_settled_costs_no_further_requests():
+    ids = [f"n{number}" for number in range(60)]
+    script = {"n5": [Reply(403)] * 9} | {one: [OK] * 9 for one in ids if one != "n5"}
+    run = Run(entries(*ids), script=script, latency_s=10.0, bounds=Bounds(in_flight=1))
+    await run.to_the_end()
+    assert now() > 600.0
+    controls = len(run.fetcher.calls) - len(ids) - (len(run.fetcher.asked("n5")) - 1)
+    assert controls == 1
+
+
+@virtually
 async def test_replies_that_came_with_the_refusal_are_kept():
     run = Run(entries(*"abcd"), script={"b": [TOKEN_REFUSED]}, bounds=Bounds(in_flight=4))
     with pytest.raises(TokenRefusedError):

@@ -8,7 +8,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.bodies import as_body, json_values, results, sample
+from support.bodies import (
+    as_body,
+    body_with_model,
+    body_with_score,
+    json_values,
+    results,
+    sample,
+)
 from support.faithful import CAMEL, as_sent, covers
 
 from worker.api.content_coding import Limits
@@ -20,20 +27,6 @@ from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
 from worker.domain.verdict import Stage
 
 MODEL_PATH = "allParticipants.enlightenBundles[].models[]"
-
-
-def body_with_model(**fields):
-    """Return the sample with one model changed; a field that is `...` is taken away."""
-    value = sample()
-    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
-    model.update(fields)
-    for key in [key for key, field in model.items() if field is ...]:
-        del model[key]
-    return as_body(value)
-
-
-def body_with_score(token):
-    return body_with_model(score="TOKEN").replace(b'"TOKEN"', token)
 
 
 def model_of(interaction):
