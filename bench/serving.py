@@ -44,12 +44,15 @@ def kind_of_server(asked: str) -> str:
 
 @contextmanager
 def own_server(
-    corpus: Path, scratch: Path, cores: Cores, delay_s: float = 0.0
+    corpus: Path, scratch: Path, cores: Cores, delay_s: float = 0.0, *, stamped: bool = False
 ) -> Iterator[tuple[str, Arrivals]]:
-    """Serve by our own server, each response `delay_s` late; yield the base URL and arrivals."""
+    """Serve by our own server, each response `delay_s` late; yield the base URL and arrivals.
+
+    These are as read by the server or, if `stamped`, as the kernel noted them.
+    """
     log, arrivals = scratch / "arrivals", Arrivals()
     argv = [sys.executable, "-m", "bench.server", corpus, log]
-    argv += ["--delay", str(delay_s)]
+    argv += ["--delay", str(delay_s), *(["--stamped"] if stamped else [])]
     with pinned(cores.server):
         process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     with process:

@@ -64,10 +64,10 @@ class Workshop:
         return serving.fast_server(self.server, corpus, self.scratch, self.cores)
 
     def own_server(
-        self, delay_s: float = 0.0
+        self, delay_s: float = 0.0, *, stamped: bool = False
     ) -> AbstractContextManager[tuple[str, serving.Arrivals]]:
         """Return our own server; entered, its base URL and what it will know of arrivals."""
-        return serving.own_server(self._corpus, self.scratch, self.cores, delay_s)
+        return serving.own_server(self._corpus, self.scratch, self.cores, delay_s, stamped=stamped)
 
     def task(self, ids: int, base_url: str) -> Task:
         """Return a new task of so many IDs."""

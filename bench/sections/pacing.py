@@ -10,12 +10,12 @@ from bench.workshop import Workshop
 _RATES = (10, 50, 200, 1_000)
 _ACHIEVED = 0.995
 _LATENCY_S = 0.01
-"""So that the server notes all that came before it is busy with answering."""
 
 _HOW = """\
 `cxai run --rate R`, {seconds:g} s at each rate, once evenly and once with `--burst`, which sends a
-second's budget at once. Counted by the server as requests arrive, so that whatever happens on the
-way counts; each response leaves {latency:.0f} ms later."""
+second's budget at once. Counted where the server is, by the times at which its kernel had each
+request: so whatever happens on the way counts, but not how late a busy server comes to read it.
+Each response leaves {latency:.0f} ms later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _at(workshop: Workshop, rate: int, *, burst: bool) -> _Kept:
     options = ("--rate", str(rate), *(("--burst",) if burst else ()))
     together = rate if burst else 1
     ids = max(2 * rate, round(rate * workshop.size.pacing_s))
-    with workshop.own_server(_LATENCY_S) as (base_url, arrivals):
+    with workshop.own_server(_LATENCY_S, stamped=True) as (base_url, arrivals):
         workshop.run_once(WORKER, cxai(*options), base_url, ids)
     times = arrivals.times
     kept = _Kept(

@@ -1,13 +1,16 @@
 """`python -m bench` runs, checks what it has measured, and writes its page."""
 
+import asyncio
 import json
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from bench import corpus, outcome
+from bench import corpus, outcome, stamps
 from bench.arrivals import most_within, pace
 from bench.measurement import FailedRunError
 from bench.peers.record import record
@@ -76,6 +79,30 @@ def test_what_a_client_wrote_is_checked(bodies, tmp_path):
         out.write_text("".join(wrong))
         with pytest.raises(FailedRunError, match=complaint):
             outcome.check([out], asked, bodies)
+
+
+def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
+    async def late():
+        arrived, read = [], asyncio.Event()
+
+        def answer(at, data, send):
+            arrived.append(at)
+            send(data.upper())
+            read.set()
+
+        with (
+            stamps.listening(asyncio.get_running_loop(), answer) as port,
+            socket.create_connection(("127.0.0.1", port)) as client,
+        ):
+            client.sendall(b"now")
+            sent_at = time.time()
+            time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
+            await read.wait()
+            return arrived[0] - sent_at, client.recv(10)
+
+    lateness_s, answered = asyncio.run(late())
+    assert lateness_s < 0.1
+    assert answered == b"NOW"
 
 
 def test_a_pace_counts_neither_start_nor_end():

@@ -9,7 +9,41 @@ The server counts requests as they arrive, not as they leave: without a margin, 
 travels faster than the one a second before it makes the second too full.
 """
 
-_BURST_WINDOW_S = 0.1
+TENTH_S = 0.1
+"""An even flow is bounded within this time, too, not only within a second."""
+
+
+class Window:
+    """Bounds how many requests of a flow leave within a stretch of time, wherever it begins.
+
+    Evenly it is a tenth of a second's budget + 1 in a tenth of a second; with `burst` it is
+    floor(rate), at least 1, in the time that these take. `rate` is requests per second, `margin`
+    the share of that time that is added to it.
+
+    Times are seconds of one monotonic clock, given by the caller.
+    """
+
+    def __init__(self, rate: float, *, burst: bool, margin: float = MARGIN) -> None:
+        self._burst = burst
+        self._margin = margin
+        self._recent: deque[float] = deque()
+        self.change(rate)
+
+    def change(self, rate: float) -> None:
+        """Go on at another rate."""
+        most = max(1, int(rate)) if self._burst else int(rate * TENTH_S) + 1
+        self._length_s = (most / rate if self._burst else TENTH_S) * (1.0 + self._margin)
+        self._recent = deque(self._recent, maxlen=most)
+
+    def wait_s(self, now: float) -> float:
+        """Return how long from `now` the next request has to wait, 0 if it may leave."""
+        if len(self._recent) != self._recent.maxlen:
+            return 0.0
+        return max(0.0, self._recent[0] + self._length_s - now)
+
+    def leave(self, now: float) -> None:
+        """Note that a request leaves at `now`."""
+        self._recent.append(now)
 
 
 class Schedule:
@@ -27,28 +61,29 @@ class Schedule:
     def __init__(self, rate: float, *, burst: bool = False) -> None:
         self._burst = burst
         self._next_s: float | None = None
-        self._recent: deque[float] = deque()
-        self.change(rate)
+        self._rate = rate
+        self._window = Window(rate, burst=burst)
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two requests of an even flow."""
+        return (1.0 + MARGIN) / self._rate
 
     def change(self, rate: float) -> None:
         """Go on at another rate."""
-        self.interval_s = (1.0 + MARGIN) / rate
-        most = max(1, int(rate)) if self._burst else int(rate * _BURST_WINDOW_S) + 1
-        self._window_s = most * self.interval_s if self._burst else _BURST_WINDOW_S
-        if most != self._recent.maxlen:
-            self._recent = deque(self._recent, maxlen=most)
+        if rate != self._rate:
+            self._rate = rate
+            self._window.change(rate)
 
     def wait_s(self, now: float) -> float:
         """Return how long from `now` the next request has to wait, 0 if it may leave."""
-        due = now
+        wait_s = self._window.wait_s(now)
         if self._next_s is not None and not self._burst:
-            due = max(due, self._next_s)
-        if len(self._recent) == self._recent.maxlen:
-            due = max(due, self._recent[0] + self._window_s)
-        return due - now
+            wait_s = max(wait_s, self._next_s - now)
+        return wait_s
 
     def leave(self, now: float) -> None:
         """Note that a request leaves at `now`."""
-        self._recent.append(now)
+        self._window.leave(now)
         planned = now if self._next_s is None else self._next_s
-        self._next_s = max(planned, now - _BURST_WINDOW_S) + self.interval_s
+        self._next_s = max(planned, now - TENTH_S) + self.interval_s

@@ -10,7 +10,7 @@ from asyncio_throttle.throttler import Throttler
 from worker.domain.aimd import Aimd
 from worker.domain.breaker import Breaker, BreakerRules
 from worker.domain.overload import Finding, Overload
-from worker.domain.pacing import MARGIN, Schedule
+from worker.domain.pacing import MARGIN, Schedule, Window
 from worker.domain.policy import Effect
 from worker.ports import Clock
 
@@ -18,8 +18,8 @@ from worker.ports import Clock
 # the schedule could not foresee, so a fine step costs nothing.
 _ACCOUNT_STEP_S = 0.001
 
-# Narrower than the schedule's margin, so that an even flow never touches the account's limit.
-_ACCOUNT_MARGIN = MARGIN / 2
+# Narrower than the schedule's, so that what comes as scheduled never has to wait at the exit.
+_EXIT_MARGIN = MARGIN / 2
 
 # However often the API refuses, one request every ten seconds leaves to see whether it still does.
 _LEAST_RATE = 0.1
@@ -47,9 +47,10 @@ class LocalLimiter:
     """Adapter of ports.Limiter.
 
     Callers queue first come, first served; the one at the head sleeps until the exact moment of
-    release. asyncio-throttle keeps the account of what was really sent: no more than `rate`
-    requests within any second, whatever came between release and sending (for a fraction: no
-    more than floor(rate), at least one, within the time that these take).
+    release. What is really sent is accounted once more, whatever came between release and
+    sending: asyncio-throttle lets no more than `rate` requests go within any second (for a
+    fraction: no more than floor(rate), at least one, within the time that these take), and a
+    window no more than a tenth of that + 1 within a tenth of a second, unless bursts are asked for.
     """
 
     def __init__(
@@ -59,14 +60,16 @@ class LocalLimiter:
         if not (rate > 0 and math.isfinite(rate)):
             raise ValueError(f"rate must be above 0 and finite, not {rate}")
         per_window = max(1, math.floor(rate))
-        self._clock = clock
+        self._now = clock.monotonic
         self._adaptive = ceilings.adaptive
         self._rate = Aimd(min(rate, _LEAST_RATE), rate)
         self._most = Aimd(1.0, float(ceilings.in_flight))
         self._schedule = Schedule(rate, burst=ceilings.burst)
         self._account = Throttler(
-            per_window, per_window / rate * (1 + _ACCOUNT_MARGIN), retry_interval=_ACCOUNT_STEP_S
+            per_window, per_window / rate * (1 + _EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
         )
+        self._spread = Window(rate, burst=ceilings.burst, margin=_EXIT_MARGIN)
+        self._exit = asyncio.Lock()
         self._overload = Overload()
         self._before: tuple[Aimd, Aimd] | None = None
         self._breaker = Breaker(breaker)
@@ -82,7 +85,7 @@ class LocalLimiter:
         async with self._queue:
             while (wait := self._wait_s()) != 0:
                 await self._wait_for_news(wait)
-            self._schedule.leave(self._clock.monotonic())
+            self._schedule.leave(self._now())
             self._breaker.leave()
             self._in_flight += 1
 
@@ -92,18 +95,22 @@ class LocalLimiter:
         Opening the connection may have taken long, so that requests which were released apart
         would now be sent together.
         """
-        await self._account.acquire()  # type: ignore[no-untyped-call]
+        async with self._exit:  # one at a time: else the time would be out of date
+            while (wait_s := self._spread.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(wait_s)
+            await self._account.acquire()  # type: ignore[no-untyped-call]
+            self._spread.leave(self._now())
 
     def release(self) -> None:
         """Note that a request is over, however it ended."""
         if self._in_flight >= self.most_in_flight and self._queue.locked():
-            self._most_used_at = self._clock.monotonic()  # somebody has waited for this place
+            self._most_used_at = self._now()  # somebody has waited for this place
         self._in_flight -= 1
         self._news.set()
 
     def learn(self, effect: Effect, key: object, left_s: float) -> None:
         """Adapt to what a request for `key`, which left at `left_s`, tells of the API."""
-        now = self._clock.monotonic()
+        now = self._now()
         failed_probes = self._breaker.failed_probes
         if effect in {Effect.FAILED, Effect.OVERLOADED}:
             self._breaker.failed(key, left_s, now)
@@ -119,7 +126,7 @@ class LocalLimiter:
 
     def pause(self, seconds: float, why: str) -> None:
         """Let nobody's request leave for `seconds` from now; never shortens a pause."""
-        until = self._clock.monotonic() + seconds
+        until = self._now() + seconds
         if until > self._paused_until:
             self._paused_until = until
             self._paused_why = why
@@ -127,7 +134,7 @@ class LocalLimiter:
     @property
     def paused(self) -> tuple[float, str] | None:
         """Seconds that the pause still lasts and why, None if there is none."""
-        left = self._paused_until - self._clock.monotonic()
+        left = self._paused_until - self._now()
         return (left, self._paused_why) if left > 0 else None
 
     @property
@@ -139,7 +146,7 @@ class LocalLimiter:
     def outage_s(self) -> float | None:
         """Seconds since the API began to fail for everyone, None if it doesn't."""
         since = self._breaker.open_since
-        return None if since is None else self._clock.monotonic() - since
+        return None if since is None else self._now() - since
 
     @property
     def rate(self) -> float:
@@ -153,7 +160,7 @@ class LocalLimiter:
 
     def _wait_s(self) -> float | None:
         """Return how long the head of the queue has to wait, None for until there is news."""
-        now = self._clock.monotonic()
+        now = self._now()
         if self._in_flight >= self.most_in_flight:
             self._most_used_at = now
             return None

@@ -1,0 +1,49 @@
+"""A listener that knows when the kernel had each request, however late it is read.
+
+A server counts what it reads when it gets to read it: on a busy machine that is milliseconds late,
+and two requests that arrived in different seconds are counted in one. Linux stamps each segment as
+it arrives (socket(7), SO_TIMESTAMPNS).
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python's socket has no name for it
+_STAMP = struct.Struct("qq")  # seconds since the epoch, and nanoseconds
+_STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
+
+_READ_BYTES = 1 << 16
+_SEND_BYTES = 1 << 17  # a whole response: then one call sends it
+
+Answer = Callable[[float, bytes, Callable[[bytes], object]], None]
+"""Takes when a request arrived, in seconds since the epoch, the request, and the way back."""
+
+
+@contextmanager
+def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
+    """Answer on a free port of 127.0.0.1, and yield it. A request has to come in one piece."""
+
+    def accept() -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(0)
+        loop.add_reader(connection, read, connection)
+
+    def read(connection: socket.socket) -> None:
+        data, stamps, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
+        if data:
+            seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
+            answer(seconds + nanoseconds * 1e-9, data, connection.sendall)
+        else:
+            loop.remove_reader(connection)
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        listener.settimeout(0)
+        for option, value in ((_SO_TIMESTAMPNS, 1), (socket.SO_SNDBUF, _SEND_BYTES)):
+            listener.setsockopt(socket.SOL_SOCKET, option, value)  # for who is accepted, too
+        loop.add_reader(listener, accept)
+        yield listener.getsockname()[1]
+        loop.remove_reader(listener)
