@@ -51,7 +51,7 @@ class Health:
     def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         """Note what came back for an inquiry."""
         what = effect(seen)
-        failed = what in {Effect.FAILED, Effect.OVERLOADED}
+        failed = what in (Effect.FAILED, Effect.OVERLOADED)
         if not failed or not inquiry.suspect or self._limiter.outage:
             self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:

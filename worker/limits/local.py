@@ -112,7 +112,7 @@ class LocalLimiter:
         """Adapt to what a request for `key`, which left at `left_s`, tells of the API."""
         now = self._now()
         failed_probes = self._breaker.failed_probes
-        if effect in {Effect.FAILED, Effect.OVERLOADED}:
+        if effect in (Effect.FAILED, Effect.OVERLOADED):
             self._breaker.failed(key, left_s, now)
         else:
             self._breaker.answered(left_s)

@@ -146,7 +146,7 @@ class OpenPart:
         except OSError:
             self.cut_back()
             raise
-        records = self.state.records + sum(line.count(b"\n") for line in lines)
+        records = self.state.records + sum(map(_line_feeds, lines))
         after = PartState(self.state.set, self.state.number, end, records, sha256.hexdigest())
         self._pending = (after, sha256)
         return Extent(offset, crc32, after)
@@ -190,6 +190,11 @@ class OpenPart:
                 return
             yield chunk
             offset += len(chunk)
+
+
+def _line_feeds(lines: bytes) -> int:
+    # Most often it is one line, and looking for its end is quicker than counting (0.6 and 7 µs).
+    return 1 if lines.find(b"\n") == len(lines) - 1 else lines.count(b"\n")
 
 
 def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:
