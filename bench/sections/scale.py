@@ -16,14 +16,18 @@ _MOST_START_S = 1.0
 _MOST_LEDGER_BYTES = 80
 _MOST_PEAK_MIB = 90
 
+_MOST_MORE_MEMORY = 1.05
+
 _TIMES_MORE = 10
+_TIMES_FEWER = 50
 _FEWEST_MARKS = 20
 _MIB = 1 << 20
 
 _HOW = """\
 One `cxai run` with {ids:,} IDs, each with a result of 5 kB, watched by its own progress lines; then
-in the same directory a single new ID, and all of it once more. Then {more:,} IDs through input,
-look-up and commit alone, without requests and bodies (`bench/bookkeeping.py`)."""
+in the same directory a single new ID, and all of it once more. Before, a run with {fewer:,} IDs;
+after, {more:,} IDs through input, look-up and commit alone, without requests and bodies
+(`bench/bookkeeping.py`)."""
 
 _SETTINGS = """\
 progress_s = 0.2
@@ -47,7 +51,9 @@ class _Tenths:
 def scale(workshop: Workshop) -> Section:
     """Measure one large run, and larger books."""
     ids, more = workshop.size.ids, _TIMES_MORE * workshop.size.ids
+    fewer = max(1, ids // _TIMES_FEWER)
     with workshop.fast_server(short=True) as base_url:
+        small = _small(workshop, fewer, base_url)
         task = workshop.task(ids, base_url)
         try:
             whole = _settled(workshop, task)
@@ -61,9 +67,10 @@ def scale(workshop: Workshop) -> Section:
     workshop.say(f"scale: {more:,} IDs booked in {books.run.wall_s:.0f} s")
     return Section(
         "Scale",
-        _HOW.format(ids=ids, more=more),
+        _HOW.format(ids=ids, fewer=fewer, more=more),
         ("what", "IDs", "seconds", "µs per ID, first tenth", "last tenth", "peak MiB"),
         [
+            _row("cxai run", fewer, small),
             _row("cxai run", ids, whole.run, whole),
             _row("then a single new ID", 1, start),
             _row("all of it once more", ids, again),
@@ -75,10 +82,23 @@ def scale(workshop: Workshop) -> Section:
             _at_most(
                 f"peak memory at {ids:,} IDs, MiB", _MOST_PEAK_MIB, whole.run.peak_bytes / _MIB
             ),
+            _at_most(
+                f"the same against {fewer:,} IDs",
+                _MOST_MORE_MEMORY,
+                whole.run.peak_bytes / small.peak_bytes,
+            ),
             _at_most(f"seconds for one new ID beside {ids:,}", _MOST_START_S, start.wall_s),
             _at_most("bytes of ledger per ID", _MOST_LEDGER_BYTES, ledger_bytes),
         ],
     )
+
+
+def _small(workshop: Workshop, ids: int, base_url: str) -> Run:
+    task = workshop.task(ids, base_url)
+    try:
+        return _measured(workshop, task)
+    finally:
+        workshop.clear(task)
 
 
 def _settled(workshop: Workshop, task: Task) -> _Tenths:
