@@ -14,7 +14,7 @@ demo: $(READY)  ## Watch a whole export against the built-in simulator: no token
 	$(BIN)/cxai demo --output demo-export
 
 test: $(READY)  ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 soak: $(READY)  ## Kill an export of 200,000 IDs fifty times while all goes wrong, then reconcile it
 	$(BIN)/python tests/soak.py

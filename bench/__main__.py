@@ -1,6 +1,7 @@
 """`python -m bench`: which sections, how much, and where to."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 SCRATCH = ROOT / ".bench"
 
 _ENOUGH_IDS, _ENOUGH_ROUNDS = 5_000, 3
+_LONGEST_PACE_S = 600.0
 
 _PREFACE = """\
 <!-- Written by `make bench`: run it anew instead of changing this page. -->
@@ -44,12 +46,18 @@ it runs.**"""
 def main() -> None:
     """Measure what the command line names."""
     machine.require_linux()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way, nothing is left behind
     given = _arguments().parse_args()
     size = Size(given.ids, given.rounds, given.seconds)
     facts = machine.description()
-    SCRATCH.mkdir(exist_ok=True)
+    judged = size.ids >= _ENOUGH_IDS and size.rounds >= _ENOUGH_ROUNDS
+    scratch_home = given.scratch or SCRATCH
     try:
-        with tempfile.TemporaryDirectory(dir=given.scratch or SCRATCH) as scratch:
+        scratch_home.mkdir(exist_ok=True)
+    except OSError as error:
+        sys.exit(f"bench: can't write to {scratch_home}: {error.strerror}. Name another --scratch.")
+    try:
+        with tempfile.TemporaryDirectory(dir=scratch_home) as scratch:
             workshop = Workshop(
                 Path(scratch),
                 size,
@@ -66,16 +74,17 @@ def main() -> None:
         sys.exit("bench: stopped; nothing was written.")
     facts |= machine.versions(BENCH_PYTHON)
     facts |= {"Server": workshop.server, "Date": f"{datetime.now(UTC):%Y-%m-%d}"}
-    page = page_text(_preface(size), facts, sections)
+    facts |= {"Command": f"python -m bench {' '.join(sys.argv[1:])}".strip()}
+    page = page_text(_preface(size, judged=judged), facts, sections, judged=judged)
     target = given.output or (None if given.sections else PAGE)
     if target is not None:
         target.write_text(page, encoding="utf-8")
-    print("\n".join(map(section_text, sections)) if given.sections else page)
+    texts = [section_text(section, judged=judged) for section in sections]
+    print("\n".join(texts) if given.sections else page)
 
 
-def _preface(size: Size) -> str:
-    enough = size.ids >= _ENOUGH_IDS and size.rounds >= _ENOUGH_ROUNDS
-    doubt = "" if enough else _DOUBT.format(ids=size.ids, rounds=size.rounds)
+def _preface(size: Size, *, judged: bool) -> str:
+    doubt = "" if judged else _DOUBT.format(ids=size.ids, rounds=size.rounds)
     return _PREFACE.format(doubt=doubt)
 
 
@@ -86,20 +95,45 @@ def _arguments() -> argparse.ArgumentParser:
         epilog="Without a section, all but scale are run and docs/benchmarks.md is written.",
     )
     add = arguments.add_argument
-    add("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION", help=_names(SECTIONS))
+    add("sections", nargs="*", type=_section, metavar="SECTION", help=_names(SECTIONS))
     add("--ids", type=_count, default=20_000, help="IDs a run (20000)")
     add("--rounds", type=_count, default=5, help="rounds (5)")
-    add("--seconds", type=float, default=10.0, help="seconds at each pace (10)")
+    add("--seconds", type=_seconds, default=10.0, help="at each pace (10)")
     add("--server", choices=("auto", "nginx", "own"), default="auto", help="for throughput (auto)")
     keys = [peer.key for peer in PEERS]
-    add("--peers", nargs="*", choices=keys, default=keys, metavar="PEER", help=_names(keys))
+    add(
+        "--peers",
+        nargs="*",
+        choices=keys,
+        default=keys,
+        metavar="PEER",
+        help=f"{_names(keys)} (all)",
+    )
     add("--scratch", type=Path, metavar="DIR", help="where to write meanwhile (.bench)")
-    add("--output", type=Path, metavar="FILE", help="where to write the page")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write the page (docs/benchmarks.md, if no section is named)",
+    )
     return arguments
 
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+def _section(text: str) -> str:
+    if text not in SECTIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {_names(SECTIONS)}")
+    return text
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= _LONGEST_PACE_S:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {_LONGEST_PACE_S:.0f}")
+    return seconds
 
 
 def _count(text: str) -> int:

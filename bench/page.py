@@ -38,25 +38,29 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def claims_table(claims: Sequence[Claim]) -> str:
-    """Return the table of figures and their targets."""
-    rows = [(one.what, one.target, one.figure, "yes" if one.met else "**no**") for one in claims]
+def claims_table(claims: Sequence[Claim], *, judged: bool) -> str:
+    """Return the table of figures and their targets; a measurement too short is not judged."""
+    words = {True: "yes", False: "**no**"} if judged else dict.fromkeys((True, False), "too short")
+    rows = [(one.what, one.target, one.figure, words[one.met]) for one in claims]
     return table(("what", "target", "measured", "met"), rows)
 
 
-def section_text(section: Section) -> str:
+def section_text(section: Section, *, judged: bool) -> str:
     """Return a section with its heading and its claims."""
     text = _findings(section)
-    return text + (f"\n{claims_table(section.claims)}" if section.claims else "")
+    return text + (f"\n{claims_table(section.claims, judged=judged)}" if section.claims else "")
 
 
-def page_text(preface: str, facts: dict[str, str], sections: Sequence[Section]) -> str:
+def page_text(
+    preface: str, facts: dict[str, str], sections: Sequence[Section], *, judged: bool
+) -> str:
     """Return the whole page: all claims first, then the sections, then what it ran on."""
     claims = [claim for section in sections for claim in section.claims]
     met = sum(claim.met for claim in claims)
+    verdict = f"{met} of {len(claims)} are met.\n\n" if judged else ""
     parts = [
         f"# Benchmarks\n\n{preface}\n",
-        f"## Targets\n\n{met} of {len(claims)} are met.\n\n{claims_table(claims)}",
+        f"## Targets\n\n{verdict}{claims_table(claims, judged=judged)}",
         *map(_findings, sections),
         f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}",
     ]

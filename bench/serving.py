@@ -54,7 +54,9 @@ def own_server(
     argv = [sys.executable, "-m", "bench.server", corpus, log]
     argv += ["--delay", str(delay_s), *(["--stamped"] if stamped else [])]
     with pinned(cores.server):
-        process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
     with process:
         try:
             assert process.stdout is not None  # noqa: S101 - for the type checker
@@ -64,7 +66,8 @@ def own_server(
             yield f"http://127.0.0.1:{port}", arrivals
         finally:
             process.terminate()
-    arrivals.times.frombytes(log.read_bytes())
+    noted = array("d", log.read_bytes())
+    arrivals.times.extend(sorted(noted))  # connections are not read in the order of arrival
 
 
 @contextmanager
@@ -80,7 +83,9 @@ def _nginx(corpus: Path, scratch: Path, cores: Cores) -> Iterator[str]:
     file.write_text(conf.substitute(PORT=port, CORPUS=corpus, SCRATCH=scratch), encoding="utf-8")
     errors = (scratch / "nginx.log").open("wb")
     with errors, pinned(cores.server):
-        process = subprocess.Popen([program, "-p", scratch, "-c", file], stderr=errors)
+        process = subprocess.Popen(
+            [program, "-p", scratch, "-c", file], stderr=errors, start_new_session=True
+        )
     with process:
         try:
             _wait_for(port, process)

@@ -42,7 +42,7 @@ class Limiter(Protocol):
         ...
 
     def pause(self, seconds: float, why: str) -> None:
-        """Let nobody's request leave for `seconds` from now; never shortens a pause."""
+        """Give nobody a turn for `seconds` from now; never shortens a pause."""
         ...
 
     @property

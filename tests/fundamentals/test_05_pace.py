@@ -11,7 +11,7 @@ LATE = 1
 
 @pytest.mark.promise(
     "Requests in any sliding second, as the server counts them",
-    "at most `--rate`, and one that was read late",
+    "at most `--rate`, and one that was read late (of 2.5: 2 in the time that they take)",
     group="Limit",
 )
 @pytest.mark.parametrize("rate", [20, 50])

@@ -96,7 +96,7 @@ def achieved(times):
 
 @pytest.mark.promise(
     "The machine stalls",
-    "what was held up is not sent in a bunch: at most `--rate` leave in any second",
+    "what was held up is not sent in a bunch: no second has more than `--rate`",
     group="Limit",
 )
 @given(whole_rates, stalls, stalls, st.booleans())

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
-_CACHE_KIB = 2_048
+from worker.ledger.sqlite import SMALL_CACHE
 
 
 class Seen:
@@ -17,7 +17,7 @@ class Seen:
         self._connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False
         )
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", SMALL_CACHE):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute("CREATE TABLE seen (key ANY PRIMARY KEY) STRICT, WITHOUT ROWID")
         self._connection.execute("BEGIN")

@@ -18,7 +18,7 @@ from worker.ports import Clock
 # the schedule could not foresee, so a fine step costs nothing.
 _ACCOUNT_STEP_S = 0.001
 
-# Narrower than the schedule's, so that what comes as scheduled never has to wait at the exit.
+# Narrower than the schedule's, so that what comes as scheduled need not wait at the exit.
 _EXIT_MARGIN = MARGIN / 2
 
 # However often the API refuses, one request every ten seconds leaves to see whether it still does.
@@ -125,7 +125,7 @@ class LocalLimiter:
         self._news.set()
 
     def pause(self, seconds: float, why: str) -> None:
-        """Let nobody's request leave for `seconds` from now; never shortens a pause."""
+        """Give nobody a turn for `seconds` from now; never shortens a pause."""
         until = self._now() + seconds
         if until > self._paused_until:
             self._paused_until = until
