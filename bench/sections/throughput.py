@@ -27,11 +27,11 @@ _HOW = """\
 last about as long) on one core, the client runs on {core}; 64 requests at a time, each body sent as
 br or, to who doesn't ask for br (Go doesn't), as gzip. The time of a run is that of the whole
 command, its start included, which the last column tells: the time for a single ID. CPU is user and
-system time of all its processes, peak the resident memory of the largest (about 20 MiB at least, which is the
-measuring process itself, before it becomes the client). Each figure is the median of {rounds}
-interleaved rounds, with the least and the greatest; ratios are taken within a round. Every client
-writes the same records, which is checked; only the worker validates, accounts for each ID and has
-each batch on the disk before it counts."""
+system time of all its processes, peak the resident memory of the largest (about 20 MiB at least,
+which is the measuring process itself, before it becomes the client). Each figure is the median of
+{rounds} interleaved rounds, with the least and the greatest; ratios are taken within a round. Every
+client writes the same records, which is checked; only the worker validates, accounts for each ID
+and has each batch on the disk before it counts."""
 
 
 @dataclass(slots=True)
