@@ -5,7 +5,14 @@ from collections.abc import Callable
 
 from worker.backlog import Inquiry
 from worker.domain.entry import Entry
-from worker.domain.policy import Effect, Standing, accepts_token, effect, is_readable
+from worker.domain.policy import (
+    Effect,
+    Standing,
+    accepts_token,
+    effect,
+    is_readable,
+    is_unreachable,
+)
 from worker.domain.reply import Failure, Question, Reply, Trouble
 from worker.ports import Clock, Limiter
 
@@ -52,7 +59,9 @@ class Health:
         """Note what came back for an inquiry."""
         what = effect(seen)
         failed = what in (Effect.FAILED, Effect.OVERLOADED)
-        if not failed or not inquiry.suspect or self._limiter.outage:
+        if is_unreachable(seen):  # never an ID's own fault, so each request tells
+            self._limiter.learn(what, (inquiry.entry.key, inquiry.requests), inquiry.left_s)
+        elif not failed or not inquiry.suspect or self._limiter.outage:
             self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
         if what is Effect.ANSWERED:
             if inquiry.is_control:

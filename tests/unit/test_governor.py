@@ -233,6 +233,14 @@ async def test_a_small_run_that_begins_in_an_outage_burns_no_attempts(failure):
     assert max(api.times) < HOUR_S + 120.0
 
 
+@virtually
+async def test_few_ids_do_not_go_on_knocking_where_nobody_is():
+    api = Api(during(0.0, HOUR_S, UNREACHABLE))
+    run = await governed(api, Ceilings(20.0, 16), entries(*many(2))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 2}
+    assert between(api.times, 0.0, HOUR_S) <= 10 + 70  # the failures that tell, then the probes
+
+
 @pytest.mark.promise(
     "Outages of 25 s (503), one a minute",
     "the pace is what it was within seconds of each",

@@ -231,6 +231,11 @@ def accepts_token(seen: Reply | Failure) -> bool:
     return effect(seen) is Effect.ANSWERED and not isinstance(meaning(seen), TokenRefused)
 
 
+def is_unreachable(seen: Reply | Failure) -> bool:
+    """Whether there was not even a connection."""
+    return isinstance(seen, Failure) and seen.trouble is Trouble.NO_CONNECTION
+
+
 def is_readable(seen: Reply | Failure) -> TypeGuard[Reply]:
     """Whether there is a body that answers the question."""
     return isinstance(seen, Reply) and isinstance(meaning(seen), Result)
