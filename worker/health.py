@@ -59,10 +59,10 @@ class Health:
         """Note what came back for an inquiry."""
         what = effect(seen)
         failed = what in (Effect.FAILED, Effect.OVERLOADED)
-        if is_unreachable(seen):  # never an ID's own fault, so each request tells
-            self._limiter.learn(what, (inquiry.entry.key, inquiry.requests), inquiry.left_s)
-        elif not failed or not inquiry.suspect or self._limiter.outage:
-            self._limiter.learn(what, inquiry.entry.key, inquiry.left_s)
+        nobody_there = is_unreachable(seen)  # never an ID's own fault, so each request tells
+        if nobody_there or not failed or not inquiry.suspect or self._limiter.outage:
+            key = (inquiry.entry.key, inquiry.requests) if nobody_there else inquiry.entry.key
+            self._limiter.learn(what, key, inquiry.left_s)
         if what is Effect.ANSWERED:
             if inquiry.is_control:
                 self._control_due_at = float("inf")  # what was in doubt is settled by it

@@ -233,6 +233,11 @@ async def test_a_small_run_that_begins_in_an_outage_burns_no_attempts(failure):
     assert max(api.times) < HOUR_S + 120.0
 
 
+@pytest.mark.promise(
+    "Connection refused, and only a few IDs are open",
+    "an outage all the same: one probe at a time, a minute apart in the end",
+    group="HTTP",
+)
 @virtually
 async def test_few_ids_do_not_go_on_knocking_where_nobody_is():
     api = Api(during(0.0, HOUR_S, UNREACHABLE))

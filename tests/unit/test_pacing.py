@@ -96,7 +96,7 @@ def achieved(times):
 
 @pytest.mark.promise(
     "The machine stalls",
-    "what was held up is not sent in a bunch: no second has more than `--rate`",
+    "what was held up is not sent in a bunch: of a whole `--rate`, no second has more",
     group="Limit",
 )
 @given(whole_rates, stalls, stalls, st.booleans())
