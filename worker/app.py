@@ -1,5 +1,6 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -78,7 +79,7 @@ async def export(
             limiter=limiter,
             fetcher=client,
             reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio), reading),
-            recorder=Lines(settings.shape, bands),
+            recorder=Lines(settings.shape, str(uuid.uuid4()), bands),
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),

@@ -30,7 +30,7 @@ from worker.domain.policy import (
     judge,
     judge_status,
 )
-from worker.domain.reply import Failure, Processing, Question, Reply
+from worker.domain.reply import Failure, Processing, Question, Reply, Said
 from worker.domain.tally import Tally
 from worker.domain.verdict import Outcome, Stage, Verdict
 from worker.domain.watchdog import Section, loads
@@ -381,9 +381,10 @@ class Pipeline:
             inquiry.entry,
             settle.verdict,
             settle.reason,
-            settle.stage,
-            inquiry.requests,
-            self._clock.utc(),
+            stage=settle.stage,
+            attempts=inquiry.requests,
+            at=self._clock.utc(),
+            said=Said(),
         )
         self.tally.note_reason(settle.verdict, settle.reason)
         self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from worker.domain.entry import Entry, Skip
 from worker.domain.policy import Effect
-from worker.domain.reply import Failure, Interaction, Processing, Question, Reply
+from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Said
 from worker.domain.verdict import Outcome, Stage, Verdict
 
 
@@ -85,7 +85,15 @@ class Recorder(Protocol):
         ...
 
     def failure(
-        self, entry: Entry, verdict: Verdict, reason: str, stage: Stage, attempts: int, at: datetime
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        reason: str,
+        *,
+        stage: Stage,
+        attempts: int,
+        at: datetime,
+        said: Said,
     ) -> Mapping[str, bytes]:
         """Return the line that lists an ID without a record."""
         ...

@@ -78,8 +78,8 @@ def verdicts_of(guids, export):
 
 
 def contents(export):
-    """Return the distinct records, without what tells them apart: ID and time."""
-    own = ("interaction_id", "retrieved_at")
+    """Return the distinct records, without what tells them apart: ID, time and run."""
+    own = ("interaction_id", "retrieved_at", "run_id")
     return {
         repr({key: value for key, value in row.items() if key not in own}) for row in rows(export)
     }

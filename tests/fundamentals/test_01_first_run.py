@@ -32,7 +32,7 @@ def test_a_record_holds_the_values_that_the_api_sent(simulated, guids, tmp_path,
     model = record["all_participants"]["enlighten_bundles"][0]["models"][0]
     assert model["score"] == model_sent["score"]
     assert model["min_score_offset"] == model_sent["minScoreOffset"]
-    assert list(record)[:3] == ["interaction_id", "schema_version", "retrieved_at"]
+    assert list(record)[:4] == ["interaction_id", "schema_version", "retrieved_at", "run_id"]
 
 
 def test_the_summary_says_where_every_line_of_the_input_went(simulated, guids, export):

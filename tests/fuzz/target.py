@@ -45,8 +45,9 @@ _BANDS = Bands(
         ]
     }
 )
-_NESTED, _TABLES = Lines(Shape.NESTED), Lines(Shape.TABLES)
-_BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _BANDS), Lines(Shape.TABLES, _BANDS)
+_RUN = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
+_NESTED, _TABLES = Lines(Shape.NESTED, _RUN), Lines(Shape.TABLES, _RUN)
+_BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _RUN, _BANDS), Lines(Shape.TABLES, _RUN, _BANDS)
 
 
 class _Here(Executor):

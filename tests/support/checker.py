@@ -26,7 +26,7 @@ _SETS = {
     "tables": {"interactions", "scores", "segments", "failures"},
 }
 
-OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at")
+OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at", "run_id")
 """What a record has beside the result."""
 
 

@@ -312,5 +312,5 @@ class PlainRecorder:
             return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
         return {"records": f"{interaction_id} ok\n".encode()}
 
-    def failure(self, entry, verdict, reason, stage, attempts, at):  # noqa: ARG002 - the same
+    def failure(self, entry, verdict, reason, *, stage, attempts, at, said):  # noqa: ARG002 - the same
         return {"failures": f"{entry.id} {verdict} {stage} {attempts}: {reason}\n".encode()}

@@ -6,6 +6,7 @@ from worker.api import wire
 from worker.clock import SystemClock
 from worker.domain.entry import IdRule
 from worker.domain.records import Shape
+from worker.domain.reply import Said
 from worker.domain.verdict import Outcome, Stage, Verdict
 from worker.ledger.store import ExportForm, Store
 from worker.output.compression import Compression
@@ -17,6 +18,8 @@ from worker.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
 
+RUN_ID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
+
 
 def entries_of(ids):
     rule = IdRule()
@@ -25,7 +28,7 @@ def entries_of(ids):
 
 def outcomes_of(entries, scenario, shape=Shape.NESTED):
     """Return what a run would commit: each ID's record, or `not_found` if it has none."""
-    lines = Lines(shape)
+    lines = Lines(shape, RUN_ID)
     outcomes = []
     for entry in entries:
         its = fate(scenario, entry.id)
@@ -34,8 +37,16 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
             record = lines.record(entry.id, interaction, _CLOCK.utc())
             outcomes.append(Outcome(entry, Verdict.OK, 1, record))
         else:
-            told = (Verdict.NOT_FOUND, "HTTP 404", Stage.HEADERS, 1, _CLOCK.utc())
-            outcomes.append(Outcome(entry, Verdict.NOT_FOUND, 1, lines.failure(entry, *told)))
+            line = lines.failure(
+                entry,
+                Verdict.NOT_FOUND,
+                "HTTP 404",
+                stage=Stage.HEADERS,
+                attempts=1,
+                at=_CLOCK.utc(),
+                said=Said(status=404),
+            )
+            outcomes.append(Outcome(entry, Verdict.NOT_FOUND, 1, line))
     return outcomes
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import brotli
 import pytest
+from support.store import RUN_ID
 
 from worker.api import wire
 from worker.api.content_coding import Limits, decode
@@ -49,7 +50,7 @@ RECORDED = {
 }
 
 BODIES = [brotli.compress(result_json(seed=1, variant=number), quality=1) for number in range(16)]
-LINES = Lines(Shape.NESTED)
+LINES = Lines(Shape.NESTED, RUN_ID)
 LIMITS = Limits()
 NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 

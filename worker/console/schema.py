@@ -33,6 +33,11 @@ _VERSION: Schema = {
     "const": SCHEMA_VERSION,
     "description": "Version of this schema. It grows when readers of the rows have to change.",
 }
+_RUN_ID: Schema = {
+    "type": "string",
+    "format": "uuid",
+    "description": "The run that wrote the row; each run has another one.",
+}
 _PARTICIPANT: Schema = {"enum": list(PARTICIPANTS), "description": "Whose it is."}
 _EXTRA: Schema = {
     "type": "object",
@@ -43,6 +48,15 @@ _BAND: Schema = {
     "description": "Only if score ranges are configured: the name of the range (lower, upper] that"
     " the overall score falls into; null if there is none.",
 }
+
+
+def _stamp(interaction_id: Schema = _ID, when: str = "When the result was retrieved") -> Schema:
+    return {
+        "interaction_id": interaction_id,
+        "schema_version": _VERSION,
+        "retrieved_at": _time(when),
+        "run_id": _RUN_ID,
+    }
 
 
 def json_schema(shape: Shape) -> dict[str, Schema]:
@@ -101,9 +115,7 @@ gives the same bytes. Names are the API's in snake_case, values are as sent:
 def _records() -> Schema:
     api = _api()
     columns = {
-        "interaction_id": _ID,
-        "schema_version": _VERSION,
-        "retrieved_at": _time("When the result was retrieved"),
+        **_stamp(),
         **api["properties"],
         "extra": _EXTRA,
     }
@@ -133,9 +145,7 @@ def _interactions() -> Schema:
         for name, column in _api()["properties"].items()
     }
     columns = {
-        "interaction_id": _ID,
-        "schema_version": _VERSION,
-        "retrieved_at": _time("When the result was retrieved"),
+        **_stamp(),
         **summaries,
         "extra": _EXTRA,
     }
@@ -151,7 +161,7 @@ def _interactions() -> Schema:
 def _scores() -> Schema:
     model = dict(_api()["$defs"]["Model"]["properties"])
     columns = {
-        "interaction_id": _ID,
+        **_stamp(),
         "participant": _PARTICIPANT,
         "bundle": {"type": ["string", "null"], "description": "Name of the bundle."},
         "bundle_index": _index("bundle", "the participant"),
@@ -164,7 +174,7 @@ def _scores() -> Schema:
 
 def _segments() -> Schema:
     columns = {
-        "interaction_id": _ID,
+        **_stamp(),
         "participant": _PARTICIPANT,
         "segment_index": _index("segment", "the participant"),
         **_api()["$defs"]["Segment"]["properties"],
@@ -173,11 +183,12 @@ def _segments() -> Schema:
 
 
 def _failures() -> Schema:
+    interaction_id = {
+        "type": "string",
+        "description": "Interaction identifier, as given; an excerpt of what can't be one.",
+    }
     columns: dict[str, Schema] = {
-        "interaction_id": {
-            "type": "string",
-            "description": "Interaction identifier, as given; an excerpt of what can't be one.",
-        },
+        **_stamp(interaction_id, "When it was given the verdict"),
         "verdict": {
             "enum": [verdict.value for verdict in Verdict if verdict is not Verdict.OK],
             "description": "How it ended.",
@@ -192,9 +203,20 @@ def _failures() -> Schema:
             "minimum": 0,
             "description": "Requests that were made for it.",
         },
+        "api_status": {
+            "type": ["integer", "null"],
+            "description": "HTTP status of the API's last reply; null if there was none.",
+        },
+        "api_message": {
+            "type": ["string", "null"],
+            "description": "What the API said about it, in its own words; null if nothing.",
+        },
+        "api_state": {
+            "type": ["string", "null"],
+            "description": "State of the interaction by the status endpoint; null if not asked.",
+        },
         "source": {"type": "string", "description": "Where the ID came from."},
         "line": {"type": "integer", "minimum": 1, "description": "Line there, from 1."},
-        "at": _time("When it was given the verdict"),
     }
     return _object(
         columns,

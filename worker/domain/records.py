@@ -10,10 +10,10 @@ from typing import Any
 
 from worker.domain.bands import Bands
 from worker.domain.entry import Entry
-from worker.domain.reply import Interaction
+from worker.domain.reply import Interaction, Said
 from worker.domain.verdict import Stage, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Grows when a reader of the rows would have to change."""
 
 PARTICIPANTS = ("all_participants", "participant_one", "participant_two")
@@ -41,9 +41,17 @@ PART_SETS: Mapping[Shape, tuple[str, ...]] = {
 Row = dict[str, Any]
 
 
-def nested(
-    interaction_id: str, interaction: Interaction, retrieved_at: str, bands: Bands | None
-) -> Row:
+def stamped(interaction_id: str, retrieved_at: str, run_id: str) -> Row:
+    """Return the columns with which every row begins."""
+    return {
+        "interaction_id": interaction_id,
+        "schema_version": SCHEMA_VERSION,
+        "retrieved_at": retrieved_at,
+        "run_id": run_id,
+    }
+
+
+def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
     """Return the one row of an interaction. With `bands`, each model gets its band, in place."""
     participants = interaction.participants
     if bands is not None:
@@ -51,17 +59,10 @@ def nested(
             for bundle in _list(participants[name], "enlighten_bundles"):
                 for model in _list(bundle, "models"):
                     _add_band(model, bundle["name"], model["name"], bands)
-    return {
-        "interaction_id": interaction_id,
-        "schema_version": SCHEMA_VERSION,
-        "retrieved_at": retrieved_at,
-        **participants,
-    }
+    return {**stamp, **participants}
 
 
-def tables(
-    interaction_id: str, interaction: Interaction, retrieved_at: str, bands: Bands | None
-) -> dict[str, list[Row]]:
+def tables(stamp: Row, interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
     """Return the rows of an interaction by table; `interactions` has exactly one.
 
     `scores` has one per participant, bundle and model, `segments` one per participant and segment.
@@ -72,12 +73,10 @@ def tables(
     scores: list[Row] = []
     segments: list[Row] = []
     for name in PARTICIPANTS:
-        scores += _scores(interaction_id, name, participants[name], bands)
-        segments += _segments(interaction_id, name, participants[name])
+        scores += _scores(stamp, name, participants[name], bands)
+        segments += _segments(stamp, name, participants[name])
     row = {
-        "interaction_id": interaction_id,
-        "schema_version": SCHEMA_VERSION,
-        "retrieved_at": retrieved_at,
+        **stamp,
         **{name: _summary(participants[name]) for name in PARTICIPANTS},
         **_extra(participants),
     }
@@ -85,28 +84,37 @@ def tables(
 
 
 def failed(
-    entry: Entry, verdict: Verdict, reason: str, *, stage: Stage, attempts: int, at: str
+    stamp: Row,
+    entry: Entry,
+    verdict: Verdict,
+    reason: str,
+    *,
+    stage: Stage,
+    attempts: int,
+    said: Said,
 ) -> Row:
     """Return the row that lists an ID without a record."""
     return {
-        "interaction_id": entry.id,
+        **stamp,
         "verdict": verdict,
         "reason": reason,
         "stage": stage,
         "attempts": attempts,
+        "api_status": said.status,
+        "api_message": said.message,
+        "api_state": said.state,
         "source": entry.source,
         "line": entry.line,
-        "at": at,
     }
 
 
 def _scores(
-    interaction_id: str, participant_name: str, participant: Row | None, bands: Bands | None
+    stamp: Row, participant_name: str, participant: Row | None, bands: Bands | None
 ) -> Iterator[Row]:
     for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
         for model_index, model in enumerate(_list(bundle, "models")):
             row = {
-                "interaction_id": interaction_id,
+                **stamp,
                 "participant": participant_name,
                 "bundle": bundle["name"],
                 "bundle_index": bundle_index,
@@ -120,10 +128,10 @@ def _scores(
             yield row
 
 
-def _segments(interaction_id: str, participant_name: str, participant: Row | None) -> Iterator[Row]:
+def _segments(stamp: Row, participant_name: str, participant: Row | None) -> Iterator[Row]:
     for index, segment in enumerate(_list(participant, "voice_activity_segments")):
         yield {
-            "interaction_id": interaction_id,
+            **stamp,
             "participant": participant_name,
             "segment_index": index,
             **segment,

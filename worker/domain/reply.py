@@ -50,6 +50,19 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the API itself said of an ID, for the row that lists it among the failures.
+
+    `status` is the HTTP status of the last reply, `message` its own words (bounded, printable,
+    without the token), `state` the name of the status endpoint's state; None where it said none.
+    """
+
+    status: int | None = None
+    message: str | None = None
+    state: str | None = None
+
+
 class Processing(StrEnum):
     """What the status endpoint says of an interaction."""
 

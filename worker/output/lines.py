@@ -7,8 +7,8 @@ import orjson
 
 from worker.domain.bands import Bands
 from worker.domain.entry import Entry
-from worker.domain.records import FAILURES, RECORDS, Row, Shape, failed, nested, tables
-from worker.domain.reply import Failure, Interaction, Trouble
+from worker.domain.records import FAILURES, RECORDS, Row, Shape, failed, nested, stamped, tables
+from worker.domain.reply import Failure, Interaction, Said, Trouble
 from worker.domain.verdict import Stage, Verdict
 
 _TOO_DEEP = Failure(
@@ -23,33 +23,44 @@ _LINE_FEED = b'}\n{"interaction_id":'
 class Lines:
     """Lays results out in one shape. An adapter of `ports.Recorder`.
 
-    With `bands`, each score has its band. A part set without rows is left out of the answer.
+    `run_id` is in every row. With `bands`, each score has its band. A part set without rows is left
+    out of the answer.
     """
 
-    def __init__(self, shape: Shape, bands: Bands | None = None) -> None:
+    def __init__(self, shape: Shape, run_id: str, bands: Bands | None = None) -> None:
         self._shape = shape
+        self._run_id = run_id
         self._bands = bands
 
     def record(
         self, interaction_id: str, interaction: Interaction, at: datetime
     ) -> Mapping[str, bytes] | Failure:
         """Return the record's lines; a Failure if unknown fields nest too deeply (about 250)."""
+        stamp = stamped(interaction_id, timestamp(at), self._run_id)
         match self._shape:
             case Shape.NESTED:
-                row = nested(interaction_id, interaction, timestamp(at), self._bands)
-                rows = {RECORDS: [row]}
+                rows = {RECORDS: [nested(stamp, interaction, self._bands)]}
             case Shape.TABLES:
-                rows = tables(interaction_id, interaction, timestamp(at), self._bands)
+                rows = tables(stamp, interaction, self._bands)
         try:
             return {name: _lines(of_set) for name, of_set in rows.items() if of_set}
         except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
             return _TOO_DEEP
 
     def failure(
-        self, entry: Entry, verdict: Verdict, reason: str, stage: Stage, attempts: int, at: datetime
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        reason: str,
+        *,
+        stage: Stage,
+        attempts: int,
+        at: datetime,
+        said: Said,
     ) -> Mapping[str, bytes]:
         """Return the line that lists an ID without a record."""
-        row = failed(entry, verdict, reason, stage=stage, attempts=attempts, at=timestamp(at))
+        stamp = stamped(entry.id, timestamp(at), self._run_id)
+        row = failed(stamp, entry, verdict, reason, stage=stage, attempts=attempts, said=said)
         # The name of a file may be no Unicode: such bytes are shown escaped.
         row["source"] = entry.source.encode("utf-8", "backslashreplace").decode()
         return {FAILURES: _line(row)}
