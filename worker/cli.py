@@ -6,8 +6,9 @@ Imports that cost time stand inside the commands, so that `cxai --help` answers 
 import os
 import sys
 import traceback
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -15,6 +16,8 @@ from worker import __version__
 from worker.errors import CxaiError, ExitCode, UsageError
 
 _STDOUT, _STDERR = 1, 2
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 app = typer.Typer(
     name="cxai",
@@ -293,22 +296,66 @@ def verify(
 @app.command()
 def schema(
     part_set: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="[SET]", help="records, interactions, scores, segments or failures."
+            metavar="[SET]",
+            help="records, interactions, scores, segments or failures."
+            " [records; with --ddl: all sets of the shape]",
+            show_default=False,
         ),
-    ] = "records",
+    ] = None,
+    ddl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIALECT",
+            help="CREATE TABLE statements instead: duckdb, postgres, bigquery, snowflake, redshift"
+            " or spark.",
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Whose sets: tables or nested. [tables]")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all sets.")] = False,
 ) -> None:
-    """Print the JSON Schema of the lines in a set of parts."""
+    """Print the JSON Schema of the lines in a set of parts, or SQL that declares its table."""
     from worker.console.schema import json_schema
     from worker.console.schema import markdown as page
     from worker.domain.records import Shape
 
+    if ddl is not None and not markdown:
+        _tell(_statements(part_set, ddl, shape))
+        return
     sets = {**json_schema(Shape.NESTED), **json_schema(Shape.TABLES)}
-    if part_set not in sets:
+    if shape is not None or ddl is not None:
+        raise UsageError("--ddl and --shape go together, and without --markdown.")
+    if (part_set or "records") not in sets:
         raise UsageError(f"There is no set {part_set!r}, but {', '.join(sets)}.")
-    _tell(page().rstrip("\n") if markdown else _json(sets[part_set]))
+    _tell(page().rstrip("\n") if markdown else _json(sets[part_set or "records"]))
+
+
+def _statements(part_set: str | None, ddl_: str, shape: str | None) -> str:
+    """Return the CREATE TABLE statements of a set, or of all sets of a shape."""
+    from worker.console.schema import Dialect, ddl, tables_of
+    from worker.domain.records import PART_SETS, Shape
+
+    dialect = _one_of(Dialect, ddl_, "--ddl")
+    shapes = list(Shape) if shape is None else [_one_of(Shape, shape, "--shape")]
+    if part_set is None:
+        tables = tables_of(Shape.TABLES if shape is None else shapes[0])
+    else:
+        tables = tuple(t for s in shapes for t in tables_of(s) if t.name == part_set)[:1]
+        if not tables:
+            known = dict.fromkeys(name for s in shapes for name in PART_SETS[s])
+            raise UsageError(f"There is no set {part_set!r} here, but {', '.join(known)}.")
+    return "\n\n".join(ddl(table, dialect) for table in tables)
+
+
+def _one_of(choices: type[Choice], text: str, option: str) -> Choice:
+    try:
+        return choices(text)
+    except ValueError:
+        known = ", ".join(choice.value for choice in choices)
+        raise UsageError(f"{option} {text!r} is not understood; known are {known}.") from None
 
 
 def main() -> NoReturn:

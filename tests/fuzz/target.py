@@ -50,6 +50,9 @@ _NESTED, _TABLES = Lines(Shape.NESTED, _RUN), Lines(Shape.TABLES, _RUN)
 _BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _RUN, _BANDS), Lines(Shape.TABLES, _RUN, _BANDS)
 
 
+_STAMP = ("interaction_id", "schema_version", "retrieved_at", "run_id")
+
+
 class _Here(Executor):
     """Does at once what it is given."""
 
@@ -134,7 +137,7 @@ def check_record(record, decoded):
     rows = record[RECORDS]
     hold(len(rows) == 1, "the nested shape has one row")
     kept = {key: value for key, value in rows[0].items() if key in (*PARTICIPANTS, "extra")}
-    hold(len(kept) + 3 == len(rows[0]), "a row has no other columns")
+    hold(len(kept) + len(_STAMP) == len(rows[0]), "a row has no other columns")
     sent = as_others_read(decoded)
     if sent is not None:
         hold(covers(as_sent(kept), sent), "all that was sent is in the record")
@@ -148,6 +151,7 @@ def check_tables(tables, record):
 
 def check_bands(banded, tables, record):
     def without(row):
+        """Return a nested row without its bands, which are noted."""
         for participant in PARTICIPANTS:
             for bundle in (row[participant] or {}).get("enlighten_bundles") or []:
                 bands.extend(model.pop("band") for model in bundle["models"] or [])
@@ -216,50 +220,64 @@ def rows(lines):
 
 def put_together(tables):
     """Return the nested row that the tables must come from."""
-    row = dict(tables[INTERACTIONS][0])
+    (row,) = tables[INTERACTIONS]
     scores, segments = tables.get(SCORES, []), tables.get(SEGMENTS, [])
-    used = 0
+    for table in tables.values():
+        for each in table:
+            hold(list(each) == list(table[0]), "the rows of a table have the same columns")
+            hold(not any(isinstance(v, dict | list) for v in each.values()), "a table is flat")
+            hold({key: each[key] for key in _STAMP} == {key: row[key] for key in _STAMP}, "stamps")
+    left = iter(scores)
+    together = {key: row[key] for key in _STAMP}
     for name in PARTICIPANTS:
-        if row[name] is None:
-            continue
-        summary = dict(row[name])
-        bundles, count = summary.pop("bundles"), summary.pop("segments")
-        if bundles is not None:
-            bundles = [dict(bundle) for bundle in bundles]
-            for index, bundle in enumerate(bundles):
-                if bundle["models"] is not None:
-                    of_bundle = scores[used : used + bundle["models"]]
-                    used += bundle["models"]
-                    bundle["models"] = [
-                        model_of(score, name, bundle["name"], index, number)
-                        for number, score in enumerate(of_bundle)
-                    ]
         mine = [segment for segment in segments if segment["participant"] == name]
-        hold(len(mine) == (count or 0), "segments are counted")
-        row[name] = {
-            "enlighten_bundles": bundles,
-            "voice_activity_segments": None
-            if count is None
-            else [segment_of(segment, number) for number, segment in enumerate(mine)],
-            **summary,
-        }
-    hold(used == len(scores), "scores are counted")
-    return row
+        together[name] = participant_of(name, row, left, mine)
+    hold(not list(left), "scores are counted")
+    return {**together, **extra_of(row["extra"])}
+
+
+def participant_of(name, row, scores, segments):
+    if not row[f"{name}_present"]:
+        return None
+    bundles, count = row[f"{name}_bundle_list"], row[f"{name}_segments"]
+    hold(len(segments) == (count or 0), "segments are counted")
+    if bundles is not None:
+        bundles = json.loads(bundles)
+        hold(len(bundles) == row[f"{name}_bundles"], "bundles are counted")
+        models = sum(bundle["models"] or 0 for bundle in bundles)
+        hold(models == row[f"{name}_models"], "models are counted")
+        for index, bundle in enumerate(bundles):
+            if bundle["models"] is not None:
+                of_bundle = [next(scores) for _ in range(bundle["models"])]
+                bundle["models"] = [
+                    model_of(score, name, bundle["name"], index, number)
+                    for number, score in enumerate(of_bundle)
+                ]
+    return {
+        "enlighten_bundles": bundles,
+        "voice_activity_segments": None
+        if count is None
+        else [segment_of(segment, number) for number, segment in enumerate(segments)],
+        **extra_of(row[f"{name}_extra"]),
+    }
 
 
 def model_of(score, participant, bundle, bundle_index, model_index):
-    row = dict(score)
+    row = {key: value for key, value in score.items() if key not in (*_STAMP, "band", "extra")}
     place = [row.pop(key) for key in ("participant", "bundle", "bundle_index", "model_index")]
     hold(place == [participant, bundle, bundle_index, model_index], "a score tells its place")
-    del row["interaction_id"]
-    return {"name": row.pop("model"), **row}
+    return {"name": row.pop("model"), **row, **extra_of(score["extra"])}
 
 
 def segment_of(segment, index):
-    row = dict(segment)
-    hold(row.pop("segment_index") == index, "a segment tells its place")
-    del row["interaction_id"], row["participant"]
-    return row
+    hold(segment["segment_index"] == index, "a segment tells its place")
+    other = (*_STAMP, "participant", "segment_index", "extra")
+    row = {key: value for key, value in segment.items() if key not in other}
+    return {**row, **extra_of(segment["extra"])}
+
+
+def extra_of(text):
+    return {} if text is None else {"extra": json.loads(text)}
 
 
 def described(failure):

@@ -26,8 +26,8 @@ _SETS = {
     "tables": {"interactions", "scores", "segments", "failures"},
 }
 
-OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at", "run_id")
-"""What a record has beside the result."""
+OF_EVERY_ROW = ("interaction_id", "schema_version", "retrieved_at", "run_id")
+"""The columns with which every row begins."""
 
 
 def assert_exact(directory, ids, scenario, *, invalid=(), beside=frozenset()):
@@ -172,7 +172,7 @@ def _check_nested(records, wanted):
         assert one not in there, f"{one} has more than one record"
         there.add(one)
         assert one in wanted, f"{one} has a record, but is not ok"
-        content = {key: record[key] for key in record if key not in OF_EVERY_RECORD}
+        content = {key: record[key] for key in record if key not in OF_EVERY_ROW}
         assert content in wanted[one], f"{one} has a record that is not its own"
     assert there == set(wanted), f"{len(set(wanted) - there)} IDs are ok, but have no record"
 
@@ -190,24 +190,32 @@ def _check_tables(directory, ledger, wanted):
 
 
 def _is_in_tables(one, result, scores, segments):
-    return scores[one] == [
+    return [_own(row) for row in scores[one]] == [
         {
-            "interaction_id": one,
             "participant": participant,
             "bundle": bundle["name"],
             "bundle_index": bundle_index,
             "model": model["name"],
             "model_index": model_index,
             **{key: value for key, value in model.items() if key != "name"},
+            "band": None,
+            "extra": None,
         }
         for participant, content in result.items()
+        if participant != "extra"
         for bundle_index, bundle in enumerate(content["enlighten_bundles"])
         for model_index, model in enumerate(bundle["models"])
-    ] and segments[one] == [
-        {"interaction_id": one, "participant": participant, "segment_index": index, **segment}
+    ] and [_own(row) for row in segments[one]] == [
+        {"participant": participant, "segment_index": index, **segment, "extra": None}
         for participant, content in result.items()
+        if participant != "extra"
         for index, segment in enumerate(content["voice_activity_segments"] or ())
     ]
+
+
+def _own(row):
+    """Return what a row of a table has beside the columns of every row."""
+    return {key: value for key, value in row.items() if key not in OF_EVERY_ROW}
 
 
 def _by_id(rows):

@@ -5,18 +5,26 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.bodies import as_body, results, sample
+from support.store import RUN_ID
 
 from worker.api.wire import read
 from worker.domain.bands import Bands
 from worker.domain.entry import Entry
-from worker.domain.records import PART_SETS, PARTICIPANTS, Shape, nested, tables
-from worker.domain.reply import Failure, Interaction, Trouble
+from worker.domain.records import PART_SETS, PARTICIPANTS, Shape, nested, stamped, tables
+from worker.domain.reply import Failure, Interaction, Said, Trouble
 from worker.domain.verdict import Stage, Verdict
 from worker.output.lines import Lines, timestamp
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 AT = datetime(2025, 1, 31, 2, 3, 4, 5678, tzinfo=UTC)
 AT_TEXT = "2025-01-31T02:03:04.005Z"
+STAMP = stamped(ID, AT_TEXT, RUN_ID)
+OF_EVERY_ROW = {
+    "interaction_id": ID,
+    "schema_version": 2,
+    "retrieved_at": AT_TEXT,
+    "run_id": RUN_ID,
+}
 BANDS = Bands(
     {
         "table": [
@@ -33,6 +41,10 @@ def interaction(value=None):
     found = read(as_body(sample() if value is None else value))
     assert isinstance(found, Interaction)
     return found
+
+
+def as_text(value):
+    return orjson.dumps(value).decode()
 
 
 def drifted():
@@ -52,18 +64,13 @@ def drifted():
 
 def test_a_nested_record_is_the_result_behind_its_own_columns():
     found = interaction()
-    row = nested(ID, found, AT_TEXT, None)
-    assert row == {
-        "interaction_id": ID,
-        "schema_version": 1,
-        "retrieved_at": AT_TEXT,
-        **found.participants,
-    }
-    assert list(row) == ["interaction_id", "schema_version", "retrieved_at", *PARTICIPANTS]
+    row = nested(STAMP, found, None)
+    assert row == {**OF_EVERY_ROW, **found.participants}
+    assert list(row) == [*OF_EVERY_ROW, *PARTICIPANTS]
 
 
 def test_unknown_fields_come_last_in_a_nested_record():
-    row = nested(ID, interaction(drifted()), AT_TEXT, BANDS)
+    row = nested(STAMP, interaction(drifted()), BANDS)
     model = row["all_participants"]["enlighten_bundles"][0]["models"][0]
     assert list(row)[-1] == "extra"
     assert list(model)[-2:] == ["band", "extra"]
@@ -75,26 +82,41 @@ def test_unknown_fields_come_last_in_a_nested_record():
 
 
 def test_tables_have_a_row_per_interaction_score_and_segment():
-    rows = tables(ID, interaction(), AT_TEXT, None)
-    assert rows["interactions"] == [
-        {
-            "interaction_id": ID,
-            "schema_version": 1,
-            "retrieved_at": AT_TEXT,
-            "all_participants": {
-                "bundles": [
+    rows = tables(STAMP, interaction(), None, as_text)
+    (row,) = rows["interactions"]
+    assert list(row.items()) == [
+        *OF_EVERY_ROW.items(),
+        ("all_participants_present", True),
+        ("all_participants_bundles", 2),
+        ("all_participants_models", 1),
+        ("all_participants_segments", 2),
+        (
+            "all_participants_bundle_list",
+            as_text(
+                [
                     {"name": "Customer Satisfaction", "models": 1},
                     {"name": "Vulnerable Customer", "models": 0},
-                ],
-                "segments": 2,
-            },
-            "participant_one": {"bundles": None, "segments": None},
-            "participant_two": {"bundles": [], "segments": 0},
-        }
+                ]
+            ),
+        ),
+        ("all_participants_extra", None),
+        ("participant_one_present", True),
+        ("participant_one_bundles", None),
+        ("participant_one_models", None),
+        ("participant_one_segments", None),
+        ("participant_one_bundle_list", None),
+        ("participant_one_extra", None),
+        ("participant_two_present", True),
+        ("participant_two_bundles", 0),
+        ("participant_two_models", 0),
+        ("participant_two_segments", 0),
+        ("participant_two_bundle_list", "[]"),
+        ("participant_two_extra", None),
+        ("extra", None),
     ]
     assert [list(row.items()) for row in rows["scores"]] == [
         [
-            ("interaction_id", ID),
+            *OF_EVERY_ROW.items(),
             ("participant", "all_participants"),
             ("bundle", "Customer Satisfaction"),
             ("bundle_index", 0),
@@ -102,75 +124,106 @@ def test_tables_have_a_row_per_interaction_score_and_segment():
             ("model_index", 0),
             ("score", -4.169592),
             ("min_score", -3.1514606),
-            ("min_score_offset", 75345),
+            ("min_score_offset", 75345.0),
             ("max_score", 2.0),
             ("max_score_offset", 196550.5),
             ("quartile1", -4.7154593),
             ("quartile2", 0.39559406),
             ("quartile3", 1.9443647),
             ("quartile4", -6.545092),
+            ("band", None),
+            ("extra", None),
         ]
     ]
     assert [list(row.items()) for row in rows["segments"]][1] == [
-        ("interaction_id", ID),
+        *OF_EVERY_ROW.items(),
         ("participant", "all_participants"),
         ("segment_index", 1),
-        ("start_time_offset", 1000),
-        ("end_time_offset", 39000),
+        ("start_time_offset", 1000.0),
+        ("end_time_offset", 39000.0),
         ("result", "silence"),
+        ("extra", None),
     ]
 
 
-def test_unknown_fields_come_last_in_the_row_of_what_had_them():
-    rows = tables(ID, interaction(drifted()), AT_TEXT, BANDS)
+def test_unknown_fields_are_json_text_in_the_row_of_what_had_them():
+    rows = tables(STAMP, interaction(drifted()), BANDS, as_text)
     row = rows["interactions"][0]
     assert list(row)[-1] == "extra"
-    assert row["extra"] == {"n0": 0}
-    assert row["all_participants"]["extra"] == {"n1": 1}
-    assert row["all_participants"]["bundles"][0]["extra"] == {"n2": 2}
+    assert row["extra"] == '{"n0":0}'
+    assert row["all_participants_extra"] == '{"n1":1}'
+    bundles = json.loads(row["all_participants_bundle_list"])
+    assert [bundle.get("extra") for bundle in bundles] == [{"n2": 2}, None]
     assert list(rows["scores"][0])[-2:] == ["band", "extra"]
-    assert rows["scores"][0]["extra"] == {"n3": 3}
-    assert [segment.get("extra") for segment in rows["segments"]] == [{"n4": 4}, None]
+    assert rows["scores"][0]["extra"] == '{"n3":3}'
+    assert [segment["extra"] for segment in rows["segments"]] == ['{"n4":4}', None]
 
 
-def rebuilt(rows):
+@pytest.mark.parametrize(
+    "unknown", [1, "text", None, [1, {"a": 2}], {"Key": 1, "key": "2", "KEY": None}]
+)
+def test_an_unknown_field_is_text_whatever_its_type_with_its_keys_as_sent(unknown):
+    value = sample()
+    value["allParticipants"]["voiceActivitySegments"][0]["Mood"] = unknown
+    value["allParticipants"]["voiceActivitySegments"][0]["mood"] = 0
+    row = tables(STAMP, interaction(value), None, as_text)["segments"][0]
+    assert row["extra"] == as_text({"Mood": unknown, "mood": 0})
+
+
+@given(value=results(deviating=True))
+@settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
+def test_every_row_of_a_table_has_the_same_columns_and_holds_single_values(value):
+    rows = tables(STAMP, read(orjson.dumps(value)), None, as_text)
+    whole = tables(STAMP, interaction(drifted()), BANDS, as_text)
+    for name, of_table in rows.items():
+        for row in of_table:
+            assert list(row) == list(whole[name][0])
+            assert not any(isinstance(single, dict | list) for single in row.values())
+
+
+def rebuilt(rows, *, banded):
     """Return the nested record that `rows` were made from."""
     (row,) = rows["interactions"]
-    head = {key: value for key, value in row.items() if key not in ("extra", *PARTICIPANTS)}
-    participants = {name: participant(rows, name, row[name]) for name in PARTICIPANTS}
-    return {**head, **participants, **extra(row)}
+    participants = {name: participant(rows, name, row, banded) for name in PARTICIPANTS}
+    return {**{key: row[key] for key in OF_EVERY_ROW}, **participants, **extra(row["extra"])}
 
 
-def participant(rows, name, summary):
-    if summary is None:
+def participant(rows, name, row, banded):
+    summary = {key.removeprefix(f"{name}_"): row[key] for key in row if key.startswith(name)}
+    if not summary["present"]:
+        assert {key for key, value in summary.items() if value is not None} == {"present"}
         return None
-    scores = iter([row for row in rows["scores"] if row["participant"] == name])
-    segments = [row for row in rows["segments"] if row["participant"] == name]
-    bundles = summary["bundles"] and [bundle(scores, each) for each in summary["bundles"]]
-    assert not list(scores)
+    scores = [each for each in rows["scores"] if each["participant"] == name]
+    segments = [each for each in rows["segments"] if each["participant"] == name]
+    bundles = summary["bundle_list"] and json.loads(summary["bundle_list"])
+    assert summary["bundles"] == (None if bundles is None else len(bundles))
+    assert summary["models"] == (None if bundles is None else len(scores))
     assert len(segments) == (summary["segments"] or 0)
+    place = (*OF_EVERY_ROW, "participant", "segment_index", "extra")
+    left = iter(scores)
     return {
-        "enlighten_bundles": bundles,
+        "enlighten_bundles": bundles and [bundle(left, each, banded) for each in bundles],
         "voice_activity_segments": None
         if summary["segments"] is None
-        else [without(row, "interaction_id", "participant", "segment_index") for row in segments],
-        **extra(summary),
+        else [{**without(each, *place), **extra(each["extra"])} for each in segments],
+        **extra(summary["extra"]),
     }
 
 
-def bundle(scores, summary):
-    models = None if summary["models"] is None else []
-    for index in range(summary["models"] or 0):
+def bundle(scores, listed, banded):
+    models = None if listed["models"] is None else []
+    for index in range(listed["models"] or 0):
         row = next(scores)
-        assert row["bundle"] == summary["name"]
+        assert row["bundle"] == listed["name"]
         assert row["model_index"] == index
-        keys = ("interaction_id", "participant", "bundle", "bundle_index", "model", "model_index")
-        models.append({"name": row["model"], **without(row, *keys)})
-    return {"name": summary["name"], "models": models, **extra(summary)}
+        place = ("participant", "bundle", "bundle_index", "model", "model_index")
+        other = (*OF_EVERY_ROW, *place, "extra", *(() if banded else ("band",)))
+        models.append({"name": row["model"], **without(row, *other), **extra(row["extra"])})
+    return {**listed, "models": models}
 
 
-def extra(owner):
-    return {"extra": owner["extra"]} if "extra" in owner else {}
+def extra(as_text):
+    return {} if as_text is None else {"extra": json.loads(as_text)}
 
 
 def without(row, *keys):
@@ -182,9 +235,10 @@ def without(row, *keys):
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_the_tables_hold_all_that_the_nested_record_holds_in_the_same_order(bands, value):
     body = orjson.dumps(value)
-    as_tables = tables(ID, read(body), AT_TEXT, bands)
-    as_nested = nested(ID, read(body), AT_TEXT, bands)
-    assert orjson.dumps(rebuilt(as_tables)) == orjson.dumps(as_nested)
+    as_tables = tables(STAMP, read(body), bands, as_text)
+    as_nested = nested(STAMP, read(body), bands)
+    again = rebuilt(as_tables, banded=bands is not None)
+    assert orjson.dumps(again) == orjson.dumps(as_nested)
 
 
 # --- bands ---
@@ -194,16 +248,15 @@ def test_with_bands_every_score_has_one_or_null():
     value = sample()
     models = value["allParticipants"]["enlightenBundles"][0]["models"]
     models += [{**models[0], "score": 1}, {**models[0], "score": None}]
-    rows = tables(ID, interaction(value), AT_TEXT, BANDS)["scores"]
-    record = nested(ID, interaction(value), AT_TEXT, BANDS)
+    rows = tables(STAMP, interaction(value), BANDS, as_text)["scores"]
+    record = nested(STAMP, interaction(value), BANDS)
     models = record["all_participants"]["enlighten_bundles"][0]["models"]
     assert [row["band"] for row in rows] == [row["band"] for row in models] == ["low", None, None]
 
 
-@EVERY_SHAPE
-def test_without_bands_there_is_no_such_key(shape):
-    lines = b"".join(Lines(shape).record(ID, interaction(), AT).values())
-    assert b'"band"' not in lines
+def test_without_bands_a_nested_record_has_no_such_key():
+    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, interaction(), AT).values()
+    assert b'"band"' not in line
 
 
 # --- lines ---
@@ -212,7 +265,7 @@ def test_without_bands_there_is_no_such_key(shape):
 @EVERY_SHAPE
 @pytest.mark.parametrize("bands", [None, BANDS])
 def test_the_same_interaction_gives_the_same_bytes_each_time(shape, bands):
-    found, lines = interaction(drifted()), Lines(shape, bands)
+    found, lines = interaction(drifted()), Lines(shape, RUN_ID, bands)
     first = lines.record(ID, found, AT)
     assert lines.record(ID, found, AT) == first
     assert lines.record(ID, interaction(drifted()), AT) == first
@@ -223,11 +276,11 @@ def test_the_same_interaction_gives_the_same_bytes_each_time(shape, bands):
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_every_row_is_one_line_whatever_its_texts_hold(shape, value):
     found = read(orjson.dumps(value))
-    lines = Lines(shape).record(ID, found, AT)
+    lines = Lines(shape, RUN_ID).record(ID, found, AT)
     rows = (
-        {"records": [nested(ID, found, AT_TEXT, None)]}
+        {"records": [nested(STAMP, found, None)]}
         if shape is Shape.NESTED
-        else tables(ID, found, AT_TEXT, None)
+        else tables(STAMP, found, None, as_text)
     )
     for name in PART_SETS[shape]:
         written = lines.get(name, b"")
@@ -238,7 +291,7 @@ def test_every_row_is_one_line_whatever_its_texts_hold(shape, value):
 def test_line_separators_in_texts_stay_within_the_line():
     value = sample()
     value["allParticipants"]["enlightenBundles"][0]["name"] = "a\u2028b\nc\rd\u0085"
-    (line,) = Lines(Shape.NESTED).record(ID, interaction(value), AT).values()
+    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, interaction(value), AT).values()
     assert line.count(b"\n") == 1
     assert b"\r" not in line
     assert "a\u2028b\\nc\\rd".encode() in line
@@ -250,22 +303,22 @@ def test_unknown_objects_that_look_like_rows_stay_within_their_line():
     bundle = value["allParticipants"]["enlightenBundles"][0]
     bundle["models"] = [{**bundle["models"][0], "history": rows_alike}] * 2
     bundle["models"][0]["name"] = '},{"interaction_id":'
-    lines = Lines(Shape.TABLES).record(ID, interaction(value), AT)
+    lines = Lines(Shape.TABLES, RUN_ID).record(ID, interaction(value), AT)
     scores = [json.loads(line) for line in lines["scores"].splitlines()]
-    assert [row["extra"]["history"] for row in scores] == [rows_alike] * 2
+    assert [json.loads(row["extra"])["history"] for row in scores] == [rows_alike] * 2
     assert lines["segments"].count(b"\n") == 2
 
 
 def test_a_set_without_rows_has_no_lines():
-    lines = Lines(Shape.TABLES).record(ID, interaction({"participantOne": None}), AT)
+    lines = Lines(Shape.TABLES, RUN_ID).record(ID, interaction({"participantOne": None}), AT)
     assert list(lines) == ["interactions"]
 
 
 @EVERY_SHAPE
 def test_all_lines_belong_to_the_sets_of_their_shape(shape):
-    lines = Lines(shape)
-    failure = lines.failure(entry(), Verdict.NOT_FOUND, "why", Stage.HEADERS, 1, AT)
-    assert {*lines.record(ID, interaction(), AT), *failure} == set(PART_SETS[shape])
+    lines = Lines(shape, RUN_ID)
+    listed = failure(lines, entry(), Verdict.NOT_FOUND, "why", Stage.HEADERS)
+    assert {*lines.record(ID, interaction(), AT), *listed} == set(PART_SETS[shape])
 
 
 @EVERY_SHAPE
@@ -279,7 +332,7 @@ def test_a_result_that_nests_too_deeply_to_be_written_is_a_failure(shape, place)
     }[place]
     owner["deep"] = "DEEP"
     body = as_body(value).replace(b'"DEEP"', b"[" * 1000 + b"]" * 1000)
-    found = Lines(shape).record(ID, read(body), AT)
+    found = Lines(shape, RUN_ID).record(ID, read(body), AT)
     assert isinstance(found, Failure)
     assert (found.trouble, found.stage) == (Trouble.NOT_A_RESULT, Stage.VALIDATE)
     assert "nested too deeply" in found.reason
@@ -292,19 +345,33 @@ def entry(**fields):
     return Entry(**{"key": b"k", "id": ID, "source": "ids.txt", "line": 7, **fields})
 
 
-def test_a_failure_tells_what_why_where_and_when():
-    lines = Lines(Shape.TABLES)
-    (line,) = lines.failure(entry(), Verdict.REJECTED, "HTTP 400", Stage.HEADERS, 2, AT).values()
+def failure(lines, entry, verdict, reason, stage, said=Said()):  # noqa: B008 - it is frozen
+    return lines.failure(entry, verdict, reason, stage=stage, attempts=2, at=AT, said=said)
+
+
+def test_a_failure_says_what_why_where_and_when():
+    lines = Lines(Shape.TABLES, RUN_ID)
+    said = Said(status=400, message="no such language", state="processed")
+    (line,) = failure(lines, entry(), Verdict.REJECTED, "HTTP 400", Stage.HEADERS, said).values()
     assert line == (
-        b'{"interaction_id":"0f8fad5b-d9cb-469f-a165-70867728950e","verdict":"rejected",'
-        b'"reason":"HTTP 400","stage":"headers","attempts":2,"source":"ids.txt","line":7,'
-        b'"at":"2025-01-31T02:03:04.005Z"}\n'
+        b'{"interaction_id":"0f8fad5b-d9cb-469f-a165-70867728950e","schema_version":2,'
+        b'"retrieved_at":"2025-01-31T02:03:04.005Z",'
+        b'"run_id":"3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44","verdict":"rejected",'
+        b'"reason":"HTTP 400","stage":"headers","attempts":2,"api_status":400,'
+        b'"api_message":"no such language","api_state":"processed","source":"ids.txt","line":7}\n'
     )
+
+
+def test_a_failure_of_which_the_api_said_nothing_has_the_same_columns():
+    lines = Lines(Shape.TABLES, RUN_ID)
+    (line,) = failure(lines, entry(), Verdict.INVALID_ID, "no GUID", Stage.INPUT).values()
+    row = json.loads(line)
+    assert (row["api_status"], row["api_message"], row["api_state"]) == (None, None, None)
 
 
 def test_a_source_whose_name_is_no_unicode_is_shown_escaped():
     named = entry(source=b"caf\xe9.txt".decode("utf-8", "surrogateescape"))
-    lines = Lines(Shape.NESTED).failure(named, Verdict.INVALID_ID, "why", Stage.INPUT, 0, AT)
+    lines = failure(Lines(Shape.NESTED, RUN_ID), named, Verdict.INVALID_ID, "why", Stage.INPUT)
     assert json.loads(lines["failures"])["source"] == "caf\\udce9.txt"
 
 

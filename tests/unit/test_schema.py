@@ -7,12 +7,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.bodies import as_body, results, sample
+from support.store import RUN_ID
 
 from worker.api.wire import read
 from worker.console.schema import json_schema, markdown
 from worker.domain.bands import Bands
 from worker.domain.entry import Entry
 from worker.domain.records import PART_SETS, PARTICIPANTS, Shape
+from worker.domain.reply import Said
 from worker.domain.verdict import Stage, Verdict
 from worker.output.lines import Lines
 
@@ -31,10 +33,12 @@ TYPES = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
 }
 KEYWORDS = {"$schema", "$defs", "$ref", "title", "description", "format", "type", "const", "enum"}
 KEYWORDS |= {"anyOf", "minimum", "items", "properties", "required", "additionalProperties"}
+KEYWORDS |= {"contentMediaType"}
 
 
 def mismatches(value, schema, defs, path="$"):
@@ -56,6 +60,8 @@ def mismatches(value, schema, defs, path="$"):
 
 
 def value_mismatches(value, schema, path):
+    if "contentMediaType" in schema and value is not None:
+        json.loads(value)
     types = schema.get("type", list(TYPES))
     if not any(TYPES[name](value) for name in ([types] if isinstance(types, str) else types)):
         yield f"{path}: not of type {types}"
@@ -94,7 +100,7 @@ def assert_as_described(lines, shape):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_what_is_written_is_as_described(shape, bands, value):
-    lines = Lines(shape, bands).record(ID, read(orjson.dumps(value)), AT)
+    lines = Lines(shape, RUN_ID, bands).record(ID, read(orjson.dumps(value)), AT)
     assert_as_described(lines, shape)
 
 
@@ -102,8 +108,11 @@ def test_what_is_written_is_as_described(shape, bands, value):
 def test_failures_are_as_described(shape):
     entry = Entry(b"key", ID, "ids.txt", 1)
     for verdict, stage in itertools.product(set(Verdict) - {Verdict.OK}, Stage):
-        lines = Lines(shape).failure(entry, verdict, "why", stage, 0, AT)
-        assert_as_described(lines, shape)
+        for said in (Said(), Said(404, "no such interaction", "processed")):
+            lines = Lines(shape, RUN_ID).failure(
+                entry, verdict, "why", stage=stage, attempts=0, at=AT, said=said
+            )
+            assert_as_described(lines, shape)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +120,13 @@ def test_failures_are_as_described(shape):
     [
         (lambda row: row.pop("retrieved_at"), "$: missing {'retrieved_at'}"),
         (lambda row: row.update(new=1), "$: unknown {'new'}"),
-        (lambda row: row.update(schema_version=2), "$.schema_version: not 1"),
+        (lambda row: row.update(schema_version=1), "$.schema_version: not 2"),
         (lambda row: row.update(participant_one=[]), "$.participant_one: none of the alternatives"),
         (lambda row: row.update(interaction_id=row.pop("interaction_id")), "$: keys out of order"),
     ],
 )
 def test_a_row_that_is_not_as_described_is_told(change, mismatch):
-    (line,) = Lines(Shape.NESTED).record(ID, read(as_body(sample())), AT).values()
+    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, read(as_body(sample())), AT).values()
     schema, row = SCHEMAS[Shape.NESTED]["records"], json.loads(line)
     change(row)
     assert list(mismatches(row, schema, schema["$defs"])) == [mismatch]
@@ -149,8 +158,9 @@ def test_every_column_is_described_and_every_offset_has_its_unit(shape):
 
 def test_the_records_column_for_participants_is_the_same_in_all_places():
     nested, tables = SCHEMAS[Shape.NESTED], SCHEMAS[Shape.TABLES]
-    assert tuple(nested["records"]["properties"])[3:6] == PARTICIPANTS
-    assert tuple(tables["interactions"]["properties"])[3:6] == PARTICIPANTS
+    assert tuple(nested["records"]["properties"])[4:7] == PARTICIPANTS
+    present = [name for name in tables["interactions"]["properties"] if name.endswith("_present")]
+    assert present == [f"{name}_present" for name in PARTICIPANTS]
     assert tuple(tables["scores"]["properties"]["participant"]["enum"]) == PARTICIPANTS
 
 

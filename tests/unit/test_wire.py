@@ -76,11 +76,15 @@ def test_fields_are_renamed_and_nothing_else_changes():
     )
 
 
-def test_scores_are_floats_and_offsets_as_sent():
-    model = model_of(read(as_body(sample())))
-    assert type(model["max_score"]) is float
-    assert type(model["min_score_offset"]) is int
-    assert type(model["max_score_offset"]) is float
+def test_scores_and_offsets_are_floats_also_where_whole_numbers_were_sent():
+    found = read(as_body(sample()))
+    model = model_of(found)
+    segment = found.participants["all_participants"]["voice_activity_segments"][0]
+    for numbers in (model, segment):
+        assert {type(value) for key, value in numbers.items() if key not in ("name", "result")} == {
+            float
+        }
+    assert orjson.dumps(segment["end_time_offset"]) == b"1000.0"
 
 
 def test_keys_stand_in_the_order_of_the_schema_however_they_were_sent():
@@ -234,13 +238,12 @@ def test_a_score_is_the_nearest_double(token, value):
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
-    [(2**63, 2**63), (2**64 - 1, 2**64 - 1), (2**64, 2.0**64), (-(2**63), -(2**63)), (7.0, 7.0)],
+    "sent", [0, -1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), 7.0, 0.25]
 )
-def test_an_offset_is_kept_whole_up_to_64_bits(sent, kept):
+def test_an_offset_is_the_nearest_double(sent):
     offset = model_of(read(body_with_model(minScoreOffset=sent)))["min_score_offset"]
-    assert offset == kept
-    assert type(offset) is type(kept)
+    assert offset == float(sent)
+    assert type(offset) is float
 
 
 def test_of_a_key_that_occurs_twice_the_last_one_counts():

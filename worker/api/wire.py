@@ -6,8 +6,8 @@ not know are kept under `extra`, both are named as drift, and all that is there 
 right type.
 
 Numbers: orjson refuses NaN, Infinity and what is beyond a double (1e400); an integer that does not
-fit 64 bits becomes the nearest double. Scores are always doubles, offsets are as sent (integer or
-double). Of a key that occurs twice in one object, the last one counts.
+fit 64 bits becomes the nearest double. Scores and offsets are always doubles, also where a whole
+number was sent. Of a key that occurs twice in one object, the last one counts.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ _strictly = with_config(
 
 _MS = "Milliseconds, inferred from the public sample: the API states no unit."
 _Score = float | None
-_Offset = int | float | None
+_Offset = float | None  # whole ones one night and fractional ones the next are one column, too
 _BundleName = Annotated[
     str,
     Field(max_length=MAX_BUNDLE_NAME_CHARS),
@@ -170,7 +170,6 @@ _NOT_OF_TYPE = {
     "list_type": "is no array",
     "string_type": "is no text",
     "string_too_long": "is too long",
-    "int_type": "is no number",
     "float_type": "is no number",
     "finite_number": "is no finite number",
 }

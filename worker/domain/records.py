@@ -1,10 +1,12 @@
 """From an interaction to its rows: one nested record, or rows for three tables.
 
 Both forms hold all that was sent, and hold it in a fixed order, so that the same body gives the
-same bytes. A key `extra` is there only where the API sent fields that we do not know, and is last.
+same bytes. In a nested record, a key `extra` is there only where the API sent fields that we do not
+know, and is last. The rows of a table all have the same columns, and none of them holds an object:
+what has no fixed type is JSON as text, so that no loader has to guess.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +42,9 @@ PART_SETS: Mapping[Shape, tuple[str, ...]] = {
 
 Row = dict[str, Any]
 
+AsText = Callable[[Any], str]
+"""Returns a JSON value as JSON text."""
+
 
 def stamped(interaction_id: str, retrieved_at: str, run_id: str) -> Row:
     """Return the columns with which every row begins."""
@@ -62,24 +67,26 @@ def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
     return {**stamp, **participants}
 
 
-def tables(stamp: Row, interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
+def tables(
+    stamp: Row, interaction: Interaction, bands: Bands | None, as_text: AsText
+) -> dict[str, list[Row]]:
     """Return the rows of an interaction by table; `interactions` has exactly one.
 
     `scores` has one per participant, bundle and model, `segments` one per participant and segment.
     What makes no row there (a bundle without models, null instead of an empty list) can be told
-    from the row of the interaction.
+    from the row of the interaction. `band` is null without `bands`.
     """
     participants = interaction.participants
     scores: list[Row] = []
     segments: list[Row] = []
+    row = dict(stamp)
     for name in PARTICIPANTS:
-        scores += _scores(stamp, name, participants[name], bands)
-        segments += _segments(stamp, name, participants[name])
-    row = {
-        **stamp,
-        **{name: _summary(participants[name]) for name in PARTICIPANTS},
-        **_extra(participants),
-    }
+        participant = participants[name]
+        scores += _scores(stamp, name, participant, bands, as_text)
+        segments += _segments(stamp, name, participant, as_text)
+        for fact, value in _summary(participant, as_text).items():
+            row[f"{name}_{fact}"] = value
+    row["extra"] = _extra_as_text(participants, as_text)
     return {INTERACTIONS: [row], SCORES: scores, SEGMENTS: segments}
 
 
@@ -109,13 +116,13 @@ def failed(
 
 
 def _scores(
-    stamp: Row, participant_name: str, participant: Row | None, bands: Bands | None
+    stamp: Row, name: str, participant: Row | None, bands: Bands | None, as_text: AsText
 ) -> Iterator[Row]:
     for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
         for model_index, model in enumerate(_list(bundle, "models")):
             row = {
                 **stamp,
-                "participant": participant_name,
+                "participant": name,
                 "bundle": bundle["name"],
                 "bundle_index": bundle_index,
                 "model": model["name"],
@@ -123,32 +130,52 @@ def _scores(
                 **model,
             }
             del row["name"]
-            if bands is not None:
-                _add_band(row, row["bundle"], row["model"], bands)
+            row.pop("extra", None)
+            row["band"] = (
+                None if bands is None else bands.band(bundle["name"], model["name"], model["score"])
+            )
+            row["extra"] = _extra_as_text(model, as_text)
             yield row
 
 
-def _segments(stamp: Row, participant_name: str, participant: Row | None) -> Iterator[Row]:
+def _segments(stamp: Row, name: str, participant: Row | None, as_text: AsText) -> Iterator[Row]:
     for index, segment in enumerate(_list(participant, "voice_activity_segments")):
         yield {
             **stamp,
-            "participant": participant_name,
+            "participant": name,
             "segment_index": index,
             **segment,
+            "extra": _extra_as_text(segment, as_text),
         }
 
 
-def _summary(participant: Row | None) -> Row | None:
+def _summary(participant: Row | None, as_text: AsText) -> Row:
+    """Return what the tables of scores and segments don't tell of a participant."""
     if participant is None:
-        return None
+        return dict(_NO_PARTICIPANT)
     bundles = participant["enlighten_bundles"]
-    if bundles is not None:
-        bundles = [
-            {"name": bundle["name"], "models": _count(bundle["models"]), **_extra(bundle)}
-            for bundle in bundles
-        ]
-    segments = _count(participant["voice_activity_segments"])
-    return {"bundles": bundles, "segments": segments, **_extra(participant)}
+    return {
+        "present": True,
+        "bundles": _count(bundles),
+        "models": None if bundles is None else sum(len(b["models"] or ()) for b in bundles),
+        "segments": _count(participant["voice_activity_segments"]),
+        "bundle_list": None if bundles is None else as_text([_listed(b) for b in bundles]),
+        "extra": _extra_as_text(participant, as_text),
+    }
+
+
+_NO_PARTICIPANT: Row = {
+    "present": False,
+    "bundles": None,
+    "models": None,
+    "segments": None,
+    "bundle_list": None,
+    "extra": None,
+}
+
+
+def _listed(bundle: Row) -> Row:
+    return {"name": bundle["name"], "models": _count(bundle["models"]), **_extra(bundle)}
 
 
 def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) -> None:
@@ -168,3 +195,7 @@ def _count(elements: list[Row] | None) -> int | None:
 
 def _extra(owner: Row) -> Row:
     return {"extra": owner["extra"]} if "extra" in owner else {}
+
+
+def _extra_as_text(owner: Row, as_text: AsText) -> str | None:
+    return as_text(owner["extra"]) if "extra" in owner else None
