@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -23,6 +24,7 @@ from worker.sources.file import FileSource
 
 _BATCH = 32
 _PART_BYTES = 256 << 20
+_RUN_ID = str(uuid.uuid4())
 
 
 async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
@@ -31,7 +33,7 @@ async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
     form = ExportForm(Shape.NESTED, Compression.NONE)
     with (
         OutputDirectory(directory) as output,
-        Store(output, form, SystemClock(), part_bytes=_PART_BYTES) as store,
+        Store(output, form, SystemClock(), part_bytes=_PART_BYTES, run_id=_RUN_ID) as store,
     ):
         async with aclosing(FileSource([str(ids)], IdRule()).batches()) as blocks:
             async for block in blocks:

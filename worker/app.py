@@ -54,6 +54,7 @@ async def export(
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
     bands = load_bands(settings.score_bands) if settings.score_bands else None
+    run_id = str(uuid.uuid4())
     clock = SystemClock()
     started = clock.monotonic()
     async with AsyncExitStack() as stack:
@@ -67,6 +68,7 @@ async def export(
                 ExportForm(settings.shape, settings.compression),
                 clock,
                 part_bytes=settings.part_bytes,
+                run_id=run_id,
                 reopen=settings.retry,
             )
         )
@@ -79,7 +81,7 @@ async def export(
             limiter=limiter,
             fetcher=client,
             reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio), reading),
-            recorder=Lines(settings.shape, str(uuid.uuid4()), bands),
+            recorder=Lines(settings.shape, run_id, bands),
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
@@ -102,6 +104,7 @@ async def export(
             settings.max_failed,
             stopped_by,
             pipeline.trouble,
+            run_id,
         )
         # After these, but for a full disk, the next start has to recover.
         is_broken = isinstance(stopped_by, CommitError | IntegrityError)
@@ -129,7 +132,9 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
     So a run that has an end in the ledger has a manifest.
     """
     store.seal()
-    content = manifest(store.parts(), settings.compression, store.verdicts(), report.as_dict())
+    content = manifest(
+        store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
+    )
     try:
         directory.replace(MANIFEST_NAME, content)
     except OSError as error:

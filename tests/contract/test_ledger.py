@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.doubles import Disk, MemoryLedger, entries, invalid
+from support.store import RUN_ID
 
 from worker.clock import SystemClock
 from worker.domain.entry import IdRule
@@ -36,7 +37,14 @@ class LocalDisk:
         with (
             OutputDirectory(self._path) as directory,
             ThreadPoolExecutor(1) as self._thread,
-            Store(directory, form, SystemClock(), part_bytes=1 << 20, reopen=reopen) as self.store,
+            Store(
+                directory,
+                form,
+                SystemClock(),
+                part_bytes=1 << 20,
+                run_id=RUN_ID,
+                reopen=reopen,
+            ) as self.store,
         ):
             yield LocalLedger(self.store, self._thread)
 

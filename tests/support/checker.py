@@ -67,6 +67,9 @@ class Ledger:
                 outcomes = database.execute("SELECT key, verdict FROM outcome").fetchall()
                 parts = "SELECT set_name, number, bytes, records, sha256, sealed FROM part"
                 self.parts = database.execute(f"{parts} ORDER BY set_name, number").fetchall()
+                self.runs = dict(database.execute("SELECT number, run_id FROM run").fetchall())
+                added = "SELECT set_name, number, run FROM added"
+                self.added = {row[:2]: self.runs[row[2]] for row in database.execute(added)}
         self.outcomes = dict(outcomes)
         assert len(outcomes) == len(self.outcomes)
 
@@ -105,7 +108,7 @@ def _check_verdicts(ledger, ids, scenario, invalid):
 def _rows(directory, ledger, part_set):
     """Yield all rows of a set, and hold each part of it against the ledger on the way."""
     for of_set, number, size, records, sha256, sealed in ledger.parts:
-        if of_set != part_set or not size:
+        if of_set != part_set or not (size or sealed):
             continue
         assert sealed, "a finished run leaves no part open"
         name = ledger.name(part_set, number, sealed)
@@ -124,12 +127,14 @@ def _rows(directory, ledger, part_set):
 def _check_files(directory, ledger, beside):
     files, empty = set(), set()
     for part_set, number, size, _, _, sealed in ledger.parts:
-        (files if size else empty).add(ledger.name(part_set, number, sealed))
+        (files if size or sealed else empty).add(ledger.name(part_set, number, sealed))
     empty = {name for name in empty if (directory / name).exists()}
     assert all((directory / name).stat().st_size == 0 for name in empty)
     there = {path.name for path in directory.iterdir()}
     wanted = files | beside | {".lock", "ledger.sqlite", "manifest.json"}
     assert there - empty == wanted, f"these files differ: {(there - empty) ^ wanted}"
+    without_part = _SETS[ledger.shape] - {part[0] for part in ledger.parts if part[5]}
+    assert not without_part, f"a loader finds no file of {without_part}"
 
 
 def _check_manifest(directory, ledger, verdicts):
@@ -141,9 +146,10 @@ def _check_manifest(directory, ledger, verdicts):
             "bytes": size,
             "records": records,
             "sha256": sha256,
+            "run_id": ledger.added[part_set, number],
         }
         for part_set, number, size, records, sha256, sealed in ledger.parts
-        if size
+        if sealed
     ]
     assert manifest["verdicts"] == verdicts
     assert manifest["last_run"]["ended"] == "finished"

@@ -52,7 +52,13 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
 
 @contextmanager
 def opened(
-    path, *, shape=Shape.NESTED, compression=Compression.NONE, part_bytes=1 << 28, steps=None
+    path,
+    *,
+    shape=Shape.NESTED,
+    compression=Compression.NONE,
+    part_bytes=1 << 28,
+    steps=None,
+    run_id=RUN_ID,
 ):
     """Return the store of an output directory, recovered as at the start of a run.
 
@@ -61,7 +67,9 @@ def opened(
     with (
         OutputDirectory(path) as directory,
         steps or nullcontext(),
-        Store(directory, ExportForm(shape, compression), _CLOCK, part_bytes=part_bytes) as store,
+        Store(
+            directory, ExportForm(shape, compression), _CLOCK, part_bytes=part_bytes, run_id=run_id
+        ) as store,
     ):
         yield store
 
@@ -86,6 +94,7 @@ def run_finished(path, ids, scenario, *, batch=10, **how):
         store.end_run("finished", {})
         content = manifest(
             store.parts(),
+            store.added(),
             how.get("compression", Compression.NONE),
             store.verdicts(),
             {"ended": "finished", "adds_up": True},

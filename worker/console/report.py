@@ -20,7 +20,8 @@ _MOST_REASONS = 3
 class Report:
     """How a run ended. `stopped_by` is None if every ID of the input has a verdict.
 
-    `trouble` says how the last request failed, None if the API has answered since.
+    `trouble` says how the last request failed, None if the API has answered since. `run_id` is in
+    each row that the run wrote.
     """
 
     output: Path
@@ -29,6 +30,7 @@ class Report:
     max_failed: float
     stopped_by: CxaiError | None
     trouble: str | None = None
+    run_id: str = ""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -47,6 +49,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
+            "run_id": self.run_id,
             "ended": self.ended,
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "trouble": None if self.stopped_by is None else self.trouble,

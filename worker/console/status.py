@@ -80,14 +80,15 @@ def _at_rest(path: Path) -> Status:
     with Database(path / LEDGER_NAME) as ledger:
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
-        columns = ("run", "started_at", "seen_at", "settled", "ended")
+        columns = ("run", "started_at", "seen_at", "settled", "ended", "run_id")
         return Status(
             path,
             running=None,
             verdicts=dict(ledger.rows("count_verdicts")),
             parts=tuple(ledger.rows("count_parts")),
             runs=tuple(
-                dict(zip(columns, row[:5], strict=True)) for row in ledger.rows("read_runs")
+                dict(zip(columns, (*row[:5], row[6]), strict=True))
+                for row in ledger.rows("read_runs")
             ),
         )
 
@@ -95,6 +96,6 @@ def _at_rest(path: Path) -> Status:
 def _of_run(run: Mapping[str, Any]) -> str:
     ended = run["ended"] or "ended without a word (killed, or its disk failed)"
     return (
-        f"  run {run['run']}: {run['started_at']} to {run['seen_at']},"
+        f"  run {run['run']} ({run['run_id']}): {run['started_at']} to {run['seen_at']},"
         f" {run['settled']:,} settled, {ended}"
     )

@@ -190,7 +190,7 @@ def _verify_lines(
 ) -> None:
     with_record = listed = invalid = 0
     for name, part in known.items():
-        if not part.bytes:
+        if not part.bytes and not part.sealed:
             continue
         for line in _lines(ledger, findings, name, part, compression):
             row = _row(findings, part, line)
@@ -245,7 +245,7 @@ def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
 
 
 def _was_killed(ledger: Database) -> bool:
-    *_, (_, _, _, _, ended, _) = ledger.rows("read_runs")
+    *_, (_, _, _, _, ended, *_) = ledger.rows("read_runs")
     return ended is None
 
 
@@ -320,7 +320,8 @@ def _unpacked(findings: Findings, name: str, content: bytes, compression: str) -
     except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
         findings.add(f"{name}: can't be decompressed: {error}.")
         return
-    yield from text.removesuffix(b"\n").split(b"\n")
+    if text:  # an empty part is an empty member or frame
+        yield from text.removesuffix(b"\n").split(b"\n")
 
 
 def _row(findings: Findings, part: _Part, line: bytes) -> dict[str, Any] | None:

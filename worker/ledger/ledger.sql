@@ -42,8 +42,17 @@ CREATE TABLE extent (
     PRIMARY KEY (set_name, number, offset)
 ) STRICT, WITHOUT ROWID;
 
+-- Which run finished an export with a part in it first. From then on the part never changes.
+CREATE TABLE added (
+    set_name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (set_name, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,           -- as in the rows that it wrote
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL,          -- of its last commit
     settled INTEGER NOT NULL,
@@ -93,7 +102,7 @@ PRAGMA integrity_check(10);
 SELECT verdict, count(*) FROM outcome GROUP BY verdict ORDER BY verdict;
 
 -- name: start_run
-INSERT INTO run (started_at, seen_at, settled) VALUES (:at, :at, 0);
+INSERT INTO run (run_id, started_at, seen_at, settled) VALUES (:run_id, :at, :at, 0);
 
 -- name: note_progress
 UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
@@ -102,4 +111,12 @@ UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
 
 -- name: read_runs
-SELECT number, started_at, seen_at, settled, ended, tally FROM run ORDER BY number;
+SELECT number, started_at, seen_at, settled, ended, tally, run_id FROM run ORDER BY number;
+
+-- name: note_added
+INSERT INTO added
+SELECT set_name, number, :run FROM part WHERE sealed
+ON CONFLICT DO NOTHING;
+
+-- name: read_added
+SELECT set_name, added.number, run_id FROM added JOIN run ON run = run.number;

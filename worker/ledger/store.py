@@ -57,7 +57,7 @@ class Store:
     Opening it recovers (worker/ledger/recovery.py) and may raise IntegrityError; UsageError if
     the directory holds an export of another form; CommitError if the disk fails. `reopen` are
     verdicts that are to be asked again, beside those that always are. A part of `part_bytes` or
-    more is sealed.
+    more is sealed. `run_id` is what the rows of this run carry.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Store:
         clock: Clock,
         *,
         part_bytes: int,
+        run_id: str,
         reopen: Collection[Verdict] = (),
     ) -> None:
         self._directory = directory
@@ -82,12 +83,12 @@ class Store:
                 refuse_parts_without_ledger(directory.path)
             self._database = Database(ledger)
             try:
-                self._recover()
+                self._recover(run_id)
             except BaseException:
                 self._database.close()
                 raise
 
-    def _recover(self) -> None:
+    def _recover(self, run_id: str) -> None:
         if self._database.is_new:
             refuse_parts_without_ledger(self._directory.path)
             self._create()
@@ -95,7 +96,7 @@ class Store:
         self._parts = recover_parts(self._directory, list(self.parts()), self._form.compression)
         self._seen = Seen(self._directory.path)
         self._has_earlier_runs = self._database.rows("read_any_outcome").fetchone() is not None
-        self._run = self._database.run("start_run", {"at": self._now()})
+        self._run = self._database.run("start_run", {"run_id": run_id, "at": self._now()})
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell duplicates, entries settled by an earlier run, and those to be done.
@@ -142,7 +143,7 @@ class Store:
                 lines[set_name].append(text)
         self._refuse_displaced()
         try:
-            self._rotate(self._part_bytes)
+            self._rotate([p for p in self._parts.values() if p.state.bytes >= self._part_bytes])
             self._names_are_new |= any(not self._parts[name].is_open for name in lines)
             extents = [self._parts[name].append(lines[name]) for name in lines]
         except (OSError, sqlite3.Error) as error:
@@ -173,15 +174,24 @@ class Store:
         """Return how many IDs (and invalid lines) of all inputs have which verdict."""
         return dict(self._database.rows("count_verdicts"))
 
+    def added(self) -> Mapping[tuple[str, int], str]:
+        """Return, by set and number of each sealed part, the ID of the run that finished it.
+
+        That is the first run that came to an orderly end with the part in it, whichever runs wrote
+        its rows.
+        """
+        rows = self._database.rows("read_added")
+        return {(set_name, number): run_id for set_name, number, run_id in rows}
+
     def seal(self) -> None:
-        """Seal all parts. Raises CommitError."""
+        """Seal all parts; a set that has none gets an empty one. Raises CommitError."""
         with _stopping(f"seal the parts in {self._directory.path}"):
-            self._rotate(at_least_bytes=1)
+            self._seal()
 
     def end_run(self, ended: str, tally: Mapping[str, Any]) -> None:
         """Seal all parts that are not, and note how the run ended. Raises CommitError."""
         with _stopping(f"seal the parts in {self._directory.path}"):
-            self._rotate(at_least_bytes=1)
+            self._seal()
             self._database.run(
                 "end_run",
                 {
@@ -236,22 +246,34 @@ class Store:
         )
         for extent in extents:
             self._write_part(extent.after)
-            self._database.run(
-                "write_extent",
-                {
-                    "set": extent.after.set,
-                    "number": extent.after.number,
-                    "offset": extent.offset,
-                    "crc32": extent.crc32,
-                },
-            )
+            self._write_extent(extent)
         self._database.run(
             "note_progress", {"at": self._now(), "settled": len(outcomes), "run": self._run}
         )
 
-    def _rotate(self, at_least_bytes: int) -> None:
-        """Seal the parts that are large enough: in the ledger first, then by name."""
-        full = [part for part in self._parts.values() if part.state.bytes >= at_least_bytes]
+    def _seal(self) -> None:
+        self._rotate([part for part in self._parts.values() if part.state.bytes])
+        # After those with lines: a disk that has no room for another file may have room for these.
+        sealed = {part.set for part in self.parts() if part.sealed and self._is_there(part)}
+        self._rotate_empty([part for name, part in self._parts.items() if name not in sealed])
+        self._database.run("note_added", {"run": self._run})
+
+    def _is_there(self, part: PartState) -> bool:
+        return os.path.lexists(self._directory.path / part_name(part, self._form.compression))
+
+    def _rotate_empty(self, parts: Sequence[OpenPart]) -> None:
+        """Write empty files, and seal them: a loader finds a file of each set."""
+        if not parts:
+            return
+        extents = [part.append([]) for part in parts]
+        self._directory.sync()
+        for part in parts:
+            part.sync()
+            part.advance()
+        self._rotate(parts, [extent for extent in extents if extent.after.bytes])
+
+    def _rotate(self, full: Sequence[OpenPart], extents: Iterable[Extent] = ()) -> None:
+        """Seal parts, with what was appended to them last: in the ledger first, then by name."""
         if not full:
             return
         self._refuse_displaced()
@@ -260,6 +282,8 @@ class Store:
         if self._was_cut:
             self._cut_for_good()
         with self._database.transaction():
+            for extent in extents:
+                self._write_extent(extent)
             for part in full:
                 self._write_part(part.state.as_sealed())
                 self._write_part(PartState(part.state.set, part.state.number + 1))
@@ -315,6 +339,17 @@ class Store:
 
     def _write_part(self, state: PartState) -> None:
         self._database.run("write_part", state.as_row())
+
+    def _write_extent(self, extent: Extent) -> None:
+        self._database.run(
+            "write_extent",
+            {
+                "set": extent.after.set,
+                "number": extent.after.number,
+                "offset": extent.offset,
+                "crc32": extent.crc32,
+            },
+        )
 
     def _create(self) -> None:
         with self._database.transaction():

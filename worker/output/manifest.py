@@ -14,11 +14,16 @@ MANIFEST_NAME = "manifest.json"
 
 def manifest(
     parts: Iterable[PartState],
+    added: Mapping[tuple[str, int], str],
     compression: Compression,
     verdicts: Mapping[str, int],
     run: Mapping[str, Any],
 ) -> bytes:
-    """Return the manifest: every part with bytes, records and SHA-256; verdicts; the last run."""
+    """Return the manifest: every sealed part with its checksum; verdicts; the last run.
+
+    `added` has the ID of the run that added a part, by its set and number: a part is in the
+    manifest of that run first, and never changes afterwards.
+    """
     content = {
         "written_by": f"cxai-worker {__version__}",
         "parts": [
@@ -28,9 +33,10 @@ def manifest(
                 "bytes": part.bytes,
                 "records": part.records,
                 "sha256": part.sha256,
+                "run_id": added[part.set, part.number],
             }
             for part in parts
-            if part.bytes
+            if part.sealed
         ],
         "verdicts": dict(verdicts),
         "last_run": dict(run),
