@@ -47,6 +47,12 @@ def as_text(value):
     return orjson.dumps(value).decode()
 
 
+def stamped_tables(found, bands):
+    """Return the rows of all tables as they are written."""
+    by_table = tables(found, bands, as_text)
+    return {name: [{**STAMP, **row} for row in rows] for name, rows in by_table.items()}
+
+
 def drifted():
     """Return the sample with an unknown field in every kind of object."""
     value = sample()
@@ -82,7 +88,7 @@ def test_unknown_fields_come_last_in_a_nested_record():
 
 
 def test_tables_have_a_row_per_interaction_score_and_segment():
-    rows = tables(STAMP, interaction(), None, as_text)
+    rows = stamped_tables(interaction(), None)
     (row,) = rows["interactions"]
     assert list(row.items()) == [
         *OF_EVERY_ROW.items(),
@@ -147,7 +153,7 @@ def test_tables_have_a_row_per_interaction_score_and_segment():
 
 
 def test_unknown_fields_are_json_text_in_the_row_of_what_had_them():
-    rows = tables(STAMP, interaction(drifted()), BANDS, as_text)
+    rows = stamped_tables(interaction(drifted()), BANDS)
     row = rows["interactions"][0]
     assert list(row)[-1] == "extra"
     assert row["extra"] == '{"n0":0}'
@@ -166,15 +172,15 @@ def test_an_unknown_field_is_text_whatever_its_type_with_its_keys_as_sent(unknow
     value = sample()
     value["allParticipants"]["voiceActivitySegments"][0]["Mood"] = unknown
     value["allParticipants"]["voiceActivitySegments"][0]["mood"] = 0
-    row = tables(STAMP, interaction(value), None, as_text)["segments"][0]
+    row = stamped_tables(interaction(value), None)["segments"][0]
     assert row["extra"] == as_text({"Mood": unknown, "mood": 0})
 
 
 @given(value=results(deviating=True))
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_every_row_of_a_table_has_the_same_columns_and_holds_single_values(value):
-    rows = tables(STAMP, read(orjson.dumps(value)), None, as_text)
-    whole = tables(STAMP, interaction(drifted()), BANDS, as_text)
+    rows = stamped_tables(read(orjson.dumps(value)), None)
+    whole = stamped_tables(interaction(drifted()), BANDS)
     for name, of_table in rows.items():
         for row in of_table:
             assert list(row) == list(whole[name][0])
@@ -235,7 +241,7 @@ def without(row, *keys):
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_the_tables_hold_all_that_the_nested_record_holds_in_the_same_order(bands, value):
     body = orjson.dumps(value)
-    as_tables = tables(STAMP, read(body), bands, as_text)
+    as_tables = stamped_tables(read(body), bands)
     as_nested = nested(STAMP, read(body), bands)
     again = rebuilt(as_tables, banded=bands is not None)
     assert orjson.dumps(again) == orjson.dumps(as_nested)
@@ -248,7 +254,7 @@ def test_with_bands_every_score_has_one_or_null():
     value = sample()
     models = value["allParticipants"]["enlightenBundles"][0]["models"]
     models += [{**models[0], "score": 1}, {**models[0], "score": None}]
-    rows = tables(STAMP, interaction(value), BANDS, as_text)["scores"]
+    rows = stamped_tables(interaction(value), BANDS)["scores"]
     record = nested(STAMP, interaction(value), BANDS)
     models = record["all_participants"]["enlighten_bundles"][0]["models"]
     assert [row["band"] for row in rows] == [row["band"] for row in models] == ["low", None, None]
@@ -280,7 +286,7 @@ def test_every_row_is_one_line_whatever_its_texts_hold(shape, value):
     rows = (
         {"records": [nested(STAMP, found, None)]}
         if shape is Shape.NESTED
-        else tables(STAMP, found, None, as_text)
+        else stamped_tables(found, None)
     )
     for name in PART_SETS[shape]:
         written = lines.get(name, b"")

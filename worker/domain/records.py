@@ -67,10 +67,11 @@ def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
     return {**stamp, **participants}
 
 
-def tables(
-    stamp: Row, interaction: Interaction, bands: Bands | None, as_text: AsText
-) -> dict[str, list[Row]]:
+def tables(interaction: Interaction, bands: Bands | None, as_text: AsText) -> dict[str, list[Row]]:
     """Return the rows of an interaction by table; `interactions` has exactly one.
+
+    The columns with which every row begins (`stamped`) are the same in all of them, and are left to
+    the caller.
 
     `scores` has one per participant, bundle and model, `segments` one per participant and segment.
     What makes no row there (a bundle without models, null instead of an empty list) can be told
@@ -79,11 +80,11 @@ def tables(
     participants = interaction.participants
     scores: list[Row] = []
     segments: list[Row] = []
-    row = dict(stamp)
+    row: Row = {}
     for name in PARTICIPANTS:
         participant = participants[name]
-        scores += _scores(stamp, name, participant, bands, as_text)
-        segments += _segments(stamp, name, participant, as_text)
+        scores += _scores(name, participant, bands, as_text)
+        segments += _segments(name, participant, as_text)
         for fact, value in _summary(participant, as_text).items():
             row[f"{name}_{fact}"] = value
     row["extra"] = _extra_as_text(participants, as_text)
@@ -116,12 +117,11 @@ def failed(
 
 
 def _scores(
-    stamp: Row, name: str, participant: Row | None, bands: Bands | None, as_text: AsText
+    name: str, participant: Row | None, bands: Bands | None, as_text: AsText
 ) -> Iterator[Row]:
     for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
         for model_index, model in enumerate(_list(bundle, "models")):
             row = {
-                **stamp,
                 "participant": name,
                 "bundle": bundle["name"],
                 "bundle_index": bundle_index,
@@ -138,10 +138,9 @@ def _scores(
             yield row
 
 
-def _segments(stamp: Row, name: str, participant: Row | None, as_text: AsText) -> Iterator[Row]:
+def _segments(name: str, participant: Row | None, as_text: AsText) -> Iterator[Row]:
     for index, segment in enumerate(_list(participant, "voice_activity_segments")):
         yield {
-            **stamp,
             "participant": name,
             "segment_index": index,
             **segment,
