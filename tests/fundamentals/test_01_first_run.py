@@ -18,7 +18,10 @@ def test_a_file_of_ids_becomes_a_file_of_records(simulated, guids, tmp_path):
             "--base-url", api.base_url, "--rate", "100",
         )  # fmt: skip
     assert ended.code == 0, ended.err
-    assert [path.name for path in (tmp_path / "export").glob("*.jsonl")] == ["records-000001.jsonl"]
+    assert {path.name for path in (tmp_path / "export").glob("*.jsonl")} == {
+        "records-000001.jsonl",
+        "failures-000001.jsonl",  # empty: a set always has a file
+    }
     assert {row["interaction_id"] for row in rows(tmp_path / "export")} == set(ids)
 
 
@@ -58,15 +61,26 @@ def test_the_manifest_lists_each_part_with_its_size_and_checksum(
         export(api, guids(1))
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     content = (tmp_path / "export" / "records-000001.jsonl").read_bytes()
+    run_id = manifest["last_run"]["run_id"]
     assert manifest["parts"] == [
+        {
+            "file": "failures-000001.jsonl",
+            "set": "failures",
+            "bytes": 0,
+            "records": 0,
+            "sha256": hashlib.sha256().hexdigest(),
+            "run_id": run_id,
+        },
         {
             "file": "records-000001.jsonl",
             "set": "records",
             "bytes": len(content),
             "records": 1,
             "sha256": hashlib.sha256(content).hexdigest(),
-        }
+            "run_id": run_id,
+        },
     ]
+    assert {row["run_id"] for row in rows(tmp_path / "export")} == {run_id}
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip"])

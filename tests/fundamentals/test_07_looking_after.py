@@ -42,7 +42,7 @@ def test_verify_finds_an_export_intact(simulated, guids, tmp_path, export):
         export(api, guids(5))
     ended = cxai("verify", tmp_path / "export")
     assert ended.code == 0
-    assert "is intact: 5 lines in 1 parts" in ended.out
+    assert "is intact: 5 lines in 2 parts" in ended.out
 
 
 def test_verify_names_the_file_that_somebody_changed(simulated, guids, tmp_path, export):
