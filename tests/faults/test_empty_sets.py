@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import json
+from contextlib import suppress
 
 import pytest
 from backports import zstd
 from support.checker import assert_exact
+from support.crashing import CrashedError, Steps
 from support.leftovers import SCENARIO
 from support.store import RUN_ID, commit, opened, run_finished, run_killed
 
@@ -116,3 +118,21 @@ def test_the_manifest_says_which_run_added_a_part(export, small):
     assert {f"{name}-{number:06d}.jsonl" for name, number in added} == {
         path.name for path in export.glob("*.jsonl")
     }
+
+
+@pytest.mark.parametrize("how", ["before", "torn", "after", "power"])
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_a_crash_while_empty_parts_are_written_is_recovered_from(export, small, compression, how):
+    def end(directory, steps):
+        with opened(directory, compression=compression, steps=steps) as store:
+            store.end_run("finished", {})
+
+    undisturbed = Steps()
+    end(export / "undisturbed", undisturbed)
+    for at in range(len(undisturbed.taken)):
+        directory = export / f"crashed-at-{at}"
+        with suppress(CrashedError):
+            end(directory, Steps(at, how))
+        run_finished(directory, small(6, SCENARIO), SCENARIO, compression=compression)
+        assert_exact(directory, small(6, SCENARIO), SCENARIO)
+        assert verify_export(directory).problems == []

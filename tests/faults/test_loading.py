@@ -2,12 +2,16 @@
 
 import json
 import math
+import os
 import re
 import runpy
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support.command import cxai, environment
 from support.nights import COLUMNS, expected, facts_of, run_night, seven_nights
 from typer.testing import CliRunner
 
@@ -136,6 +140,30 @@ def load_otherwise(database, directory, part_set, how):
             continue  # there is nothing that columns could be inferred from
         by = "BY NAME" if how.endswith("name") else ""
         database.execute(f"INSERT INTO {part_set} {by} SELECT * FROM {source}")  # noqa: S608
+
+
+def test_a_real_export_loads_by_what_the_page_says_alone(
+    duckdb, simulated, guids, monkeypatch, tmp_path
+):
+    (tmp_path / "ids.txt").write_text("\n".join(guids(30)))
+    (declare,) = re.findall(r"```sh\n(cxai schema .*?)```", PAGE.read_text(), re.DOTALL)
+    with simulated(missing=0.1) as api:
+        run = cxai(
+            "run", "ids.txt", "-o", "export", "--shape", "tables", "--compression", "zstd",
+            "--rate", "1000", "--base-url", api.base_url, cwd=tmp_path,
+        )  # fmt: skip
+    assert run.code == 0, run.err
+    on_path = environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    subprocess.run(["sh", "-e", "-c", declare], cwd=tmp_path, env=on_path, check=True)  # noqa: S607
+    for name in ("duckdb_load.py", "polars_load.py", "pyarrow_load.py"):
+        run_recipe(name, tmp_path, monkeypatch, tmp_path)
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as database:
+        for part in manifest["parts"]:
+            counted = f"SELECT count(*), any_value(run_id) FROM {part['set']}"  # noqa: S608
+            assert database.execute(counted).fetchall() == [(part["records"], part["run_id"])]
+        (found,) = database.execute("SELECT count(*) FROM interactions").fetchone()
+    assert found == manifest["verdicts"]["ok"] > 20
 
 
 @EVERY_SET
