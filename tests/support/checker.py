@@ -26,8 +26,8 @@ _SETS = {
     "tables": {"interactions", "scores", "segments", "failures"},
 }
 
-OF_EVERY_ROW = ("interaction_id", "schema_version", "retrieved_at", "run_id")
-"""The columns with which every row begins."""
+OF_EVERY_RECORD = ("interaction_id", "schema_version", "retrieved_at", "run_id")
+"""What a record, and each row of a table, has beside the result."""
 
 
 def assert_exact(directory, ids, scenario, *, invalid=(), beside=frozenset()):
@@ -178,7 +178,7 @@ def _check_nested(records, wanted):
         assert one not in there, f"{one} has more than one record"
         there.add(one)
         assert one in wanted, f"{one} has a record, but is not ok"
-        content = {key: record[key] for key in record if key not in OF_EVERY_ROW}
+        content = {key: record[key] for key in record if key not in OF_EVERY_RECORD}
         assert content in wanted[one], f"{one} has a record that is not its own"
     assert there == set(wanted), f"{len(set(wanted) - there)} IDs are ok, but have no record"
 
@@ -221,7 +221,7 @@ def _is_in_tables(one, result, scores, segments):
 
 def _own(row):
     """Return what a row of a table has beside the columns of every row."""
-    return {key: value for key, value in row.items() if key not in OF_EVERY_ROW}
+    return {key: value for key, value in row.items() if key not in OF_EVERY_RECORD}
 
 
 def _by_id(rows):

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 
 import brotli
 import pytest
-from support.store import RUN_ID
 
 from worker.api import wire
 from worker.api.content_coding import Limits, decode
@@ -50,7 +49,7 @@ RECORDED = {
 }
 
 BODIES = [brotli.compress(result_json(seed=1, variant=number), quality=1) for number in range(16)]
-LINES = Lines(Shape.NESTED, RUN_ID)
+LINES = Lines(Shape.NESTED, "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44")
 LIMITS = Limits()
 NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 
