@@ -299,8 +299,8 @@ def schema(
         str | None,
         typer.Argument(
             metavar="[SET]",
-            help="records, interactions, scores, segments or failures."
-            " [records; with --ddl: all sets of the shape]",
+            help="records, interactions, scores, segments or failures; by default records, and"
+            " with --ddl all sets of the shape.",
             show_default=False,
         ),
     ] = None,
@@ -313,7 +313,7 @@ def schema(
         ),
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(help="Whose sets: tables or nested. [tables]")
+        str | None, typer.Option(help="With --ddl: tables (the default) or nested.")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all sets.")] = False,
 ) -> None:

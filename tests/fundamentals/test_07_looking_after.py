@@ -4,7 +4,7 @@ import json
 import re
 import urllib.request
 
-from support.command import cxai, start_cxai
+from support.command import cxai, rows, start_cxai
 from support.waiting import wait_until_blocking
 
 
@@ -86,3 +86,17 @@ def test_the_simulator_is_there_for_users_too(tmp_path, guids):
     assert ended.json["verdicts"] == {"not_found": 1}
     assert stats["by_path"] == {"ai": 1, "status": 1}
     assert process.returncode == 0
+
+
+def test_a_run_has_one_name_in_its_rows_its_summary_its_manifest_and_its_status(
+    simulated, guids, tmp_path, export
+):
+    ids, directory = guids(20), tmp_path / "export"
+    with simulated(missing=0.2) as api:
+        names = [export(api, ids[:upto], "--json").json["run_id"] for upto in (10, 20)]
+    by_row = {row["run_id"] for name in ("records", "failures") for row in rows(directory, name)}
+    manifest = json.loads((directory / "manifest.json").read_text())
+    status = cxai("status", directory, "--json").json
+    assert manifest["last_run"]["run_id"] == names[1] != names[0]
+    assert {part["run_id"] for part in manifest["parts"]} == by_row == set(names)
+    assert [run["run_id"] for run in status["runs"]] == names

@@ -200,7 +200,7 @@ def _summary(name: str, who: str) -> Iterator[Column]:
             rules={"minimum": 0},
         )
 
-    null = "null where the API sends null"
+    null = "null where the API sends null or nothing"
     yield Column(f"{name}_present", Scalar.BOOLEAN, f"{who}: false if absent or null.")
     yield count("bundles", f"number of AI behavioural model bundles; {null}.")
     yield count("models", f"rows in `{SCORES}`; {null} instead of bundles.")
