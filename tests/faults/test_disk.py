@@ -53,7 +53,7 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     assert ended.code == 4
     assert "Traceback" not in ended.err
     assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
-    assert "ake room or mend the disk" in ended.out + ended.err
+    assert "free up space, and run the same command again" in ended.out + ended.err
     small_disk(20_000)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
@@ -175,7 +175,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_nothing_torn(small, tmp_path):
     assert len(writes) > 3
     for at in writes:
         directory = tmp_path / f"full-at-{at}"
-        with pytest.raises(CommitError, match=f"{directory}.*No space left.*ake room"):
+        with pytest.raises(CommitError, match=f"{directory}.*No space left.*free up space"):
             run_batches(directory, ids, Steps(at, "full"))
         assert size_of_parts(directory) == committed_size_of_parts(directory)
         finish(directory, ids)
