@@ -26,6 +26,7 @@ from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.form import ExportForm
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import Store
+from worker.ledger.trouble import advice
 from worker.limits.local import Ceilings, LocalLimiter
 from worker.output.bands_file import load_bands
 from worker.output.contents import refuse_foreign
@@ -153,7 +154,7 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
     except OSError as error:
         raise CommitError(
             f"Can't write {directory.path / MANIFEST_NAME}: {error.strerror}. All else is safe:"
-            " make room or mend the disk, and run the same command again."
+            f" {advice(error, directory.path)}, and run the same command again."
         ) from error
     store.end_run(report.ended, report.as_dict())
 

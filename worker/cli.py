@@ -310,6 +310,40 @@ def verify(
 
 
 @app.command()
+def prune(
+    directory: Directory,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names of finished parts, such as records-000001.jsonl.",
+            metavar="[PART]...",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All finished parts.")] = False,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Also parts that are gone; alone: all that are gone."),
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Release them, but don't delete their files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Release finished parts that were loaded, and delete their files; runs go on without them.
+
+    Each file is checked against the ledger first. IDs in a released part are never asked again.
+    """
+    from worker.clock import SystemClock
+    from worker.console.prune import prune_export
+
+    pruned = prune_export(
+        directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
+    )
+    _tell(_json(pruned.as_dict()) if as_json else pruned.text())
+
+
+@app.command()
 def schema(
     part_set: Annotated[
         str | None,

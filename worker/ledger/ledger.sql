@@ -160,6 +160,9 @@ UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 -- name: end_run
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
 
+-- name: read_last_tally
+SELECT tally FROM run WHERE tally IS NOT NULL ORDER BY number DESC LIMIT 1;
+
 -- name: read_runs
 SELECT number, started_at, seen_at, settled, ended, tally, run_id FROM run ORDER BY number;
 

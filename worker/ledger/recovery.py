@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from worker.errors import IntegrityError
-from worker.output.compression import SUFFIX, Compression
+from worker.output.compression import COMPRESS, SUFFIX, Compression
 from worker.output.contents import LEDGER_NAME, SET_ASIDE
 from worker.output.directory import OutputDirectory
 from worker.output.parts import PART_NAME, OpenPart, PartState, part_name
@@ -14,18 +14,12 @@ from worker.telemetry.logging import LOG
 
 
 def refuse_parts_without_ledger(directory: Path) -> None:
-    """Raise IntegrityError if there are parts, or rests of a ledger, though the ledger is new."""
+    """Raise IntegrityError if there are parts, though the ledger is new."""
     strangers = _part_files(directory)
     if strangers:
         raise IntegrityError(
             f"{directory} has parts ({strangers[0]}, …) but no ledger that knows them."
             f" Put {LEDGER_NAME} back, or export into a new directory."
-        )
-    log = directory / f"{LEDGER_NAME}-wal"
-    if log.exists() and log.stat().st_size:
-        raise IntegrityError(
-            f"{log} belongs to a ledger that is not there. Put {LEDGER_NAME} back, or export into a"
-            " new directory."
         )
 
 
@@ -59,7 +53,7 @@ def missing_parts(
     return [
         state
         for state in states
-        if state.bytes
+        if state.records
         and state.released_at is None
         and not _is_there(directory, state, compression)
     ]
@@ -107,7 +101,8 @@ def _check_sealed(directory: OutputDirectory, state: PartState, compression: Com
         if os.path.lexists(f"{path}.open"):
             _finish_rotation(directory, state, compression)
         else:  # without rows, or it would have been refused before
-            os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
+                file.writelines(COMPRESS[compression]([]))
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:
         raise IntegrityError(

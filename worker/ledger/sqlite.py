@@ -146,6 +146,6 @@ class Database:
         if is_damage(error):
             return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
         return StoppedError(
-            f"{self._path} can't be used: {error}. Try again after this:"
-            f" {advice(error, self._path.parent)}."
+            f"{self._path} can't be used: {error}. Nothing is lost:"
+            f" {advice(error, self._path.parent)}, and run the same command again."
         )

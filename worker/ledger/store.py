@@ -21,7 +21,7 @@ from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
 from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.displaced import refuse_displaced
 from worker.ledger.form import ExportForm, read_form, refuse_other_form
-from worker.ledger.part_states import parts_of
+from worker.ledger.part_states import added_by, parts_of
 from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
 from worker.ledger.reopen import withdraw_missing
 from worker.ledger.seen import Seen
@@ -167,13 +167,8 @@ class Store:
         return dict(self._database.rows("count_verdicts"))
 
     def added(self) -> Mapping[tuple[str, int], str]:
-        """Return, by set and number of each sealed part, the ID of the run that finished it.
-
-        That is the first run that came to an orderly end with the part in it, whichever runs wrote
-        its rows.
-        """
-        rows = self._database.rows("read_added")
-        return {(set_name, number): run_id for set_name, number, run_id in rows}
+        """Return, by set and number of each sealed part, the ID of the run that finished it."""
+        return added_by(self._database)
 
     def seal(self) -> None:
         """Seal all parts; a set that has none gets an empty one. Raises CommitError."""
@@ -265,7 +260,7 @@ class Store:
 
     @property
     def _together(self) -> tuple[tuple[str, ...], ...]:
-        """The sets that are sealed together: so the rows of an ID have one number in all of them."""
+        """The sets that are sealed together: the rows of an ID have one number in all of them."""
         return self._form.record_sets, (FAILURES,)
 
     def _rotate(self, at_least_bytes: int) -> None:
