@@ -26,7 +26,7 @@ from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.form import ExportForm
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import Store
-from worker.ledger.trouble import advice
+from worker.ledger.trouble import stopping
 from worker.limits.local import Ceilings, LocalLimiter
 from worker.output.bands_file import load_bands
 from worker.output.contents import refuse_foreign
@@ -146,16 +146,11 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
     So a run that has an end in the ledger has a manifest.
     """
     store.seal()
-    content = manifest(
-        store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
-    )
-    try:
+    with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
+        content = manifest(
+            store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
+        )
         directory.replace(MANIFEST_NAME, content)
-    except OSError as error:
-        raise CommitError(
-            f"Can't write {directory.path / MANIFEST_NAME}: {error.strerror}. All else is safe:"
-            f" {advice(error, directory.path)}, and run the same command again."
-        ) from error
     store.end_run(report.ended, report.as_dict())
 
 

@@ -21,7 +21,7 @@ from worker.ledger.part_states import added_by, parts_of
 from worker.ledger.sqlite import Database
 from worker.ledger.trouble import stopping
 from worker.output.compression import OPEN_UNPACKED, Compression
-from worker.output.contents import LEDGER_NAME
+from worker.output.contents import LEDGER_NAME, require_export
 from worker.output.directory import OutputDirectory
 from worker.output.manifest import MANIFEST_NAME, manifest
 from worker.output.parts import PartState, part_name
@@ -83,8 +83,7 @@ def prune_export(
     nothing. Raises UsageError for what can't be released, IntegrityError for a part that is not
     what was written, StoppedError if the disk fails; nothing is released then.
     """
-    if not (path / LEDGER_NAME).exists():
-        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    require_export(path)
     with (
         OutputDirectory(path, create=False, purpose="prune") as directory,
         Database(path / LEDGER_NAME) as ledger,

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from worker.console.report import printable
-from worker.errors import DirectoryInUseError, UsageError
+from worker.errors import DirectoryInUseError
 from worker.ledger.form import read_form
 from worker.ledger.sqlite import Database
-from worker.output.contents import LEDGER_NAME, PROGRESS_NAME
+from worker.output.contents import LEDGER_NAME, PROGRESS_NAME, require_export
 from worker.output.directory import OutputDirectory
 
 
@@ -67,8 +67,7 @@ class Status:
 
 def export_status(path: Path) -> Status:
     """Return the status of the export in `path`. Raises UsageError if there is none."""
-    if not (path / LEDGER_NAME).exists():
-        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    require_export(path)
     try:
         with OutputDirectory(path, create=False, purpose="status"):
             return _at_rest(path)

@@ -20,11 +20,11 @@ from worker.console.report import counted, printable
 from worker.domain.entry import Entry, Item, key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
 from worker.domain.verdict import Verdict
-from worker.errors import ExitCode, UsageError
+from worker.errors import ExitCode
 from worker.ledger.form import ExportForm, read_form
 from worker.ledger.seen import Seen
 from worker.ledger.sqlite import Database
-from worker.output.contents import LEDGER_NAME
+from worker.output.contents import LEDGER_NAME, require_export
 from worker.output.directory import OutputDirectory
 from worker.output.manifest import MANIFEST_NAME
 from worker.output.parts import PART_NAME
@@ -154,8 +154,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
     ledger doesn't know, and that the manifest tells of no other content.
     Raises UsageError if there is no export or if a run owns it.
     """
-    if not (path / LEDGER_NAME).exists():
-        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    require_export(path)
     findings = Findings(path)
     with (
         OutputDirectory(path, create=False, purpose="verify"),

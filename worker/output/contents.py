@@ -34,6 +34,16 @@ _OF_DEMO = frozenset({_DEMO, "input.txt"})
 _MOST_NAMED = 3
 
 
+def require_export(path: Path) -> None:
+    """Raise UsageError if there is no ledger in `path`."""
+    try:
+        (path / LEDGER_NAME).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).") from None
+    except OSError as error:
+        raise UsageError(f"Can't look into {path}: {error.strerror}.") from None
+
+
 def refuse_foreign(path: Path) -> None:
     """Raise UsageError if a directory without a ledger holds what is not an export's.
 

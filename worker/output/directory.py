@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from worker.errors import DirectoryInUseError, UsageError
-from worker.output.contents import LEDGER_NAME, LOCK_NAME
+from worker.output.contents import LOCK_NAME
 from worker.output.durable import sync
-from worker.output.private import make_directory, open_private
+from worker.output.private import make_directories, open_private
 
 
 class OutputDirectory:
@@ -20,8 +20,8 @@ class OutputDirectory:
     and locks it; raises UsageError if it can't be used, DirectoryInUseError if another process
     owns it. `purpose` tells others what for. The lock ends with the process, however that ends.
 
-    A `with` block that ends with an error before there is a ledger leaves nothing behind: what
-    entering it has created is removed again.
+    A `with` block that ends with an error leaves nothing behind of what entering it has created,
+    unless something else is in the directory by then.
     """
 
     def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
@@ -36,7 +36,7 @@ class OutputDirectory:
     def __enter__(self) -> Self:
         try:
             if self._create:
-                self._create_directories()
+                make_directories(self.path, self._created)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._lock()
         except OSError as error:
@@ -97,7 +97,7 @@ class OutputDirectory:
         os.unlink(name, dir_fd=self._fd)
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        if kind is not None and not os.path.lexists(self.path / LEDGER_NAME):
+        if kind is not None:
             self._remove_created()
         self.close()
 
@@ -108,19 +108,6 @@ class OutputDirectory:
                 with suppress(OSError):  # nothing is left to be written there
                     os.close(fd)
         self._lock_fd = self._fd = -1
-
-    def _create_directories(self) -> None:
-        missing = []
-        path = self.path
-        while not path.exists():
-            missing.append(path)
-            path = path.parent
-        for path in reversed(missing):
-            try:
-                make_directory(path)
-            except FileExistsError:  # another process was quicker, or it is a dangling link
-                continue
-            self._created.append(path)
 
     def _lock(self) -> None:
         self._created_lock = not os.path.lexists(self.path / LOCK_NAME)

@@ -21,15 +21,21 @@ def local_path(name: Path | str, what: str) -> Path:
         raise UsageError(f"{what} is empty: name a path.")
     if "\0" in text:
         raise UsageError(f"{what} {text!r} holds a NUL character, which no path may hold.")
-    if _URL.match(text) or _CLOUD.match(text):
+    if _is_url(text):
         raise UsageError(
             f"{what} {text} is a URL, and only local paths are supported. Name a local path, and"
             f" copy the files afterwards. (A local path of that very name: ./{text})"
         )
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError:
         user = text.partition("/")[0]
         raise UsageError(
             f"{what} {text}: there is no home directory for {user}. Name the path in full."
         ) from None
+    # "./s3:/x" would be taken for a URL the next time, without its "./".
+    return path.absolute() if _is_url(str(path)) else path
+
+
+def _is_url(text: str) -> bool:
+    return bool(_URL.match(text) or _CLOUD.match(text))

@@ -28,3 +28,20 @@ def make_directory(path: Path) -> None:
     path.mkdir(mode=DIRECTORY_MODE)
     with suppress(OSError):
         path.chmod(DIRECTORY_MODE)
+
+
+def make_directories(path: Path, created: list[Path]) -> None:
+    """Create a directory and its parents where they are missing, each with mode 0700.
+
+    Those that this call creates are appended to `created`, the outermost first. Raises OSError.
+    """
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        try:
+            make_directory(directory)
+        except FileExistsError:  # another process was quicker, or it is a dangling link
+            continue
+        created.append(directory)
