@@ -63,16 +63,20 @@ class Store:
         self._was_cut = False  # a batch was cut off, and nobody knows whether that is durable
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         self._reopen_missing = reopen_missing
-        with stopping(f"open the export in {directory.path}", directory.path):
-            ledger = directory.path / LEDGER_NAME
+        ledger = directory.path / LEDGER_NAME
+        with self._opening():
             if not ledger.exists():
                 refuse_parts_without_ledger(directory.path)
             self._database = Database(ledger)
-            try:
+        try:
+            with self._opening():  # closing makes room, so what was lacking is told before
                 self._recover(run_id)
-            except BaseException:
-                self._database.close()
-                raise
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _opening(self) -> AbstractContextManager[None]:
+        return stopping(f"open the export in {self._directory.path}", self._directory.path)
 
     def _recover(self, run_id: str) -> None:
         if self._database.is_new:
