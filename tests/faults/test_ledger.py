@@ -203,9 +203,15 @@ def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_delete
     assert_exact(export, ids, SCENARIO, beside={"set-aside"})
 
 
+@pytest.mark.promise(
+    "Files of others in an export, such as `ids-20261127.jsonl`", "left alone, and never moved"
+)
 def test_files_of_others_are_left_alone(api, export, ids):
     run_killed(export, ids[:10], SCENARIO)
-    others = {"notes.txt", "records.jsonl", "records-1.jsonl", "records-000001.jsonl.bak"}
+    others = {
+        "notes.txt", "records.jsonl", "records-1.jsonl", "records-000001.jsonl.bak",
+        "ids-20261127.jsonl", "ids-000001.jsonl", "records-20261127.jsonl.gz",
+    }  # fmt: skip
     for name in others:
         (export / name).write_text(name)
     (export / "folder").mkdir()

@@ -240,6 +240,15 @@ def files(path):
     (path / "notes.txt").touch()
 
 
+def folder_of_that_name(path):
+    (path / "ledger.sqlite").mkdir(parents=True)
+
+
+def link_to_nothing(path):
+    path.mkdir()
+    (path / "ledger.sqlite").symlink_to("nothing")
+
+
 NO_EXPORTS = {
     "missing": lambda path: None,  # noqa: ARG005
     "empty": empty,
@@ -247,6 +256,8 @@ NO_EXPORTS = {
     "with files of others": files,
     "with another database": foreign_database,
     "with a text file": text_file_of_that_name,
+    "with a folder": folder_of_that_name,
+    "with a link to nothing": link_to_nothing,
 }
 
 
@@ -257,7 +268,7 @@ def test_looking_at_what_is_no_export_leaves_nothing_behind(home, capsys, comman
     before = everything_below(home)
     command, *more = command.split()
     ended = cxai_here(capsys, command, "place", *more)
-    assert ended.code in {2, 5}
+    assert ended.code in {2, 4, 5}
     assert "place" in ended.err
     assert "internal error" not in ended.err
     assert everything_below(home) == before

@@ -170,6 +170,7 @@ def test_a_part_that_was_compressed_is_released_by_its_name(export, ids, suffix)
     run_finished(export, ids, SCENARIO)
     assert copy.exists()
     assert not (export / "set-aside").exists()
+    assert verify_export(export).problems == []
 
 
 def test_a_compressed_copy_with_another_content_is_not_taken_for_the_part(export):

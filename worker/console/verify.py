@@ -239,8 +239,10 @@ def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[I
 
 
 def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
+    released = {name for name, part in known.items() if part.released_at is not None}
+    copies = {name + suffix for name in released for suffix in _SUFFIX.values()}
     for name in sorted(os.listdir(findings.directory)):  # noqa: PTH208 - names
-        if PART_NAME.fullmatch(name) and name not in known:
+        if PART_NAME.fullmatch(name) and name not in known and name not in copies:
             findings.add(f"{name}: the ledger knows no such part, but a loader would read it.")
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from worker.errors import CxaiError, IntegrityError, StoppedError
-from worker.ledger.trouble import advice, is_damage
+from worker.ledger.trouble import advice, is_damage, reason
 from worker.output.private import open_private
 
 FORMAT = 2
@@ -41,7 +41,10 @@ class Database:
         self._sql = _queries()
         if path.is_symlink():
             raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
-        os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+        try:
+            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            raise self._told(error) from error
         self._inode = path.lstat().st_ino
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -142,10 +145,10 @@ class Database:
         with suppress(sqlite3.Error):  # the log that it could not fold in is read at the next start
             self._connection.close()
 
-    def _told(self, error: sqlite3.Error) -> CxaiError:
+    def _told(self, error: sqlite3.Error | OSError) -> CxaiError:
         if is_damage(error):
             return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
         return StoppedError(
-            f"{self._path} can't be used: {error}. Nothing is lost:"
+            f"{self._path} can't be used: {reason(error)}. Nothing is lost:"
             f" {advice(error, self._path.parent)}, and run the same command again."
         )

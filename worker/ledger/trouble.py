@@ -16,6 +16,7 @@ _ADVICE = {
     errno.EDQUOT: "free up space or raise the quota",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the limit of open files of this machine",
+    errno.EISDIR: "move the directory of that name away",
     errno.ENOENT: "put the directory back in its place",
     errno.ESTALE: "mount the file system again",
 }
