@@ -85,7 +85,7 @@ def test_the_manifest_lists_released_parts_apart(export):
 def test_status_counts_released_parts(export):
     prune(export, PARTS[0])
     assert "in 1 parts" in export_status(export).text()
-    assert "(1 parts released)" in export_status(export).text()
+    assert "(1 part released)" in export_status(export).text()
     sets = {of_set["set"]: of_set for of_set in export_status(export).as_dict()["sets"]}
     assert sets["records"]["released_parts"] == 1
     assert sets["failures"]["released_parts"] == 0
@@ -289,7 +289,7 @@ def test_a_crash_while_parts_are_released_costs_nothing(export, ids, monkeypatch
 def test_the_command_says_what_it_released(export, capsys):
     ended = cxai_here(capsys, "prune", export, PARTS[0])
     assert ended.code == 0
-    assert f"{export}: 1 parts released, 1 deleted.\n  released {PARTS[0]}\n" in ended.out
+    assert f"{export}: 1 part released, 1 part deleted.\n  released {PARTS[0]}\n" in ended.out
     assert cxai_here(capsys, "prune", export, "--all", "--json").json == {
         "directory": str(export),
         "released": [PARTS[1]],

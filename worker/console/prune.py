@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from worker.console.report import printable
+from worker.console.report import counted, printable
 from worker.errors import IntegrityError, UsageError
 from worker.ledger.form import read_form
 from worker.ledger.part_states import added_by, parts_of
@@ -52,7 +52,10 @@ class Pruned:
         where = printable(self.directory)
         if not self.released and not self.deleted:
             return f"{where}: nothing to release."
-        lines = [f"{where}: {len(self.released):,} parts released, {len(self.deleted):,} deleted."]
+        released, deleted = (
+            counted(len(names), "parts") for names in (self.released, self.deleted)
+        )
+        lines = [f"{where}: {released} released, {deleted} deleted."]
         lines += [f"  released {name}" for name in self.released]
         return "\n".join([*lines, "  Their IDs keep their verdicts and are not asked again."])
 

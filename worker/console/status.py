@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from worker.console.report import printable
+from worker.console.report import counted, printable
 from worker.errors import DirectoryInUseError
 from worker.ledger.form import read_form
 from worker.ledger.sqlite import Database
@@ -57,7 +57,7 @@ class Status:
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += [
             f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
-            + (f" ({released:,} parts released)" if released else "")
+            + (f" ({counted(released, 'parts')} released)" if released else "")
             for name, parts, records, size, released in self.parts
             if records
         ]

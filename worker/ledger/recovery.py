@@ -68,7 +68,7 @@ def _refuse_missing(directory: Path, states: Sequence[PartState], compression: C
     missing = missing_parts(directory, states, compression)
     if missing:
         name = part_name(missing[0], compression)
-        more = f", and {len(missing) - 1:,} more parts are missing" if len(missing) > 1 else ""
+        more = f"; {len(missing):,} parts are missing in all" if len(missing) > 1 else ""
         release = (
             f" release it with `cxai prune {directory} {name} --missing`, if it was loaded and"
             " removed on purpose;"
