@@ -282,6 +282,8 @@ def test_a_crash_while_parts_are_released_costs_nothing(export, ids, monkeypatch
     assert all((export / name).exists() for name in PARTS)
     assert admitted(export, ids) == 10
     assert set(prune(export, every=True).deleted) == set(PARTS)
+    assert manifest_of(export)["parts"] == []
+    assert len(manifest_of(export)["released_parts"]) == 2
     run_finished(export, ids, SCENARIO)
     assert verify_export(export).problems == []
 

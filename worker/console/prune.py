@@ -99,7 +99,7 @@ def prune_export(
         chosen = _chosen(path, states, compression, names, every=every, missing=missing)
         parts = [_checked(path, state, compression, missing=missing) for state in chosen]
         pruned = Pruned(path, [part.name for part in parts if part.state.released_at is None])
-        if pruned.released:
+        if parts:  # also those that a killed prune has released, but not deleted
             _release(ledger, [part.state for part in parts], clock)
             _rewrite_manifest(directory, ledger, compression)
         if not keep:
