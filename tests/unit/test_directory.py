@@ -2,16 +2,21 @@
 
 import fcntl
 import os
+import select
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from worker.errors import DirectoryInUseError, UsageError
 from worker.output import durable
+from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.output.local_path import local_path
+from worker.output.parts import OpenPart, PartState
 from worker.output.private import open_private
+from worker.telemetry.logging import stderr_takes
 
 # --- one owner, and nothing left behind ---
 
@@ -124,6 +129,28 @@ def test_where_the_full_sync_is_not_supported_fsync_is_used(monkeypatch, calls):
     monkeypatch.setattr(fcntl, "fcntl", unsupported)
     durable.sync(0)
     assert calls == ["fsync"]
+
+
+def test_where_there_is_no_pwritev_all_is_written_the_same(monkeypatch, tmp_path):
+    monkeypatch.delattr(os, "pwritev")
+    part = OpenPart(tmp_path, PartState("records", 1), Compression.NONE)
+    for line in (b"first\n", b"second\n"):
+        part.append([line, line])
+        part.advance()
+    part.close()
+    assert part.path.read_bytes() == b"first\nfirst\nsecond\nsecond\n"
+
+
+def test_where_there_is_no_poll_it_is_known_whether_standard_error_takes_a_line(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    monkeypatch.delattr(select, "poll")
+    with open(writer, "w") as pipe:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stderr", pipe)
+        assert stderr_takes()
+        os.write(writer, b"x" * 10_000_000)  # as much as it takes
+        assert not stderr_takes()
+        os.close(reader)
 
 
 # --- paths ---
