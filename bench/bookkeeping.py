@@ -17,7 +17,8 @@ from worker.clock import SystemClock
 from worker.domain.entry import Entry, IdRule
 from worker.domain.records import RECORDS, Shape
 from worker.domain.verdict import Outcome, Verdict
-from worker.ledger.store import ExportForm, Store
+from worker.ledger.form import ExportForm
+from worker.ledger.store import Store
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.sources.file import FileSource

@@ -11,6 +11,7 @@ from yarl import URL
 
 from worker.api.client import ApiClient
 from worker.api.content_coding import Limits, check_codecs
+from worker.api.origin import origin_of
 from worker.api.reader import BodyReader
 from worker.api.token import Token
 from worker.clock import SystemClock
@@ -18,15 +19,20 @@ from worker.collector import rare_collections
 from worker.console.report import Report, printable
 from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
+from worker.domain.bands import NO_BANDS, Bands
 from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
 from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
+from worker.ledger.form import ExportForm
 from worker.ledger.local import LocalLedger
-from worker.ledger.store import ExportForm, Store
+from worker.ledger.store import Store
+from worker.ledger.trouble import stopping
 from worker.limits.local import Ceilings, LocalLimiter
 from worker.output.bands_file import load_bands
+from worker.output.contents import refuse_foreign
 from worker.output.directory import OutputDirectory
 from worker.output.lines import Lines
+from worker.output.local_path import local_path
 from worker.output.manifest import MANIFEST_NAME, manifest
 from worker.pipeline import Bounds, Pipeline
 from worker.ports import Clock, Source
@@ -43,12 +49,16 @@ async def export(
     output: Path,
     token: SecretStr,
     census: Census | None = None,
+    *,
+    force: bool = False,
+    reopen_missing: bool = False,
 ) -> Report:
     """Run one export and return how it ended.
 
-    `census` counts the input's lines meanwhile, for the progress alone.
-    Raises UsageError and IntegrityError before the first request. A run that is stopped early is
-    reported, not raised: what it has is committed.
+    `census` counts the input's lines meanwhile, for the progress alone. `force` uses a directory
+    that holds files of others. `reopen_missing` asks the IDs of parts again that are missing.
+    Raises UsageError before anything is created, IntegrityError before the first request. A run
+    that is stopped early is reported, not raised: what it has is committed.
     """
     redaction = Redaction(token)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
@@ -57,6 +67,11 @@ async def export(
     run_id = str(uuid.uuid4())
     clock = SystemClock()
     started = clock.monotonic()
+    limiter = _limiter(settings, clock)
+    client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
+    output = local_path(output, "The output directory")
+    if not force:
+        refuse_foreign(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))
@@ -65,16 +80,15 @@ async def export(
         store = stack.enter_context(
             Store(
                 directory,
-                ExportForm(settings.shape, settings.compression),
+                _form(settings, bands),
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
                 reopen=settings.retry,
+                reopen_missing=reopen_missing,
             )
         )
-        limiter = _limiter(settings, clock)
-        renewable = Token(token, settings.token_file, redaction.add)
-        client = await stack.enter_async_context(_client(settings, renewable, limiter, clock))
+        await stack.enter_async_context(client)
         pipeline = Pipeline(
             source=source,
             ledger=LocalLedger(store, thread),
@@ -132,16 +146,11 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
     So a run that has an end in the ledger has a manifest.
     """
     store.seal()
-    content = manifest(
-        store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
-    )
-    try:
+    with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
+        content = manifest(
+            store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
+        )
         directory.replace(MANIFEST_NAME, content)
-    except OSError as error:
-        raise CommitError(
-            f"Can't write {directory.path / MANIFEST_NAME}: {error.strerror}. All else is safe:"
-            " make room or mend the disk, and run the same command again."
-        ) from error
     store.end_run(report.ended, report.as_dict())
 
 
@@ -177,7 +186,14 @@ def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | N
     waited_s = pipeline.disk_full_s
     if waited_s is None:
         return None
-    return NoRoom(printable(output), waited_s, settings.disk_patience_s)
+    return NoRoom(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
+
+
+def _form(settings: Settings, bands: Bands | None) -> ExportForm:
+    mark = NO_BANDS
+    if bands is not None and settings.score_bands is not None:
+        mark = bands.mark(settings.score_bands.name)
+    return ExportForm(settings.shape, settings.compression, origin_of(settings.base_url), mark)
 
 
 def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:

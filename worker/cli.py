@@ -14,6 +14,7 @@ import typer
 
 from worker import __version__
 from worker.errors import CxaiError, ExitCode, UsageError
+from worker.output.local_path import local_path
 
 _STDOUT, _STDERR = 1, 2
 
@@ -32,18 +33,20 @@ app = typer.Typer(
 )
 
 
-def _named(text: str) -> Path:
-    if not text:
-        raise typer.BadParameter("is empty. Name a directory.")
-    return Path(text)
+def _directory(text: str) -> Path:
+    return local_path(text, "The directory")
 
 
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", parser=_named, metavar="DIR", help="Directory of the export."),
+    typer.Option(
+        "--output", "-o", parser=_directory, metavar="DIR", help="Directory of the export."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Directory = Annotated[Path, typer.Argument(help="Directory of an export.", metavar="DIR")]
+Directory = Annotated[
+    Path, typer.Argument(help="Directory of an export.", metavar="DIR", parser=_directory)
+]
 
 
 def _version(asked: bool) -> None:
@@ -107,6 +110,16 @@ def run(
         Path | None, typer.Option(help="File with the API token. [CXAI_API_TOKEN]")
     ] = None,
     progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. [auto]")] = None,
+    reopen_missing: Annotated[
+        bool,
+        typer.Option(
+            "--reopen-missing",
+            help="Fetch the IDs of parts again whose files are missing and were not released.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Use DIR although it holds files of others.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Retrieve the results of all IDs in SOURCE into a directory; run it again to go on.
@@ -150,7 +163,10 @@ def run(
         _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
     census = Census(sources or [])
     census.start()
-    _finish(_go(export(settings, source, output, token, census)), as_json=as_json)
+    work = export(
+        settings, source, output, token, census, force=force, reopen_missing=reopen_missing
+    )
+    _finish(_go(work), as_json=as_json)
 
 
 @app.command()
@@ -291,6 +307,40 @@ def verify(
     _tell(_json(found.as_dict()) if as_json else found.text())
     if found.exit_code is not ExitCode.FINISHED:
         raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def prune(
+    directory: Directory,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names of finished parts, such as records-000001.jsonl.",
+            metavar="[PART]...",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All finished parts.")] = False,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Also parts that are gone; alone: all that are gone."),
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Release them, but don't delete their files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Release finished parts that were loaded, and delete their files; runs go on without them.
+
+    Each file is checked against the ledger first. IDs in a released part are never asked again.
+    """
+    from worker.clock import SystemClock
+    from worker.console.prune import prune_export
+
+    pruned = prune_export(
+        directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
+    )
+    _tell(_json(pruned.as_dict()) if as_json else pruned.text())
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The demo and the simulator as commands: a whole export on this machine alone."""
 
 import asyncio
+import os
 import random
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from worker.app import export
 from worker.console.report import Report
 from worker.domain.entry import IdRule
 from worker.errors import UsageError
+from worker.output.local_path import local_path
+from worker.output.private import make_directories, open_private
 from worker.settings import load_settings
 from worker.signals import stop_signals
 from worker.simulator import Scenario, Simulator
@@ -30,6 +33,8 @@ _SCENARIO = Scenario(
     corrupt=0.02,
 )
 
+
+_REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 _MARK = ".demo"
 """Stands in a directory that the demo may write to again."""
@@ -76,7 +81,7 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
 
 async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
-    source = FileSource([str(_write_input(output, ids))], IdRule())
+    output = local_path(output, "The output directory")
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
         settings = load_settings(
             {
@@ -87,19 +92,21 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
                 "max_failed": 2 / (ids + 1),  # the one line of clutter that is no ID
             }
         )
+        source = FileSource([str(_write_input(output, ids))], IdRule())
         return await export(settings, source, output, SecretStr(_TOKEN))
 
 
 def _write_input(output: Path, ids: int) -> Path:
     path = output / "input.txt"
-    if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
-        raise UsageError(
-            f"{output} holds something that the demo did not make. Give it a new directory."
-        )
     try:
-        output.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (output / _MARK).touch()
-        path.write_text("\n".join(demo_input(ids)), encoding="utf-8")
+        if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
+            raise UsageError(
+                f"{output} holds something that the demo did not make. Give it a new directory."
+            )
+        make_directories(output, [])
+        os.close(open_private(output / _MARK, _REWRITE))
+        with open(open_private(path, _REWRITE), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write("\n".join(demo_input(ids)))
     except OSError as error:
         raise UsageError(f"Can't write the demo's input {path}: {error.strerror}.") from None
     return path

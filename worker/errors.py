@@ -55,7 +55,14 @@ class CommitError(StoppedError):
 
 
 class DiskFullError(CommitError):
-    """There was no room for a batch. It was taken back whole, and may be tried again."""
+    """There was no room on the disk. What needed it was taken back whole, and may be tried again.
+
+    `lacking` says what there was no room for: bytes, inodes or a quota.
+    """
+
+    def __init__(self, message: str, lacking: str = "the disk is full") -> None:
+        super().__init__(message)
+        self.lacking = lacking
 
 
 class IntegrityError(CxaiError):

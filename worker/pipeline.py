@@ -10,8 +10,9 @@ just read is decoded.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from worker.backlog import Backlog, Inquiry
 from worker.batch import Batch
@@ -43,6 +44,8 @@ from worker.errors import (
 )
 from worker.health import Health
 from worker.ports import Admission, Clock, Fetcher, Ledger, Limiter, Reader, Recorder, Source
+
+T = TypeVar("T")
 
 _JUDGED_AT_ONCE = 32
 
@@ -123,7 +126,7 @@ class Pipeline:
             lose_patience=self._lose_patience,
         )
         self._renewed_at = float("-inf")
-        self._disk_full_since: float | None = None
+        self._lacking_room: dict[float, str] = {}  # since when each waits for it, and for what
         self._undecided = 0  # taken in, and without an outcome
         self._flying: set[int] = set()
         self._replies: asyncio.Queue[tuple[Inquiry, Reply | Failure]] = asyncio.Queue(
@@ -142,8 +145,12 @@ class Pipeline:
     @property
     def disk_full_s(self) -> float | None:
         """For how long it has waited for room on a full disk, None if it doesn't."""
-        since = self._disk_full_since
-        return None if since is None else self._clock.monotonic() - since
+        return self._clock.monotonic() - min(self._lacking_room) if self._lacking_room else None
+
+    @property
+    def lacking_room(self) -> str:
+        """What the disk has run out of while it is waited for; empty otherwise."""
+        return next(iter(self._lacking_room.values()), "")
 
     @property
     def trouble(self) -> str | None:
@@ -212,7 +219,7 @@ class Pipeline:
     async def _admit(self, items: Sequence[Entry | Skip]) -> None:
         entries = [item for item in items if isinstance(item, Entry)]
         self.loads[Section.LOOK_UP].enter(len(entries))
-        admission = await self._ledger.admit(entries)
+        admission = await self._with_patience(lambda: self._ledger.admit(entries))
         self.loads[Section.LOOK_UP].leave(len(entries))
         self._count_in(items, admission)
         for entry in admission.fresh:
@@ -411,7 +418,7 @@ class Pipeline:
         committing = self.loads[Section.COMMIT]
         while outcomes := await self._batch.take():
             committing.enter(len(outcomes))
-            await self._commit_with_patience(outcomes)
+            await self._with_patience(lambda: self._ledger.commit(outcomes))
             committing.leave(len(outcomes))
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
@@ -419,20 +426,20 @@ class Pipeline:
                 self._health.be_patient()
             self._end_if_settled()
 
-    async def _commit_with_patience(self, outcomes: Sequence[Outcome]) -> None:
-        """Commit; while the disk is full, wait for room instead of giving up what was fetched."""
+    async def _with_patience(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what the ledger is asked for; while the disk is full, wait for room and try again."""
         begun = self._clock.monotonic()
         while True:
             try:
-                await self._ledger.commit(outcomes)
-            except DiskFullError:
+                done = await work()
+            except DiskFullError as error:
                 waited_s = self._clock.monotonic() - begun
                 if self._ending.is_set() or waited_s >= self._bounds.disk_patience_s:
                     raise
-                self._disk_full_since = begun
+                self._lacking_room[begun] = error.lacking
             else:
-                self._disk_full_since = None
-                return
+                self._lacking_room.pop(begun, None)
+                return done
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ROOM_LOOK_S):
                     await self._ending.wait()

@@ -26,6 +26,7 @@ from worker.domain.records import Shape
 from worker.domain.verdict import Verdict
 from worker.errors import UsageError
 from worker.output.compression import Compression
+from worker.output.local_path import local_path
 
 _PREFIX = "CXAI_"
 CONFIG_VARIABLE = "CXAI_CONFIG"
@@ -39,6 +40,19 @@ def _none_if_empty(value: Any) -> Any:
 
 Given = BeforeValidator(_none_if_empty)
 """Lets an empty text stand for a setting that is not given."""
+
+
+def _local(name: Any) -> Any:
+    if not isinstance(name, str | Path):
+        return name
+    try:
+        return local_path(name, "The path")
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+LocalPath = Annotated[Path, BeforeValidator(_local)]
+"""A path on this machine; `~` is expanded, a URL is refused."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400 * 45, allow_inf_nan=False)]
@@ -93,7 +107,7 @@ class Settings(BaseSettings):
     base_url: str = Field(
         "https://api.elevateai.com", description="Where the API is; https, or http to loopback."
     )
-    token_file: Annotated[Path | None, Given] = Field(
+    token_file: Annotated[LocalPath | None, Given] = Field(
         None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
     )
     connect_timeout_s: Seconds = Field(10.0, description="Longest wait for a connection.")
@@ -169,7 +183,7 @@ class Settings(BaseSettings):
     compression: Compression = Field(
         Compression.NONE, description="Compression of the parts: none, gzip or zstd."
     )
-    score_bands: Annotated[Path | None, Given] = Field(
+    score_bands: Annotated[LocalPath | None, Given] = Field(
         None, description="TOML file with the score ranges that name a band for each score."
     )
     part_bytes: int = Field(
@@ -235,6 +249,8 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     """
     if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
         config = Path(named)
+    if config is not None:
+        config = local_path(config, "The settings file")
     from_file = _read_toml(config) if config is not None else {}
     _refuse_unknown_variables()
     try:

@@ -18,8 +18,9 @@ from worker.domain.entry import IdRule
 from worker.domain.records import Shape
 from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
 from worker.errors import CommitError
+from worker.ledger.form import ExportForm
 from worker.ledger.local import LocalLedger
-from worker.ledger.store import ExportForm, Store
+from worker.ledger.store import Store
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.ports import Admission

@@ -13,6 +13,7 @@ from support.leftovers import SCENARIO, go_on
 from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 
+from worker.domain.records import Shape
 from worker.output.compression import Compression
 
 TROUBLES = {
@@ -126,6 +127,19 @@ def test_a_crash_at_any_system_call_costs_no_record_and_doubles_none(how, small,
         directory = tmp_path / f"crashed-at-{at}"
         crash_at(directory, ids, at, how)
         finish(directory, ids)
+
+
+def test_a_power_loss_while_the_parts_of_all_tables_are_sealed_costs_and_doubles_nothing(
+    small, tmp_path
+):
+    ids = small(12, SCENARIO)
+    form = {"shape": Shape.TABLES, "compression": Compression.GZIP, "part_bytes": 1_000}
+    steps = steps_of_a_run(tmp_path / "undisturbed", ids, **form)
+    assert steps.count("rename") > 7  # all tables, more than once
+    for at in range(len(steps)):
+        directory = tmp_path / f"crashed-at-{at}"
+        crash_at(directory, ids, at, "power", **form)
+        finish(directory, ids, **form)
 
 
 @pytest.mark.promise("A crash during the recovery from a crash", "recovered from as from the first")

@@ -1,10 +1,13 @@
 """A disk that fails or fills up stops the run with a clear word, and costs no record."""
 
+import ctypes
+import errno
 import json
 import shutil
 import sqlite3
 import subprocess
 import sys
+import uuid
 
 import pytest
 from support.batches import finish, run_batches, steps_of_a_run
@@ -13,19 +16,23 @@ from support.command import cxai, environment, rows
 from support.crashing import Steps
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
-from support.store import commit, opened, run_finished
+from support.store import commit, entries_of, opened, run_finished
 from support.waiting import wait_until_blocking
 
 from worker.errors import CommitError, DiskFullError
+from worker.ledger.trouble import no_room
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Return a maker of a mounted file system of so many KiB; calling it again resizes it."""
+    """Return a maker of a mounted file system of so many KiB; calling it again resizes it.
+
+    With `inodes` it has no room for more files and directories than that, its root included.
+    """
     disk = tmp_path / "disk"
 
-    def mount(size_kib):
-        options = f"size={size_kib}k"
+    def mount(size_kib, inodes=None):
+        options = f"size={size_kib}k" + (f",nr_inodes={inodes}" if inodes else "")
         if disk.exists():
             options += ",remount"
         disk.mkdir(exist_ok=True)
@@ -53,7 +60,7 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     assert ended.code == 4
     assert "Traceback" not in ended.err
     assert "full" in ended.out + ended.err or "No space left" in ended.out + ended.err
-    assert "ake room or mend the disk" in ended.out + ended.err
+    assert "free up space, and run the same command again" in ended.out + ended.err
     small_disk(20_000)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
@@ -136,6 +143,57 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
 
 
 @pytest.mark.promise(
+    "The disk has no inodes left, but bytes",
+    "told from a full disk; waited for like one, and the run goes on by itself; exact",
+)
+def test_a_disk_without_inodes_is_waited_for_and_named(api, ids, small_disk):
+    export = small_disk(20_000, inodes=8) / "export"
+    # The root, the export, .lock, the ledger, its log, .seen, one part: no room for the other one.
+    env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
+    with running(api, export, ids, env=env) as run:
+        wait_for_line(
+            run,
+            f"waiting for room in {export} for .* s, at most 600 s:"
+            r" the disk has no inodes left \(it holds too many files\)",
+        )
+        small_disk(20_000, inodes=100)
+        assert ended(run)[0] == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.parametrize("inodes", [4, 5, 6])
+def test_a_disk_without_inodes_stops_the_run_and_says_so(api, ids, small_disk, inodes):
+    export = small_disk(20_000, inodes=inodes) / "export"
+    ended = go_on(api, export, ids, env=environment(CXAI_DISK_PATIENCE_S="0"))
+    assert ended.code == 4, ended.err
+    assert "delete files that are not needed, or use a disk with more inodes" in (
+        ended.out + ended.err
+    )
+    small_disk(20_000, inodes=100)
+    run_finished(export, ids, SCENARIO)
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.promise(
+    "The disk is full when IDs are looked up",
+    "waited for like any other full disk, then the run goes on by itself; exact",
+)
+def test_a_disk_that_is_full_under_a_look_up_is_waited_for(tmp_path):
+    entries = entries_of(str(uuid.UUID(int=number)) for number in range(2_000))
+    with opened(tmp_path / "once") as store:
+        wanted = store.admit([*entries, *entries[:50]])
+    with opened(tmp_path / "again") as store:
+        scratch = store._seen._connection
+        for pages in (3, 7, 12):
+            scratch.execute(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(DiskFullError, match=r"look up IDs.*the disk is full.*free up"):
+                store.admit([*entries, *entries[:50]])
+        scratch.execute("PRAGMA max_page_count = 100000")
+        assert store.admit([*entries, *entries[:50]]) == wanted
+        assert store.admit(entries).duplicates == len(entries)
+
+
+@pytest.mark.promise(
     "The disk fills up in the middle of a part, or of the ledger",
     "the batch is cut off whole and committed when there is room",
 )
@@ -175,7 +233,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_nothing_torn(small, tmp_path):
     assert len(writes) > 3
     for at in writes:
         directory = tmp_path / f"full-at-{at}"
-        with pytest.raises(CommitError, match=f"{directory}.*No space left.*ake room"):
+        with pytest.raises(CommitError, match=f"{directory}.*No space left.*free up space"):
             run_batches(directory, ids, Steps(at, "full"))
         assert size_of_parts(directory) == committed_size_of_parts(directory)
         finish(directory, ids)
@@ -252,11 +310,131 @@ def test_a_read_only_disk_is_told(api, ids, small_disk):
     assert api.stats.requests == 0
 
 
+# The command itself, on a disk that is read-only from the third batch on.
+READ_ONLY = """
+import errno, os, sys
+from worker.cli import main
+
+code, written = getattr(errno, sys.argv.pop(1)), []
+def guarded(name):
+    plainly = getattr(os, name)
+    def call(*arguments, **named):
+        written.extend([name] * (name == "pwritev"))
+        creates = name != "open" or arguments[1] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR)
+        if len(written) > 2 and creates:
+            raise OSError(code, os.strerror(code), str(arguments[0]))
+        return plainly(*arguments, **named)
+    return call
+for name in ("pwritev", "pwrite", "ftruncate", "open", "unlink", "rename", "mkdir", "chmod"):
+    setattr(os, name, guarded(name))
+main()
+"""
+
+
+@pytest.mark.promise(
+    "The disk turns read-only, or fails for good, under a run",
+    "code 4 with the disk's reason, whatever fails on the way out; then the same command goes on",
+)
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("EROFS", "Read-only file system. Nothing is lost: make the file system writable again"),
+        ("EACCES", "Permission denied. Nothing is lost: restore the permission to write there"),
+        ("EIO", "Input/output error. Nothing is lost: fix the disk"),
+        ("ESTALE", "Stale file handle. Nothing is lost: mount the file system again"),
+    ],
+)
+def test_a_disk_that_turns_read_only_under_a_run_stops_it(api, export, ids, code, told):
+    done = subprocess.run(
+        [
+            sys.executable, "-c", READ_ONLY, code, "run", "-o", export,
+            "--base-url", api.base_url, "--rate", "100000",
+        ],
+        input="\n".join(ids).encode(),
+        env=environment(CXAI_BATCH="5"),
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert f"Can't write to {export}: {told}" in done.stdout.decode() + done.stderr.decode()
+    run_finished(export, ids, SCENARIO)
+    assert_exact(export, ids, SCENARIO)
+
+
+def as_any_user():
+    """Let this process obey the modes of files, although it may be root."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability)  # PR_CAPBSET_DROP
+
+
+def test_a_directory_that_turns_read_only_under_a_run_stops_it(api, export, ids):
+    env = environment(CXAI_BATCH="1", CXAI_PART_BYTES="1")  # each record is another new file
+    with running(api, export, ids[:20], input_ends=False, env=env, preexec_fn=as_any_user) as run:
+        wait_until_blocking(lambda: list(export.glob("records-*.jsonl")), "the first part")
+        export.chmod(0o500)
+        try:
+            run.stdin.write("".join(f"{one}\n" for one in ids[20:]).encode())
+            end_input(run)
+            code, out, err = ended(run)
+        finally:
+            export.chmod(0o700)
+    assert code == 4, err
+    assert "Permission denied. Nothing is lost: restore the permission" in out + err
+    assert go_on(api, export, ids, env=env).code == 0
+    assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk quota is used up"),
+        (OSError(errno.EIO, "Input/output error"), None),
+        (OSError(errno.EROFS, "Read-only file system"), None),
+        (sqlite3.OperationalError("unable to open database file"), None),
+    ],
+)
+def test_what_the_disk_lacks_is_told_from_other_trouble(error, what, tmp_path):
+    assert no_room(error, tmp_path) == what
+
+
 def test_an_output_path_that_is_a_file_is_told(api, export, ids):
     export.write_text("not a directory")
     ended = go_on(api, export, ids)
     assert ended.code == 2
     assert f"Can't use {export} as the output directory: " in ended.err
+
+
+@pytest.mark.promise(
+    "The output directory is moved away under a run",
+    "the run stops with code 5 and says where it is; put back, the same command goes on exactly",
+)
+@pytest.mark.parametrize("how", ["moved", "moved up", "replaced"])
+def test_a_directory_that_is_moved_under_a_run_is_to_be_put_back(api, tmp_path, ids, how):
+    export = tmp_path / "deep" / "export"
+    aside = tmp_path / "aside"
+    with running(api, export, ids[:30], input_ends=False, env=environment(CXAI_BATCH="1")) as run:
+        wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
+        if how == "moved up":
+            export.parent.rename(aside)
+        else:
+            export.rename(aside)
+        if how == "replaced":
+            export.mkdir()
+        run.stdin.write("".join(f"{one}\n" for one in ids[30:]).encode())
+        end_input(run)
+        code, out, err = ended(run)
+    assert code == 5, err
+    place = aside / "export" if how == "moved up" else aside
+    assert f"{export} was moved to {place} while the run wrote to it. Nothing is lost: put it" in (
+        out + err
+    )
+    assert "no place" not in out + err
+    if how == "replaced":
+        export.rmdir()
+    aside.rename(export.parent if how == "moved up" else export)
+    assert go_on(api, export, ids).code == 0
+    assert_exact(export, ids, SCENARIO)
 
 
 @pytest.mark.promise(

@@ -36,7 +36,7 @@ def test_a_part_that_is_shorter_than_its_ledger_says_is_refused(api, export, ids
     assert_refused(
         api, export, ids,
         f"{part} has {committed - 1} bytes, but the ledger has {committed}",
-        "Bring the file back",
+        "Put the original back; or remove the file and fetch its IDs again",
     )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_a_part_that_is_missing_is_refused(api, export, ids):
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     part.unlink()
-    assert_refused(api, export, ids, f"{part} can't be opened (No such file or directory)")
+    assert_refused(api, export, ids, f"{part} is not there, but the ledger has")
 
 
 @pytest.mark.promise(
@@ -93,7 +93,7 @@ def test_a_sealed_part_that_is_missing_is_refused_by_its_name(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl"
     part.unlink()
-    ended = assert_refused(api, export, ids, f"{part} is not there", "Bring the file back")
+    ended = assert_refused(api, export, ids, f"{part} is not there", "Put the file back")
     assert ".open" not in ended.err
 
 
@@ -203,9 +203,15 @@ def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_delete
     assert_exact(export, ids, SCENARIO, beside={"set-aside"})
 
 
+@pytest.mark.promise(
+    "Files of others in an export, such as `ids-20261127.jsonl`", "left alone, and never moved"
+)
 def test_files_of_others_are_left_alone(api, export, ids):
     run_killed(export, ids[:10], SCENARIO)
-    others = {"notes.txt", "records.jsonl", "records-1.jsonl", "records-000001.jsonl.bak"}
+    others = {
+        "notes.txt", "records.jsonl", "records-1.jsonl", "records-000001.jsonl.bak",
+        "ids-20261127.jsonl", "ids-000001.jsonl", "records-20261127.jsonl.gz",
+    }  # fmt: skip
     for name in others:
         (export / name).write_text(name)
     (export / "folder").mkdir()

@@ -151,6 +151,7 @@ def _check_manifest(directory, ledger, verdicts):
         for part_set, number, size, records, sha256, sealed in ledger.parts
         if sealed
     ]
+    assert manifest["released_parts"] == []
     assert manifest["verdicts"] == verdicts
     assert manifest["last_run"]["ended"] == "finished"
     assert manifest["last_run"]["adds_up"] is True

@@ -3,12 +3,14 @@
 from contextlib import contextmanager, nullcontext
 
 from worker.api import wire
+from worker.api.origin import THIS_MACHINE
 from worker.clock import SystemClock
 from worker.domain.entry import IdRule
 from worker.domain.records import Shape
 from worker.domain.reply import Said
 from worker.domain.verdict import Outcome, Stage, Verdict
-from worker.ledger.store import ExportForm, Store
+from worker.ledger.form import ExportForm
+from worker.ledger.store import Store
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.output.lines import Lines
@@ -59,6 +61,7 @@ def opened(
     part_bytes=1 << 28,
     steps=None,
     run_id=RUN_ID,
+    reopen_missing=False,
 ):
     """Return the store of an output directory, recovered as at the start of a run.
 
@@ -68,7 +71,12 @@ def opened(
         OutputDirectory(path) as directory,
         steps or nullcontext(),
         Store(
-            directory, ExportForm(shape, compression), _CLOCK, part_bytes=part_bytes, run_id=run_id
+            directory,
+            ExportForm(shape, compression, THIS_MACHINE),
+            _CLOCK,
+            part_bytes=part_bytes,
+            run_id=run_id,
+            reopen_missing=reopen_missing,
         ) as store,
     ):
         yield store

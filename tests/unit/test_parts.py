@@ -86,6 +86,10 @@ def test_only_a_sealed_part_has_the_name_that_readers_look_for(state, compressio
         "records-000001.jsonl.bz2",
         "records-000001.jsonl.open.bak",
         "my-records-000001.jsonl",
+        "ids-20261127.jsonl",
+        "records-20261127.jsonl",
+        "failures-20261127.jsonl.gz",
+        "night-000001.jsonl",
         "records-000001.jsonl\n",
     ],
 )

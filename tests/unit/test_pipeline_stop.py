@@ -9,6 +9,7 @@ from support.doubles import (
     LATENCY_S,
     FreeLimiter,
     ListSource,
+    MemoryLedger,
     endless,
     entries,
     throttled,
@@ -238,3 +239,51 @@ async def test_a_full_disk_holds_requests_back():
     run.pipeline.stop(SIGTERM)
     with pytest.raises(DiskFullError):
         await running
+
+
+@virtually
+async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
+    class NoRoomFirst(MemoryLedger):
+        tries = 0
+
+        async def admit(self, entries):
+            self.tries += 1
+            if self.tries < 4:
+                raise DiskFullError("no room", "the disk quota is used up")
+            return await super().admit(entries)
+
+    run = Run(entries("a", "b"), ledger=NoRoomFirst())
+    task = run.start()
+    await at(3.0)
+    assert run.pipeline.lacking_room == "the disk quota is used up"
+    assert run.pipeline.disk_full_s == pytest.approx(3, abs=0.1)
+    await task
+    assert run.pipeline.disk_full_s is None
+    assert run.verdict("a") == run.verdict("b") == Verdict.OK
+
+
+@virtually
+async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
+    class NoRoom(MemoryLedger):
+        async def admit(self, _entries):
+            raise DiskFullError("no room")
+
+    run = Run(entries("a"), ledger=NoRoom(), bounds=Bounds(disk_patience_s=30))
+    with pytest.raises(DiskFullError):
+        await run.start()
+    assert 30 <= now() <= 33
+
+
+@virtually
+async def test_a_stop_ends_the_wait_for_room_under_a_look_up():
+    class NoRoom(MemoryLedger):
+        async def admit(self, _entries):
+            raise DiskFullError("no room")
+
+    run = Run(entries("a"), ledger=NoRoom())
+    running = run.start()
+    await at(100.0)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await running
+    assert now() == 100.0

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from worker.api.token import VARIABLE, read_token
@@ -42,7 +44,6 @@ def test_white_space_around_a_token_is_not_part_of_it(around, monkeypatch, tmp_p
         f"{SECRET}\x1b[31m",
         f"{SECRET}\N{NO-BREAK SPACE}X",
         f"{SECRET}\N{LINE SEPARATOR}X",
-        f"\ufeff{SECRET}",
         f"{SECRET}ä",
         SECRET.encode() + b"\xff",
         SECRET * 1000,
@@ -82,3 +83,41 @@ def test_a_token_does_not_show_itself(monkeypatch):
     monkeypatch.setenv(VARIABLE, SECRET)
     token = read_token(None)
     assert SECRET not in f"{token} {token!r} {[token]}"
+
+
+# --- the file ---
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SECRET.encode("utf-8-sig"),
+        b"\xef\xbb\xbf" + f"\n {SECRET}\r\n".encode(),
+        SECRET.encode() + b" " * 60_000,
+    ],
+    ids=["byte order mark", "mark and white space", "much white space"],
+)
+def test_what_editors_put_around_a_token_is_not_part_of_it(content, tmp_path):
+    assert token_of(content, tmp_path).get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_a_token_file_in_utf_16_is_refused_by_name(encoding, tmp_path):
+    with pytest.raises(UsageError, match="is UTF-16 or UTF-32 text") as raised:
+        token_of(SECRET.encode(encoding), tmp_path)
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.promise(
+    "The token file has no end, such as `/dev/zero`, or is something else that is large",
+    "refused with code 2 after 64 KiB",
+    group="Security",
+)
+@pytest.mark.parametrize("size", [65_537, 1_000_000, None])
+def test_no_more_of_a_token_file_is_read_than_a_token_can_be(size, tmp_path):
+    path = Path("/dev/zero")
+    if size is not None:
+        path = tmp_path / "large"
+        path.write_bytes(b"x" * size)
+    with pytest.raises(UsageError, match=f"The token file {path} holds more than 64 KiB"):
+        read_token(path)

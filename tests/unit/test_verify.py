@@ -139,7 +139,7 @@ def test_a_record_of_an_id_that_the_ledger_does_not_call_ok_is_told(tmp_path, id
 def test_an_id_that_is_ok_without_a_record_is_told(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     records = (tmp_path / "records-000001.jsonl").read_bytes().count(b"\n")
-    tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1)", b"sixteen bytes id")
+    tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1, 1)", b"sixteen bytes id")
     assert problems(tmp_path) == [
         f"{records + 1} IDs have the verdict ok, but {records} have a record."
     ]

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from worker.clock import SystemClock
 from worker.console.snapshot import Pulse
-from worker.console.watch import PROGRESS_NAME, Watch
+from worker.console.watch import Watch
 from worker.domain.tally import Tally
 from worker.domain.watchdog import loads
+from worker.output.contents import PROGRESS_NAME
 from worker.output.directory import OutputDirectory
 from worker.settings import Settings
 

@@ -11,6 +11,10 @@ from worker.errors import UsageError
 
 VARIABLE = "CXAI_API_TOKEN"
 
+_MOST_BYTES = 65_536
+_UTF8_MARK = b"\xef\xbb\xbf"
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
 # RFC 9110 "field-vchar" without white space: what can't end or fold a header line.
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
 
@@ -53,14 +57,12 @@ def read_token(token_file: Path | None) -> SecretStr:
     """Return the token from `token_file`, else from CXAI_API_TOKEN.
 
     Raises UsageError if there is none, or if it holds white space or control characters within
-    (it would break the header). White space around it is stripped. It is never echoed.
+    (it would break the header). White space around it and a UTF-8 byte order mark are stripped. Of
+    a file no more than 64 KiB is read: what is larger is refused. It is never echoed.
     """
     if token_file is not None:
         where = f"the token file {token_file}"
-        try:
-            text = token_file.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise UsageError(f"Can't read {where}: {error.strerror}.") from None
+        text = _text_of(token_file, where)
     else:
         where = f"the environment variable {VARIABLE}"
         text = os.environ.get(VARIABLE, "")
@@ -76,3 +78,26 @@ def read_token(token_file: Path | None) -> SecretStr:
             " which no header may hold. Copy it anew."
         )
     return SecretStr(token)
+
+
+def _text_of(path: Path, where: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"Can't read {where}: {error.strerror}.") from None
+    if len(content) > _MOST_BYTES:
+        raise UsageError(
+            f"{where[0].upper()}{where[1:]} holds more than {_MOST_BYTES // 1024} KiB: that is no"
+            " token. Name the file that holds the token alone."
+        )
+    if content.startswith(_WIDE_MARKS) or (content and _is_every_other_nul(content)):
+        raise UsageError(
+            f"{where[0].upper()}{where[1:]} is UTF-16 or UTF-32 text. Save it as UTF-8."
+        )
+    return content.removeprefix(_UTF8_MARK).decode(errors="replace")
+
+
+def _is_every_other_nul(content: bytes) -> bool:
+    """Whether it is ASCII text in UTF-16 or UTF-32 without a mark."""
+    return not any(content[1::2]) or not any(content[0::2])

@@ -18,17 +18,21 @@ _LOWERED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class NoRoom:
-    """A full disk: where, and for how many seconds of how many at most the run has waited."""
+    """A full disk: where, and for how many seconds of how many at most the run has waited.
+
+    `lacking` says what there is no room for.
+    """
 
     directory: str
     for_s: float
     at_most_s: float
+    lacking: str = "the disk is full"
 
     def __str__(self) -> str:
         """Return it for people."""
         return (
             f"waiting for room in {self.directory} for {self.for_s:.0f} s,"
-            f" at most {self.at_most_s:.0f} s: the disk is full"
+            f" at most {self.at_most_s:.0f} s: {self.lacking}"
         )
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from worker.console.report import printable
-from worker.console.watch import PROGRESS_NAME
-from worker.errors import DirectoryInUseError, UsageError
-from worker.ledger.sqlite import LEDGER_NAME, Database
+from worker.console.report import counted, printable
+from worker.errors import DirectoryInUseError
+from worker.ledger.form import read_form
+from worker.ledger.sqlite import Database
+from worker.output.contents import LEDGER_NAME, PROGRESS_NAME, require_export
 from worker.output.directory import OutputDirectory
 
 
@@ -25,7 +26,7 @@ class Status:
     directory: Path
     running: Mapping[str, Any] | None
     verdicts: Mapping[str, int] | None = None
-    parts: tuple[tuple[str, int, int, int], ...] = ()
+    parts: tuple[tuple[str, int, int, int, int], ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -35,8 +36,14 @@ class Status:
             "running": self.running,
             "verdicts": self.verdicts,
             "sets": [
-                {"set": name, "parts": parts, "records": records, "bytes": size}
-                for name, parts, records, size in self.parts
+                {
+                    "set": name,
+                    "parts": parts,
+                    "records": records,
+                    "bytes": size,
+                    "released_parts": released,
+                }
+                for name, parts, records, size, released in self.parts
             ],
             "runs": list(self.runs),
         }
@@ -50,7 +57,8 @@ class Status:
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += [
             f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
-            for name, parts, records, size in self.parts
+            + (f" ({counted(released, 'parts')} released)" if released else "")
+            for name, parts, records, size, released in self.parts
             if records
         ]
         lines += [_of_run(run) for run in self.runs[-5:]]
@@ -59,8 +67,7 @@ class Status:
 
 def export_status(path: Path) -> Status:
     """Return the status of the export in `path`. Raises UsageError if there is none."""
-    if not (path / LEDGER_NAME).exists():
-        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    require_export(path)
     try:
         with OutputDirectory(path, create=False, purpose="status"):
             return _at_rest(path)
@@ -80,6 +87,7 @@ def _at_rest(path: Path) -> Status:
     with Database(path / LEDGER_NAME) as ledger:
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
+        read_form(ledger, path)
         columns = ("run", "started_at", "seen_at", "settled", "ended", "run_id")
         return Status(
             path,

@@ -20,9 +20,11 @@ from worker.console.report import counted, printable
 from worker.domain.entry import Entry, Item, key_of
 from worker.domain.records import FAILURES, INTERACTIONS, RECORDS
 from worker.domain.verdict import Verdict
-from worker.errors import ExitCode, UsageError
+from worker.errors import ExitCode
+from worker.ledger.form import ExportForm, read_form
 from worker.ledger.seen import Seen
-from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
+from worker.ledger.sqlite import Database
+from worker.output.contents import LEDGER_NAME, require_export
 from worker.output.directory import OutputDirectory
 from worker.output.manifest import MANIFEST_NAME
 from worker.output.parts import PART_NAME
@@ -138,6 +140,7 @@ class _Part:
     records: int
     sha256: str
     sealed: bool
+    released_at: str | None
 
 
 def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findings:
@@ -151,8 +154,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
     ledger doesn't know, and that the manifest tells of no other content.
     Raises UsageError if there is no export or if a run owns it.
     """
-    if not (path / LEDGER_NAME).exists():
-        raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
+    require_export(path)
     findings = Findings(path)
     with (
         OutputDirectory(path, create=False, purpose="verify"),
@@ -171,28 +173,26 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
 
 def _verify_export(ledger: Database, findings: Findings) -> dict[str, _Part]:
     """Verify what the ledger knows; return its parts by the names of their files."""
-    format_, _, _, compression = ledger.rows("read_export").fetchone()
-    if format_ != FORMAT or compression not in _SUFFIX:
-        findings.add(f"{LEDGER_NAME}: of an unknown form ({format_}, {compression}).")
-        return {}
+    form = read_form(ledger, findings.directory)
+    compression = form.compression.value
     known = {}
     for row_of_part in ledger.rows("read_parts").fetchall():
         part = _Part(*row_of_part)
         name = f"{part.set}-{part.number:06d}.jsonl{_SUFFIX[compression]}"
         known[name if part.sealed else f"{name}.open"] = part
     with Seen(findings.directory) as seen:
-        _verify_lines(ledger, findings, known, compression, seen)
+        _verify_lines(ledger, findings, known, form, seen)
     return known
 
 
 def _verify_lines(
-    ledger: Database, findings: Findings, known: dict[str, _Part], compression: str, seen: Seen
+    ledger: Database, findings: Findings, known: dict[str, _Part], form: ExportForm, seen: Seen
 ) -> None:
     with_record = listed = invalid = 0
     for name, part in known.items():
-        if not part.bytes and not part.sealed:
+        if part.released_at is not None or not (part.bytes or part.sealed):
             continue
-        for line in _lines(ledger, findings, name, part, compression):
+        for line in _lines(ledger, findings, name, part, form.compression.value):
             row = _row(findings, part, line)
             if row is None:
                 continue
@@ -202,7 +202,7 @@ def _verify_lines(
                 invalid += 1
             else:
                 listed += _is_its_verdict(ledger, findings, part, row, seen)
-    counts = dict(ledger.rows("count_verdicts"))
+    counts = dict(ledger.rows("count_verdicts_here", {"main_set": form.record_sets[0]}))
     ok = counts.pop(Verdict.OK.value, 0)
     if with_record != ok:
         findings.add(f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record.")
@@ -239,8 +239,10 @@ def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[I
 
 
 def _verify_names(findings: Findings, known: Mapping[str, _Part]) -> None:
+    released = {name for name, part in known.items() if part.released_at is not None}
+    copies = {name + suffix for name in released for suffix in _SUFFIX.values()}
     for name in sorted(os.listdir(findings.directory)):  # noqa: PTH208 - names
-        if PART_NAME.fullmatch(name) and name not in known:
+        if PART_NAME.fullmatch(name) and name not in known and name not in copies:
             findings.add(f"{name}: the ledger knows no such part, but a loader would read it.")
 
 

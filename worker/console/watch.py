@@ -13,13 +13,11 @@ import orjson
 from worker.console.progress import NoProgress, ProgressBar, ProgressLines, ProgressView
 from worker.console.snapshot import Observer, Pulse, Snapshot
 from worker.domain.watchdog import Section, Stall, Watchdog
+from worker.output.contents import PROGRESS_NAME
 from worker.output.directory import OutputDirectory
 from worker.ports import Clock
 from worker.settings import Progress, Settings
 from worker.telemetry.logging import LOG
-
-PROGRESS_NAME = "progress.json"
-"""How far a run is, for `cxai status`: it can't look into the ledger of a live run."""
 
 _EVERY_S = 1.0
 

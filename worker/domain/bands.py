@@ -7,6 +7,8 @@ bounds inclusive". The figures are an account's own, so they are configuration; 
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +17,24 @@ from worker.errors import UsageError
 _TABLE_KEYS = frozenset({"bundle", "model", "bands"})
 _BAND_KEYS = frozenset({"name", "lower", "upper"})
 _MAX_INT = 2**53  # beyond it, a float may be another number
+
+
+@dataclass(frozen=True, slots=True)
+class BandsMark:
+    """Tells score ranges from others: `digest` of what they say, and `name` for people.
+
+    Ranges that say the same are equal, whatever their file is called and however it is laid out.
+    """
+
+    digest: str
+    name: str = field(compare=False)
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        return f"{self.name} ({self.digest[:8]})" if self.digest else self.name
+
+
+NO_BANDS = BandsMark("", "none")
 
 
 class Bands:
@@ -40,6 +60,17 @@ class Bands:
             if (bundle, model) in self._tables:
                 raise UsageError(f"{where}: there is a table for it before. Keep one of them.")
             self._tables[bundle, model] = _Ranges(table.get("bands"), where)
+
+    def mark(self, name: str) -> BandsMark:
+        """Return what tells these ranges from others; people know them as `name`.
+
+        The order of tables and bands, and how a number is written, make no difference.
+        """
+        said = sorted(
+            (bundle, model or "", model is None, ranges.said)
+            for (bundle, model), ranges in self._tables.items()
+        )
+        return BandsMark(sha256(repr(said).encode()).hexdigest(), name)
 
     def band(self, bundle: str | None, model: str | None, score: float | None) -> str | None:
         """Return the name of the band that `score` falls into, None if there is none.
@@ -67,6 +98,7 @@ class _Ranges:
             if lower < upper:
                 raise UsageError(f"{where}: bands {name!r} and {next_name!r} overlap.")
         self._lowers, self._uppers, self._names = zip(*ranges, strict=True)
+        self.said = ranges
 
     def find(self, score: float) -> str | None:
         # The first band whose inclusive upper bound is not below the score is the only candidate.
@@ -104,7 +136,7 @@ def _bound(band: Mapping[str, Any], key: str, absent: float, where: str) -> floa
     if key not in band:
         return absent
     value = band[key]
-    number = float(value) if _is_number(value) else math.nan
+    number = float(value) + 0.0 if _is_number(value) else math.nan  # -0.0 is 0.0
     if not math.isfinite(number):
         raise UsageError(f"{where}: {key} must be a number; leave it out where there is no end.")
     return number

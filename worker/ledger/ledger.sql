@@ -6,15 +6,22 @@ CREATE TABLE export (
     schema_version INTEGER NOT NULL, -- of the records
     shape TEXT NOT NULL,
     compression TEXT NOT NULL,
+    origin TEXT NOT NULL,            -- where the results come from
+    resource TEXT NOT NULL,
+    bands TEXT NOT NULL,             -- digest of the score ranges; empty without any
+    bands_name TEXT NOT NULL,        -- what people call them
     created_at TEXT NOT NULL
 ) STRICT;
 
 -- key: 16 bytes for a GUID, text for another ID, 17 bytes for a line that holds no allowed ID.
+-- part: the sets of records are sealed together, so one number names the part of each of them
+-- that holds the rows of an ID with a record; else it is that of the part of the failures.
 CREATE TABLE outcome (
     key ANY PRIMARY KEY,
     verdict TEXT NOT NULL,
     requests INTEGER NOT NULL,
-    run INTEGER NOT NULL
+    run INTEGER NOT NULL,
+    part INTEGER NOT NULL            -- number of the part, in its sets, that holds its rows
 ) STRICT, WITHOUT ROWID;
 
 -- Whatever a bug elsewhere tries: a record that is written is never written again.
@@ -30,8 +37,17 @@ CREATE TABLE part (
     records INTEGER NOT NULL, -- committed
     sha256 TEXT NOT NULL,     -- of the committed bytes
     sealed INTEGER NOT NULL,
+    released_at TEXT,         -- when its file was given up, by `cxai prune`; NULL before
     PRIMARY KEY (set_name, number)
 ) STRICT, WITHOUT ROWID;
+
+-- Nor is it forgotten, unless the part with its record was withdrawn before.
+CREATE TRIGGER kept BEFORE DELETE ON outcome WHEN old.verdict = 'ok' AND EXISTS (
+    SELECT 1 FROM part WHERE number = old.part AND set_name <> 'failures'
+)
+BEGIN
+    SELECT RAISE(ABORT, 'an ID with a record was to be forgotten');
+END;
 
 -- What each commit appended to a part, so that damage can be told by place.
 CREATE TABLE extent (
@@ -61,18 +77,45 @@ CREATE TABLE run (
 ) STRICT;
 
 -- name: write_export
-INSERT INTO export VALUES (1, :format, :schema_version, :shape, :compression, :created_at);
+INSERT INTO export VALUES (
+    1, :format, :schema_version, :shape, :compression, :origin, :resource, :bands, :bands_name,
+    :created_at
+);
 
--- name: read_export
-SELECT format, schema_version, shape, compression FROM export;
+-- name: read_format
+SELECT format, schema_version FROM export;
+
+-- name: read_form
+SELECT shape, compression, origin, resource, bands, bands_name FROM export;
 
 -- name: write_part
-INSERT INTO part VALUES (:set, :number, :bytes, :records, :sha256, :sealed)
+INSERT INTO part VALUES (:set, :number, :bytes, :records, :sha256, :sealed, NULL)
 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
     sha256 = excluded.sha256, sealed = excluded.sealed;
 
 -- name: read_parts
-SELECT set_name, number, bytes, records, sha256, sealed FROM part ORDER BY set_name, number;
+SELECT set_name, number, bytes, records, sha256, sealed, released_at FROM part
+ORDER BY set_name, number;
+
+-- name: release_part
+-- The file of a finished part may go; its IDs keep their verdicts and are never asked again.
+UPDATE part SET released_at = :at
+WHERE set_name = :set AND number = :number AND sealed AND released_at IS NULL;
+
+-- name: withdraw_part
+-- The rows of a part are lost, or are no longer to be used.
+DELETE FROM part WHERE set_name = :set AND number = :number;
+
+-- name: withdraw_extents
+DELETE FROM extent WHERE set_name = :set AND number = :number;
+
+-- name: forget_records
+-- Records of a part that was withdrawn: their IDs are new to the next run.
+DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
+
+-- name: forget_failures
+-- The same for a withdrawn part of the failures.
+DELETE FROM outcome WHERE verdict <> 'ok' AND part = :number;
 
 -- name: write_extent
 INSERT INTO extent VALUES (:set, :number, :offset, :crc32);
@@ -81,9 +124,9 @@ INSERT INTO extent VALUES (:set, :number, :offset, :crc32);
 SELECT offset, crc32 FROM extent WHERE set_name = :set AND number = :number ORDER BY offset;
 
 -- name: write_outcome
-INSERT INTO outcome VALUES (?, ?, ?, ?)
+INSERT INTO outcome VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.requests,
-    run = excluded.run;
+    run = excluded.run, part = excluded.part;
 
 -- name: read_verdict
 SELECT verdict FROM outcome WHERE key = ?;
@@ -92,7 +135,7 @@ SELECT verdict FROM outcome WHERE key = ?;
 SELECT 1 FROM outcome LIMIT 1;
 
 -- name: count_parts
-SELECT set_name, count(*), sum(records), sum(bytes) FROM part WHERE bytes > 0
+SELECT set_name, count(*), sum(records), sum(bytes), count(released_at) FROM part WHERE bytes > 0
 GROUP BY set_name ORDER BY set_name;
 
 -- name: check_integrity
@@ -100,6 +143,13 @@ PRAGMA integrity_check(10);
 
 -- name: count_verdicts
 SELECT verdict, count(*) FROM outcome GROUP BY verdict ORDER BY verdict;
+
+-- name: count_verdicts_here
+-- Only of IDs whose rows are in parts that have not been released.
+SELECT verdict, count(*) FROM outcome WHERE NOT EXISTS (
+    SELECT 1 FROM part WHERE number = outcome.part AND released_at IS NOT NULL
+    AND set_name = CASE verdict WHEN 'ok' THEN :main_set ELSE 'failures' END
+) GROUP BY verdict ORDER BY verdict;
 
 -- name: start_run
 INSERT INTO run (run_id, started_at, seen_at, settled) VALUES (:run_id, :at, :at, 0);
@@ -109,6 +159,9 @@ UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 
 -- name: end_run
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
+
+-- name: read_last_tally
+SELECT tally FROM run WHERE tally IS NOT NULL ORDER BY number DESC LIMIT 1;
 
 -- name: read_runs
 SELECT number, started_at, seen_at, settled, ended, tally, run_id FROM run ORDER BY number;

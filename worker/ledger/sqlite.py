@@ -1,21 +1,21 @@
 """The ledger's database: one SQLite file, one connection, every commit durable."""
 
-import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from worker.errors import CxaiError, IntegrityError, StoppedError
+from worker.ledger.trouble import advice, is_damage, reason
+from worker.output.private import open_private
 
-FORMAT = 1
+FORMAT = 2
 """Of the tables in ledger.sql; a ledger of another format is refused."""
-
-LEDGER_NAME = "ledger.sqlite"
 
 SMALL_CACHE = "cache_size = -512"
 """In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
@@ -26,18 +26,6 @@ def _queries() -> dict[str, str]:
     text = (files(__package__) / "ledger.sql").read_text(encoding="utf-8")
     _, *named = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
     return dict(zip(named[::2], named[1::2], strict=True))
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether SQLite says that the file itself is wrong, and not the disk below it."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def is_no_room(error: Exception) -> bool:
-    """Whether the disk is full. A transaction that meets this is rolled back whole."""
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 class Database:
@@ -53,7 +41,10 @@ class Database:
         self._sql = _queries()
         if path.is_symlink():
             raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
-        path.touch(mode=0o600, exist_ok=True)
+        try:
+            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            raise self._told(error) from error
         self._inode = path.lstat().st_ino
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -67,22 +58,28 @@ class Database:
 
     def _prepare(self) -> None:
         # EXCLUSIVE: a second connection, which could meet SQLite's WAL-reset bug, can't exist.
-        for pragma, expected in (
-            ("locking_mode = EXCLUSIVE", "exclusive"),
-            ("journal_mode = WAL", "wal"),
-        ):
-            (got,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
-            if got != expected:
-                raise IntegrityError(f"{self._path}: SQLite refuses {pragma} (it is {got}).")
+        self._demand("locking_mode = EXCLUSIVE", "exclusive")
+        tables = self._connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        if tables and ("export",) not in tables:
+            raise IntegrityError(
+                f"{self._path} is a database, but not a ledger of cxai. Name another directory."
+            )
+        self._demand("journal_mode = WAL", "wal")
         self._connection.execute(f"PRAGMA {SMALL_CACHE}")
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA fullfsync = ON")  # for macOS: see output/durable.py
         (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
         if synchronous != 2:  # noqa: PLR2004 - SQLite's number for FULL
             raise IntegrityError(f"{self._path}: SQLite refuses synchronous = FULL.")
 
+    def _demand(self, pragma: str, expected: str) -> None:
+        (got,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
+        if got != expected:
+            raise IntegrityError(f"{self._path}: SQLite refuses {pragma} (it is {got}).")
+
     @property
     def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now."""
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
         try:
             return self._path.lstat().st_ino != self._inode
         except FileNotFoundError:
@@ -118,6 +115,10 @@ class Database:
         """Execute a named query; return the row ID that it inserted, if it did."""
         return self._connection.execute(self._sql[query], values).lastrowid or 0
 
+    def change(self, query: str, values: Mapping[str, Any]) -> int:
+        """Execute a named query; return how many rows it changed."""
+        return self._connection.execute(self._sql[query], values).rowcount
+
     def run_many(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a named query once per row."""
         self._connection.executemany(self._sql[query], rows)
@@ -141,11 +142,13 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; what is committed stays."""
-        self._connection.close()
+        with suppress(sqlite3.Error):  # the log that it could not fold in is read at the next start
+            self._connection.close()
 
-    def _told(self, error: sqlite3.Error) -> CxaiError:
+    def _told(self, error: sqlite3.Error | OSError) -> CxaiError:
         if is_damage(error):
             return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
         return StoppedError(
-            f"{self._path} can't be used: {error}. Make room or mend the disk, and try again."
+            f"{self._path} can't be used: {reason(error)}. Nothing is lost:"
+            f" {advice(error, self._path.parent)}, and run the same command again."
         )

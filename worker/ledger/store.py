@@ -8,47 +8,29 @@ start cuts the files back to what the ledger says. Nothing here is async; one th
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
 from worker.domain.entry import Entry
-from worker.domain.records import PART_SETS, SCHEMA_VERSION, Shape
+from worker.domain.records import FAILURES, PART_SETS
 from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
-from worker.errors import CommitError, DiskFullError, IntegrityError, UsageError
-from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger, rescue
+from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
+from worker.ledger.displaced import refuse_displaced
+from worker.ledger.form import ExportForm, read_form, refuse_other_form
+from worker.ledger.part_states import added_by, parts_of
+from worker.ledger.recovery import recover_parts, refuse_parts_without_ledger
+from worker.ledger.reopen import withdraw_missing
 from worker.ledger.seen import Seen
-from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database, is_damage, is_no_room
-from worker.output.compression import Compression
+from worker.ledger.sqlite import Database
+from worker.ledger.trouble import stopped_by, stopping
+from worker.output.contents import LEDGER_NAME
 from worker.output.directory import OutputDirectory
 from worker.output.parts import Extent, OpenPart, PartState, part_name
 from worker.ports import Admission, Clock
-
-
-@dataclass(frozen=True, slots=True)
-class ExportForm:
-    """What all runs into one directory have in common."""
-
-    shape: Shape
-    compression: Compression
-
-
-@contextmanager
-def _stopping(what: str) -> Iterator[None]:
-    """Turn a failure of the disk or of SQLite into an end of the run that says what to do."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        if is_damage(error):
-            raise IntegrityError(f"Can't {what}: the ledger is damaged ({error}).") from error
-        raise CommitError(
-            f"Can't {what}: {error.strerror if isinstance(error, OSError) else error}."
-            " Nothing is lost: make room or mend the disk, and run the same command again."
-        ) from error
 
 
 class Store:
@@ -56,8 +38,10 @@ class Store:
 
     Opening it recovers (worker/ledger/recovery.py) and may raise IntegrityError; UsageError if
     the directory holds an export of another form; CommitError if the disk fails. `reopen` are
-    verdicts that are to be asked again, beside those that always are. A part of `part_bytes` or
-    more is sealed. `run_id` is what the rows of this run carry.
+    verdicts that are to be asked again, beside those that always are; with `reopen_missing` so are
+    the IDs of parts whose files are missing, and were not released. A part of `part_bytes` or more
+    is sealed, together with those that hold other rows of the same IDs. `run_id` is what the rows
+    of this run carry.
     """
 
     def __init__(
@@ -69,6 +53,7 @@ class Store:
         part_bytes: int,
         run_id: str,
         reopen: Collection[Verdict] = (),
+        reopen_missing: bool = False,
     ) -> None:
         self._directory = directory
         self._form = form
@@ -77,22 +62,30 @@ class Store:
         self._names_are_new = False  # of parts that were begun, until the directory is synced
         self._was_cut = False  # a batch was cut off, and nobody knows whether that is durable
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
-        with _stopping(f"open the export in {directory.path}"):
-            ledger = directory.path / LEDGER_NAME
+        self._reopen_missing = reopen_missing
+        ledger = directory.path / LEDGER_NAME
+        with self._opening():
             if not ledger.exists():
                 refuse_parts_without_ledger(directory.path)
             self._database = Database(ledger)
-            try:
+        try:
+            with self._opening():  # closing makes room, so what was lacking is told before
                 self._recover(run_id)
-            except BaseException:
-                self._database.close()
-                raise
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _opening(self) -> AbstractContextManager[None]:
+        return stopping(f"open the export in {self._directory.path}", self._directory.path)
 
     def _recover(self, run_id: str) -> None:
         if self._database.is_new:
             refuse_parts_without_ledger(self._directory.path)
             self._create()
-        self._refuse_other_form()
+        path = self._directory.path
+        refuse_other_form(read_form(self._database, path), self._form, path)
+        if self._reopen_missing:
+            withdraw_missing(self._database, list(self.parts()), self._form, path)
         self._parts = recover_parts(self._directory, list(self.parts()), self._form.compression)
         self._seen = Seen(self._directory.path)
         self._has_earlier_runs = self._database.rows("read_any_outcome").fetchone() is not None
@@ -101,9 +94,11 @@ class Store:
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell duplicates, entries settled by an earlier run, and those to be done.
 
-        Raises CommitError when the disk fails.
+        Raises DiskFullError if there is no room, and the same call may be made again; CommitError
+        when the disk fails.
         """
-        with _stopping(f"look up IDs in {self._directory.path}"):
+        path = self._directory.path
+        with stopping(f"look up IDs in {path}", path):
             return self._admit(entries)
 
     def _admit(self, entries: Sequence[Entry]) -> Admission:
@@ -111,8 +106,9 @@ class Store:
         suspects: set[bytes | str] = set()
         duplicates = 0
         settled: Counter[Verdict] = Counter()
-        for entry in entries:
-            if not self._seen.add(entry.key):
+        are_new = self._seen.add_all([entry.key for entry in entries])
+        for entry, is_new in zip(entries, are_new, strict=True):
+            if not is_new:
                 duplicates += 1
                 continue
             verdict = self._verdict_before(entry.key)
@@ -141,9 +137,9 @@ class Store:
         for outcome in outcomes:
             for set_name, text in outcome.lines.items():
                 lines[set_name].append(text)
-        self._refuse_displaced()
         try:
-            self._rotate([p for p in self._parts.values() if p.state.bytes >= self._part_bytes])
+            self._rotate(self._part_bytes)
+            self._refuse_displaced()
             self._names_are_new |= any(not self._parts[name].is_open for name in lines)
             extents = [self._parts[name].append(lines[name]) for name in lines]
         except (OSError, sqlite3.Error) as error:
@@ -157,9 +153,10 @@ class Store:
             with self._database.transaction():
                 self._count(outcomes, extents)
         except sqlite3.OperationalError as error:
-            if is_no_room(error):
-                raise self._taken_back(error) from error
-            raise self._unknown(error) from error
+            taken_back = self._taken_back(error)
+            raise (
+                taken_back if isinstance(taken_back, DiskFullError) else self._unknown(error)
+            ) from error
         except (OSError, sqlite3.Error) as error:
             raise self._unknown(error) from error
         for name in lines:
@@ -167,30 +164,24 @@ class Store:
 
     def parts(self) -> Iterable[PartState]:
         """Return what is committed of each part, in order of sets and numbers."""
-        for set_name, number, size, records, sha256, sealed in self._database.rows("read_parts"):
-            yield PartState(set_name, number, size, records, sha256, bool(sealed))
+        return parts_of(self._database)
 
     def verdicts(self) -> dict[str, int]:
         """Return how many IDs (and invalid lines) of all inputs have which verdict."""
         return dict(self._database.rows("count_verdicts"))
 
     def added(self) -> Mapping[tuple[str, int], str]:
-        """Return, by set and number of each sealed part, the ID of the run that finished it.
-
-        That is the first run that came to an orderly end with the part in it, whichever runs wrote
-        its rows.
-        """
-        rows = self._database.rows("read_added")
-        return {(set_name, number): run_id for set_name, number, run_id in rows}
+        """Return, by set and number of each sealed part, the ID of the run that finished it."""
+        return added_by(self._database)
 
     def seal(self) -> None:
         """Seal all parts; a set that has none gets an empty one. Raises CommitError."""
-        with _stopping(f"seal the parts in {self._directory.path}"):
+        with self._sealing():
             self._seal()
 
     def end_run(self, ended: str, tally: Mapping[str, Any]) -> None:
         """Seal all parts that are not, and note how the run ended. Raises CommitError."""
-        with _stopping(f"seal the parts in {self._directory.path}"):
+        with self._sealing():
             self._seal()
             self._database.run(
                 "end_run",
@@ -215,34 +206,42 @@ class Store:
         self._seen.close()
         self._database.close()
 
-    def _taken_back(self, error: Exception) -> CommitError:
+    def _sealing(self) -> AbstractContextManager[None]:
+        return stopping(f"seal the parts in {self._directory.path}", self._directory.path)
+
+    def _taken_back(self, error: Exception) -> CxaiError:
         """Cut the batch off that could not be written; return what is to be raised."""
         self._was_cut = True
         for part in self._parts.values():
             if part.is_open:
                 with suppress(OSError):  # a disk this broken: the next start cuts
                     part.cut_back()
-        kind = DiskFullError if is_no_room(error) else CommitError
-        return kind(
-            f"Can't write to {self._directory.path}: {error}."
-            " Nothing is lost: make room or mend the disk, and run the same command again."
-        )
+        return stopped_by(error, f"write to {self._directory.path}", self._directory.path)
 
-    def _unknown(self, error: Exception) -> CommitError:
+    def _unknown(self, error: Exception) -> CxaiError:
         """Return what is to be raised when nobody knows whether the batch is durable.
 
         The next start reads it off the ledger; a second fsync would prove nothing (it may succeed
         without having written).
         """
-        return CommitError(
-            f"Can't make {self._directory.path} durable: {error}."
-            " Nothing is lost: mend the disk, and run the same command again."
-        )
+        path = self._directory.path
+        told = stopped_by(error, f"make what was written to {path} durable", path)
+        # Even for want of room: a sync that failed can't be tried again.
+        return CommitError(str(told)) if isinstance(told, DiskFullError) else told
 
-    def _count(self, outcomes: Collection[Outcome], extents: Iterable[Extent]) -> None:
+    def _count(self, outcomes: Collection[Outcome], extents: Sequence[Extent]) -> None:
+        part_of = {extent.after.set: extent.after.number for extent in extents}
+        recorded = part_of.get(self._form.record_sets[0], 0)
+        failed = part_of.get(FAILURES, 0)
+        run = self._run
         self._database.run_many(
             "write_outcome",
-            ((o.entry.key, o.verdict.value, o.requests, self._run) for o in outcomes),
+            (
+                (o.entry.key, o.verdict.value, o.requests, run, recorded)
+                if o.verdict is Verdict.OK
+                else (o.entry.key, o.verdict.value, o.requests, run, failed)
+                for o in outcomes
+            ),
         )
         for extent in extents:
             self._write_part(extent.after)
@@ -252,42 +251,57 @@ class Store:
         )
 
     def _seal(self) -> None:
-        self._rotate([part for part in self._parts.values() if part.state.bytes])
+        self._rotate(at_least_bytes=1)
         # After those with lines: a disk that has no room for another file may have room for these.
-        sealed = {part.set for part in self.parts() if part.sealed and self._is_there(part)}
-        self._rotate_empty([part for name, part in self._parts.items() if name not in sealed])
+        there = {part.set for part in self.parts() if part.sealed and self._is_there(part)}
+        self._seal_sets(
+            [name for sets in self._together if not there.issuperset(sets) for name in sets]
+        )
         self._database.run("note_added", {"run": self._run})
 
     def _is_there(self, part: PartState) -> bool:
         return os.path.lexists(self._directory.path / part_name(part, self._form.compression))
 
-    def _rotate_empty(self, parts: Sequence[OpenPart]) -> None:
-        """Write empty files, and seal them: a loader finds a file of each set."""
-        if not parts:
-            return
-        extents = [part.append([]) for part in parts]
-        self._directory.sync()
-        for part in parts:
-            part.sync()
-            part.advance()
-        self._rotate(parts, [extent for extent in extents if extent.after.bytes])
+    @property
+    def _together(self) -> tuple[tuple[str, ...], ...]:
+        """The sets that are sealed together: the rows of an ID have one number in all of them."""
+        return self._form.record_sets, (FAILURES,)
 
-    def _rotate(self, full: Sequence[OpenPart], extents: Iterable[Extent] = ()) -> None:
-        """Seal parts, with what was appended to them last: in the ledger first, then by name."""
-        if not full:
+    def _rotate(self, at_least_bytes: int) -> None:
+        """Seal the parts that are large enough."""
+        self._seal_sets(
+            [
+                name
+                for sets in self._together
+                if any(self._parts[other].state.bytes >= at_least_bytes for other in sets)
+                for name in sets
+            ]
+        )
+
+    def _seal_sets(self, names: Sequence[str]) -> None:
+        """Seal the open parts of these sets: in the ledger first, then by name.
+
+        One without rows becomes an empty file: a loader finds a file of each set.
+        """
+        if not names:
             return
         self._refuse_displaced()
-        for part in full:
+        parts = [self._parts[name] for name in names]
+        for part in parts:
             self._refuse_taken(self._final(part))
         if self._was_cut:
             self._cut_for_good()
+        ends = self._write_empty([part for part in parts if not part.state.bytes])
         with self._database.transaction():
-            for extent in extents:
-                self._write_extent(extent)
-            for part in full:
-                self._write_part(part.state.as_sealed())
-                self._write_part(PartState(part.state.set, part.state.number + 1))
-        for part in full:
+            for part in parts:
+                state = part.state
+                if (extent := ends.get(state.set)) is not None:
+                    state = extent.after
+                    if state.bytes:
+                        self._write_extent(extent)
+                self._write_part(state.as_sealed())
+                self._write_part(PartState(state.set, state.number + 1))
+        for part in parts:
             part.close()
             os.rename(part.path, self._final(part))  # noqa: PTH104 - one of a row of system calls
             self._parts[part.state.set] = OpenPart(
@@ -296,6 +310,14 @@ class Store:
                 self._form.compression,
             )
         self._directory.sync()
+
+    def _write_empty(self, parts: Sequence[OpenPart]) -> Mapping[str, Extent]:
+        extents = {part.state.set: part.append([]) for part in parts}
+        for part in parts:
+            part.sync()
+        if parts:
+            self._directory.sync()
+        return extents
 
     def _final(self, part: OpenPart) -> Path:
         return self._directory.path / part_name(part.state.as_sealed(), self._form.compression)
@@ -309,25 +331,7 @@ class Store:
             )
 
     def _refuse_displaced(self) -> None:
-        """Refuse to go on, and save what can be saved, if files were moved under the run."""
-        for part in self._parts.values():
-            if part.is_displaced:
-                raise IntegrityError(
-                    f"{part.path} was removed or replaced while the run wrote to it."
-                    f" Its {part.state.records} committed lines are in {self._rescued(part)}: move"
-                    " that file back to its place, and run the same command again."
-                )
-        if self._database.is_displaced:
-            raise IntegrityError(
-                f"{self._directory.path / LEDGER_NAME} was removed or replaced while the run wrote"
-                " to it. Bring it back, or export into a new directory."
-            )
-
-    def _rescued(self, part: OpenPart) -> str:
-        try:
-            return str(rescue(self._directory.path, part))
-        except OSError as error:
-            return f"no place ({error.strerror})"
+        refuse_displaced(self._directory, self._database, self._parts.values())
 
     def _cut_for_good(self) -> None:
         """Let no tail come back to a part that is to be sealed: it would be refused."""
@@ -354,34 +358,10 @@ class Store:
     def _create(self) -> None:
         with self._database.transaction():
             self._database.create()
-            self._database.run(
-                "write_export",
-                {
-                    "format": FORMAT,
-                    "schema_version": SCHEMA_VERSION,
-                    "shape": self._form.shape.value,
-                    "compression": self._form.compression.value,
-                    "created_at": self._now(),
-                },
-            )
+            self._database.run("write_export", {**self._form.as_row(), "created_at": self._now()})
             for name in PART_SETS[self._form.shape]:
                 self._write_part(PartState(name, 1))
         self._directory.sync()
-
-    def _refuse_other_form(self) -> None:
-        format_, schema_version, shape, compression = self._database.rows("read_export").fetchone()
-        mine = (FORMAT, SCHEMA_VERSION, self._form.shape.value, self._form.compression.value)
-        for what, there, here in zip(
-            ("ledger format", "schema version", "shape", "compression"),
-            (format_, schema_version, shape, compression),
-            mine,
-            strict=True,
-        ):
-            if there != here:
-                raise UsageError(
-                    f"{self._directory.path} holds an export with {what} {there}, not {here}."
-                    f" Ask for {there}, or export into a new directory."
-                )
 
     def _now(self) -> str:
         return self._clock.utc().isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ import gzip
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,6 +30,13 @@ SUFFIX: Mapping[Compression, str] = {
     Compression.GZIP: ".gz",
     Compression.ZSTD: ".zst",
 }
+
+
+OPEN_UNPACKED: Mapping[Compression, Callable[[Any], Any]] = {
+    Compression.GZIP: gzip.open,
+    Compression.ZSTD: zstd.open,
+}
+"""Opens a compressed file for reading its content, with any number of members or frames."""
 
 
 def _gzip(chunks: Sequence[bytes]) -> Sequence[bytes]:

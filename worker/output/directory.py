@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from worker.errors import DirectoryInUseError, UsageError
-
-_LOCK = ".lock"
+from worker.output.contents import LOCK_NAME
+from worker.output.durable import sync
+from worker.output.private import make_directories, open_private
 
 
 class OutputDirectory:
@@ -18,6 +19,9 @@ class OutputDirectory:
     Entering it creates the directory (mode 0700) if it is not there, unless `create` is False,
     and locks it; raises UsageError if it can't be used, DirectoryInUseError if another process
     owns it. `purpose` tells others what for. The lock ends with the process, however that ends.
+
+    A `with` block that ends with an error leaves nothing behind of what entering it has created,
+    unless something else is in the directory by then.
     """
 
     def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
@@ -26,59 +30,107 @@ class OutputDirectory:
         self._create = create
         self._lock_fd = -1
         self._fd = -1
+        self._created: list[Path] = []  # directories, outermost first
+        self._created_lock = False
 
     def __enter__(self) -> Self:
         try:
             if self._create:
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directories(self.path, self._created)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._lock_fd = os.open(
-                _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._fd
-            )
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._lock_fd, 0)
-            os.pwrite(self._lock_fd, f"cxai {self._purpose}, process {os.getpid()}".encode(), 0)
+            self._lock()
         except OSError as error:
             owner = self._owner() if error.errno == errno.EWOULDBLOCK else ""
-            self.close()
             if owner:
+                self.close()
                 raise DirectoryInUseError(
                     f"{self.path} is in use by {owner}. Wait for it or stop it;"
                     f" `cxai status {self.path}` shows how far a run is."
                 ) from None
+            self._remove_created()
+            self.close()
             raise UsageError(
                 f"Can't use {self.path} as the output directory: {error.strerror}."
             ) from error
         return self
 
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        ours = os.fstat(self._fd)
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+
+    @property
+    def place_now(self) -> Path | None:
+        """Where the directory is after it was moved, None if it was deleted or can't be found."""
+        with suppress(OSError):
+            place = Path(f"/proc/self/fd/{self._fd}").readlink()
+            if os.path.samestat(place.stat(), os.fstat(self._fd)):
+                return place
+        return None
+
     def sync(self) -> None:
         """Make names in the directory (created, renamed, removed) durable."""
-        os.fsync(self._fd)
+        sync(self._fd)
 
     def replace(self, name: str, content: bytes, *, durable: bool = True) -> None:
         """Write a small file whole: whoever reads it sees the old or the new, never a part."""
         scratch = f".{name}.new"
         with suppress(FileNotFoundError):  # of a run that was killed, or whatever else stands there
             os.unlink(scratch, dir_fd=self._fd)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(scratch, flags, 0o600, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(scratch, flags, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                sync(file.fileno())
         os.rename(scratch, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         if durable:
             self.sync()
 
-    def __exit__(self, *exc: object) -> None:
+    def remove(self, name: str) -> None:
+        """Delete a file; not durable before `sync`. Raises OSError."""
+        os.unlink(name, dir_fd=self._fd)
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is not None:
+            self._remove_created()
         self.close()
 
     def close(self) -> None:
         """Give the directory up."""
         for fd in (self._lock_fd, self._fd):
             if fd >= 0:
-                os.close(fd)
+                with suppress(OSError):  # nothing is left to be written there
+                    os.close(fd)
         self._lock_fd = self._fd = -1
+
+    def _lock(self) -> None:
+        self._created_lock = not os.path.lexists(self.path / LOCK_NAME)
+        self._lock_fd = open_private(
+            LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=self._fd
+        )
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A refused command may have removed the file meanwhile: then this is nobody's lock.
+        ours, there = os.fstat(self._lock_fd), os.stat(LOCK_NAME, dir_fd=self._fd)
+        if not os.path.samestat(ours, there):
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, f"cxai {self._purpose}, process {os.getpid()}".encode(), 0)
+
+    def _remove_created(self) -> None:
+        if self._created_lock and self._lock_fd >= 0:
+            with suppress(OSError):
+                os.unlink(LOCK_NAME, dir_fd=self._fd)
+        for path in reversed(self._created):
+            with suppress(OSError):  # somebody else uses it by now
+                path.rmdir()
+        self._created = []
+        self._created_lock = False
 
     def _owner(self) -> str:
         return os.pread(self._lock_fd, 64, 0).decode("ascii", "replace") or "another process"

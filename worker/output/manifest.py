@@ -21,13 +21,17 @@ def manifest(
 ) -> bytes:
     """Return the manifest: every sealed part with its checksum; verdicts; the last run.
 
+    `parts` are those whose files are to be there; `released_parts` are those which `cxai prune`
+    released: their files may be gone, and their rows are no less part of the export.
+
     `added` has the ID of the run that added a part, by its set and number: a part is in the
     manifest of that run first, and never changes afterwards.
     """
-    content = {
-        "written_by": f"cxai-worker {__version__}",
-        "parts": [
-            {
+    entries: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for part in parts:
+        if part.sealed and (part.set, part.number) in added:
+            is_released = part.released_at is not None
+            entry = {
                 "file": part_name(part, compression),
                 "set": part.set,
                 "bytes": part.bytes,
@@ -35,9 +39,13 @@ def manifest(
                 "sha256": part.sha256,
                 "run_id": added[part.set, part.number],
             }
-            for part in parts
-            if part.sealed
-        ],
+            entries[is_released].append(
+                entry | ({"released_at": part.released_at} if is_released else {})
+            )
+    content = {
+        "written_by": f"cxai-worker {__version__}",
+        "parts": entries[False],
+        "released_parts": entries[True],
         "verdicts": dict(verdicts),
         "last_run": dict(run),
     }

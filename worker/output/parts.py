@@ -10,22 +10,32 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from worker.domain.records import PART_SETS
 from worker.errors import IntegrityError
 from worker.output.compression import COMPRESS, SUFFIX, Compression
+from worker.output.durable import sync_data
+from worker.output.private import open_private
 
 _MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
 _READ_BYTES = 1 << 20
 
-PART_NAME = re.compile(r"[a-z]+-\d{6,}\.jsonl(\.gz|\.zst)?(\.open)?")
-"""What a part file is called; nothing else in the directory is taken for one."""
+_SETS = sorted({name for names in PART_SETS.values() for name in names})
+
+# A number of eight digits is a date, and such a file is the user's.
+PART_NAME = re.compile(rf"({'|'.join(_SETS)})-\d{{6,7}}\.jsonl(\.gz|\.zst)?(\.open)?")
+"""What a part file is called, in any shape; nothing else in a directory is taken for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256."""
+    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256.
+
+    `released_at` is when `cxai prune` released its file, None while the file has to be there.
+    """
 
     set: str
     number: int
@@ -33,6 +43,7 @@ class PartState:
     records: int = 0
     sha256: str = hashlib.sha256().hexdigest()
     sealed: bool = False
+    released_at: str | None = None
 
     def as_sealed(self) -> "PartState":
         """Return the same part, sealed."""
@@ -42,7 +53,7 @@ class PartState:
         """Return the same part, open."""
         return replace(self, sealed=False)
 
-    def as_row(self) -> dict[str, str | int]:
+    def as_row(self) -> dict[str, str | int | None]:
         """Return it as the ledger stores it."""
         return asdict(self)
 
@@ -94,13 +105,14 @@ class OpenPart:
         except OSError as error:
             raise IntegrityError(
                 f"{self.path} can't be opened ({error.strerror}), but the ledger has"
-                f" {self.state.bytes} bytes of it. Bring the file back."
+                f" {self.state.bytes} bytes of it. Put the file back."
             ) from error
         size = os.fstat(self._fd).st_size
         if size < self.state.bytes:
             raise IntegrityError(
                 f"{self.path} has {size} bytes, but the ledger has {self.state.bytes}:"
-                " something cut it. Bring the file back, or export into a new directory."
+                " something cut it. Put the original back; or remove the file and fetch its IDs"
+                " again with `cxai run --reopen-missing`."
             )
         self._sha256 = self._hash_of_committed()
         if self._sha256.hexdigest() != self.state.sha256:
@@ -114,7 +126,7 @@ class OpenPart:
 
     @property
     def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now."""
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
         if self._fd < 0:
             return False
         ours = os.fstat(self._fd)
@@ -126,8 +138,8 @@ class OpenPart:
 
     def copy_committed(self, target: Path) -> None:
         """Write what is committed to a new file, from the descriptor that is still open."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(target, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(target, flags), "wb") as file:  # noqa: PTH123 - a descriptor
             file.writelines(self._committed())
 
     def append(self, lines: Sequence[bytes]) -> Extent:
@@ -153,7 +165,7 @@ class OpenPart:
 
     def sync(self) -> None:
         """Make what was written durable. After a failure, nothing is known: stop."""
-        os.fdatasync(self._fd)
+        sync_data(self._fd)
 
     def advance(self) -> None:
         """Note that the ledger has committed what was appended."""
@@ -169,12 +181,13 @@ class OpenPart:
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:
-            os.close(self._fd)
+            with suppress(OSError):  # what counts was synced before
+                os.close(self._fd)
             self._fd = -1
 
     def _open(self, *, create: bool) -> None:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        self._fd = os.open(self.path, flags, 0o600)
+        flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        self._fd = open_private(self.path, flags)
 
     def _hash_of_committed(self) -> "hashlib._Hash":
         sha256 = hashlib.sha256()
@@ -202,7 +215,7 @@ def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:
     for first in range(0, len(chunks), _MOST_BUFFERS):
         some = chunks[first : first + _MOST_BUFFERS]
         size = sum(map(len, some))
-        done = os.pwritev(fd, some, offset)
+        done = os.pwritev(fd, some, offset) if hasattr(os, "pwritev") else 0  # macOS 10
         if done < size:
             rest = memoryview(b"".join(some))[done:]
             while rest:

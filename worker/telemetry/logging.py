@@ -13,6 +13,8 @@ from worker.telemetry.redaction import Redaction
 def stderr_takes() -> bool:
     """Whether standard error takes a line of up to 4 KiB without making its writer wait."""
     try:
+        if not hasattr(select, "poll"):  # some macOS builds of Python
+            return bool(select.select([], [sys.stderr.fileno()], [], 0)[1])
         poll = select.poll()
         poll.register(sys.stderr.fileno(), select.POLLOUT)
         return bool(poll.poll(0))
