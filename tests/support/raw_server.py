@@ -139,11 +139,11 @@ def header(request, name):
     ]
 
 
-def client_of(base_url, **limits):
+def client_of(base_url, *, token=None, **limits):
     """Return the client under test, with limits that a test can wait for."""
     return ApiClient(
         base_url,
-        Token(SecretStr(TOKEN)),
+        token or Token(SecretStr(TOKEN)),
         SystemClock(),
         **{
             "in_flight": 4,
