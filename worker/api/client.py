@@ -63,6 +63,7 @@ class ApiClient:
     The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
     its body, of which the first WORDS_BYTES are kept as far as they come at once.
 
+    `base_url` is where the API is, as checked_base_url returns it.
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
@@ -90,8 +91,8 @@ class ApiClient:
         ca_file: Path | None = None,
         proxy: SecretStr | None = None,
     ) -> None:
-        self._prefix = checked_base_url(base_url)
-        is_secure = self._prefix.startswith("https:")
+        self.base_url = checked_base_url(base_url)
+        is_secure = self.base_url.startswith("https:")
         through = checked_proxy(proxy) if proxy is not None else None
         self._route = Route(
             through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
@@ -122,12 +123,6 @@ class ApiClient:
             connector=self._connector,
             request_class=Request,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                _TOKEN_HEADER: self._token.secret.get_secret_value(),
-                "Accept": "application/json",
-                "Accept-Encoding": ACCEPT_ENCODING,
-                "User-Agent": f"cxai-worker/{__version__}",
-            },
             proxy=route.proxy.url.get_secret_value() if route.proxy else None,
             timeout=self._timeout,
             auto_decompress=False,  # aiohttp returns a truncated body as a success
@@ -149,7 +144,6 @@ class ApiClient:
     def renew(self) -> bool:
         """Look for another token; return whether there is one. It counts from now on."""
         renewed = self._token.renew()
-        self._session.headers[_TOKEN_HEADER] = self._token.secret.get_secret_value()
         self._token_as_id = _plain(self._token.secret)
         return renewed
 
@@ -165,7 +159,7 @@ class ApiClient:
             )
         passage = Passage(fresh=interaction_id in self._want_fresh)
         PASSAGE.set(passage)
-        seen = await self._ask(self._prefix + _PATHS[question].format(interaction_id), passage)
+        seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
         elif passage.is_stale:
@@ -178,7 +172,9 @@ class ApiClient:
     async def _ask(self, url: str, passage: Passage) -> Reply | Failure:
         stage = Stage.HEADERS
         try:
-            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            async with self._session.get(
+                URL(url, encoded=True), headers=self._headers(), allow_redirects=False
+            ) as response:
                 stage = Stage.BODY
                 if response.status != _OK:
                     return self._reply(response, await _words(response))
@@ -197,6 +193,15 @@ class ApiClient:
             reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
             return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
         return self._reply(response, body)
+
+    def _headers(self) -> dict[str, str]:
+        """Return what goes with each request; headers of the session would go to a proxy, too."""
+        return {
+            _TOKEN_HEADER: self._token.secret.get_secret_value(),
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "User-Agent": f"cxai-worker/{__version__}",
+        }
 
     def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
         headers = response.headers

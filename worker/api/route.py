@@ -35,8 +35,8 @@ class Route:
                 "no file descriptor is left on this machine",
                 "Raise the limit (ulimit -n), or lower in_flight.",
             )
-        if _is_tls(error, inner):
-            return no_connection(*tls_cause(inner, self.trust.source if self.trust else ""))
+        if self.trust is not None and _is_tls(error, inner, number):
+            return no_connection(*tls_cause(inner, self.trust.source))
         reason, check = _cause(error, number)
         if self.proxy is not None:
             return no_connection(
@@ -71,9 +71,12 @@ def no_connection(reason: str, advice: str = "") -> Failure:
     return Failure(Trouble.NO_CONNECTION, Stage.CONNECT, reason, advice)
 
 
-def _is_tls(error: BaseException, inner: BaseException) -> bool:
-    return isinstance(inner, ssl.SSLError | ssl.CertificateError) or isinstance(
-        error, aiohttp.ClientSSLError
+def _is_tls(error: BaseException, inner: BaseException, number: int) -> bool:
+    # A reset comes when the connection is there already; asyncio's own has no number.
+    cut = isinstance(inner, ConnectionResetError | ConnectionAbortedError)
+    is_name = isinstance(error, aiohttp.ClientConnectorDNSError)
+    return isinstance(inner, ssl.SSLError | ssl.CertificateError) or (
+        cut and not is_name and number in (0, errno.ECONNRESET, errno.ECONNABORTED)
     )
 
 

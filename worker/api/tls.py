@@ -89,6 +89,10 @@ _HOST = "Check the host name in base_url; else something on the way answers in i
 _PORT = "Check the port in base_url, and whether a proxy is needed (proxy)."
 _OLD = "Something on the way may stand in for the API: the API itself speaks TLS 1.2 or later."
 _MIDDLE = "Check whether a firewall or a proxy on the way stops the connection."
+_CLOSED = (
+    "Check the port in base_url, and whether a firewall or a proxy on the way stops the connection,"
+    " or speaks no TLS 1.2."
+)
 _CLIENT = "cxai has none to show, and the API asks for none: something on the way does."
 
 _BY_REASON = {
@@ -105,7 +109,6 @@ _BY_REASON = {
     "TLSV1_ALERT_ACCESS_DENIED": ("the server refused the handshake", _MIDDLE),
     "TLSV1_ALERT_INTERNAL_ERROR": ("the server refused the handshake", _MIDDLE),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("a client certificate is asked for", _CLIENT),
-    "UNEXPECTED_EOF_WHILE_READING": ("the connection was closed in the handshake", _MIDDLE),
 }
 
 
@@ -117,8 +120,8 @@ def tls_cause(error: BaseException, source: str) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error, f" Trusted now: {source}.")
     reason = getattr(error, "reason", None)
-    if not isinstance(reason, str):
-        return "TLS: no secure connection", _MIDDLE
+    if not isinstance(reason, str) or "EOF" in reason:
+        return "TLS: the connection was closed in the handshake", _CLOSED
     words, check = _BY_REASON.get(reason, (reason.lower().replace("_", " "), _MIDDLE))
     return f"TLS: {words}", check
 
