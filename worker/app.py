@@ -219,8 +219,8 @@ def _start_patience_s(settings: Settings) -> float:
     """Return how long the first reply is waited for: someone who looks on wants to know soon."""
     given = settings.start_patience_s
     if given is None:
-        given = 60.0 if sys.stderr.isatty() else 600.0
-    return min(given, settings.outage_patience_s)
+        return 60.0 if sys.stderr.isatty() else 600.0
+    return given
 
 
 def _bounds(settings: Settings) -> Bounds:

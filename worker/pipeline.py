@@ -63,7 +63,8 @@ class Bounds:
     that are committed together, sooner if they reach `batch_bytes` or wait for `batch_s` seconds.
     `grace_s`: seconds that requests under way are given when the run is stopped. `retries_per_s`:
     repeated requests per second in the long run. `outage_patience_s`: seconds without a single
-    answer after which the run is stopped; `start_patience_s` the same until the first reply.
+    answer after which the run is stopped; until the first reply `start_patience_s`, if that is
+    less.
     `disk_patience_s`: seconds that a full disk is given to have room again.
     """
 
@@ -75,7 +76,7 @@ class Bounds:
     grace_s: float = 30.0
     retries_per_s: float = 2.5
     outage_patience_s: float = 10_800.0
-    start_patience_s: float = 10_800.0
+    start_patience_s: float | None = None
     disk_patience_s: float = 600.0
 
 
@@ -121,7 +122,11 @@ class Pipeline:
             clock,
             in_flight=bounds.in_flight,
             patience_s=bounds.outage_patience_s,
-            start_patience_s=bounds.start_patience_s,
+            start_patience_s=(
+                bounds.outage_patience_s
+                if bounds.start_patience_s is None
+                else min(bounds.start_patience_s, bounds.outage_patience_s)
+            ),
             lose_patience=self._lose_patience,
         )
         self._first_left_s: float | None = None
