@@ -48,8 +48,6 @@ _PATHS = {
     Question.STATUS: "/v1/interactions/{}/status",
 }
 
-_TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
-
 _OK = 200
 
 
@@ -123,6 +121,11 @@ class ApiClient:
             connector=self._connector,
             request_class=Request,
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": ACCEPT_ENCODING,
+                "User-Agent": f"cxai-worker/{__version__}",
+            },
             proxy=route.proxy.url.get_secret_value() if route.proxy else None,
             timeout=self._timeout,
             auto_decompress=False,  # aiohttp returns a truncated body as a success
@@ -157,7 +160,7 @@ class ApiClient:
                 "The input has the API token among its IDs. It was not sent and is not shown."
                 " Take it out of the input, replace the token, and run the same command again."
             )
-        passage = Passage(fresh=interaction_id in self._want_fresh)
+        passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
         PASSAGE.set(passage)
         seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
         if isinstance(seen, Reply):
@@ -172,9 +175,7 @@ class ApiClient:
     async def _ask(self, url: str, passage: Passage) -> Reply | Failure:
         stage = Stage.HEADERS
         try:
-            async with self._session.get(
-                URL(url, encoded=True), headers=self._headers(), allow_redirects=False
-            ) as response:
+            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
                 stage = Stage.BODY
                 if response.status != _OK:
                     return self._reply(response, await _words(response))
@@ -193,15 +194,6 @@ class ApiClient:
             reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
             return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
         return self._reply(response, body)
-
-    def _headers(self) -> dict[str, str]:
-        """Return what goes with each request; headers of the session would go to a proxy, too."""
-        return {
-            _TOKEN_HEADER: self._token.secret.get_secret_value(),
-            "Accept": "application/json",
-            "Accept-Encoding": ACCEPT_ENCODING,
-            "User-Agent": f"cxai-worker/{__version__}",
-        }
 
     def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
         headers = response.headers

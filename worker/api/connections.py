@@ -16,12 +16,16 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
+from pydantic import SecretStr
+
+_TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
 
 MAX_INTERIM = 10
 """1xx responses before the one that counts; one that means well sends one or two."""
 
 _KEEPALIVE_S = 75.0
 _INFORMATIONAL, _SWITCHING, _SUCCESSFUL = 100, 101, 200
+_OK = b"HTTP/1.1 200 "
 
 Depart = Callable[[], Awaitable[None]]
 
@@ -50,11 +54,17 @@ class _Protocol(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        # aiohttp's parser drops a head that it has understood if what stands behind it in the same
-        # piece is no HTTP. So it gets each head apart; by lines, if that comes in several pieces.
-        end_of_head = b"\n" if self.is_heard else b"\r\n\r\n"
-        self.is_heard = True
+        is_first, self.is_heard = not self.is_heard, True
         self.heard_at = self._loop.time()
+        if self._is_answered or (is_first and data.startswith(_OK)):
+            super().data_received(data)
+        else:
+            self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
+
+    def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
+        # aiohttp's parser drops a head that it has understood if what stands behind it in the same
+        # piece is no HTTP. A 200 is of no use without its body; of any other reply the head counts.
+        # If it comes in several pieces, it is given by lines.
         start = 0
         while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
             end = found + len(end_of_head)
@@ -63,7 +73,7 @@ class _Protocol(ResponseHandler):
             if self._exception is not None:
                 return
         if start < len(data):
-            super().data_received(data[start:] if start else data)
+            super().data_received(data[start:])
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         # aiohttp reads 1xx responses in a loop that never yields: only here can they be counted.
@@ -90,8 +100,12 @@ class _Protocol(ResponseHandler):
 
 @dataclass(slots=True)
 class Passage:
-    """How far one request has got. `fresh` asks for a connection that has carried none before."""
+    """How far one request has got. `fresh` asks for a connection that has carried none before.
 
+    `token` goes with it when it is sent.
+    """
+
+    token: SecretStr
     fresh: bool = False
     connection: _Protocol | None = None
     sent: bool = False
@@ -116,13 +130,18 @@ class Request(aiohttp.ClientRequest):
     """Refuses a kept-alive connection on which the server has spoken unasked.
 
     What it said there would be read as the reply to this request: another ID's result.
+
+    The token is put in here, and not with the headers of the session: aiohttp sends those to a
+    proxy, too, in clear text.
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Send the request."""
         if conn.protocol is None or conn.protocol.should_close:
             raise aiohttp.ServerDisconnectedError("The server spoke out of turn.")
-        PASSAGE.get().sent = True
+        passage = PASSAGE.get()
+        passage.sent = True
+        self.headers[_TOKEN_HEADER] = passage.token.get_secret_value()
         return await super().send(conn)
 
 
@@ -163,8 +182,7 @@ class Connector(aiohttp.TCPConnector):
         """Return a connection on which the request may be sent now."""
         passage = PASSAGE.get()
         while True:
-            async with asyncio.timeout(self._connect_timeout_s):
-                connection = await super().connect(req, traces, timeout)
+            connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             assert isinstance(protocol, _Protocol)  # noqa: S101 - for the type checker
             if protocol.requests == 0 or self._may_be_used(protocol, passage):
@@ -178,6 +196,15 @@ class Connector(aiohttp.TCPConnector):
             connection.release()
             raise
         return connection
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        async with asyncio.timeout(self._connect_timeout_s):
+            return await super()._create_connection(req, traces, timeout)
 
     def _may_be_used(self, kept: _Protocol, passage: Passage) -> bool:
         return not passage.fresh and not kept.should_close and kept.heard_at > self._distrusted_at
