@@ -1,5 +1,6 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -7,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
-from yarl import URL
 
 from worker.api.client import ApiClient
 from worker.api.content_coding import Limits, check_codecs
@@ -99,10 +99,10 @@ async def export(
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
-            host=URL(settings.base_url).host or "",
+            host=client.base_url,
         )
         watch = Watch(
-            lambda: _pulse(pipeline, limiter, census, output, settings),
+            lambda: _pulse(pipeline, limiter, census, output, settings, client.base_url),
             directory,
             thread,
             settings,
@@ -160,6 +160,7 @@ def _pulse(
     census: Census | None,
     output: Path,
     settings: Settings,
+    api: str,
 ) -> Pulse:
     return Pulse(
         tally=pipeline.tally,
@@ -179,6 +180,9 @@ def _pulse(
         rate_ceiling=settings.rate,
         in_flight_allowed=limiter.most_in_flight,
         in_flight_ceiling=settings.in_flight,
+        api=api,
+        unanswered_s=pipeline.unanswered_s,
+        advice=pipeline.advice,
     )
 
 
@@ -215,6 +219,8 @@ def _client(settings: Settings, token: Token, limiter: LocalLimiter, clock: Cloc
         read_timeout_s=settings.read_timeout_s,
         total_timeout_s=settings.total_timeout_s,
         max_wire_bytes=settings.max_wire_bytes,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
     )
 
 
@@ -230,6 +236,14 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
+def _start_patience_s(settings: Settings) -> float:
+    """Return how long the first reply is waited for: someone who looks on wants to know soon."""
+    given = settings.start_patience_s
+    if given is None:
+        return 60.0 if sys.stderr.isatty() else 600.0
+    return given
+
+
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         in_flight=settings.in_flight,
@@ -239,5 +253,6 @@ def _bounds(settings: Settings) -> Bounds:
         grace_s=settings.grace_s,
         retries_per_s=settings.rate * settings.retry_share,
         outage_patience_s=settings.outage_patience_s,
+        start_patience_s=_start_patience_s(settings),
         disk_patience_s=settings.disk_patience_s,
     )

@@ -109,6 +109,12 @@ def run(
     token_file: Annotated[
         Path | None, typer.Option(help="File with the API token. [CXAI_API_TOKEN]")
     ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="CA certificates to trust instead of the system's.")
+    ] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="Proxy, http://host:port; with a password: CXAI_PROXY.")
+    ] = None,
     progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. [auto]")] = None,
     reopen_missing: Annotated[
         bool,
@@ -129,6 +135,7 @@ def run(
     """
     from worker.api.token import read_token
     from worker.app import export
+    from worker.descriptors import need_descriptors
     from worker.domain.entry import IdRule
     from worker.settings import load_settings
     from worker.sources.census import Census
@@ -151,9 +158,17 @@ def run(
         "grace_s": grace,
         "base_url": base_url,
         "token_file": token_file,
+        "ca_file": ca_file,
+        "proxy": proxy,
         "progress": progress,
     }
+    if proxy is not None and "@" in proxy:
+        raise UsageError(
+            "--proxy holds a user name or a password, which each user of this machine could see in"
+            " the list of processes. Set CXAI_PROXY instead."
+        )
     settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
+    need_descriptors(settings.in_flight)
     token = read_token(settings.token_file)
     source = FileSource(
         sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field

@@ -27,9 +27,10 @@ class Health:
     """The API's health as this run has met it; tells the limiter.
 
     `lose_patience` is called when the API has refused or failed everything for `patience_s`
-    seconds. `in_flight` is the most requests under way at a time. `trouble` says how the last
-    request failed or was refused, in words and without anything of a body; None if the API has
-    answered since.
+    seconds; if not one reply has come yet, for `start_patience_s`. `in_flight` is the most requests
+    under way at a time. `trouble` says how the last request failed or was refused, in words and
+    without anything of a body; None if the API has answered since. `advice` says what to check.
+    `has_replied` is whether there was any reply at all, `has_answered` whether one was an answer.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Health:
         *,
         in_flight: int,
         patience_s: float,
+        start_patience_s: float,
         lose_patience: Callable[[], None],
     ) -> None:
         self._limiter = limiter
         self._clock = clock
         self._in_flight = in_flight
         self._patience_s = patience_s
+        self._start_patience_s = start_patience_s
         self._lose_patience = lose_patience
         self._patience: asyncio.TimerHandle | None = None
         self._answers = 0
@@ -54,16 +57,27 @@ class Health:
         self._control_due_at = float("inf")
         self._cleared_at = float("-inf")
         self.trouble: str | None = None
+        self.advice = ""
+        self.has_replied = self.has_answered = False
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds without an answer after which the run is stopped."""
+        return self._patience_s if self.has_replied else self._start_patience_s
 
     def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
         """Note what came back for an inquiry."""
         what = effect(seen)
+        if not self.has_replied and isinstance(seen, Reply):
+            self.has_replied = True
+            self.be_patient()
         failed = what in (Effect.FAILED, Effect.OVERLOADED)
         nobody_there = is_unreachable(seen)  # never an ID's own fault, so each request tells
         if nobody_there or not failed or not inquiry.suspect or self._limiter.outage:
             key = (inquiry.entry.key, inquiry.requests) if nobody_there else inquiry.entry.key
             self._limiter.learn(what, key, inquiry.left_s)
         if what is Effect.ANSWERED:
+            self.has_answered = True
             if inquiry.is_control:
                 self._control_due_at = float("inf")  # what was in doubt is settled by it
                 if accepts_token(seen):
@@ -77,13 +91,14 @@ class Health:
             self._refusals = 0
             return self.be_patient()
         self.trouble = _words(seen)
+        self.advice = seen.advice if isinstance(seen, Failure) else ""
         if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
             # Those that left before were refused by the same limit at the same time.
             self._refusals += 1
             self._refused_at = self._clock.monotonic()
         if self._patience is None:
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(self._patience_s, self._lose_patience)
+            self._patience = loop.call_later(self.patience_s, self._lose_patience)
             self._control_due_at = self._clock.monotonic() + _CONTROL_AFTER_S
         return None
 

@@ -66,8 +66,9 @@ class Bounds:
     that are committed together, sooner if they reach `batch_bytes` or wait for `batch_s` seconds.
     `grace_s`: seconds that requests under way are given when the run is stopped. `retries_per_s`:
     repeated requests per second in the long run. `outage_patience_s`: seconds without a single
-    answer after which the run is stopped. `disk_patience_s`: seconds that a full disk is given to
-    have room again.
+    answer after which the run is stopped; until the first reply `start_patience_s`, if that is
+    less.
+    `disk_patience_s`: seconds that a full disk is given to have room again.
     """
 
     in_flight: int = 10
@@ -78,13 +79,14 @@ class Bounds:
     grace_s: float = 30.0
     retries_per_s: float = 2.5
     outage_patience_s: float = 10_800.0
+    start_patience_s: float | None = None
     disk_patience_s: float = 600.0
 
 
 class Pipeline:
     """One run over one source. `tally`, `backlog` and `loads` can be watched while it goes.
 
-    `draw` gives random numbers in [0, 1) for the jitter. `host` names the API to people.
+    `draw` gives random numbers in [0, 1) for the jitter. `host` is where the API is, for people.
     """
 
     def __init__(
@@ -123,8 +125,14 @@ class Pipeline:
             clock,
             in_flight=bounds.in_flight,
             patience_s=bounds.outage_patience_s,
+            start_patience_s=(
+                bounds.outage_patience_s
+                if bounds.start_patience_s is None
+                else min(bounds.start_patience_s, bounds.outage_patience_s)
+            ),
             lose_patience=self._lose_patience,
         )
+        self._first_left_s: float | None = None
         self._renewed_at = float("-inf")
         self._lacking_room: dict[float, str] = {}  # since when each waits for it, and for what
         self._undecided = 0  # taken in, and without an outcome
@@ -156,6 +164,18 @@ class Pipeline:
     def trouble(self) -> str | None:
         """How the last request failed or was refused, None if the API has answered since."""
         return self._health.trouble
+
+    @property
+    def advice(self) -> str:
+        """What to check about that, in whole sentences; empty if there is nothing."""
+        return self._health.advice
+
+    @property
+    def unanswered_s(self) -> float | None:
+        """Seconds since the first request left, None before that and once the API has answered."""
+        if self._first_left_s is None or self._health.has_answered:
+            return None
+        return self._clock.monotonic() - self._first_left_s
 
     @property
     def ending(self) -> bool:
@@ -280,6 +300,8 @@ class Pipeline:
             self.tally.retries += 1
         inquiry.requests += 1
         inquiry.left_s = self._clock.monotonic()
+        if self._first_left_s is None:
+            self._first_left_s = inquiry.left_s
 
     async def _land(self, requesters: Sequence[asyncio.Task[None]]) -> None:
         """Let requests under way come back within the grace period; the others never leave."""
@@ -398,11 +420,15 @@ class Pipeline:
 
     def _lose_patience(self) -> None:
         """Stop the run, resumable: the API has been in trouble for too long."""
-        patience_s = self._bounds.outage_patience_s
+        patience_s = self._health.patience_s
+        if self._health.has_replied:
+            what = f"has refused or failed all requests for {patience_s:.0f} s"
+        else:
+            what = f"has not replied once in {patience_s:.0f} s"
         self.stop(
             StoppedError(
-                f"{self._api} has refused or failed all requests for {patience_s:.0f} s"
-                f" (the last: {self.trouble})."
+                f"{self._api} {what} (the last: {self.trouble})."
+                f"{' ' * bool(self.advice)}{self.advice}"
                 " Nothing is lost: run the same command again when it is back."
             )
         )

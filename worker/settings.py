@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -110,7 +110,15 @@ class Settings(BaseSettings):
     token_file: Annotated[LocalPath | None, Given] = Field(
         None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
     )
-    connect_timeout_s: Seconds = Field(10.0, description="Longest wait for a connection.")
+    ca_file: Annotated[Path | None, Given] = Field(
+        None, description="File of CA certificates (PEM) to trust instead of the system's."
+    )
+    proxy: Annotated[SecretStr | None, Given] = Field(
+        None, description="Proxy on the way to the API: http://[user:password@]host:port."
+    )
+    connect_timeout_s: Seconds = Field(
+        10.0, description="Longest wait for a connection, TLS and proxy included."
+    )
     read_timeout_s: Seconds = Field(30.0, description="Longest silence while reading a response.")
     total_timeout_s: Seconds = Field(
         120.0, description="Longest time for one request, however slowly its response drips."
@@ -155,6 +163,9 @@ class Settings(BaseSettings):
     )
     outage_patience_s: SecondsOrZero = Field(
         10_800.0, description="How long to wait for an API that refuses or fails all requests."
+    )
+    start_patience_s: Annotated[SecondsOrZero | None, Given] = Field(
+        None, description="How long to wait for the first reply of the API."
     )
     retry_after_cap_s: Seconds = Field(
         300.0, description="Longest Retry-After of the API that is obeyed in full."

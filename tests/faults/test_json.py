@@ -35,6 +35,10 @@ BODIES = {
     "line breaks": body_with_model(name=TEXT, unknown=TEXT),
     "unknown fields": as_body({**sample(), "new": {"deep": [1, None]}}),
     "missing fields": body_with_model(score=..., name=...),
+    "a mark before it": b"\xef\xbb\xbf" + as_body(sample()),
+    "half a pair": as_body({**sample(), "new": "HALF"}).replace(b"HALF", rb"\ud83d"),
+    "UTF-16": as_body(sample()).decode().encode("utf-16"),
+    "empty object": b"{}",
     "sane": as_body(sample()),
 }
 
@@ -76,9 +80,36 @@ def model_of(record):
 @pytest.mark.promise(
     "`NaN`, `Infinity`, `1e400` or a number of 5,000 digits", "`bad_body`: that is not JSON"
 )
-@pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity", "1e400", "5,000 digits"])
-def test_a_number_that_json_does_not_have_is_a_bad_body(seen, name):
-    assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", "not JSON")
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        *[(name, "NaN or Infinity") for name in ("NaN", "Infinity", "-Infinity")],
+        *[(name, "a number beyond the range of a double") for name in ("1e400", "5,000 digits")],
+    ],
+)
+def test_a_number_that_json_does_not_have_is_a_bad_body(seen, name, what):
+    assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", f"not JSON: {what}")
+
+
+@pytest.mark.promise("A byte order mark before the JSON", "passed over: it is `ok`")
+def test_a_mark_before_the_json_changes_nothing(seen):
+    assert seen.verdicts["a mark before it"] == "ok"
+
+
+@pytest.mark.promise(
+    "Half of a surrogate pair, UTF-16, an empty object",
+    "`bad_body`, and the reason names it",
+)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("half a pair", "not JSON: half of a surrogate pair in a text"),
+        ("UTF-16", "not JSON: UTF-16 or UTF-32 instead of UTF-8"),
+        ("empty object", "is an empty object: no participant"),
+    ],
+)
+def test_what_is_odd_about_a_body_is_named(seen, name, reason):
+    assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", reason)
 
 
 @pytest.mark.promise('`"NaN"` or a number in quotes', "`bad_body`: a text is no number")

@@ -312,7 +312,7 @@ def encoded(chance, coding, data):
         case "deflate":
             return _deflated(chance, data, chance.choice((15, 9, -15, -9)))
         case _ if chance.random() < 0.25:
-            members = chance.choice((1, 2, 15, 18))
+            members = chance.choice((1, 2, 15, 1_030))
             cuts = sorted(chance.randint(0, len(data)) for _ in range(members))
             ends = [*cuts, len(data)]
             starts = [0, *cuts]

@@ -44,7 +44,6 @@ IN_THE_END = {
     Fault.LONG_INTEGER: "bad_body",
     Fault.DEEPER: "bad_body",
     Fault.HALF_JSON: "bad_body",
-    Fault.BOM: "bad_body",
     Fault.BAD_UTF8: "bad_body",
     Fault.LYING_ENCODING: "corrupt_body",
     Fault.UNDONE_ENCODING: "corrupt_body",

@@ -120,7 +120,7 @@ class RawServer:
 
     def _script(self, head):
         path = head.split(" ")[1]
-        if (script := self._by_id.get(path.split("/")[-2])) is not None:
+        if self._by_id and (script := self._by_id.get(path.split("/")[-2])) is not None:
             return script
         return self._scripts[min(len(self.requests), len(self._scripts) - 1)]
 
@@ -139,12 +139,13 @@ def header(request, name):
     ]
 
 
-def client_of(base_url, **limits):
+def client_of(base_url, *, token=None, proxy=None, **limits):
     """Return the client under test, with limits that a test can wait for."""
     return ApiClient(
         base_url,
-        Token(SecretStr(TOKEN)),
+        token or Token(SecretStr(TOKEN)),
         SystemClock(),
+        proxy=SecretStr(proxy) if proxy else None,
         **{
             "in_flight": 4,
             "connect_timeout_s": 5.0,

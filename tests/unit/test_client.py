@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 from support.command import TOKEN
 from support.raw_server import RawServer, client_of, header, response
 
 from worker import __version__
+from worker.api.token import Token
 from worker.domain.reply import Question, Reply
 from worker.errors import UsageError
 
@@ -45,6 +47,9 @@ async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
         ("/api", "/api/v1/"),
         ("/api/", "/api/v1/"),
         ("/a%2Fb/c", "/a%2Fb/c/v1/"),
+        ("/v1", "/v1/"),
+        ("/v1/", "/v1/"),
+        ("/api/v1", "/api/v1/"),
     ],
 )
 async def test_a_base_url_may_have_a_path(given, asked):
@@ -160,68 +165,36 @@ async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "base_url",
-    [
-        "http://api.elevateai.com",
-        "http://10.0.0.1",
-        "http://localhost.example.com",
-        "http://127.0.0.1.example.com",
-        "http://0.0.0.0",
-        "HTTP://192.168.0.1:8080/cx",
-        "ftp://127.0.0.1",
-        "ws://127.0.0.1",
-    ],
+    "spelling",
+    [TOKEN, TOKEN.upper(), TOKEN.replace("-", ""), TOKEN.replace("-", "%2D")],
+    ids=["as it is", "in capitals", "without hyphens", "percent-encoded"],
 )
-def test_a_token_never_leaves_this_machine_in_clear_text(base_url):
-    with pytest.raises(UsageError, match="the API token in clear text"):
-        client_of(base_url)
+async def test_an_id_that_is_the_token_is_not_sent_and_not_shown(spelling):
+    async with RawServer([response()]) as server:
+        with pytest.raises(UsageError, match="has the API token among its IDs") as raised:
+            await ask(server, interaction_id=spelling)
+    assert server.connections == 0
+    assert spelling not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "base_url",
-    [
-        "https://api.elevateai.com",
-        "https://10.0.0.1:8443/cx",
-        "http://localhost:8900",
-        "http://LOCALHOST:8900",
-        "http://127.0.0.1",
-        "http://127.9.9.9:80",
-        "http://[::1]:8900",
-    ],
+@pytest.mark.promise(
+    "A token, read again during a run, that is among the IDs",
+    "the run stops with code 2 before it is sent; nothing shows it",
+    group="Security",
 )
-def test_https_is_allowed_to_all_and_http_to_this_machine(base_url):
-    client_of(base_url)
-
-
-@pytest.mark.parametrize(
-    "base_url",
-    [
-        "",
-        "api.elevateai.com",
-        "https://",
-        "/v1",
-        "https://host?x=1",
-        "https://host#x",
-        "https://host:99999",
-        "https://[::1",
-    ],
-)
-def test_what_is_no_plain_base_url_is_refused(base_url):
-    with pytest.raises(UsageError, match="is not of the form https://"):
-        client_of(base_url)
-
-
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/cx/v2"])
-def test_a_base_url_with_the_version_that_is_added_anyway_is_refused(path):
-    with pytest.raises(UsageError, match=r"Leave it out: https://api\.elevateai\.com"):
-        client_of(f"https://api.elevateai.com{path}")
-
-
-@pytest.mark.parametrize("who", ["user@", "user:secret@", ":secret@"])
-def test_credentials_in_a_base_url_are_refused_and_not_shown(who):
-    with pytest.raises(UsageError, match="user name or a password") as raised:
-        client_of(f"https://{who}host")
-    assert "secret" not in str(raised.value)
+async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
+    file = tmp_path / "token"
+    file.write_text(ID)
+    token = Token(SecretStr(TOKEN), file)
+    async with (
+        RawServer([response()]) as server,
+        client_of(server.base_url, token=token) as client,
+    ):
+        await client.fetch(ID, Question.RESULT)
+        assert client.renew()
+        with pytest.raises(UsageError, match="has the API token among its IDs"):
+            await client.fetch(ID.upper(), Question.RESULT)
+    assert len(server.requests) == 1
 
 
 async def test_the_token_is_in_nothing_that_could_be_printed():

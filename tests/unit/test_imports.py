@@ -22,6 +22,7 @@ ROOMS = {
     "ports": {"domain", "errors"},
     "clock": set(),
     "collector": set(),
+    "descriptors": {"errors"},
     "signals": {"telemetry", "errors"},
     "backlog": {"ports", "domain", "errors"},
     "batch": {"ports", "domain", "errors"},

@@ -49,6 +49,7 @@ DRAW = 0.5
 OF_ITS_OWN = {
     200: Result(),
     202: Pending(),
+    203: Transient(),
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),

@@ -79,6 +79,15 @@ def settled(ok, *, requests=None, **lines):
             "outage for 8 s (Connection refused): probing",
         ),
         (
+            {"open": 3, "unanswered_s": 12.4, "trouble": "Connection refused", "outage_s": 8.0}
+            | {"api": "https://api.test"},
+            "no answer from https://api.test for 12 s (Connection refused)",
+        ),
+        (
+            {"open": 3, "unanswered_s": 1.0},
+            "working",
+        ),
+        (
             {"open": 3, "in_flight": 1, "outage_s": 99.6, "ending": True},
             "stopping: 1 requests under way",
         ),

@@ -3,6 +3,9 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
 
 from worker.clock import SystemClock
 from worker.console.snapshot import Pulse
@@ -47,3 +50,36 @@ async def test_a_run_that_ends_while_its_progress_is_being_written_leaves_no_pro
             asyncio.get_running_loop().call_later(0.05, directory.go_on.set)
         await asyncio.to_thread(thread.shutdown)  # all that was to be written is written
         assert not (tmp_path / PROGRESS_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("shown", "logged"),
+    [
+        ({"unanswered_s": 9.0, "trouble": "Connection refused"}, False),
+        ({"unanswered_s": 10.0, "trouble": "Connection refused", "advice": "Check it."}, True),
+        ({"unanswered_s": 44.0}, False),
+        ({"unanswered_s": 45.0}, True),
+        ({"unanswered_s": None, "trouble": "HTTP 503"}, False),
+    ],
+)
+async def test_the_log_says_so_once_with_url_cause_and_what_to_check(
+    shown, logged, tmp_path, capsys
+):
+    settings = Settings(progress="none", stalled_after_s=0.04, toml={})
+    looks = 0
+
+    def look():
+        nonlocal looks
+        looks += 1
+        return replace(pulse(), api="https://api.test", **shown)
+
+    with OutputDirectory(tmp_path) as directory, ThreadPoolExecutor(1) as thread:
+        async with Watch(look, directory, thread, settings, SystemClock()), asyncio.timeout(10):
+            while looks < 12:  # noqa: ASYNC110 - the watch looks by its own clock
+                await asyncio.sleep(0.01)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "api_unanswered" in line]
+    assert len(lines) == logged
+    for line in lines:
+        assert "url=https://api.test" in line
+        assert f'cause="{shown.get("trouble", "no reply to any request yet")}"' in line
+        assert "check=" in line

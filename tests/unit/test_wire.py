@@ -127,22 +127,44 @@ def test_names_and_results_may_be_any_text_and_null():
         (b"<!DOCTYPE html><html>secret</html>", "HTML or XML"),
         (b"\n <html>", "HTML or XML"),
         (b"secret", "not JSON"),
-        (b"\xef\xbb\xbf" + as_body(sample()), "not JSON"),
-        ("{}".encode("utf-16"), "not JSON"),
-        (b'{"allParticipants": {"enlightenBundles": [', "not JSON"),
+        (b"\xef\xbb\xbf", "empty body"),
+        (b"\xef\xbb\xbf" * 2 + as_body(sample()), "not JSON"),
+        (b"\xef\xbb\xbf<html>", "HTML or XML"),
+        *(
+            (
+                '{"allParticipants": null}'.encode(code),
+                "not JSON: UTF-16 or UTF-32 instead of UTF-8",
+            )
+            for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+        ),
+        (b'{"allParticipants": {"enlightenBundles": [', "not JSON: it ends too early"),
         (as_body(sample()) + b"x", "not JSON"),
         (as_body(sample()) * 2, "not JSON"),
         (b'{"allParticipants": null,}', "not JSON"),
         (b"{'allParticipants': null}", "not JSON"),
-        (b'{"allParticipants": null, "x": "\xff"}', "not JSON"),
-        (b'{"allParticipants": null, "x": "\\ud800"}', "not JSON"),
-        (b'{"allParticipants": null, "x": 1e400}', "not JSON"),
-        (b'{"allParticipants": ' + b"[" * 2000 + b"]" * 2000 + b"}", "not JSON"),
-        (body_with_score(b"NaN"), "not JSON"),
-        (body_with_score(b"Infinity"), "not JSON"),
-        (body_with_score(b"-Infinity"), "not JSON"),
-        (body_with_score(b"1e400"), "not JSON"),
-        (body_with_score(b"1" * 5000), "not JSON"),
+        (b'{"allParticipants": null, "x": "\xff"}', "not JSON: no valid UTF-8"),
+        (b'{"allParticipants": null, "x": "\xed\xa0\x80"}', "not JSON: no valid UTF-8"),
+        *(
+            (
+                b'{"allParticipants": null, "x": "%s"}' % text,
+                "not JSON: half of a surrogate pair in a text",
+            )
+            for text in (rb"\ud800", rb"\ud800x", rb"\udc00", rb"\ud800\u0041", rb"a \uDFFF")
+        ),
+        (
+            b'{"allParticipants": null, "x": 1e400}',
+            "not JSON: a number beyond the range of a double",
+        ),
+        (
+            b'{"allParticipants": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+            "not JSON: nested too deeply",
+        ),
+        (body_with_score(b"NaN"), "not JSON: NaN or Infinity"),
+        ('{"\u00e4": NaN}'.encode(), "not JSON: NaN or Infinity"),
+        (body_with_score(b"Infinity"), "not JSON: NaN or Infinity"),
+        (body_with_score(b"-Infinity"), "not JSON: NaN or Infinity"),
+        (body_with_score(b"1e400"), "not JSON: a number beyond the range of a double"),
+        (body_with_score(b"1" * 5000), "not JSON: a number beyond the range of a double"),
         (body_with_score(b"1_000"), "not JSON"),
         (body_with_score(b"01"), "not JSON"),
     ],
@@ -151,13 +173,23 @@ def test_what_is_not_json_fails_where_it_is_parsed(body, reason):
     assert read(body) == failure(Stage.PARSE, reason)
 
 
+def test_a_byte_order_mark_before_the_json_is_passed_over():
+    body = as_body(sample())
+    assert read(b"\xef\xbb\xbf" + body) == read(body)
+
+
+def test_an_empty_object_is_no_result_and_is_named():
+    expected = failure(Stage.VALIDATE, "is an empty object: no participant")
+    assert read(b"{}") == read(b" {}\n") == expected
+
+
 @pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"7", b'"allParticipants"', b"[{}]"])
 def test_a_top_level_other_than_an_object_is_no_result(body):
     assert read(body) == failure(Stage.VALIDATE, "is no object")
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"message": "not ready"}, {"AllParticipants": None}, {"all_participants": None}]
+    "value", [{"message": "not ready"}, {"AllParticipants": None}, {"all_participants": None}]
 )
 def test_an_object_without_any_known_participant_is_no_result(value):
     assert read(as_body(value)) == failure(Stage.VALIDATE, "has none of the known participants")

@@ -1,21 +1,32 @@
 """One request to the API, over aiohttp. Foreign exceptions end here: failures are values."""
 
 import asyncio
-import errno
-import ipaddress
-import os
-import re
+import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+from urllib.parse import unquote
 
 import aiohttp
-from aiohttp.connector import Connection
+from pydantic import SecretStr
 from yarl import URL
 
 from worker import __version__
+from worker.api.base_url import checked_base_url
+from worker.api.connections import (
+    MAX_INTERIM,
+    PASSAGE,
+    Connector,
+    Depart,
+    InterimFloodError,
+    Passage,
+    Request,
+)
+from worker.api.proxy import checked_proxy
 from worker.api.retry_after import retry_after_s
+from worker.api.route import Route
+from worker.api.tls import trust
 from worker.api.token import Token
 from worker.domain.reply import Failure, Question, Reply, Trouble
 from worker.domain.verdict import Stage
@@ -25,65 +36,42 @@ from worker.ports import Clock
 ACCEPT_ENCODING = "gzip, deflate, br"
 """Sent explicitly: the default of the library changes with what else is installed."""
 
+WORDS_BYTES = 16 * 2**10
+"""Of any reply but a 200, as much is read of the body, as sent: for the API's message."""
+
+_WORDS_S = 1.0
+
+_MOST_FRESH = 10_000
+
 _PATHS = {
     Question.RESULT: "/v1/interactions/{}/ai",
     Question.STATUS: "/v1/interactions/{}/status",
 }
 
-_TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
-
-_KEEPALIVE_S = 75.0
-
-Depart = Callable[[], Awaitable[None]]
+_OK = 200
 
 
 async def _at_once() -> None:
     return
 
 
-class _Request(aiohttp.ClientRequest):
-    """Refuses a kept-alive connection on which the server has spoken unasked.
-
-    What it said there would be read as the reply to this request: another ID's result.
-    """
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if conn.protocol is None or conn.protocol.should_close:
-            raise aiohttp.ServerDisconnectedError("The server spoke out of turn.")
-        return await super().send(conn)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Awaits `depart` with the connection in hand: what is paced is sending, not connecting."""
-
-    def __init__(self, depart: Depart, in_flight: int) -> None:
-        super().__init__(limit=in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S)
-        self._depart = depart
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        try:
-            await self._depart()
-        except BaseException:
-            connection.release()
-            raise
-        return connection
-
-
 class ApiClient:
-    """Adapter of ports.Fetcher: one session, no redirects, no cookies, no proxies, no retries.
+    """Adapter of ports.Fetcher: one session, no redirects, no cookies, no retries.
 
+    The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
+    its body, of which the first WORDS_BYTES are kept as far as they come at once.
+
+    `base_url` is where the API is, as checked_base_url returns it.
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
-    that no request ever waits for a connection. Timeouts are seconds; `total_timeout_s` bounds
-    everything from the connection to the last byte, however slowly it drips. A body of more than
-    `max_wire_bytes` (as sent) is not read to its end. Use it as an async context manager.
-    Raises UsageError for a base URL that is not https (http is allowed to loopback alone).
+    that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
+    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the
+    last byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as
+    sent) is not read to its end. `ca_file` and `proxy` are those of tls.trust and
+    proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an async context
+    manager.
+    Raises UsageError for a base URL that is not https (http is allowed to loopback alone), and
+    for a CA file or a proxy that can't be used.
     """
 
     def __init__(
@@ -98,29 +86,47 @@ class ApiClient:
         read_timeout_s: float,
         total_timeout_s: float,
         max_wire_bytes: int,
+        ca_file: Path | None = None,
+        proxy: SecretStr | None = None,
     ) -> None:
-        self._prefix = _checked(base_url)
+        self.base_url = checked_base_url(base_url)
+        is_secure = self.base_url.startswith("https:")
+        through = checked_proxy(proxy) if proxy is not None else None
+        self._route = Route(
+            through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
+        )
         self._token = token
+        self._token_as_id = _plain(token.secret)
         self._clock = clock
         self._depart = depart
         self._in_flight = in_flight
+        self._connect_timeout_s = connect_timeout_s
         self._timeout = aiohttp.ClientTimeout(
             total=total_timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
         )
         self._max_wire_bytes = max_wire_bytes
+        self._want_fresh: set[str] = set()  # IDs whose request met a dead connection
         self._session: aiohttp.ClientSession
+        self._connector: Connector
 
     async def __aenter__(self) -> Self:
+        route = self._route
+        self._connector = Connector(
+            self._depart,
+            in_flight=self._in_flight,
+            connect_timeout_s=self._connect_timeout_s,
+            context=route.trust.context if route.trust else None,
+        )
         self._session = aiohttp.ClientSession(
-            connector=_Connector(self._depart, self._in_flight),
-            request_class=_Request,
+            connector=self._connector,
+            request_class=Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={
-                _TOKEN_HEADER: self._token.secret.get_secret_value(),
                 "Accept": "application/json",
                 "Accept-Encoding": ACCEPT_ENCODING,
                 "User-Agent": f"cxai-worker/{__version__}",
             },
+            proxy=route.proxy.url.get_secret_value() if route.proxy else None,
             timeout=self._timeout,
             auto_decompress=False,  # aiohttp returns a truncated body as a success
             trust_env=False,
@@ -141,34 +147,55 @@ class ApiClient:
     def renew(self) -> bool:
         """Look for another token; return whether there is one. It counts from now on."""
         renewed = self._token.renew()
-        self._session.headers[_TOKEN_HEADER] = self._token.secret.get_secret_value()
+        self._token_as_id = _plain(self._token.secret)
         return renewed
 
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
-        """Ask once; return what was really read."""
-        url = URL(self._prefix + _PATHS[question].format(interaction_id), encoded=True)
-        stage = Stage.CONNECT
+        """Ask once; return what was really read.
+
+        Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL.
+        """
+        if self._is_token(interaction_id):
+            raise UsageError(
+                "The input has the API token among its IDs. It was not sent and is not shown."
+                " Take it out of the input, replace the token, and run the same command again."
+            )
+        passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
+        PASSAGE.set(passage)
+        seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
+        if isinstance(seen, Reply):
+            self._want_fresh.discard(interaction_id)
+        elif passage.is_stale:
+            self._connector.distrust()
+            if len(self._want_fresh) == _MOST_FRESH:  # those that never got a reply
+                self._want_fresh.clear()
+            self._want_fresh.add(interaction_id)
+        return seen
+
+    async def _ask(self, url: str, passage: Passage) -> Reply | Failure:
+        stage = Stage.HEADERS
         try:
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
                 stage = Stage.BODY
-                body = await self._read(response)
+                if response.status != _OK:
+                    return self._reply(response, await _words(response))
+                body = await self._body(response)
+                if passage.is_garbled:
+                    raise aiohttp.ClientPayloadError
         except TimeoutError as error:
-            if isinstance(error, aiohttp.ConnectionTimeoutError):
-                return Failure(Trouble.TIMEOUT, Stage.CONNECT, "no connection in time")
-            late = Stage.HEADERS if stage is Stage.CONNECT else stage
-            return Failure(Trouble.TIMEOUT, late, f"timeout while reading {late}")
-        except aiohttp.ClientConnectorError as error:
-            return Failure(Trouble.NO_CONNECTION, Stage.CONNECT, _cause(error))
+            return self._late(error, passage, stage)
+        except InterimFloodError:
+            reason = f"more than {MAX_INTERIM} interim responses (1xx)"
+            return Failure(Trouble.BROKEN_OFF, stage, reason)
         except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
             # Also a ClientResponseError: its status is aiohttp's invention, not the server's.
-            late = Stage.HEADERS if stage is Stage.CONNECT else stage
-            return Failure(Trouble.BROKEN_OFF, late, type(error).__name__)
+            return self._broken(error, passage, stage)
         if body is None:
-            return Failure(
-                Trouble.TOO_LARGE,
-                Stage.BODY,
-                f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)",
-            )
+            reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
+            return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
+        return self._reply(response, body)
+
+    def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
         headers = response.headers
         return Reply(
             response.status,
@@ -179,7 +206,23 @@ class ApiClient:
             else None,
         )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+    def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return self._route.too_late(f"{self._connect_timeout_s:g} s")
+        if not passage.sent:
+            return self._route.too_late(f"{self._timeout.total:g} s")
+        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}")
+
+    def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
+        if passage.connection is None:
+            return self._route.failure(error)
+        if passage.is_stale or not passage.sent:
+            # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
+            reason = "the server had closed the kept connection"
+            return Failure(Trouble.NO_CONNECTION, stage, reason)
+        return Failure(Trouble.BROKEN_OFF, stage, type(error).__name__)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes | None:
         chunks: list[bytes] = []
         size = 0
         while chunk := await response.content.readany():
@@ -190,42 +233,27 @@ class ApiClient:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-
-def _checked(base_url: str) -> str:
-    try:
-        url = URL(base_url)
-    except ValueError:
-        url = URL()
-    if url.user is not None or url.password is not None:
-        raise UsageError(
-            "base_url holds a user name or a password. Take them out: no API needs them."
-        )
-    if url.host is None or url.query_string or url.fragment:
-        raise UsageError(f"base_url {base_url!r} is not of the form https://host[:port][/path].")
-    if re.search(r"/v\d+/?\Z", url.path):
-        raise UsageError(
-            f"base_url {base_url!r} ends with the API's version, which cxai adds itself."
-            f" Leave it out: {url.origin()!s}."
-        )
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
-        raise UsageError(
-            f"base_url {base_url!r} would send the API token in clear text."
-            " Use https:// (http:// is allowed to loopback addresses alone)."
-        )
-    return str(url).rstrip("/")
+    def _is_token(self, interaction_id: str) -> bool:
+        plain = unquote(interaction_id) if "%" in interaction_id else interaction_id
+        return plain.replace("-", "").lower() == self._token_as_id
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+async def _words(response: aiohttp.ClientResponse) -> bytes:
+    """Return what comes of a body at once, WORDS_BYTES at most; never fails.
+
+    The status has been read: neither a body without end nor a broken one may take it back, nor
+    may a dripping one keep everyone from the pause that it asks for.
+    """
+    words = bytearray()
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_WORDS_S):
+            while len(words) < WORDS_BYTES and (chunk := await response.content.readany()):
+                words += chunk
+    if not response.content.at_eof():
+        response.close()
+    return bytes(words[:WORDS_BYTES])
 
 
-def _cause(error: aiohttp.ClientConnectorError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "host name not resolved"
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        return "no secure connection (TLS)"
-    number = error.os_error.errno or 0  # asyncio's own text holds the address
-    return os.strerror(number) if number in errno.errorcode else "no connection"
+def _plain(token: SecretStr) -> str:
+    """Return the token as `ApiClient` compares it: in any case, with hyphens or without."""
+    return token.get_secret_value().replace("-", "").lower()

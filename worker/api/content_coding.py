@@ -20,11 +20,12 @@ except ImportError:
 MAX_CODINGS = 3
 """Codings stacked on one body, `identity` not counted."""
 
-MAX_MEMBERS = 16
-"""Gzip members in one body."""
+MAX_MEMBERS = 1024
+"""Gzip members in one body: a server that compresses piece by piece makes one of each."""
 
 _RATIO_FREE_BYTES = 2**20
 _PIECE_BYTES = 2**20
+_WINDOW_BYTES = 2**16
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15  # zlib's names for them ("wbits")
 
 # The names that IANA registers and that we don't undo: only these may be quoted in a reason.
@@ -135,28 +136,26 @@ def _can_decode(name: str, probe: bytes) -> bool:
 
 def _undo_gzip(data: bytes, most: int) -> bytes | Failure:
     members: list[bytes] = []
-    left = most
+    left, position = most, 0
     while True:
-        found = _inflate(data, _GZIP, left)
+        found = _inflate(data, position, _GZIP, left)
         if isinstance(found, Failure):
             return found
-        content, data = found
-        if not data and not members:
-            return content
+        content, position = found
         members.append(content)
         left -= len(content)
-        if not data:
-            return b"".join(members)
+        if position == len(data):
+            return content if len(members) == 1 else b"".join(members)
         if len(members) == MAX_MEMBERS:
             return _MANY_MEMBERS
 
 
 def _undo_deflate(data: bytes, most: int) -> bytes | Failure:
-    found = _inflate(data, _ZLIB if _has_zlib_header(data) else _RAW_DEFLATE, most)
+    found = _inflate(data, 0, _ZLIB if _has_zlib_header(data) else _RAW_DEFLATE, most)
     if isinstance(found, Failure):
         return found
-    content, rest = found
-    return _TRAILING if rest else content
+    content, end = found
+    return content if end == len(data) else _TRAILING
 
 
 def _has_zlib_header(data: bytes) -> bool:
@@ -169,25 +168,35 @@ def _has_zlib_header(data: bytes) -> bool:
     )
 
 
-def _inflate(data: bytes, wbits: int, most: int) -> tuple[bytes, bytes] | Failure:
-    """Undo one zlib stream; return its content and whatever stands behind it."""
+def _inflate(data: bytes, start: int, wbits: int, most: int) -> tuple[bytes, int] | Failure:
+    """Undo the zlib stream that begins at `start`; return its content and where it ends.
+
+    It is fed by windows: of what stands behind the stream, zlib copies the rest of one only.
+    """
     stream = zlib.decompressobj(wbits)
     pieces: list[bytes] = []
     size = 0
+    view = memoryview(data)
+    fed: bytes | memoryview = b""
+    position = start
     while True:
+        if not fed:
+            fed = view[position : position + _WINDOW_BYTES]
+            position += len(fed)
         try:
-            piece = stream.decompress(data, min(_PIECE_BYTES, most + 1 - size))
+            piece = stream.decompress(fed, min(_PIECE_BYTES, most + 1 - size))
         except zlib.error:
             return _DAMAGED
         size += len(piece)
         if size > most:
             return _LARGE
         if stream.eof:
-            return b"".join((*pieces, piece)) if pieces else piece, stream.unused_data
-        if not piece:
+            end = position - len(stream.unused_data)
+            return b"".join((*pieces, piece)) if pieces else piece, end
+        if not piece and not fed:
             return _CUT
         pieces.append(piece)
-        data = stream.unconsumed_tail
+        fed = stream.unconsumed_tail
 
 
 def _undo_br(data: bytes, most: int) -> bytes | Failure:

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
 
+from worker.api.not_json import read_otherwise
 from worker.domain.records import PARTICIPANTS
 from worker.domain.reply import Failure, Interaction, Trouble
 from worker.domain.verdict import Stage
@@ -216,7 +217,9 @@ def read(body: bytes) -> Interaction | Failure:
     if not isinstance(raw, dict):
         return not_a_result("is no object")
     if raw.keys().isdisjoint(_RESULT):
-        return not_a_result("has none of the known participants")
+        return not_a_result(
+            "has none of the known participants" if raw else "is an empty object: no participant"
+        )
     drift = _Drift()
     try:
         result = _validate(raw)
@@ -237,10 +240,8 @@ def parse(body: bytes) -> Any:
     """Return the JSON value that `body` holds, or the Failure that it holds none."""
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        start = body.lstrip()[:1]
-        what = "empty body" if not start else "HTML or XML" if start == b"<" else "not JSON"
-        return Failure(Trouble.NOT_JSON, Stage.PARSE, what)
+    except orjson.JSONDecodeError as error:
+        return read_otherwise(body, error)
 
 
 def not_a_result(reason: str) -> Failure:

@@ -43,7 +43,9 @@ class Pulse:
     `paused` is how long everyone still waits and why. Of the `open` IDs that are taken in,
     `waiting` wait for a retry, of which the next is due in `next_retry_s`. `expected_lines` is
     the length of the input, None if it is not known (yet). `no_room` is set while the disk is full.
-    `trouble` is how the last request failed, None if the API has answered since.
+    `trouble` is how the last request failed, None if the API has answered since; `advice` says what
+    to check then. `unanswered_s` is how long the API, at `api`, has not answered one request of
+    this run; None once it has.
     What is allowed now may be lower than the ceilings that the settings have.
     """
 
@@ -64,6 +66,9 @@ class Pulse:
     rate_ceiling: float
     in_flight_allowed: int
     in_flight_ceiling: int
+    api: str = "the API"
+    unanswered_s: float | None = None
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,8 @@ def state(pulse: Pulse, stall: Stall | None = None) -> str:
 
 
 def _of_the_api(pulse: Pulse) -> str | None:
+    if pulse.unanswered_s is not None and pulse.trouble is not None and pulse.paused is None:
+        return f"no answer from {pulse.api} for {pulse.unanswered_s:.0f} s ({pulse.trouble})"
     if pulse.outage_s is not None:
         why = f" ({pulse.trouble})" if pulse.trouble else ""
         return f"outage for {pulse.outage_s:.0f} s{why}: probing"

@@ -21,6 +21,9 @@ from worker.telemetry.logging import LOG
 
 _EVERY_S = 1.0
 
+# An API that has not answered once is worth a word after so long: sooner if it is known why.
+_SILENT_S, _FAILING_S = 45.0, 10.0
+
 
 class Watch:
     """While it is entered, shows how far a run is and writes it to the output directory.
@@ -45,6 +48,7 @@ class Watch:
         self._look_every_s = min(_EVERY_S, settings.stalled_after_s / 4)
         self._watchdog = Watchdog(settings.stalled_after_s, clock.monotonic())
         self._stall: Stall | None = None
+        self._is_unanswered_told = False
         self._view = _view(settings)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -89,7 +93,23 @@ class Watch:
                 tell("stalled", stage=stall.section, for_s=round(stall.for_s), there=stall.holding)
             elif stall is None and before is not None:
                 LOG.info("moves again", stage=before.section.short)
+            self._tell_of_silence(self._pulse())
             await asyncio.sleep(self._look_every_s)
+
+    def _tell_of_silence(self, pulse: Pulse) -> None:
+        """Log it once if the API does not answer from the beginning, with the cause if known."""
+        for_s = pulse.unanswered_s
+        if for_s is None or self._is_unanswered_told:
+            return
+        if for_s >= (_SILENT_S if pulse.trouble is None else _FAILING_S):
+            self._is_unanswered_told = True
+            LOG.warning(
+                "api_unanswered",
+                url=pulse.api,
+                for_s=round(for_s),
+                cause=pulse.trouble or "no reply to any request yet",
+                check=pulse.advice or "Check base_url, the network, and the API's own status.",
+            )
 
     def _look(self) -> Stall | None:
         pulse = self._pulse()

@@ -63,6 +63,7 @@ Meaning = Result | Absent | Pending | TokenRefused | Throttled | Transient | Fin
 BY_STATUS: Mapping[int, Meaning] = {
     200: Result(),
     202: Pending(),
+    203: Transient(),  # changed by a proxy on the way: not what the API has sent
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),

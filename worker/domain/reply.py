@@ -16,10 +16,12 @@ class Question(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole HTTP response: a status line that was read, and a body of the announced length.
+    """An HTTP response: a status line that was read, and its body.
 
-    `body` is as sent, its content coding not yet undone. `retry_after_s` is the Retry-After
-    header in seconds from now (0 or more), None if absent or not understood.
+    The body of a 200 is of the announced length; of any other status it is what came at once, up
+    to 16 KiB, since there the status says it all. `body` is as sent, its content coding not yet
+    undone. `retry_after_s` is the Retry-After header in seconds from now (0 or more), None if
+    absent or not understood.
     """
 
     status: int
@@ -29,7 +31,11 @@ class Reply:
 
 
 class Trouble(StrEnum):
-    """Kinds of failure other than an HTTP status."""
+    """Kinds of failure other than an HTTP status.
+
+    NO_CONNECTION: there was no connection for the request to go over, or the server had closed the
+    one that was kept. That is no ID's fault, and costs none an attempt.
+    """
 
     NO_CONNECTION = "no_connection"
     TIMEOUT = "timeout"
@@ -43,11 +49,15 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No usable reply. `reason` is short and quotes nothing of headers or body."""
+    """No usable reply. `reason` is short and quotes nothing of headers or body.
+
+    `advice` says to an operator what to check, in whole sentences; empty if there is nothing.
+    """
 
     trouble: Trouble
     stage: Stage
     reason: str
+    advice: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,380 @@
+"""TLS and proxies: whose word is believed, and what is said when there is no secure connection."""
+
+import asyncio
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+import warnings
+
+import pytest
+from support.certificate import CA, CERTIFICATES, server_context
+from support.command import TOKEN, cxai, environment
+from support.connect_proxy import ConnectProxy
+from support.raw_server import Ending, RawServer, client_of, response
+
+from worker.domain.reply import Failure, Question, Trouble
+from worker.domain.verdict import Stage
+from worker.errors import UsageError
+
+ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch):
+    for name in (*VARIABLES, *PROXIES):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def ask(base_url, **how):
+    async with asyncio.timeout(4.0), client_of(base_url, **how) as client:
+        return await client.fetch(ID, Question.RESULT)
+
+
+def assert_no_connection(seen, reason, *advice):
+    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, reason)
+    for words in advice:
+        assert words in seen.advice
+
+
+# --- whose certificates are trusted ---
+
+
+async def test_a_ca_file_makes_its_certificates_trusted():
+    async with RawServer([response(b"secure")], tls=server_context()) as server:
+        assert (await ask(server.base_url, ca_file=CA)).body == b"secure"
+
+
+@pytest.mark.promise(
+    "`SSL_CERT_FILE`, `SSL_CERT_DIR`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`",
+    "the CA certificates there are trusted; `ca_file` goes before them",
+    group="Security",
+)
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+async def test_variables_of_other_programs_name_a_ca_file_too(name, monkeypatch):
+    monkeypatch.setenv(name, str(CA))
+    async with RawServer([response(b"secure")], tls=server_context()) as server:
+        assert (await ask(server.base_url)).body == b"secure"
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+async def test_some_may_name_a_directory(name, monkeypatch, tmp_path):
+    (tmp_path / "d7cd31c7.0").write_bytes(CA.read_bytes())  # openssl x509 -hash
+    monkeypatch.setenv(name, str(tmp_path))
+    async with RawServer([response(b"secure")], tls=server_context()) as server:
+        assert (await ask(server.base_url)).body == b"secure"
+
+
+async def test_the_setting_goes_before_the_variables(monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(CA))
+    async with RawServer([response()], tls=server_context()) as server:
+        seen = await ask(server.base_url, ca_file=CERTIFICATES / "self_signed.pem")
+    assert seen.trouble is Trouble.NO_CONNECTION
+    assert "Trusted now: ca_file" in seen.advice
+
+
+@pytest.mark.promise(
+    "A CA file that is missing, empty or holds no certificate",
+    "refused before the run, by the name of the setting or the variable",
+    group="Security",
+)
+@pytest.mark.parametrize("name", ["ca_file", *VARIABLES])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file or directory"),
+        (b"", "no certificate in PEM form"),
+        (b"not a certificate\n", "no certificate in PEM form"),
+        (b"\x30\x82\x01\x0a", "no certificate in PEM form"),
+    ],
+    ids=["missing", "empty", "text", "DER"],
+)
+def test_a_ca_file_that_cannot_be_used_is_refused_by_name(
+    name, content, why, monkeypatch, tmp_path
+):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    if name != "ca_file":
+        monkeypatch.setenv(name, str(path))
+    with pytest.raises(UsageError) as raised:
+        client_of("https://localhost", ca_file=path if name == "ca_file" else None)
+    assert f"{name} names {path}" in str(raised.value)
+    if name != "SSL_CERT_DIR":
+        assert why in str(raised.value)
+
+
+def test_a_ca_file_that_is_a_directory_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="Is a directory"):
+        client_of("https://localhost", ca_file=tmp_path)
+
+
+# --- what is wrong ---
+
+
+@pytest.mark.promise(
+    "A TLS certificate that has expired, is not yet valid, self-signed, from an unknown CA or for"
+    " another host",
+    "no connection, the token is not sent, and the cause is named with what to check",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    ("certificate", "found", "advice"),
+    [
+        ("expired", "has expired", "clock"),
+        ("not_yet_valid", "is not yet valid", "clock"),
+        ("self_signed", "is self-signed", "CXAI_CA_FILE"),
+        ("unknown_authority", "is from an unknown CA", "REQUESTS_CA_BUNDLE"),
+        ("other_host", "is for another host name", "base_url"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_named(certificate, found, advice):
+    async with RawServer([response()], tls=server_context(certificate)) as server:
+        seen = await ask(server.base_url, ca_file=CA)
+    assert_no_connection(seen, f"TLS: the server's certificate {found}", advice)
+    assert server.requests == []
+
+
+@contextlib.contextmanager
+def handshakes(context):
+    """Serve TLS from a thread, where OpenSSL itself says why it refuses (asyncio does not)."""
+
+    def serve():
+        with contextlib.suppress(OSError), listener.accept()[0] as accepted:
+            context.wrap_socket(accepted, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://localhost:{listener.getsockname()[1]}"
+        thread.join(10)
+
+
+async def test_an_old_version_of_tls_is_named():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old = server_context(
+            minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1_1
+        )
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with handshakes(old) as base_url:
+        seen = await ask(base_url, ca_file=CA)
+    assert_no_connection(seen, "TLS: the server's version of TLS is too old", "TLS 1.2")
+
+
+class Blunt:
+    """A server that answers the first bytes of a client with some of its own."""
+
+    def __init__(self, answer, *, closes=True):
+        self._answer = answer
+        self._closes = closes
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.base_url = f"https://localhost:{self.port}"
+        return self
+
+    async def __aexit__(self, *exc):
+        self._server.close()
+
+    async def _accept(self, reader, writer):
+        await reader.read(65_536)
+        writer.write(self._answer)
+        writer.close()
+
+
+def alert(description):
+    """Return a fatal alert of TLS (RFC 8446, 6)."""
+    return bytes([21, 3, 3, 0, 2, 2, description])
+
+
+@pytest.mark.promise(
+    "Plain HTTP on an HTTPS port, an old TLS version, a handshake that is refused or cut",
+    "no connection, and the cause is named with what to check",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no TLS is spoken on this port (plain HTTP?)"),
+        (b"220 smtp.example.com ESMTP\r\n", "no TLS is spoken on this port (plain HTTP?)"),
+        (alert(70), "the server's version of TLS is too old"),
+        (alert(40), "the server refused the handshake"),
+        (alert(49), "the server refused the handshake"),
+        (alert(80), "the server refused the handshake"),
+        (alert(112), "the server does not know this host name (SNI)"),
+        (b"", "the connection was closed in the handshake"),
+    ],
+    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
+)
+async def test_what_goes_wrong_with_a_handshake_is_named(answer, found):
+    async with Blunt(answer) as server:
+        seen = await ask(server.base_url, ca_file=CA)
+    assert_no_connection(seen, f"TLS: {found}")
+    assert seen.advice
+
+
+# --- through a proxy ---
+
+
+@pytest.mark.promise(
+    "`proxy`",
+    "the API is reached through a tunnel; the proxy sees neither the token nor the IDs",
+    group="Security",
+)
+@pytest.mark.parametrize("credentials", ["", "some%20one:s3cret@"])
+async def test_the_api_is_reached_through_a_tunnel(credentials):
+    async with (
+        ConnectProxy() as proxy,
+        RawServer([response(b"secure")], tls=server_context()) as server,
+    ):
+        url = proxy.url.replace("//", f"//{credentials}")
+        async with client_of(server.base_url, ca_file=CA, proxy=url) as client:
+            for _ in range(3):
+                assert (await client.fetch(ID, Question.RESULT)).body == b"secure"
+            assert "s3cret" not in repr(vars(client))
+    (head,) = proxy.heads  # one tunnel, kept for three requests
+    assert head.startswith(f"CONNECT localhost:{server.port} HTTP/1.1\r\n")
+    assert TOKEN not in head
+    assert ID not in head
+    sent = base64.b64encode(b"some one:s3cret").decode()
+    assert (f"Proxy-Authorization: Basic {sent}\r\n" in head) == bool(credentials)
+    assert not any("Proxy-Authorization" in request for request in server.requests)
+
+
+@pytest.mark.promise(
+    "A proxy that cannot be reached, or refuses (407, 403, 502)",
+    "a failure of the proxy by name, no attempt of any ID, and no status of the API",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("407 Proxy Authentication Required", "user name and a password"),
+        ("403 Forbidden", "runs the proxy"),
+        ("502 Bad Gateway", "runs the proxy"),
+        ("200 OK, but then", None),
+        ("401 Unauthorized", "runs the proxy"),
+        ("404 Not Found", "runs the proxy"),
+    ],
+)
+async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
+    refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with ConnectProxy(refusal) as proxy:
+        seen = await ask("https://localhost:9", proxy=proxy.url)
+    assert (seen.trouble, seen.stage) == (Trouble.NO_CONNECTION, Stage.CONNECT)
+    if advice is not None:
+        number = status.partition(" ")[0]
+        reason = f"proxy 127.0.0.1:{proxy.port} refused to connect (HTTP {number})"
+        assert_no_connection(seen, reason, advice)
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200"])
+async def test_a_proxy_that_breaks_off_is_named(answer):
+    async with ConnectProxy(answer) as proxy:
+        seen = await ask("https://localhost:9", proxy=proxy.url)
+    assert_no_connection(seen, f"proxy 127.0.0.1:{proxy.port}: no connection", "proxy (CXAI_PROXY)")
+
+
+async def test_a_proxy_that_is_not_there_is_named():
+    seen = await ask("https://localhost:9", proxy="http://127.0.0.1:9")
+    assert_no_connection(seen, "proxy 127.0.0.1:9: Connection refused", "proxy (CXAI_PROXY)")
+
+
+async def test_a_proxy_without_an_address_is_named():
+    seen = await ask("https://localhost:9", proxy="http://user:s3cret@nonexistent.invalid:9")
+    assert_no_connection(seen, "proxy nonexistent.invalid:9: host name not resolved")
+    assert "s3cret" not in repr(seen)
+
+
+async def test_a_proxy_that_falls_silent_is_no_attempt():
+    async with RawServer([Ending.SILENCE]) as silent:
+        proxy = f"http://127.0.0.1:{silent.port}"
+        seen = await ask("https://localhost:9", proxy=proxy, connect_timeout_s=0.2)
+    assert_no_connection(
+        seen, f"no connection through proxy 127.0.0.1:{silent.port} within 0.2 s", "CXAI_PROXY"
+    )
+
+
+async def test_a_certificate_is_checked_through_a_tunnel_too():
+    async with (
+        ConnectProxy() as proxy,
+        RawServer([response()], tls=server_context("other_host")) as server,
+    ):
+        seen = await ask(server.base_url, ca_file=CA, proxy=proxy.url)
+    assert_no_connection(seen, "TLS: the server's certificate is for another host name")
+    assert server.requests == []
+
+
+async def test_http_to_this_machine_never_goes_through_a_proxy():
+    async with ConnectProxy() as proxy, RawServer([response(b"direct")]) as server:
+        assert (await ask(server.base_url, proxy=proxy.url)).body == b"direct"
+    assert proxy.heads == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("proxy.example:3128", "is not of the form http://host:port"),
+        ("http://proxy.example", "is not of the form"),
+        ("http://:3128", "is not of the form"),
+        ("http://user:s3cret@proxy.example", "is not of the form"),
+        ("http://proxy.example:99999", "is not of the form"),
+        ("http://s3cret@[::1", "is not of the form"),
+        ("http://proxy.example:3128/path", "is not of the form"),
+        ("http://proxy.example:3128?s3cret", "behind its port"),
+        ("https://user:s3cret@proxy.example:3128", "https://, which is not supported"),
+        ("socks5://user:s3cret@proxy.example:1080", "socks5://, which is not supported"),
+    ],
+)
+def test_what_is_no_proxy_is_refused_and_not_shown(proxy, why):
+    with pytest.raises(UsageError) as raised:
+        client_of("https://localhost", proxy=proxy)
+    assert why in str(raised.value)
+    assert "CXAI_PROXY" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.promise(
+    "`HTTPS_PROXY` and the like are set, unused, and nothing connects",
+    "the message says so, and which setting to use instead",
+    group="HTTP",
+)
+@pytest.mark.parametrize("name", PROXIES)
+async def test_a_proxy_variable_that_is_not_used_is_pointed_out(name, monkeypatch):
+    monkeypatch.setenv(name, "http://user:s3cret@127.0.0.1:3128")
+    seen = await ask("https://127.0.0.1:9")
+    assert_no_connection(
+        seen, "Connection refused", f"{name} is set, but cxai does not use it", "CXAI_PROXY"
+    )
+    assert "s3cret" not in seen.advice
+
+
+# --- the whole command ---
+
+
+def test_a_password_of_a_proxy_is_not_taken_from_the_command_line(export):
+    proxy = "http://user:s3cret@127.0.0.1:3128"
+    ended = cxai("run", "-o", export, "--proxy", proxy, stdin=ID.encode())
+    assert ended.code == 2
+    assert "Set CXAI_PROXY instead" in ended.err
+    assert "s3cret" not in ended.err
+    assert not export.exists()
+
+
+def test_a_run_through_a_proxy_that_refuses_says_so_and_shows_no_password(export):
+    more = environment(
+        CXAI_PROXY="http://user:s3cret@127.0.0.1:9", CXAI_START_PATIENCE_S="0.3", CXAI_RATE="100"
+    )
+    ended = cxai("run", "-o", export, stdin=ID.encode(), env=more)
+    assert ended.code == 4
+    told = " ".join((ended.out + ended.err).split())
+    assert "The API at https://api.elevateai.com has not replied once in 0 s" in told
+    assert "proxy 127.0.0.1:9: Connection refused" in told
+    assert "Check proxy (CXAI_PROXY)" in told
+    assert "s3cret" not in told
+    assert not any(b"s3cret" in path.read_bytes() for path in export.rglob("*") if path.is_file())

@@ -1,0 +1,111 @@
+"""An API that does not answer once: what is said, when, and when the run gives up."""
+
+import asyncio
+import errno
+import re
+
+import aiohttp
+import pytest
+from support.doubles import ABSENT, FAULTY, OK, entries
+from support.run import Run, now
+from support.virtual import at, virtually
+
+from worker.api.route import Route
+from worker.domain.policy import Rules
+from worker.domain.reply import Failure, Trouble
+from worker.domain.verdict import Stage
+from worker.errors import StoppedError
+from worker.pipeline import Bounds
+
+REFUSED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused", "Check the firewall.")
+BROKEN_OFF = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "ServerDisconnectedError")
+SILENT = Failure(Trouble.TIMEOUT, Stage.HEADERS, "timeout while reading headers")
+START_S, OUTAGE_S = 60.0, 3600.0
+RULES = Rules(max_attempts=10_000)
+BOUNDS = Bounds(start_patience_s=START_S, outage_patience_s=OUTAGE_S)
+
+
+def run_against(answer, bounds=BOUNDS):
+    """Return a run over five IDs, each of which gets `answer(seconds)`."""
+    script = dict.fromkeys("abcde", lambda _call: answer(now()))
+    return Run(entries(*"abcde"), script=script, bounds=bounds, rules=RULES)
+
+
+async def stopped(run):
+    with pytest.raises(StoppedError) as raised:
+        await run.pipeline.run()
+    return str(raised.value)
+
+
+@pytest.mark.promise(
+    "Not one reply since the start: no connection, broken off, timeouts",
+    "the state and the log say so within a minute, with URL, cause and what to check; after"
+    " `start_patience_s` the run stops with code 4 and every ID open",
+    group="HTTP",
+)
+@virtually
+async def test_without_a_single_reply_it_gives_up_after_the_start_patience():
+    run = run_against(lambda _s: REFUSED)
+    told = await stopped(run)
+    assert "The API has not replied once in 60 s (the last: Connection refused)." in told
+    assert "Check the firewall." in told
+    assert now() == pytest.approx(START_S, abs=2.0)
+    assert run.ledger.disk.verdicts == {}
+
+
+@pytest.mark.parametrize("seen", [BROKEN_OFF, SILENT], ids=["broken off", "silent"])
+@virtually
+async def test_it_does_so_whatever_the_network_does(seen):
+    told = await stopped(run_against(lambda _s: seen))
+    assert re.search("not replied once in 60 s", told)
+
+
+@pytest.mark.parametrize("reply", [OK, FAULTY, ABSENT], ids=["200", "503", "404"])
+@virtually
+async def test_after_any_reply_it_has_the_patience_for_an_outage(reply):
+    run = run_against(lambda s: reply if s < 1.0 else REFUSED)
+    running = run.start()
+    await at(START_S * 3)
+    if not running.done():  # else each ID has its verdict
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    elif running.exception() is not None:
+        raise running.exception()
+
+
+@virtually
+async def test_a_reply_that_comes_late_ends_the_impatience():
+    run = run_against(lambda s: REFUSED if s < START_S - 10 else FAULTY)
+    told = await stopped(run)
+    assert "has refused or failed all requests for 3600 s (the last: HTTP 503)" in told
+    assert now() > OUTAGE_S
+
+
+@virtually
+async def test_the_shorter_patience_counts():
+    bounds = Bounds(start_patience_s=START_S, outage_patience_s=5.0)
+    await stopped(run_against(lambda _s: REFUSED, bounds))
+    assert now() == pytest.approx(5.0, abs=2.0)
+
+
+@virtually
+async def test_a_run_knows_for_how_long_nothing_was_answered():
+    run = run_against(lambda s: REFUSED if s < 20.0 else OK)
+    assert run.pipeline.unanswered_s is None
+    running = run.start()
+    await at(10.0)
+    assert run.pipeline.unanswered_s == pytest.approx(10.0, abs=1.0)
+    assert (run.pipeline.trouble, run.pipeline.advice) == (REFUSED.reason, REFUSED.advice)
+    await running
+    assert run.pipeline.unanswered_s is None
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_few_descriptors_are_no_fault_of_the_api(number):
+    error = aiohttp.ClientOSError(number, "Too many open files")
+    seen = Route(None, None).failure(error)
+    assert seen == Failure(
+        Trouble.NO_CONNECTION, Stage.CONNECT, "no file descriptor is left on this machine"
+    )
+    assert "ulimit -n" in seen.advice

@@ -1,0 +1,210 @@
+"""Connections to the API, over aiohttp: paced, bounded, and only those that can be trusted.
+
+What is private to aiohttp and used here is pinned by tests/unit/test_client.py.
+"""
+
+import asyncio
+import math
+import ssl
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
+from pydantic import SecretStr
+
+_TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
+
+MAX_INTERIM = 10
+"""1xx responses before the one that counts; one that means well sends one or two."""
+
+_KEEPALIVE_S = 75.0
+_INFORMATIONAL, _SWITCHING, _SUCCESSFUL = 100, 101, 200
+_OK = b"HTTP/1.1 200 "
+
+Depart = Callable[[], Awaitable[None]]
+
+
+class InterimFloodError(aiohttp.ClientError):
+    """The server sends more than MAX_INTERIM interim responses (1xx)."""
+
+
+class _Protocol(ResponseHandler):
+    """One connection: how many requests it has carried, and when it was last heard."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.requests = 0
+        self.heard_at = -math.inf
+        self._begin()
+
+    def _begin(self) -> None:
+        self.is_heard = False  # since the last request was handed to it
+        self.is_garbled = False  # what came was no HTTP, or more than was announced
+        self._is_answered = False
+        self._interim = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        self._begin()
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        is_first, self.is_heard = not self.is_heard, True
+        self.heard_at = self._loop.time()
+        if self._is_answered or (is_first and data.startswith(_OK)):
+            super().data_received(data)
+        else:
+            self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
+
+    def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
+        # aiohttp's parser drops a head that it has understood if what stands behind it in the same
+        # piece is no HTTP. A 200 is of no use without its body; of any other reply the head counts.
+        # If it comes in several pieces, it is given by lines.
+        start = 0
+        while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
+            end = found + len(end_of_head)
+            super().data_received(data[start:end])
+            start = end
+            if self._exception is not None:
+                return
+        if start < len(data):
+            super().data_received(data[start:])
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        # aiohttp reads 1xx responses in a loop that never yields: only here can they be counted.
+        code = data[0].code
+        if _INFORMATIONAL <= code < _SUCCESSFUL and code != _SWITCHING:
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                self.set_exception(InterimFloodError())
+                if self.transport is not None:
+                    self.transport.abort()
+                return
+        else:
+            self._is_answered = True
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError):
+            self.is_garbled = True
+            # aiohttp leaves the reader of a body waiting when a chunk of it is none.
+            if self._payload is not None and not self._payload.is_eof():
+                self._payload.set_exception(aiohttp.ClientPayloadError())
+
+
+@dataclass(slots=True)
+class Passage:
+    """How far one request has got. `fresh` asks for a connection that has carried none before.
+
+    `token` goes with it when it is sent.
+    """
+
+    token: SecretStr
+    fresh: bool = False
+    connection: _Protocol | None = None
+    sent: bool = False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nothing was heard on a connection that has carried other requests before."""
+        found = self.connection
+        return found is not None and found.requests > 1 and not found.is_heard
+
+    @property
+    def is_garbled(self) -> bool:
+        """Whether anything but one HTTP response was heard."""
+        return self.connection is not None and self.connection.is_garbled
+
+
+PASSAGE: ContextVar[Passage] = ContextVar("passage")
+"""The request that the current task makes: aiohttp hands nothing of ours down."""
+
+
+class Request(aiohttp.ClientRequest):
+    """Refuses a kept-alive connection on which the server has spoken unasked.
+
+    What it said there would be read as the reply to this request: another ID's result.
+
+    The token is put in here, and not with the headers of the session: aiohttp sends those to a
+    proxy, too, in clear text.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send the request."""
+        if conn.protocol is None or conn.protocol.should_close:
+            raise aiohttp.ServerDisconnectedError("The server spoke out of turn.")
+        passage = PASSAGE.get()
+        passage.sent = True
+        self.headers[_TOKEN_HEADER] = passage.token.get_secret_value()
+        return await super().send(conn)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Awaits `depart` with the connection in hand: what is paced is sending, not connecting.
+
+    A connection (name, TCP, proxy, TLS) takes `connect_timeout_s` at most. When one that had been
+    kept turns out to be dead, those that have not been heard since are not used again: a restart
+    of the server, or a router that forgets, takes them all at once.
+    """
+
+    def __init__(
+        self,
+        depart: Depart,
+        *,
+        in_flight: int,
+        connect_timeout_s: float,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(
+            limit=in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S, ssl=context or True
+        )
+        self._factory = partial(_Protocol, self._loop)  # type: ignore[assignment] # a subclass
+        self._depart = depart
+        self._connect_timeout_s = connect_timeout_s
+        self._distrusted_at = -math.inf
+
+    def distrust(self) -> None:
+        """Use no connection again that is not heard from now on."""
+        self._distrusted_at = self._loop.time()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        """Return a connection on which the request may be sent now."""
+        passage = PASSAGE.get()
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert isinstance(protocol, _Protocol)  # noqa: S101 - for the type checker
+            if protocol.requests == 0 or self._may_be_used(protocol, passage):
+                break
+            connection.close()
+        protocol.requests += 1
+        passage.connection = protocol
+        try:
+            await self._depart()
+        except BaseException:
+            connection.release()
+            raise
+        return connection
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        async with asyncio.timeout(self._connect_timeout_s):
+            return await super()._create_connection(req, traces, timeout)
+
+    def _may_be_used(self, kept: _Protocol, passage: Passage) -> bool:
+        return not passage.fresh and not kept.should_close and kept.heard_at > self._distrusted_at

@@ -1,0 +1,61 @@
+"""What orjson refuses: a mark that may be passed over, and for all else the name of what it is."""
+
+import codecs
+import re
+from typing import Any
+
+import orjson
+
+from worker.domain.reply import Failure, Trouble
+from worker.domain.verdict import Stage
+
+_NO_NUMBER = re.compile(rb"-?\s*(?:NaN|Infinity|inf)\b", re.IGNORECASE)
+
+_BY_MESSAGE = (
+    ("surrogate in string", "half of a surrogate pair in a text"),
+    ("infinity when parsed", "a number beyond the range of a double"),
+    ("depth limit", "nested too deeply"),
+    ("unexpected end", "it ends too early"),
+)
+"""By words of what orjson says."""
+
+
+def read_otherwise(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    """Return the JSON value of a body that begins with a byte order mark, else the Failure.
+
+    `error` is what orjson has said of `body`. RFC 8259, 8.1: a parser may ignore the mark.
+    """
+    if body.startswith(codecs.BOM_UTF8):
+        body = body.removeprefix(codecs.BOM_UTF8)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as other:
+            error = other
+    return Failure(Trouble.NOT_JSON, Stage.PARSE, _what(body, error))
+
+
+def _what(body: bytes, error: orjson.JSONDecodeError) -> str:
+    start = body.lstrip()[:4]
+    if not start:
+        return "empty body"
+    if start.startswith(b"<"):
+        return "HTML or XML"
+    found = _odd_text(body, start) or _odd_value(body, error)
+    return f"not JSON: {found}" if found else "not JSON"
+
+
+def _odd_text(body: bytes, start: bytes) -> str | None:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
+        return "UTF-16 or UTF-32 instead of UTF-8"
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "no valid UTF-8"
+    return None
+
+
+def _odd_value(body: bytes, error: orjson.JSONDecodeError) -> str | None:
+    place = len(body.decode("utf-8")[: error.pos].encode("utf-8"))
+    if _NO_NUMBER.match(body, max(0, place - 1)):  # behind the sign, if there is one
+        return "NaN or Infinity"
+    return next((name for words, name in _BY_MESSAGE if words in error.msg), None)
