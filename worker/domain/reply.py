@@ -54,8 +54,9 @@ class Failure:
 class Said:
     """What the API itself said of an ID, for the row that lists it among the failures.
 
-    `status` is the HTTP status of the last reply, `message` its own words (bounded, printable,
-    without the token), `state` the name of the status endpoint's state; None where it said none.
+    `status` is the HTTP status of the last reply, `message` the words that came with the last
+    request (bounded, printable, without the token), `state` the status endpoint's last state, as
+    sent; None where there is none.
     """
 
     status: int | None = None
@@ -64,12 +65,28 @@ class Said:
 
 
 class Processing(StrEnum):
-    """What the status endpoint says of an interaction."""
+    """How far an interaction is."""
 
-    UNKNOWN = "unknown"
+    AWAITING_FILE = "awaiting_file"
     UNDER_WAY = "under_way"
     PROCESSED = "processed"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status endpoint says of an interaction.
+
+    `state` is the state's name as sent and `message` its `errorMessage`, both bounded and
+    printable; `is_known` is whether the API documents that state. `declared_s` is when the
+    interaction was declared, in seconds since 1970 (UTC); None if that was not said.
+    """
+
+    processing: Processing
+    state: str = ""
+    is_known: bool = True
+    declared_s: float | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
