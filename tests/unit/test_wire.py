@@ -24,7 +24,7 @@ from worker.api.status import STATES
 from worker.api.status import status as read_status
 from worker.api.wire import MAX_ABSENT, MAX_BUNDLE_NAME_CHARS, MAX_DRIFT, MAX_KEY_CHARS, read
 from worker.domain.records import PARTICIPANTS
-from worker.domain.reply import Failure, Interaction, Processing, Reply, Status, Trouble
+from worker.domain.reply import ABSENT, Failure, Interaction, Processing, Reply, Status, Trouble
 from worker.domain.verdict import Stage
 
 MODEL_PATH = "allParticipants.enlightenBundles[].models[]"
@@ -319,6 +319,30 @@ def test_paths_of_drift_are_few_printable_and_short():
     assert all(path.isprintable() and len(path) <= MAX_KEY_CHARS for path in found.drift)
 
 
+def test_absent_fields_do_not_crowd_out_unknown_ones_which_are_named_first():
+    everything_absent = {"enlightenBundles": [{"models": [{}]}], "voiceActivitySegments": [{}]}
+    value = {
+        "allParticipants": everything_absent,
+        "participantOne": {"enlightenBundles": [{}]},
+        "participantTwo": {"new": 1},
+        "participantThree": sample()["allParticipants"],
+    }
+    drift = read(as_body(value)).drift
+    assert drift[:2] == ("participantThree", "participantTwo.new")
+    assert len(drift) > 15
+    assert all(path.endswith(ABSENT) for path in drift[2:])
+
+
+def test_an_unknown_participant_is_named_before_unknown_fields_within_others():
+    value = sample()
+    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
+    model.update({f"new{number}": number for number in range(200)})
+    value["participantThree"] = {}
+    drift = read(as_body(value)).drift
+    assert drift[0] == "participantThree"
+    assert len(drift) == MAX_DRIFT
+
+
 # --- bodies that would become far larger than they are ---
 
 
@@ -369,7 +393,8 @@ def assert_reads_well(body):
         return found
     assert covers(as_sent(found.participants), orjson.loads(body))
     assert orjson.loads(orjson.dumps(found.participants)) == found.participants
-    assert len(found.drift) <= MAX_DRIFT
+    absent = sum(path.endswith(ABSENT) for path in found.drift)
+    assert len(found.drift) - absent <= MAX_DRIFT
     return found
 
 

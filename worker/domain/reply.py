@@ -89,6 +89,10 @@ class Status:
     message: str | None = None
 
 
+ABSENT = " (absent)"
+"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interaction:
     """A validated CX AI result.
@@ -96,8 +100,8 @@ class Interaction:
     `participants` maps `all_participants`, `participant_one`, `participant_two` to
     `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
     in snake_case and in the order of the schema. Fields that the schema does not know stand
-    under `extra` beside those it knows; `drift` names them by path, without indexes or values,
-    and fields of the schema that the body lacked, as `path (absent)`.
+    under `extra` beside those it knows; `drift` names them by path, without indexes or values, and
+    behind them the fields of the schema that the body lacked, as `path (absent)`.
     """
 
     participants: dict[str, Any] = field(repr=False)
