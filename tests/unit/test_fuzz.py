@@ -20,6 +20,7 @@ EVERY_OUTCOME = {
     "not_json: HTML or XML",
     "not_json: empty body",
     "not_json: not JSON",
+    "status awaiting_file",
     "status failed",
     "status processed",
     "status under_way",
