@@ -180,6 +180,9 @@ async def after(fetcher, question, reply, standing=FIRST):
     return (judge if question is Question.RESULT else judge_status)(seen, standing, RULES, DRAW)
 
 
+@pytest.mark.promise(
+    "204, 409", "the status is asked, as for a 404; it says what follows", group="HTTP"
+)
 @pytest.mark.parametrize(
     ("status", "decision"),
     [

@@ -196,6 +196,11 @@ async def test_the_words_of_an_outage_are_in_the_state_line_and_shortened():
     assert len(seen[1]) < 100
 
 
+@pytest.mark.promise(
+    "A state of an interaction that nobody has documented",
+    "taken for under way, and named in the report",
+    group="HTTP",
+)
 @virtually
 async def test_a_state_that_nobody_has_documented_is_named_once_for_an_id():
     archived = Reply(200, b"archived")
@@ -246,7 +251,9 @@ async def test_an_id_under_way_is_left_in_peace_between_two_looks():
     assert run.fetcher.times("a")[2] == START_S + 2 * LATENCY_S + RULES.recheck_s
 
 
-@pytest.mark.parametrize("refusal", [throttled(60.0), Reply(503, retry_after_s=60.0)])
+@pytest.mark.parametrize(
+    "refusal", [throttled(60.0), *(Reply(status, retry_after_s=60.0) for status in (403, 503))]
+)
 @virtually
 async def test_a_limit_of_the_api_holds_everyone_back(refusal):
     run = Run(entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=Bounds(in_flight=2))

@@ -118,14 +118,15 @@ def test_no_trouble_is_without_a_row():
     assert set(BY_TROUBLE) == set(Trouble)
 
 
-def test_busy_with_a_time_to_wait_is_a_limit_and_busy_without_one_a_fault():
-    assert meaning(Reply(503, retry_after_s=0.0)) == Throttled()
-    assert meaning(Reply(503, retry_after_s=5.0)) == Throttled()
-    assert meaning(Reply(503)) == Transient()
+@pytest.mark.parametrize(("status", "without"), [(403, TokenRefused()), (503, Transient())])
+def test_busy_and_forbidden_are_a_limit_if_there_is_a_time_to_wait(status, without):
+    assert meaning(Reply(status, retry_after_s=0.0)) == Throttled()
+    assert meaning(Reply(status, retry_after_s=5.0)) == Throttled()
+    assert meaning(Reply(status)) == without
 
 
 def test_a_time_to_wait_makes_a_final_answer_a_passing_one_and_changes_no_other_meaning():
-    for status in set(EVERY_STATUS) - {503}:
+    for status in set(EVERY_STATUS) - {403, 503}:
         means = expected(status)
         if isinstance(means, Final):
             means = Transient(then=means.verdict)
@@ -197,6 +198,11 @@ def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_aske
     assert judge(Reply(status), waited, rules, DRAW).verdict in OPEN_AGAIN
 
 
+@pytest.mark.promise(
+    "No result (404, 204 or 409) although the status is `processed`",
+    "a second look after five seconds, then `not_found`: deleted, or declared without CX AI",
+    group="HTTP",
+)
 @pytest.mark.parametrize("status", [204, 404, 409])
 def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_third(status):
     processed = Standing(attempts=1, processed=True)
@@ -218,6 +224,9 @@ def test_a_result_that_is_gone_for_good_gets_no_second_look():
     assert decision == Settle(Verdict.NOT_FOUND, NO_CX_AI, Stage.HEADERS)
 
 
+@pytest.mark.promise(
+    "`Retry-After` with any status", "obeyed, up to `retry_after_cap_s`", group="Limit"
+)
 @pytest.mark.parametrize(
     ("status", "standing", "delay_of"),
     [
@@ -271,7 +280,7 @@ def test_who_has_failed_in_other_ways_too_is_exhausted_and_so_left_open(kind):
 
 
 @pytest.mark.parametrize("question", [judge, judge_status])
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [403, 429, 503])
 def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
     seen = Reply(status, retry_after_s=7.0)
     first, last = Standing(attempts=1, singled_out=True), Standing(attempts=3, singled_out=True)
@@ -339,6 +348,11 @@ def test_each_answer_to_a_question_for_the_status(says, decision, age_s):
     assert judge_status(status(says), standing, RULES, DRAW) == decision
 
 
+@pytest.mark.promise(
+    "An interaction whose file never arrived (`declared`, `filePendingUpload`, … for 12 hours)",
+    "`processing_failed`, with its age and state; not waited for every night",
+    group="HTTP",
+)
 @pytest.mark.parametrize(
     ("hours", "ago"),
     [(12, "12 hours ago"), (47, "47 hours ago"), (48, "2 days ago"), (80, "3 days ago")],

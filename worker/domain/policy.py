@@ -81,6 +81,9 @@ BY_STATUS: Mapping[int, Meaning] = {
     429: Throttled(),
 }
 
+_LIMITS_IF_TIMED = frozenset({403, 503})
+"""Statuses that tell of a limit if they come with a Retry-After: a token is not right later."""
+
 BY_STATUS_CLASS: Mapping[int, Meaning] = {
     2: Final(Verdict.BAD_BODY),
     3: Final(Verdict.REDIRECTED),
@@ -105,7 +108,7 @@ def meaning(seen: Reply | Failure) -> Meaning:
     """Look a reply or a failure up in the table."""
     if isinstance(seen, Failure):
         return BY_TROUBLE[seen.trouble]
-    if seen.status == 503 and seen.retry_after_s is not None:  # noqa: PLR2004 - a row of the table
+    if seen.status in _LIMITS_IF_TIMED and seen.retry_after_s is not None:
         return Throttled()
     row = BY_STATUS.get(seen.status)
     # A status outside of 1xx-5xx is no HTTP; it may be a broken proxy's, so ask again.
