@@ -350,7 +350,8 @@ class Pipeline:
                     return self.backlog.again(inquiry, _DOUBT_S)
         if inquiry.left_s > self._renewed_at:
             if not self._fetcher.renew():
-                says = f"{reason}: {words}" if (words := inquiry.said.message) else reason
+                words = (inquiry.said.message or "").rstrip(". ")
+                says = f"{reason}: {words}" if words else reason
                 return self.stop(
                     TokenRefusedError(
                         f"The API refused the token ({says}, for {inquiry.entry.id}). No ID was"

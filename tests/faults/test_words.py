@@ -132,4 +132,4 @@ def test_the_words_with_which_the_token_is_refused_are_in_the_report(guids, tmp_
     with serving(RawServer(error("401 Unauthorized", refusal))) as api:
         ended = go_on(api, tmp_path / "export", guids(3))
     assert ended.code == 3
-    assert "(HTTP 401: Token [token] expired on Monday., for " in " ".join(ended.out.split())
+    assert "(HTTP 401: Token [token] expired on Monday, for " in " ".join(ended.out.split())

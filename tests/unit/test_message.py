@@ -47,6 +47,7 @@ def test_what_counts_as_the_words_of_an_error(body, words):
     [
         (b"upstream connect error", "upstream connect error"),
         (b" Service Unavailable\r\n", "Service Unavailable"),
+        ("No such ID.".encode("utf-16"), None),
         (b"<!DOCTYPE html><html>Sign in</html>", None),
         (b'{"errorMessage": "cut he', None),
         (b'"cut he', None),

@@ -178,7 +178,7 @@ async def test_the_words_of_the_api_are_counted_with_the_reasons_whatever_id_the
 @virtually
 async def test_the_words_with_which_a_token_is_refused_end_the_run(status):
     run = Run(entries("a"), script={"a": [says(status, "It has expired.")]})
-    with pytest.raises(TokenRefusedError, match=rf"\(HTTP {status}: It has expired., for a\)"):
+    with pytest.raises(TokenRefusedError, match=rf"\(HTTP {status}: It has expired, for a\)"):
         await run.pipeline.run()
 
 

@@ -355,7 +355,7 @@ def test_each_answer_to_a_question_for_the_status(says, decision, age_s):
 )
 @pytest.mark.parametrize(
     ("hours", "ago"),
-    [(12, "12 hours ago"), (47, "47 hours ago"), (48, "2 days ago"), (80, "3 days ago")],
+    [(13, "13 hours ago"), (47, "47 hours ago"), (48, "2 days ago"), (80, "3 days ago")],
 )
 def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hours, ago):
     standing = Standing(attempts=1, age_s=hours * 3_600.0)
@@ -363,6 +363,17 @@ def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hour
     reason = f"declared {ago} and its file never arrived (aState)"
     assert settled == Settle(Verdict.PROCESSING_FAILED, reason, Stage.BODY)
     assert settled.verdict not in OPEN_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("age_s", "ago"), [(0.0, "just now"), (3_600.0, "an hour ago"), (7_200.0, "2 hours ago")]
+)
+def test_the_patience_with_a_file_can_be_set_down_to_none(age_s, ago):
+    rules = Rules(file_patience_s=0.0)
+    settled = judge_status(AWAITING_FILE, Standing(attempts=1, age_s=age_s), rules, DRAW)
+    assert settled.reason == f"declared {ago} and its file never arrived (aState)"
+    unknown = judge_status(AWAITING_FILE, Standing(attempts=1), rules, DRAW)
+    assert unknown == AskResult(30.0)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def message(body: bytes) -> str | None:
     value = parse(body)
     if isinstance(value, Failure):
         text = body.decode("utf-8", "replace").strip()
-        return None if text.startswith(_NO_TEXT) else message_of(text)
+        return None if text.startswith(_NO_TEXT) or "\0" in text else message_of(text)
     return message_of(_found(value))
 
 

@@ -32,7 +32,12 @@ STATES: Mapping[str, Processing] = {
 """Every state that is documented. A file comes by one of two ways: the customer uploads it, or the
 API downloads it."""
 
-_BY_NAME = {name.casefold(): processing for name, processing in STATES.items()}
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.casefold()))
+
+
+_BY_NAME = {_letters(name): processing for name, processing in STATES.items()}
 
 # Some servers send the first moment of their calendar for "never".
 _FIRST_YEAR = 2000
@@ -41,8 +46,9 @@ _FIRST_YEAR = 2000
 def status(body: bytes) -> Status | Failure:
     """Return what `body` says of the interaction; never raises, whatever the bytes are.
 
-    A state that is not documented means that it is under way. Fails with NOT_A_RESULT if there is
-    no JSON object with a status that is a non-empty text.
+    Of a state's name only the letters count, in whatever case. A state that is not documented means
+    that it is under way. Fails with NOT_A_RESULT if there is no JSON object with a status that is a
+    non-empty text.
     """
     raw = parse(body)
     if isinstance(raw, Failure):
@@ -50,7 +56,7 @@ def status(body: bytes) -> Status | Failure:
     name = raw.get("status") if isinstance(raw, dict) else None
     if not isinstance(name, str) or not (name := name.strip()):
         return not_a_result("has no status")
-    known = _BY_NAME.get(name.casefold())
+    known = _BY_NAME.get(_letters(name))
     return Status(
         processing=known or Processing.UNDER_WAY,
         state=printable(name, MAX_STATE_CHARS),

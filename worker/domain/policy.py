@@ -326,13 +326,13 @@ def judge_status(
 
 
 def _by_state(status: Status, standing: Standing, rules: Rules) -> Decision:
-    age_s = standing.age_s or 0.0
+    age_s = standing.age_s
     match status.processing:
         case Processing.PROCESSED:
             return AskResult()
         case Processing.FAILED:
             why = f"the API failed to process it ({status.state})"
-        case Processing.AWAITING_FILE if age_s >= rules.file_patience_s:
+        case Processing.AWAITING_FILE if age_s is not None and age_s >= rules.file_patience_s:
             why = f"declared {_ago(age_s)} and its file never arrived ({status.state})"
         case _:
             return _later(status, standing, rules)
@@ -350,6 +350,8 @@ def _later(seen: Status | Reply | Failure, standing: Standing, rules: Rules) -> 
 
 def _ago(age_s: float) -> str:
     hours = int(age_s // 3_600)
+    if hours <= 1:
+        return "an hour ago" if hours else "just now"
     return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
 
 
