@@ -389,9 +389,11 @@ class Pipeline:
             self._note_reply(inquiry, seen)
 
     def _note_reply(self, inquiry: Inquiry, reply: Reply) -> None:
-        """Note the words of a reply that is no answer, whatever its status."""
-        words = self._reader.message(reply)
-        inquiry.said = replace(inquiry.said, status=reply.status, message=words)
+        """Note the words of a reply that is no answer; without any, those of one like it count."""
+        said = inquiry.said
+        before = said.message if said.status == reply.status else None
+        words = self._reader.message(reply) or before
+        inquiry.said = replace(said, status=reply.status, message=words)
 
     def _note_status(self, inquiry: Inquiry, reply: Reply, status: Status) -> None:
         if not status.is_known and status.state != inquiry.said.state:

@@ -153,6 +153,8 @@ def says(status, words, **more):
         ([GARBLED], Said(200)),
         ([Reply(200, b"garbled says: Not now.")], Said(200, "Not now.")),
         ([ABSENT, says(404, "Unknown.")], Said(404, "Unknown.")),
+        ([says(404, "Unknown."), Reply(404)], Said(404, "Unknown.")),
+        ([says(500, "Broken."), FAULTY, Reply(500)], Said(500)),
         ([ABSENT, FAILED], Said(200, state="failed")),
         ([ABSENT, PROCESSED, ABSENT, says(404, "Gone.")], Said(404, "Gone.", "processed")),
         ([ABSENT, UNDER_WAY, ABSENT, UNDER_WAY], Said(200, state="under_way")),

@@ -54,9 +54,9 @@ class Failure:
 class Said:
     """What the API itself said of an ID, for the row that lists it among the failures.
 
-    `status` is the HTTP status of the last reply, `message` the words that came with the last
-    request (bounded, printable, without the token), `state` the status endpoint's last state, as
-    sent; None where there is none.
+    `status` is the HTTP status of the last reply, `message` the last words that came with that
+    status (bounded, printable, without the token), `state` the status endpoint's last state, as
+    sent. None where there is none; `message` also if the last request got no reply.
     """
 
     status: int | None = None
