@@ -19,7 +19,7 @@ from typing import Any
 
 BODIES = 256
 
-_SHORT, _MEDIUM, _LONG = 0, 44, 350
+_SHORT, _MEDIUM, _LONG = 0, 18, 215
 """Segments a side; without any, there is one channel only."""
 
 _CLASSES = (_SHORT,) * 3 + (_MEDIUM,) * 5 + (_LONG,) * 2

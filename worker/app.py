@@ -94,7 +94,9 @@ async def export(
             ledger=LocalLedger(store, thread),
             limiter=limiter,
             fetcher=client,
-            reader=BodyReader(Limits(settings.max_decoded_bytes, settings.max_ratio), reading),
+            reader=BodyReader(
+                Limits(settings.max_decoded_bytes, settings.max_ratio), reading, redaction
+            ),
             recorder=Lines(settings.shape, run_id, bands),
             clock=clock,
             rules=_rules(settings),
@@ -233,6 +235,7 @@ def _rules(settings: Settings) -> Rules:
         check_status=settings.check_status,
         recheck_s=settings.recheck_s,
         patience_s=settings.patience_s,
+        file_patience_s=settings.file_patience_s,
     )
 
 

@@ -1,12 +1,12 @@
 """The IDs that a run has taken in and not settled yet: waiting for a request, or for a retry."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from worker.domain.entry import Entry
 from worker.domain.policy import Standing
-from worker.domain.reply import Question
+from worker.domain.reply import Question, Said
 from worker.domain.verdict import Verdict
 
 
@@ -22,8 +22,8 @@ class Inquiry:
     `requests` counts all requests made for it, `attempts` those that burned one of its attempts,
     `throttled` refusals by 429. `heading` is the verdict that its burned attempts lead to.
     `absent_since` is the monotonic time of the first "no result", `left_s` that of the last
-    request. `answers_before` counts the answers that all IDs together had got when this one was
-    refused last.
+    request. `looked_again` and `processed` are Standing's. `answers_before` counts the answers that
+    all IDs together had got when this one was refused last. `said` is what the API said of it.
     """
 
     entry: Entry
@@ -34,11 +34,23 @@ class Inquiry:
     throttled: int = 0
     absent_since: float | None = None
     processed: bool = False
+    looked_again: bool = False
+    said: Said = field(default_factory=Said)
     left_s: float = 0.0
     answers_before: int = 0
     heading: Verdict | None = None
     is_control: bool = False
     doubted_at: float | None = None
+
+    @property
+    def words(self) -> str | None:
+        """What the API said last, without the ID, so that equal words count as equal."""
+        words, its_id = self.said.message, self.entry.id
+        if words is None:
+            return None
+        for spelling in (its_id, its_id.lower(), its_id.upper()):
+            words = words.replace(spelling, "[id]")
+        return words
 
     def standing(self, now: float, *, refusals: int, outage: bool, singled_out: bool) -> Standing:
         """Return what the policy has to know, the request just answered included."""
@@ -47,6 +59,7 @@ class Inquiry:
             throttled=max(0, refusals - 1),
             waited_s=0.0 if self.absent_since is None else now - self.absent_since,
             processed=self.processed,
+            looked_again=self.looked_again,
             outage=outage,
             singled_out=singled_out,
             heading=self.heading,

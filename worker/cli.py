@@ -224,6 +224,7 @@ def simulate(
         float | None, typer.Option(help="Share of IDs without a result (404).")
     ] = None,
     processing: Annotated[float | None, typer.Option(help="Share still being processed.")] = None,
+    abandoned: Annotated[float | None, typer.Option(help="Share whose file never arrived.")] = None,
     failed: Annotated[float | None, typer.Option(help="Share that could not be processed.")] = None,
     throttled: Annotated[float | None, typer.Option(help="Share that gets a 429 first.")] = None,
     erring: Annotated[float | None, typer.Option(help="Share that gets a 5xx first.")] = None,
@@ -260,6 +261,7 @@ def simulate(
         "token_after": token_after,
         "missing": missing,
         "processing": processing,
+        "abandoned": abandoned,
         "failed": failed,
         "throttled": throttled,
         "erring": erring,

@@ -22,14 +22,17 @@ _REFUSALS_IN_A_ROW = 3
 # Without an answer for so long, an ID that has its result is asked again; then ever so often.
 _CONTROL_AFTER_S, _CONTROL_EVERY_S = 30.0, 120.0
 
+# Characters of the API's words in a line that tells how things are.
+_MOST_WORDS = 80
+
 
 class Health:
     """The API's health as this run has met it; tells the limiter.
 
     `lose_patience` is called when the API has refused or failed everything for `patience_s`
     seconds; if not one reply has come yet, for `start_patience_s`. `in_flight` is the most requests
-    under way at a time. `trouble` says how the last request failed or was refused, in words and
-    without anything of a body; None if the API has answered since. `advice` says what to check.
+    under way at a time. `trouble` says how the last request failed or was refused, in our words and
+    the API's; None if the API has answered since. `advice` says what to check.
     `has_replied` is whether there was any reply at all, `has_answered` whether one was an answer.
     """
 
@@ -90,7 +93,7 @@ class Health:
             self._answers += self._in_flight if inquiry.is_control else 1
             self._refusals = 0
             return self.be_patient()
-        self.trouble = _words(seen)
+        self.trouble = _words(inquiry, seen)
         self.advice = seen.advice if isinstance(seen, Failure) else ""
         if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
             # Those that left before were refused by the same limit at the same time.
@@ -153,10 +156,11 @@ class Health:
             self._control_due_at = float("inf")
 
 
-def _words(seen: Reply | Failure) -> str:
-    """Say how a request failed; a body has no part in it."""
+def _words(inquiry: Inquiry, seen: Reply | Failure) -> str:
+    """Say how a request failed, with the API's own words if there are any, shortened."""
     if isinstance(seen, Reply):
-        return f"HTTP {seen.status}"
+        words = inquiry.words
+        return f"HTTP {seen.status}: {words[:_MOST_WORDS]}" if words else f"HTTP {seen.status}"
     if seen.trouble is Trouble.BROKEN_OFF:
         return f"connection broken off: {seen.reason}"
     return seen.reason

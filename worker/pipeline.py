@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from worker.backlog import Backlog, Inquiry
@@ -31,7 +31,7 @@ from worker.domain.policy import (
     judge,
     judge_status,
 )
-from worker.domain.reply import Failure, Processing, Question, Reply, Said
+from worker.domain.reply import Failure, Processing, Question, Reply, Said, Status
 from worker.domain.tally import Tally
 from worker.domain.verdict import Outcome, Stage, Verdict
 from worker.domain.watchdog import Section, loads
@@ -322,6 +322,7 @@ class Pipeline:
             while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
                 arrived.append(self._replies.get_nowait())
             for inquiry, seen in arrived:
+                self._note_words(inquiry, seen)
                 self._health.learn(inquiry, seen)
                 await self._decide(inquiry, seen)
                 self._replies.task_done()
@@ -350,12 +351,13 @@ class Pipeline:
                 else:
                     delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
                 self.backlog.again(inquiry, delay_s)
-            case AskStatus():
+            case AskStatus(delay_s):
                 self._note_absence(inquiry)
                 inquiry.question = Question.STATUS
-                self.backlog.again(inquiry, 0)
-            case AskResult(delay_s):
+                self.backlog.again(inquiry, delay_s)
+            case AskResult(delay_s, second_look):
                 self._note_absence(inquiry)
+                inquiry.looked_again |= second_look
                 inquiry.question = Question.RESULT
                 self.backlog.again(inquiry, delay_s)
 
@@ -377,9 +379,11 @@ class Pipeline:
                     return self.backlog.again(inquiry, _DOUBT_S)
         if inquiry.left_s > self._renewed_at:
             if not self._fetcher.renew():
+                words = (inquiry.said.message or "").rstrip(". ")
+                says = f"{reason}: {words}" if words else reason
                 return self.stop(
                     TokenRefusedError(
-                        f"The API refused the token ({reason}, for {inquiry.entry.id}). No ID was"
+                        f"The API refused the token ({says}, for {inquiry.entry.id}). No ID was"
                         " given a verdict for it: put the right token in place and run the same"
                         " command again."
                     )
@@ -391,13 +395,45 @@ class Pipeline:
         standing = self._health.standing(inquiry)
         if inquiry.question is Question.RESULT:
             return judge(seen, standing, self._rules, self._draw())
-        status = await self._reader.processing(seen) if is_readable(seen) else seen
-        inquiry.processed = status is Processing.PROCESSED
+        if not is_readable(seen):
+            return judge_status(seen, standing, self._rules, self._draw())
+        status = await self._reader.processing(seen)
+        if isinstance(status, Failure):
+            self._note_reply(inquiry, seen)
+        else:
+            self._note_status(inquiry, seen, status)
+            standing = replace(standing, age_s=self._age_s(status))
         return judge_status(status, standing, self._rules, self._draw())
+
+    def _age_s(self, status: Status) -> float | None:
+        declared_s = status.declared_s
+        return None if declared_s is None else self._clock.utc().timestamp() - declared_s
+
+    # --- what the API said ---
+
+    def _note_words(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
+        if isinstance(seen, Failure):
+            inquiry.said = replace(inquiry.said, message=None)
+        elif not is_readable(seen):
+            self._note_reply(inquiry, seen)
+
+    def _note_reply(self, inquiry: Inquiry, reply: Reply) -> None:
+        """Note the words of a reply that is no answer; without any, those of one like it count."""
+        said = inquiry.said
+        before = said.message if said.status == reply.status else None
+        words = self._reader.message(reply) or before
+        inquiry.said = replace(said, status=reply.status, message=words)
+
+    def _note_status(self, inquiry: Inquiry, reply: Reply, status: Status) -> None:
+        if not status.is_known and status.state != inquiry.said.state:
+            self.tally.note_drift((f"status: {status.state}",))
+        inquiry.processed = status.processing is Processing.PROCESSED
+        inquiry.said = Said(reply.status, status.message, status.state)
 
     async def _read(self, inquiry: Inquiry, reply: Reply) -> None:
         result = await self._reader.result(reply)
         if isinstance(result, Failure):
+            self._note_reply(inquiry, reply)
             return await self._decide(inquiry, result)
         lines = self._recorder.record(inquiry.entry.id, result, self._clock.utc())
         if isinstance(lines, Failure):
@@ -413,9 +449,9 @@ class Pipeline:
             stage=settle.stage,
             attempts=inquiry.requests,
             at=self._clock.utc(),
-            said=Said(),
+            said=inquiry.said,
         )
-        self.tally.note_reason(settle.verdict, settle.reason)
+        self.tally.note_reason(settle.verdict, settle.reason, inquiry.words)
         self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
 
     def _lose_patience(self) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from worker.domain.entry import Entry, Skip
 from worker.domain.policy import Effect
-from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Said
+from worker.domain.reply import Failure, Interaction, Question, Reply, Said, Status
 from worker.domain.verdict import Outcome, Stage, Verdict
 
 
@@ -70,8 +70,16 @@ class Reader(Protocol):
         """Decode and validate a result."""
         ...
 
-    async def processing(self, reply: Reply) -> Processing | Failure:
+    async def processing(self, reply: Reply) -> Status | Failure:
         """Decode and validate an answer of the status endpoint."""
+        ...
+
+    def message(self, reply: Reply) -> str | None:
+        """Return the API's own words in the body of an error, None if there are none.
+
+        They are at most 200 characters long, printable, and hold neither the token nor what is
+        secret in a URL.
+        """
         ...
 
 

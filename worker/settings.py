@@ -179,6 +179,11 @@ class Settings(BaseSettings):
     patience_s: SecondsOrZero = Field(
         900.0, description="How long to wait for interactions under way before not_ready."
     )
+    file_patience_s: SecondsOrZero = Field(
+        43_200.0,
+        description="How long after its declaration an interaction may be without its file before"
+        " it is processing_failed.",
+    )
 
     # The input
     column: Annotated[str | None, Given] = Field(None, description="CSV column that holds the IDs.")

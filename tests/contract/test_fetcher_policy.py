@@ -180,11 +180,14 @@ async def after(fetcher, question, reply, standing=FIRST):
     return (judge if question is Question.RESULT else judge_status)(seen, standing, RULES, DRAW)
 
 
+@pytest.mark.promise(
+    "204, 409", "the status is asked, as for a 404; it says what follows", group="HTTP"
+)
 @pytest.mark.parametrize(
     ("status", "decision"),
     [
         (201, Settle(Verdict.BAD_BODY, "HTTP 201", Stage.HEADERS)),
-        (204, Settle(Verdict.BAD_BODY, "HTTP 204", Stage.HEADERS)),
+        (204, AskStatus()),
         (301, Settle(Verdict.REDIRECTED, "HTTP 301", Stage.HEADERS)),
         (304, Settle(Verdict.REDIRECTED, "HTTP 304", Stage.HEADERS)),
         (400, Settle(Verdict.REJECTED, "HTTP 400", Stage.HEADERS)),
@@ -192,7 +195,7 @@ async def after(fetcher, question, reply, standing=FIRST):
         (403, Halt("HTTP 403")),
         (404, AskStatus()),
         (408, Again(0.5)),
-        (409, Settle(Verdict.REJECTED, "HTTP 409", Stage.HEADERS)),
+        (409, AskStatus()),
         (410, AskStatus()),
         (422, Settle(Verdict.REJECTED, "HTTP 422", Stage.HEADERS)),
         (425, Again(0.5)),

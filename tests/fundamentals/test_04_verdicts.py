@@ -43,7 +43,7 @@ def test_a_refused_token_stops_the_run_and_marks_nothing(simulated, guids, tmp_p
     with simulated() as api:
         ended = export(api, guids(50), API_TOKEN="wrong")  # noqa: S106 - not a secret
         assert ended.code == 3
-        assert "refused the token (HTTP 401, for" in ended.out
+        assert "refused the token (HTTP 401: X-API-Token is missing" in ended.out
         assert verdicts(tmp_path / "export") == {"ok": 0}
         assert export(api, guids(50)).code == 0
     assert verdicts(tmp_path / "export") == {"ok": 50}

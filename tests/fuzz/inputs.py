@@ -47,7 +47,7 @@ _RESULTS = (
     {"allParticipants": _PARTICIPANT, "participantOne": None, "participantTwo": None},
     {"allParticipants": _EMPTY},
 )
-_STATUSES = ("processed", "declared", "processingFailed", "fileUploadFailed", " Processed ", "")
+_STATUSES = ("processed", "declared", "processing", "processingFailed", " Processed ", "")
 _KEYS = (
     "extra", "name", "models", "band", "interaction_id", "min_score", "Score", "score ", "", "\0",
     "status", "participant", "allParticipants", "enlightenBundles", "voiceActivitySegments",

@@ -22,7 +22,7 @@ from worker.api.reader import BodyReader
 from worker.api.retry_after import retry_after_s
 from worker.domain.bands import Bands
 from worker.domain.records import INTERACTIONS, PARTICIPANTS, RECORDS, SCORES, SEGMENTS, Shape
-from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
+from worker.domain.reply import Failure, Interaction, Reply, Status, Trouble
 from worker.output.lines import Lines
 
 CANARY = "cAnArY7f3a"
@@ -167,11 +167,12 @@ def check_status(reply, decoded):
     if isinstance(found, Failure):
         check_failure(found)
         return described(found)
-    hold(isinstance(found, Processing), "a status is a processing or a failure")
+    hold(isinstance(found, Status), "a body is a status or a failure")
+    hold(found.state.isprintable() and len(found.state) <= 64, "a state is short and printable")
     sent = as_others_read(decoded)
     if sent is not None:
         hold(isinstance(sent["status"], str) and sent["status"].strip(), "a status is a text")
-    return f"status {found}"
+    return f"status {found.processing}"
 
 
 def check_failure(failure):

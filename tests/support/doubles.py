@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from worker.domain.entry import Entry, key_of, refused
-from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Trouble
+from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
 from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
 from worker.errors import CommitError, DiskFullError
 from worker.ports import Admission
@@ -27,13 +27,13 @@ GARBLED = Reply(200, b"garbled")
 HTML = Reply(200, b"html")
 TORN = Reply(200, b"torn")
 DROPPED = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "connection closed")
-UNDER_WAY, PROCESSED, FAILED, UNKNOWN = (
+UNDER_WAY, PROCESSED, FAILED, AWAITING_FILE = (
     Reply(200, processing.value.encode())
     for processing in (
         Processing.UNDER_WAY,
         Processing.PROCESSED,
         Processing.FAILED,
-        Processing.UNKNOWN,
+        Processing.AWAITING_FILE,
     )
 )
 
@@ -276,12 +276,13 @@ class ScriptedFetcher:
 class PlainReader:
     """Reader of bodies that say what they are: garbled, html, torn, a Processing, or any result.
 
-    A result `drift: a b` has the unknown fields a and b.
+    A result `drift: a b` has the unknown fields a and b. The state of a Processing may be followed
+    by `declared:` and the seconds since 1970. What stands behind `says:` is a message.
     """
 
     async def result(self, reply):
         match reply.body.split():
-            case [b"garbled"]:
+            case [b"garbled", *_]:
                 return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
             case [b"html"]:
                 return Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML")
@@ -295,17 +296,30 @@ class PlainReader:
         read = await self.result(reply)
         if isinstance(read, Failure):
             return read
+        state, _, declared_s = reply.body.decode().partition(" declared: ")
+        if state == "archived":
+            return Status(Processing.UNDER_WAY, state, is_known=False)
         try:
-            return Processing(reply.body.decode())
+            return Status(
+                Processing(state), state, declared_s=float(declared_s) if declared_s else None
+            )
         except ValueError:
             return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no status")
 
+    def message(self, reply):
+        _, says, words = reply.body.decode().partition("says: ")
+        return words if says else None
+
 
 class PlainRecorder:
-    """Recorder of lines with the ID and the verdict; IDs in `unwritable` can't be recorded."""
+    """Recorder of lines with the ID and the verdict; IDs in `unwritable` can't be recorded.
+
+    `said` has what the API said of each ID that failed.
+    """
 
     def __init__(self, unwritable=()):
         self._unwritable = unwritable
+        self.said = {}
 
     def record(self, interaction_id, interaction, at):  # noqa: ARG002 - the port's signature
         if interaction_id in self._unwritable:
@@ -313,4 +327,5 @@ class PlainRecorder:
         return {"records": f"{interaction_id} ok\n".encode()}
 
     def failure(self, entry, verdict, reason, *, stage, attempts, at, said):  # noqa: ARG002 - the same
+        self.said[entry.id] = said
         return {"failures": f"{entry.id} {verdict} {stage} {attempts}: {reason}\n".encode()}

@@ -14,6 +14,7 @@ ASKED_AGAIN = frozenset({"exhausted", "not_ready", "corrupt_body"})
 
 BY_KIND = {
     Kind.MISSING: "not_found",
+    Kind.ABANDONED: "processing_failed",
     Kind.FAILED: "processing_failed",
     Kind.BROKEN: "exhausted",
     Kind.GARBLED: "bad_body",
@@ -21,7 +22,6 @@ BY_KIND = {
 
 AT_ONCE = {
     Fault.REJECTED: "rejected",
-    Fault.NO_CONTENT: "bad_body",
     Fault.REDIRECT: "redirected",
     Fault.REDIRECT_TO_HOST: "redirected",
     Fault.NUMBER_AS_TEXT: "bad_body",
@@ -37,6 +37,9 @@ AT_ONCE = {
 IN_THE_END = {
     **AT_ONCE,
     Fault.GONE: "not_found",
+    Fault.NO_CONTENT: "not_found",
+    Fault.CONFLICT: "not_found",
+    Fault.NO_CX_AI: "not_found",
     Fault.EMPTY: "bad_body",
     Fault.NAN: "bad_body",
     Fault.INFINITY: "bad_body",
@@ -57,6 +60,7 @@ IN_THE_END = {
     Fault.NO_LAST_CHUNK: "exhausted",
     Fault.BAD_STATUS_LINE: "exhausted",
     Fault.HUGE_HEADER: "exhausted",
+    Fault.FLOOD: "exhausted",
 }
 """The verdict if every answer is such a one; those that are missing here are `ok`."""
 
@@ -112,7 +116,9 @@ def as_recorded(result, fault=None):
     """Return a result of the API, which may have that fault, as its record holds it."""
     content = in_snake_case(result)
     if fault is Fault.UNKNOWN_FIELDS:
-        content["extra"] = {"simulated": content.pop("simulated")}
+        content["extra"] = {"newField": content.pop("new_field")}
+    if fault is Fault.ECHO_TOKEN:
+        content["extra"] = {"echo": {"[token]": "[token]"}}
     if fault is Fault.MISSING_FIELDS:
         for participant in content.values():
             for bundle in participant["enlighten_bundles"]:

@@ -26,6 +26,7 @@ EVERY_OUTCOME = {
     "not_json: not JSON: half of a surrogate pair in a text",
     "not_json: not JSON: it ends too early",
     "not_json: not JSON: nested too deeply",
+    "status awaiting_file",
     "status failed",
     "status processed",
     "status under_way",

@@ -3,6 +3,7 @@
 import pytest
 from support.doubles import (
     ABSENT,
+    AWAITING_FILE,
     DROPPED,
     FAILED,
     FAULTY,
@@ -14,7 +15,6 @@ from support.doubles import (
     TOKEN_REFUSED,
     TORN,
     UNDER_WAY,
-    UNKNOWN,
     Disk,
     ListSource,
     MemoryLedger,
@@ -24,11 +24,11 @@ from support.doubles import (
     throttled,
 )
 from support.run import RULES, Run, now
-from support.virtual import START_S, virtually
+from support.virtual import START_S, VirtualClock, virtually
 
 from worker.domain.entry import Skip
 from worker.domain.policy import Rules
-from worker.domain.reply import Question, Reply
+from worker.domain.reply import Question, Reply, Said
 from worker.domain.verdict import Verdict
 from worker.errors import InputBrokenError, TokenRefusedError, UsageError
 from worker.pipeline import Bounds
@@ -56,20 +56,29 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
         ([ABSENT, Reply(202), OK], Verdict.OK, [RESULT, STATUS, RESULT]),
         ([HTML, HTML, OK], Verdict.OK, [RESULT] * 3),
         ([HTML, HTML, HTML], Verdict.BAD_BODY, [RESULT] * 3),
-        ([Reply(204)], Verdict.BAD_BODY, [RESULT]),
+        ([Reply(204), ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS]),
+        ([Reply(204), PROCESSED, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
+        ([Reply(204), Reply(204), UNDER_WAY, OK], Verdict.OK, [RESULT, STATUS, STATUS, RESULT]),
+        ([Reply(409), FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS]),
+        ([Reply(409), Reply(409), PROCESSED, OK], Verdict.OK, [RESULT, STATUS, STATUS, RESULT]),
+        ([Reply(409)] + [Reply(409)] * 3, Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
+        ([Reply(413, retry_after_s=5.0), OK], Verdict.OK, [RESULT] * 2),
         ([Reply(302)], Verdict.REDIRECTED, [RESULT]),
         ([Reply(400)], Verdict.REJECTED, [RESULT]),
         ([throttled(), throttled(5.0), OK], Verdict.OK, [RESULT] * 3),
         ([ABSENT, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS]),
-        ([ABSENT, UNKNOWN], Verdict.NOT_FOUND, [RESULT, STATUS]),
         ([ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS]),
         ([ABSENT, PROCESSED, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
         ([ABSENT, PROCESSED, FAULTY, OK], Verdict.OK, [RESULT, STATUS, RESULT, RESULT]),
-        ([ABSENT, PROCESSED, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS, RESULT]),
+        ([ABSENT, PROCESSED, ABSENT, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS, RESULT, RESULT]),
+        ([ABSENT, PROCESSED, ABSENT, OK], Verdict.OK, [RESULT, STATUS, RESULT, RESULT]),
+        ([ABSENT, PROCESSED, Reply(204), OK], Verdict.OK, [RESULT, STATUS, RESULT, RESULT]),
+        ([Reply(410), PROCESSED, Reply(410)], Verdict.NOT_FOUND, [RESULT, STATUS, RESULT]),
+        ([ABSENT, AWAITING_FILE, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
         ([ABSENT, UNDER_WAY, OK], Verdict.OK, [RESULT, STATUS, RESULT]),
         ([ABSENT, UNDER_WAY, ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS] * 2),
         ([ABSENT, UNDER_WAY, ABSENT, UNDER_WAY], Verdict.NOT_READY, [RESULT, STATUS] * 2),
-        ([ABSENT, FAULTY, throttled(), UNKNOWN], Verdict.NOT_FOUND, [RESULT] + [STATUS] * 3),
+        ([ABSENT, FAULTY, throttled(), ABSENT], Verdict.NOT_FOUND, [RESULT] + [STATUS] * 3),
         ([ABSENT, HTML, TORN, GARBLED], Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
         ([ABSENT, GARBLED, TORN, FAULTY], Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
     ],
@@ -111,10 +120,10 @@ async def test_requests_are_counted_by_what_they_were_for():
 
 @virtually
 async def test_reasons_are_counted_by_verdict():
-    script = {"a": [Reply(400)], "b": [Reply(409)], "c": [Reply(400)], "d": [GARBLED]}
+    script = {"a": [Reply(400)], "b": [Reply(422)], "c": [Reply(400)], "d": [GARBLED]}
     run = await Run(entries(*"abcd"), script=script).to_the_end()
     assert run.tally.reasons == {
-        Verdict.REJECTED: {"HTTP 400": 2, "HTTP 409": 1},
+        Verdict.REJECTED: {"HTTP 400": 2, "HTTP 422": 1},
         Verdict.BAD_BODY: {"has no participants": 1},
     }
 
@@ -124,6 +133,96 @@ async def test_fields_that_the_schema_does_not_know_are_counted():
     script = {"a": [Reply(200, b"drift: x y")], "b": [Reply(200, b"drift: x")]}
     run = await Run(entries("a", "b"), script=script).to_the_end()
     assert run.tally.drift == {"x": 2, "y": 1}
+
+
+# --- what the API says ---
+
+
+def says(status, words, **more):
+    return Reply(status, f"says: {words}".encode(), **more)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([says(400, "No.")], Said(400, "No.")),
+        ([Reply(422)], Said(422)),
+        ([FAULTY, says(500, "Broken."), says(502, "Worse.")], Said(502, "Worse.")),
+        ([says(500, "Broken."), DROPPED, DROPPED], Said(500)),
+        ([DROPPED] * 3, Said()),
+        ([GARBLED], Said(200)),
+        ([Reply(200, b"garbled says: Not now.")], Said(200, "Not now.")),
+        ([ABSENT, says(404, "Unknown.")], Said(404, "Unknown.")),
+        ([says(404, "Unknown."), Reply(404)], Said(404, "Unknown.")),
+        ([says(500, "Broken."), FAULTY, Reply(500)], Said(500)),
+        ([ABSENT, FAILED], Said(200, state="failed")),
+        ([ABSENT, PROCESSED, ABSENT, says(404, "Gone.")], Said(404, "Gone.", "processed")),
+        ([ABSENT, UNDER_WAY, ABSENT, UNDER_WAY], Said(200, state="under_way")),
+        ([ABSENT, UNDER_WAY, says(400, "No.")], Said(400, "No.", "under_way")),
+        ([ABSENT, HTML, HTML, HTML], Said(200)),
+    ],
+)
+@virtually
+async def test_a_failure_has_what_the_api_said_last(answers, said):
+    recorder = PlainRecorder()
+    await Run(entries("a"), script={"a": answers}, recorder=recorder).to_the_end()
+    assert recorder.said == {"a": said}
+
+
+@virtually
+async def test_the_words_of_the_api_are_counted_with_the_reasons_whatever_id_they_name():
+    script = {one: [says(400, f"{one} is no call.")] for one in ("id-1", "id-2", "ID-3")}
+    run = await Run(entries(*script), script=script).to_the_end()
+    assert run.tally.reasons == {Verdict.REJECTED: {"HTTP 400: [id] is no call.": 3}}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@virtually
+async def test_the_words_with_which_a_token_is_refused_end_the_run(status):
+    run = Run(entries("a"), script={"a": [says(status, "It has expired.")]})
+    with pytest.raises(TokenRefusedError, match=rf"\(HTTP {status}: It has expired, for a\)"):
+        await run.pipeline.run()
+
+
+@virtually
+async def test_the_words_of_an_outage_are_in_the_state_line_and_shortened():
+    seen = []
+
+    def answer(_call):
+        seen.append(run.pipeline.trouble)
+        return says(500, "Down. " * 30) if len(seen) < 3 else OK
+
+    run = Run(entries("a"), script={"a": answer})
+    await run.to_the_end()
+    assert seen[1].startswith("HTTP 500: Down. Down.")
+    assert len(seen[1]) < 100
+
+
+@pytest.mark.promise(
+    "A state of an interaction that nobody has documented",
+    "taken for under way, and named in the report",
+    group="HTTP",
+)
+@virtually
+async def test_a_state_that_nobody_has_documented_is_named_once_for_an_id():
+    archived = Reply(200, b"archived")
+    run = Run(entries("a"), script={"a": [ABSENT, archived, ABSENT, archived]})
+    await run.to_the_end()
+    assert run.verdict("a") is Verdict.NOT_READY
+    assert run.tally.drift == {"status: archived": 1}
+
+
+@pytest.mark.parametrize(
+    ("hours", "verdict"), [(1, Verdict.NOT_READY), (13, Verdict.PROCESSING_FAILED)]
+)
+@virtually
+async def test_a_file_that_never_arrived_is_waited_for_some_hours_and_not_every_night(
+    hours, verdict
+):
+    declared_s = VirtualClock().utc().timestamp() - hours * 3_600
+    waiting = Reply(200, f"awaiting_file declared: {declared_s}".encode())
+    run = await Run(entries("a"), script={"a": [ABSENT, waiting] * 2}).to_the_end()
+    assert run.verdict("a") is verdict
 
 
 # --- waiting ---
@@ -154,7 +253,9 @@ async def test_an_id_under_way_is_left_in_peace_between_two_looks():
     assert run.fetcher.times("a")[2] == START_S + 2 * LATENCY_S + RULES.recheck_s
 
 
-@pytest.mark.parametrize("refusal", [throttled(60.0), Reply(503, retry_after_s=60.0)])
+@pytest.mark.parametrize(
+    "refusal", [throttled(60.0), *(Reply(status, retry_after_s=60.0) for status in (403, 503))]
+)
 @virtually
 async def test_a_limit_of_the_api_holds_everyone_back(refusal):
     run = Run(entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=Bounds(in_flight=2))

@@ -31,7 +31,7 @@ from worker.domain.policy import (
     judge_status,
     meaning,
 )
-from worker.domain.reply import Failure, Processing, Reply, Trouble
+from worker.domain.reply import Failure, Processing, Reply, Status, Trouble
 from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
 
 RULES = Rules(
@@ -41,20 +41,28 @@ RULES = Rules(
     retry_after_cap_s=300.0,
     recheck_s=30.0,
     patience_s=900.0,
+    file_patience_s=43_200.0,
 )
 FIRST = Standing(attempts=1)
 LAST = Standing(attempts=3)
 DRAW = 0.5
 
+NO_CX_AI = (
+    "processed, but there is no CX AI result:"
+    " deleted after 45 days, or declared without CX AI (includeAiResults)"
+)
+
 OF_ITS_OWN = {
     200: Result(),
     202: Pending(),
     203: Transient(),
+    204: Absent(perhaps_later=True),
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),
     408: Transient(),
-    410: Absent(),
+    409: Absent(perhaps_later=True),
+    410: Absent(for_good=True),
     425: Transient(),
     429: Throttled(),
 }
@@ -111,15 +119,19 @@ def test_no_trouble_is_without_a_row():
     assert set(BY_TROUBLE) == set(Trouble)
 
 
-def test_busy_with_a_time_to_wait_is_a_limit_and_busy_without_one_a_fault():
-    assert meaning(Reply(503, retry_after_s=0.0)) == Throttled()
-    assert meaning(Reply(503, retry_after_s=5.0)) == Throttled()
-    assert meaning(Reply(503)) == Transient()
+@pytest.mark.parametrize(("status", "without"), [(403, TokenRefused()), (503, Transient())])
+def test_busy_and_forbidden_are_a_limit_if_there_is_a_time_to_wait(status, without):
+    assert meaning(Reply(status, retry_after_s=0.0)) == Throttled()
+    assert meaning(Reply(status, retry_after_s=5.0)) == Throttled()
+    assert meaning(Reply(status)) == without
 
 
-def test_a_time_to_wait_changes_what_no_other_status_means():
-    for status in set(EVERY_STATUS) - {503}:
-        assert meaning(Reply(status, retry_after_s=5.0)) == expected(status)
+def test_a_time_to_wait_makes_a_final_answer_a_passing_one_and_changes_no_other_meaning():
+    for status in set(EVERY_STATUS) - {403, 503}:
+        means = expected(status)
+        if isinstance(means, Final):
+            means = Transient(then=means.verdict)
+        assert meaning(Reply(status, retry_after_s=5.0)) == means
 
 
 # --- what follows, to a question for the result ---
@@ -179,10 +191,74 @@ def test_a_missing_result_is_not_found_where_the_status_is_not_asked(status):
     assert judge(Reply(status), FIRST, rules, DRAW) == gone
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_result_that_is_missing_although_processed_is_gone(status):
-    decision = judge(Reply(status), Standing(attempts=1, processed=True), RULES, DRAW)
-    assert decision == Settle(Verdict.NOT_FOUND, "processed, but its result is gone", Stage.HEADERS)
+@pytest.mark.parametrize("status", [202, 204, 409])
+def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_asked(status):
+    rules = Rules(check_status=False, recheck_s=30.0, patience_s=900.0)
+    assert judge(Reply(status), FIRST, rules, DRAW) == AskResult(30.0)
+    waited = Standing(attempts=1, waited_s=900.0)
+    assert judge(Reply(status), waited, rules, DRAW).verdict in OPEN_AGAIN
+
+
+@pytest.mark.promise(
+    "No result (404, 204 or 409) although the status is `processed`",
+    "a second look after five seconds, then `not_found`: deleted, or declared without CX AI",
+    group="HTTP",
+)
+@pytest.mark.parametrize("status", [204, 404, 409])
+def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_third(status):
+    processed = Standing(attempts=1, processed=True)
+    assert judge(Reply(status), processed, RULES, DRAW) == AskResult(5.0, second_look=True)
+    second = Standing(attempts=1, processed=True, looked_again=True)
+    missing = Settle(Verdict.NOT_FOUND, NO_CX_AI, Stage.HEADERS)
+    assert judge(Reply(status), second, RULES, DRAW) == missing
+
+
+@pytest.mark.parametrize(("recheck_s", "delay_s"), [(0.5, 0.5), (5.0, 5.0), (3_600.0, 5.0)])
+def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
+    rules = Rules(recheck_s=recheck_s)
+    decision = judge(Reply(404), Standing(attempts=1, processed=True), rules, DRAW)
+    assert decision == AskResult(delay_s, second_look=True)
+
+
+def test_a_result_that_is_gone_for_good_gets_no_second_look():
+    decision = judge(Reply(410), Standing(attempts=1, processed=True), RULES, DRAW)
+    assert decision == Settle(Verdict.NOT_FOUND, NO_CX_AI, Stage.HEADERS)
+
+
+@pytest.mark.promise(
+    "`Retry-After` with any status", "obeyed, up to `retry_after_cap_s`", group="Limit"
+)
+@pytest.mark.parametrize(
+    ("status", "standing", "delay_of"),
+    [
+        (202, FIRST, AskResult),
+        (204, FIRST, AskStatus),
+        (404, FIRST, AskStatus),
+        (409, FIRST, AskStatus),
+        (410, FIRST, AskStatus),
+        (404, Standing(attempts=1, processed=True), AskResult),
+        (302, FIRST, Again),
+        (400, FIRST, Again),
+        (413, FIRST, Again),
+        (423, FIRST, Again),
+        (500, FIRST, Again),
+    ],
+)
+def test_a_time_to_wait_is_obeyed_with_any_status(status, standing, delay_of):
+    decision = judge(Reply(status, retry_after_s=77.0), standing, RULES, DRAW)
+    assert isinstance(decision, delay_of)
+    assert decision.delay_s == 77.0
+    clamped = judge(Reply(status, retry_after_s=1e9), standing, RULES, DRAW)
+    assert clamped.delay_s == RULES.retry_after_cap_s
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(302, Verdict.REDIRECTED), (400, Verdict.REJECTED), (413, Verdict.REJECTED)],
+)
+def test_what_stays_so_after_each_time_to_wait_gets_its_own_verdict(status, verdict):
+    last = judge(Reply(status, retry_after_s=7.0), LAST, RULES, DRAW)
+    assert last == Settle(verdict, f"HTTP {status}", Stage.HEADERS)
 
 
 @pytest.mark.parametrize("question", [judge, judge_status])
@@ -205,7 +281,7 @@ def test_who_has_failed_in_other_ways_too_is_exhausted_and_so_left_open(kind):
 
 
 @pytest.mark.parametrize("question", [judge, judge_status])
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [403, 429, 503])
 def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
     seen = Reply(status, retry_after_s=7.0)
     first, last = Standing(attempts=1, singled_out=True), Standing(attempts=3, singled_out=True)
@@ -247,23 +323,66 @@ def test_who_sends_a_body_is_there_however_bad_it_is(kind):
 # --- what follows, to a question for the status ---
 
 
+def status(processing, state="aState"):
+    return Status(processing, state)
+
+
+UNDER_WAY = status(Processing.UNDER_WAY)
+AWAITING_FILE = status(Processing.AWAITING_FILE)
+
+
 @pytest.mark.parametrize(
     ("says", "decision"),
     [
         (
-            Processing.UNKNOWN,
-            Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS),
-        ),
-        (
             Processing.FAILED,
-            Settle(Verdict.PROCESSING_FAILED, "the API failed to process it", Stage.BODY),
+            Settle(Verdict.PROCESSING_FAILED, "the API failed to process it (aState)", Stage.BODY),
         ),
         (Processing.PROCESSED, AskResult()),
         (Processing.UNDER_WAY, AskResult(30.0)),
+        (Processing.AWAITING_FILE, AskResult(30.0)),
     ],
 )
-def test_each_answer_to_a_question_for_the_status(says, decision):
-    assert judge_status(says, FIRST, RULES, DRAW) == decision
+@pytest.mark.parametrize("age_s", [None, -60.0, 0.0, 3_600.0])
+def test_each_answer_to_a_question_for_the_status(says, decision, age_s):
+    standing = Standing(attempts=1, age_s=age_s)
+    assert judge_status(status(says), standing, RULES, DRAW) == decision
+
+
+@pytest.mark.promise(
+    "An interaction whose file never arrived (`declared`, `filePendingUpload`, … for 12 hours)",
+    "`processing_failed`, with its age and state; not waited for every night",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    ("hours", "ago"),
+    [(13, "13 hours ago"), (47, "47 hours ago"), (48, "2 days ago"), (80, "3 days ago")],
+)
+def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hours, ago):
+    standing = Standing(attempts=1, age_s=hours * 3_600.0)
+    settled = judge_status(AWAITING_FILE, standing, RULES, DRAW)
+    reason = f"declared {ago} and its file never arrived (aState)"
+    assert settled == Settle(Verdict.PROCESSING_FAILED, reason, Stage.BODY)
+    assert settled.verdict not in OPEN_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("age_s", "ago"), [(0.0, "just now"), (3_600.0, "an hour ago"), (7_200.0, "2 hours ago")]
+)
+def test_the_patience_with_a_file_can_be_set_down_to_none(age_s, ago):
+    rules = Rules(file_patience_s=0.0)
+    settled = judge_status(AWAITING_FILE, Standing(attempts=1, age_s=age_s), rules, DRAW)
+    assert settled.reason == f"declared {ago} and its file never arrived (aState)"
+    unknown = judge_status(AWAITING_FILE, Standing(attempts=1), rules, DRAW)
+    assert unknown == AskResult(30.0)
+
+
+@pytest.mark.parametrize(
+    ("says", "age_s"), [(AWAITING_FILE, RULES.file_patience_s - 1.0), (UNDER_WAY, 1e9)]
+)
+def test_what_may_still_be_processed_is_waited_for(says, age_s):
+    standing = Standing(attempts=1, age_s=age_s)
+    assert judge_status(says, standing, RULES, DRAW) == AskResult(30.0)
 
 
 @pytest.mark.parametrize("status", EVERY_STATUS)
@@ -272,7 +391,7 @@ def test_each_reply_to_a_question_for_the_status(status):
     match expected(status):
         case Pending():
             assert first == last == AskResult(RULES.recheck_s)
-        case Absent():
+        case Absent(perhaps_later=False):
             unknown = Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
             assert first == last == unknown
         case TokenRefused():
@@ -309,12 +428,17 @@ def test_an_id_under_way_is_looked_at_again_while_the_look_falls_within_patience
     waited_s, decision
 ):
     standing = Standing(attempts=1, waited_s=waited_s)
-    assert judge_status(Processing.UNDER_WAY, standing, RULES, DRAW) == decision
+    assert judge_status(UNDER_WAY, standing, RULES, DRAW) == decision
+
+
+def test_an_id_without_its_file_says_so_when_patience_ends():
+    decision = judge_status(AWAITING_FILE, Standing(attempts=1, waited_s=900.0), RULES, DRAW)
+    assert decision == Settle(Verdict.NOT_READY, "its file has not arrived yet", Stage.BODY)
 
 
 def test_no_patience_is_one_look():
     impatient = Rules(patience_s=0.0)
-    decision = judge_status(Processing.UNDER_WAY, FIRST, impatient, DRAW)
+    decision = judge_status(UNDER_WAY, FIRST, impatient, DRAW)
     assert decision.verdict is Verdict.NOT_READY
 
 
@@ -327,7 +451,7 @@ def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, la
     rules = Rules(recheck_s=recheck_s, patience_s=patience_s)
     waited_s, looks = latency_s, 1
     while isinstance(
-        decision := judge_status(Processing.UNDER_WAY, Standing(1, 0, waited_s), rules, DRAW),
+        decision := judge_status(UNDER_WAY, Standing(1, 0, waited_s), rules, DRAW),
         AskResult,
     ):
         assert waited_s + decision.delay_s <= patience_s
@@ -419,7 +543,7 @@ def test_repeated_limits_pause_longer_but_never_beyond_the_cap(throttled, draw):
 @given(
     seen=st.builds(Reply, st.integers(0, 999), retry_after_s=st.none() | st.floats(0, 1e9))
     | st.builds(trouble, st.sampled_from(Trouble))
-    | st.sampled_from(Processing),
+    | st.builds(Status, st.sampled_from(Processing)),
     attempts=st.integers(1, 20),
     waited_s=st.floats(0, 10_000),
     outage=st.booleans(),
@@ -430,7 +554,7 @@ def test_every_decision_waits_a_bounded_time_and_burns_at_most_one_attempt(
     seen, attempts, waited_s, outage, singled_out, draw
 ):
     standing = Standing(attempts, waited_s=waited_s, outage=outage, singled_out=singled_out)
-    questions = [judge_status] if isinstance(seen, Processing) else [judge, judge_status]
+    questions = [judge_status] if isinstance(seen, Status) else [judge, judge_status]
     for question in questions:
         match question(seen, standing, RULES, draw):
             case Again(delay_s, burns, pause_s):
@@ -438,7 +562,8 @@ def test_every_decision_waits_a_bounded_time_and_burns_at_most_one_attempt(
                 assert not (burns and pause_s is not None)
                 assert not burns or (attempts < RULES.max_attempts and not outage)
             case AskResult(delay_s):
-                assert delay_s in {0.0, RULES.recheck_s}
+                asked_s = getattr(seen, "retry_after_s", None) or 0.0
+                assert delay_s in {0.0, max(RULES.recheck_s, min(asked_s, 300.0))}
             case Read(reply):
                 assert reply is seen
             case other:

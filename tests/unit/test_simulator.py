@@ -3,10 +3,12 @@ import json
 import math
 import os
 import socket
+import struct
 import subprocess
 import sys
 import zlib
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 import aiohttp
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from worker.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
 from worker.simulator.bodies import VARIANTS, result_json
 from worker.simulator.coding import choose, cut_short, encoded_result
+from worker.simulator.states import WAYS
 from worker.simulator.traffic import Rate
 
 TOKEN = "a-token"  # noqa: S105 - made up
@@ -199,12 +202,48 @@ def test_results_are_in_the_shape_and_sizes_of_the_api():
     assert any(p["enlightenBundles"] == [] for p in participants)
 
 
+def numbers_of(bodies, *names):
+    for body in bodies:
+        for part in json.loads(body).values():
+            for bundle in part["enlightenBundles"]:
+                for model in bundle["models"]:
+                    yield from (model[name] for name in names)
+
+
+def test_scores_are_32_bit_floats_written_shortest_and_as_large_as_the_published_ones():
+    bodies = [result_json(1, variant) for variant in range(VARIANTS)]
+    quartiles = (f"quartile{n}" for n in range(1, 5))
+    scores = set(numbers_of(bodies, "score", "minScore", "maxScore", *quartiles))
+    as_singles = {struct.unpack("<f", struct.pack("<f", score))[0] for score in scores}
+    assert len(as_singles) == len(scores)
+    assert max(len(repr(abs(score)).replace(".", "").strip("0")) for score in scores) <= 9
+    assert min(map(abs, scores)) == pytest.approx(0.39, abs=0.01)
+    assert max(map(abs, scores)) == pytest.approx(6.55, abs=0.01)
+    assert {score > 0 for score in scores} == {True, False}
+
+
+def test_both_participants_and_all_together_have_segments():
+    parts = json.loads(result_json(1, 5))
+    assert all(part["voiceActivitySegments"] for part in parts.values())
+
+
+def test_models_have_the_names_that_the_vendor_uses():
+    bodies = [result_json(1, variant) for variant in range(VARIANTS)]
+    names = {}
+    for body in bodies:
+        for bundle in json.loads(body)["allParticipants"]["enlightenBundles"]:
+            names.setdefault(bundle["name"], set()).update(m["name"] for m in bundle["models"])
+    assert len(names["Customer Satisfaction"]) == 12
+    assert {"Sentiment", "SpeechVelocity"} < names["Customer Satisfaction"]
+    assert len(names["Sales Effectiveness"]) == 9
+
+
 def test_ids_are_spread_over_bodies_that_all_differ():
     assert len({result_json(1, variant) for variant in range(VARIANTS)}) == VARIANTS
     assert {fate(Scenario(), i).variant for i in interaction_ids(1_000)} == set(range(VARIANTS))
 
 
-@pytest.mark.parametrize("kind", ["missing", "failed", "broken", "garbled"])
+@pytest.mark.parametrize("kind", ["missing", "abandoned", "failed", "broken", "garbled"])
 def test_no_result_is_expected_of_an_id_that_never_has_one(kind):
     scenario = Scenario(**{kind: 1.0})
 
@@ -248,7 +287,8 @@ async def test_an_id_without_trouble_is_processed_and_costs_no_memory(ask):
     ]
     assert said["identifier"] == ID
     assert said["status"] == "processed"
-    assert said["declared"] < said["uploaded"] < said["downloaded"] < said["processed"]
+    (arrived,) = {said["uploaded"], said["downloaded"]} - {None}
+    assert said["declared"] < arrived < said["processed"]
     assert said["processed"].endswith("Z")
     assert said["errorMessage"] is None
 
@@ -258,8 +298,7 @@ async def test_missing_has_neither_result_nor_status(ask):
         for path in (result(ID), result(ID), status(ID)):
             code, _, body = await ask(sim, path)
 
-            assert code == 404
-            assert json.loads(body)["status"] == 404
+            assert (code, body) == (404, b"")
 
 
 async def test_processing_has_a_result_once_its_status_was_asked_often_enough(ask):
@@ -271,7 +310,11 @@ async def test_processing_has_a_result_once_its_status_was_asked_often_enough(as
             seen.append((code, said["status"], said["processed"] is None))
         _, headers, body = await ask(sim, result(ID))
 
-    assert seen == [(404, "processing", True), (404, "processing", True), (200, "processed", False)]
+    assert seen == [
+        (404, "pendingProcessing", True),
+        (404, "processing", True),
+        (200, "processed", False),
+    ]
     decoded, _ = decode(headers["Content-Encoding"], body)
     assert json.loads(decoded) == expected_result(sim.scenario, ID)
 
@@ -281,13 +324,63 @@ async def test_processing_does_not_end_by_asking_for_the_result_alone(ask):
         assert [(await ask(sim, result(ID)))[0] for _ in range(4)] == [404] * 4
 
 
-async def test_failed_says_so_in_its_status(ask):
+async def statuses(ask, sim, ids, looks=1):
+    return [json.loads((await ask(sim, status(i)))[2]) for i in ids for _ in range(looks)]
+
+
+async def test_processing_goes_through_the_states_of_either_way_of_a_file(ask):
+    async with simulate(Scenario(processing=1.0, processing_looks=6)) as sim:
+        seen = await statuses(ask, sim, interaction_ids(12), looks=7)
+
+    ways = {tuple(said["status"] for said in seen[n : n + 7]) for n in range(0, len(seen), 7)}
+    assert ways == {(*way, "processed") for way in WAYS.values()}
+    age_s = {datetime.now(UTC) - datetime.fromisoformat(said["declared"]) for said in seen[:6]}
+    assert max(age_s) < timedelta(hours=1)
+
+
+async def test_a_file_comes_by_one_way_and_its_time_is_known_once_it_is_there(ask):
+    async with simulate(Scenario(processing=1.0, processing_looks=6)) as sim:
+        seen = await statuses(ask, sim, interaction_ids(12), looks=7)
+
+    for said in seen:
+        times = [said["uploaded"], said["downloaded"]]
+        has_file = said["status"] in (
+            "fileUploaded", "fileDownloaded", "pendingProcessing", "processing", "processed",
+        )  # fmt: skip
+        assert times.count(None) == (1 if has_file else 2)
+
+
+async def test_failed_says_in_its_status_what_failed(ask):
     async with simulate(Scenario(failed=1.0)) as sim:
         assert (await ask(sim, result(ID)))[0] == 404
-        said = json.loads((await ask(sim, status(ID)))[2])
+        seen = await statuses(ask, sim, interaction_ids(60))
 
-    assert said["status"] == "processingFailed"
-    assert said["errorMessage"]
+    states = {"processingFailed", "fileUploadFailed", "fileDownloadFailed"}
+    assert {said["status"] for said in seen} == states
+    assert all(said["errorMessage"] for said in seen)
+
+
+async def test_abandoned_waits_for_its_file_since_days(ask):
+    async with simulate(Scenario(abandoned=1.0)) as sim:
+        assert (await ask(sim, result(ID)))[0] == 404
+        seen = await statuses(ask, sim, interaction_ids(60))
+
+    assert {said["status"] for said in seen} == {
+        "declared", "filePendingUpload", "filePendingDownload",
+    }  # fmt: skip
+    ages = {datetime.now(UTC) - datetime.fromisoformat(said["declared"]) for said in seen}
+    assert min(ages) > timedelta(days=2)
+
+
+async def test_the_parameters_of_a_declaration_say_whether_cx_ai_was_asked_for(ask):
+    without = Scenario(faulty=1.0, faults=(Fault.NO_CX_AI,))
+    for scenario, includes in [(Scenario(), True), (without, False)]:
+        async with simulate(scenario) as sim:
+            code, _, body = await ask(sim, f"/v1/interactions/{ID}")
+        said = json.loads(body)
+        assert (code, said["identifier"], said["includeAiResults"]) == (200, ID, includes)
+    async with simulate(Scenario(missing=1.0)) as sim:
+        assert (await ask(sim, f"/v1/interactions/{ID}"))[0] == 404
 
 
 async def test_throttled_is_refused_once_per_id(ask):
@@ -414,7 +507,7 @@ async def test_a_request_without_the_token_is_refused(ask, token):
 
             assert code == 401
             assert headers["Content-Type"].startswith("application/json")
-            assert json.loads(body)["status"] == 401
+            assert list(json.loads(body)) == ["errorMessage"]
             assert TOKEN not in body.decode()
 
 
@@ -422,7 +515,7 @@ async def test_a_request_without_the_token_is_refused(ask, token):
     ("method", "path"),
     [
         ("GET", "/"),
-        ("GET", f"/v1/interactions/{ID}"),
+        ("GET", f"/v1/interactions/{ID}/"),
         ("GET", f"/v1/interactions/{ID}/ai/"),
         ("GET", f"/v1/interactions/{ID}/transcript"),
         ("GET", "/v1/interactions/a%2Fb/ai"),
@@ -435,8 +528,7 @@ async def test_anything_else_is_not_found(ask, method, path):
     async with simulate(Scenario()) as sim:
         code, _, body = await ask(sim, path, method=method)
 
-        assert code == 404
-        assert json.loads(body)["status"] == 404
+        assert (code, body) == (404, b"")
         assert sim.stats.by_path == {"other": 1}
 
 
@@ -678,7 +770,7 @@ def test_a_scenario_out_of_range_names_the_field_and_the_range(fields, message):
 def test_shares_that_make_up_1_exactly_are_allowed():
     kinds = [kind for kind in Kind if kind is not Kind.OK]
 
-    Scenario(**dict.fromkeys(kinds, 1 / 10))
+    Scenario(**dict.fromkeys(kinds, 1 / len(kinds)))
     Scenario(**dict.fromkeys(kinds[:7], 0.1), broken=0.1, garbled=0.2)
 
 

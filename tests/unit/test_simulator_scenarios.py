@@ -182,7 +182,14 @@ def test_only_harmless_and_passing_faults_let_a_result_through(fault):
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"), [(Fault.REJECTED, 400), (Fault.GONE, 410), (Fault.NO_CONTENT, 204)]
+    ("fault", "code"),
+    [
+        (Fault.REJECTED, 400),
+        (Fault.GONE, 410),
+        (Fault.NO_CONTENT, 204),
+        (Fault.CONFLICT, 409),
+        (Fault.NO_CX_AI, 404),
+    ],
 )
 async def test_another_status(fault, code):
     async with always(fault) as sim:
@@ -264,7 +271,7 @@ def test_spoilt_json_is_what_it_is_called():
     assert json.loads(spoilt[Fault.DUPLICATE_KEYS]) == json.loads(good)
     assert spoilt[Fault.DUPLICATE_KEYS].count(b'"allParticipants"') == 2
     assert "\u2028" in spoilt[Fault.LINE_SEPARATORS].decode()
-    assert set(json.loads(spoilt[Fault.UNKNOWN_FIELDS])) == {"simulated", *json.loads(good)}
+    assert set(json.loads(spoilt[Fault.UNKNOWN_FIELDS])) == {"newField", *json.loads(good)}
     assert b"minScoreOffset" in spoilt[Fault.MISSING_FIELDS]
     assert b'"minScore"' not in spoilt[Fault.MISSING_FIELDS]
     assert json.loads(spoilt[Fault.SCALAR]) == 42
@@ -361,6 +368,38 @@ async def test_chunks_that_are_none_or_never_end():
     size, _, chunk = cut_body.partition(b"\r\n")
     assert chunk[-2:] == b"\r\n"
     assert int(size, 16) == len(chunk) - 2
+
+
+async def test_a_flood_is_thousands_of_heads_that_are_no_response():
+    async with always(Fault.FLOOD) as flooding, always(Fault.EARLY_HINTS) as hinting:
+        head, rest, ended = await get_raw(flooding)
+        code, _, _ = await get(hinting)
+
+    assert head == "HTTP/1.1 102 Processing"
+    assert rest.count(b"HTTP/1.1 102 Processing") == 9_999
+    assert ended
+    assert code == 200
+
+
+async def test_the_body_of_an_error_may_be_huge_or_cut():
+    async with always(Fault.ERROR_BODY_HUGE) as huge, always(Fault.ERROR_BODY_CUT) as cut:
+        code, headers, body = await get(huge)
+        cut_head, cut_body, _ = await get_raw(cut)
+
+    assert (code, headers["Retry-After"]) == (429, "1")
+    assert len(body) > 8 * 2**20
+    assert cut_head.startswith("HTTP/1.1 429")
+    assert header(cut_head, "Retry-After") == ["1"]
+    assert int(header(cut_head, "Content-Length")[0]) > len(cut_body)
+
+
+async def test_the_token_comes_back_as_a_key_and_as_a_value():
+    async with always(Fault.ECHO_TOKEN) as sim:
+        _, headers, body = await get(sim)
+
+    sent = json.loads(undo(headers.get("Content-Encoding"), body))
+    assert sent.pop("echo") == {TOKEN: TOKEN.upper()}
+    assert sent == expected_result(sim.scenario, ID)
 
 
 async def test_a_head_that_is_no_head():

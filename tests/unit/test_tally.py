@@ -130,3 +130,16 @@ def test_drift_is_counted_by_field_and_the_number_of_fields_is_bounded():
     assert len(tally.drift) == 256
     assert tally.drift["new-0"] == 1
     assert "new-999" not in tally.drift
+
+
+def test_the_words_of_the_api_are_counted_with_the_reasons_until_there_are_too_many():
+    tally = Tally()
+    for number in range(1_000):
+        tally.note_reason(Verdict.REJECTED, "HTTP 400", f"trace {number}")
+        tally.note_reason(Verdict.REJECTED, "HTTP 400", "No such tenant.")
+    reasons = tally.reasons[Verdict.REJECTED]
+    assert reasons["HTTP 400: No such tenant."] == 1_000
+    assert reasons["HTTP 400: trace 0"] == 1
+    assert reasons["HTTP 400"] > 900
+    assert reasons.total() == 2_000
+    assert len(reasons) <= 64

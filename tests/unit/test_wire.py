@@ -20,10 +20,11 @@ from support.faithful import CAMEL, as_sent, covers
 
 from worker.api.content_coding import Limits
 from worker.api.reader import SMALL_BYTES, BodyReader
-from worker.api.status import processing
+from worker.api.status import STATES
+from worker.api.status import status as read_status
 from worker.api.wire import MAX_ABSENT, MAX_BUNDLE_NAME_CHARS, MAX_DRIFT, MAX_KEY_CHARS, read
 from worker.domain.records import PARTICIPANTS
-from worker.domain.reply import Failure, Interaction, Processing, Reply, Trouble
+from worker.domain.reply import ABSENT, Failure, Interaction, Processing, Reply, Status, Trouble
 from worker.domain.verdict import Stage
 
 MODEL_PATH = "allParticipants.enlightenBundles[].models[]"
@@ -353,6 +354,30 @@ def test_paths_of_drift_are_few_printable_and_short():
     assert all(path.isprintable() and len(path) <= MAX_KEY_CHARS for path in found.drift)
 
 
+def test_absent_fields_do_not_crowd_out_unknown_ones_which_are_named_first():
+    everything_absent = {"enlightenBundles": [{"models": [{}]}], "voiceActivitySegments": [{}]}
+    value = {
+        "allParticipants": everything_absent,
+        "participantOne": {"enlightenBundles": [{}]},
+        "participantTwo": {"new": 1},
+        "participantThree": sample()["allParticipants"],
+    }
+    drift = read(as_body(value)).drift
+    assert drift[:2] == ("participantThree", "participantTwo.new")
+    assert len(drift) > 15
+    assert all(path.endswith(ABSENT) for path in drift[2:])
+
+
+def test_an_unknown_participant_is_named_before_unknown_fields_within_others():
+    value = sample()
+    model = value["allParticipants"]["enlightenBundles"][0]["models"][0]
+    model.update({f"new{number}": number for number in range(200)})
+    value["participantThree"] = {}
+    drift = read(as_body(value)).drift
+    assert drift[0] == "participantThree"
+    assert len(drift) == MAX_DRIFT
+
+
 # --- bodies that would become far larger than they are ---
 
 
@@ -403,7 +428,8 @@ def assert_reads_well(body):
         return found
     assert covers(as_sent(found.participants), orjson.loads(body))
     assert orjson.loads(orjson.dumps(found.participants)) == found.participants
-    assert len(found.drift) <= MAX_DRIFT
+    absent = sum(path.endswith(ABSENT) for path in found.drift)
+    assert len(found.drift) - absent <= MAX_DRIFT
     return found
 
 
@@ -471,32 +497,74 @@ def test_a_reason_quotes_nothing_of_the_body():
         ("fileDownloadFailed", Processing.FAILED),
         ("processingFailed", Processing.FAILED),
         ("PROCESSINGFAILED", Processing.FAILED),
-        ("declared", Processing.UNDER_WAY),
+        ("declared", Processing.AWAITING_FILE),
+        ("filePendingUpload", Processing.AWAITING_FILE),
+        ("FILE_PENDING_UPLOAD", Processing.AWAITING_FILE),
+        ("File pending download", Processing.AWAITING_FILE),
+        ("processing failed", Processing.FAILED),
         ("processing", Processing.UNDER_WAY),
         ("somethingNew", Processing.UNDER_WAY),
     ],
 )
 def test_a_status_tells_how_far_the_processing_is(status, means):
     body = {"identifier": "x", "status": status, "processed": None, "errorMessage": None}
-    assert processing(as_body(body)) is means
+    assert read_status(as_body(body)).processing is means
+
+
+def test_every_documented_state_is_known_and_any_other_is_taken_for_under_way():
+    found = {name: read_status(as_body({"status": name})) for name in [*STATES, "archived"]}
+    known = {name for name, status in found.items() if status.is_known}
+    assert len(known) == 13
+    assert found["archived"].processing is Processing.UNDER_WAY
+    assert {name: status.state for name, status in found.items()} == {n: n for n in found}
+
+
+@pytest.mark.parametrize(
+    ("declared", "seconds"),
+    [
+        ("2022-06-17T21:23:06.137087Z", 1_655_500_986.137087),
+        ("2022-06-17T21:23:06.1370879Z", 1_655_500_986.137087),
+        ("2022-06-17T21:23:06", 1_655_500_986.0),
+        ("2022-06-17T23:23:06+02:00", 1_655_500_986.0),
+        ("0001-01-01T00:00:00", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59Z", 253_402_300_799.0),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (1_655_500_986, None),
+        ({}, None),
+    ],
+)
+def test_the_time_of_the_declaration_is_read_as_utc_where_there_is_one(declared, seconds):
+    found = read_status(as_body({"status": "declared", "declared": declared}))
+    assert found.declared_s == seconds
+
+
+def test_what_a_status_says_in_words_is_short_and_printable():
+    body = {"status": "a\u202eb" * 90, "errorMessage": "line one\nline two " + "x" * 900}
+    found = read_status(as_body(body))
+    assert (len(found.state), len(found.message)) == (64, 200)
+    assert found.message.startswith("line one line two x")
+    assert found.state.isprintable()
 
 
 @pytest.mark.parametrize(
     "value", [{}, {"status": None}, {"status": ""}, {"status": " "}, {"status": 2}, [], "processed"]
 )
 def test_a_body_without_a_status_tells_nothing(value):
-    assert processing(as_body(value)) == failure(Stage.VALIDATE, "has no status")
+    assert read_status(as_body(value)) == failure(Stage.VALIDATE, "has no status")
 
 
 @given(st.binary(max_size=50) | json_values.map(orjson.dumps))
 @settings(max_examples=100, deadline=None)
 def test_any_status_body_is_a_processing_or_a_failure(body):
-    assert isinstance(processing(body), Processing | Failure)
+    assert isinstance(read_status(body), Status | Failure)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"nonsense", b"{"])
 def test_a_status_that_is_not_json_fails_where_it_is_parsed(body):
-    assert processing(body).stage is Stage.PARSE
+    assert read_status(body).stage is Stage.PARSE
 
 
 async def test_the_reader_decodes_and_then_validates(thread):
@@ -507,7 +575,7 @@ async def test_the_reader_decodes_and_then_validates(thread):
     assert (await reader.result(Reply(200, body))).stage is Stage.PARSE
     assert (await reader.result(Reply(200, b"[]"))).stage is Stage.VALIDATE
     status = brotli.compress(b'{"status": "processed"}')
-    assert await reader.processing(Reply(200, status, "br")) is Processing.PROCESSED
+    assert (await reader.processing(Reply(200, status, "br"))).processing is Processing.PROCESSED
     assert (await reader.processing(Reply(200, status[:-1], "br"))).trouble is Trouble.UNDECODABLE
 
 

@@ -29,11 +29,11 @@ from typing_extensions import TypedDict  # typing's own is not enough for pydant
 
 from worker.api.not_json import read_otherwise
 from worker.domain.records import PARTICIPANTS
-from worker.domain.reply import Failure, Interaction, Trouble
+from worker.domain.reply import ABSENT, Failure, Interaction, Trouble
 from worker.domain.verdict import Stage
 
 MAX_DRIFT = 64
-"""Distinct paths of drift that are named for one body."""
+"""Distinct paths of unknown fields that are named for one body; all absent ones are, beside."""
 
 MAX_KEY_CHARS = 64
 """Characters of an unknown key that are shown in its path."""
@@ -177,26 +177,34 @@ _NOT_OF_TYPE = {
 
 
 class _Drift:
-    """The distinct paths at which a body deviates, up to MAX_DRIFT."""
+    """The distinct paths at which a body deviates: of unknown fields up to MAX_DRIFT.
+
+    Those of absent fields need no bound, since the form has only so many; `absent` counts each
+    time that one is absent.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str, str, str], None] = {}
+        self._unknown: dict[tuple[str, str, str], None] = {}
+        self._absent: dict[tuple[str, str, str], None] = {}
         self.absent = 0
 
     def note_absent(self, participant: str, path: str, key: str) -> None:
         self.absent += 1
-        self.note(participant, path, key, " (absent)")
+        self._absent[participant, path, key] = None
 
-    def note(self, participant: str, path: str, key: str, remark: str = "") -> None:
-        if len(self._seen) < MAX_DRIFT:
-            self._seen[participant, path, key, remark] = None
+    def note_unknown(self, participant: str, path: str, key: str) -> None:
+        if len(self._unknown) < MAX_DRIFT:
+            self._unknown[participant, path, key] = None
 
     def paths(self) -> tuple[str, ...]:
-        shown = (
-            f"{participant}{path}.{_printable(key)}{remark}".removeprefix(".")
-            for participant, path, key, remark in self._seen
-        )
-        return tuple(dict.fromkeys(shown))
+        """Return all paths, those of unknown fields first."""
+        unknown = (_shown(*where) for where in self._unknown)
+        absent = (_shown(*where) + ABSENT for where in self._absent)
+        return tuple(dict.fromkeys((*unknown, *absent)))
+
+
+def _shown(participant: str, path: str, key: str) -> str:
+    return f"{participant}{path}.{_printable(key)}".removeprefix(".")
 
 
 def _printable(key: str) -> str:
@@ -271,14 +279,14 @@ def _complete_object(value: Any, form: _Form, participant: str, drift: _Drift) -
 
 def _keep_unknown(raw: dict[str, Any], participants: dict[str, Any], drift: _Drift) -> None:
     """Add what the validator ignored of `raw`, which it accepted, as `extra`."""
-    for key, name in _RESULT.items():
-        if raw.get(key) is not None:
-            _keep_unknown_of(raw[key], participants[name], _PARTICIPANT, key, drift)
     unknown = {key: value for key, value in raw.items() if key not in _RESULT}
     if unknown:
         participants["extra"] = unknown
-        for key in unknown:
-            drift.note("", "", key)
+        for key in unknown:  # noted first: it may be a whole participant
+            drift.note_unknown("", "", key)
+    for key, name in _RESULT.items():
+        if raw.get(key) is not None:
+            _keep_unknown_of(raw[key], participants[name], _PARTICIPANT, key, drift)
 
 
 def _keep_unknown_of(
@@ -289,7 +297,7 @@ def _keep_unknown_of(
         fields = form.fields
         kept["extra"] = unknown = {k: v for k, v in raw.items() if k not in fields}
         for key in unknown:
-            drift.note(participant, form.path, key)
+            drift.note_unknown(participant, form.path, key)
     for key, inner in form.lists.items():
         elements = raw[key]
         if elements and (inner.lists or _has_more_keys(elements, len(inner.fields))):

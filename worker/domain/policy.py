@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeGuard, cast
 
-from worker.domain.reply import Failure, Processing, Reply, Trouble
+from worker.domain.reply import Failure, Processing, Reply, Status, Trouble
 from worker.domain.verdict import Stage, Verdict
 
 # --- meanings: the right-hand side of the table ---
@@ -22,7 +22,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """No result: never was, not yet, or no more. The status endpoint can tell."""
+    """No result: never was, not yet, or no more. The status endpoint can tell.
+
+    `perhaps_later` if, without asking for the status, it should be looked at again; `for_good` if
+    the API says that it does not come back.
+    """
+
+    perhaps_later: bool = False
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +71,19 @@ BY_STATUS: Mapping[int, Meaning] = {
     200: Result(),
     202: Pending(),
     203: Transient(),  # changed by a proxy on the way: not what the API has sent
+    204: Absent(perhaps_later=True),
     401: TokenRefused(),
     403: TokenRefused(),
     404: Absent(),
     408: Transient(),
-    410: Absent(),
+    409: Absent(perhaps_later=True),
+    410: Absent(for_good=True),
     425: Transient(),
     429: Throttled(),
 }
+
+_LIMITS_IF_TIMED = frozenset({403, 503})
+"""Statuses that tell of a limit if they come with a Retry-After: a token is not right later."""
 
 BY_STATUS_CLASS: Mapping[int, Meaning] = {
     2: Final(Verdict.BAD_BODY),
@@ -97,11 +109,14 @@ def meaning(seen: Reply | Failure) -> Meaning:
     """Look a reply or a failure up in the table."""
     if isinstance(seen, Failure):
         return BY_TROUBLE[seen.trouble]
-    if seen.status == 503 and seen.retry_after_s is not None:  # noqa: PLR2004 - a row of the table
+    if seen.status in _LIMITS_IF_TIMED and seen.retry_after_s is not None:
         return Throttled()
     row = BY_STATUS.get(seen.status)
     # A status outside of 1xx-5xx is no HTTP; it may be a broken proxy's, so ask again.
-    return row or BY_STATUS_CLASS.get(seen.status // 100, Transient())
+    means = row or BY_STATUS_CLASS.get(seen.status // 100, Transient())
+    if isinstance(means, Final) and seen.retry_after_s is not None:
+        return Transient(then=means.verdict)  # the server itself calls it temporary
+    return means
 
 
 # --- decisions: what the pipeline does next ---
@@ -140,14 +155,20 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class AskStatus:
-    """Ask the status endpoint what the missing result means."""
+    """Ask the status endpoint what the missing result means, not sooner than in `delay_s` s."""
+
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class AskResult:
-    """Ask for the result (again) not sooner than in `delay_s` seconds."""
+    """Ask for the result (again) not sooner than in `delay_s` seconds.
+
+    `second_look` if it was missing although processed: what is missing then is no more asked for.
+    """
 
     delay_s: float = 0.0
+    second_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +183,23 @@ Decision = Read | Settle | Again | AskStatus | AskResult | Halt
 
 # --- rules ---
 
+_SECOND_LOOK_S = 5.0
+
+_HOURS_SHOWN = 48
+
+_NO_CX_AI = (
+    "processed, but there is no CX AI result:"
+    " deleted after 45 days, or declared without CX AI (includeAiResults)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The figures of the policy. Seconds; `max_attempts` is 1 or more."""
+    """The figures of the policy. Seconds; `max_attempts` is 1 or more.
+
+    `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
+    of the interaction.
+    """
 
     max_attempts: int = 6
     backoff_base_s: float = 1.0
@@ -174,6 +208,7 @@ class Rules:
     check_status: bool = True
     recheck_s: float = 30.0
     patience_s: float = 900.0
+    file_patience_s: float = 43_200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +217,9 @@ class Standing:
 
     `attempts` counts burned requests, this one included; `throttled` earlier refusals of anybody
     since the API last answered; `waited_s` seconds since the API first had no result for it.
-    `processed` tells that the status endpoint has called it processed, `outage` that the API
+    `age_s` is seconds since the interaction was declared, None if that is not known.
+    `processed` tells that the status endpoint has called it processed, `looked_again` that its
+    result was missing all the same and was given a second look, `outage` that the API
     fails for everyone, `singled_out` that it is refused again and again while others are answered.
     `heading` is the verdict to which all burned requests before this one lead.
     """
@@ -190,7 +227,9 @@ class Standing:
     attempts: int
     throttled: int = 0
     waited_s: float = 0.0
+    age_s: float | None = None
     processed: bool = False
+    looked_again: bool = False
     outage: bool = False
     singled_out: bool = False
     heading: Verdict | None = None
@@ -247,35 +286,39 @@ def judge(seen: Reply | Failure, standing: Standing, rules: Rules, draw: float) 
     match meaning(seen):
         case Result():
             return Read(cast(Reply, seen))  # no failure has this row
-        case Absent() if rules.check_status and not standing.processed:
-            return AskStatus()
-        case Absent():
-            why = "processed, but its result is gone" if standing.processed else _reason(seen)
-            return Settle(Verdict.NOT_FOUND, why, _stage(seen))
+        case Absent() as absent:
+            return _absent(absent, seen, standing, rules)
         case Pending():
-            return _later(standing, rules)
+            return _later(seen, standing, rules)
         case other:
             return _otherwise(other, seen, standing, rules, draw)
 
 
-def judge_status(  # noqa: PLR0911 - a return a row
-    seen: Processing | Reply | Failure, standing: Standing, rules: Rules, draw: float
+def _absent(absent: Absent, seen: Reply | Failure, standing: Standing, rules: Rules) -> Decision:
+    if not standing.processed:
+        if rules.check_status:
+            return AskStatus(_asked_for_s(seen, rules))
+        if absent.perhaps_later:
+            return _later(seen, standing, rules)
+        return Settle(Verdict.NOT_FOUND, _reason(seen), _stage(seen))
+    if absent.for_good or standing.looked_again:
+        return Settle(Verdict.NOT_FOUND, _NO_CX_AI, _stage(seen))
+    # The API's endpoints may not agree for a moment.
+    delay_s = max(min(rules.recheck_s, _SECOND_LOOK_S), _asked_for_s(seen, rules))
+    return AskResult(delay_s, second_look=True)
+
+
+def judge_status(
+    seen: Status | Reply | Failure, standing: Standing, rules: Rules, draw: float
 ) -> Decision:
     """Decide what follows from the reply to a question for the status of a missing result."""
-    match seen:
-        case Processing.UNKNOWN:
-            return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
-        case Processing.FAILED:
-            return Settle(Verdict.PROCESSING_FAILED, "the API failed to process it", Stage.BODY)
-        case Processing.PROCESSED:
-            return AskResult()
-        case Processing.UNDER_WAY:
-            return _later(standing, rules)
+    if isinstance(seen, Status):
+        return _by_state(seen, standing, rules)
     match meaning(seen):
-        case Absent():
+        case Absent(perhaps_later=False):
             return Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
         case Pending():
-            return _later(standing, rules)
+            return _later(seen, standing, rules)
         case TokenRefused() | Throttled() as other:
             return _otherwise(other, seen, standing, rules, draw)
         case _:
@@ -283,10 +326,34 @@ def judge_status(  # noqa: PLR0911 - a return a row
             return _otherwise(Transient(), seen, standing, rules, draw)
 
 
-def _later(standing: Standing, rules: Rules) -> Decision:
-    if standing.waited_s + rules.recheck_s > rules.patience_s:
-        return Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)
-    return AskResult(rules.recheck_s)
+def _by_state(status: Status, standing: Standing, rules: Rules) -> Decision:
+    age_s = standing.age_s
+    match status.processing:
+        case Processing.PROCESSED:
+            return AskResult()
+        case Processing.FAILED:
+            why = f"the API failed to process it ({status.state})"
+        case Processing.AWAITING_FILE if age_s is not None and age_s >= rules.file_patience_s:
+            why = f"declared {_ago(age_s)} and its file never arrived ({status.state})"
+        case _:
+            return _later(status, standing, rules)
+    return Settle(Verdict.PROCESSING_FAILED, why, Stage.BODY)
+
+
+def _later(seen: Status | Reply | Failure, standing: Standing, rules: Rules) -> Decision:
+    delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
+    if standing.waited_s + delay_s > rules.patience_s:
+        is_waiting = isinstance(seen, Status) and seen.processing is Processing.AWAITING_FILE
+        why = "its file has not arrived yet" if is_waiting else "still being processed"
+        return Settle(Verdict.NOT_READY, why, Stage.BODY)
+    return AskResult(delay_s)
+
+
+def _ago(age_s: float) -> str:
+    hours = int(age_s // 3_600)
+    if hours <= 1:
+        return "an hour ago" if hours else "just now"
+    return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
 
 
 def _otherwise(
@@ -320,8 +387,8 @@ def _otherwise(
             return Settle(final.verdict, _reason(seen), _stage(seen))
 
 
-def _asked_for_s(seen: Reply | Failure, rules: Rules) -> float:
-    if isinstance(seen, Failure) or seen.retry_after_s is None:
+def _asked_for_s(seen: Status | Reply | Failure, rules: Rules) -> float:
+    if not isinstance(seen, Reply) or seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)
 

@@ -64,8 +64,9 @@ class Failure:
 class Said:
     """What the API itself said of an ID, for the row that lists it among the failures.
 
-    `status` is the HTTP status of the last reply, `message` its own words (bounded, printable,
-    without the token), `state` the name of the status endpoint's state; None where it said none.
+    `status` is the HTTP status of the last reply, `message` the last words that came with that
+    status (bounded, printable, without the token), `state` the status endpoint's last state, as
+    sent. None where there is none; `message` also if the last request got no reply.
     """
 
     status: int | None = None
@@ -74,12 +75,32 @@ class Said:
 
 
 class Processing(StrEnum):
-    """What the status endpoint says of an interaction."""
+    """How far an interaction is."""
 
-    UNKNOWN = "unknown"
+    AWAITING_FILE = "awaiting_file"
     UNDER_WAY = "under_way"
     PROCESSED = "processed"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status endpoint says of an interaction.
+
+    `state` is the state's name as sent and `message` its `errorMessage`, both bounded and
+    printable; `is_known` is whether the API documents that state. `declared_s` is when the
+    interaction was declared, in seconds since 1970 (UTC); None if that was not said.
+    """
+
+    processing: Processing
+    state: str = ""
+    is_known: bool = True
+    declared_s: float | None = None
+    message: str | None = None
+
+
+ABSENT = " (absent)"
+"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +110,8 @@ class Interaction:
     `participants` maps `all_participants`, `participant_one`, `participant_two` to
     `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
     in snake_case and in the order of the schema. Fields that the schema does not know stand
-    under `extra` beside those it knows; `drift` names them by path, without indexes or values,
-    and fields of the schema that the body lacked, as `path (absent)`.
+    under `extra` beside those it knows; `drift` names them by path, without indexes or values, and
+    behind them the fields of the schema that the body lacked, as `path (absent)`.
     """
 
     participants: dict[str, Any] = field(repr=False)

@@ -81,11 +81,17 @@ class Tally:
             if path in self.drift or len(self.drift) < _MOST_DRIFT_PATHS:
                 self.drift[path] += 1
 
-    def note_reason(self, verdict: Verdict, reason: str) -> None:
-        """Count why an ID ended without a record; the number of distinct reasons is bounded."""
+    def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
+        """Count why an ID ended without a record, with the API's own words if it had any.
+
+        The number of distinct reasons is bounded. When there are too many, the words are left out.
+        """
         reasons = self.reasons.setdefault(verdict, Counter())
-        if reason in reasons or len(reasons) < _MOST_REASONS:
-            reasons[reason] += 1
+        in_full = f"{reason}: {words}" if words else reason
+        if in_full not in reasons and len(reasons) >= _MOST_REASONS // 2:
+            in_full = reason
+        if in_full in reasons or len(reasons) < _MOST_REASONS:
+            reasons[in_full] += 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the reconciliation as plain values, for JSON."""

@@ -31,10 +31,11 @@ ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
 """Verdicts in which the API said what is the case. All others count as failures of the run."""
 
 ADVICE: Mapping[Verdict, str] = {
-    Verdict.NOT_FOUND: "the API has no result and no such interaction; results are deleted"
-    " after 45 days",
+    Verdict.NOT_FOUND: "the API has no result: no such interaction, deleted after 45 days,"
+    " or declared without CX AI (includeAiResults)",
     Verdict.NOT_READY: "still being processed; run the same command again later",
-    Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction; declare it anew there",
+    Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
+    " file; declare it again there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
     Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
     Verdict.BAD_BODY: "the API answered with something else than a CX AI result",

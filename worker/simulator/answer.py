@@ -29,14 +29,20 @@ class Answer:
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers that tell of the body, and the answer's own."""
+        typed = {"Content-Type": self.content_type} if self.body else {}
         coded = {} if self.coding == IDENTITY else {"Content-Encoding": self.coding}
-        return {"Content-Type": self.content_type, **coded, **self.headers}
+        return {**typed, **coded, **self.headers}
 
 
 def error(
     status: int, message: str | None = None, *, retry_after: str | None = None, delay_s: float = 0
 ) -> Answer:
-    """Return an error with a JSON body, with the standard phrase of `status` as default message."""
-    body = error_json(status, message or HTTPStatus(status).phrase)
+    """Return an error with a JSON body, with the standard phrase of `status` as default message.
+
+    A 404 has no body.
+    """
+    body = (
+        b"" if status == HTTPStatus.NOT_FOUND else error_json(message or HTTPStatus(status).phrase)
+    )
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return Answer(status, body, headers=headers, delay_s=delay_s)

@@ -1,13 +1,21 @@
 """What the API answers to the n-th request for an ID. Pure: the server counts, this decides."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from worker.simulator.answer import HTML, Answer, error
-from worker.simulator.bodies import status_json
 from worker.simulator.coding import cut_short, encoded_result
 from worker.simulator.fate import Fate
+from worker.simulator.fault import Fault
 from worker.simulator.replies import Asked, faulty
 from worker.simulator.scenario import Kind, Scenario
+from worker.simulator.states import (
+    abandoned_json,
+    declared_json,
+    failed_json,
+    processed_json,
+    under_way_json,
+)
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>\n"
 _THROTTLED = 429
@@ -31,18 +39,29 @@ def result(scenario: Scenario, its: Fate, earlier: int, asked: Asked) -> Answer:
     return Answer(200, body, coding=asked.coding, delay_s=delay_s)
 
 
-def status(scenario: Scenario, interaction_id: str, its: Fate, earlier: int) -> Answer:
+def status(
+    scenario: Scenario, interaction_id: str, its: Fate, earlier: int, at: datetime
+) -> Answer:
     """Answer a request for the status of an interaction; `earlier` as for `result`."""
     match its.kind:
         case Kind.MISSING:
-            return error(404, "No such interaction.", delay_s=scenario.latency_s)
-        case Kind.PROCESSING if earlier < its.trouble_lasts:
-            body = status_json(interaction_id, "processing", its.cut_draw)
+            return error(404, delay_s=scenario.latency_s)
+        case Kind.PROCESSING if earlier < (looks := its.trouble_lasts):
+            body = under_way_json(interaction_id, its.cut_draw, earlier, looks, at)
+        case Kind.ABANDONED:
+            body = abandoned_json(interaction_id, its.cut_draw, at)
         case Kind.FAILED:
-            why = "The audio could not be transcribed."
-            body = status_json(interaction_id, "processingFailed", its.cut_draw, why)
+            body = failed_json(interaction_id, its.cut_draw)
         case _:
-            body = status_json(interaction_id, "processed", its.cut_draw)
+            body = processed_json(interaction_id, its.cut_draw)
+    return Answer(200, body, delay_s=scenario.latency_s)
+
+
+def declared(scenario: Scenario, interaction_id: str, its: Fate) -> Answer:
+    """Answer a request for the parameters of an interaction."""
+    if its.kind is Kind.MISSING:
+        return error(404, delay_s=scenario.latency_s)
+    body = declared_json(interaction_id, with_cx_ai=its.fault is not Fault.NO_CX_AI)
     return Answer(200, body, delay_s=scenario.latency_s)
 
 
@@ -50,8 +69,8 @@ def _instead_of_result(scenario: Scenario, its: Fate, earlier: int | None) -> An
     """Return what comes instead of a result; `earlier` is None once the trouble has passed."""
     delay_s = scenario.latency_s
     match its.kind, earlier:
-        case (Kind.MISSING | Kind.FAILED, _) | (Kind.PROCESSING, int()):
-            return error(404, "No result for this interaction.", delay_s=delay_s)
+        case (Kind.MISSING | Kind.FAILED | Kind.ABANDONED, _) | (Kind.PROCESSING, int()):
+            return error(404, delay_s=delay_s)
         case Kind.THROTTLED, int(n):
             return error(its.refusals[n], retry_after="1")
         case Kind.ERRING, int(n):

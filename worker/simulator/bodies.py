@@ -1,7 +1,7 @@
 """The JSON that the simulated API sends: in the API's shape, made up, the same for a seed."""
 
+import struct
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -19,19 +19,23 @@ _CUSTOMER_SATISFACTION = (
     "DemonstrateOwnership",
     "EffectiveQuestioning",
     "InappropriateAction",
-    "OverallSentiment",
+    "Interruption",
     "PromoteSelfService",
+    "Sentiment",
     "SetExpectations",
+    "SpeechVelocity",
 )
 _VULNERABLE_CUSTOMER = ("FinancialHardship", "HealthConcern", "VulnerableCustomer")
 _SALES_EFFECTIVENESS = (
+    "AcknowledgeRequest",
     "AskForTheSale",
-    "ConfirmNextSteps",
-    "CreateUrgency",
-    "DiscoverNeeds",
-    "HandleObjections",
-    "PresentOffer",
-    "PositionValue",
+    "DemonstrateEmpathy",
+    "LikelihoodToBuy",
+    "MakeAConnection",
+    "OrderConfirmation",
+    "OvercomeObjections",
+    "PresumptiveSelling",
+    "UncoverNeeds",
 )
 _BUNDLES: Mapping[str, tuple[str, ...]] = {
     "Customer Satisfaction": _CUSTOMER_SATISFACTION,
@@ -43,7 +47,10 @@ _BUNDLES: Mapping[str, tuple[str, ...]] = {
 # minutes and three are long ones: about 2, 5, 20 and 40-60 kB.
 _CHAT_BELOW, _MONO_BELOW, _LONG_FROM = 1, 3, 13
 
-_FIRST_DECLARED = datetime(2026, 1, 5, 8, tzinfo=UTC)
+# The magnitudes that the vendor has published.
+_LEAST_SCORE, _MOST_SCORE = 0.39, 6.55
+
+_SINGLE = struct.Struct("<f")
 
 
 @lru_cache(maxsize=4 * VARIANTS)
@@ -55,31 +62,13 @@ def result_json(seed: int, variant: int) -> bytes:
         return orjson.dumps(_chat(draw))
     if size < _MONO_BELOW:
         return orjson.dumps(one_channel(draw))
-    segments = draw.randrange(150, 330) if size >= _LONG_FROM else draw.randrange(20, 70)
+    segments = draw.randrange(110, 220) if size >= _LONG_FROM else draw.randrange(8, 40)
     return orjson.dumps(two_channels(draw, segments))
 
 
-def status_json(interaction_id: str, status: str, draw: float, error: str | None = None) -> bytes:
-    """Return what /status says; `draw` in [0, 1) chooses the day and hour, within 30 days."""
-    declared = _FIRST_DECLARED + timedelta(seconds=int(draw * 30 * 86_400))
-    under_way, processed = status == "processing", status == "processed"
-    return orjson.dumps(
-        {
-            "identifier": interaction_id,
-            "status": status,
-            "declared": declared,
-            "uploaded": declared + timedelta(seconds=20),
-            "downloaded": None if under_way else declared + timedelta(seconds=35),
-            "processed": declared + timedelta(seconds=300) if processed else None,
-            "errorMessage": error,
-        },
-        option=orjson.OPT_UTC_Z,
-    )
-
-
-def error_json(status: int, message: str) -> bytes:
+def error_json(message: str) -> bytes:
     """Return the body of an error."""
-    return orjson.dumps({"status": status, "message": message})
+    return orjson.dumps({"errorMessage": message})
 
 
 def one_channel(draw: Random) -> dict[str, Any]:
@@ -93,11 +82,11 @@ def one_channel(draw: Random) -> dict[str, Any]:
 
 
 def two_channels(draw: Random, segments: int) -> dict[str, Any]:
-    """Return the result of a call with as many segments a side: 14 kB, and 130 bytes for each."""
+    """Return the result of a call with as many segments a side: 16 kB, and 200 bytes for each."""
     duration = segments * 6_000
     mixed, one, two = (_bundles(draw, _BUNDLES, duration) for _ in range(3))
     return {
-        "allParticipants": _participant(mixed, None),
+        "allParticipants": _participant(mixed, _segments(draw, segments)),
         "participantOne": _participant(one, _segments(draw, segments)),
         "participantTwo": _participant(two, _segments(draw, segments)),
     }
@@ -126,16 +115,27 @@ def _bundles(
 
 
 def _model(draw: Random, name: str, duration: int) -> dict[str, Any]:
-    score = draw.uniform(-7, 7)
-    quarters = {f"quartile{n}": round(score + draw.uniform(-3, 3), 7) for n in (1, 2, 3, 4)}
+    lowest, overall, highest = sorted(_score(draw) for _ in range(3))
     return {
         "name": name,
-        "score": round(score, 7),
-        "minScore": round(score - draw.uniform(0, 4), 7),
+        "score": overall,
+        "minScore": lowest,
         "minScoreOffset": draw.randrange(duration),
-        "maxScore": round(score + draw.uniform(0, 4), 7),
+        "maxScore": highest,
         "maxScoreOffset": draw.randrange(duration),
-    } | quarters
+        **{f"quartile{n}": _score(draw) for n in (1, 2, 3, 4)},
+    }
+
+
+def _score(draw: Random) -> float:
+    """Return a 32-bit float as the double that is written with the fewest digits."""
+    (score,) = _SINGLE.unpack(
+        _SINGLE.pack(draw.choice((-1, 1)) * draw.uniform(_LEAST_SCORE, _MOST_SCORE))
+    )
+    for digits in range(6, 9):
+        if _SINGLE.pack(shorter := float(f"{score:.{digits}g}")) == _SINGLE.pack(score):
+            return shorter
+    return float(f"{score:.9g}")
 
 
 def _segments(draw: Random, count: int) -> list[Any]:

@@ -45,7 +45,7 @@ class Fate:
         return self.kind not in _NO_RESULT and not never
 
 
-_NO_RESULT = frozenset({Kind.MISSING, Kind.FAILED, Kind.BROKEN, Kind.GARBLED})
+_NO_RESULT = frozenset({Kind.MISSING, Kind.ABANDONED, Kind.FAILED, Kind.BROKEN, Kind.GARBLED})
 
 
 def fate(scenario: Scenario, interaction_id: str) -> Fate:

@@ -14,6 +14,8 @@ class Fault(StrEnum):
     REJECTED = "rejected"
     GONE = "gone"
     NO_CONTENT = "no-content"
+    CONFLICT = "conflict"
+    NO_CX_AI = "no-cx-ai"
     EMPTY = "empty"
     REDIRECT = "redirect"
     REDIRECT_TO_HOST = "redirect-to-host"
@@ -22,6 +24,8 @@ class Fault(StrEnum):
     RETRY_AFTER_PAST = "retry-after-past"
     RETRY_AFTER_HUGE = "retry-after-huge"
     RETRY_AFTER_GARBAGE = "retry-after-garbage"
+    ERROR_BODY_HUGE = "error-body-huge"
+    ERROR_BODY_CUT = "error-body-cut"
 
     NAN = "nan"
     INFINITY = "infinity"
@@ -38,6 +42,7 @@ class Fault(StrEnum):
     LINE_SEPARATORS = "line-separators"
     UNKNOWN_FIELDS = "unknown-fields"
     MISSING_FIELDS = "missing-fields"
+    ECHO_TOKEN = "echo-token"  # noqa: S105 - a name
     BOM = "bom"
     BAD_UTF8 = "bad-utf8"
 
@@ -60,6 +65,8 @@ class Fault(StrEnum):
     NO_LAST_CHUNK = "no-last-chunk"
     BAD_STATUS_LINE = "bad-status-line"
     HUGE_HEADER = "huge-header"
+    EARLY_HINTS = "early-hints"
+    FLOOD = "1xx-flood"
 
 
 HARMLESS = frozenset(
@@ -69,9 +76,11 @@ HARMLESS = frozenset(
         Fault.LINE_SEPARATORS,
         Fault.UNKNOWN_FIELDS,
         Fault.MISSING_FIELDS,
+        Fault.ECHO_TOKEN,
         Fault.DOUBLE_ENCODING,
         Fault.MULTI_MEMBER,
         Fault.RAW_DEFLATE,
+        Fault.EARLY_HINTS,
     }
 )
 """Odd, but a result all the same: a client has to read it."""
@@ -79,7 +88,9 @@ HARMLESS = frozenset(
 DESCRIPTIONS: Mapping[Fault, str] = {
     Fault.REJECTED: "400, always",
     Fault.GONE: "410, always, of an interaction that was processed",
-    Fault.NO_CONTENT: "204 without a body",
+    Fault.NO_CONTENT: "204 without a body, of an interaction that was processed",
+    Fault.CONFLICT: "409, always, of an interaction that was processed",
+    Fault.NO_CX_AI: "404, always, of an interaction that was declared without CX AI",
     Fault.EMPTY: "200 with an empty body",
     Fault.REDIRECT: "302 to another path; stats count who follows, and with the token",
     Fault.REDIRECT_TO_HOST: "302 to another host name; stats count who follows, and with the token",
@@ -88,6 +99,8 @@ DESCRIPTIONS: Mapping[Fault, str] = {
     Fault.RETRY_AFTER_PAST: "429 with a date long past as Retry-After, once",
     Fault.RETRY_AFTER_HUGE: "429 with a Retry-After of 300 years, once",
     Fault.RETRY_AFTER_GARBAGE: "429 with a Retry-After that is neither number nor date, once",
+    Fault.ERROR_BODY_HUGE: "429 with Retry-After: 1 and a body of 9 MB, once",
+    Fault.ERROR_BODY_CUT: "429 with Retry-After: 1 and a body that ends too early, once",
     Fault.NAN: "a score is NaN",
     Fault.INFINITY: "a score is -Infinity",
     Fault.OVERFLOW: "a score is 1e400",
@@ -103,6 +116,7 @@ DESCRIPTIONS: Mapping[Fault, str] = {
     Fault.LINE_SEPARATORS: "U+2028, line feeds and NUL in a name",
     Fault.UNKNOWN_FIELDS: "fields that nobody has announced",
     Fault.MISSING_FIELDS: "fields of the documented form are not there",
+    Fault.ECHO_TOKEN: "an unknown field holds the token, as a key and as a value",
     Fault.BOM: "the body begins with a byte order mark",
     Fault.BAD_UTF8: "a name is not UTF-8",
     Fault.BOMB_GZIP: "200 MB of gzip, 200 kB on the wire",
@@ -123,5 +137,7 @@ DESCRIPTIONS: Mapping[Fault, str] = {
     Fault.NO_LAST_CHUNK: "chunked, and closed before the last chunk",
     Fault.BAD_STATUS_LINE: "the status line is none of HTTP's",
     Fault.HUGE_HEADER: "a header of 100 kB",
+    Fault.EARLY_HINTS: "103 before the response",
+    Fault.FLOOD: "10,000 times 102, then the connection closes",
 }
 """What a user is told, one line each."""

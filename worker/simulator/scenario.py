@@ -13,6 +13,7 @@ class Kind(StrEnum):
     OK = "ok"
     MISSING = "missing"
     PROCESSING = "processing"
+    ABANDONED = "abandoned"
     FAILED = "failed"
     THROTTLED = "throttled"
     ERRING = "erring"
@@ -50,8 +51,10 @@ class Scenario:
     one for the result here; /status always tells the truth, at once.
 
     - `missing`: no such interaction, neither result nor status (404).
-    - `processing`: no result (404) before /status was asked `processing_looks` times (from 1).
-    - `failed`: never a result (404), and the status `processingFailed`.
+    - `processing`: no result (404) before /status was asked `processing_looks` times (from 1); it
+      goes through the states on the way to `processed` meanwhile, at least the last ones.
+    - `abandoned`: never a result (404), and a status from three days ago that waits for the file.
+    - `failed`: never a result (404), and a status that says what failed.
     - `throttled`: the first request gets 429 with `Retry-After: 1`.
     - `erring`: the first request or the first two get 500, 502, 503 or 504.
     - `slow`: each response with a result takes `slow_s` (seconds, from 0) longer.
@@ -74,6 +77,7 @@ class Scenario:
 
     missing: float = 0.0
     processing: float = 0.0
+    abandoned: float = 0.0
     failed: float = 0.0
     throttled: float = 0.0
     erring: float = 0.0

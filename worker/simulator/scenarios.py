@@ -10,7 +10,7 @@ from worker.simulator.scenario import Scenario
 FAULTY = 0.25
 """Share of the IDs that have the trouble which a scenario is about."""
 
-_ONCE = frozenset(fault for fault in Fault if fault.startswith("retry-after"))
+_ONCE = frozenset(fault for fault in Fault if fault.startswith(("retry-after", "error-body")))
 
 # They would hold up a whole soak, not just one ID.
 _NOT_IN_A_STORM = frozenset({Fault.RETRY_AFTER_HUGE})
@@ -42,6 +42,7 @@ SCENARIOS: Mapping[str, Named] = {
         outage_every_s=60.0,
         missing=0.02,
         processing=0.02,
+        abandoned=0.005,
         failed=0.01,
         throttled=0.01,
         erring=0.03,
@@ -66,7 +67,8 @@ SCENARIOS: Mapping[str, Named] = {
     ),
     "missing": _scenario("404, and no such interaction", missing=FAULTY),
     "processing": _scenario("404 until the status was asked twice", processing=FAULTY),
-    "failed": _scenario("404, and the status processingFailed", failed=FAULTY),
+    "abandoned": _scenario("404, and no file since three days", abandoned=FAULTY),
+    "failed": _scenario("404, and a status that says what failed", failed=FAULTY),
     "throttled": _scenario("429 with Retry-After: 1, once", throttled=FAULTY),
     "erring": _scenario("500, 502, 503 or 504, once or twice", erring=FAULTY),
     "slow": _scenario("5 s to each result", slow=FAULTY, slow_s=5.0),

@@ -22,7 +22,8 @@ from worker.simulator.wire_faults import SCRIPTS, play
 
 STATS_PATH = "/simulator/stats"
 
-_PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})/(ai|status)")
+_PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})(?:/(ai|status))?")
+_DECLARED = "declared"
 _OTHERS = {ELSEWHERE: "elsewhere"}
 _MAX_PORT = 65_535
 _STOP_S = 1.0
@@ -31,9 +32,10 @@ _STOP_S = 1.0
 class Simulator:
     """An async context manager: serves `scenario` in the running event loop while it is open.
 
-    Answers `GET /v1/interactions/{id}/ai` and `.../status` to requests whose X-API-Token is
-    `token`, and `GET /simulator/stats` (Stats as JSON) to all. Plain HTTP. Once the scenario's
-    `token_after` requests were let in, the token is `next_token`.
+    Answers `GET /v1/interactions/{id}/ai`, `.../status` and `/v1/interactions/{id}` (how it was
+    declared) to requests whose X-API-Token is `token`, and `GET /simulator/stats` (Stats as JSON)
+    to all. Plain HTTP. Once the scenario's `token_after` requests were let in, the token is
+    `next_token`.
 
     `host` is a loopback address (127.0.0.0/8, ::1) or `localhost`, which stands for 127.0.0.1.
     `port` 0 means any free one; after entering, `base_url` says which. Leaving closes all
@@ -113,12 +115,13 @@ class Simulator:
         if asked is None and (request.method, path) == ("GET", STATS_PATH):
             return web.json_response(self.stats.to_dict(), dumps=_dumps)
         now = self._loop.time()
-        self.stats.arrived(asked[2] if asked else _OTHERS.get(path, "other"), now)
+        question = (asked[2] or _DECLARED) if asked else _OTHERS.get(path, "other")
+        self.stats.arrived(question, now)
         try:
             if asked is None:
                 answer = self._beside(request)
             else:
-                answer = self._refusal(request, now) or self._answer(request, asked[1], asked[2])
+                answer = self._refusal(request, now) or self._answer(request, asked[1], question)
             if answer.delay_s > 0:
                 await asyncio.sleep(answer.delay_s)
             if answer.fault is not None:
@@ -133,7 +136,7 @@ class Simulator:
     def _beside(self, request: web.BaseRequest) -> Answer:
         if request.raw_path == ELSEWHERE:
             self.stats.strayed(with_token="X-API-Token" in request.headers)
-        return error(404, "No such path.")
+        return error(404)
 
     def _refusal(self, request: web.BaseRequest, now: float) -> Answer | None:
         """Return what is answered without looking at the ID."""
@@ -160,15 +163,19 @@ class Simulator:
         counted = "status" if its.kind is Kind.PROCESSING else "ai"
         if question == counted and earlier < its.trouble_lasts:
             self._troubled[interaction_id] = earlier + 1
+        at = datetime.now(UTC)
+        if question == _DECLARED:
+            return answers.declared(self.scenario, interaction_id, its)
         if question == "status":
-            return answers.status(self.scenario, interaction_id, its, earlier)
+            return answers.status(self.scenario, interaction_id, its, earlier, at)
         asked = Asked(
             seed=self.scenario.seed,
             variant=its.variant,
             coding=choose(request.headers.get("Accept-Encoding", ""), its.coding_draw),
             draw=its.cut_draw,
             port=self._bound_port,
-            at=datetime.now(UTC),
+            at=at,
+            token=request.headers["X-API-Token"],
         )
         return answers.result(self.scenario, its, earlier, asked)
 

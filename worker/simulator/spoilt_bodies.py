@@ -49,7 +49,7 @@ BODIES: Mapping[Fault, Spoil] = {
     Fault.OTHER_JSON: _instead(b'{"message":"All is well."}'),
     Fault.HALF_JSON: lambda body: body[: len(body) // 2],
     Fault.LINE_SEPARATORS: _name(b'"Customer\xe2\x80\xa8\\r\\n\\u2029\\u0000Satisfaction"'),
-    Fault.UNKNOWN_FIELDS: _before(b'"simulated":{"by":["cxai","\xe2\x80\xa8"],"since":2026}'),
+    Fault.UNKNOWN_FIELDS: _before(b'"newField":{"by":["cxai","\xe2\x80\xa8"],"since":2026}'),
     Fault.MISSING_FIELDS: lambda body: _MINIMA.sub(b"", body),
     Fault.BOM: lambda body: b"\xef\xbb\xbf" + body,
     Fault.BAD_UTF8: _name(b'"Customer \xff Satisfaction"'),

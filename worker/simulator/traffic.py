@@ -52,7 +52,7 @@ class Rate:
 class Stats:
     """What has come in and gone out. All but requests for the stats themselves counts.
 
-    - `requests`: all that arrived; `by_path` as `ai`, `status`, `elsewhere`
+    - `requests`: all that arrived; `by_path` as `ai`, `status`, `declared`, `elsewhere`
       (where redirects lead), `other`.
     - `by_status`: responses, by HTTP status. A request that its client gave up has none.
     - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, without

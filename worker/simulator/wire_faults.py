@@ -11,6 +11,7 @@ DRIP_S = 0.2
 
 _ENDLESS_BYTES = 20_000
 _HUGE_BYTES = 100_000
+_FLOOD_RESPONSES = 10_000
 
 Script = Iterator[bytes | float]
 """Bytes to send and seconds to pause; the connection is closed at the end."""
@@ -74,6 +75,14 @@ def _huge_header(answer: Answer) -> Script:
     yield _head(answer, huge) + answer.body
 
 
+def _early_hints(answer: Answer) -> Script:
+    yield b"HTTP/1.1 103 Early Hints\r\n\r\n" + _of_length(answer, len(answer.body)) + answer.body
+
+
+def _flood(_answer: Answer) -> Script:
+    yield b"HTTP/1.1 102 Processing\r\n\r\n" * _FLOOD_RESPONSES
+
+
 SCRIPTS: Mapping[Fault, Callable[[Answer], Script]] = {
     Fault.NO_REPLY: _no_reply,
     Fault.DRIP_HEADERS: _drip_headers,
@@ -84,6 +93,9 @@ SCRIPTS: Mapping[Fault, Callable[[Answer], Script]] = {
     Fault.NO_LAST_CHUNK: _no_last_chunk,
     Fault.BAD_STATUS_LINE: _bad_status_line,
     Fault.HUGE_HEADER: _huge_header,
+    Fault.ERROR_BODY_CUT: _length_too_long,
+    Fault.EARLY_HINTS: _early_hints,
+    Fault.FLOOD: _flood,
 }
 """How a good answer is sent with this fault."""
 

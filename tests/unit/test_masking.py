@@ -1,0 +1,156 @@
+"""Whatever the API sends back of the token, nothing that is made of its bodies holds it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import orjson
+import pytest
+from pydantic import SecretStr
+from support.bodies import as_body, sample
+
+from worker.api.content_coding import Limits
+from worker.api.masking import masked
+from worker.api.reader import BodyReader
+from worker.domain.reply import Failure, Reply
+from worker.telemetry.redaction import Redaction
+
+GUID = "9B2f61Ce-44a0-4d3E-8f17-c05d2aE6731b"
+AWKWARD = "c4nary\"T0\\ken='x/y+z"
+
+
+def spellings(token):
+    return {
+        "as it is": token,
+        "lower case": token.lower(),
+        "upper case": token.upper(),
+        "mixed case": token.swapcase(),
+        "within words": f"not {token}!",
+        "twice": f"{token}{token}",
+        "in a URL": f"https://x.example/{quote(token, safe='')}/a",
+    }
+
+
+def escaped(text):
+    """Return a text as JSON with each of its characters escaped."""
+    return b'"' + b"".join(b"\\u%04x" % ord(c) for c in text) + b'"'
+
+
+def values_and_keys(value):
+    match value:
+        case dict():
+            for key, content in value.items():
+                yield key
+                yield from values_and_keys(content)
+        case list():
+            for element in value:
+                yield from values_and_keys(element)
+        case _:
+            yield str(value)
+
+
+def holds(value, token):
+    bare = token.lower().replace("-", "")
+    return any(
+        bare in text.lower().replace("-", "") or quote(token, safe="").lower() in text.lower()
+        for text in values_and_keys(value)
+    )
+
+
+@pytest.fixture
+def reader():
+    with ThreadPoolExecutor(1) as thread:
+        yield BodyReader(Limits(), thread, Redaction(SecretStr(GUID)))
+
+
+@pytest.mark.parametrize("token", [GUID, AWKWARD, "canary-7f3a9c51e0"])
+@pytest.mark.parametrize("spelling", spellings(GUID))
+def test_a_token_in_any_spelling_is_masked_in_keys_and_values(token, spelling):
+    text = spellings(token)[spelling]
+    value = {"a": text, text: 1, "list": [{"deep": [text, text.encode().decode()]}], "n": 1.5}
+    found = orjson.loads(masked(orjson.dumps(value), Redaction(SecretStr(token))))
+    assert not holds(found, token)
+    assert "[token]" in found["a"]
+    assert found["n"] == 1.5
+
+
+def test_a_guid_without_its_hyphens_is_the_same_token():
+    found = masked(orjson.dumps({"echo": GUID.replace("-", "")}), Redaction(SecretStr(GUID)))
+    assert orjson.loads(found) == {"echo": "[token]"}
+
+
+@pytest.mark.parametrize("token", [GUID, AWKWARD])
+def test_a_token_that_is_escaped_in_the_json_is_masked(token):
+    body = b'{"a":' + escaped(token) + b"," + escaped(token.upper()) + b":2}"
+    found = orjson.loads(masked(body, Redaction(SecretStr(token))))
+    assert found == {"a": "[token]", "[token]": 2}
+
+
+def test_two_keys_that_are_the_token_both_keep_their_values():
+    body = orjson.dumps({GUID: 1, GUID.lower(): 2})
+    found = orjson.loads(masked(body, Redaction(SecretStr(GUID))))
+    assert sorted(found.values()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        as_body(sample()),
+        b'{"a": "\\u00e9 \\" \\\\ \\n"}',
+        b'{"a": "9B2f61Ce-44a0 and the rest is another"}',
+        b"not JSON",
+        b"",
+    ],
+)
+def test_a_body_without_the_token_is_not_touched(body):
+    assert (
+        masked(body, Redaction(SecretStr(GUID))) is body
+        or masked(body, Redaction(SecretStr(GUID))) == body
+    )
+
+
+def test_text_that_is_no_json_is_masked_and_otherwise_kept_byte_by_byte():
+    body = b"\xff token: " + GUID.encode() + b" \xfe"
+    assert masked(body, Redaction(SecretStr(GUID))) == b"\xff token: [token] \xfe"
+
+
+def test_what_can_not_be_written_again_is_refused_and_not_let_through():
+    body = b'{"a":' + b"[" * 400 + b'"' + GUID.encode() + b'"' + b"]" * 400 + b"}"
+    assert isinstance(masked(body, Redaction(SecretStr(GUID))), Failure)
+
+
+def test_a_token_of_a_few_letters_is_not_looked_for_in_the_data():
+    body = b'{"name": "VoiceActivity"}'
+    assert masked(body, Redaction(SecretStr("voice"))) is body
+
+
+def test_every_token_that_was_ever_used_is_masked():
+    redaction = Redaction(SecretStr(GUID))
+    redaction.add(SecretStr("another-one-51e0"))
+    found = masked(orjson.dumps([GUID, "another-one-51e0"]), redaction)
+    assert orjson.loads(found) == ["[token]", "[token]"]
+
+
+@pytest.mark.promise(
+    "The API sends the token back: as an unknown field or its key, as a name, in a status or"
+    " in the words of an error",
+    "`[token]` stands in its place, in records and failures, in the report and in the log",
+    group="Security",
+)
+async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
+    value = sample()
+    value[GUID] = {"echo": GUID.lower()}
+    value["allParticipants"]["enlightenBundles"][0]["name"] = f"for {GUID}"
+    value["allParticipants"]["enlightenBundles"][0]["models"][0][GUID.upper()] = None
+    result = await reader.result(Reply(200, as_body(value)))
+    status = await reader.processing(
+        Reply(200, as_body({"status": GUID, "errorMessage": f"no {GUID}", "declared": GUID}))
+    )
+    words = reader.message(Reply(401, as_body({"errorMessage": f"Token {GUID} is unknown."})))
+    assert result.participants["extra"] == {"[token]": {"echo": "[token]"}}
+    assert sorted(result.drift) == [
+        "[token]",
+        "allParticipants.enlightenBundles[].models[].[token]",
+    ]
+    assert not holds(result.participants, GUID)
+    assert (status.state, status.message) == ("[token]", "no [token]")
+    assert words == "Token [token] is unknown."
