@@ -72,33 +72,33 @@ class Environment:
     """One virtual environment: which of the sets it has, and how it gets one."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - without `..`, links unresolved
         self.python = self.path / "bin" / "python"
         self._note = self.path / ".installed"
 
     def ensure(self, wanted: str) -> None:
         """Return when it has the set. Ends the process with a message if that can't be done."""
-        has = self._has()
-        digests = {name: _digest(name) for name in SETS}
-        if has.get("run") != digests["run"] or has.get("dev", digests["dev"]) != digests["dev"]:
-            has = {}
+        has = self.has()
         if not has:
             if not self._is_empty():
                 self._create()
-            self._install("run", {"run": digests["run"]})
-        if wanted == "dev" and "dev" not in has:
-            self._install("dev", digests)
+            self._install("run", {"run"})
+        if wanted not in has | {"run"}:
+            self._install(wanted, {"run", wanted})
 
-    def _has(self) -> dict[str, Any]:
-        """Return what was noted, if this is still the environment that it was noted of."""
+    def has(self) -> set[str]:
+        """Return the sets that it has whole, as they are locked now; none if it has to be made."""
         try:
             noted = json.loads(self._note.read_text())
         except (OSError, ValueError):
-            return {}
+            return set()
         found = self._inspect()
         # Its path stands in the first line of each of its commands: a moved one doesn't work.
-        same = found and noted["python"] == found["python"] == _this_python()
-        return noted if same and noted["path"] == str(self.path) else {}
+        if not found or noted["path"] != str(self.path):
+            return set()
+        same_python = noted["python"] == found["python"] == _this_python()
+        same_locks = all(_digest(name) == digest for name, digest in noted["sets"].items())
+        return set(noted["sets"]) if same_python and same_locks else set()
 
     def _inspect(self) -> dict[str, Any] | None:
         """Return its Python and packages, None if it doesn't work."""
@@ -143,20 +143,25 @@ class Environment:
             return False
         return not self.path.is_dir() or any(self.path.iterdir())
 
-    def _install(self, name: str, digests: dict[str, str]) -> None:
+    def _install(self, name: str, then_has: set[str]) -> None:
         print(f"Installing requirements/{name}.txt into {self.path.name} ...", flush=True)
-        before = self._note.read_bytes() if self._note.exists() else None
+        noted = self._note.read_bytes() if self._note.exists() else None
         untouched = self._last_changes()
         self._note.unlink(missing_ok=True)
         failed = self._pip("install", *_FROM_LOCK, LOCKS / f"{name}.txt")
         if not failed and name == "run":
             failed = self._install_project()
         if failed or self._pip("check"):
-            if before is not None and self._last_changes() == untouched:
-                self._note.write_bytes(before)  # pip only downloaded
+            if noted is not None and self._last_changes() == untouched:
+                self._note.write_bytes(noted)  # pip got no further than to download
             sys.exit(_HINT.format(venv=self.path.name))
-        noted = {"path": str(self.path), "python": _this_python(), **digests}
-        self._note.write_text(json.dumps(noted))
+        self.note_that_it_has(then_has)
+
+    def note_that_it_has(self, names: set[str]) -> None:
+        """Write down which sets are installed, whole and as they are locked now."""
+        sets = {name: _digest(name) for name in names}
+        note = {"path": str(self.path), "python": _this_python(), "sets": sets}
+        self._note.write_text(json.dumps(note))
 
     def _install_project(self) -> bool:
         """Put the checkout itself on the path, by way of tools that don't stay."""
