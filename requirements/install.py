@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -56,8 +57,8 @@ _KEPT = {
 _FROM_LOCK = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement")
 
 _INSPECT = """
-import importlib.metadata, json, sys
-names = sorted({d.metadata["Name"].lower() for d in importlib.metadata.distributions()})
+import importlib.metadata, json, re, sys
+names = [re.sub("[-_.]+", "-", d.name).lower() for d in importlib.metadata.distributions()]
 print(json.dumps({"python": [*sys.version_info[:3], sys.base_prefix], "installed": names}))
 """
 _WITHOUT_PACKAGES = {"pip", "setuptools", "wheel"}
@@ -66,6 +67,10 @@ _HINT = """\
 {venv} is not ready: pip failed, see above. Without a network, or behind a proxy or a mirror of the
 package index, set what pip needs (PIP_PROXY, PIP_INDEX_URL, PIP_CERT), then run the same command
 again. "No matching distribution" means that a package has no wheel for this Python or platform."""
+
+_ELSEWHERE = """\
+{venv} is not ready: pip has put packages elsewhere. `pip config list` shows what leads it there; to
+do without, set PIP_CONFIG_FILE=/dev/null and run the same command again."""
 
 
 class Environment:
@@ -151,10 +156,10 @@ class Environment:
         failed = self._pip("install", *_FROM_LOCK, LOCKS / f"{name}.txt")
         if not failed and name == "run":
             failed = self._install_project()
-        if failed or self._pip("check"):
+        if problem := self._problem(name, failed=failed):
             if noted is not None and self._last_changes() == untouched:
                 self._note.write_bytes(noted)  # pip got no further than to download
-            sys.exit(_HINT.format(venv=self.path.name))
+            sys.exit(problem.format(venv=self.path.name))
         self.note_that_it_has(then_has)
 
     def note_that_it_has(self, names: set[str]) -> None:
@@ -162,6 +167,13 @@ class Environment:
         sets = {name: _digest(name) for name in names}
         note = {"path": str(self.path), "python": _this_python(), "sets": sets}
         self._note.write_text(json.dumps(note))
+
+    def _problem(self, name: str, *, failed: bool) -> str | None:
+        """Return what to say if the set is not there, or None."""
+        if failed or self._pip("check"):
+            return _HINT
+        found = self._inspect()
+        return None if found and _named_by(name) <= set(found["installed"]) else _ELSEWHERE
 
     def _install_project(self) -> bool:
         """Put the checkout itself on the path, by way of tools that don't stay."""
@@ -193,6 +205,12 @@ def _digest(name: str) -> str:
     metadata = [project["project"], project["build-system"], project.get("tool", {}).get("hatch")]
     content = (LOCKS / f"{name}.txt").read_bytes() + json.dumps(metadata).encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _named_by(name: str) -> set[str]:
+    """Return the packages of a lock that every Python and platform needs, and the project."""
+    text = (LOCKS / f"{name}.txt").read_text(encoding="utf-8")
+    return {"cxai-worker", *re.findall(r"^([\w-]+)==[^;\n]+$", text, re.MULTILINE)}
 
 
 def _settings() -> dict[str, str]:

@@ -110,7 +110,10 @@ def original(tmp_path_factory):
     # A year later: newer versions of everything, which need what nobody has.
     for name in ("needed", "extra", "builder", "tool"):
         make_wheel(checkout.shelf, name, "99.0", "not-to-be-had")
+    config = checkout.shelf / "pip.conf"
+    config.write_text("[install]\nuser = true\nno-binary = :all:\nconstraint = /no/such/file\n")
     adverse = {
+        "PIP_CONFIG_FILE": str(config),
         "PIP_USER": "1",
         "PIP_TARGET": str(checkout.path / "elsewhere"),
         "PIP_CONSTRAINT": str(checkout.path / "no-such-file"),
@@ -186,6 +189,17 @@ def test_a_package_that_is_not_the_locked_one_is_refused(original):
     assert done.returncode == 1
     assert ".venv is not ready" in done.stderr
     assert original.installed() == RUN
+
+
+def test_a_configuration_that_leads_pip_elsewhere_is_named(made, tmp_path):
+    config, elsewhere = tmp_path / "pip.conf", tmp_path / "elsewhere"
+    config.write_text(f"[install]\ntarget = {elsewhere}\n")
+    done = made.install("dev", PIP_CONFIG_FILE=str(config))
+    assert done.returncode == 1
+    assert "pip has put packages elsewhere" in done.stderr
+    assert "PIP_CONFIG_FILE=/dev/null" in done.stderr
+    assert made.install("dev", PIP_CONFIG_FILE=os.devnull).returncode == 0
+    assert made.installed() == DEV
 
 
 @pytest.mark.promise(

@@ -117,6 +117,20 @@ def test_the_two_commands_are_targets_of_make(target, does):
     assert does in plan.stdout.decode()
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
+def test_make_alone_lists_every_command_with_what_it_does():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    shown = dict(line.split(maxsplit=2)[1:] for line in listed.stdout.splitlines())
+    assert shown.keys() == set(targets.split()) - {"run-set", "dev-set"}
+    assert all(shown.values())
+
+
+def test_ci_makes_everything_anew_and_runs_what_the_readme_names():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"^make (.*)$", script, re.MULTILINE) == ["clean", "demo", "test", "check"]
+
+
 def test_the_record_of_the_readme_is_one(simulated, guids, tmp_path, export):
     shown = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
     with simulated() as api:
