@@ -95,15 +95,16 @@ class Environment:
         """Return the sets that it has whole, as they are locked now; none if it has to be made."""
         try:
             noted = json.loads(self._note.read_text())
-        except (OSError, ValueError):
+            path, python, sets = noted["path"], noted["python"], noted["sets"]
+        except (OSError, ValueError, LookupError, TypeError):
             return set()
         found = self._inspect()
         # Its path stands in the first line of each of its commands: a moved one doesn't work.
-        if not found or noted["path"] != str(self.path):
+        if not found or path != str(self.path):
             return set()
-        same_python = noted["python"] == found["python"] == _this_python()
-        same_locks = all(_digest(name) == digest for name, digest in noted["sets"].items())
-        return set(noted["sets"]) if same_python and same_locks else set()
+        same_python = python == found["python"] == _this_python()
+        same_locks = sets.keys() <= set(SETS) and all(_digest(one) == sets[one] for one in sets)
+        return set(sets) if same_python and same_locks else set()
 
     def _inspect(self) -> dict[str, Any] | None:
         """Return its Python and packages, None if it doesn't work."""

@@ -244,9 +244,20 @@ def with_a_torn_note(checkout):
     (checkout.path / ".venv" / ".installed").write_text('{"path": ')
 
 
+def with_a_note_of_another_version(checkout):
+    (checkout.path / ".venv" / ".installed").write_text('{"path": "/", "run": "1f2e"}')
+
+
+def with_a_set_that_is_no_more(checkout):
+    note = checkout.path / ".venv" / ".installed"
+    note.write_text(note.read_text().replace('"run": ', '"docs": "1f2e", "run": '))
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        with_a_note_of_another_version,
+        with_a_set_that_is_no_more,
         moved,
         of_another_python,
         with_a_python_that_is_gone,
