@@ -107,7 +107,7 @@ def outcome(done):
 def original(tmp_path_factory):
     """Return a checkout in which the set of a run is installed, under adverse conditions."""
     checkout = Checkout(tmp_path_factory.mktemp("install") / "a checkout")
-    # A year later: newer versions of everything, which need what nobody has.
+    # A year later: newer versions of everything, which need a package that does not exist.
     for name in ("needed", "extra", "builder", "tool"):
         make_wheel(checkout.shelf, name, "99.0", "not-to-be-had")
     config = checkout.shelf / "pip.conf"
@@ -307,51 +307,3 @@ runpy.run_path({str(original.path / "requirements" / "install.py")!r}, run_name=
     assert done.returncode == 1
     assert f"it has no module {module}. On Debian and Ubuntu: apt install python3." in done.stderr
     assert "Traceback" not in done.stderr
-
-
-# --- which Python ---
-
-MAKE = shutil.which("make")
-
-
-@pytest.mark.skipif(MAKE is None, reason="there is no make to ask")
-class TestThePythonOfMake:
-    def make(self, tmp_path, *arguments, **pythons):
-        """Run make in a directory of its own, with these Pythons, each a script, on the path."""
-        checkout, path = tmp_path / "checkout", tmp_path / "bin"
-        for directory in (checkout / "requirements", path):
-            directory.mkdir(parents=True)
-        shutil.copy(ROOT / "Makefile", checkout)
-        for name, says in pythons.items():
-            script = path / name.replace("_", ".")
-            script.write_text(f"#!/bin/sh\n{says}\n")
-            script.chmod(0o755)
-        return subprocess.run(
-            [MAKE, *arguments, "run-set"],
-            cwd=checkout, env={"PATH": f"{path}:/bin"}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    OLD = 'case "$1" in --version) echo "Python 3.9.2";; *) exit 1;; esac'
-    NEW = 'case "$1" in -c) exit 0;; *) echo "$0 $*";; esac'
-
-    def test_the_first_that_is_new_enough_is_taken(self, tmp_path):
-        done = self.make(tmp_path, python3=self.OLD, python3_12=self.NEW, python3_11=self.NEW)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split()[0].endswith("/python3.12")
-
-    def test_with_none_that_is_new_enough_it_says_what_it_needs(self, tmp_path):
-        pythons = {f"python3_{minor}": self.OLD for minor in range(11, 15)}
-        done = self.make(tmp_path, python3=self.OLD, **pythons)
-        assert done.returncode == 2
-        assert "needs Python 3.11 or newer, and neither python3 nor" in done.stderr
-        assert "make PYTHON=/path/to/python run-set" in done.stderr
-
-    def test_one_that_is_named_and_too_old_is_refused_with_its_version(self, tmp_path):
-        done = self.make(tmp_path, "PYTHON=python9", python9=self.OLD, python3=self.NEW)
-        assert done.returncode == 2
-        assert "needs Python 3.11 or newer, and python9 is Python 3.9.2" in done.stderr
-
-    def test_one_that_is_named_and_not_there_is_refused(self, tmp_path):
-        done = self.make(tmp_path, "PYTHON=python8", python3=self.NEW)
-        assert done.returncode == 2
-        assert "There is no python8" in done.stderr
