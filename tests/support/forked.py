@@ -36,7 +36,7 @@ class Forks:
 
     @staticmethod
     def can_start(env):
-        """Whether a command with this environment, started from nothing, would find no difference."""
+        """Whether it makes no difference that the command is forked and not started."""
         return _read_at_start(env) == _read_at_start(os.environ)
 
     def run(self, arguments, stdin, env, cwd, timeout_s):
