@@ -1,64 +1,86 @@
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 IDS ?= 20000
 ROUNDS ?= 5
 
-.PHONY: demo test cover soak fuzz bench promise check lock clean
+# The first Python that is new enough: that of the environment if there is one, else of the path.
+IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in $(BIN)/python python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$each -c '$(IS_NEW)' >/dev/null 2>&1 && echo $$each && break; done)
 
-demo: $(READY)  ## Watch a whole export against the built-in simulator: no token, no network
+# Another project's modules don't belong into what is installed or tested here.
+unexport PYTHONPATH PYTHONHOME
+
+INSTALL = @python="$(PYTHON)"; \
+  if [ -z "$$python" ]; then \
+    echo "cxai-worker needs Python 3.11 or newer, and neither python3 nor python3.11 to python3.14 is one. Install it, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
+  elif ! command -v "$$python" >/dev/null; then \
+    echo "There is no $$python. Name a Python of version 3.11 or newer: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
+  elif ! "$$python" -c '$(IS_NEW)'; then \
+    echo "cxai-worker needs Python 3.11 or newer, and $$python is $$("$$python" --version 2>&1). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
+  fi; \
+  "$$python" requirements/install.py "$(VENV)"
+
+.PHONY: help demo test cover soak fuzz bench promise check lock clean run-set dev-set
+
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: run-set  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
 	$(BIN)/cxai demo --output demo-export
 
-test: $(READY)  ## Run the tests
+test: dev-set  ## Run the tests
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-soak: $(READY)  ## Kill an export of 200,000 IDs fifty times while all goes wrong, then reconcile it
-	$(BIN)/python tests/soak.py
-
-fuzz: MINUTES ?= 1
-fuzz: $(READY)  ## Send bent and damaged bodies all the way to their lines, for MINUTES=1
-	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
-
-cover: $(READY)  ## Show that every branch of the pure core and the pipeline is tested
-	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
-	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py,worker/health.py'
-
-check: $(READY)  ## Lint and type-check
+check: dev-set  ## Lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY) $(BENCH_READY)  ## Measure the worker beside its peers and write docs/benchmarks.md
+cover: dev-set  ## Show that every branch of the pure core and the pipeline is tested
+	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
+	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py,worker/health.py'
+
+soak: dev-set  ## Kill an export of 200,000 IDs fifty times while everything fails, then reconcile it
+	$(BIN)/python tests/soak.py
+
+fuzz: MINUTES ?= 1
+fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
+
+bench: dev-set $(BENCH_READY)  ## Measure the worker beside its peers and write docs/benchmarks.md
 	$(BIN)/python -m bench --ids $(IDS) --rounds $(ROUNDS)
 
-promise: $(READY)  ## Write docs/promise.md anew, from what the tests say
+promise: dev-set  ## Write docs/promise.md from the tests
 	PYTHONPATH=tests $(BIN)/python -m support.promise
 
-lock: $(READY)  ## Make a newer set of pinned dependencies
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --custom-compile-command "make lock" pyproject.toml --output-file requirements/run.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --custom-compile-command "make lock" pyproject.toml --group dev --group tool \
-	  --constraint requirements/run.txt --output-file requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --custom-compile-command "make lock" --group bench --output-file requirements/bench.txt
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock"
 
-clean:  ## Remove what the other targets made
+lock: dev-set  ## Pin newer versions of all dependencies
+	$(COMPILE) pyproject.toml --output-file requirements/run.txt
+	$(COMPILE) --group build --constraint requirements/run.txt --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml --group dev --group build --group lock --constraint requirements/run.txt \
+	  --constraint requirements/build.txt --output-file requirements/dev.txt
+	$(COMPILE) --group bench --output-file requirements/bench.txt
+
+clean:  ## Remove what the other commands made
 	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-$(READY): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("cxai-worker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+run-set:
+	$(INSTALL) run
+
+dev-set:
+	$(INSTALL) dev
 
 # Without them, `make bench` says in its table that these peers are missing.
 $(BENCH_READY): requirements/bench.txt
-	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt \
-	  && touch $@ || echo "requests and Scrapy could not be installed, and won't take part."
+	@$(MAKE) --no-print-directory dev-set
+	$(BIN)/python -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --require-hashes --only-binary :all: --requirement requirements/bench.txt \
+	  && $(BENCH_VENV)/bin/python -m pip check && touch $@ \
+	  || echo "requests and Scrapy could not be installed, and won't take part."

@@ -7,12 +7,14 @@ import os
 import sys
 import traceback
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from worker import __version__
+from worker.defaults import defaults_file
 from worker.errors import CxaiError, ExitCode, UsageError
 from worker.output.local_path import local_path
 
@@ -64,8 +66,12 @@ def _main(
     pass
 
 
-@app.command()
-def run(
+@app.command(
+    help="Retrieve the results of all IDs in SOURCE into a directory; rerun to resume.\n\n"
+    "The token comes from CXAI_API_TOKEN or --token-file. All settings, also those without an"
+    f" option here: {defaults_file()}"
+)
+def run(  # noqa: D103 - its help stands above
     output: Output,
     sources: Annotated[
         list[str] | None,
@@ -128,11 +134,6 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Retrieve the results of all IDs in SOURCE into a directory; run it again to go on.
-
-    The token comes from CXAI_API_TOKEN or --token-file. All settings, also those without an
-    option here: config/default.toml.
-    """
     from worker.api.token import read_token
     from worker.app import export
     from worker.descriptors import need_descriptors
@@ -447,6 +448,10 @@ def _open_standard_streams() -> None:
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
     sys.stderr = sys.stderr or os.fdopen(2, "w")
+    # What can't be shown is replaced; on standard error it is escaped, as Python does by default.
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def _our_fault(error: BaseException) -> str:
@@ -504,6 +509,12 @@ def _finish(report: Any, *, as_json: bool) -> NoReturn:
 
 
 def _json(value: Any) -> str:
+    """Return JSON that survives the encoding of standard output, whatever that is."""
+    import json
+
     import orjson
 
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    if text.isascii() or (sys.stdout.encoding or "").lower().replace("_", "-") == "utf-8":
+        return text
+    return json.dumps(json.loads(text), indent=2)

@@ -5,8 +5,10 @@ comes from CXAI_API_TOKEN or from the file that `token_file` names (worker/api/t
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +23,7 @@ from pydantic_settings import (
 )
 
 from worker.api.token import VARIABLE as TOKEN_VARIABLE
+from worker.defaults import defaults_file
 from worker.domain.entry import GUID_PATTERN
 from worker.domain.records import Shape
 from worker.domain.verdict import Verdict
@@ -296,17 +299,42 @@ def _read_toml(path: Path) -> dict[str, Any]:
         if name not in Settings.model_fields:
             raise UsageError(
                 f"The settings file {path} has {name!r}, which is no setting."
-                " config/default.toml lists them all."
+                f"{_advice(name, Settings.model_fields)}"
             )
     return content
+
+
+_OF_KUBERNETES = re.compile(
+    rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes sets in every pod beside a Service named `cxai` or `cxai-something`."""
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker has set it. CXAI_PORT is one if it holds an address."""
+    has_address = re.match("(tcp|udp|sctp)://", value) is not None
+    return bool(_OF_KUBERNETES.fullmatch(name)) or (name.endswith("_PORT") and has_address)
 
 
 def _refuse_unknown_variables() -> None:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
     known |= {TOKEN_VARIABLE, CONFIG_VARIABLE}
-    for name in os.environ:
-        if name.startswith(_PREFIX) and name not in known:
-            raise UsageError(f"The environment has {name}, which is no setting. Mistyped?")
+    for name, value in os.environ.items():
+        # A setting may be written in small letters, too.
+        if not name.upper().startswith(_PREFIX) or name.upper() in known:
+            continue
+        if not _is_service_link(name, value):
+            raise UsageError(
+                f"The environment has {name}, which is no setting.{_advice(name.upper(), known)}"
+            )
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    """Return what to do about a name that is none of those known."""
+    bare = {one.removeprefix(_PREFIX): one for one in known}  # the prefix makes all look alike
+    nearest = get_close_matches(name.removeprefix(_PREFIX), bare, n=1)
+    meant = f" Do you mean {bare[nearest[0]]}?" if nearest else ""
+    return f"{meant} {defaults_file()} lists all settings."
 
 
 def _where(

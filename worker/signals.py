@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from worker.errors import ExitCode, StoppedError
 from worker.telemetry.logging import stderr_takes
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_SIGNAL_S = 0.5
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -61,14 +62,20 @@ def stop_signals() -> Iterator[StopRequest]:
         request.make(StoppedError(f"Stopped by {by}."))
         _say("\ncxai: stopping; once more to leave at once.\n")
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
+    before = {number: signal.getsignal(number) for number in _STOPPING if not _is_ignored(number)}
+    for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield request
     finally:
-        for number in numbers:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Whether the caller wants it ignored: `nohup`, or a shell that starts us in the background."""
+    return number is not signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _say(text: str) -> None:

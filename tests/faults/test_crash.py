@@ -63,7 +63,8 @@ class KilledRuns:
         try:
             while not condition(process):
                 assert time.monotonic() < deadline
-                assert process.poll() is None, process.communicate()[1].decode()
+                has_ended = process.poll() is not None  # what it awaits may be true just now
+                assert not has_ended or condition(process), process.communicate()[1].decode()
                 time.sleep(0.0005)
             time.sleep(self._chance.uniform(0, moment_s))  # which system call it hits is chance
         finally:
@@ -74,15 +75,15 @@ class KilledRuns:
 
 
 @pytest.mark.promise(
-    "`kill -9` at random moments, up to 28 times in one export",
+    "`kill -9` at random moments, up to 20 times in one export",
     "every ID has its one verdict and its own record in the end",
 )
 @pytest.mark.parametrize(
     ("count", "kills", "arguments"),
     [
-        pytest.param(5_000, 28, [], id="nested"),
-        pytest.param(1_000, 10, ["--shape", "tables"], id="tables"),
-        pytest.param(1_000, 8, ["--compression", "gzip"], id="gzip"),
+        pytest.param(3_000, 20, [], id="nested"),
+        pytest.param(1_000, 7, ["--shape", "tables"], id="tables"),
+        pytest.param(1_000, 7, ["--compression", "gzip"], id="gzip"),
     ],
 )
 def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
@@ -107,7 +108,7 @@ def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
         ended = cxai(*common, "-o", export, env=ENVIRONMENT)
     assert ended.code == 0, ended.err
     assert_exact(export, ids, api.scenario)
-    if kills > 20:  # a few may all miss
+    if kills > 10:  # a few may all miss
         assert runs.with_a_tail > 0, "no kill has hit a commit: nothing was shown"
 
 

@@ -58,12 +58,21 @@ def test_what_the_simulator_prints_is_a_whole_first_run(guids, tmp_path):
 
 
 def test_what_the_readme_tells_to_install_is_what_the_image_installs():
+    """But for options that change nothing of what is installed."""
     image = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     (shown,) = re.findall(r"```sh\n(python3 -m venv.*?)```", README, re.DOTALL)
-    for line in shown.splitlines():
-        last = line.split()[-1]
-        assert re.search(rf"(venv|pip install) .*{re.escape(last)}", image)
-    assert (ROOT / "requirements" / "run.txt").read_text().count("--hash=") > 50
+
+    def commands(text):
+        found = re.findall(r"(?:python3?|/opt/cxai/bin/pip) (-m venv .*|\w+ ?.*)", text)
+        return [
+            [word for word in one.split("&&")[0].split() if word not in ONLY_THE_IMAGES]
+            for one in found
+        ]
+
+    assert commands(shown) == commands(image.replace("&& ", "\n"))
+
+
+ONLY_THE_IMAGES = {"--no-cache-dir", "--disable-pip-version-check", "--quiet"}
 
 
 def nightly():
@@ -106,6 +115,20 @@ def test_the_two_commands_are_targets_of_make(target, does):
     assert f"make {target} " in README
     plan = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=True)  # noqa: S607
     assert does in plan.stdout.decode()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
+def test_make_alone_lists_every_command_with_what_it_does():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    shown = dict(line.split(maxsplit=2)[1:] for line in listed.stdout.splitlines())
+    assert shown.keys() == set(targets.split()) - {"run-set", "dev-set"}
+    assert all(shown.values())
+
+
+def test_ci_makes_everything_anew_and_runs_what_the_readme_names():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"^make (.*)$", script, re.MULTILINE) == ["clean", "demo", "test", "check"]
 
 
 def test_the_record_of_the_readme_is_one(simulated, guids, tmp_path, export):

@@ -1,6 +1,6 @@
 """The same target under atheris, which looks for inputs that reach new branches of the worker.
 
-`pip install atheris`, then `PYTHONPATH=.:tests python -m fuzz.guided -max_total_time=600 CORPUS/`;
+With atheris installed, `PYTHONPATH=.:tests python -m fuzz.guided -max_total_time=600 CORPUS/`;
 all options are libFuzzer's. An input is a Content-Encoding, a line feed, and the body.
 """
 

@@ -21,6 +21,7 @@ ROOMS = {
     "domain": {"errors"},
     "ports": {"domain", "errors"},
     "clock": set(),
+    "defaults": set(),
     "collector": set(),
     "descriptors": {"errors"},
     "signals": {"telemetry", "errors"},
@@ -41,13 +42,19 @@ ROOMS = {
     },  # the commit protocol joins both
     "telemetry": {"ports", "domain", "errors"},
     "simulator": {"errors"},
-    "settings": {"api", "output", "domain", "errors"},  # what names a choice, and the token's name
+    "settings": {
+        "api",
+        "defaults",
+        "output",
+        "domain",
+        "errors",
+    },  # what names a choice, and the token's name
     # api: for the schema alone
     "console": {"api", "settings", "ledger", "output", "telemetry", "ports", "domain", "errors"},
     "app": EVERYTHING,
     "demo": EVERYTHING,
     "cli": EVERYTHING,
-    "__main__": {"cli"},
+    "__main__": {"cli", "errors"},
 }
 ABOVE = {"app": {"demo", "cli", "__main__"}, "demo": {"cli", "__main__"}, "cli": {"__main__"}}
 """Rooms that see everything, but not those above them."""

@@ -97,6 +97,84 @@ def test_a_mistyped_name_in_the_environment_is_refused(monkeypatch):
         load_settings({})
 
 
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        ("CXAI_RTAE", "CXAI_RATE"),
+        ("CXAI_INFLIGHT", "CXAI_IN_FLIGHT"),
+        ("CXAI_GRACE", "CXAI_GRACE_S"),
+        ("CXAI_API_TOKNE", "CXAI_API_TOKEN"),
+        ("cxai_rtae", "CXAI_RATE"),
+    ],
+)
+def test_the_setting_that_a_mistyped_variable_may_mean_is_named(mistyped, meant, monkeypatch):
+    monkeypatch.setenv(mistyped, "s3cret")
+    with pytest.raises(UsageError, match=rf"{mistyped}, .* Do you mean {meant}\?") as raised:
+        load_settings({})
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_refusal_names_the_file_that_lists_all_settings(monkeypatch, toml):
+    monkeypatch.setenv("CXAI_ZZZZ", "1")
+    with pytest.raises(UsageError, match=f"no setting. {CONFIG}/default.toml lists all settings"):
+        load_settings({})
+    monkeypatch.delenv("CXAI_ZZZZ")
+    with pytest.raises(UsageError, match=f"mean rate. {CONFIG}/default.toml lists all settings"):
+        load_settings({}, toml("raet = 5\n"))
+
+
+OF_KUBERNETES = {
+    "CXAI_SERVICE_HOST": "10.96.0.7",
+    "CXAI_SERVICE_PORT": "8080",
+    "CXAI_SERVICE_PORT_HTTP": "8080",
+    "CXAI_SERVICE_PORT_HTTP_METRICS": "9090",
+    "CXAI_PORT": "tcp://10.96.0.7:8080",
+    "CXAI_PORT_8080_TCP": "tcp://10.96.0.7:8080",
+    "CXAI_PORT_8080_TCP_PROTO": "tcp",
+    "CXAI_PORT_8080_TCP_PORT": "8080",
+    "CXAI_PORT_8080_TCP_ADDR": "10.96.0.7",
+    "CXAI_PORT_53_UDP": "udp://10.96.0.7:53",
+    "CXAI_PORT_53_UDP_ADDR": "10.96.0.7",
+    "CXAI_PORT_9999_SCTP_PORT": "9999",
+    "CXAI_WORKER_SERVICE_HOST": "10.96.0.8",
+    "CXAI_WORKER_PORT": "udp://10.96.0.8:53",
+    "CXAI_WORKER_V2_PORT_443_TCP_PROTO": "tcp",
+    "CXAI_RATE_SERVICE_PORT_HTTPS": "443",
+}
+
+
+@pytest.mark.promise(
+    "Kubernetes' variables of a Service named `cxai` or `cxai-…` (`CXAI_SERVICE_HOST`,"
+    " `CXAI_PORT_8080_TCP`)",
+    "are no settings; a mistyped `CXAI_RTAE` is still refused, with the setting that it may mean",
+    group="Environment",
+)
+def test_what_kubernetes_sets_for_a_service_is_ignored(monkeypatch):
+    for name, value in OF_KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings({}) == Settings()
+    monkeypatch.setenv("CXAI_RTAE", "10")
+    with pytest.raises(UsageError, match="CXAI_RTAE"):
+        load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CXAI_PORT", "8900"),
+        ("CXAI_HOST", "10.96.0.7"),
+        ("CXAI_SERVICE", "10.96.0.7"),
+        ("CXAI_PORT_8080", "tcp://10.96.0.7:8080"),
+        ("CXAI_PORT_8080_ICMP", "icmp://10.96.0.7"),
+        ("CXAI_RATE_SERVICE", "5"),
+    ],
+)
+def test_what_only_looks_like_a_variable_of_kubernetes_is_refused(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"{name}, which is no setting"):
+        load_settings({})
+
+
 @pytest.mark.parametrize("name", ["token", "api_token", "cxai_api_token"])
 def test_a_token_in_a_settings_file_is_refused_and_not_shown(name, toml):
     path = toml(f'{name} = "c4nary"\n')
