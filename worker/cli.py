@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from worker import __version__
-from worker.errors import CxaiError, ExitCode, UsageError
+from worker.errors import CxaiError, ExitCode, StoppedError, UsageError
 
 _STDOUT, _STDERR = 1, 2
 
@@ -73,10 +73,15 @@ def run(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
     ] = None,
-    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
+    ] = None,
     field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
     id_pattern: Annotated[
         str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
+    ] = None,
+    allow_empty: Annotated[
+        bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
@@ -114,6 +119,7 @@ def run(
     from worker.api.token import read_token
     from worker.app import export
     from worker.domain.entry import IdRule
+    from worker.domain.secret import Secrets
     from worker.settings import load_settings
     from worker.sources.census import Census
     from worker.sources.file import FileSource
@@ -122,6 +128,7 @@ def run(
         "column": column,
         "field": field,
         "id_pattern": id_pattern,
+        "allow_empty": allow_empty,
         "rate": rate,
         "in_flight": in_flight,
         "burst": burst,
@@ -139,13 +146,12 @@ def run(
     }
     settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
     token = read_token(settings.token_file)
-    source = FileSource(
-        sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field
-    )
-    source.check()
+    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
+    source = FileSource(sources or [], rule, column=settings.column, field=settings.field)
     if not sources and sys.stdin.isatty():
         _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    census = Census(sources or [])
+    _check(source, allow_empty=settings.allow_empty)
+    census = Census(source.paths)
     census.start()
     _finish(_go(export(settings, source, output, token, census)), as_json=as_json)
 
@@ -263,25 +269,33 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
+    ] = None,
     field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
     id_pattern: Annotated[
         str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
     ] = "",
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hold every file of an export against its ledger; exit code 5 if they differ.
 
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
+    from worker.api.token import VARIABLE
     from worker.console.verify import verify_export
     from worker.domain.entry import GUID_PATTERN, IdRule
+    from worker.domain.secret import Secrets
     from worker.sources.file import FileSource
 
     if sources:
-        rule = IdRule(id_pattern or GUID_PATTERN)
+        token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
+        rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
         source = FileSource(sources, rule, column=column, field=field)
-        source.check()
+        _check(source, allow_empty=allow_empty)
         found = verify_export(directory, source.blocks())
     else:
         found = verify_export(directory)
@@ -323,6 +337,14 @@ def main() -> NoReturn:
         _say(f"cxai: {_our_fault(error)}")
         sys.exit(ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
+
+
+def _check(source: Any, *, allow_empty: bool) -> None:
+    """Look at the input before anything is written. A pipe may let wait for its first ID."""
+    try:
+        source.check(allow_empty=allow_empty)
+    except KeyboardInterrupt:
+        raise StoppedError("Stopped by Ctrl-C before the first ID; nothing was begun.") from None
 
 
 def _open_standard_streams() -> None:

@@ -67,6 +67,7 @@ PURE = {
     "math",
     "re",
     "typing",
+    "unicodedata",
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

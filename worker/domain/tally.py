@@ -82,7 +82,12 @@ class Tally:
                 self.drift[path] += 1
 
     def note_reason(self, verdict: Verdict, reason: str) -> None:
-        """Count why an ID ended without a record; the number of distinct reasons is bounded."""
+        """Count why an ID ended without a record; the number of distinct reasons is bounded.
+
+        Of a line that is no ID the kind of its fault counts, not the character and its position.
+        """
+        if verdict is Verdict.INVALID_ID:
+            reason = reason.partition(":")[0]
         reasons = self.reasons.setdefault(verdict, Counter())
         if reason in reasons or len(reasons) < _MOST_REASONS:
             reasons[reason] += 1
