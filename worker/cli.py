@@ -4,9 +4,11 @@ Imports that cost time stand inside the commands, so that `cxai --help` answers 
 """
 
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -340,11 +342,19 @@ def main() -> NoReturn:
 
 
 def _check(source: Any, *, allow_empty: bool) -> None:
-    """Look at the input before anything is written. A pipe may let wait for its first ID."""
+    """Look at the input before anything is written: that may wait for the first ID of a pipe."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        raise StoppedError(f"Stopped by {by} before the first ID; nothing was begun.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         source.check(allow_empty=allow_empty)
-    except KeyboardInterrupt:
-        raise StoppedError("Stopped by Ctrl-C before the first ID; nothing was begun.") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _open_standard_streams() -> None:

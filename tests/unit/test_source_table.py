@@ -330,8 +330,10 @@ def test_a_name_in_the_header_may_have_what_can_not_be_seen_around_it(name):
         ("n,_Id", "Is it '_Id'? Then give --column _Id."),
         (
             "id,n,id",
-            "has several columns 'id': number 1 and 3; its header row is 'id', 'n', 'id'. Give the"
-            + " number of the column that holds the IDs, as in --column 1.",
+            (
+                "has several columns 'id': number 1 and 3; its header row is 'id', 'n', 'id'. Give the"
+                " number of the column that holds the IDs, as in --column 1."
+            ),
         ),
         (A, "That is no header row: there is an ID in it."),
     ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from worker.domain.entry import Entry, IdRule, Item
+from worker.domain.entry import IS_SECRET, Entry, IdRule, Item
 from worker.errors import InputBrokenError, UsageError
 from worker.sources.hints import hint
 from worker.sources.kind import Kind
@@ -85,6 +85,12 @@ class Look:
     def _no_id(self, refused: list[Entry], lines: int) -> UsageError:
         if not refused:
             return UsageError(f"{self._name}: the first {lines:,} lines are blank or comments.")
+        for entry in refused:
+            if entry.invalid == IS_SECRET:
+                return UsageError(
+                    f"{self._name}: line {entry.line:,} holds the API token, and no line before it"
+                    " an ID. The token is not shown here; name a file with IDs."
+                )
         first = refused[0]
         looked_at = (
             f"the first {len(refused)} lines"
