@@ -139,7 +139,7 @@ def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, 
         ("ids.csv", f"n,call\n1,{GUID}\n", [], "its header row is 'n', 'call'"),
         ("-", f'{{"call":"{GUID}"}}\n', ["--field", "id"], "give --field call."),
         ("-", "", [], "<stdin> holds no ID: it is empty."),
-        ("ids.txt", GUID.encode("utf-16-le"), [], "Convert it: iconv -f UTF-16LE"),
+        ("ids.txt", GUID.encode("utf-16-le"), [], "Convert it: `iconv -f UTF-16LE"),
         ("ids.txt", TOKEN, [], "ids.txt: line 1 holds the API token"),
     ],
 )

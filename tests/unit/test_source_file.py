@@ -273,6 +273,15 @@ PLACES = ["file", "standard input", "named pipe"]
             "has no column 'id'; its header row is 'n', 'call'.",
         ),
         (
+            f"n;id\n1,{A}\n",
+            {"column": "id"},
+            "Its header row is divided by ';', but its rows are by ',': make them alike.",
+        ),
+        (f"n,guid\n1,{A}\n", {"column": "id"}, "IDs are in column 'guid': give --column guid."),
+        (f"sep=;\nn;guid\n1;{A}\n", {"column": "id"}, "IDs are in column 'guid'"),
+        (f'{{"items":[{{"id":"{A}"}}]}}\n', {"field": "id"}, "`jq -c '.items[]'`."),
+        ("\u0416\u0416\n".encode("utf-16-le").decode("latin-1") + "\0", {}, "is it UTF-16?"),
+        (
             f"n,Call_Id\n1,{A}\n",
             {"column": "call_id"},
             "Is it 'Call_Id'? Then give --column Call_Id.",
@@ -360,10 +369,10 @@ def wide(encoding, mark=b""):
 
 
 FOREIGN = [
-    (wide("utf-16-le", b"\xff\xfe"), "UTF-16 text. Convert it: iconv -f UTF-16 -t UTF-8 "),
+    (wide("utf-16-le", b"\xff\xfe"), "UTF-16 text. Convert it: `iconv -f UTF-16 -t UTF-8 "),
     (wide("utf-16-be", b"\xfe\xff"), "UTF-16 text."),
     ("\ufeff\u4e2d\u6587\r\n".encode("utf-16-le"), "UTF-16 text."),
-    (wide("utf-16-le"), "UTF-16LE text. Convert it: iconv -f UTF-16LE -t UTF-8 "),
+    (wide("utf-16-le"), "UTF-16LE text. Convert it: `iconv -f UTF-16LE -t UTF-8 "),
     (wide("utf-16-be"), "UTF-16BE text."),
     (wide("utf-32-le", b"\xff\xfe\0\0"), "UTF-32 text."),
     (wide("utf-32-be", b"\0\0\xfe\xff"), "UTF-32 text."),
@@ -378,8 +387,8 @@ FOREIGN = [
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\x80\x04\x95\x10\0", "a Python pickle"),
     (b"%PDF-1.7\n", "a PDF document"),
-    (b"\xfd7zXZ\0\0", "xz data. Undo it: xz -dc "),
-    (b"BZh91AY&SY", "bzip2 data. Undo it: bzip2 -dc "),
+    (b"\xfd7zXZ\0\0", "xz data. Undo it: `xz -dc "),
+    (b"BZh91AY&SY", "bzip2 data. Undo it: `bzip2 -dc "),
     (b"\x04\x22\x4d\x18d", "lz4 data"),
     (b"\x1f\x9d\x90", "data of compress (.Z)"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -392,7 +401,7 @@ FOREIGN = [
     (b"<!-- x -->\n<html>", "an HTML page"),
     (b'<?xml version="1.0"?>\n', "an XML document"),
     (b"<calls>\n<call/>", "an XML document"),
-    (f'["{A}"]'.encode(), "a JSON array, not JSON Lines. Make lines of it: jq -c '.[]' "),
+    (f'["{A}"]'.encode(), "a JSON array, not JSON Lines. Make lines of it: `jq -c '.[]' "),
     (b'[\n  {"interaction_id": "', "a JSON array"),
     (b"[]", "a JSON array"),
     (b'{\n  "interaction_id": "x"', "one JSON document over several lines"),

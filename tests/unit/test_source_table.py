@@ -167,11 +167,14 @@ def test_an_overlong_row_is_one_refused_row(cell):
     [
         (f'{B},"x\n', "never closed"),
         (f'{B},"x\ny\n' * 2, "closed by one that belongs to another cell"),
-        (f'{B},"x\n{A},\n{A},y', "not closed before line 4, a row of its own"),
-        (f'{B},"x\nz\n{A}, \n{A},y"\n', "not closed before line 5, a row of its own"),
+        (f'{B},"x\n{A},\n{A},y', "not closed where it should be: line 4 would be a row of its own"),
+        (
+            f'{B},"x\nz\n{A}, \n{A},y"\n',
+            "not closed where it should be: line 5 would be a row of its own",
+        ),
         (
             f'{B},"' + "x" * MAX_LINE_BYTES + f"\n{A},\n",
-            "not closed before line 4, a row of its own",
+            "not closed where it should be: line 4 would be a row of its own",
         ),
         (f'{B},"' + "x" * MAX_LINE_BYTES + "\ny\n", "never closed"),
         (f'{B},"x\ry,"a","z\n{A},"\n', "closed by one that belongs to another cell"),
@@ -192,7 +195,39 @@ def test_a_quote_that_is_left_open_breaks_the_input_and_loses_nothing_without_a_
 def test_a_stray_quote_that_meets_a_later_one_swallows_no_rows():
     found, message = until_broken(f'note,id\nfine,{A}\n"hello,{B}\nfine,{A}\n"bye,{B}\n')
     assert [item.id for item in found] == [A]
-    assert "begins in line 3 is not closed before line 4, a row of its own" in message
+    assert "begins in line 3 is not closed where it should be: line 3 would be a row" in message
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("note,id", f'"hello,{B}\nx",{A}\n'),  # in the line that opens the quote
+        ("id,note", f'{A},"hello\n{B},x"\n'),  # in the line that closes it
+        ("id,note", f'{A},"hello\n{B},""x"""\n'),
+        ("note,id", f'"hello\nx,{B}\ny",{A}\n'),  # in a line between
+        ("id,note,n", f'{A},"hello\n{B},x",1\n'),
+        ("n,id,note", f'1,{A},"hello\n2,{B},x"\n'),
+        ("n,note,id", f'1,"a,{B}\n2,b",{A}\n'),
+    ],
+)
+def test_a_quote_that_is_closed_in_good_form_hides_no_row(header, rows):
+    with pytest.raises(InputBrokenError, match=r"line \d would be a row of its own"):
+        told(f"{header}\n{rows}")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("note,id", f'"hello, you\nand, me",{A}\n'),
+        ("id,note", f'{A},"hello, {B}\nx"\n'),
+        ("note,id,n", f'"see {B},\nplease",{A},1\n'),
+        ("n,id,note", f'1,{A},"a\nb, c, d\ne"\n'),
+        ("id,note,more", f'{A},"a\nb","c\nd"\n'),
+        ("id", f'"{A}"\n'),
+    ],
+)
+def test_a_quoted_cell_with_line_breaks_is_no_hidden_row(header, rows):
+    assert told(f"{header}\n{rows}") == [(2, A)]
 
 
 def test_text_behind_a_closing_quote_refuses_its_row_and_no_other():
@@ -331,8 +366,8 @@ def test_a_name_in_the_header_may_have_what_can_not_be_seen_around_it(name):
         (
             "id,n,id",
             (
-                "has several columns 'id': number 1 and 3; its header row is 'id', 'n', 'id'. Give the"
-                " number of the column that holds the IDs, as in --column 1."
+                "has several columns 'id': number 1 and 3; its header row is 'id', 'n', 'id'."
+                " Give the number of the column that holds the IDs, as in --column 1."
             ),
         ),
         (A, "That is no header row: there is an ID in it."),

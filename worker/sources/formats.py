@@ -15,7 +15,7 @@ _MATCHED_BYTES = 4_096
 
 _UNPACK = "Unpack it first."
 _EXPORT = "Write its IDs to a text or CSV file first."
-_JQ = "jq -c '.[]' {path} > ids.jsonl"
+_JQ = "`jq -c '.[]' {path} > ids.jsonl`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,18 @@ _FORMATS = (
             "Save the spreadsheet as CSV UTF-8, or unpack the archive."),
     _Format("an Excel workbook (.xls) or another OLE file", re.compile(rb"\xd0\xcf\x11\xe0"),
             "Save it as CSV UTF-8."),
-    _Format("xz data", re.compile(rb"\xfd7zXZ\x00"), "Undo it: xz -dc {path} | cxai run …"),
+    _Format("xz data", re.compile(rb"\xfd7zXZ\x00"), "Undo it: `xz -dc {path} | cxai run …`."),
     _Format("bzip2 data", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
-            "Undo it: bzip2 -dc {path} | cxai run …"),
+            "Undo it: `bzip2 -dc {path} | cxai run …`."),
     _Format("lz4 data", re.compile(rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18"),
-            "Undo it: lz4 -dc {path} | cxai run …"),
+            "Undo it: `lz4 -dc {path} | cxai run …`."),
     _Format("data of compress (.Z)", re.compile(rb"\x1f[\x9d\xa0]"),
-            "Undo it: uncompress -c {path} | cxai run …"),
-    _Format("lzip data", re.compile(rb"LZIP[\x00\x01]"), "Undo it: lzip -dc {path} | cxai run …"),
+            "Undo it: `uncompress -c {path} | cxai run …`."),
+    _Format("lzip data", re.compile(rb"LZIP[\x00\x01]"),
+            "Undo it: `lzip -dc {path} | cxai run …`."),
     _Format("snappy data", re.compile(rb"\xff\x06\x00\x00sNaPpY"), _UNPACK),
     _Format("compressed twice", re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd"),
-            "Undo one of them: gzip -dc or zstd -dc {path} | cxai run …"),
+            "Undo one of them: `gzip -dc {path} | cxai run …`, or with zstd."),
     _Format("a 7z archive", re.compile(rb"7z\xbc\xaf\x27\x1c"), _UNPACK),
     _Format("a RAR archive", re.compile(rb"Rar!\x1a\x07"), _UNPACK),
     _Format("a cabinet archive", re.compile(rb"MSCF\x00"), _UNPACK),
@@ -76,8 +77,8 @@ _FORMATS = (
     _Format("a JSON array, not JSON Lines", re.compile(rb"\s*\[\s*([{\[\"\]]|$)"),
             f"Make lines of it: {_JQ}"),
     _Format("one JSON document over several lines, not JSON Lines", re.compile(rb"\s*\{\s*[\r\n]"),
-            "Make one line of each object: jq -c . {path} > ids.jsonl; if the IDs are in an array"
-            " in it, name that: jq -c '.items[]'."),
+            "Make one line of each object: `jq -c . {path} > ids.jsonl`. If the IDs are in an"
+            " array in it, name that, as in `jq -c '.items[]'`."),
     _Format("NUL bytes, as a damaged file is", re.compile(rb"\x00{8}"), "Make the file again."),
 )  # fmt: skip
 
@@ -111,7 +112,7 @@ def _foreign(head: bytes, name: str) -> str | None:
     """Return what a beginning is that is none of ours, and what to do about it."""
     path = "FILE" if name == STDIN_NAME else shlex.quote(name)
     if (encoding := _wide_encoding(head)) is not None:
-        return f"{encoding} text. Convert it: iconv -f {encoding} -t UTF-8 {path} > NEW_FILE."
+        return f"{encoding} text. Convert it: `iconv -f {encoding} -t UTF-8 {path} > NEW_FILE`."
     for known in _FORMATS:
         if known.beginning.match(head[:_MATCHED_BYTES]):
             return f"{known.what}. {known.advice.replace('{path}', path)}"

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,19 @@ DEFAULT_COLUMNS = ("interaction_id", "interactionIdentifier")
 DELIMITERS = (b",", b";", b"\t", b"|")
 
 # What Excel writes and reads above the header: the delimiter of the rows below.
-_SEP = re.compile(rb'"?sep=([\t !#-~])"?\1*\s*', re.IGNORECASE)
+SEP = re.compile(rb'"?sep=([\t !#-~])"?\1*\s*', re.IGNORECASE)
 
 _MOST_LINES = 1_000
 _MOST_BYTES = 1 << 20
 _COLUMNS_SHOWN = 20
 _NAME_CHARS_SHOWN = 40
+
+
+NAME_THE_COLUMN = "Name the column that holds the IDs with --column."
+
+
+class ColumnMissingError(UsageError):
+    """A header without the column, and without one that is named nearly like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class HeaderReader:
         self.was_blank = not line.strip() and not self._lines
         if self.was_blank:
             return None
-        if not self._lines and self._delimiter is None and (sep := _SEP.fullmatch(line)):
+        if not self._lines and self._delimiter is None and (sep := SEP.fullmatch(line)):
             self._delimiter = sep[1]
             return None
         self._lines.append(line)
@@ -124,7 +132,7 @@ class HeaderReader:
         near = [name for name in names if _plain(name) in map(_plain, self._wanted)]
         if len(near) == 1:
             return UsageError(f"{text} Is it {near[0]!r}? Then give --column {quoted(near[0])}.")
-        return UsageError(f"{text} Name the column that holds the IDs with --column.")
+        return ColumnMissingError(f"{text} {NAME_THE_COLUMN}")
 
 
 def names_of(cells: Sequence[bytes]) -> list[str]:
@@ -146,7 +154,7 @@ def shown(names: Sequence[str]) -> str:
 
 def quoted(name: str) -> str:
     """Return a name as it is given on the command line."""
-    return name if re.fullmatch(r"[\w.-]+", name) and name[0] != "-" else f"'{name}'"
+    return shlex.quote(name)
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from worker.domain.entry import IS_SECRET, Entry, IdRule, Item
 from worker.errors import InputBrokenError, UsageError
-from worker.sources.hints import hint
+from worker.sources.header import ColumnMissingError
+from worker.sources.hints import column_hint, hint
 from worker.sources.kind import Kind
 from worker.sources.lines import KEPT
 
@@ -68,6 +69,8 @@ class Look:
         except InputBrokenError as error:
             why = str(error).removesuffix(KEPT)
             raise UsageError(f"{why} No ID stands before that: nothing was begun.") from error
+        except ColumnMissingError as error:
+            raise UsageError(f"{error} {column_hint(self._head, self._rule)}".rstrip()) from None
         finally:
             self._is_over = True
         raise self._no_id(refused[:_REFUSED], lines)

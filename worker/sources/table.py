@@ -95,9 +95,10 @@ class _Table:
             return self._item(header, line, line.split(header.delimiter))
         found = parsed(line, header.delimiter)
         if found.is_open:
-            self._row = _OpenRow(line[:START_BYTES], found.cells)
             if not found.is_strict:
                 raise self._quote_open("opened behind text that follows a closing quote")
+            self._refuse_swallowed(header, number, found.cells[:-1], found.cells[-1], [])
+            self._row = _OpenRow(line[:START_BYTES], found.cells)
             return None
         if not found.is_strict:
             return self._refused(line, "has text behind a closing quote")
@@ -130,13 +131,13 @@ class _Table:
     def _continued(self, row: _OpenRow, header: Header, number: int, line: bytes) -> Item | None:
         """Take a line that begins within a quoted cell."""
         if b'"' not in line:
-            if self._is_row(header, line):
-                raise self._quote_open(f"not closed before line {number:,}, a row of its own")
+            self._refuse_swallowed(header, number, [], line, [])
             row.add(line, [], header.width + _MOST_SURPLUS)
             return None
         found = parsed(line, header.delimiter, within_quotes=True)
         if not found.is_strict:
             raise self._quote_open("closed by one that belongs to another cell")
+        self._refuse_swallowed(header, number, [], found.cells[0], found.cells[1:])
         row.add(found.cells[0], found.cells[1:], header.width + _MOST_SURPLUS)
         if found.is_open:
             return None
@@ -145,10 +146,23 @@ class _Table:
             return self._refused(row.start, row.spoiled)
         return self._item(header, row.start, row.cells)
 
-    def _is_row(self, header: Header, line: bytes) -> bool:
-        """Whether a line has the header's cells, with an ID in its place: then it was swallowed."""
-        cells: Cells = line.split(header.delimiter)
-        return len(cells) == header.width and self._rule.allows(cells[header.index])
+    def _refuse_swallowed(
+        self, header: Header, number: int, before: Cells, quoted: bytes, behind: Cells
+    ) -> None:
+        """Raise InputBrokenError if a line, without its quotes, is a row whose ID they hide.
+
+        `quoted` is what of it stands in the cell that has line breaks.
+        """
+        inside = quoted.split(header.delimiter)
+        at = header.index - len(before)
+        if len(before) + len(inside) + len(behind) != header.width or not 0 <= at < len(inside):
+            return
+        if header.width > 1 and len(inside) == 1:  # nothing but a cell
+            return
+        if self._rule.allows(inside[at]):
+            raise self._quote_open(
+                f"not closed where it should be: line {number:,} would be a row of its own"
+            )
 
     def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
         index, width = header.index, header.width
