@@ -17,7 +17,7 @@ _GZIP = b"\x1f\x8b"
 # RFC 8878, 3.1.1 and 3.1.2: a frame, or one to be skipped, with which pzstd begins.
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60)))
 
-# 128 MiB, which is what the zstd command accepts unless it is told otherwise.
+# 128 MiB, which is what the zstd command accepts by default.
 _ZSTD_WINDOW_LOG = 27
 
 # Zeros pad to a block, as on tapes; a line end is what an editor or a shell may add.

@@ -30,8 +30,8 @@ def items_of_table(
     system, and one with a line of more than MAX_LINE_BYTES.
 
     Raises UsageError if the header lacks the column. Raises InputBrokenError where a quote is left
-    open: no one can tell then where the next row begins, and IDs would be lost unnoticed. That is
-    told at the end of the input, or as soon as a line inside of the quotes is a row with an ID.
+    open: where the next row begins is unknown then, and IDs would be lost unnoticed. It is raised
+    at the end of the input, or as soon as a line within the quotes would be a row with an ID.
     """
     table = _Table(name, rule, column)
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
