@@ -85,10 +85,15 @@ def run(  # noqa: D103 - its help stands above
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
     ] = None,
-    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
+    ] = None,
     field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
     id_pattern: Annotated[
         str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
+    ] = None,
+    allow_empty: Annotated[
+        bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
@@ -138,6 +143,7 @@ def run(  # noqa: D103 - its help stands above
     from worker.app import export
     from worker.descriptors import need_descriptors
     from worker.domain.entry import IdRule
+    from worker.domain.secret import Secrets
     from worker.settings import load_settings
     from worker.sources.census import Census
     from worker.sources.file import FileSource
@@ -146,6 +152,7 @@ def run(  # noqa: D103 - its help stands above
         "column": column,
         "field": field,
         "id_pattern": id_pattern,
+        "allow_empty": allow_empty,
         "rate": rate,
         "in_flight": in_flight,
         "burst": burst,
@@ -171,13 +178,12 @@ def run(  # noqa: D103 - its help stands above
     settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
     need_descriptors(settings.in_flight)
     token = read_token(settings.token_file)
-    source = FileSource(
-        sources or [], IdRule(settings.id_pattern), column=settings.column, field=settings.field
-    )
-    source.check()
+    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
+    source = FileSource(sources or [], rule, column=settings.column, field=settings.field)
     if not sources and sys.stdin.isatty():
         _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    census = Census(sources or [])
+    source.check(allow_empty=settings.allow_empty)
+    census = Census(source.paths)
     census.start()
     work = export(
         settings, source, output, token, census, force=force, reopen_missing=reopen_missing
@@ -300,25 +306,33 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    column: Annotated[str | None, typer.Option(help="CSV column with the IDs.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
+    ] = None,
     field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
     id_pattern: Annotated[
         str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
     ] = "",
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hold every file of an export against its ledger; exit code 5 if they differ.
 
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
+    from worker.api.token import VARIABLE
     from worker.console.verify import verify_export
     from worker.domain.entry import GUID_PATTERN, IdRule
+    from worker.domain.secret import Secrets
     from worker.sources.file import FileSource
 
     if sources:
-        rule = IdRule(id_pattern or GUID_PATTERN)
+        token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
+        rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
         source = FileSource(sources, rule, column=column, field=field)
-        source.check()
+        source.check(allow_empty=allow_empty)
         found = verify_export(directory, source.blocks())
     else:
         found = verify_export(directory)

@@ -194,6 +194,7 @@ class Settings(BaseSettings):
     id_pattern: str = Field(
         GUID_PATTERN, description="Regular expression that a whole ID has to match."
     )
+    allow_empty: bool = Field(default=False, description="An input without any ID is no error.")
 
     # The output
     shape: Shape = Field(

@@ -1,14 +1,20 @@
 """Input that is not what it seems: listed and never sent, or read as it was meant."""
 
+import fcntl
 import json
+import signal
+import subprocess
+import sys
+import termios
 
 import pytest
 from support.bodies import as_body, sample
 from support.checker import assert_exact
-from support.command import rows
+from support.command import TOKEN, cxai, environment, rows, start_cxai
 from support.leftovers import SCENARIO, go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
+from support.waiting import PATIENCE_S, wait_until_blocking
 
 from worker.simulator import Kind, fate
 
@@ -26,10 +32,10 @@ NO_IDS = [
     f"{GUID}#".encode(),
     b"a\0b",
     f"{GUID}\0".encode(),
-    f"{GUID}\rX".encode(),
     b"\xff\xfe\xfa",
     b"\xed\xa0\x80",
-    f"{GUID}\N{NO-BREAK SPACE}".encode(),
+    f"{GUID}\N{EN DASH}".encode(),
+    f"{GUID[:9]}\N{ZERO WIDTH SPACE}{GUID[9:]}".encode(),
     f"{GUID}\N{LINE SEPARATOR}".encode(),
     "\N{ARABIC-INDIC DIGIT THREE}".encode() + GUID[1:].encode(),
     b"x" * 9_000,
@@ -38,7 +44,7 @@ NO_IDS = [
 """Lines of a text file."""
 
 NO_CELLS = [
-    *(no_id for no_id in NO_IDS if b"\r" not in no_id),
+    *NO_IDS,
     f'"{GUID}\r\n"'.encode(),
     f'"{GUID}\n"'.encode(),
     f'"\n{GUID}"'.encode(),
@@ -125,3 +131,115 @@ def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, 
     missing = sum(fate(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
     assert api.stats.requests - before == len(ids[30:]) + missing  # their status is asked as well
     assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "says"),
+    [
+        ("ids.csv", f"n,call\n1,{GUID}\n", [], "its header row is 'n', 'call'"),
+        ("-", f'{{"call":"{GUID}"}}\n', ["--field", "id"], "give --field call."),
+        ("-", "", [], "<stdin> holds no ID: it is empty."),
+        ("ids.txt", GUID.encode("utf-16-le"), [], "Convert it: `iconv -f UTF-16LE"),
+        ("ids.txt", TOKEN, [], "ids.txt: line 1 holds the API token"),
+    ],
+)
+def test_an_input_that_can_not_be_right_ends_with_2_and_leaves_nothing(
+    tmp_path, name, content, arguments, says
+):
+    data = content.encode() if isinstance(content, str) else content
+    if name != "-":
+        (tmp_path / name).write_bytes(data)
+    before = sorted(tmp_path.rglob("*"))
+    with serving(RawServer([])) as never_asked:
+        ended = cxai(
+            "run", name, "-o", tmp_path / "new" / "export", *arguments,
+            "--base-url", never_asked.base_url, stdin=data if name == "-" else b"", cwd=tmp_path,
+        )  # fmt: skip
+        assert never_asked.requests == []
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert TOKEN not in ended.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_input_that_may_be_empty_ends_with_an_export_of_nothing(api, export):
+    ended = go_on(api, export, [], "--allow-empty", "--json")
+    assert (ended.json["lines"], ended.json["ids"]) == (0, 0)
+    assert (export / "manifest.json").exists()
+    assert api.stats.requests == 0
+
+
+@pytest.mark.promise(
+    "The same bad line several times, and in the next run again",
+    "each is `invalid_id` by itself and counts against `max_failed`; none is listed twice",
+)
+def test_refused_lines_count_each_by_itself_and_are_listed_once(export, tmp_path, guids):
+    ids = guids(3)
+    lines = [ids[0], "bad", "bad", ids[1], "worse", "bad", ids[2], ids[0]]
+    content = "\n".join(lines).encode()
+    for most, code in (("0.5", 1), ("0.6", 0)):
+        ended, told, _ = run(export, tmp_path, "ids.txt", content, "--max-failed", most)
+        counts = [told[name] for name in ("lines", "ids", "duplicates", "invalid", "failed")]
+        assert counts == [8, 3, 1, 4, 4]
+        assert (told["adds_up"], ended.code) == (True, code)
+        assert [(row["line"], row["interaction_id"]) for row in rows(export, "failures")] == [
+            (2, "bad"), (3, "bad"), (5, "worse"), (6, "bad"),
+        ]  # fmt: skip
+    verified = cxai("verify", export, tmp_path / "ids.txt", "--json")
+    assert (verified.code, verified.json["missing"]) == (0, 0)
+    ended, told, _ = run(export, tmp_path, "moved.txt", b"# moved\n" + content)
+    assert (told["ids"], told["invalid"], told["adds_up"]) == (3, 4, True)
+    assert cxai("verify", export).code == 0
+
+
+@pytest.mark.promise(
+    "A line that is, or holds, the API token, in any case or spelling; a file named like it",
+    "`invalid_id`, never sent; the token is in no file, log or message",
+    group="Security",
+)
+@pytest.mark.parametrize("pattern", [[], ["--id-pattern", ".*"]], ids=["GUIDs", "any pattern"])
+def test_a_line_with_the_token_is_never_sent_and_shown_nowhere(export, tmp_path, guids, pattern):
+    token = "5e1f0c2a-7b3d-4e9f-8a6b-0c1d2e3f4a5b"  # noqa: S105
+    spelled = [token, token.upper(), token.replace("-", ""), f"{{{token}}}", f"token={token}"]
+    (tmp_path / "ids.txt").write_text("\n".join([*guids(2), *spelled]))
+    server = RawServer([response(as_body(sample()))])
+    with serving(server) as api:
+        ended = go_on(
+            api, export, [], tmp_path / "ids.txt", *pattern,
+            env=environment(CXAI_API_TOKEN=token),
+        )  # fmt: skip
+    shown = ended.out + ended.err + "".join(one.split("\n")[0] for one in server.requests)
+    shown += "".join(path.read_bytes().decode("latin-1") for path in export.rglob("*.*"))
+    for one in (token, token.upper(), token.replace("-", "")):
+        assert one not in shown
+    assert [row["reason"] for row in rows(export, "failures")] == [
+        "holds the API token, which is no ID and is shown nowhere"
+    ] * len(spelled)
+    assert len(server.requests) == 2
+
+
+def test_a_slow_pipe_is_served_from_its_first_id_on(api, export, guids):
+    command = ["run", "-o", export, "--base-url", api.base_url]
+    with start_cxai(*command, stdin=subprocess.PIPE) as process:
+        process.stdin.write(f"# today\n{guids(1)[0]}\n".encode())
+        process.stdin.flush()
+        wait_until_blocking(lambda: api.stats.requests)
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_first_id_ends_with_4_and_leaves_nothing(export, number):
+    with start_cxai("run", "-o", export, stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"# nothing yet\n")
+        process.stdin.flush()
+        wait_until_blocking(lambda: unread_bytes(process.stdin) == 0)
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == 4
+        assert b"; the same command resumes." in process.stderr.read()
+    assert not export.exists()
+
+
+def unread_bytes(pipe):
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)

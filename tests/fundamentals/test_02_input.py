@@ -53,16 +53,17 @@ def test_standard_input_is_a_source_like_any_other(run, guids):
 )
 def test_what_would_change_the_url_is_never_sent_whatever_the_pattern(simulated, export, line):
     with simulated() as api:
-        ended = export(api, [line], "--id-pattern", ".*", "--json")
-        assert api.stats.requests == 0
+        ended = export(api, ["call-1", line], "--id-pattern", ".*", "--json")
+        assert api.stats.requests == 1
     assert ended.json["invalid"] == 1
 
 
-def test_an_invalid_line_is_listed_with_its_file_and_number(simulated, tmp_path, export):
+def test_an_invalid_line_is_listed_with_its_file_and_number(simulated, guids, tmp_path, export):
     with simulated() as api:
-        export(api, ["", "call 17"])
+        export(api, ["", "call 17", *guids(1)])
     (listed,) = rows(tmp_path / "export", "failures")
     assert (listed["verdict"], listed["source"], listed["line"]) == ("invalid_id", "<stdin>", 2)
+    assert listed["reason"].startswith("is not a GUID: 'l' (U+006C) at position 3; expected ")
 
 
 def test_other_forms_of_ids_are_allowed_by_a_pattern(run):

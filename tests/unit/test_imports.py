@@ -75,6 +75,7 @@ PURE = {
     "math",
     "re",
     "typing",
+    "unicodedata",
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -112,12 +112,35 @@ def test_anything_after_the_last_member_is_damage(coding):
     assert undo_until_damaged(CODINGS[coding](TEXT) + b"garbage").startswith(TEXT)
 
 
-def test_a_zstd_window_beyond_the_usual_is_refused_not_allocated():
+@pytest.mark.parametrize("log", [23, 24, 27])
+def test_a_zstd_window_of_up_to_128_mib_is_undone(log):
+    assert undo(with_window(log)) == TEXT
+
+
+def test_a_larger_zstd_window_is_refused_not_allocated():
+    with pytest.raises(DamagedError, match=r"window is larger than 128 MiB; .* --long=31 FILE"):
+        undo(with_window(28))
+
+
+def with_window(log):
     options = {
-        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.window_log: log,
         zstd.CompressionParameter.content_size_flag: 0,
     }
     compressor = zstd.ZstdCompressor(options=options)
-    data = compressor.compress(TEXT) + compressor.flush()
-    with pytest.raises(DamagedError, match="too much memory"):
-        undo(data)
+    return compressor.compress(TEXT) + compressor.flush()
+
+
+@pytest.mark.promise(
+    "A gzip or zstd file that is followed by white space or zeros, or holds empty members",
+    "read as if these were not there; anything else behind it is damage, named with its line",
+    group="Input",
+)
+@pytest.mark.parametrize("size", [1, 65_536])
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("behind", [b"\n", b"\r\n", b" \t\n", b"\0" * 512, b"\n\0\n"])
+def test_white_space_behind_compressed_data_is_no_fault(coding, behind, size):
+    compress = CODINGS[coding]
+    assert undo(compress(TEXT) + behind, size) == TEXT
+    assert undo(compress(b"") + compress(TEXT) + compress(b"") + behind, size) == TEXT
+    assert undo_until_damaged(compress(TEXT) + behind + b"x") == TEXT

@@ -2,6 +2,7 @@ import asyncio
 import errno
 import gzip
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from backports import zstd
 
 from worker.domain.entry import IdRule, Skip
+from worker.domain.secret import Secrets
 from worker.errors import InputBrokenError, UsageError
 from worker.sources.file import FileSource
 
@@ -190,38 +192,258 @@ def test_csv_without_the_column_is_named_before_the_run(tmp_path, compress):
     path = tmp_path / "ids.csv"
     path.write_bytes(compress(b"n,id\n" + b"1,x\n" * 200_000))
     assert refusal(source(path)) == (
-        f"{path} has no column 'interaction_id'; its header row is 'n', 'id'."
-        " Name the column that holds the IDs with --column."
+        f"{path} has no column 'interaction_id' or 'interactionIdentifier'; its header row is"
+        " 'n', 'id'. Name the column that holds the IDs with --column."
     )
     source(path, column="n", rule=IdRule("1")).check()
 
 
-def test_a_file_that_holds_no_id_at_all_is_questioned_before_the_run(tmp_path):
+@pytest.mark.parametrize("lines", [1, 3, 199, 200, 250])
+def test_an_input_without_an_id_in_its_first_lines_is_refused_at_any_size(tmp_path, lines):
     path = tmp_path / "calls.txt"
-    path.write_text("id,agent\n" * 99)
-    source(path).check()
-    path.write_text("id,agent\n" * 100)
-    assert refusal(source(path)) == (
-        f"{path}: not one of the first 100 lines is an ID; line 1, 'id,agent', is not a GUID."
-        " CSV needs --column, JSON Lines --field, other IDs --id-pattern."
+    path.write_text("id of call\n" * lines)
+    which = {1: "its only line is no ID", 3: "not one of its 3 lines is an ID"}.get(
+        lines, f"not one of {'its 199' if lines == 199 else 'the first 200'} lines is an ID"
+    )
+    assert refusal(source(path)).startswith(
+        f"{path}: {which}; line 1, 'id of call', is not a GUID: 'i' (U+0069) at position 1; "
     )
 
 
+def test_an_input_with_an_id_among_its_first_lines_is_used(tmp_path):
+    path = tmp_path / "calls.txt"
+    for bad in (1, 50, 198):
+        path.write_text("# calls\n\n" + "id,agent\n" * bad + TEXT)
+        source(path).check()
+
+
+def check_as(how, path, **kind):
+    """Check a file's content as a file, on standard input from a pipe, or as a named pipe."""
+    content = path.read_bytes()
+    if how == "file":
+        return source(path, **kind).check()
+    if how == "named pipe":
+        path.unlink()
+        os.mkfifo(path)
+        writer = threading.Thread(target=path.write_bytes, args=(content,), daemon=True)
+        writer.start()
+        try:
+            return source(path, **kind).check()
+        finally:
+            writer.join(PATIENCE_S)
+    with piped() as pipe:
+        pipe.write(content)
+        pipe.close()
+        return source(**kind).check()
+
+
+PLACES = ["file", "standard input", "named pipe"]
+
+
+@pytest.mark.promise(
+    "A wrong `--field` or `--column`, or lines of which none is an ID: one line or a million, in"
+    " a file, a named pipe or standard input",
+    "exit code 2 before anything is written or asked; the message names the fields or columns that"
+    " the lines have, and the one that holds IDs",
+    group="Input",
+)
+@pytest.mark.parametrize("how", PLACES)
 @pytest.mark.parametrize(
-    ("beginning", "what"),
+    ("content", "kind", "says"),
     [
-        (TEXT.encode("utf-16"), "UTF-16 text"),
-        (b"\xfe\xff" + TEXT.encode("utf-16-be"), "UTF-16 text"),
-        (b"PK\x03\x04\x14\0", "a ZIP archive or a spreadsheet"),
-        (b"\xfd7zXZ\0\0", "xz data"),
-        (b"BZh91AY&SY", "bzip2 data"),
+        (
+            f'{{"call":"{A}","n":1}}\n',
+            {"field": "id"},
+            "fields 'call', 'n'. IDs are in 'call': give --field call.",
+        ),
+        (
+            f'{{"c":{{"id":"{A}"}},"n":1}}\n' * 3,
+            {"field": "id"},
+            "fields 'c.id', 'n'. IDs are in 'c.id'",
+        ),
+        (f'{{"a":"{A}","b":"{B}"}}\n', {"field": "id"}, "fields 'a', 'b'. Name the field"),
+        (
+            f"{A}\n",
+            {"field": "id"},
+            "It holds IDs alone, one a line: give them in a file named .txt",
+        ),
+        (
+            f"n,call\n1,{A}\n",
+            {"column": "id"},
+            "has no column 'id'; its header row is 'n', 'call'.",
+        ),
+        (
+            f"n;id\n1,{A}\n",
+            {"column": "id"},
+            "Its header row is divided by ';', but its rows are by ',': make them alike.",
+        ),
+        (f"n,guid\n1,{A}\n", {"column": "id"}, "IDs are in column 'guid': give --column guid."),
+        (f"sep=;\nn;guid\n1;{A}\n", {"column": "id"}, "IDs are in column 'guid'"),
+        (f'{{"items":[{{"id":"{A}"}}]}}\n', {"field": "id"}, "`jq -c '.items[]'`."),
+        ("\u0416\u0416\n".encode("utf-16-le").decode("latin-1") + "\0", {}, "is it UTF-16?"),
+        (
+            f"n,Call_Id\n1,{A}\n",
+            {"column": "call_id"},
+            "Is it 'Call_Id'? Then give --column Call_Id.",
+        ),
+        (f"id,call\n1,{A}\n", {"column": "id"}, "IDs are in column 'call': give --column call."),
+        (f"{A}\n{B}\n", {"column": "id"}, "That is no header row: there is an ID in it."),
+        (
+            f"n,call\n1,{A}\n",
+            {},
+            "columns 'n', 'call'. IDs are in column 'call': give --column call.",
+        ),
+        (f"1;{A}\n2;{B}\n", {}, "It looks like CSV without a header row"),
+        (
+            f'{{"call":"{A}"}}\n',
+            {},
+            "It holds JSON Lines with the fields 'call'. IDs are in 'call'",
+        ),
+        ("call-1\ncall-2\n", {}, "describe them with --id-pattern."),
     ],
 )
-def test_what_is_often_taken_for_a_list_of_ids_is_named_before_the_run(tmp_path, beginning, what):
-    path = tmp_path / "ids.txt"
-    for content in (beginning, gzip.compress(beginning)):
-        path.write_bytes(content)
-        assert refusal(source(path)).startswith(f"{path} is {what}. Give text, CSV or JSON Lines")
+def test_an_input_without_ids_says_what_its_lines_have(tmp_path, how, content, kind, says):
+    path = tmp_path / "ids"
+    path.write_text(content)
+    with pytest.raises(UsageError) as raised:
+        check_as(how, path, **kind)
+    assert says in str(raised.value)
+    assert str(raised.value).startswith("<stdin>" if how == "standard input" else str(path))
+
+
+@pytest.mark.promise(
+    "An input with nothing in it, or with blank lines and comments alone",
+    "exit code 2 before anything is written, unless `--allow-empty` says that it may be so",
+    group="Input",
+)
+@pytest.mark.parametrize("how", PLACES)
+@pytest.mark.parametrize(
+    ("content", "kind", "why"),
+    [
+        ("", {}, "it is empty"),
+        ("\n", {}, "its only line is blank or a comment"),
+        ("# none today\r\n\r\n", {}, "it has 2 lines, all blank or comments"),
+        ("\u00a0\n\ufeff\n", {}, "it has 2 lines, all blank or comments"),
+        ("", {"column": "id"}, "it is empty"),
+        ("n,id\n", {"column": "id"}, "it is empty"),
+        ("n,id\n,\n", {"column": "id"}, "its only line is blank or a comment"),
+        ("\n\n", {"field": "id"}, "it has 2 lines, all blank or comments"),
+    ],
+)
+def test_an_empty_input_is_refused_unless_it_may_be_empty(tmp_path, how, content, kind, why):
+    path = tmp_path / "ids"
+    path.write_text(content)
+    with pytest.raises(UsageError) as raised:
+        check_as(how, path, **kind)
+    assert f" holds no ID: {why}. If that is no mistake, give --allow-empty." in str(raised.value)
+    path.unlink()
+    path.write_text(content)
+    reader = source(path, **kind)
+    reader.check(allow_empty=True)
+    assert ids(reader) == []
+
+
+def test_each_of_several_inputs_is_checked(tmp_path):
+    (tmp_path / "1.txt").write_text(TEXT)
+    for content, says in (("", "2.txt holds no ID"), ("x\n", "2.txt: its only line is no ID")):
+        (tmp_path / "2.txt").write_text(content)
+        assert says in refusal(source(tmp_path / "1.txt", tmp_path / "2.txt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "at_once"),
+    [(f"{A}\n", [1]), (f"# x\nbad\n{A}\n", [2, 3]), ("bad\n" * 50 + f"{A}\n", [*range(1, 52)])],
+)
+def test_a_pipe_is_waited_for_until_its_first_id_and_loses_nothing(content, at_once):
+    with piped() as pipe:
+        pipe.write(content.encode())
+        reader = source()
+        reader.check()  # the pipe is still open
+        pipe.write(f"{B}\n".encode())
+        pipe.close()
+        assert [line for _, line, _ in ids(reader)] == [*at_once, at_once[-1] + 1]
+
+
+def wide(encoding, mark=b""):
+    return mark + f"interaction_id\r\n{A}\r\n".encode(encoding)
+
+
+FOREIGN = [
+    (wide("utf-16-le", b"\xff\xfe"), "UTF-16 text. Convert it: `iconv -f UTF-16 -t UTF-8 "),
+    (wide("utf-16-be", b"\xfe\xff"), "UTF-16 text."),
+    ("\ufeff\u4e2d\u6587\r\n".encode("utf-16-le"), "UTF-16 text."),
+    (wide("utf-16-le"), "UTF-16LE text. Convert it: `iconv -f UTF-16LE -t UTF-8 "),
+    (wide("utf-16-be"), "UTF-16BE text."),
+    (wide("utf-32-le", b"\xff\xfe\0\0"), "UTF-32 text."),
+    (wide("utf-32-be", b"\0\0\xfe\xff"), "UTF-32 text."),
+    (wide("utf-32-le"), "UTF-32LE text."),
+    (wide("utf-32-be"), "UTF-32BE text."),
+    (b"PK\x03\x04\x14\0", "a ZIP archive or a spreadsheet"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook"),
+    (b"PAR1\x15\x04\x15", "a Parquet file"),
+    (b"ARROW1\0\0", "an Arrow or Feather file"),
+    (b"Obj\x01\x04\x14", "an Avro file"),
+    (b"ORC\n\x03", "an ORC file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x80\x04\x95\x10\0", "a Python pickle"),
+    (b"%PDF-1.7\n", "a PDF document"),
+    (b"\xfd7zXZ\0\0", "xz data. Undo it: `xz -dc "),
+    (b"BZh91AY&SY", "bzip2 data. Undo it: `bzip2 -dc "),
+    (b"\x04\x22\x4d\x18d", "lz4 data"),
+    (b"\x1f\x9d\x90", "data of compress (.Z)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07\x01", "a RAR archive"),
+    (b"ids.txt".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0"), "a tar archive"),
+    (gzip.compress(TEXT.encode()), "compressed twice"),
+    (zstd.compress(TEXT.encode()), "compressed twice"),
+    (b"<!DOCTYPE html>\n<html>", "an HTML page"),
+    (b"\n <HTML lang=en><body>", "an HTML page"),
+    (b"<!-- x -->\n<html>", "an HTML page"),
+    (b'<?xml version="1.0"?>\n', "an XML document"),
+    (b"<calls>\n<call/>", "an XML document"),
+    (f'["{A}"]'.encode(), "a JSON array, not JSON Lines. Make lines of it: `jq -c '.[]' "),
+    (b'[\n  {"interaction_id": "', "a JSON array"),
+    (b"[]", "a JSON array"),
+    (b'{\n  "interaction_id": "x"', "one JSON document over several lines"),
+    (b"\x89PNG\r\n\x1a\n", "an image"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "an audio file"),
+    (b"\0" * 4096, "NUL bytes"),
+]
+
+
+@pytest.mark.promise(
+    "UTF-16 and UTF-32 with and without a mark, Parquet, Excel, ZIP, HTML, XML, a JSON array and"
+    " other formats, in a file or on standard input",
+    "recognized by the first bytes: exit code 2 before anything is written, with the command that"
+    " converts it",
+    group="Input",
+)
+@pytest.mark.parametrize(("content", "what"), FOREIGN, ids=[what for _, what in FOREIGN])
+@pytest.mark.parametrize(
+    "kind", [{}, {"column": "id"}, {"field": "id"}], ids=["text", "csv", "jsonl"]
+)
+def test_a_foreign_format_is_recognized_by_its_first_bytes(tmp_path, content, what, kind):
+    path = tmp_path / "ids"
+    for data in (content, gzip.compress(content)):
+        if content[:2] in (b"\x1f\x8b", b"\x28\xb5") and data is content:
+            continue  # that is compressed once
+        path.write_bytes(data)
+        with pytest.raises(UsageError) as raised:
+            check_as("file", path, **kind)
+        assert str(raised.value).startswith(f"{path} is {what}")
+        with pytest.raises(UsageError, match=r"^<stdin> is ") as raised:
+            check_as("standard input", path, **kind)
+        assert "<stdin> >" not in str(raised.value)  # a command that can't be typed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [f"ORCID,id\n1,{A}\n", f"PAR1,id\n1,{A}\n", f"<x>,id\n1,{A}\n", f"[x],id\n1,{A}\n"],
+)
+def test_a_header_that_only_resembles_a_foreign_format_is_none(tmp_path, content):
+    path = tmp_path / "ids.csv"
+    path.write_text(content)
+    source(path, column="id").check()
 
 
 def test_invalid_utf8_at_the_beginning_is_a_line_not_a_format(tmp_path):
@@ -229,13 +451,69 @@ def test_invalid_utf8_at_the_beginning_is_a_line_not_a_format(tmp_path):
     path.write_bytes(b"\xff\xfe\n" + TEXT.encode())
     reader = source(path)
     reader.check()
-    assert ids(reader) == [("ids.txt", 1, "is not a GUID"), ("ids.txt", 2, A)]
+    assert [line for _, line, _ in ids(reader)] == [1, 2]
 
 
-def test_a_damaged_file_passes_the_check_so_that_what_is_whole_in_it_is_processed(tmp_path):
+def test_a_file_that_is_damaged_behind_an_id_passes_the_check(tmp_path):
     path = tmp_path / "ids.gz"
     path.write_bytes(gzip.compress(TEXT.encode())[:-1])
     source(path).check()
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"")[:-1], gzip.compress(TEXT.encode())[:12]])
+def test_a_file_that_is_damaged_before_any_id_is_refused_before_the_run(tmp_path, content):
+    path = tmp_path / "ids.gz"
+    path.write_bytes(content)
+    assert refusal(source(path)).endswith(
+        "its gzip data ends too early. No ID stands before that: nothing was begun."
+    )
+
+
+@pytest.mark.promise(
+    "`s3://…` or another URL as input, a socket, a directory; `~` in quotes",
+    "refused by name with what to do instead; `~` is the home directory",
+    group="Input",
+)
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/ids.txt", "https://x/ids", "redis://host/0", "s3:/b/x", "file:///ids.txt"]
+)
+def test_a_url_is_not_taken_for_a_file(url):
+    assert refusal(source(url)).startswith(f"{url} is a URL. ")
+
+
+def test_a_socket_and_a_name_with_nul_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("ids")
+        assert refusal(source("ids")).startswith("ids is a socket.")
+    assert refusal(source("a\0b")).startswith("a\0b can't be read: embedded null byte.")
+
+
+def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ids.txt").write_text(TEXT)
+    reader = source("~/ids.txt")
+    reader.check()
+    assert reader.paths == (f"{tmp_path}/ids.txt",)
+    assert [item[2] for item in ids(reader)] == [A]
+
+
+@pytest.mark.parametrize(
+    "content", [f"{A}\n", f"{A.upper()},x\n", f"id,{A}\n1,2\n", f'{{"{A}":1}}\n']
+)
+@pytest.mark.parametrize(
+    "kind", [{}, {"column": "id"}, {"field": "id"}, {"field": A}, {"column": A}]
+)
+def test_a_message_about_an_input_with_the_token_does_not_show_it(tmp_path, content, kind):
+    path = tmp_path / "ids"
+    path.write_text(content)
+    rule = IdRule(secrets=Secrets(A))
+    for reader in (
+        source(path, rule=rule, **kind),
+        source(A, rule=rule),
+        source(f"x/{A}", rule=rule),
+    ):
+        assert A not in refusal(reader).lower()
 
 
 def test_the_check_takes_nothing_away(tmp_path):
@@ -366,9 +644,9 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path):
     path = tmp_path / "ids.csv"
     os.mkfifo(path)
     reader = source(path)
-    reader.check()
     writer = threading.Thread(target=path.write_text, args=(CSV,))
     writer.start()
+    reader.check()
     assert ids(reader) == [("ids.csv", 2, A)]
     writer.join(PATIENCE_S)
 

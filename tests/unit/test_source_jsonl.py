@@ -99,7 +99,7 @@ def test_a_field_that_is_no_string_is_refused(value):
     ],
 )
 def test_a_string_that_is_no_id_is_refused(value):
-    assert reason(row(value)) == "is not a GUID"
+    assert reason(row(value)).startswith("is not a GUID: ")
 
 
 def test_an_id_written_with_escapes_is_that_id():
@@ -107,10 +107,52 @@ def test_an_id_written_with_escapes_is_that_id():
     assert [entry.id for entry in items(line.encode())] == [A]
 
 
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"interaction_id": A}, A),
+        ({"interactionIdentifier": A}, A),
+        ({"interactionIdentifier": B, "interaction_id": A}, A),
+        ({"interaction_id": None, "interactionIdentifier": A}, A),
+        (
+            {"interaction_id": 7, "interactionIdentifier": A},
+            "field 'interaction_id' is not a string",
+        ),
+        ({"id": A}, "has no field 'interaction_id' or 'interactionIdentifier'"),
+    ],
+)
+def test_without_a_field_ours_goes_before_the_one_of_the_api(row, found):
+    [entry] = items(orjson.dumps(row), None)
+    assert (entry.invalid or entry.id) == found
+
+
+def test_a_key_may_have_dots_of_its_own():
+    assert [entry.id for entry in items(orjson.dumps({"call.id": A}), "call.id")] == [A]
+
+
+@pytest.mark.parametrize("key", ["interaction_id", "id"])
+def test_a_field_that_is_there_twice_loses_no_id_unnoticed(key):
+    line = f'{{"x":{{"{key}":"{B}","{key}":"{A}"}}}}'.encode()
+    assert reason(line, f"x.{key}") == f"has a field twice, 'x.{key}' maybe"
+    nested = f'{{"{key}":"{A}","x":{{"{key}":"{B}"}}}}'.encode()
+    assert [entry.id for entry in items(nested, key)] == [A]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_every_line_end_that_we_know_ends_a_row(end):
+    data = end.join([row(A).decode().strip(), row(B).decode().strip(), ""]).encode()
+    assert [item.id for item in items(data) if item is not Skip.BLANK] == [A, B]
+
+
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1e", "\x85", "\u2028", "\0"])
+def test_a_line_end_that_only_others_know_hides_no_row(odd):
+    assert reason(row(A).strip() + odd.encode() + row(B)).startswith("is not JSON (")
+
+
 def test_an_overlong_line_is_one_refused_line():
     long = json.dumps({"x": "y" * MAX_LINE_BYTES, "interaction_id": A}).encode()
     refused, entry = items(long + b"\n" + row(B))
-    assert refused.invalid == "line is longer than 1,048,576 bytes"
+    assert refused.invalid == "line is longer than 4,194,304 bytes"
     assert (entry.id, entry.line) == (B, 2)
 
 
@@ -127,7 +169,8 @@ PIECES = [row(A), row(B).strip(), b"\n", b'{"interaction_id":', b'"', b"}", b"["
 def test_any_bytes_give_one_item_a_line_wherever_the_reads_end(pieces):
     data = b"".join(pieces)
     found = items(data)
-    assert len(found) == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    assert len(found) == len(lines) - (lines[-1] == b"")
     for item in found:
         if isinstance(item, Entry) and item.invalid is None:
             assert item.id in (A, B)

@@ -5,10 +5,11 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from worker.domain.guid import GUID_PATTERN, guid_in, why_no_guid
+from worker.domain.secret import Secrets
 from worker.errors import UsageError
 
-GUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-"""The form of every public sample of an interaction identifier."""
+__all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "refused"]
 
 _GUID = re.compile(GUID_PATTERN)
 
@@ -19,6 +20,13 @@ MAX_ID_CHARS = 256
 _SAFE = re.compile(rf"(?!\.+\Z)[A-Za-z0-9._~-]{{1,{MAX_ID_CHARS}}}")
 
 _EXCERPT_CHARS = 80
+
+# More of a refused line is not examined: what is shown of it is shorter.
+_EXAMINED_BYTES = 4_096
+
+NOT_A_GUID = "is not a GUID"
+IS_SECRET = "holds the API token, which is no ID and is shown nowhere"  # noqa: S105
+_MASK = "[token]"
 
 
 class Skip(Enum):
@@ -34,8 +42,8 @@ class Entry:
 
     `key` is what makes it distinct: 16 bytes for a GUID (upper and lower case are one GUID), the
     text for any other ID, 17 bytes for a line that holds no allowed ID.
-    `id` is the ID as given, or a printable excerpt if it isn't one; `invalid` then says why.
-    `line` counts from 1.
+    `id` is the ID as it is requested, or a printable excerpt if it isn't one; `invalid` then says
+    why. `line` counts from 1.
     """
 
     key: bytes | str
@@ -53,11 +61,13 @@ class IdRule:
     """Tells an allowed ID from text that must never become part of a URL.
 
     `pattern` is a regular expression that the whole ID has to match. It can only narrow what is
-    allowed, never widen it: letters, digits and `-._~`, at most 256 characters.
+    allowed, never widen it: letters, digits and `-._~`, at most 256 characters. Without one, an ID
+    is a GUID in any of its usual spellings (worker/domain/guid.py). What holds one of `secrets` is
+    never allowed, and not shown.
     Raises UsageError if `pattern` is not a regular expression.
     """
 
-    def __init__(self, pattern: str = GUID_PATTERN) -> None:
+    def __init__(self, pattern: str = GUID_PATTERN, secrets: Secrets | None = None) -> None:
         try:
             self._matches = re.compile(pattern).fullmatch
         except (re.error, OverflowError, RecursionError) as error:
@@ -65,20 +75,52 @@ class IdRule:
                 f"--id-pattern {pattern!r} is not a regular expression: {error}."
             ) from error
         self._is_guid = pattern == GUID_PATTERN
+        self.secrets = secrets or Secrets()
 
     def read(self, raw: bytes, source: str, line: int) -> Entry:
-        """Return the entry that `raw` (one ID, blanks and tabs around it allowed) stands for.
+        """Return the entry that `raw` (one ID, spaces around it allowed) stands for.
 
-        A line break is none of these: an ID that brings one along was not meant to be one.
+        A line break is no space: an ID that brings one along was not meant to be one.
         """
         raw = raw.strip(b" \t")
         text = raw.decode("ascii", "replace")
+        if self._is_guid:
+            return self._read_guid(raw, text, source, line)
         if not self._matches(text):
-            wanted = "is not a GUID" if self._is_guid else "does not match --id-pattern"
-            return refused(raw, source, line, wanted)
-        if not self._is_guid and not _SAFE.fullmatch(text):
-            return refused(raw, source, line, "has a character or form that would change the URL")
+            return self.refused(raw, source, line, "does not match --id-pattern")
+        if not _SAFE.fullmatch(text):
+            why = "has a character or form that would change the URL"
+            return self.refused(raw, source, line, why)
+        if self.secrets.are_in(text):
+            return self.refused(raw, source, line, IS_SECRET)
         return Entry(key_of(text), text, source, line)
+
+    def _read_guid(self, raw: bytes, text: str, source: str, line: int) -> Entry:
+        if not self._matches(text):
+            given = raw[:_EXAMINED_BYTES].decode("utf-8", "surrogateescape")
+            if (guid := guid_in(given)) is None:
+                why = f"{NOT_A_GUID}: {why_no_guid(given)}"
+                return self.refused(raw, source, line, why)
+            text = guid
+        key = bytes.fromhex(text.replace("-", ""))
+        if key in self.secrets.guids:
+            return self.refused(raw, source, line, IS_SECRET)
+        return Entry(key, text, source, line)
+
+    def allows(self, raw: bytes) -> bool:
+        """Whether `read` would find an allowed ID; quicker than to ask it, where there is none."""
+        raw = raw.strip(b" \t")
+        if not raw or len(raw) > _EXAMINED_BYTES:
+            return False
+        if self._is_guid and not guid_in(raw.decode("utf-8", "surrogateescape")):
+            return False
+        return self.read(raw, "", 0).invalid is None
+
+    def refused(self, raw: bytes, source: str, line: int, reason: str) -> Entry:
+        """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""
+        if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
+            return Entry(_key_of_refused(b"", source, line), _MASK, source, line, IS_SECRET)
+        return refused(raw, source, line, reason)
 
 
 def key_of(interaction_id: str) -> bytes | str:
@@ -88,15 +130,19 @@ def key_of(interaction_id: str) -> bytes | str:
     return interaction_id
 
 
-def refused(
-    raw: bytes, source: str, line: int, reason: str, *, digest: bytes | None = None
-) -> Entry:
-    """Return the entry of a line that holds no allowed ID, distinct by the bytes of `raw`.
+def refused(raw: bytes, source: str, line: int, reason: str) -> Entry:
+    """Return the entry of a line that holds no allowed ID.
 
-    Where `raw` is only the beginning of the line, `digest` is the SHA-256 of all of it.
+    It is distinct by its place (the source's name as given, and the line) and by its bytes: two
+    bad lines are never one, and a later run over the same file finds them settled. In a file with
+    another name, or moved to another line, it is another line, and is listed there.
     """
-    key = b"!" + (digest or hashlib.sha256(raw).digest())[:16]
-    return Entry(key, _excerpt(raw), source, line, reason)
+    return Entry(_key_of_refused(raw, source, line), _excerpt(raw), source, line, reason)
+
+
+def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:
+    place = f"{source}\0{line}\0".encode("utf-8", "surrogatepass")
+    return b"!" + hashlib.sha256(place + raw).digest()[:16]
 
 
 def _excerpt(raw: bytes) -> str:

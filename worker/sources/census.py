@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker.errors import InputBrokenError
-from worker.sources.chunks import chunks_of
+from worker.sources.chunks import chunks_of, with_line_feeds
 from worker.sources.compression import DamagedError, decompressed
 from worker.sources.file import STDIN, opened
 
@@ -40,7 +40,7 @@ def _is_regular(path: str) -> bool:
 def _lines_of(path: str) -> int:
     lines, last = 0, b"\n"
     with opened(path) as raw:
-        for chunk in decompressed(chunks_of(raw)):
+        for chunk in with_line_feeds(decompressed(chunks_of(raw))):
             lines += chunk.count(b"\n")
             last = chunk or last
     return lines + (not last.endswith(b"\n"))

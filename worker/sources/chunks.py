@@ -36,6 +36,21 @@ def lead(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> bytes:
     return head
 
 
+def with_line_feeds(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks with an LF for every line end: LF, CR LF, and CR alone.
+
+    The one place that decides what ends a line. A CR at the end of a chunk ends its line at once.
+    """
+    after_cr = False
+    for chunk in chunks:
+        text = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
+        after_cr = text.endswith(b"\r")
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if text:
+            yield text
+
+
 def without_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks without the UTF-8 byte order mark at their beginning."""
     head = lead(chunks, (_BOM,)).removeprefix(_BOM)

@@ -17,8 +17,11 @@ _GZIP = b"\x1f\x8b"
 # RFC 8878, 3.1.1 and 3.1.2: a frame, or one to be skipped, with which pzstd begins.
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60)))
 
-# RFC 8878, 3.1.1.1.2 recommends 8 MiB to decoders; it is what levels up to 19 need at most.
-_ZSTD_WINDOW_LOG = 23
+# 128 MiB, which is what the zstd command accepts by default.
+_ZSTD_WINDOW_LOG = 27
+
+# Zeros pad to a block, as on tapes; a line end is what an editor or a shell may add.
+_PADDING = b"\0 \t\r\n"
 
 
 class DamagedError(Exception):
@@ -83,7 +86,7 @@ def _unpacked(
     try:
         for chunk in chunks:
             data = chunk
-            while member or (data := data.lstrip(b"\0")):  # zeros pad to a block, as on tapes
+            while member or (data := data.lstrip(_PADDING)):
                 member = member or begin()
                 piece = member.decompress(data, CHUNK_BYTES)
                 data = b""
@@ -94,6 +97,11 @@ def _unpacked(
                 elif len(piece) < CHUNK_BYTES:
                     break
     except (zlib.error, zstd.ZstdError) as error:
+        if "too much memory" in str(error):
+            raise DamagedError(
+                f"its zstd window is larger than {1 << _ZSTD_WINDOW_LOG >> 20} MiB; compress it"
+                " again without --long or --ultra, or undo it: zstd -dc --long=31 FILE"
+            ) from error
         raise DamagedError(f"its {coding} data is damaged ({error})") from error
     if member:
         raise DamagedError(f"its {coding} data ends too early")

@@ -4,19 +4,22 @@ import errno
 import os
 import re
 import stat
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from io import FileIO
-from itertools import chain, islice
 from pathlib import Path
 
-from worker.domain.entry import Entry, IdRule, Item
+from worker.domain.entry import IdRule, Item
 from worker.errors import InputBrokenError, UsageError
 from worker.sources.chunks import chunks_of, without_bom
-from worker.sources.compression import DamagedError, decompressed
+from worker.sources.compression import decompressed
 from worker.sources.feed import Feed
-from worker.sources.jsonl import DEFAULT_FIELD, items_of_jsonl
-from worker.sources.table import DEFAULT_COLUMN, items_of_table
+from worker.sources.formats import STDIN_NAME, without_foreign
+from worker.sources.jsonl import items_of_jsonl
+from worker.sources.kind import Kind
+from worker.sources.lines import KEPT
+from worker.sources.look import Look
+from worker.sources.table import items_of_table
 from worker.sources.text import items_of_text
 
 STDIN = "-"
@@ -24,32 +27,20 @@ STDIN = "-"
 _TABLES = (".csv", ".tsv")
 _JSON_LINES = (".jsonl", ".ndjson")
 
-# What is often taken for one of our formats. None of it can begin a file of IDs.
-_FOREIGN: Mapping[str, re.Pattern[bytes]] = {
-    "UTF-16 text": re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]"),
-    "a ZIP archive or a spreadsheet": re.compile(rb"PK\x03\x04"),
-    "xz data": re.compile(rb"\xfd7zXZ\0"),
-    "bzip2 data": re.compile(rb"BZh[1-9]1AY&SY"),
-}
-
-# So many lines, if there are as many, are looked at before the run.
-_LOOK = 200
-_SURE = 100
-
-# More than a header row or a long line takes.
-_CHECKED_CHUNKS = 32
+# RFC 3986, 3.1; one letter alone is a drive of Windows, and no scheme that anyone uses.
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 class FileSource:
     """Files of interaction IDs, one after the other: text, CSV or JSON Lines.
 
-    `paths` may hold `-` once, for standard input; none at all stands for it, too. A name that
-    ends in .csv or .tsv is CSV, .jsonl or .ndjson is JSON Lines, before a .gz or .zst as well; any
-    other, and standard input, is text. `column` makes all of them CSV and names the column of the
-    IDs, `field` makes all of them JSON Lines and names the field. gzip and zstd are recognised by
-    their content.
+    `paths` may hold `-` once, for standard input; none at all stands for it, too; `~` is expanded.
+    A name that ends in .csv or .tsv is CSV, .jsonl or .ndjson is JSON Lines, before a .gz or .zst
+    as well; any other, and standard input, is text. `column` makes all of them CSV and names the
+    column of the IDs, `field` makes all of them JSON Lines and names the field. gzip and zstd are
+    recognized by their content.
 
-    Raises UsageError if these contradict each other. Nothing is opened before it is read.
+    Raises UsageError if these contradict each other. Nothing is opened before `check` or `blocks`.
     """
 
     def __init__(
@@ -64,89 +55,157 @@ class FileSource:
             raise UsageError("--column is for CSV and --field for JSON Lines: give one of them.")
         if paths.count(STDIN) > 1:
             raise UsageError(f"{STDIN} is given twice: standard input can be read only once.")
-        self._paths = tuple(paths) or (STDIN,)
+        self.paths = tuple(os.path.expanduser(path) for path in paths) or (STDIN,)  # noqa: PTH111
         self._rule = rule
         self._column = column
         self._field = field
+        self._begun: dict[int, tuple[list[list[Item]], Generator[list[Item], None, None]]] = {}
 
-    def check(self) -> None:
-        """Raise UsageError, naming the file and what to do, for an input that can't be used.
+    def check(self, *, allow_empty: bool = False) -> None:
+        """Look at the beginning of each input, up to its first ID.
 
-        That is one that does not exist, may not be read or is a directory; a regular file also if
-        it is in another format, is CSV without the column, or has a hundred lines and no ID in
-        them. Takes nothing from a pipe.
+        Raises UsageError, naming the input and what to do, for one that can't be used: it does not
+        exist, may not be read or is a directory, is in another format, is CSV without the column,
+        or its first lines hold no ID (so many, or all if there are fewer: worker/sources/look.py).
+        One that holds no lines at all, or only blank ones and comments, is refused, too, unless
+        `allow_empty`.
+
+        From a pipe that waits for the first ID, or for enough lines without one; what was read is
+        kept for `blocks`. Of a file everything is read again.
         """
-        for path in self._paths:
-            name = _name(path)
-            try:
-                mode = (os.fstat(0) if path == STDIN else Path(path).stat()).st_mode
-                if stat.S_ISREG(mode) and path != STDIN:
-                    self._check_content(path)
-                elif path != STDIN and not os.access(path, os.R_OK):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            except OSError as error:
+        self._check_secrets()
+        try:
+            for path in self.paths:
+                _check_path(path)
+            for index, path in enumerate(self.paths):
+                self._look(index, path, allow_empty=allow_empty)
+        except UsageError as error:
+            self._close()
+            if self._rule.secrets.are_in(str(error)):
                 raise UsageError(
-                    f"{name} can't be read: {error.strerror}."
-                    f" Name files that exist and may be read, or {STDIN} for standard input."
-                ) from error
-            if stat.S_ISDIR(mode):
-                raise UsageError(f"{name} is a directory. Name the files in it.")
+                    "The input holds the API token where IDs, or their field's name, should be."
+                    " Take it out; it is not shown here."
+                ) from None
+            raise
 
     def blocks(self) -> Generator[list[Item], None, None]:
         """Yield every line once, in order, in the lists in which they arrive; blocks on reads.
 
-        Raises InputBrokenError when the rest can't be read, and UsageError for CSV without the
-        column, both after all items before.
+        Raises InputBrokenError when the rest can't be read, and UsageError for another format or
+        CSV without the column, both after all items before.
         """
-        for path in self._paths:
-            name = _name(path)
-            try:
-                raw = opened(path)
-            except OSError as error:
-                raise InputBrokenError(
-                    f"{name} can't be opened: {error.strerror}."
-                    " What stood before is kept; run the same command again."
-                ) from error
-            with raw:
-                yield from self._items(path, without_bom(decompressed(chunks_of(raw))))
+        try:
+            for index, path in enumerate(self.paths):
+                if index in self._begun:
+                    kept, rest = self._begun.pop(index)
+                    yield from kept
+                    kept.clear()
+                    yield from rest
+                else:
+                    yield from self._read(path)
+        finally:
+            self._close()
 
     def batches(self) -> AsyncGenerator[list[Item], None]:
         """Yield the same from a thread of its own, in batches; see Feed."""
         return Feed(self.blocks()).batches()
 
+    def _read(
+        self, path: str, look: Look | None = None, *, return_to_start: bool = False
+    ) -> Generator[list[Item], None, None]:
+        name = _name(path)
+        try:
+            raw = opened(path)
+        except OSError as error:
+            raise InputBrokenError(f"{name} can't be opened: {error.strerror}.{KEPT}") from error
+        with raw, _unmoved(raw) if return_to_start else nullcontext():
+            chunks = without_bom(decompressed(chunks_of(raw)))
+            if look is not None:
+                chunks = look.watched(chunks)
+            yield from self._items(path, without_foreign(chunks, name))
+
     def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Item]]:
         name = _name(path)
+        match self._kind(path):
+            case Kind.CSV:
+                return items_of_table(chunks, name, self._rule, self._column)
+            case Kind.JSON_LINES:
+                return items_of_jsonl(chunks, name, self._rule, self._field)
+            case Kind.TEXT:
+                return items_of_text(chunks, name, self._rule)
+
+    def _kind(self, path: str) -> Kind:
         form = path.lower().removesuffix(".gz").removesuffix(".zst")
         if self._column is not None or (self._field is None and form.endswith(_TABLES)):
-            return items_of_table(chunks, name, self._rule, self._column or DEFAULT_COLUMN)
-        if self._field is not None or form.endswith(_JSON_LINES):
-            return items_of_jsonl(chunks, name, self._rule, self._field or DEFAULT_FIELD)
-        return items_of_text(chunks, name, self._rule)
+            return Kind.CSV
+        is_jsonl = self._field is not None or form.endswith(_JSON_LINES)
+        return Kind.JSON_LINES if is_jsonl else Kind.TEXT
 
-    def _check_content(self, path: str) -> None:
-        with opened(path) as raw, _unmoved(raw), suppress(DamagedError, InputBrokenError):
-            chunks = without_bom(decompressed(islice(chunks_of(raw), _CHECKED_CHUNKS)))
-            head = next(chunks, b"")
-            for what, beginning in _FOREIGN.items():
-                if beginning.match(head):
-                    raise UsageError(
-                        f"{path} is {what}. Give text, CSV or JSON Lines in UTF-8,"
-                        " as it is or compressed with gzip or zstd."
-                    )
-            first = list(
-                islice(chain.from_iterable(self._items(path, chain((head,), chunks))), _LOOK)
+    def _look(self, index: int, path: str, *, allow_empty: bool) -> None:
+        """Read up to the first ID; keep that for `blocks` if it can't be read again."""
+        look = Look(_name(path), self._kind(path), self._rule)
+        is_file = _is_regular(path)
+        rest = self._read(path, look, return_to_start=is_file)
+        try:
+            kept = look.to_first_id(rest, allow_empty=allow_empty)
+        except BaseException:
+            rest.close()
+            raise
+        if is_file:
+            rest.close()
+        else:
+            self._begun[index] = (kept, rest)
+
+    def _check_secrets(self) -> None:
+        given = [*self.paths, self._column or "", self._field or ""]
+        if any(map(self._rule.secrets.are_in, given)):
+            raise UsageError(
+                "The name of an input, a column or a field holds the API token. It is not shown"
+                " here, but may be in your shell's history."
             )
-            entries = [item for item in first if isinstance(item, Entry)]
-            if len(entries) >= _SURE and all(entry.invalid for entry in entries):
-                raise UsageError(
-                    f"{path}: not one of the first {len(entries)} lines is an ID; line"
-                    f" {entries[0].line}, {entries[0].id!r}, {entries[0].invalid}."
-                    " CSV needs --column, JSON Lines --field, other IDs --id-pattern."
-                )
+
+    def _close(self) -> None:
+        for _, rest in self._begun.values():
+            rest.close()
+        self._begun.clear()
+
+
+def _check_path(path: str) -> None:
+    """Raise UsageError for what can't be an input by its name or by its kind of file."""
+    name = _name(path)
+    if (url := _URL.match(path)) is not None:
+        raise UsageError(
+            f"{name} is a URL. {url['scheme']}:// is not supported as an input: download it, or"
+            f" pipe it into standard input ({STDIN})."
+        )
+    try:
+        mode = _status(path).st_mode
+        if path != STDIN and not (stat.S_ISDIR(mode) or os.access(path, os.R_OK)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"{name} can't be read: {why}."
+            f" Name files that exist and may be read, or {STDIN} for standard input."
+        ) from error
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{name} is a directory. Name the files in it.")
+    if stat.S_ISSOCK(mode) and path != STDIN:
+        raise UsageError(f"{name} is a socket. Name a file, or pipe its output into {STDIN}.")
+    if stat.S_ISBLK(mode):
+        raise UsageError(f"{name} is a disk. Name a file on it.")
+
+
+def _status(path: str) -> os.stat_result:
+    return os.fstat(0) if path == STDIN else Path(path).stat()
+
+
+def _is_regular(path: str) -> bool:
+    return stat.S_ISREG(_status(path).st_mode)
 
 
 def _name(path: str) -> str:
-    return "<stdin>" if path == STDIN else path
+    return STDIN_NAME if path == STDIN else path
 
 
 @contextmanager

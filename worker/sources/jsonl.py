@@ -1,47 +1,89 @@
 """JSON Lines: one object a line, the ID in one of its fields."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from worker.domain.entry import IdRule, Item, Skip, refused
-from worker.sources.lines import Overlong, numbered_lines
+from worker.domain.entry import IdRule, Item, Skip
+from worker.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
 
-MAX_LINE_BYTES = 1_048_576
+DEFAULT_FIELDS = ("interaction_id", "interactionIdentifier")
+"""Our own name of the ID, and the API's."""
 
-DEFAULT_FIELD = "interaction_id"
+_ABSENT = object()
 
 
 def items_of_jsonl(
-    chunks: Iterator[bytes], name: str, rule: IdRule, field: str = DEFAULT_FIELD
+    chunks: Iterator[bytes], name: str, rule: IdRule, field: str | None = None
 ) -> Iterator[list[Item]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
-    `field` is a key, or a path of keys with dots between them (`call.interaction_id`). A line of
-    white space is BLANK. Refused with a reason of its own: what is not JSON, has no such field, has
-    something else than a string there, or is longer than MAX_LINE_BYTES.
+    `field` is a key, or a path of keys with dots between them (`call.interaction_id`). Without it
+    the first of DEFAULT_FIELDS that a line has, and that isn't null, holds its ID. A line of white
+    space is BLANK. Refused with a reason of its own: what is not JSON, has no such field or has it
+    twice, has something else than a string there, or is longer than MAX_LINE_BYTES.
     Raises InputBrokenError.
     """
-    path = field.split(".")
+    fields = (field,) if field is not None else DEFAULT_FIELDS
+    wanted = " or ".join(map(repr, fields))
+    keys = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
 
     def item(line: bytes, number: int) -> Item:
         if not line.strip():
             return Skip.BLANK
         try:
-            value: Any = orjson.loads(line)
+            row: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            return refused(line, name, number, f"is not JSON ({error.msg})")
-        for key in path:
-            if not isinstance(value, dict) or key not in value:
-                return refused(line, name, number, f"has no field {field!r}")
-            value = value[key]
-        if not isinstance(value, str):
-            return refused(line, name, number, f"field {field!r} is not a string")
-        return rule.read(value.encode(), name, number)
+            return rule.refused(line, name, number, f"is not JSON ({error.msg})")
+        for one, key in zip(fields, keys, strict=True):
+            value = _value(row, one)
+            if value is _ABSENT or (value is None and one is not fields[-1]):
+                continue
+            if not isinstance(value, str):
+                return rule.refused(line, name, number, f"field {one!r} is not a string")
+            if line.count(key) > 1 and _has_twice(line):
+                return rule.refused(line, name, number, f"has a field twice, {one!r} maybe")
+            return rule.read(value.encode(), name, number)
+        return rule.refused(line, name, number, f"has no field {wanted}")
 
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):
-            yield [lines.refused(name, first)]
+            yield [lines.refused(rule, name, first)]
         else:
             yield [item(line, number) for number, line in enumerate(lines, first)]
+
+
+def _value(row: Any, field: str) -> Any:
+    if not isinstance(row, dict):
+        return _ABSENT
+    if field in row:  # a key may have dots of its own
+        return row[field]
+    value: Any = row
+    for key in field.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return _ABSENT
+        value = value[key]
+    return value
+
+
+def _has_twice(line: bytes) -> bool:
+    """Whether an object in the line has one key twice: of two IDs, one would be lost.
+
+    So it is said of a line, too, in which that can't be found out.
+    """
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise _TwiceError
+
+    try:
+        json.loads(line, object_pairs_hook=check)
+    except (_TwiceError, ValueError, RecursionError):  # of huge numbers and depths
+        return True
+    return False
+
+
+class _TwiceError(Exception):
+    """A key is in one object twice."""

@@ -1,47 +1,56 @@
 """Chunks of bytes cut into lines, however long a line is, in bounded memory."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.domain.entry import Entry, refused
+from worker.domain.entry import Entry, IdRule
 from worker.errors import InputBrokenError
+from worker.sources.chunks import with_line_feeds
 from worker.sources.compression import DamagedError
 
-_START_BYTES = 512
+START_BYTES = 512
+
+MAX_LINE_BYTES = 4 << 20
+"""The longest line of CSV or JSON Lines, in bytes: it is in memory while it is read."""
+
+KEPT = " What stood before is kept; fix the input and run the same command again."
 
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
     """A line longer than `limit` bytes, which was not kept.
 
-    `start` is its beginning, `digest` the SHA-256 of all of it, `quotes` how many `"` it has.
+    `start` is its beginning, `quotes` how many `"` it has.
     """
 
     start: bytes
-    digest: bytes
     quotes: int
     limit: int
 
-    def refused(self, source: str, line: int) -> Entry:
+    @property
+    def reason(self) -> str:
+        """Why it is refused."""
+        return f"line is longer than {self.limit:,} bytes"
+
+    def refused(self, rule: IdRule, source: str, line: int) -> Entry:
         """Return the entry that such a line is."""
-        reason = f"line is longer than {self.limit:,} bytes"
-        return refused(self.start, source, line, reason, digest=self.digest)
+        return rule.refused(self.start, source, line, self.reason)
 
 
 def numbered_lines(
     chunks: Iterator[bytes], limit: int, name: str
 ) -> Iterator[tuple[int, list[bytes] | Overlong]]:
-    """Yield the lines that each chunk ends, without their LF, and the number of the first.
+    """Yield the lines that each chunk ends, without their ends, and the number of the first.
 
-    Numbers count from 1. A line of more than `limit` bytes is yielded alone. A last line without
-    an LF is a line, too. Raises InputBrokenError when the chunks can't be read to their end;
-    the line that was open then is not yielded: its beginning could pass for a whole ID.
+    LF, CR LF and CR each end a line. Numbers count from 1. A line of more than `limit` bytes is
+    yielded alone. A last line without an end is a line, too. Raises InputBrokenError when the
+    chunks can't be read to their end; the line that was open then is not yielded: its beginning
+    could pass for a whole ID.
     """
     number = 1
     open_line = _OpenLine(limit)
     try:
-        for chunk in _at_most(limit, chunks):
+        for chunk in _at_most(limit, with_line_feeds(chunks)):
             first, *lines = chunk.split(b"\n")
             open_line.add(first)
             if not lines:
@@ -58,8 +67,7 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read on after line {number - 1:,}: {_why(error)}."
-            " What stood before is kept; mend the input and run the same command again."
+            f"{name} can't be read on after line {number - 1:,}: {_why(error)}.{KEPT}"
         ) from error
     if open_line:
         ended = open_line.end()
@@ -67,13 +75,12 @@ def numbered_lines(
 
 
 class _OpenLine:
-    """The line whose end has not come yet: its bytes, or a digest once they are too many."""
+    """The line whose end has not come yet: its bytes, or their beginning once they are too many."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept = bytearray()
         self._overlong = False
-        self._digest = hashlib.sha256()
         self._quotes = 0
 
     def __bool__(self) -> bool:
@@ -85,9 +92,8 @@ class _OpenLine:
             if len(self._kept) <= self._limit:
                 return
             piece = bytes(self._kept)
-            del self._kept[min(_START_BYTES, self._limit) :]
+            del self._kept[min(START_BYTES, self._limit) :]
             self._overlong = True
-        self._digest.update(piece)
         self._quotes += piece.count(b'"')
 
     def end(self) -> bytes | Overlong:
@@ -96,8 +102,8 @@ class _OpenLine:
         self._kept.clear()
         if not self._overlong:
             return kept
-        overlong = Overlong(kept, self._digest.digest(), self._quotes, self._limit)
-        self._overlong, self._digest, self._quotes = False, hashlib.sha256(), 0
+        overlong = Overlong(kept, self._quotes, self._limit)
+        self._overlong, self._quotes = False, 0
         return overlong
 
 

@@ -1,38 +1,43 @@
 """CSV with a header row: the ID is the cell in one of its columns."""
 
-import csv
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from worker.domain.entry import IdRule, Item, Skip, refused
+from worker.domain.entry import Entry, IdRule, Item, Skip
 from worker.errors import InputBrokenError, UsageError
-from worker.sources.lines import Overlong, numbered_lines
+from worker.sources.cells import Cells, parsed
+from worker.sources.header import Header, HeaderReader
+from worker.sources.lines import KEPT, MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
+from worker.sources.text import ODD_LINE_END
 
-MAX_ROW_BYTES = 65_536  # below the csv module's own limit for a cell, which would be an error
-
-DEFAULT_COLUMN = "interaction_id"
-
-_DELIMITERS = (",", ";", "\t")
-_COLUMNS_SHOWN = 20
-_NAME_CHARS_SHOWN = 40
+# So many cells more than the header has are kept of a row that takes several lines.
+_MOST_SURPLUS = 64
 
 
 def items_of_table(
-    chunks: Iterator[bytes], name: str, rule: IdRule, column: str = DEFAULT_COLUMN
+    chunks: Iterator[bytes], name: str, rule: IdRule, column: str | None = None
 ) -> Iterator[list[Item]]:
     """Yield one item for each row below the header, in blocks as their chunks arrive.
 
-    The delimiter is the first of comma, semicolon and tab with which the header has `column`.
-    Cells may be quoted and then hold line breaks; an ID with one is refused. An item's line is
-    the one where its row begins. A row of empty cells is BLANK; one without an ID in `column`, or
-    of more than MAX_ROW_BYTES, is refused.
+    `column` names the column of the IDs, or gives its number, from 1; without it that is the first
+    of DEFAULT_COLUMNS that the header has. The delimiter is the first of comma, semicolon, tab and
+    bar with which the header has the column, unless a line `sep=;` before the header gives it.
+    Cells may be quoted and then hold line breaks, as many as they like; an ID with one is refused.
+    An item's line is the one where its row begins.
 
-    Raises UsageError if the header lacks `column`. Raises InputBrokenError where a quote is left
-    open: nobody can tell then where the next row begins, and IDs would be lost without a word.
+    A row of empty cells is BLANK. Refused is one without an ID in the column, one with more cells
+    than the header, one in which text follows a closing quote or IDs follow a line end of another
+    system, and one with a line of more than MAX_LINE_BYTES.
+
+    Raises UsageError if the header lacks the column. Raises InputBrokenError where a quote is left
+    open: where the next row begins is unknown then, and IDs would be lost unnoticed. It is raised
+    at the end of the input, or as soon as a line within the quotes would be a row with an ID.
     """
     table = _Table(name, rule, column)
-    for first, lines in numbered_lines(chunks, MAX_ROW_BYTES, name):
+    for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):
-            yield [table.overlong(first, lines)]
+            if (item := table.overlong(first, lines)) is not None:
+                yield [item]
             continue
         block: list[Item] = []
         try:
@@ -47,153 +52,159 @@ def items_of_table(
     table.end()
 
 
-class _Table:
-    """Puts physical lines together to rows, and takes the ID out of each."""
+@dataclass(slots=True)
+class _OpenRow:
+    """A row that ended, so far, within a quoted cell.
 
-    def __init__(self, name: str, rule: IdRule, column: str) -> None:
+    `cells` are its cells so far, of which the last is open; of that, only the beginning is kept.
+    `spoiled` says why the row is refused, whatever follows.
+    """
+
+    start: bytes
+    cells: list[bytes] = field(default_factory=list)
+    spoiled: str | None = None
+
+    def add(self, tail: bytes, more: list[bytes], most: int) -> None:
+        """Go on with the open cell, and with the cells behind it, if it was closed."""
+        if len(self.cells[-1]) < START_BYTES:
+            self.cells[-1] += b"\n" + tail[:START_BYTES]
+        self.cells.extend(more)
+        del self.cells[most:]
+
+
+class _Table:
+    """Puts lines together to rows, and takes the ID out of each."""
+
+    def __init__(self, name: str, rule: IdRule, column: str | None) -> None:
         self._name = name
         self._rule = rule
-        self._column = column
-        self._index: int | None = None  # of the column; None: the header is still to come
-        self._delimiter = ""
-        self._open = b""  # a row that ends within a quoted cell, so far
+        self._reader = HeaderReader(name, rule, column)
+        self._header: Header | None = None
+        self._row: _OpenRow | None = None
         self._first = 0  # the line where the row at hand begins
 
     def item(self, number: int, line: bytes) -> Item | None:
         """Take the next line; return None for the header and while its row is still open."""
-        row = line
-        if not self._open:
-            self._first = number
-        else:
-            row = self._open + b"\n" + line
-            if len(row) > MAX_ROW_BYTES:
-                raise self._quote_open(f"not closed within {MAX_ROW_BYTES:,} bytes")
-            if b'"' not in line:  # nothing else could close the cell
-                self._open = row
-                return None
-        try:
-            cells = self._cells(row)
-        except csv.Error:
-            return self._unreadable(row)
-        self._open = row if cells is None else b""
-        if cells is None:
+        if (header := self._header) is None:
+            self._header = self._reader.read(line)
+            return Skip.BLANK if self._reader.was_blank else None
+        if self._row is not None:
+            return self._continued(self._row, header, number, line)
+        self._first = number
+        if b'"' not in line:
+            return self._item(header, line, line.split(header.delimiter))
+        found = parsed(line, header.delimiter)
+        if found.is_open:
+            if not found.is_strict:
+                raise self._quote_open("opened behind text that follows a closing quote")
+            self._refuse_swallowed(header, number, found.cells[:-1], found.cells[-1], [])
+            self._row = _OpenRow(line[:START_BYTES], found.cells)
             return None
-        if self._index is None:
-            return self._take_header(row, cells)
-        if not _is_strict(row, self._delimiter or ","):
-            return self._astray(row)
-        return self._read(row, cells, self._index)
+        if not found.is_strict:
+            return self._refused(line, "has text behind a closing quote")
+        return self._item(header, line, found.cells)
 
-    def overlong(self, number: int, line: Overlong) -> Item:
-        """Take a line that was too long to be kept."""
-        if not self._open:
-            self._first = number
-        if self._open or line.quotes % 2:
-            raise self._quote_open(f"not closed within {MAX_ROW_BYTES:,} bytes")
-        if self._index is None:
+    def overlong(self, number: int, line: Overlong) -> Item | None:
+        """Take a line that was too long to be kept. An odd number of quotes leaves one open."""
+        if self._header is None:
             raise UsageError(
-                f"{self._name}: its first line is longer than {MAX_ROW_BYTES:,} bytes;"
+                f"{self._name}: a line of its header row is longer than {line.limit:,} bytes;"
                 " a CSV file begins with a header row."
             )
-        return line.refused(self._name, number)
+        row = self._row
+        if row is None:
+            self._first = number
+            row = _OpenRow(line.start, [b""])
+        elif line.quotes % 2 == 0:
+            return None
+        row.spoiled = line.reason
+        self._row = row if (self._row is None) == bool(line.quotes % 2) else None
+        return None if self._row else self._refused(row.start, line.reason)
 
     def end(self) -> None:
-        """Tell that there are no more lines."""
-        if self._open:
+        """Note that there are no more lines."""
+        if self._row is not None:
             raise self._quote_open("never closed")
-        if self._index is None:
-            raise UsageError(f"{self._name} is empty; a CSV file begins with a header row.")
+        if self._header is None:
+            self._reader.end()
 
-    def _cells(self, row: bytes) -> list[bytes] | None:
-        if not self._delimiter and row.strip():
-            self._delimiter = _delimiter(row, self._column)
-        return _split(row, self._delimiter or ",")
+    def _continued(self, row: _OpenRow, header: Header, number: int, line: bytes) -> Item | None:
+        """Take a line that begins within a quoted cell."""
+        if b'"' not in line:
+            self._refuse_swallowed(header, number, [], line, [])
+            row.add(line, [], header.width + _MOST_SURPLUS)
+            return None
+        found = parsed(line, header.delimiter, within_quotes=True)
+        if not found.is_strict:
+            raise self._quote_open("closed by one that belongs to another cell")
+        self._refuse_swallowed(header, number, [], found.cells[0], found.cells[1:])
+        row.add(found.cells[0], found.cells[1:], header.width + _MOST_SURPLUS)
+        if found.is_open:
+            return None
+        self._row = None
+        if row.spoiled is not None:
+            return self._refused(row.start, row.spoiled)
+        return self._item(header, row.start, row.cells)
 
-    def _take_header(self, row: bytes, cells: list[bytes]) -> Item | None:
-        if not row.strip():
+    def _refuse_swallowed(
+        self, header: Header, number: int, before: Cells, quoted: bytes, behind: Cells
+    ) -> None:
+        """Raise InputBrokenError if a line, without its quotes, is a row whose ID they hide.
+
+        `quoted` is what of it stands in the cell that has line breaks.
+        """
+        inside = quoted.split(header.delimiter)
+        at = header.index - len(before)
+        if len(before) + len(inside) + len(behind) != header.width or not 0 <= at < len(inside):
+            return
+        if header.width > 1 and len(inside) == 1:  # nothing but a cell
+            return
+        if self._rule.allows(inside[at]):
+            raise self._quote_open(
+                f"not closed where it should be: line {number:,} would be a row of its own"
+            )
+
+    def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
+        index, width = header.index, header.width
+        if len(cells) > width and (why := self._why_too_wide(cells, width)):
+            return self._refused(row, why)
+        cell = cells[index] if index < len(cells) else b""
+        if not cell.strip():
+            if any(other.strip() for other in cells):
+                return self._refused(row, f"has no ID in column {header.column!r}")
             return Skip.BLANK
-        self._index = self._index_in(cells)
+        entry = self._rule.read(cell, self._name, self._first)
+        if ODD_LINE_END.search(row) and b'"' not in row and self._hides_another(header, row, entry):
+            return self._refused(
+                row, "has a line end in it that only other systems know, and an ID behind that"
+            )
+        return entry
+
+    def _why_too_wide(self, cells: Cells, width: int) -> str | None:
+        """Say why a row with more cells than the header is no row; empty ones at its end may be."""
+        count = len(cells)
+        while count > width and not cells[count - 1].strip():
+            count -= 1
+        if count > width:
+            return f"has {count} cells, but the header row has {width}"
+        if sum(map(self._rule.allows, cells)) > 1:  # they may be shifted: which of them is it?
+            return f"has {len(cells)} cells, but the header row has {width}, and several IDs"
         return None
 
-    def _index_in(self, header: list[bytes]) -> int:
-        names = _names(header)
-        if names.count(self._column) == 1:
-            return names.index(self._column)
-        trouble = "several columns" if self._column in names else "no column"
-        shown = [repr(name[:_NAME_CHARS_SHOWN]) for name in names[:_COLUMNS_SHOWN]]
-        more = ["…"] if len(names) > _COLUMNS_SHOWN else []
-        raise UsageError(
-            f"{self._name} has {trouble} {self._column!r}; its header row is"
-            f" {', '.join(shown + more)}. Name the column that holds the IDs with --column."
-        )
+    def _hides_another(self, header: Header, row: bytes, own: Entry) -> bool:
+        """Whether a row on its own, with another ID, may follow a line end that we don't know."""
+        for part in ODD_LINE_END.split(row)[1:]:
+            cells: Cells = part.split(header.delimiter)
+            if len(cells) > header.index and self._rule.allows(cells[header.index]):
+                other = self._rule.read(cells[header.index], self._name, self._first)
+                if other.key != own.key:
+                    return True
+        return False
 
-    def _read(self, row: bytes, cells: list[bytes], index: int) -> Item:
-        cell = cells[index] if index < len(cells) else b""
-        if cell.strip():
-            return self._rule.read(cell, self._name, self._first)
-        if not any(other.strip() for other in cells):
-            return Skip.BLANK
-        return refused(row, self._name, self._first, f"has no ID in column {self._column!r}")
-
-    def _unreadable(self, row: bytes) -> Item:
-        """Judge what the csv module refuses: a CR amid a row that also has quotes."""
-        if self._index is None:
-            raise UsageError(
-                f"{self._name}: its header row is not CSV: there is a carriage return in it."
-            )
-        self._open = b""
-        if row.count(b'"') % 2:
-            raise self._quote_open("not closed before a carriage return")
-        return refused(row, self._name, self._first, "has a carriage return outside of quotes")
-
-    def _astray(self, row: bytes) -> Item:
-        """Judge a row in which text stands behind a closing quote.
-
-        If it has several lines, the quote may just as well have swallowed whole rows.
-        """
-        if b"\n" in row:
-            raise self._quote_open("closed by one that belongs to another cell")
-        return refused(row, self._name, self._first, "has text behind a closing quote")
+    def _refused(self, row: bytes, why: str) -> Item:
+        return self._rule.refused(row, self._name, self._first, why)
 
     def _quote_open(self, how: str) -> InputBrokenError:
         return InputBrokenError(
-            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}."
-            " What stood before is kept; mend the input and run the same command again."
+            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}.{KEPT}"
         )
-
-
-def _delimiter(header: bytes, column: str) -> str:
-    for delimiter in _DELIMITERS:
-        if column in _names(_split(header, delimiter) or []):
-            return delimiter
-    return next((mark for mark in _DELIMITERS if mark.encode() in header), ",")
-
-
-def _names(header: list[bytes]) -> list[str]:
-    return [cell.decode("utf-8", "backslashreplace").strip() for cell in header]
-
-
-def _split(row: bytes, delimiter: str) -> list[bytes] | None:
-    """Return the cells of a row, None if it ends within a quoted one. Raises csv.Error."""
-    if b'"' not in row:
-        return row.removesuffix(b"\r").split(delimiter.encode())
-    # Bytes that are no UTF-8 pass unchanged, and are judged as part of the ID, if they are in it.
-    reader = csv.reader((_text(row), ""), delimiter=delimiter)
-    cells = next(reader)
-    if reader.line_num > 1:  # it asked for another line
-        return None
-    return [cell.encode("utf-8", "surrogateescape") for cell in cells]
-
-
-def _is_strict(row: bytes, delimiter: str) -> bool:
-    """Whether each quote that closes a cell ends it."""
-    if b'"' in row:
-        try:
-            next(csv.reader((_text(row),), delimiter=delimiter, strict=True))
-        except csv.Error:
-            return False
-    return True
-
-
-def _text(row: bytes) -> str:
-    return row.decode("utf-8", "surrogateescape")

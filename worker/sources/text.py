@@ -1,25 +1,31 @@
 """Text: one ID a line, comments after `#`."""
 
+import re
 from collections.abc import Iterator
 
-from worker.domain.entry import IdRule, Item, Skip
+from worker.domain.entry import Entry, IdRule, Item, Skip
+from worker.domain.guid import INVISIBLE
 from worker.sources.lines import Overlong, numbered_lines
 
 MAX_LINE_BYTES = 65_536
 
 _COMMENT = ord("#")
 
+ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What ends a line elsewhere, but not here: NUL, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029."""
+
 
 def items_of_text(chunks: Iterator[bytes], name: str, rule: IdRule) -> Iterator[list[Item]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
-    White space around an ID, the CR of a CRLF included, is no part of it. A line without anything
-    else is BLANK, one that begins with `#` a COMMENT, one of more than MAX_LINE_BYTES refused.
+    White space around an ID is no part of it. A line without anything else is BLANK, one that
+    begins with `#` a COMMENT, one of more than MAX_LINE_BYTES refused. So is a comment that holds
+    the line end of another system with text behind it: that could be IDs.
     Raises InputBrokenError.
     """
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):
-            yield [lines.refused(name, first)]
+            yield [lines.refused(rule, name, first)]
         else:
             yield [_item(line, name, number, rule) for number, line in enumerate(lines, first)]
 
@@ -29,5 +35,18 @@ def _item(line: bytes, name: str, number: int, rule: IdRule) -> Item:
     if not text:
         return Skip.BLANK
     if text[0] == _COMMENT:
+        return _comment(text, name, number, rule)
+    entry = rule.read(text, name, number)
+    return Skip.BLANK if entry.invalid and _is_invisible(text) else entry
+
+
+def _comment(text: bytes, name: str, number: int, rule: IdRule) -> Skip | Entry:
+    _, *rest = map(bytes.strip, ODD_LINE_END.split(text))
+    if all(part[:1] in {b"", b"#"} for part in rest):
         return Skip.COMMENT
-    return rule.read(text, name, number)
+    why = "is a comment with a line end in it that only other systems know, and text behind that"
+    return rule.refused(text, name, number, why)
+
+
+def _is_invisible(text: bytes) -> bool:
+    return not text.decode("utf-8", "surrogateescape").strip(INVISIBLE)

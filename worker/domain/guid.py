@@ -1,0 +1,84 @@
+"""Spellings of a GUID, and what is wrong with a text that is none."""
+
+import re
+
+GUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+"""The form of every public sample of an interaction identifier."""
+
+_HYPHENATED = re.compile(GUID_PATTERN)
+_COMPACT = re.compile("[0-9a-fA-F]{32}")
+_NO_DIGIT = re.compile("[^0-9a-fA-F-]")
+
+_FORM = "expected 8-4-4-4-12 hex digits"
+_URN = "urn:uuid:"
+_PAIRS = {
+    "{": "}", "(": ")", "<": ">", '"': '"', "'": "'", "`": "`",
+    "“": "”", "„": "“", "‘": "’", "«": "»",  # noqa: RUF001 - typographic quotes
+}  # fmt: skip
+
+# Longer texts are no spelling of a GUID, however many pairs of quotes are around it.
+_MOST_CHARS = 128
+
+INVISIBLE = "".join(
+    map(
+        chr,
+        (
+            *(0x09, 0x20, 0xA0, 0xAD, 0x1680, 0x180E),
+            *range(0x2000, 0x2010),  # spaces of all widths, zero width, marks of direction
+            *range(0x202A, 0x2030),  # embedded directions, narrow no-break space
+            *(0x205F, 0x2060, *range(0x2066, 0x206A), 0x3000, 0xFEFF),
+        ),
+    )
+)
+"""What can't be seen around an ID, and is no line end: spaces and zero-width characters."""
+
+
+def guid_in(text: str) -> str | None:
+    """Return the GUID that `text` spells, in the form 8-4-4-4-12, or None if it spells none.
+
+    Accepted are also 32 hex digits without hyphens, `urn:uuid:` before it, pairs of braces,
+    parentheses or quotes around it, and spaces or zero-width characters around any of these.
+    Upper and lower case stay as they are.
+    """
+    if len(text) > _MOST_CHARS:
+        return None
+    core = _unwrapped(text)
+    if _HYPHENATED.fullmatch(core):
+        return core
+    if _COMPACT.fullmatch(core):
+        return f"{core[:8]}-{core[8:12]}-{core[12:16]}-{core[16:20]}-{core[20:]}"
+    return None
+
+
+def why_no_guid(text: str) -> str:
+    """Return what is wrong with a text that spells no GUID; it may follow a colon.
+
+    Positions count the characters of `text` from 1.
+    """
+    core = _unwrapped(text[:_MOST_CHARS])
+    if wrong := _NO_DIGIT.search(core):
+        position = text.find(core) + wrong.start() + 1
+        return f"{_shown(wrong[0])} at position {position}; {_FORM}"
+    digits = len(core) - core.count("-")
+    if digits != 32:  # noqa: PLR2004 - the digits of a GUID
+        more = f" in {len(core)} characters" if digits != len(core) else ""
+        return f"{digits} hex digits{more}, a GUID has 32; {_FORM}"
+    return f"its hyphens are in the wrong places; {_FORM}"
+
+
+def _unwrapped(text: str) -> str:
+    while True:
+        text = text.strip(INVISIBLE)
+        if text[: len(_URN)].lower() == _URN:
+            text = text[len(_URN) :]
+        elif len(text) > 1 and _PAIRS.get(text[0]) == text[-1]:
+            text = text[1:-1]
+        else:
+            return text
+
+
+def _shown(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - "surrogateescape"
+        return f"byte 0x{code - 0xDC00:02x}, which is not UTF-8,"
+    return f"{char!r} (U+{code:04X})" if char.isprintable() else f"U+{code:04X}"
