@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
 
 from worker.domain.records import PARTICIPANTS
-from worker.domain.reply import Failure, Interaction, Trouble
+from worker.domain.reply import ABSENT, Failure, Interaction, Trouble
 from worker.domain.verdict import Stage
 
 MAX_DRIFT = 64
@@ -185,7 +185,7 @@ class _Drift:
 
     def note_absent(self, participant: str, path: str, key: str) -> None:
         self.absent += 1
-        self.note(participant, path, key, " (absent)")
+        self.note(participant, path, key, ABSENT)
 
     def note(self, participant: str, path: str, key: str, remark: str = "") -> None:
         if len(self._seen) < MAX_DRIFT:

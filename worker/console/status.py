@@ -80,21 +80,38 @@ def _at_rest(path: Path) -> Status:
     with Database(path / LEDGER_NAME) as ledger:
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
-        columns = ("run", "started_at", "seen_at", "settled", "ended")
         return Status(
             path,
             running=None,
             verdicts=dict(ledger.rows("count_verdicts")),
             parts=tuple(ledger.rows("count_parts")),
-            runs=tuple(
-                dict(zip(columns, row[:5], strict=True)) for row in ledger.rows("read_runs")
-            ),
+            runs=tuple(_run(row) for row in ledger.rows("read_runs")),
         )
 
 
+def _run(row: tuple[Any, ...]) -> Mapping[str, Any]:
+    number, started_at, seen_at, settled, ended, tally = row[:6]
+    report: Mapping[str, Any] = {}
+    with suppress(orjson.JSONDecodeError):
+        report = orjson.loads(tally) if tally else {}
+    return {
+        "run": number,
+        "started_at": started_at,
+        "seen_at": seen_at,
+        "settled": settled,
+        "ended": ended,
+        **{key: report.get(key) for key in ("exit_code", "reason", "headline")},
+    }
+
+
 def _of_run(run: Mapping[str, Any]) -> str:
-    ended = run["ended"] or "ended without a word (killed, or its disk failed)"
+    """Say how a run ended: with its exit code and headline, if it came to its end."""
+    how = run["headline"] or run["ended"]
+    if how is None:
+        how = "did not shut down cleanly (it was killed, or its disk failed)"
+    elif run["exit_code"] is not None:
+        how = f"exit code {run['exit_code']}. {how}"
     return (
         f"  run {run['run']}: {run['started_at']} to {run['seen_at']},"
-        f" {run['settled']:,} settled, {ended}"
+        f" {run['settled']:,} completed, {how}"
     )

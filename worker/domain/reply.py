@@ -72,6 +72,10 @@ class Processing(StrEnum):
     FAILED = "failed"
 
 
+ABSENT = " (absent)"
+"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interaction:
     """A validated CX AI result.

@@ -98,6 +98,9 @@ INSERT INTO run (started_at, seen_at, settled) VALUES (:at, :at, 0);
 -- name: note_progress
 UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 
+-- name: read_settled
+SELECT settled FROM run WHERE number = :run;
+
 -- name: end_run
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
 

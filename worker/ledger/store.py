@@ -173,6 +173,12 @@ class Store:
         """Return how many IDs (and invalid lines) of all inputs have which verdict."""
         return dict(self._database.rows("count_verdicts"))
 
+    def settled(self) -> int:
+        """Return how many outcomes of this run are committed. Raises CommitError."""
+        with _stopping(f"count what is committed in {self._directory.path}"):
+            (settled,) = self._database.rows("read_settled", {"run": self._run}).fetchone()
+            return int(settled)
+
     def seal(self) -> None:
         """Seal all parts. Raises CommitError."""
         with _stopping(f"seal the parts in {self._directory.path}"):
