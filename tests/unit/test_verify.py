@@ -1,5 +1,7 @@
 """`cxai verify` finds whatever happens to an export after it was written."""
 
+import gzip
+import hashlib
 import json
 import re
 import sqlite3
@@ -9,6 +11,7 @@ import pytest
 from support.store import run_finished, run_killed
 
 from worker.console.verify import verify_export
+from worker.console.verify.parts import Part
 from worker.domain.entry import IdRule, Skip
 from worker.domain.records import Shape
 from worker.errors import DirectoryInUseError, UsageError
@@ -278,3 +281,56 @@ def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
 def test_in_an_export_that_was_only_begun_all_lines_are_missing(tmp_path, ids):
     (tmp_path / "ledger.sqlite").touch()
     assert verify_export(tmp_path, [lines_of(ids)]).missing == 25
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (b'"schema_version":2', b'"schema_version":1', "has schema version 1, not 2."),
+        (b'"schema_version":2', b'"schema_version":"2"', "has schema version 2, not 2."),
+        (b'"schema_version"', b'"schema_Version"', "has schema version None, not 2."),
+        (b'"run_id"', b'"run_ID"', "has no run_id."),
+        (b'"retrieved_at"', b'"retrieved_AT"', "has no retrieved_at."),
+    ],
+)
+@pytest.mark.parametrize("part_set", ["records", "failures"])
+def test_a_row_without_the_columns_of_every_row_is_found(tmp_path, ids, part_set, was, now, said):
+    run_finished(tmp_path, ids, SCENARIO)
+    edit(tmp_path / f"{part_set}-000001.jsonl", lambda content: content.replace(was, now, 1))
+    (problem,) = [one for one in problems(tmp_path) if one.endswith(said)]
+    assert problem.startswith(f"{part_set}, part 1: a row for ")
+
+
+def test_an_export_of_another_ledger_format_is_not_called_damaged(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    tell_the_ledger(tmp_path, "UPDATE export SET format = 99")
+    with pytest.raises(
+        UsageError, match=r"ledger format 99.*Verify it with the version that wrote"
+    ):
+        verify_export(tmp_path)
+
+
+# --- parts without rows, and parts that were released ---
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_a_finished_part_without_rows_is_read_and_has_to_be_there(tmp_path, ids, content):
+    compression = Compression.GZIP if content else Compression.NONE
+    run_finished(tmp_path, ids, Scenario(), compression=compression)
+    name = "failures-000001.jsonl" + (".gz" if content else "")
+    tell_the_ledger(
+        tmp_path,
+        "UPDATE part SET bytes = ?, sha256 = ?, sealed = 1 WHERE set_name = 'failures'",
+        len(content), hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+    (tmp_path / name).write_bytes(content)
+    assert problems(tmp_path) == []
+    (tmp_path / name).unlink()
+    assert problems(tmp_path) == [f"{name}: No such file or directory; it should have 0 lines."]
+
+
+def test_a_released_part_is_not_demanded():
+    row = ("records", 1, 100, 2, "sha", 1)
+    assert Part.of_row(row).is_there
+    assert Part.of_row((*row, None)).is_there
+    assert not Part.of_row((*row, "2026-11-26T00:00:00+00:00")).is_there

@@ -26,7 +26,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
     that each `ok` has its record and each other verdict its line in the failures; that there is no
     file that looks like a part, but is none; that the manifest says the same; and that no part is
     still open and the last run came to its end, with nothing left to do.
-    Raises UsageError if there is no export or if a run owns it.
+    Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
     """
     if not (path / LEDGER_NAME).exists():
         raise UsageError(f"{path} holds no export (there is no {LEDGER_NAME} in it).")
@@ -50,10 +50,16 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
 
 def _verify_parts(ledger: Database, findings: Findings) -> dict[str, Part]:
     """Verify the parts that the ledger knows and return them by the names of their files."""
-    format_, schema_version, _, compression = ledger.rows("read_export").fetchone()[:4]
-    if format_ != FORMAT or compression not in SUFFIX:
-        findings.add(f"{LEDGER_NAME}: of an unknown form ({format_}, {compression}).")
+    form = ledger.rows("read_export").fetchone()
+    if form is None or form[3] not in SUFFIX:
+        findings.add(f"{LEDGER_NAME}: says nothing, or nothing known, of the form of its parts.")
         return {}
+    format_, schema_version, _, compression = form[:4]
+    if format_ != FORMAT:
+        raise UsageError(
+            f"{findings.directory} holds an export of ledger format {format_}, but this version of"
+            f" cxai reads format {FORMAT}. Verify it with the version that wrote it."
+        )
     known = read_parts(ledger, findings.directory, compression)
     findings.released = sum(part.released for part in known.values())
     findings.open_parts = {
