@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
+from support.raw_server import RawServer, response
+from support.serving import serving
 
 from worker.app import export
 from worker.console.status import export_status
@@ -117,6 +120,31 @@ async def test_what_failed_in_an_earlier_run_and_is_not_retried_fails_again(simu
         )
         retried = await run(api, ids, retry="bad_body")
     assert (retried.exit_code, retried.tally.failed) == (0, 0)
+
+
+@pytest.mark.promise(
+    "The API sends fields that it has not documented, and leaves out many that it has",
+    "the unknown fields are named first, in the report and in the log, and the others are counted",
+)
+async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, capsys):
+    bodies = {
+        one: as_body({"allParticipants": {"voiceActivitySegments": [{}]}, f"new{n}": n})
+        for n, one in enumerate(guids(7))
+    }
+    by_id = {one: [response(body)] for one, body in bodies.items()}
+    with serving(RawServer(by_id=by_id)) as api:
+        report = await run(api, bodies)
+    assert report.exit_code == 0
+    fields = [line.strip() for line in report.text().splitlines() if "field" in line]
+    assert [line[:24] for line in fields[:5]] == ["Unknown field, kept: new"] * 5
+    assert fields[5] == "… and 2 more unknown fields"
+    assert fields[6].startswith("Absent field, null here: ")
+    assert fields[9] == "… and 1 more absent field"
+    event, _ = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (event["event"], event["level"]) == ("undocumented_fields", "warning")
+    assert len(event["unknown"]) == 5
+    assert (event["unknown_paths"], event["absent_paths"]) == (7, 4)
+    assert list(report.as_dict()["drift"])[:7] == sorted(f"new{n}" for n in range(7))
 
 
 # --- an end that fails ---

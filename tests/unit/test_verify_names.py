@@ -43,6 +43,7 @@ def test_what_looks_like_a_part_is_a_problem(export, name):
     assert problem.endswith(": the ledger knows no such part, but a loader would read it.")
     assert problem.isprintable()
     assert found.exit_code == 5
+    assert found.text().startswith(f"{export} CONTRADICTS its ledger (5 lines in 2 parts, ")
     assert "Move the files that are not cxai's out of the directory" in found.text()
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from worker.console.report import printable
 from worker.console.watch import PROGRESS_NAME
+from worker.domain.figures import counted
 from worker.errors import DirectoryInUseError, UsageError
 from worker.ledger.sqlite import LEDGER_NAME, Database
 from worker.output.directory import OutputDirectory
@@ -49,7 +50,7 @@ class Status:
         lines = [f"{printable(self.directory)}: no run is under way."]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += [
-            f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
+            f"  {name}: {counted(records, 'records')} in {counted(parts, 'parts')}, {size:,} bytes"
             for name, parts, records, size in self.parts
             if records
         ]

@@ -119,7 +119,8 @@ class Findings:
     def _lines(self) -> Iterator[str]:
         where = printable(self.directory)
         if self.problems:
-            yield f"{where} is DAMAGED ({self._read}):"
+            what = "is DAMAGED" if Advice.RESTORE in self.advice else "CONTRADICTS its ledger"
+            yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)
             yield from (f"  {advice}" for advice in self.advice)
             if not self.is_complete:
