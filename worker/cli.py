@@ -13,7 +13,6 @@ import typer
 
 from worker import __version__
 from worker.errors import CxaiError, ExitCode, UsageError
-from worker.telemetry.logging import LOG
 
 _STDOUT, _STDERR = 1, 2
 
@@ -124,6 +123,7 @@ def run(
     from worker.settings import LogFormat, load_settings
     from worker.sources.census import Census
     from worker.sources.file import FileSource
+    from worker.telemetry.logging import LOG
     from worker.telemetry.redaction import Redaction
 
     given = {
@@ -337,6 +337,8 @@ def main() -> NoReturn:
 
 def _fail(event: str, message: str, code: ExitCode) -> NoReturn:
     """Say on standard error why the command failed, as an event of the log too, and exit."""
+    from worker.telemetry.logging import LOG
+
     LOG.end(event, exit_code=int(code), reason=message)
     if not LOG.as_json:
         _say(f"cxai: {LOG.redacted(message)}")
@@ -412,6 +414,8 @@ def _finish(report: Any, *, as_json: bool) -> NoReturn:
             f" {int(report.exit_code)}, and `cxai status {report.output}` shows how."
         )
         _fail("report_lost", lost, report.exit_code or error.exit_code)
+    if report.exit_code and sys.stderr.isatty() and not sys.stdout.isatty():
+        _say(f"cxai: {report.ending.headline}")  # the report is not before the user's eyes
     raise typer.Exit(report.exit_code)
 
 

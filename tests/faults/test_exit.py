@@ -1,6 +1,8 @@
 """Never green when wrong: exit code, headline, log, manifest and ledger say the same."""
 
 import json
+import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -267,6 +269,27 @@ def test_a_report_that_can_not_be_printed_is_not_green(
     assert "Can't write to standard output: No space left on device." in errors
     assert "level=error event=report_lost" in errors
     assert "Traceback" not in errors
+
+
+def test_on_a_terminal_the_headline_is_seen_though_the_report_goes_to_a_file(
+    simulated, guids, tmp_path
+):
+    terminal, stderr = pty.openpty()
+    with simulated(missing=1.0) as api:
+        ended = subprocess.run(
+            cxai_argv("run", "-o", tmp_path / "export", "--base-url", api.base_url, "--json"),
+            input=guids(1)[0].encode(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment(CXAI_PROGRESS="none"),
+            check=False,
+        )
+    os.close(stderr)
+    with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
+        assert shown.read(1_000).decode().strip() == (
+            "cxai: Finished, but not one of 1 ID has a result: exit code 1."
+        )
+    assert json.loads(ended.stdout)["exit_code"] == ended.returncode == 1
 
 
 def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended(

@@ -247,6 +247,14 @@ def test_an_input_of_which_each_line_has_its_verdict_is_complete(tmp_path, ids):
     assert verify_export(tmp_path).as_dict()["complete"] is True  # so the last run says
 
 
+@pytest.mark.parametrize("blocks", [[], [[Skip.BLANK, Skip.COMMENT]]])
+def test_an_input_without_an_id_shows_nothing_and_is_not_green(tmp_path, ids, blocks):
+    run_finished(tmp_path, ids, SCENARIO)
+    found = verify_export(tmp_path, blocks)
+    assert found.exit_code == 4
+    assert "The input that was named holds no ID to look up." in found.text()
+
+
 def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
     run_finished(tmp_path, ids[:12], SCENARIO)
     found = verify_export(tmp_path, [lines_of(ids)])

@@ -16,7 +16,7 @@ from worker.ledger.sqlite import FORMAT, LEDGER_NAME, Database
 from worker.output.directory import OutputDirectory
 
 
-def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findings:
+def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) -> Findings:
     """Read every part of the export in `path` and hold it against the ledger.
 
     `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
@@ -39,8 +39,11 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] = ()) -> Findin
             if problem != "ok":
                 findings.add(f"{LEDGER_NAME}: {problem}")
         known = {} if ledger.is_new else _verify_parts(ledger, findings)
-        _look_up(ledger, findings, expected)
         verdicts = {} if ledger.is_new else dict(ledger.rows("count_verdicts"))
+        if expected is not None:
+            _look_up(ledger, findings, expected)
+            if verdicts and not findings.asked:
+                findings.unfinished.append("The input that was named holds no ID to look up.")
         last = read_last_run(ledger)
     check_names(findings, known)
     check_manifest(findings, known, verdicts, last)
