@@ -3,7 +3,7 @@
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
 from worker.domain.bands import NO_BANDS, Bands
 from worker.domain.breaker import BreakerRules
+from worker.domain.ending import Tolerance
 from worker.domain.policy import Rules
 from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.form import ExportForm
@@ -42,6 +43,8 @@ from worker.sources.census import Census
 from worker.telemetry.logging import LOG
 from worker.telemetry.redaction import Redaction
 
+_MOST_FIELDS = 5  # of drift, named in the log
+
 
 async def export(
     settings: Settings,
@@ -58,7 +61,8 @@ async def export(
     `census` counts the input's lines meanwhile, for the progress alone. `force` uses a directory
     that holds files of others. `reopen_missing` asks the IDs of parts again that are missing.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
-    that is stopped early is reported, not raised: what it has is committed.
+    that is stopped early is reported, not raised: what it has is committed. The last event of the
+    log is `run_finished`, with level error if the exit code is not 0.
     """
     redaction = Redaction(token)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
@@ -117,7 +121,7 @@ async def export(
             output,
             pipeline.tally,
             clock.monotonic() - started,
-            settings.max_failed,
+            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
             stopped_by,
             pipeline.trouble,
             run_id,
@@ -128,7 +132,10 @@ async def export(
             try:
                 _end(store, directory, settings, report)
             except (CommitError, IntegrityError) as error:
-                report = replace(report, stopped_by=stopped_by or error)
+                LOG.warning("run_not_closed", reason=str(error))
+                weighs_more = isinstance(error, IntegrityError) or stopped_by is None
+                report = replace(report, stopped_by=error if weighs_more else stopped_by)
+    _log_end(report)
     return report
 
 
@@ -145,15 +152,44 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
 def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
     """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
 
-    So a run that has an end in the ledger has a manifest.
+    So a run that has an end in the ledger has a manifest, and one whose end could not be noted has
+    none that says so.
     """
+    report.tally.committed = store.settled()
     store.seal()
     with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
         content = manifest(
             store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
         )
         directory.replace(MANIFEST_NAME, content)
-    store.end_run(report.ended, report.as_dict())
+    try:
+        store.end_run(report.ended, report.as_dict())
+    except CxaiError:
+        with suppress(OSError):
+            (directory.path / MANIFEST_NAME).unlink()
+        raise
+
+
+def _log_end(report: Report) -> None:
+    tally = report.tally
+    if tally.drift:
+        LOG.warning(
+            "undocumented_fields",
+            unknown=[path for path, _ in tally.unknown.most_common(_MOST_FIELDS)],
+            unknown_paths=len(tally.unknown),
+            absent_paths=len(tally.absent),
+            more=tally.more_drift,
+        )
+    LOG.end(
+        "run_finished",
+        exit_code=int(report.exit_code),
+        ended=report.ended,
+        reason=report.ending.reason.value,
+        headline=report.ending.headline,
+        ids=tally.ids,
+        failed=tally.failed,
+        open=tally.open,
+    )
 
 
 def _pulse(

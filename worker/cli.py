@@ -29,9 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Retrieve ElevateAI CX AI results in bulk, exactly once, as JSON Lines.",
-    epilog="Exit codes: 0 every ID has a verdict · 1 the same, but too many failed · 2 usage ·"
-    " 3 token refused · 4 stopped early, the same command goes on · 5 output and ledger"
-    " contradict each other · 70 a fault of cxai itself.",
+    epilog="Exit codes: 0 complete · 1 too many failed, or not one result · 2 wrong usage, or an"
+    " input without a valid ID · 3 token refused · 4 stopped early: run the same command again ·"
+    " 5 the files and the ledger contradict each other · 70 a fault of cxai itself.",
 )
 
 
@@ -113,6 +113,9 @@ def run(  # noqa: D103 - its help stands above
     max_failed: Annotated[
         float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
     ] = None,
+    allow_none: Annotated[
+        bool | None, typer.Option("--allow-none", help="A run without any result is no error.")
+    ] = None,
     grace: Annotated[
         float | None, typer.Option(help="Seconds a stopped run waits for replies. [30]")
     ] = None,
@@ -144,9 +147,11 @@ def run(  # noqa: D103 - its help stands above
     from worker.descriptors import need_descriptors
     from worker.domain.entry import IdRule
     from worker.domain.secret import Secrets
-    from worker.settings import load_settings
+    from worker.settings import LogFormat, load_settings
     from worker.sources.census import Census
     from worker.sources.file import FileSource
+    from worker.telemetry.logging import LOG
+    from worker.telemetry.redaction import Redaction
 
     given = {
         "column": column,
@@ -163,6 +168,7 @@ def run(  # noqa: D103 - its help stands above
         "max_attempts": max_attempts,
         "patience_s": patience,
         "max_failed": max_failed,
+        "allow_none": allow_none,
         "grace_s": grace,
         "base_url": base_url,
         "token_file": token_file,
@@ -176,8 +182,10 @@ def run(  # noqa: D103 - its help stands above
             " the list of processes. Set CXAI_PROXY instead."
         )
     settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
+    LOG.configure(Redaction(), as_json=settings.log_format is LogFormat.JSON)
     need_descriptors(settings.in_flight)
     token = read_token(settings.token_file)
+    LOG.configure(Redaction(token), as_json=settings.log_format is LogFormat.JSON)
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
     source = FileSource(sources or [], rule, column=settings.column, field=settings.field)
     if not sources and sys.stdin.isatty():
@@ -446,12 +454,20 @@ def main() -> NoReturn:
     try:
         app(standalone_mode=True)
     except CxaiError as error:
-        _say(f"cxai: {error}")
-        sys.exit(error.exit_code)
+        _fail("run_refused", str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last one: nobody sees a traceback
-        _say(f"cxai: {_our_fault(error)}")
-        sys.exit(ExitCode.OUR_FAULT)
+        _fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
+
+
+def _fail(event: str, message: str, code: ExitCode) -> NoReturn:
+    """Say on standard error why the command failed, as an event of the log too, and exit."""
+    from worker.telemetry.logging import LOG
+
+    LOG.end(event, exit_code=int(code), reason=message)
+    if not LOG.as_json:
+        _say(f"cxai: {LOG.redacted(message)}")
+    sys.exit(code)
 
 
 def _open_standard_streams() -> None:
@@ -495,14 +511,14 @@ def _tell(text: str) -> None:
             raise UsageError(f"Can't write to standard output: {error.strerror}.") from None
 
 
-def _say(text: str, *, err: bool = True) -> None:
-    """Print; who doesn't listen does not change how the run ended."""
+def _say(text: str) -> None:
+    """Print on standard error; where that can't be, the exit code remains."""
     try:
-        typer.echo(text, err=err)
-        (sys.stderr if err else sys.stdout).flush()
+        typer.echo(text, err=True)
+        sys.stderr.flush()
     except OSError:
         # What is left in the buffer would fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR if err else _STDOUT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR)
 
 
 def _go(work: Any) -> Any:
@@ -515,10 +531,20 @@ def _go(work: Any) -> Any:
 
 
 def _finish(report: Any, *, as_json: bool) -> NoReturn:
+    """Print the report and exit with its code; with 2 if that is 0, but the report got lost."""
     import shutil
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    _say(_json(report.as_dict()) if as_json else report.text(width), err=False)
+    try:
+        _tell(_json(report.as_dict()) if as_json else report.text(width))
+    except UsageError as error:
+        lost = (
+            f"{error} Only the report is lost: the run itself ended with exit code"
+            f" {int(report.exit_code)}, and `cxai status {report.output}` shows how."
+        )
+        _fail("report_lost", lost, report.exit_code or error.exit_code)
+    if report.exit_code and sys.stderr.isatty() and not sys.stdout.isatty():
+        _say(f"cxai: {report.ending.headline}")  # the report is not before the user's eyes
     raise typer.Exit(report.exit_code)
 
 

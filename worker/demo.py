@@ -89,7 +89,7 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
                 "base_url": simulator.base_url,
                 "rate": rate,
                 "progress": progress,
-                "max_failed": 2 / (ids + 1),  # the one line of clutter that is no ID
+                "max_failed": float(f"{2 / (ids + 1):.1g}"),  # the one line that is no ID
             }
         )
         source = FileSource([str(_write_input(output, ids))], IdRule())

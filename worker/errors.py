@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """What the process returns. FINISHED only if nothing is wrong (worker/domain/ending.py)."""
 
     FINISHED = 0
     ABOVE_THRESHOLD = 1

@@ -227,6 +227,9 @@ class Settings(BaseSettings):
     max_failed: Share = Field(
         0.0, description="Share of IDs that may fail before the exit code is 1."
     )
+    allow_none: bool = Field(
+        default=False, description="A run in which no ID has a result is no error."
+    )
     grace_s: SecondsOrZero = Field(
         30.0, description="How long a stopped run waits for requests under way."
     )

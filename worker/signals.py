@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from worker.errors import ExitCode, StoppedError
-from worker.telemetry.logging import stderr_takes
+from worker.telemetry.logging import LOG, stderr_takes
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_SIGNAL_S = 0.5
@@ -56,6 +56,7 @@ def stop_signals() -> Iterator[StopRequest]:
             # Nothing to save: what is committed is safe, and what is not is done again.
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
             _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
+            LOG.end("run_abandoned", exit_code=int(ExitCode.STOPPED), reason="a second signal")
             os._exit(ExitCode.STOPPED)
         received_at.append(loop.time())
         by = "Ctrl-C" if number is signal.SIGINT else number.name

@@ -64,7 +64,7 @@ def test_requests_that_do_not_land_within_the_grace_period_are_given_up(simulate
         code, out, _ = ended(process)
     assert code == 4
     assert "40 IDs = 40 still open" in out
-    assert "To go on where this run ended, give the same command again." in out
+    assert "To resume, run the same command again." in out
     with simulated() as api:
         finished(api, export, ids)
 

@@ -18,7 +18,7 @@ def test_what_could_not_be_had_is_listed_with_the_reason(
     simulated, guids, tmp_path, export, trouble, verdict, code
 ):
     with simulated(**{trouble: 1.0}) as api:
-        ended = export(api, guids(3), "--max-attempts", "2", "--patience", "0")
+        ended = export(api, guids(3), "--allow-none", "--max-attempts", "2", "--patience", "0")
     assert ended.code == code
     assert verdicts(tmp_path / "export") == {verdict: 3, "ok": 0}
     assert all(row["reason"] for row in rows(tmp_path / "export", "failures"))
@@ -37,6 +37,13 @@ def test_a_share_of_failures_can_be_let_pass(simulated, guids, export):
     with simulated() as api:
         assert export(api, ids, "--max-failed", "0.05").code == 1
         assert export(api, ids, "--max-failed", "0.1").code == 0
+
+
+def test_a_run_without_a_single_result_is_no_success(simulated, guids, export):
+    with simulated(missing=1.0) as api:
+        ended = export(api, guids(3))
+    assert ended.code == 1
+    assert ended.out.startswith("Finished, but not one of 3 IDs has a result: exit code 1.\n")
 
 
 def test_a_refused_token_stops_the_run_and_marks_nothing(simulated, guids, tmp_path, export):

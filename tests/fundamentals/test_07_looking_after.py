@@ -14,7 +14,9 @@ def test_status_tells_what_an_export_holds(simulated, guids, tmp_path, export):
     status = cxai("status", tmp_path / "export", "--json").json
     assert status["verdicts"] == ended.json["verdicts"]
     assert status["running"] is None
-    assert [run["ended"] for run in status["runs"]] == ["finished"]
+    (run,) = status["runs"]
+    assert (run["ended"], run["exit_code"]) == ("finished", 0)
+    assert run["headline"] == "Finished: 20 of 20 IDs have a record or the API's answer."
 
 
 def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
@@ -53,6 +55,14 @@ def test_verify_names_the_file_that_somebody_changed(simulated, guids, tmp_path,
     ended = cxai("verify", tmp_path / "export")
     assert ended.code == 5
     assert "records-000001.jsonl: bytes 0 to" in ended.out
+
+
+def test_verify_is_not_green_after_a_run_that_was_stopped(simulated, guids, tmp_path, export):
+    with simulated() as api:
+        assert export(api, guids(5), API_TOKEN="wrong").code == 3  # noqa: S106 - not a secret
+    ended = cxai("verify", tmp_path / "export", "--json")
+    assert (ended.code, ended.json["intact"], ended.json["complete"]) == (4, True, False)
+    assert ended.json["last_run"]["exit_code"] == 3
 
 
 def test_verify_with_the_input_tells_whether_the_export_is_complete(

@@ -82,31 +82,60 @@ def nightly():
 
 
 @pytest.mark.parametrize(
-    ("codes", "loads", "told"),
+    ("runs", "verified", "loads", "notified", "code"),
     [
-        ([0], True, None),
-        ([1], True, "too many failed"),
-        ([3], False, "token refused"),
-        ([4, 4, 0], True, None),
-        ([4, 4, 4, 4], False, "stopped early"),
-        ([5], False, "don't load"),
-        ([70], False, "exit code 70"),
+        ([0], 0, True, None, 0),
+        ([0], 4, False, "not loaded: see what cxai verify", 4),
+        ([0], 5, False, "not loaded: see what cxai verify", 5),
+        ([0], 2, False, "not loaded: see what cxai verify", 2),
+        ([0], 137, False, "not loaded: see what cxai verify", 137),
+        ([1], 0, True, "too many failed, or none has a result", 1),
+        ([1], 4, False, "not loaded: see what cxai verify", 4),
+        ([1], 5, False, "not loaded: see what cxai verify", 5),
+        ([2], None, False, "an input without a valid ID", 2),
+        ([3], None, False, "token refused", 3),
+        ([4, 4, 0], 0, True, None, 0),
+        ([4, 1], 5, False, "not loaded: see what cxai verify", 5),
+        ([4, 4, 4, 4], None, False, "stopped early", 4),
+        ([5], None, False, "not loaded: see what cxai verify", 5),
+        ([70], None, False, "exit code 70", 70),
+        ([137], None, False, "exit code 137", 137),
     ],
 )
-def test_the_nightly_script_does_what_each_exit_code_asks_for(tmp_path, codes, loads, told):
-    (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
-    stubs = """
-        cxai() { echo "cxai $*"; c=$(head -n 1 codes); sed -i 1d codes; return "$c"; }
-        load() { echo "load $*"; }; tell() { echo "tell $*"; }; sleep() { :; }
-    """
-    said = subprocess.run(
-        ["sh", "-c", stubs + nightly(), "nightly.sh", "2026-11-21"],  # noqa: S607
-        cwd=tmp_path, capture_output=True, check=True,
-    ).stdout.decode().splitlines()  # fmt: skip
-    command = "cxai run ids-2026-11-21.csv --config config/nightly.toml -o exports/2026-11-21"
-    assert said[: len(codes)] == [command] * len(codes)
+def test_the_nightly_script_loads_what_is_verified_and_does_what_each_exit_code_asks_for(
+    tmp_path, runs, verified, loads, notified, code
+):
+    codes = runs if verified is None else [*runs, verified]
+    (tmp_path / "codes").write_text("".join(f"{one}\n" for one in codes))
+    done = nightly_with_stubs(tmp_path)
+    said = done.stdout.decode().splitlines()
+    run = "cxai run ids-2026-11-21.csv --config config/nightly.toml -o exports/2026-11-21"
+    verify = [] if verified is None else ["cxai verify exports/2026-11-21"]
+    assert said[: len(codes)] == [run] * len(runs) + verify
     assert ("load exports/2026-11-21" in said) is loads
-    assert [told in line for line in said if line.startswith("tell")] == ([True] if told else [])
+    notes = [line for line in said if line.startswith("notify ")]
+    assert [notified in line for line in notes] == ([True] if notified else [])
+    assert done.returncode == code
+
+
+def test_the_nightly_script_does_not_hide_that_loading_failed(tmp_path):
+    (tmp_path / "codes").write_text("0\n0\n")
+    done = nightly_with_stubs(tmp_path, load_ends_with=1)
+    assert "notify loading exports/2026-11-21 failed" in done.stdout.decode().splitlines()
+    assert done.returncode == 1
+
+
+def nightly_with_stubs(directory, load_ends_with=0):
+    """Run the script with a `cxai` that ends with the codes in a file, one after the other."""
+    stubs = f"""
+        cxai() {{ echo "cxai $*"; c=$(head -n 1 codes); sed -i 1d codes; return "$c"; }}
+        load() {{ echo "load $*"; return {load_ends_with}; }}
+        notify() {{ echo "notify $*"; }}; sleep() {{ :; }}
+    """
+    return subprocess.run(
+        ["sh", "-c", stubs + nightly(), "nightly.sh", "2026-11-21"],  # noqa: S607
+        cwd=directory, capture_output=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")

@@ -20,6 +20,16 @@ from worker.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
 
+REPORT = {
+    "headline": "Finished.",
+    "ended": "finished",
+    "exit_code": 0,
+    "reason": "finished",
+    "adds_up": True,
+    "open": 0,
+}
+"""What a run that came to its end notes of itself, in the ledger and in the manifest."""
+
 RUN_ID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
 
 
@@ -99,13 +109,13 @@ def run_finished(path, ids, scenario, *, batch=10, **how):
     """Leave a directory as a run does that came to its end."""
     with opened(path, **how) as store:
         commit(store, ids, scenario, batch=batch, shape=how.get("shape", Shape.NESTED))
-        store.end_run("finished", {})
+        store.end_run("finished", REPORT)
         content = manifest(
             store.parts(),
             store.added(),
             how.get("compression", Compression.NONE),
             store.verdicts(),
-            {"ended": "finished", "adds_up": True},
+            REPORT,
         )
     with OutputDirectory(path) as directory:
         directory.replace(MANIFEST_NAME, content)

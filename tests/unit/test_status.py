@@ -1,15 +1,25 @@
 """`cxai status` on an export that no run is at work on."""
 
-from support.store import run_finished, run_killed
+from support.store import REPORT, run_finished, run_killed
 
 from worker.console.status import export_status
 from worker.simulator import Scenario
 
 
-def test_it_says_how_each_run_ended_and_does_not_guess_where_nothing_was_noted(tmp_path, guids):
+def test_it_shows_how_each_run_ended_and_does_not_guess_where_nothing_was_noted(tmp_path, guids):
     ids = guids(6)
     run_killed(tmp_path, ids[:3], Scenario())
     run_finished(tmp_path, ids, Scenario())
     first, second = export_status(tmp_path).text().splitlines()[-2:]
-    assert first.endswith("3 settled, ended without a word (killed, or its disk failed)")
-    assert second.endswith("3 settled, finished")
+    assert first.endswith(
+        "3 completed, did not shut down cleanly (it was killed, or its disk failed)"
+    )
+    assert second.endswith("3 completed, exit code 0. Finished.")
+
+
+def test_programs_get_exit_code_reason_and_headline_of_each_run(tmp_path, guids):
+    run_killed(tmp_path, guids(3), Scenario())
+    run_finished(tmp_path, guids(3), Scenario())
+    killed, finished = export_status(tmp_path).as_dict()["runs"]
+    assert (killed["ended"], killed["exit_code"], killed["headline"]) == (None, None, None)
+    assert finished.items() >= REPORT.items() - {("adds_up", True), ("open", 0)}

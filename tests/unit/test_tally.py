@@ -126,10 +126,11 @@ def test_drift_is_counted_by_field_and_the_number_of_fields_is_bounded():
     tally = Tally()
     for number in range(1_000):
         tally.note_drift(("known", f"new-{number}"))
-    assert tally.drift["known"] == 1_000
-    assert len(tally.drift) == 256
-    assert tally.drift["new-0"] == 1
-    assert "new-999" not in tally.drift
+    assert tally.unknown["known"] == 1_000
+    assert len(tally.unknown) == 256
+    assert tally.unknown["new-0"] == 1
+    assert "new-999" not in tally.unknown
+    assert tally.more_drift == 1_000 - 255  # what is not named is counted all the same
 
 
 def test_the_words_of_the_api_are_counted_with_the_reasons_until_there_are_too_many():
@@ -143,3 +144,20 @@ def test_the_words_of_the_api_are_counted_with_the_reasons_until_there_are_too_m
     assert reasons["HTTP 400"] > 900
     assert reasons.total() == 2_000
     assert len(reasons) <= 64
+
+
+def test_absent_fields_never_take_the_place_of_unknown_ones():
+    tally = Tally()
+    tally.note_drift(tuple(f"old-{number} (absent)" for number in range(1_000)))
+    tally.note_drift(("participantThree",))
+    assert tally.unknown == {"participantThree": 1}
+    assert len(tally.absent) == 256
+    assert next(iter(tally.as_dict()["drift"].items())) == ("participantThree", 1)
+    assert tally.as_dict()["more_drift"] == 1_000 - 256
+
+
+@given(histories(), st.integers(-3, 3))
+def test_what_the_ledger_lacks_or_has_too_much_does_not_add_up(history, difference):
+    tally, _ = history
+    tally.committed = tally.now.total() + difference
+    assert tally.adds_up is (difference == 0)

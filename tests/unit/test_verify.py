@@ -1,5 +1,7 @@
 """`cxai verify` finds whatever happens to an export after it was written."""
 
+import gzip
+import hashlib
 import json
 import re
 import sqlite3
@@ -9,6 +11,7 @@ import pytest
 from support.store import run_finished, run_killed
 
 from worker.console.verify import verify_export
+from worker.console.verify.parts import Part
 from worker.domain.entry import IdRule, Skip
 from worker.domain.records import Shape
 from worker.errors import DirectoryInUseError, UsageError
@@ -46,6 +49,7 @@ def test_what_a_run_left_is_intact(tmp_path, ids, left, shape, compression):
     left(tmp_path, ids, SCENARIO, shape=shape, compression=compression)
     found = verify_export(tmp_path)
     assert found.problems == []
+    assert found.exit_code == (0 if left is run_finished else 4)
     parts = list(tmp_path.glob("*.jsonl*"))
     assert found.parts == len(parts)
     assert found.bytes == sum(path.stat().st_size for path in parts)
@@ -65,6 +69,7 @@ def test_an_export_that_was_only_begun_is_intact(tmp_path):
     run_killed(tmp_path, [], SCENARIO)
     found = verify_export(tmp_path)
     assert (found.problems, found.parts, found.lines) == ([], 0, 0)
+    assert found.exit_code == 4
 
 
 def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
@@ -121,7 +126,7 @@ def test_a_missing_part_is_told_with_what_is_lost(tmp_path, ids):
     lines = part.read_bytes().count(b"\n")
     part.unlink()
     missing, *others = problems(tmp_path)
-    assert missing == f"{part.name}: No such file or directory; {lines:,} lines are missing."
+    assert missing == f"{part.name}: No such file or directory; it should have {lines} lines."
     assert others == [f"{lines:,} IDs have the verdict ok, but 0 have a record."]
 
 
@@ -141,7 +146,11 @@ def test_an_id_that_is_ok_without_a_record_is_told(tmp_path, ids):
     records = (tmp_path / "records-000001.jsonl").read_bytes().count(b"\n")
     tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1, 1)", b"sixteen bytes id")
     assert problems(tmp_path) == [
-        f"{records + 1} IDs have the verdict ok, but {records} have a record."
+        f"{records + 1} IDs have the verdict ok, but {records} have a record.",
+        (
+            f"manifest.json: has the verdicts not_found {25 - records}, ok {records}, but the"
+            f" ledger has not_found {25 - records}, ok {records + 1}."
+        ),
     ]
 
 
@@ -182,7 +191,7 @@ def test_the_findings_are_told_to_people_and_to_programs(tmp_path, ids):
     found = verify_export(tmp_path)
     assert found.text().startswith(f"{tmp_path} is DAMAGED (")
     assert found.problems[0] in found.text()
-    assert found.text().splitlines()[-1].startswith("  Don't load it. Restore the named files")
+    assert "  Don't load it. Restore the named files" in found.text()
     assert found.as_dict()["intact"] is False
 
 
@@ -217,7 +226,9 @@ def test_a_ledger_that_was_emptied_is_no_intact_export(tmp_path, ids):
 def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     tell_the_ledger(tmp_path, "DELETE FROM outcome WHERE verdict = 'not_found'")
-    assert all(one.endswith("whose verdict is none.") for one in problems(tmp_path))
+    of_rows = [one for one in problems(tmp_path) if one.startswith("failures, part 1")]
+    assert of_rows
+    assert all(one.endswith("whose verdict is none.") for one in of_rows)
     tell_the_ledger(tmp_path, "UPDATE outcome SET verdict = 'exhausted' WHERE verdict = 'ok'")
     assert any("are listed with it in the failures" in one for one in problems(tmp_path))
 
@@ -233,28 +244,35 @@ def test_an_input_of_which_each_line_has_its_verdict_is_complete(tmp_path, ids):
     found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], asked[10:]])
     assert (found.asked, found.missing, found.exit_code) == (25, 0, 0)
     assert found.as_dict().items() >= {"intact": True, "complete": True, "missing": 0}.items()
-    assert verify_export(tmp_path).as_dict()["complete"] is None  # there was nothing to tell it by
+    assert verify_export(tmp_path).as_dict()["complete"] is True  # so the last run says
+
+
+@pytest.mark.parametrize("blocks", [[], [[Skip.BLANK, Skip.COMMENT]]])
+def test_an_input_without_an_id_shows_nothing_and_is_not_green(tmp_path, ids, blocks):
+    run_finished(tmp_path, ids, SCENARIO)
+    found = verify_export(tmp_path, blocks)
+    assert found.exit_code == 4
+    assert "The input that was named holds no ID to look up." in found.text()
 
 
 def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
     run_finished(tmp_path, ids[:12], SCENARIO)
     found = verify_export(tmp_path, [lines_of(ids)])
     assert (found.problems, found.missing, found.exit_code) == ([], 13, 4)
-    first, *examples, more = found.text().splitlines()
-    assert first == (
-        f"{tmp_path} is intact, but INCOMPLETE: 13 lines of the input have no verdict: run it again"
-    )
-    assert examples == [f"  ids.txt, line {n}: {ids[n - 1]}" for n in range(13, 23)]
-    assert more == "  … and 3 more"
+    first, missing, *examples, more, advice = found.text().splitlines()
+    assert first.startswith(f"{tmp_path} is intact, but INCOMPLETE (12 lines in 2 parts, ")
+    assert missing == "  13 lines of the input have no verdict:"
+    assert examples == [f"    ids.txt, line {n}: {ids[n - 1]}" for n in range(13, 23)]
+    assert more == "    … and 3 more"
+    assert advice.startswith("  Don't load it yet: run the same `cxai run` command again")
     assert found.as_dict().items() >= {"intact": True, "complete": False, "missing": 13}.items()
     assert found.as_dict()["missing_examples"] == [one.strip() for one in examples]
 
 
 def test_one_line_without_a_verdict_is_told_in_the_singular(tmp_path, ids):
     run_finished(tmp_path, ids[:-1], SCENARIO)
-    assert "INCOMPLETE: 1 line of the input has no verdict: run it again" in (
-        verify_export(tmp_path, [lines_of(ids)]).text()
-    )
+    said = verify_export(tmp_path, [lines_of(ids)]).text()
+    assert "  1 line of the input has no verdict:" in said
 
 
 def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
@@ -262,11 +280,65 @@ def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
     (tmp_path / "records-000001.jsonl").unlink()
     found = verify_export(tmp_path, [lines_of(ids)])
     assert found.exit_code == 5
-    *_, advice, besides = found.text().splitlines()
-    assert advice.startswith("  Don't load it. Restore the named files from a copy, or export ")
-    assert besides == "  Besides, 13 lines of the input have no verdict."
+    said = found.text().splitlines()
+    place = said.index("  It is INCOMPLETE, too:")
+    assert said[place - 1].startswith("  Don't load it. Restore the named files from a copy, or ")
+    assert said[place + 1] == "  13 lines of the input have no verdict:"
 
 
 def test_in_an_export_that_was_only_begun_all_lines_are_missing(tmp_path, ids):
     (tmp_path / "ledger.sqlite").touch()
     assert verify_export(tmp_path, [lines_of(ids)]).missing == 25
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (b'"schema_version":2', b'"schema_version":1', "has schema version 1, not 2."),
+        (b'"schema_version":2', b'"schema_version":"2"', "has schema version 2, not 2."),
+        (b'"schema_version"', b'"schema_Version"', "has schema version None, not 2."),
+        (b'"run_id"', b'"run_ID"', "has no run_id."),
+        (b'"retrieved_at"', b'"retrieved_AT"', "has no retrieved_at."),
+    ],
+)
+@pytest.mark.parametrize("part_set", ["records", "failures"])
+def test_a_row_without_the_columns_of_every_row_is_found(tmp_path, ids, part_set, was, now, said):
+    run_finished(tmp_path, ids, SCENARIO)
+    edit(tmp_path / f"{part_set}-000001.jsonl", lambda content: content.replace(was, now, 1))
+    (problem,) = [one for one in problems(tmp_path) if one.endswith(said)]
+    assert problem.startswith(f"{part_set}, part 1: a row for ")
+
+
+def test_an_export_of_another_ledger_format_is_not_called_damaged(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    tell_the_ledger(tmp_path, "UPDATE export SET format = 99")
+    with pytest.raises(
+        UsageError, match=r"ledger format 99.*Verify it with the version that wrote"
+    ):
+        verify_export(tmp_path)
+
+
+# --- parts without rows, and parts that were released ---
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_a_finished_part_without_rows_is_read_and_has_to_be_there(tmp_path, ids, content):
+    compression = Compression.GZIP if content else Compression.NONE
+    run_finished(tmp_path, ids, Scenario(), compression=compression)
+    name = "failures-000001.jsonl" + (".gz" if content else "")
+    tell_the_ledger(
+        tmp_path,
+        "UPDATE part SET bytes = ?, sha256 = ?, sealed = 1 WHERE set_name = 'failures'",
+        len(content), hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+    (tmp_path / name).write_bytes(content)
+    assert problems(tmp_path) == []
+    (tmp_path / name).unlink()
+    assert problems(tmp_path) == [f"{name}: No such file or directory; it should have 0 lines."]
+
+
+def test_a_released_part_is_not_demanded():
+    row = ("records", 1, 100, 2, "sha", 1)
+    assert Part.of_row(row).is_there
+    assert Part.of_row((*row, None)).is_there
+    assert not Part.of_row((*row, "2026-11-26T00:00:00+00:00")).is_there

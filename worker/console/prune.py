@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from worker.console.report import counted, printable
+from worker.console.report import printable
+from worker.domain.figures import counted
 from worker.errors import IntegrityError, UsageError
 from worker.ledger.form import read_form
 from worker.ledger.part_states import added_by, parts_of

@@ -4,21 +4,27 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any
 
 from worker.console.progress import duration
+from worker.domain.ending import Ending, Tolerance, ending
+from worker.domain.figures import counted
+from worker.domain.reply import ABSENT
 from worker.domain.tally import Tally
 from worker.domain.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 from worker.errors import CxaiError, ExitCode
 
 _MOST_REASONS = 3
+_MOST_UNKNOWN = 5
+_MOST_ABSENT = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
-    """How a run ended. `stopped_by` is None if every ID of the input has a verdict.
+    """How a run ended. `stopped_by` is None if it came to the end of its input.
 
     `trouble` says how the last request failed, None if the API has answered since. `run_id` is in
     each row that the run wrote.
@@ -27,33 +33,36 @@ class Report:
     output: Path
     tally: Tally
     elapsed_s: float
-    max_failed: float
+    tolerance: Tolerance
     stopped_by: CxaiError | None
     trouble: str | None = None
     run_id: str = ""
 
+    @cached_property
+    def ending(self) -> Ending:
+        """The exit code, the reason for it, and the headline. Ask for it after the run alone."""
+        return ending(self.tally, self.tolerance, self.stopped_by)
+
     @property
     def exit_code(self) -> ExitCode:
-        """What the process tells its caller."""
-        if self.stopped_by is not None:
-            return self.stopped_by.exit_code
-        if self.tally.failed_share > self.max_failed:
-            return ExitCode.ABOVE_THRESHOLD
-        return ExitCode.FINISHED
+        """What the process returns to its caller."""
+        return self.ending.exit_code
 
     @property
     def ended(self) -> str:
-        """How the run ended, in a word."""
+        """Whether the run came to the end of its input: `finished`, or else `stopped`."""
         return "finished" if self.stopped_by is None else "stopped"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
             "run_id": self.run_id,
+            "headline": self.ending.headline,
             "ended": self.ended,
+            "exit_code": int(self.exit_code),
+            "reason": self.ending.reason.value,
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "trouble": None if self.stopped_by is None else self.trouble,
-            "exit_code": int(self.exit_code),
             "elapsed_s": round(self.elapsed_s, 3),
             "output": printable(self.output),
             **self.tally.as_dict(),
@@ -67,39 +76,34 @@ class Report:
 
     def _lines(self) -> Iterator[str]:
         tally = self.tally
-        if self.stopped_by is None:
-            yield "Finished: every ID has a verdict."
-            if not self.tally.ids:
-                yield "The input holds no ID."
-        else:
-            why = str(self.stopped_by)
-            by = why.removeprefix("Stopped by ")
-            yield f"Stopped early: {why}" if by == why else f"Stopped early by {by}"
-            if self.trouble and self.trouble not in why:
+        yield self.ending.headline
+        if self.stopped_by is not None:
+            if self.trouble and self.trouble not in str(self.stopped_by):
                 yield f"The last request had failed: {self.trouble}"
+            yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
         yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
         yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
         if tally.settled_before:
-            yield f"  ({tally.settled_before:,} of them settled by earlier runs)"
+            yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
         if not tally.adds_up:
             yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
         yield ""
         yield from self._work()
+        yield from _drift(tally)
         yield f"  The export is in {printable(self.output)}"
         yield from self._advice()
 
     def _work(self) -> Iterator[str]:
         tally = self.tally
-        settled = tally.settled_now
-        pace = settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        completed = tally.settled_now
+        pace = completed / self.elapsed_s if self.elapsed_s > 0 else 0.0
         yield (
-            f"  {settled:,} settled in {duration(self.elapsed_s)} ({pace:,.1f}/s) with"
-            f" {counted(tally.requests, 'requests')}: {tally.retries:,} repeated,"
-            f" {tally.status_requests:,} for status, {tally.throttled:,} refused by a limit"
+            f"  {counted(completed, 'IDs')} completed in {duration(self.elapsed_s)}"
+            f" ({pace:,.1f}/s) with {counted(tally.requests, 'requests')}:"
+            f" {tally.retries:,} {'retry' if tally.retries == 1 else 'retries'},"
+            f" {counted(tally.status_requests, 'status checks')}, {tally.throttled:,} rate-limited"
         )
-        for path, times in tally.drift.most_common(5):
-            yield f"  Not as documented, and kept as it is: {path} ({times:,} results)"
 
     def _advice(self) -> Iterator[str]:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
@@ -110,27 +114,49 @@ class Report:
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
-            for reason, times in self._told_reasons(verdict):
+            for reason, times in self._reasons(verdict):
                 yield f"    {'':{width}}  {'':>7}  {reason} ({times:,})"
         closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
         if closed:
-            yield f"  To ask those again, add: --retry {','.join(closed)}"
+            yield f"  To retry those, add: --retry {','.join(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
-            yield "  Not one was found. Is base_url right? If not: correct it, --retry not_found."
+            yield "  Not one was found. Is base_url right? If not, correct it, --retry not_found."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
-            yield "  To go on where this run ended, give the same command again."
+            yield "  To resume, run the same command again."
         elif again:
-            yield f"  The same command, given again, asks for {', '.join(again)} once more."
+            yield f"  Running the same command again retries {', '.join(again)}."
 
-    def _told_reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
+    def _reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
         """Return the commonest reasons where they say more than the verdict."""
         if verdict in ANSWERED or verdict is Verdict.NOT_READY:
             return []
         counts = self.tally.reasons.get(verdict, Counter())
-        told = counts.most_common(_MOST_REASONS)
-        others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in told)
-        return [*told, ("others", others)] if told and others else told
+        shown = counts.most_common(_MOST_REASONS)
+        others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in shown)
+        return [*shown, ("other reasons", others)] if shown and others else shown
+
+
+def _drift(tally: Tally) -> Iterator[str]:
+    """Show what was not as documented: unknown fields first, as they may hold what is missed."""
+    yield from _commonest(tally.unknown, _MOST_UNKNOWN, "unknown fields", "Unknown field, kept")
+    yield from _commonest(tally.absent, _MOST_ABSENT, "absent fields", "Absent field, null here")
+    if tally.more_drift:
+        yield f"  … and {tally.more_drift:,} more times in fields that are not counted by name"
+
+
+def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterator[str]:
+    for path, times in counts.most_common(most):
+        yield f"  {each}: {path.removesuffix(ABSENT)} ({counted(times, 'results')})"
+    if (more := len(counts) - most) > 0:
+        yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
+
+
+def _still_open(tally: Tally) -> str:
+    if not tally.open:
+        return ""
+    are = "is" if tally.open == 1 else "are"
+    return f": {tally.open:,} of {counted(tally.ids, 'IDs')} {are} still open"
 
 
 def _broken(line: str, width: int) -> list[str]:
@@ -169,8 +195,3 @@ def _ends(tally: Tally) -> list[tuple[int, str]]:
 def _sum(parts: list[tuple[int, str]]) -> str:
     shown = [counted(n, what) for n, what in parts if n]
     return " + ".join(shown) or "0"
-
-
-def counted(n: int, what: str) -> str:
-    """Return a number of things: `1 line`, `2 lines`. `what` is given in the plural."""
-    return f"{n:,} {what.removesuffix('s') if n == 1 else what}"

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from worker.console.report import counted, printable
+from worker.console.report import printable
+from worker.domain.figures import counted
 from worker.errors import DirectoryInUseError
 from worker.ledger.form import read_form
 from worker.ledger.sqlite import Database
@@ -56,7 +57,7 @@ class Status:
         lines = [f"{printable(self.directory)}: no run is under way."]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += [
-            f"  {name}: {records:,} records in {parts:,} parts, {size:,} bytes"
+            f"  {name}: {counted(records, 'records')} in {counted(parts, 'parts')}, {size:,} bytes"
             + (f" ({counted(released, 'parts')} released)" if released else "")
             for name, parts, records, size, released in self.parts
             if records
@@ -88,22 +89,39 @@ def _at_rest(path: Path) -> Status:
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
         read_form(ledger, path)
-        columns = ("run", "started_at", "seen_at", "settled", "ended", "run_id")
         return Status(
             path,
             running=None,
             verdicts=dict(ledger.rows("count_verdicts")),
             parts=tuple(ledger.rows("count_parts")),
-            runs=tuple(
-                dict(zip(columns, (*row[:5], row[6]), strict=True))
-                for row in ledger.rows("read_runs")
-            ),
+            runs=tuple(_run(row) for row in ledger.rows("read_runs")),
         )
 
 
+def _run(row: tuple[Any, ...]) -> Mapping[str, Any]:
+    number, started_at, seen_at, settled, ended, tally, run_id = row
+    report: Mapping[str, Any] = {}
+    with suppress(orjson.JSONDecodeError):
+        report = orjson.loads(tally) if tally else {}
+    return {
+        "run": number,
+        "run_id": run_id,
+        "started_at": started_at,
+        "seen_at": seen_at,
+        "settled": settled,
+        "ended": ended,
+        **{key: report.get(key) for key in ("exit_code", "reason", "headline")},
+    }
+
+
 def _of_run(run: Mapping[str, Any]) -> str:
-    ended = run["ended"] or "ended without a word (killed, or its disk failed)"
+    """Say how a run ended: with its exit code and headline, if it came to its end."""
+    how = run["headline"] or run["ended"]
+    if how is None:
+        how = "did not shut down cleanly (it was killed, or its disk failed)"
+    elif run["exit_code"] is not None:
+        how = f"exit code {run['exit_code']}. {how}"
     return (
         f"  run {run['run']} ({run['run_id']}): {run['started_at']} to {run['seen_at']},"
-        f" {run['settled']:,} settled, {ended}"
+        f" {run['settled']:,} completed, {how}"
     )

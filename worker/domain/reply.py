@@ -83,6 +83,10 @@ class Processing(StrEnum):
     FAILED = "failed"
 
 
+ABSENT = " (absent)"
+"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the status endpoint says of an interaction.

@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.domain.reply import ABSENT
 from worker.domain.verdict import ANSWERED, Verdict
 
-_MOST_DRIFT_PATHS = 256
+_MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
 _MOST_REASONS = 64
 
 
@@ -17,8 +18,10 @@ class Tally:
     `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
     `ids` = those settled before + those settled now + those still open.
     `before` and `now` count by verdict; `now` counts `invalid_id` too, as its lines are listed,
-    but those are no IDs. `drift` counts results by the path of a field that the schema lacks,
-    `reasons` IDs that ended without a record in this run.
+    but those are no IDs. `unknown` counts results by the path of a field that the schema lacks,
+    `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
+    paths that are kept. `reasons` counts IDs that ended without a record in this run.
+    `committed` is how many outcomes of this run the ledger has, None until it has been asked.
     """
 
     lines: int = 0
@@ -33,8 +36,11 @@ class Tally:
     status_requests: int = 0
     retries: int = 0
     throttled: int = 0
-    drift: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
+    more_drift: int = 0
     reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
+    committed: int | None = None
 
     @property
     def verdicts(self) -> Counter[Verdict]:
@@ -59,9 +65,14 @@ class Tally:
         return self.ids - self.verdicts.total()
 
     @property
+    def failed_ids(self) -> int:
+        """IDs that ended without an answer of the API."""
+        return sum(n for v, n in self.verdicts.items() if v not in ANSWERED)
+
+    @property
     def failed(self) -> int:
         """IDs and lines that ended without an answer of the API."""
-        return self.invalid + sum(n for v, n in self.verdicts.items() if v not in ANSWERED)
+        return self.invalid + self.failed_ids
 
     @property
     def failed_share(self) -> float:
@@ -71,15 +82,24 @@ class Tally:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every line is accounted for."""
+        """Whether every line is accounted for, and the ledger has what was counted."""
         parts = self.ids + self.duplicates + self.blanks + self.comments + self.invalid
-        return self.lines == parts and self.open >= 0
+        in_ledger = self.committed in {None, self.now.total()}
+        return self.lines == parts and self.open >= 0 and in_ledger
 
     def note_drift(self, paths: tuple[str, ...]) -> None:
-        """Count fields that the schema does not know; the number of distinct ones is bounded."""
+        """Count what is not as documented; absent fields never take the place of unknown ones."""
         for path in paths:
-            if path in self.drift or len(self.drift) < _MOST_DRIFT_PATHS:
-                self.drift[path] += 1
+            counts = self.absent if path.endswith(ABSENT) else self.unknown
+            if path in counts or len(counts) < _MOST_DRIFT_PATHS:
+                counts[path] += 1
+            else:
+                self.more_drift += 1
+
+    @property
+    def drift(self) -> dict[str, int]:
+        """Results by the path at which they are not as documented: unknown fields first."""
+        return dict([*self.unknown.most_common(), *self.absent.most_common()])
 
     def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
         """Count why an ID ended without a record, with the API's own words if it had any.
@@ -114,7 +134,8 @@ class Tally:
             "status_requests": self.status_requests,
             "retries": self.retries,
             "throttled": self.throttled,
-            "drift": dict(self.drift),
+            "drift": self.drift,
+            "more_drift": self.more_drift,
             "reasons": {v.value: dict(counts) for v, counts in self.reasons.items()},
             "adds_up": self.adds_up,
         }

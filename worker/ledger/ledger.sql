@@ -157,6 +157,9 @@ INSERT INTO run (run_id, started_at, seen_at, settled) VALUES (:run_id, :at, :at
 -- name: note_progress
 UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 
+-- name: read_settled
+SELECT settled FROM run WHERE number = :run;
+
 -- name: end_run
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
 

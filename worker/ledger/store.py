@@ -174,6 +174,13 @@ class Store:
         """Return, by set and number of each sealed part, the ID of the run that finished it."""
         return added_by(self._database)
 
+    def settled(self) -> int:
+        """Return how many outcomes of this run are committed. Raises CommitError."""
+        path = self._directory.path
+        with stopping(f"count what is committed in {path}", path):
+            (settled,) = self._database.rows("read_settled", {"run": self._run}).fetchone()
+            return int(settled)
+
     def seal(self) -> None:
         """Seal all parts; a set that has none gets an empty one. Raises CommitError."""
         with self._sealing():

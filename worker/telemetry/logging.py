@@ -5,6 +5,7 @@ No line ever holds a run up: while nobody reads (a full pipe, a stopped terminal
 
 import select
 import sys
+from contextlib import suppress
 from typing import Any
 
 from worker.telemetry.redaction import Redaction
@@ -23,14 +24,18 @@ def stderr_takes() -> bool:
 
 
 class _Lossy:
-    """Standard error, without the lines that it does not take just now."""
+    """Standard error, without the lines that it does not take just now, or can't take at all."""
 
     def write(self, line: str) -> int:
-        return sys.stderr.write(line) if stderr_takes() else len(line)
+        if stderr_takes():
+            with suppress(OSError):  # full, or its reader has left: no reason to end a run
+                sys.stderr.write(line)
+        return len(line)
 
     def flush(self) -> None:
         if stderr_takes():
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.flush()
 
 
 class Log:
@@ -41,14 +46,25 @@ class Log:
 
     def __init__(self) -> None:
         self._redaction = Redaction()
+        self._is_configured = False
         self._as_json = False
         self._logger: Any = None
+
+    @property
+    def as_json(self) -> bool:
+        """Whether programs read the log: then each line of standard error is to be JSON."""
+        return self._as_json
 
     def configure(self, redaction: Redaction, *, as_json: bool) -> None:
         """Send events to standard error; the token can't pass, wherever it hides in an event."""
         self._redaction = redaction
+        self._is_configured = True
         self._as_json = as_json
         self._logger = None
+
+    def redacted(self, text: str) -> str:
+        """Return a text without the token, for what goes to people beside the log."""
+        return self._redaction(text)
 
     def info(self, event: str, **values: Any) -> None:
         """Tell of what is as it should be."""
@@ -57,6 +73,20 @@ class Log:
     def warning(self, event: str, **values: Any) -> None:
         """Tell of what somebody may have to look at."""
         self._bound().warning(event, **values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Report what makes the exit code another than 0."""
+        self._bound().error(event, **values)
+
+    def end(self, event: str, *, exit_code: int, **values: Any) -> None:
+        """Report how a command ended, as an error unless it is with 0.
+
+        Not before it is known how the log is to look, nor on a terminal, where the same stands in
+        the report or in a message beside it.
+        """
+        if self._is_configured and (self._as_json or not sys.stderr.isatty()):
+            report = self.error if exit_code else self.info
+            report(event, exit_code=exit_code, **values)
 
     def _bound(self) -> Any:
         if self._logger is None:

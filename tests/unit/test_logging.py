@@ -1,0 +1,84 @@
+"""The log: levels, and the event with which a command ends."""
+
+import io
+import json
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from worker.telemetry.logging import Log
+from worker.telemetry.redaction import Redaction
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Full(io.StringIO):
+    def write(self, *_text):
+        raise OSError(28, "No space left on device")
+
+    flush = write
+
+
+@pytest.fixture
+def stderr(monkeypatch):
+    """Return a function that puts a stream in the place of standard error."""
+
+    def put(stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return put
+
+
+def configured(*, as_json=False, secret=None):
+    log = Log()
+    log.configure(Redaction(secret), as_json=as_json)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("code", "level"), [(0, "info"), (1, "error"), (4, "error"), (70, "error")]
+)
+def test_an_end_is_an_error_unless_its_exit_code_is_0(stderr, code, level):
+    to = stderr(io.StringIO())
+    configured(as_json=True).end("run_finished", exit_code=code, reason="why")
+    event = json.loads(to.getvalue())
+    assert (event["event"], event["level"], event["exit_code"]) == ("run_finished", level, code)
+    assert event["reason"] == "why"
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_each_event_has_its_level(stderr, level):
+    to = stderr(io.StringIO())
+    getattr(configured(), level)("something", value=1)
+    assert f"level={level} event=something value=1" in to.getvalue()
+
+
+def test_the_end_is_no_event_on_a_terminal_unless_programs_read_it(stderr):
+    to = stderr(Terminal())
+    configured().end("run_finished", exit_code=1)
+    assert to.getvalue() == ""
+    configured(as_json=True).end("run_finished", exit_code=1)
+    assert json.loads(to.getvalue())["exit_code"] == 1
+
+
+def test_before_it_is_known_how_the_log_is_to_look_there_is_no_event(stderr):
+    to = stderr(io.StringIO())
+    Log().end("run_refused", exit_code=2)
+    assert to.getvalue() == ""
+
+
+def test_a_log_that_can_not_be_written_is_no_reason_to_fail(stderr):
+    stderr(Full())
+    configured().error("something")
+
+
+def test_the_token_is_in_no_event_and_in_no_redacted_text(stderr):
+    to = stderr(io.StringIO())
+    log = configured(as_json=True, secret=SecretStr("canary-1"))
+    log.end("run_refused", exit_code=2, reason="canary-1 is no file")
+    assert "canary" not in to.getvalue() + log.redacted("no such file: canary-1")

@@ -1,0 +1,76 @@
+"""One export, verified: its ledger, parts, rows, names, manifest and last run, in this order."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from worker.console.verify.findings import Findings
+from worker.console.verify.last_run import check_last_run, read_last_run
+from worker.console.verify.manifest import check_manifest
+from worker.console.verify.names import check_names
+from worker.console.verify.parts import Part, read_parts
+from worker.console.verify.rows import Rows
+from worker.domain.entry import Entry, Item
+from worker.domain.records import SCHEMA_VERSION
+from worker.ledger.form import read_form
+from worker.ledger.seen import Seen
+from worker.ledger.sqlite import Database
+from worker.output.contents import LEDGER_NAME, require_export
+from worker.output.directory import OutputDirectory
+
+
+def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) -> Findings:
+    """Read every part of the export in `path` and hold it against the ledger.
+
+    `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
+
+    Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
+    line is a row of this export; that each record's ID has the verdict `ok` and no other record,
+    that each `ok` has its record and each other verdict its line in the failures; that there is no
+    file that looks like a part, but is none; that the manifest says the same; and that no part is
+    still open and the last run came to its end, with nothing left to do.
+    Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
+    """
+    require_export(path)
+    findings = Findings(path)
+    with (
+        OutputDirectory(path, create=False, purpose="verify"),
+        Database(path / LEDGER_NAME) as ledger,
+    ):
+        for (problem,) in ledger.rows("check_integrity"):
+            if problem != "ok":
+                findings.add(f"{LEDGER_NAME}: {problem}")
+        known = {} if ledger.is_new else _verify_parts(ledger, findings)
+        verdicts = {} if ledger.is_new else dict(ledger.rows("count_verdicts"))
+        if expected is not None:
+            _look_up(ledger, findings, expected)
+            if verdicts and not findings.asked:
+                findings.unfinished.append("The input that was named holds no ID to look up.")
+        last = read_last_run(ledger)
+    check_names(findings, known)
+    check_manifest(findings, known, verdicts, last)
+    check_last_run(findings, last, has_outcomes=bool(verdicts))
+    return findings
+
+
+def _verify_parts(ledger: Database, findings: Findings) -> dict[str, Part]:
+    """Verify the parts that the ledger knows and return them by the names of their files."""
+    form = read_form(ledger, findings.directory)
+    known = read_parts(ledger, findings.directory, form.compression.value)
+    findings.released = sum(part.released for part in known.values())
+    findings.open_parts = {
+        name: part.records for name, part in known.items() if not part.sealed and part.records
+    }
+    with Seen(findings.directory) as seen:
+        Rows(ledger, findings, known, seen).check(form, SCHEMA_VERSION)
+    return known
+
+
+def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+    """Look each line of the input up, whether it has come out as a verdict."""
+    empty = ledger.is_new
+    for block in expected:
+        for item in block:
+            if isinstance(item, Entry):
+                findings.asked += 1
+                if empty or ledger.rows("read_verdict", (item.key,)).fetchone() is None:
+                    findings.miss(item)
