@@ -20,6 +20,8 @@ from worker.console.snapshot import NoRoom, Pulse
 from worker.console.watch import Watch
 from worker.domain.breaker import BreakerRules
 from worker.domain.policy import Rules
+from worker.domain.tally import Tally
+from worker.domain.verdict import ANSWERED
 from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.local import LocalLedger
 from worker.ledger.store import ExportForm, Store
@@ -35,6 +37,8 @@ from worker.signals import stop_signals
 from worker.sources.census import Census
 from worker.telemetry.logging import LOG
 from worker.telemetry.redaction import Redaction
+
+_LOGGED_REASONS = 3
 
 
 async def export(
@@ -112,7 +116,17 @@ async def export(
                 _end(store, directory, settings, report)
             except (CommitError, IntegrityError) as error:
                 report = replace(report, stopped_by=stopped_by or error)
+    _log_reasons(pipeline.tally)
     return report
+
+
+def _log_reasons(tally: Tally) -> None:
+    """Log why IDs failed in this run, with the API's words where it had any."""
+    for verdict, reasons in tally.reasons.items():
+        if verdict in ANSWERED:
+            continue
+        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_LOGGED_REASONS)]
+        LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
 
 
 async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
