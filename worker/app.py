@@ -23,6 +23,8 @@ from worker.domain.bands import NO_BANDS, Bands
 from worker.domain.breaker import BreakerRules
 from worker.domain.ending import Tolerance
 from worker.domain.policy import Rules
+from worker.domain.tally import Tally
+from worker.domain.verdict import ANSWERED
 from worker.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from worker.ledger.form import ExportForm
 from worker.ledger.local import LocalLedger
@@ -44,6 +46,7 @@ from worker.telemetry.logging import LOG
 from worker.telemetry.redaction import Redaction
 
 _MOST_FIELDS = 5  # of drift, named in the log
+_LOGGED_REASONS = 3
 
 
 async def export(
@@ -135,8 +138,18 @@ async def export(
                 LOG.warning("run_not_closed", reason=str(error))
                 weighs_more = isinstance(error, IntegrityError) or stopped_by is None
                 report = replace(report, stopped_by=error if weighs_more else stopped_by)
+    _log_reasons(pipeline.tally)
     _log_end(report)
     return report
+
+
+def _log_reasons(tally: Tally) -> None:
+    """Log why IDs failed in this run, with the API's words where it had any."""
+    for verdict, reasons in tally.reasons.items():
+        if verdict in ANSWERED:
+            continue
+        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_LOGGED_REASONS)]
+        LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
 
 
 async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:

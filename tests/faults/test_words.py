@@ -68,7 +68,7 @@ class Told:
 def told(guids, tmp_path_factory):
     ids = dict(zip(ANSWERS, guids(len(ANSWERS)), strict=True))
     export = tmp_path_factory.mktemp("words") / "export"
-    more = environment(CXAI_MAX_ATTEMPTS="1")
+    more = environment(CXAI_MAX_ATTEMPTS="1", CXAI_LOG_FORMAT="json")
     with serving(RawServer(by_id={ids[name]: script for name, script in ANSWERS.items()})) as api:
         ended = go_on(api, export, ids.values(), "--max-failed", "1", env=more)
     assert ended.code == 0, ended.out + ended.err
@@ -90,6 +90,17 @@ def test_each_failure_has_the_words_of_the_api(told, name):
 
 def test_the_report_counts_the_words(told):
     assert "HTTP 400: " in told.report
+
+
+def test_the_log_has_the_commonest_words_of_each_verdict(told):
+    events = [json.loads(line) for line in told.log.splitlines() if '"ids_failed"' in line]
+    by_verdict = {event["verdict"]: event for event in events}
+    assert by_verdict["exhausted"]["reasons"] == [
+        {"reason": "HTTP 500: no healthy upstream", "ids": 1}
+    ]
+    rejected = by_verdict["rejected"]
+    assert (rejected["level"], rejected["ids"], len(rejected["reasons"])) == ("warning", 9, 3)
+    assert all(one["reason"].startswith("HTTP 4") for one in rejected["reasons"])
 
 
 @pytest.mark.promise(

@@ -460,7 +460,9 @@ def test_a_file_that_is_damaged_behind_an_id_passes_the_check(tmp_path):
     source(path).check()
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"")[:-1], gzip.compress(TEXT.encode())[:12]])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"")[:-1], gzip.compress(TEXT.encode())[:12]], ids=["empty", "begun"]
+)
 def test_a_file_that_is_damaged_before_any_id_is_refused_before_the_run(tmp_path, content):
     path = tmp_path / "ids.gz"
     path.write_bytes(content)
