@@ -69,6 +69,7 @@ HARMLESS = frozenset(
         Fault.LINE_SEPARATORS,
         Fault.UNKNOWN_FIELDS,
         Fault.MISSING_FIELDS,
+        Fault.BOM,
         Fault.DOUBLE_ENCODING,
         Fault.MULTI_MEMBER,
         Fault.RAW_DEFLATE,
