@@ -9,10 +9,12 @@ import threading
 import warnings
 
 import pytest
+from support.bodies import as_body, sample
 from support.certificate import CA, CERTIFICATES, server_context
-from support.command import TOKEN, cxai, environment
+from support.command import TOKEN, cxai, environment, verdict_by_id
 from support.connect_proxy import ConnectProxy
 from support.raw_server import Ending, RawServer, client_of, response
+from support.serving import serving
 
 from worker.domain.reply import Failure, Question, Trouble
 from worker.domain.verdict import Stage
@@ -168,9 +170,8 @@ async def test_an_old_version_of_tls_is_named():
 class Blunt:
     """A server that answers the first bytes of a client with some of its own."""
 
-    def __init__(self, answer, *, closes=True):
+    def __init__(self, answer):
         self._answer = answer
-        self._closes = closes
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -355,6 +356,24 @@ async def test_a_proxy_variable_that_is_not_used_is_pointed_out(name, monkeypatc
 
 
 # --- the whole command ---
+
+
+def test_a_run_goes_through_the_proxy_and_trusts_the_ca_file_of_its_settings(export):
+    result = response(as_body(sample()))
+    with (
+        serving(ConnectProxy()) as proxy,
+        serving(RawServer([result], tls=server_context())) as server,
+    ):
+        url = proxy.url.replace("//", "//user:s3cret@")
+        ended = cxai(
+            "run", "-o", export, "--base-url", f"{server.base_url}/v1", "--ca-file", CA,
+            stdin=ID.encode(), env=environment(CXAI_PROXY=url),
+        )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert verdict_by_id(export) == {ID: "ok"}
+    assert len(proxy.heads) == len(server.requests) == 1
+    everything = [path.read_bytes() for path in export.rglob("*") if path.is_file()]
+    assert not any(b"s3cret" in content for content in everything)
 
 
 def test_a_password_of_a_proxy_is_not_taken_from_the_command_line(export):

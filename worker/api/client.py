@@ -50,6 +50,9 @@ _PATHS = {
 
 _OK = 200
 
+_SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
+_NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
+
 
 async def _at_once() -> None:
     return
@@ -186,7 +189,7 @@ class ApiClient:
             return self._late(error, passage, stage)
         except InterimFloodError:
             reason = f"more than {MAX_INTERIM} interim responses (1xx)"
-            return Failure(Trouble.BROKEN_OFF, stage, reason)
+            return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
         except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
             # Also a ClientResponseError: its status is aiohttp's invention, not the server's.
             return self._broken(error, passage, stage)
@@ -211,7 +214,7 @@ class ApiClient:
             return self._route.too_late(f"{self._connect_timeout_s:g} s")
         if not passage.sent:
             return self._route.too_late(f"{self._timeout.total:g} s")
-        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}")
+        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
 
     def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
         if passage.connection is None:
@@ -220,7 +223,7 @@ class ApiClient:
             # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
             reason = "the server had closed the kept connection"
             return Failure(Trouble.NO_CONNECTION, stage, reason)
-        return Failure(Trouble.BROKEN_OFF, stage, type(error).__name__)
+        return Failure(Trouble.BROKEN_OFF, stage, type(error).__name__, _NOT_THE_API)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes | None:
         chunks: list[bytes] = []

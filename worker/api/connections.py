@@ -41,17 +41,14 @@ class _Protocol(ResponseHandler):
         super().__init__(loop)
         self.requests = 0
         self.heard_at = -math.inf
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Note that another request is about to be sent."""
         self.is_heard = False  # since the last request was handed to it
         self.is_garbled = False  # what came was no HTTP, or more than was announced
         self._is_answered = False
         self._interim = 0
-
-    def set_response_params(self, **params: Any) -> None:
-        self._begin()
-        super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
         is_first, self.is_heard = not self.is_heard, True
@@ -195,6 +192,7 @@ class Connector(aiohttp.TCPConnector):
         except BaseException:
             connection.release()
             raise
+        protocol.begin()
         return connection
 
     async def _create_connection(

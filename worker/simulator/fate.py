@@ -1,5 +1,6 @@
 """What awaits an ID: a pure function of the scenario and the ID, whoever asks, when and where."""
 
+import codecs
 import struct
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -88,7 +89,7 @@ def expected_result(scenario: Scenario, interaction_id: str) -> dict[str, Any]:
     body = result_json(scenario.seed, its.variant)
     if its.fault in HARMLESS and its.fault in BODIES:
         body = BODIES[its.fault](body)
-    result: dict[str, Any] = orjson.loads(body)
+    result: dict[str, Any] = orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     return result
 
 

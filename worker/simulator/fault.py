@@ -77,6 +77,7 @@ HARMLESS = frozenset(
         Fault.UNKNOWN_FIELDS,
         Fault.MISSING_FIELDS,
         Fault.ECHO_TOKEN,
+        Fault.BOM,
         Fault.DOUBLE_ENCODING,
         Fault.MULTI_MEMBER,
         Fault.RAW_DEFLATE,
