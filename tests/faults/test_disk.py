@@ -357,6 +357,7 @@ def test_a_disk_that_turns_read_only_under_a_run_stops_it(api, export, ids, code
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
     assert f"Can't write to {export}: {told}" in done.stdout.decode() + done.stderr.decode()
+    (export / "progress.json").unlink(missing_ok=True)  # a run would replace it
     run_finished(export, ids, SCENARIO)
     assert_exact(export, ids, SCENARIO)
 
