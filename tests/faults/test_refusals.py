@@ -59,6 +59,15 @@ def everything_below(directory):
 # --- what is no directory of this machine ---
 
 
+@pytest.mark.parametrize("command", ["demo", "status", "verify", "prune"])
+@pytest.mark.parametrize("url", ["s3://bucket/export", "file:/tmp/export"])
+def test_a_url_is_no_directory_for_other_commands(home, capsys, command, url):
+    ended = cxai_here(capsys, command, *(["-o", url] if command == "demo" else [url]))
+    assert ended.code == 2
+    assert "is a URL, and only local paths are supported" in ended.err
+    assert everything_below(home) == {}
+
+
 @pytest.mark.promise(
     "The output directory is a URL, such as `s3://bucket/export`",
     "refused with code 2, and never taken for a relative path",
@@ -73,12 +82,8 @@ def everything_below(directory):
         "sftp://host/x", "dbfs:/mnt/x", "custom+scheme://x", "C:\\export", "memory://x",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("command", ["run", "demo", "status", "verify", "prune"])
-def test_a_url_is_no_directory(home, run, capsys, command, url):
-    if command == "run":
-        ended = run("-o", url)
-    else:
-        ended = cxai_here(capsys, command, *(["-o", url] if command == "demo" else [url]))
+def test_a_url_is_no_directory(home, run, url):
+    ended = run("-o", url)
     assert ended.code == 2
     assert "is a URL, and only local paths are supported" in ended.err
     assert everything_below(home) == {}

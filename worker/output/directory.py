@@ -7,18 +7,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from worker.errors import DirectoryInUseError, UsageError
+from worker.errors import DirectoryInUseError, StoppedError, UsageError
 from worker.output.contents import LOCK_NAME
 from worker.output.durable import sync
 from worker.output.private import make_directories, open_private
+
+_MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE})
 
 
 class OutputDirectory:
     """A directory that one process owns while it is open.
 
     Entering it creates the directory (mode 0700) if it is not there, unless `create` is False,
-    and locks it; raises UsageError if it can't be used, DirectoryInUseError if another process
-    owns it. `purpose` tells others what for. The lock ends with the process, however that ends.
+    and locks it; raises UsageError if it can't be used, StoppedError if its disk is full or fails,
+    DirectoryInUseError if another process owns it. `purpose` tells others what for. The lock ends
+    with the process, however that ends.
 
     A `with` block that ends with an error leaves nothing behind of what entering it has created,
     unless something else is in the directory by then.
@@ -49,9 +52,13 @@ class OutputDirectory:
                 ) from None
             self._remove_created()
             self.close()
-            raise UsageError(
-                f"Can't use {self.path} as the output directory: {error.strerror}."
-            ) from error
+            told = f"Can't use {self.path} as the output directory: {error.strerror}."
+            if error.errno in _MAY_PASS:
+                again = (
+                    "Nothing was changed: free up space and inodes, or fix the disk, and run the"
+                )
+                raise StoppedError(f"{told} {again} same command again.") from error
+            raise UsageError(told) from error
         return self
 
     @property
