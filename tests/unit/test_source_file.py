@@ -280,7 +280,11 @@ PLACES = ["file", "standard input", "named pipe"]
         (f"n,guid\n1,{A}\n", {"column": "id"}, "IDs are in column 'guid': give --column guid."),
         (f"sep=;\nn;guid\n1;{A}\n", {"column": "id"}, "IDs are in column 'guid'"),
         (f'{{"items":[{{"id":"{A}"}}]}}\n', {"field": "id"}, "`jq -c '.items[]'`."),
-        ("\u0416\u0416\n".encode("utf-16-le").decode("latin-1") + "\0", {}, "is it UTF-16?"),
+        (
+            "\u0416\u0416\n".encode("utf-16-le").decode("latin-1") + "\0",
+            {},
+            "NUL bytes, as binary data and UTF-16 do.",
+        ),
         (
             f"n,Call_Id\n1,{A}\n",
             {"column": "call_id"},

@@ -27,7 +27,8 @@ def hint(head: bytes, kind: Kind, rule: IdRule) -> str:
     """
     if b"\0" in head:
         return (
-            "It holds NUL bytes: is it UTF-16? Then convert it with `iconv -f UTF-16LE -t UTF-8`."
+            "It holds NUL bytes, as binary data and UTF-16 do. UTF-16 is converted with"
+            " `iconv -f UTF-16LE -t UTF-8`."
         )
     lines = _lines(head)
     if fields := _fields(lines, rule):

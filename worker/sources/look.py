@@ -104,7 +104,7 @@ class Look:
             "its only line is no ID" if len(refused) == 1 else f"not one of {looked_at} is an ID"
         )
         return UsageError(
-            f"{self._name}: {which}; line {first.line:,}, {first.id!r}, {first.invalid}."
+            f"{self._name}: {which}; line {first.line:,}, '{first.id}', {first.invalid}."
             f" {self._hint()}"
         )
 

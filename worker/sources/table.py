@@ -149,20 +149,36 @@ class _Table:
     def _refuse_swallowed(
         self, header: Header, number: int, before: Cells, quoted: bytes, behind: Cells
     ) -> None:
-        """Raise InputBrokenError if a line, without its quotes, is a row whose ID they hide.
-
-        `quoted` is what of it stands in the cell that has line breaks.
-        """
-        inside = quoted.split(header.delimiter)
-        at = header.index - len(before)
-        if len(before) + len(inside) + len(behind) != header.width or not 0 <= at < len(inside):
-            return
-        if header.width > 1 and len(inside) == 1:  # nothing but a cell
-            return
-        if self._rule.allows(inside[at]):
+        """Raise InputBrokenError if a quote hides a row in a cell with line breaks."""
+        if self._hides_row(header, before, quoted, behind):
             raise self._quote_open(
                 f"not closed where it should be: line {number:,} would be a row of its own"
             )
+
+    def _hides_row(self, header: Header, before: Cells, quoted: bytes, behind: Cells) -> bool:
+        """Whether a line, if it had no quotes, would be a row whose ID is in `quoted`.
+
+        `before` and `behind` are the line's other cells. Line ends that only other systems know
+        may make several lines of it. A row with fewer cells than the header can't be told from
+        text, and is not looked for.
+        """
+        first, *rest = ODD_LINE_END.split(quoted)
+        if not rest:
+            return self._is_row(header, before, first, behind)
+        *middle, last = rest
+        return (
+            self._is_row(header, before, first, [])
+            or any(self._is_row(header, [], part, []) for part in middle)
+            or self._is_row(header, [], last, behind)
+        )
+
+    def _is_row(self, header: Header, before: Cells, quoted: bytes, behind: Cells) -> bool:
+        inside = quoted.split(header.delimiter)
+        at = header.index - len(before)
+        if len(before) + len(inside) + len(behind) != header.width or not 0 <= at < len(inside):
+            return False
+        is_cell = header.width > 1 and len(inside) == 1
+        return not is_cell and self._rule.allows(inside[at])
 
     def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
         index, width = header.index, header.width
@@ -174,7 +190,7 @@ class _Table:
                 return self._refused(row, f"has no ID in column {header.column!r}")
             return Skip.BLANK
         entry = self._rule.read(cell, self._name, self._first)
-        if ODD_LINE_END.search(row) and b'"' not in row and self._hides_another(header, row, entry):
+        if ODD_LINE_END.search(row) and self._hides_another(header, row, cells, entry):
             return self._refused(
                 row, "has a line end in it that only other systems know, and an ID behind that"
             )
@@ -191,12 +207,18 @@ class _Table:
             return f"has {len(cells)} cells, but the header row has {width}, and several IDs"
         return None
 
-    def _hides_another(self, header: Header, row: bytes, own: Entry) -> bool:
+    def _hides_another(self, header: Header, row: bytes, cells: Cells, own: Entry) -> bool:
         """Whether a row on its own, with another ID, may follow a line end that we don't know."""
+        if row.startswith(b'"') or header.delimiter + b'"' in row:
+            return any(
+                self._hides_row(header, cells[:at], cell, cells[at + 1 :])
+                for at, cell in enumerate(cells)
+                if ODD_LINE_END.search(cell)
+            )
         for part in ODD_LINE_END.split(row)[1:]:
-            cells: Cells = part.split(header.delimiter)
-            if len(cells) > header.index and self._rule.allows(cells[header.index]):
-                other = self._rule.read(cells[header.index], self._name, self._first)
+            candidates: Cells = part.split(header.delimiter)
+            if len(candidates) > header.index and self._rule.allows(candidates[header.index]):
+                other = self._rule.read(candidates[header.index], self._name, self._first)
                 if other.key != own.key:
                     return True
         return False
