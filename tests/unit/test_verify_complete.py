@@ -4,8 +4,8 @@ import pytest
 from support.store import REPORT, commit, opened, run_finished, run_killed
 
 from worker.console.verify import verify_export
-from worker.output.contents import LEDGER_NAME
 from worker.output.compression import Compression
+from worker.output.contents import LEDGER_NAME
 from worker.output.manifest import MANIFEST_NAME, manifest
 from worker.simulator import Scenario
 
