@@ -215,7 +215,7 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, exp
 @pytest.mark.parametrize(
     ("base_url", "why"),
     [
-        ("http://127.0.0.1:9", "127.0.0.1 .* Connection refused"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9 .* Connection refused"),
         ("https://nonexistent.invalid", "nonexistent.invalid .* host name not resolved"),
     ],
 )
