@@ -20,7 +20,8 @@ from support.running import end_input, ended, running, wait_for_line
 from support.store import commit, entries_of, opened, run_finished
 from support.waiting import wait_until_blocking
 
-from worker.errors import CommitError, DiskFullError
+from worker.errors import CommitError, DiskFullError, IntegrityError
+from worker.ledger.store import Store
 from worker.ledger.trouble import no_room
 
 
@@ -442,6 +443,15 @@ def test_a_directory_that_is_moved_under_a_run_is_to_be_put_back(api, tmp_path, 
     aside.rename(export.parent if how == "moved up" else export)
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.parametrize("end", [Store.seal, lambda store: store.end_run("finished", {})])
+def test_a_run_does_not_end_well_in_a_directory_that_was_moved(tmp_path, ids, end):
+    run_finished(tmp_path / "export", ids, SCENARIO)
+    with opened(tmp_path / "export") as store:  # it has nothing to do
+        (tmp_path / "export").rename(tmp_path / "elsewhere")
+        with pytest.raises(IntegrityError, match=f"was moved to {tmp_path / 'elsewhere'} while"):
+            end(store)
 
 
 @pytest.mark.promise(

@@ -258,6 +258,7 @@ class Store:
         )
 
     def _seal(self) -> None:
+        self._refuse_displaced()
         self._rotate(at_least_bytes=1)
         # After those with lines: a disk that has no room for another file may have room for these.
         there = {part.set for part in self.parts() if part.sealed and self._is_there(part)}
