@@ -8,6 +8,7 @@ it arrives (socket(7), SO_TIMESTAMPNS).
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -34,8 +35,9 @@ def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
     def read(connection: socket.socket) -> None:
         data, stamps, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
         if data:
-            seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
-            answer(seconds + nanoseconds * 1e-9, data, connection.sendall)
+            # The kernel begins to stamp a moment after it was asked to: the first may have none.
+            at = _seconds(_STAMP.unpack(stamps[0][2])) if stamps else time.time()
+            answer(at, data, connection.sendall)
         else:
             loop.remove_reader(connection)
             connection.close()
@@ -47,3 +49,8 @@ def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
         loop.add_reader(listener, accept)
         yield listener.getsockname()[1]
         loop.remove_reader(listener)
+
+
+def _seconds(stamp: tuple[int, int]) -> float:
+    seconds, nanoseconds = stamp
+    return seconds + nanoseconds * 1e-9

@@ -97,7 +97,8 @@ def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
             client.sendall(b"now")
             sent_at = time.time()
             time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
-            await read.wait()
+            async with asyncio.timeout(10):
+                await read.wait()
             return arrived[0] - sent_at, client.recv(10)
 
     lateness_s, answered = asyncio.run(late())
