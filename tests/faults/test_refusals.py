@@ -352,10 +352,27 @@ def test_what_decides_the_rows_may_not_change(home, run, first, then, named):
 
     patient = {"CXAI_CONNECT_TIMEOUT_S": "0.2"}
     assert run("-o", "export", *arguments(first), **patient).code == 4
+    note_an_answer(home / "export")
     ended = run("-o", "export", *arguments(then), **patient)
     assert ended.code == 2
     assert f"export holds an export with {named}" in ended.err
     assert ended.err.rstrip().endswith("or export into a new directory.")
+
+
+def note_an_answer(export):
+    with closing(sqlite3.connect(export / "ledger.sqlite")) as database, database:
+        database.execute("INSERT INTO outcome VALUES (x'00', 'not_found', 1, 1, 1)")
+
+
+@pytest.mark.parametrize("wrong", ["https://api.example.invalid", "https://localhost.example.com:9"])
+def test_a_mistyped_api_that_never_answered_may_be_corrected(home, run, wrong):
+    patient = {"CXAI_CONNECT_TIMEOUT_S": "0.2"}
+    with (home.parent / "ids.txt").open("a") as source:
+        source.write("\nnot an ID\n")  # its verdict came from no API
+    assert run("-o", "export", "--base-url", wrong, **patient).code == 4
+    assert run("-o", "export", **patient).code == 4
+    note_an_answer(home / "export")
+    assert run("-o", "export", "--base-url", wrong, **patient).code == 2
 
 
 def test_score_ranges_that_say_the_same_are_the_same(home, run):

@@ -93,7 +93,7 @@ def trials(request, served, guids, tmp_path_factory):
             return Trial(api, ids, directory, run(directory, api, ids, **limits))
 
     calls = (getattr(item, "callspec", None) for item in request.session.items)
-    names = {call.params["scenario"] for call in calls if call and "scenario" in call.params}
+    names = [call.params["scenario"] for call in calls if call and "scenario" in call.params]
     for bomb in (Fault.BOMB_GZIP, Fault.BOMB_BR):  # to build one would hold its simulator up
         CODINGS[bomb](b"", 0.0)
     with ThreadPoolExecutor(AT_A_TIME) as pool:

@@ -318,7 +318,10 @@ def member_ends(body):
 
 def strictly(text, object_pairs_hook=dict):
     """Parse as RFC 8259 has it, with another parser than the worker's."""
-    return json.loads(text, parse_constant=_refuse, object_pairs_hook=object_pairs_hook)
+    # A parser may pass over a byte order mark (RFC 8259, 8.1); this one doesn't.
+    return json.loads(
+        text.removeprefix("\ufeff"), parse_constant=_refuse, object_pairs_hook=object_pairs_hook
+    )
 
 
 def as_others_read(decoded):
@@ -334,7 +337,10 @@ def is_json(decoded):
     try:
         # Pairs: what a later key of the same name hides has to be in order as well.
         value = json.loads(
-            decoded.decode(), parse_constant=_refuse, parse_int=float, object_pairs_hook=list
+            decoded.decode().removeprefix("\ufeff"),
+            parse_constant=_refuse,
+            parse_int=float,
+            object_pairs_hook=list,
         )
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

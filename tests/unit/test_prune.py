@@ -84,7 +84,7 @@ def test_the_manifest_lists_released_parts_apart(export):
 
 def test_status_counts_released_parts(export):
     prune(export, PARTS[0])
-    assert "in 1 parts" in export_status(export).text()
+    assert "in 1 part," in export_status(export).text()
     assert "(1 part released)" in export_status(export).text()
     sets = {of_set["set"]: of_set for of_set in export_status(export).as_dict()["sets"]}
     assert sets["records"]["released_parts"] == 1

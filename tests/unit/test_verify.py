@@ -1,7 +1,5 @@
 """`cxai verify` finds whatever happens to an export after it was written."""
 
-import gzip
-import hashlib
 import json
 import re
 import sqlite3
@@ -312,27 +310,20 @@ def test_a_row_without_the_columns_of_every_row_is_found(tmp_path, ids, part_set
 def test_an_export_of_another_ledger_format_is_not_called_damaged(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     tell_the_ledger(tmp_path, "UPDATE export SET format = 99")
-    with pytest.raises(
-        UsageError, match=r"ledger format 99.*Verify it with the version that wrote"
-    ):
+    with pytest.raises(UsageError, match=r"a newer version.*ledger format 99"):
         verify_export(tmp_path)
 
 
 # --- parts without rows, and parts that were released ---
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)])
-def test_a_finished_part_without_rows_is_read_and_has_to_be_there(tmp_path, ids, content):
-    compression = Compression.GZIP if content else Compression.NONE
-    run_finished(tmp_path, ids, Scenario(), compression=compression)
-    name = "failures-000001.jsonl" + (".gz" if content else "")
-    tell_the_ledger(
-        tmp_path,
-        "UPDATE part SET bytes = ?, sha256 = ?, sealed = 1 WHERE set_name = 'failures'",
-        len(content), hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
-    (tmp_path / name).write_bytes(content)
+@pytest.mark.parametrize(("compression", "suffix"), [("none", ""), ("gzip", ".gz")])
+def test_a_finished_part_without_rows_is_read_and_has_to_be_there(
+    tmp_path, ids, compression, suffix
+):
+    run_finished(tmp_path, ids, Scenario(), compression=Compression(compression))
     assert problems(tmp_path) == []
+    name = f"failures-000001.jsonl{suffix}"
     (tmp_path / name).unlink()
     assert problems(tmp_path) == [f"{name}: No such file or directory; it should have 0 lines."]
 

@@ -23,7 +23,7 @@ def leave(path, ids, ended="finished", **report):
     with opened(path) as store:
         commit(store, ids, SCENARIO)
         store.seal()
-        content = manifest(store.parts(), Compression.NONE, store.verdicts(), report)
+        content = manifest(store.parts(), store.added(), Compression.NONE, store.verdicts(), report)
         (path / MANIFEST_NAME).write_bytes(content)
         store.end_run(ended, report)
     return verify_export(path)

@@ -82,6 +82,10 @@ INSERT INTO export VALUES (
     :created_at
 );
 
+-- name: move_export
+-- Nothing has come from another API yet, so nothing is mixed.
+UPDATE export SET origin = :origin, bands = :bands, bands_name = :bands_name;
+
 -- name: read_format
 SELECT format, schema_version FROM export;
 
@@ -130,6 +134,10 @@ ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.reques
 
 -- name: read_verdict
 SELECT verdict FROM outcome WHERE key = ?;
+
+-- name: read_any_answer
+-- Anything that came from the API.
+SELECT 1 FROM outcome WHERE verdict <> 'invalid_id' LIMIT 1;
 
 -- name: read_any_outcome
 SELECT 1 FROM outcome LIMIT 1;

@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,13 +84,26 @@ class Store:
             refuse_parts_without_ledger(self._directory.path)
             self._create()
         path = self._directory.path
-        refuse_other_form(read_form(self._database, path), self._form, path)
+        self._settle_form()
         if self._reopen_missing:
             withdraw_missing(self._database, list(self.parts()), self._form, path)
         self._parts = recover_parts(self._directory, list(self.parts()), self._form.compression)
         self._seen = Seen(self._directory.path)
         self._has_earlier_runs = self._database.rows("read_any_outcome").fetchone() is not None
         self._run = self._database.run("start_run", {"run_id": run_id, "at": self._now()})
+
+    def _settle_form(self) -> None:
+        """Refuse rows of another form or origin than those that are there.
+
+        An export in which nothing has come from an API yet may still get another API or other
+        score ranges: after a mistyped base_url, say.
+        """
+        path = self._directory.path
+        there = read_form(self._database, path)
+        if self._database.rows("read_any_answer").fetchone() is None:
+            there = replace(there, origin=self._form.origin, bands=self._form.bands)
+            self._database.run("move_export", self._form.as_row())
+        refuse_other_form(there, self._form, path)
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell duplicates, entries settled by an earlier run, and those to be done.
