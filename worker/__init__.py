@@ -1,3 +1,3 @@
 """Retrieves ElevateAI CX AI results in bulk, exactly once, as JSON Lines."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -100,8 +100,8 @@ def run(  # noqa: D103 - its help stands above
     burst: Annotated[
         bool | None, typer.Option("--burst", help="Don't spread requests evenly.")
     ] = None,
-    shape: Annotated[str | None, typer.Option(help="nested or tables. [nested]")] = None,
-    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. [none]")] = None,
+    shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
+    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
     score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
     retry: Annotated[
         str | None, typer.Option(help="Verdicts to ask again, separated by commas.")
@@ -121,7 +121,7 @@ def run(  # noqa: D103 - its help stands above
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with the API token. [CXAI_API_TOKEN]")
+        Path | None, typer.Option(help="File with the API token. \\[CXAI_API_TOKEN]")
     ] = None,
     ca_file: Annotated[
         Path | None, typer.Option(help="CA certificates to trust instead of the system's.")
@@ -129,7 +129,7 @@ def run(  # noqa: D103 - its help stands above
     proxy: Annotated[
         str | None, typer.Option(help="Proxy, http://host:port; with a password: CXAI_PROXY.")
     ] = None,
-    progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. [auto]")] = None,
+    progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. \\[auto]")] = None,
     reopen_missing: Annotated[
         bool,
         typer.Option(

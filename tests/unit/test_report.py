@@ -144,7 +144,7 @@ def test_each_verdict_without_a_record_has_its_advice(verdict):
 
 
 def test_an_input_of_which_nothing_was_found_asks_whether_it_asked_the_right_one():
-    hint = "  Not one was found. Is base_url right? If not, correct it, --retry not_found."
+    hint = "  Not one was found. Is base_url right? If not, export into a new directory."
     assert hint in text(tally(not_found=3))
     assert hint not in text(tally(not_found=3, ok=1))
     assert hint not in text(tally(rejected=3))

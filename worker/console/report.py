@@ -120,7 +120,7 @@ class Report:
         if closed:
             yield f"  To retry those, add: --retry {','.join(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
-            yield "  Not one was found. Is base_url right? If not, correct it, --retry not_found."
+            yield "  Not one was found. Is base_url right? If not, export into a new directory."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
             yield "  To resume, run the same command again."
@@ -129,7 +129,7 @@ class Report:
 
     def _reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
         """Return the commonest reasons where they say more than the verdict."""
-        if verdict in ANSWERED or verdict is Verdict.NOT_READY:
+        if verdict is Verdict.NOT_READY:
             return []
         counts = self.tally.reasons.get(verdict, Counter())
         shown = counts.most_common(_MOST_REASONS)

@@ -31,16 +31,15 @@ ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
 """Verdicts in which the API said what is the case. All others count as failures of the run."""
 
 ADVICE: Mapping[Verdict, str] = {
-    Verdict.NOT_FOUND: "the API has no result: no such interaction, deleted after 45 days,"
-    " or declared without CX AI (includeAiResults)",
+    Verdict.NOT_FOUND: "the API has no CX AI result for them",
     Verdict.NOT_READY: "still being processed; run the same command again later",
     Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
     " file; declare it again there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
     Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
-    Verdict.BAD_BODY: "the API answered with something else than a CX AI result",
+    Verdict.BAD_BODY: "the API answered with something other than a CX AI result",
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
-    Verdict.UNSUPPORTED_ENCODING: "a proxy on the way sends a content coding that nobody asked for",
+    Verdict.UNSUPPORTED_ENCODING: "a proxy on the way sends a content coding that was not asked for",
     Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
     " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
     Verdict.REDIRECTED: "the API sends elsewhere; check base_url",
