@@ -364,7 +364,9 @@ def note_an_answer(export):
         database.execute("INSERT INTO outcome VALUES (x'00', 'not_found', 1, 1, 1)")
 
 
-@pytest.mark.parametrize("wrong", ["https://api.example.invalid", "https://localhost.example.com:9"])
+@pytest.mark.parametrize(
+    "wrong", ["https://api.example.invalid", "https://localhost.example.com:9"]
+)
 def test_a_mistyped_api_that_never_answered_may_be_corrected(home, run, wrong):
     patient = {"CXAI_CONNECT_TIMEOUT_S": "0.2"}
     with (home.parent / "ids.txt").open("a") as source:

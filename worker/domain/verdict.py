@@ -39,7 +39,7 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
     Verdict.BAD_BODY: "the API answered with something other than a CX AI result",
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
-    Verdict.UNSUPPORTED_ENCODING: "a proxy on the way sends a content coding that was not asked for",
+    Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not asked for",
     Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
     " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
     Verdict.REDIRECTED: "the API sends elsewhere; check base_url",
