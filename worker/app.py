@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from worker.api.base_url import origin_of
 from worker.api.client import ApiClient
 from worker.api.content_coding import Limits, check_codecs
-from worker.api.origin import origin_of
 from worker.api.reader import BodyReader
 from worker.api.token import Token
 from worker.clock import SystemClock

@@ -9,6 +9,9 @@ from worker.errors import UsageError
 
 EXAMPLE = "https://api.elevateai.com"
 
+THIS_MACHINE = "this machine"
+"""The origin of all loopback addresses: a simulator has another port each time."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OWN_VERSION = "/v1"
 _ANY_VERSION = re.compile(r"/v\d+\Z")
@@ -50,6 +53,12 @@ def checked_base_url(given: str) -> str:
             " Use https:// (http:// is allowed to loopback addresses alone)."
         )
     return f"{url.origin()!s}{path.removesuffix(_OWN_VERSION).rstrip('/')}"
+
+
+def origin_of(base_url: str) -> str:
+    """Return the API that `base_url` leads to, for comparison and for people."""
+    checked = checked_base_url(base_url)
+    return THIS_MACHINE if is_loopback(URL(checked).host or "") else checked
 
 
 def is_loopback(host: str) -> bool:
