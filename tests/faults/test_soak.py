@@ -5,5 +5,5 @@ from soak import run_soak
 
 def test_an_export_in_a_storm_that_is_killed_is_reconciled_exactly(tmp_path):
     told = []
-    problems = run_soak(tmp_path, ids=400, kills=3, say=told.append)
+    problems = run_soak(tmp_path, ids=300, kills=2, say=told.append)
     assert problems == [], "\n".join(told)

@@ -3,7 +3,7 @@
 from contextlib import contextmanager, nullcontext
 
 from worker.api import wire
-from worker.api.origin import THIS_MACHINE
+from worker.api.base_url import THIS_MACHINE
 from worker.clock import SystemClock
 from worker.domain.entry import IdRule
 from worker.domain.records import Shape

@@ -167,14 +167,16 @@ def test_several_verdicts_are_retried_together():
 
 
 def test_the_commonest_reasons_stand_below_their_verdict():
-    of = tally(rejected=10, not_found=3)
+    of = tally(rejected=10, not_found=3, not_ready=2)
     of.reasons[Verdict.REJECTED] = Counter({f"HTTP {400 + n}": n for n in range(1, 5)})
-    of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})  # the verdict says that
+    of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})
+    of.reasons[Verdict.NOT_READY] = Counter({"still being processed": 2})  # the verdict says that
     said = text(of)
     place = said.index(f"    rejected        10  {ADVICE[Verdict.REJECTED]}")
     told = [line.strip() for line in said[place + 1 : place + 5]]
     assert told == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)", "other reasons (1)"]
-    assert not any("HTTP 401" in line or "interaction (3)" in line for line in said)
+    assert any(line.strip() == "no such interaction (3)" for line in said)
+    assert not any("HTTP 401" in line or "processed (2)" in line for line in said)
 
 
 def test_where_all_reasons_are_shown_there_are_no_others():
