@@ -9,6 +9,7 @@ import traceback
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -181,6 +182,8 @@ def run(  # noqa: D103 - its help stands above
             "--proxy holds a user name or a password, which each user of this machine could see in"
             " the list of processes. Set CXAI_PROXY instead."
         )
+    as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
+    LOG.configure(Redaction(), as_json=as_json_log)  # for what refuses the settings
     settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
     LOG.configure(Redaction(), as_json=settings.log_format is LogFormat.JSON)
     need_descriptors(settings.in_flight)
@@ -291,7 +294,7 @@ def simulate(
         chosen = replace(base, **{k: v for k, v in given.items() if v is not None})
     except ValueError as error:
         raise UsageError(str(error)) from None
-    _go(serve(chosen, token, port))
+    _go(serve(chosen, token, port, _tell))
 
 
 @app.command()
@@ -372,7 +375,8 @@ def prune(
 ) -> None:
     """Release finished parts that were loaded, and delete their files; runs go on without them.
 
-    Each file is checked against the ledger first. IDs in a released part are never asked again.
+    Each file is checked against the ledger first. IDs with a record in a released part are never
+    asked again.
     """
     from worker.clock import SystemClock
     from worker.console.prune import prune_export
@@ -380,7 +384,11 @@ def prune(
     pruned = prune_export(
         directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
     )
-    _tell(_json(pruned.as_dict()) if as_json else pruned.text())
+    try:
+        _tell(_json(pruned.as_dict()) if as_json else pruned.text())
+    except UsageError as error:
+        done = f"{len(pruned.released)} parts were released and {len(pruned.deleted)} files deleted"
+        raise UsageError(f"{error} Only this report is lost: {done}.") from None
 
 
 @app.command()
@@ -456,6 +464,11 @@ def main() -> NoReturn:
     except CxaiError as error:
         _fail("run_refused", str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last one: nobody sees a traceback
+        if isinstance(error, OSError) and not _frames_of_ours(error)[1:]:  # typer's own help
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+            _fail(
+                "run_refused", f"Can't write to standard output: {error.strerror}.", ExitCode.USAGE
+            )
         _fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
 
@@ -488,8 +501,7 @@ def _our_fault(error: BaseException) -> str:
     """Say where it happened, and nothing of the values: a token might be among them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [frame for frame in frames if "worker" in Path(frame.f_code.co_filename).parts]
+    ours = _frames_of_ours(error)
     where = ""
     if ours:
         code = ours[-1].f_code
@@ -498,6 +510,12 @@ def _our_fault(error: BaseException) -> str:
         f"an internal error, {type(error).__name__}{where}. That is our fault: please report it."
         " What is committed is safe; the same command goes on."
     )
+
+
+def _frames_of_ours(error: BaseException) -> list[FrameType]:
+    """Return where an error passed through this package, outermost first."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [frame for frame in frames if "worker" in Path(frame.f_code.co_filename).parts]
 
 
 def _tell(text: str) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -112,19 +113,21 @@ def _write_input(output: Path, ids: int) -> Path:
     return path
 
 
-async def serve(scenario: Scenario, token: str, port: int) -> None:
-    """Run a simulator until SIGTERM or Ctrl-C, and say how to use it."""
+async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
+    """Run a simulator until SIGTERM or Ctrl-C; `tell` prints how to use it."""
     stopped = asyncio.Event()
     with stop_signals() as request:
         request.pass_to(lambda _why: stopped.set())
-        try:
-            async with Simulator(scenario, token=token, port=port) as simulator:
-                print(_how_to(simulator, token), flush=True)  # noqa: T201
-                await stopped.wait()
-        except OSError as error:
-            raise UsageError(
-                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
-            ) from None
+        async with AsyncExitStack() as stack:
+            simulator = Simulator(scenario, token=token, port=port)
+            try:
+                await stack.enter_async_context(simulator)
+            except OSError as error:
+                raise UsageError(
+                    f"Can't listen on port {port}: {error.strerror}. Choose another --port."
+                ) from None
+            tell(_how_to(simulator, token))
+            await stopped.wait()
 
 
 def _how_to(simulator: Simulator, token: str) -> str:

@@ -306,3 +306,43 @@ def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended
         process.stdout.close()
         process.communicate(guids(3)[0].encode(), timeout=60)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["run", "--help"], ["schema"], ["simulate", "--port", "0"]]
+)
+def test_what_can_not_be_printed_is_no_fault_of_cxai(command):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            cxai_argv(*command),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            check=False,
+            timeout=60,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == b"cxai: Can't write to standard output: No space left on device.\n"
+
+
+def test_refused_settings_are_an_event_of_the_log_too(tmp_path):
+    ended = cxai(
+        "run", "-o", tmp_path / "export", "--rate", "0", env=environment(CXAI_LOG_FORMAT="json")
+    )
+    event = json.loads(ended.err)
+    assert (ended.code, event["event"], event["level"]) == (2, "run_refused", "error")
+
+
+def test_a_missing_part_is_named_with_each_way_out(simulated, guids, tmp_path):
+    with simulated() as api:
+        cxai(
+            "run", "-o", tmp_path / "export", "--base-url", api.base_url, stdin=guids(1)[0].encode()
+        )
+    (tmp_path / "export" / "records-000001.jsonl").unlink()
+    found = verify_export(tmp_path / "export")
+    assert found.exit_code == 5
+    for way_out in ("Put the missing files back", "cxai prune", "--reopen-missing"):
+        assert way_out in found.text()
+    status = export_status(tmp_path / "export")
+    assert "records-000001.jsonl is not there" in status.text()
+    assert status.as_dict()["missing_parts"] == ["records-000001.jsonl"]

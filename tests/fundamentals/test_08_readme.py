@@ -92,7 +92,7 @@ def nightly():
         ([1], 0, True, "too many failed, or none has a result", 1),
         ([1], 4, False, "not loaded: see what cxai verify", 4),
         ([1], 5, False, "not loaded: see what cxai verify", 5),
-        ([2], None, False, "an input without a valid ID", 2),
+        ([2], None, False, "not started (usage, input without an ID, a run under way)", 2),
         ([3], None, False, "token refused", 3),
         ([4, 4, 0], 0, True, None, 0),
         ([4, 1], 5, False, "not loaded: see what cxai verify", 5),
@@ -118,8 +118,9 @@ def test_the_nightly_script_loads_what_is_verified_and_does_what_each_exit_code_
     assert done.returncode == code
 
 
-def test_the_nightly_script_does_not_hide_that_loading_failed(tmp_path):
-    (tmp_path / "codes").write_text("0\n0\n")
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_nightly_script_does_not_hide_that_loading_failed(tmp_path, code):
+    (tmp_path / "codes").write_text(f"{code}\n0\n")
     done = nightly_with_stubs(tmp_path, load_ends_with=1)
     assert "notify loading exports/2026-11-21 failed" in done.stdout.decode().splitlines()
     assert done.returncode == 1

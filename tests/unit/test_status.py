@@ -12,7 +12,7 @@ def test_it_shows_how_each_run_ended_and_does_not_guess_where_nothing_was_noted(
     run_finished(tmp_path, ids, Scenario())
     first, second = export_status(tmp_path).text().splitlines()[-2:]
     assert first.endswith(
-        "3 completed, did not shut down cleanly (it was killed, or its disk failed)"
+        "3 completed, did not shut down cleanly (it was killed or left at once, or its disk failed)"
     )
     assert second.endswith("3 completed, exit code 0. Finished.")
 

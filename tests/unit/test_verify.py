@@ -262,7 +262,7 @@ def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
     assert missing == "  13 lines of the input have no verdict:"
     assert examples == [f"    ids.txt, line {n}: {ids[n - 1]}" for n in range(13, 23)]
     assert more == "    … and 3 more"
-    assert advice.startswith("  Don't load it yet: run the same `cxai run` command again")
+    assert advice == "  Don't load it yet: run `cxai run` with this input, then verify again."
     assert found.as_dict().items() >= {"intact": True, "complete": False, "missing": 13}.items()
     assert found.as_dict()["missing_examples"] == [one.strip() for one in examples]
 

@@ -67,7 +67,7 @@ def test_a_killed_run_is_not_green_and_its_open_parts_are_named(tmp_path, ids):
         " records-000001.jsonl.open." in said
     )
     assert "The last run (1, begun " in said
-    assert "did not come to its end: it was killed, or its disk failed." in said
+    assert "did not come to its end: it was killed or left at once, or its disk failed." in said
     assert sum(found.as_dict()["open_parts"].values()) == 12
     assert found.as_dict()["last_run"]["ended"] is None
 

@@ -68,14 +68,15 @@ def read_token(token_file: Path | None) -> SecretStr:
         text = os.environ.get(VARIABLE, "")
     token = text.strip()
     if not token:
+        what = "is empty or not set" if token_file is None else "is empty"
         raise UsageError(
-            f"No API token: {where} is empty or not set. Set {VARIABLE},"
+            f"No API token: {where} {what}. Set {VARIABLE},"
             " or name a file that holds the token with --token-file."
         )
     if not _PRINTABLE.fullmatch(token):
         raise UsageError(
             f"The API token in {where} holds white space, control or non-ASCII characters,"
-            " which no header may hold. Copy it anew."
+            " which no header may hold. Copy it again."
         )
     return SecretStr(token)
 

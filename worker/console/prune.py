@@ -1,8 +1,8 @@
 """`cxai prune`: finished parts that were loaded elsewhere are released, and their files deleted.
 
-The IDs in a released part keep their verdicts, and are never asked again. First everything that was
-named is checked; then the ledger notes the release, durably; then the files go. A crash in between
-leaves files that the export no longer needs.
+IDs in a released part keep their verdicts: one with a record is never asked again. First everything
+that was named is checked; then the ledger notes the release, durably; then the files go. A crash in
+between leaves files that the export no longer needs.
 """
 
 import hashlib
@@ -31,6 +31,11 @@ from worker.ports import Clock
 _READ_BYTES = 1 << 20
 _MOST_NAMED = 5
 
+_KEPT = (
+    "  IDs with a record are never asked again. A run still retries IDs that failed in a way that"
+    " may pass."
+)
+
 
 @dataclass(slots=True)
 class Pruned:
@@ -52,13 +57,13 @@ class Pruned:
         """Return it for people."""
         where = printable(self.directory)
         if not self.released and not self.deleted:
-            return f"{where}: nothing to release."
+            return f"{where}: nothing to release (parts without rows stay, for the next load)."
         released, deleted = (
             counted(len(names), "parts") for names in (self.released, self.deleted)
         )
         lines = [f"{where}: {released} released, {deleted} deleted."]
         lines += [f"  released {name}" for name in self.released]
-        return "\n".join([*lines, "  Their IDs keep their verdicts and are not asked again."])
+        return "\n".join([*lines, _KEPT])
 
 
 @dataclass(frozen=True, slots=True)

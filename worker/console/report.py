@@ -110,7 +110,9 @@ class Report:
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
             listed = printable(self.output / "failures-*.jsonl*")
-            yield f"  IDs without a record are listed in {listed}:"
+            earlier = any(v is not Verdict.OK for v in self.tally.before)
+            released = " (or in parts that were released)" if earlier else ""
+            yield f"  IDs without a record are listed in {listed}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"

@@ -1,5 +1,6 @@
 """`cxai status`: how far an export is, running or not."""
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from worker.console.report import printable
 from worker.domain.figures import counted
 from worker.errors import DirectoryInUseError
 from worker.ledger.form import read_form
+from worker.ledger.part_states import parts_of
 from worker.ledger.sqlite import Database
 from worker.output.contents import LEDGER_NAME, PROGRESS_NAME, require_export
 from worker.output.directory import OutputDirectory
+from worker.output.parts import part_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,13 @@ class Status:
     """What an output directory holds. `running` is a live run's progress, None if none runs.
 
     `verdicts` counts over all inputs of all runs; it is None while a run holds the ledger.
+    `missing` names finished parts that were not released, and whose files are not there.
     """
 
     directory: Path
     running: Mapping[str, Any] | None
     verdicts: Mapping[str, int] | None = None
+    missing: tuple[str, ...] = ()
     parts: tuple[tuple[str, int, int, int, int], ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
 
@@ -46,6 +51,7 @@ class Status:
                 }
                 for name, parts, records, size, released in self.parts
             ],
+            "missing_parts": list(self.missing),
             "runs": list(self.runs),
         }
 
@@ -62,6 +68,7 @@ class Status:
             for name, parts, records, size, released in self.parts
             if records
         ]
+        lines += [f"  {name} is not there: `cxai verify` says what to do" for name in self.missing]
         lines += [_of_run(run) for run in self.runs[-5:]]
         return "\n".join(lines)
 
@@ -88,11 +95,17 @@ def _at_rest(path: Path) -> Status:
     with Database(path / LEDGER_NAME) as ledger:
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
-        read_form(ledger, path)
+        compression = read_form(ledger, path).compression
+        finished = (
+            part_name(part, compression)
+            for part in parts_of(ledger)
+            if part.sealed and part.released_at is None
+        )
         return Status(
             path,
             running=None,
             verdicts=dict(ledger.rows("count_verdicts")),
+            missing=tuple(name for name in finished if not os.path.lexists(path / name)),
             parts=tuple(ledger.rows("count_parts")),
             runs=tuple(_run(row) for row in ledger.rows("read_runs")),
         )
@@ -118,7 +131,7 @@ def _of_run(run: Mapping[str, Any]) -> str:
     """Say how a run ended: with its exit code and headline, if it came to its end."""
     how = run["headline"] or run["ended"]
     if how is None:
-        how = "did not shut down cleanly (it was killed, or its disk failed)"
+        how = "did not shut down cleanly (it was killed or left at once, or its disk failed)"
     elif run["exit_code"] is not None:
         how = f"exit code {run['exit_code']}. {how}"
     return (

@@ -30,10 +30,16 @@ class Advice(StrEnum):
         "Don't rely on manifest.json: the same `cxai run` command, run again, writes it from the"
         " ledger."
     )
+    MISSING = (
+        "Put the missing files back. If they were loaded and removed on purpose, release them:"
+        " `cxai prune DIR PART --missing`. If they are lost, fetch their IDs again: `cxai run` as"
+        " before, with --reopen-missing."
+    )
     REPORT = "Keep the directory as it is, and report it: that is a fault of cxai."
 
 
 _FINISH = "Don't load it yet: run the same `cxai run` command again, then verify again."
+_ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify again."
 
 
 @dataclass(slots=True)
@@ -108,7 +114,7 @@ class Findings:
             "problems": self.problems,
             "more_problems": self.more,
             "notes": self.notes,
-            "advice": [*map(str, self.advice), *([] if self.is_complete else [_FINISH])],
+            "advice": [*map(str, self.advice), *([] if self.is_complete else [self._finish])],
             "last_run": self.last_run,
         }
 
@@ -119,7 +125,9 @@ class Findings:
     def _lines(self) -> Iterator[str]:
         where = printable(self.directory)
         if self.problems:
-            what = "is DAMAGED" if Advice.RESTORE in self.advice else "CONTRADICTS its ledger"
+            what = "CONTRADICTS its ledger"
+            if Advice.RESTORE in self.advice or Advice.MISSING in self.advice:
+                what = "is DAMAGED"
             yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)
             yield from (f"  {advice}" for advice in self.advice)
@@ -139,7 +147,11 @@ class Findings:
             yield from _listed(self.examples, self.missing - len(self.examples), "    ")
         yield from (f"  {what}" for what in self.unfinished)
         if not self.is_complete:
-            yield f"  {_FINISH}"
+            yield f"  {self._finish}"
+
+    @property
+    def _finish(self) -> str:
+        return _ASK_FOR_ALL if self.missing and not self.unfinished else _FINISH
 
     @property
     def _read(self) -> str:

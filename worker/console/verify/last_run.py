@@ -61,7 +61,7 @@ def check_last_run(findings: Findings, last: LastRun | None, *, has_outcomes: bo
     if last.ended is None:
         findings.unfinished.append(
             f"The last run ({last.number}, begun {last.started_at}) did not come to its end: it was"
-            " killed, or its disk failed."
+            " killed or left at once, or its disk failed."
         )
         return
     code, headline = last.report.get("exit_code"), last.report.get("headline", last.ended)

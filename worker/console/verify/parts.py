@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from worker.console.verify.damage import differing_byte
-from worker.console.verify.findings import Findings
+from worker.console.verify.findings import Advice, Findings
 from worker.domain.figures import counted
 from worker.ledger.sqlite import Database
 
@@ -83,7 +83,9 @@ def lines_of(
         file = open_file(path)
     except OSError as error:
         wanted = counted(part.records, "lines")
-        findings.add(f"{name}: {error.strerror}; it should have {wanted}.")
+        is_gone = isinstance(error, FileNotFoundError)
+        advice = Advice.MISSING if is_gone else Advice.RESTORE
+        findings.add(f"{name}: {error.strerror}; it should have {wanted}.", advice)
         return
     findings.parts += 1
     lines = 0
