@@ -138,6 +138,31 @@ def test_a_field_that_is_there_twice_loses_no_id_unnoticed(key):
     assert [entry.id for entry in items(nested, key)] == [A]
 
 
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (f'{{"interaction_id":"{A}","interaction\\u005fid":"{B}"}}', None),
+        (f'{{"\\u0069nteraction_id":"{A}","interaction_id":"{B}"}}', None),
+        (f'{{"interactionIdentifier":"{A}","interaction\\u0049dentifier":"{B}"}}', None),
+        (f'{{"interaction_id":"{A}","interaction_id":null,"interactionIdentifier":"{B}"}}', None),
+        (f'{{"Gespräch":"{A}","Gespr\\u00e4ch":"{B}"}}', "Gespräch"),
+        (f'{{"a\\/b":"{A}","a/b":"{B}"}}', "a/b"),
+        (f'{{"call":{{"id":"{A}"}},"c\\u0061ll":{{"\\u0069d":"{B}"}}}}', "call.id"),
+        (f'{{"call.id":"{A}","call":{{"id":"{B}"}}}}', "call.id"),
+        (f'{{"call":{{"id":"{A}"}},"call.id":"{B}"}}', "call.id"),
+    ],
+)
+def test_a_field_that_is_there_twice_is_found_however_it_is_written(line, field):
+    [entry] = items(line.encode(), field)
+    assert entry.invalid is not None
+    assert entry.invalid.startswith("has a field twice, ")
+
+
+def test_another_field_that_is_there_twice_is_no_fault():
+    line = f'{{"note":"a\\nb","note":"c","interaction_id":"{A}"}}'.encode()
+    assert [entry.id for entry in items(line, None)] == [A]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
 def test_every_line_end_that_we_know_ends_a_row(end):
     data = end.join([row(A).decode().strip(), row(B).decode().strip(), ""]).encode()
