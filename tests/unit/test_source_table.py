@@ -379,6 +379,43 @@ def test_a_header_with_another_name_gives_advice_that_can_be_followed(header, ad
     assert str(raised.value).endswith(advice) or advice in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"{A},x", "there is an ID in its column 1"),
+        (f"N/A,{A}", "there is an ID in its column 2"),
+        (f'"{{{A}}}",x', "there is an ID in its column 1"),
+        (f"{A[:-1]},x", "what is in its column 1 is almost an ID"),
+        (f"{A[:-1]}O,x", "what is in its column 1 is almost an ID"),
+        (f"{A}0,x", "what is in its column 1 is almost an ID"),
+        (f'"{A}\\",x', "what is in its column 1 is almost an ID"),
+        (A.replace("-", "\N{EN DASH}") + ",x", "what is in its column 1 is almost an ID"),
+    ],
+)
+def test_a_first_row_with_an_id_is_no_header_even_if_the_column_has_a_number(row, why):
+    with pytest.raises(UsageError, match=why):
+        items(f"{row}\n{B},y\n", "1")
+
+
+@pytest.mark.parametrize("name", ["id", "", "deadbeef", "ID of the call", "0123456789abcdef", "-"])
+def test_what_is_a_name_may_stand_in_the_header_of_a_numbered_column(name):
+    assert told(f"{name},x\n{B},y\n", "1") == [(2, B)]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"{A},{B}", "has 2 cells, but the header row has 3, and several IDs"),
+        (f'"{A}","{B}"', "has 2 cells, but the header row has 3, and several IDs"),
+        (f"agent,{A}", None),
+        (f",{A}", None),
+    ],
+)
+def test_a_row_with_too_few_cells_and_several_ids_may_be_shifted(row, why):
+    [entry] = items(f"agent,id,parent\n{row}\n")
+    assert entry.invalid == why
+
+
 def test_a_column_may_be_given_by_its_number():
     assert told(f"id,n,id\n{B},1,{A}\n", "3") == [(2, A)]
     assert told(f'"2",id\n{A},{B}\n', "2") == [(2, A)]  # a name goes first

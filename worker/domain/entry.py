@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from worker.domain.guid import GUID_PATTERN, guid_in, why_no_guid
+from worker.domain.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
 from worker.domain.secret import Secrets
 from worker.errors import UsageError
 
@@ -115,6 +115,10 @@ class IdRule:
         if self._is_guid and not guid_in(raw.decode("utf-8", "surrogateescape")):
             return False
         return self.read(raw, "", 0).invalid is None
+
+    def is_almost_id(self, raw: bytes) -> bool:
+        """Whether it was meant to be an ID, but holds a mistake: a GUID that is mistyped."""
+        return self._is_guid and is_almost_guid(raw[:_EXAMINED_BYTES].decode("utf-8", "replace"))
 
     def refused(self, raw: bytes, source: str, line: int, reason: str) -> Entry:
         """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""

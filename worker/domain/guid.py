@@ -7,6 +7,7 @@ GUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 _HYPHENATED = re.compile(GUID_PATTERN)
 _COMPACT = re.compile("[0-9a-fA-F]{32}")
+_DIGIT = re.compile("[0-9a-fA-F]")
 _NO_DIGIT = re.compile("[^0-9a-fA-F-]")
 
 _FORM = "expected 8-4-4-4-12 hex digits"
@@ -15,6 +16,11 @@ _PAIRS = {
     "{": "}", "(": ")", "<": ">", '"': '"', "'": "'", "`": "`",
     "“": "”", "„": "“", "‘": "’", "«": "»",  # noqa: RUF001 - typographic quotes
 }  # fmt: skip
+
+# As many of a GUID's 32 digits, and as large a share of its letters and digits, are not there by
+# chance.
+_DIGITS_OF_ALMOST = 24
+_SHARE_OF_ALMOST = 0.8
 
 # Longer texts are no spelling of a GUID, however many pairs of quotes are around it.
 _MOST_CHARS = 128
@@ -48,6 +54,14 @@ def guid_in(text: str) -> str | None:
     if _COMPACT.fullmatch(core):
         return f"{core[:8]}-{core[8:12]}-{core[12:16]}-{core[16:20]}-{core[20:]}"
     return None
+
+
+def is_almost_guid(text: str) -> bool:
+    """Whether a text is made of so many hex digits that no word or name would be."""
+    core = _unwrapped(text[:_MOST_CHARS])
+    letters = sum(map(str.isalnum, core))
+    digits = len(_DIGIT.findall(core))
+    return digits >= _DIGITS_OF_ALMOST and digits >= _SHARE_OF_ALMOST * letters
 
 
 def why_no_guid(text: str) -> str:

@@ -26,8 +26,9 @@ def items_of_table(
     An item's line is the one where its row begins.
 
     A row of empty cells is BLANK. Refused is one without an ID in the column, one with more cells
-    than the header, one in which text follows a closing quote or IDs follow a line end of another
-    system, and one with a line of more than MAX_LINE_BYTES.
+    than the header, one with fewer and several IDs (they may be shifted), one in which text follows
+    a closing quote or IDs follow a line end of another system, and one with a line of more than
+    MAX_LINE_BYTES.
 
     Raises UsageError if the header lacks the column. Raises InputBrokenError where a quote is left
     open: where the next row begins is unknown then, and IDs would be lost unnoticed. It is raised
@@ -182,7 +183,7 @@ class _Table:
 
     def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
         index, width = header.index, header.width
-        if len(cells) > width and (why := self._why_too_wide(cells, width)):
+        if len(cells) != width and (why := self._why_no_row(cells, width)):
             return self._refused(row, why)
         cell = cells[index] if index < len(cells) else b""
         if not cell.strip():
@@ -196,8 +197,11 @@ class _Table:
             )
         return entry
 
-    def _why_too_wide(self, cells: Cells, width: int) -> str | None:
-        """Say why a row with more cells than the header is no row; empty ones at its end may be."""
+    def _why_no_row(self, cells: Cells, width: int) -> str | None:
+        """Say why a row with more or fewer cells than the header is no row.
+
+        Empty ones at its end may be too many, or left out.
+        """
         count = len(cells)
         while count > width and not cells[count - 1].strip():
             count -= 1
