@@ -156,6 +156,17 @@ def test_a_byte_that_is_no_utf8_is_named_as_a_byte():
         f"https://api/{GUID}/ai",
         f"x{GUID}x",
         "\N{FULLWIDTH DIGIT THREE}" + GUID[1:],
+        GUID.replace("-", "%2D"),
+        GUID.replace("-", "%252d"),
+        GUID.replace("-", r"\u002d"),
+        '{"x":"' + GUID.replace("-", r"\\u002D") + '"}',
+        GUID.replace("-", r"\x2d"),
+        GUID.replace("-", r"\u{2d}"),
+        GUID.replace("-", "&#45;"),
+        GUID.replace("-", "&#x2d;"),
+        GUID.replace("-", "&hyphen;"),
+        "".join(f"%{ord(char):02x}" for char in GUID),
+        "".join(f"&#{ord(char)};" for char in GUID),
     ],
 )
 def test_a_line_with_the_token_is_refused_and_shows_nothing_of_it(line, pattern):
