@@ -115,6 +115,17 @@ def test_a_line_end_that_only_others_know_hides_no_id(odd):
     assert told(f"# x{odd}# y{odd} \n".encode()) == [Skip.COMMENT]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [b"\x01", b"\x04", b"\x15", b"\x1a", b"\x1b", b"\x1f", b"\x7f", b"\x85", b"\\n", b"\\r\\n"],
+)
+def test_a_rare_line_end_in_a_comment_hides_no_id(odd):
+    why = "is a comment with a line end in it that only other systems know, and text behind that"
+    assert told(odd.join([b"# x", A.encode(), b""])) == [(1, why)]
+    assert told(odd.join([b"# x", b"#" + A.encode()])) == [Skip.COMMENT]
+    assert told(odd.join([b"# und so", b" weiter", b"C:\\new"])) == [Skip.COMMENT]
+
+
 def test_a_line_of_invisible_characters_is_blank():
     assert told("\u00a0\n\ufeff\r\u200b \n".encode()) == [Skip.BLANK] * 3
 
