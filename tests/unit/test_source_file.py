@@ -538,6 +538,42 @@ def test_standard_input_that_is_closed_or_a_directory_is_told_before_the_run(tmp
         assert refusal(source()).startswith("<stdin> can't be read: Bad file descriptor.")
 
 
+@pytest.mark.parametrize("names", [("-", "/dev/stdin"), ("/dev/stdin", "-"), ("-", "/dev/fd/0")])
+def test_standard_input_under_two_names_is_refused(names):
+    reader, writer = os.pipe()
+    os.write(writer, TEXT.encode())
+    os.close(writer)
+    with as_stdin(reader):
+        assert "are the same pipe, which can be read only once" in refusal(source(*names))
+        assert ids(source("-")) == [("<stdin>", 1, A)]  # nothing was taken from it
+
+
+def test_a_named_pipe_that_is_named_twice_is_refused_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "ids")
+    (tmp_path / "other").symlink_to(tmp_path / "ids")
+    for again in ("ids", "other"):
+        names = tmp_path / "ids", tmp_path / again
+        assert "are the same pipe, which can be read only once" in refusal(source(*names))
+
+
+def test_a_file_that_is_named_twice_is_read_twice(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text(TEXT)
+    twice = source(path, path)
+    twice.check()
+    assert ids(twice) == [("ids.txt", 1, A)] * 2
+
+
+@pytest.mark.parametrize("name", ["ids.txt.gz", "ids.csv.gz", "ids.JSONL.ZST", "ids.gz"])
+def test_compressed_data_of_no_bytes_is_damaged_even_if_an_input_may_be_empty(tmp_path, name):
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(UsageError, match="it is empty, which compressed data never is"):
+        source(path).check(allow_empty=True)
+    path.write_bytes(gzip.compress(b""))
+    source(path).check(allow_empty=True)
+
+
 # --- during the run ------------------------------------------------------------------------------
 
 

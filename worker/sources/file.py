@@ -12,7 +12,7 @@ from pathlib import Path
 from worker.domain.entry import IdRule, Item
 from worker.errors import InputBrokenError, UsageError
 from worker.sources.chunks import chunks_of, without_bom
-from worker.sources.compression import decompressed
+from worker.sources.compression import DamagedError, decompressed
 from worker.sources.feed import Feed
 from worker.sources.formats import STDIN_NAME, without_foreign
 from worker.sources.jsonl import items_of_jsonl
@@ -26,6 +26,7 @@ STDIN = "-"
 
 _TABLES = (".csv", ".tsv")
 _JSON_LINES = (".jsonl", ".ndjson")
+_COMPRESSED = (".gz", ".zst")
 
 # RFC 3986, 3.1; one letter alone is a drive of Windows, and no scheme that anyone uses.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
@@ -77,6 +78,7 @@ class FileSource:
         try:
             for path in self.paths:
                 _check_path(path)
+            _check_distinct(self.paths)
             for index, path in enumerate(self.paths):
                 self._look(index, path, allow_empty=allow_empty)
         except UsageError as error:
@@ -119,7 +121,7 @@ class FileSource:
         except OSError as error:
             raise InputBrokenError(f"{name} can't be opened: {error.strerror}.{KEPT}") from error
         with raw, _unmoved(raw) if return_to_start else nullcontext():
-            chunks = without_bom(decompressed(chunks_of(raw)))
+            chunks = without_bom(decompressed(_not_nothing(chunks_of(raw), path)))
             if look is not None:
                 chunks = look.watched(chunks)
             yield from self._items(path, without_foreign(chunks, name))
@@ -196,6 +198,22 @@ def _check_path(path: str) -> None:
         raise UsageError(f"{name} is a disk. Name a file on it.")
 
 
+def _check_distinct(paths: Sequence[str]) -> None:
+    """Raise UsageError for a pipe that is named twice: two readers would cut its lines apart."""
+    seen: dict[tuple[int, int], str] = {}
+    for path in paths:
+        status = _status(path)
+        if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+            continue
+        place = status.st_dev, status.st_ino
+        if place in seen:
+            raise UsageError(
+                f"{_name(seen[place])} and {_name(path)} are the same pipe, which can be read only"
+                " once. Name it once."
+            )
+        seen[place] = path
+
+
 def _status(path: str) -> os.stat_result:
     return os.fstat(0) if path == STDIN else Path(path).stat()
 
@@ -206,6 +224,19 @@ def _is_regular(path: str) -> bool:
 
 def _name(path: str) -> str:
     return STDIN_NAME if path == STDIN else path
+
+
+def _not_nothing(chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
+    """Yield the chunks. Raises DamagedError if there is none where compressed data should be.
+
+    Compressed data is never empty, whatever it holds: whoever should have written it has failed.
+    """
+    first = next(chunks, b"")
+    if not first and path.lower().endswith(_COMPRESSED):
+        raise DamagedError("it is empty, which compressed data never is")
+    if first:
+        yield first
+        yield from chunks
 
 
 @contextmanager
