@@ -13,7 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -244,6 +251,15 @@ class Settings(BaseSettings):
         LogFormat.LOGFMT, description="Log lines on standard error: logfmt or json."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for a number: they would be read as 1 and 0."""
+        is_switch = info.field_name and cls.model_fields[info.field_name].annotation is bool
+        if isinstance(value, bool) and not is_switch:
+            raise ValueError("true and false are for settings that are on or off")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -322,14 +338,24 @@ def _is_service_link(name: str, value: str) -> bool:
 
 def _refuse_unknown_variables() -> None:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {TOKEN_VARIABLE, CONFIG_VARIABLE}
+    in_capitals = {TOKEN_VARIABLE, CONFIG_VARIABLE}
+    given: dict[str, str] = {}
     for name, value in os.environ.items():
-        # A setting may be written in small letters, too.
-        if not name.upper().startswith(_PREFIX) or name.upper() in known:
+        upper = name.upper()
+        if not upper.startswith(_PREFIX):
             continue
-        if not _is_service_link(name, value):
+        if upper in in_capitals and name != upper:
+            raise UsageError(f"The environment has {name}, which is read as {upper} only.")
+        if upper in known:  # it may be written in small letters, too
+            first = given.setdefault(upper, name)
+            if os.environ[first] != value:
+                raise UsageError(
+                    f"The environment has {first} and {name}, which differ. Set one of them."
+                )
+        elif upper not in in_capitals and not _is_service_link(name, value):
             raise UsageError(
-                f"The environment has {name}, which is no setting.{_advice(name.upper(), known)}"
+                f"The environment has {name}, which is no setting."
+                f"{_advice(upper, known | in_capitals)}"
             )
 
 

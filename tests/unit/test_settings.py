@@ -238,6 +238,43 @@ def test_a_value_out_of_range_is_refused_by_name(name, value, monkeypatch):
         load_settings({})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_failed", "true"),
+        ("rate", "true"),
+        ("max_attempts", "true"),
+        ("patience_s", "false"),
+        ("start_patience_s", "false"),
+        ("part_bytes", "true"),
+    ],
+)
+def test_on_and_off_are_no_numbers(name, value, toml):
+    with pytest.raises(UsageError, match=f"{name} in .*: .*true and false are for settings that"):
+        load_settings({}, toml(f"{name} = {value}"))
+
+
+def test_a_switch_may_be_on_or_off(toml):
+    assert load_settings({}, toml("allow_none = true\nadaptive = false")).allow_none
+
+
+@pytest.mark.parametrize("name", ["cxai_config", "Cxai_Config", "cxai_api_token"])
+def test_a_variable_that_would_be_overlooked_in_small_letters_is_refused(name, monkeypatch):
+    monkeypatch.setenv(name, "settings.toml")
+    with pytest.raises(UsageError, match=f"has {name}, which is read as {name.upper()} only"):
+        load_settings({})
+
+
+@pytest.mark.parametrize("names", [("CXAI_RATE", "cxai_rate"), ("cxai_rate", "CXAI_RATE")])
+def test_a_setting_that_stands_twice_in_the_environment_must_be_the_same(names, monkeypatch):
+    for name in names:
+        monkeypatch.setenv(name, "2")
+    assert load_settings({}).rate == 2
+    monkeypatch.setenv(names[1], "3")
+    with pytest.raises(UsageError, match="which differ"):
+        load_settings({})
+
+
 def test_what_may_be_asked_again_is_listed_without_what_is_refused():
     with pytest.raises(UsageError) as raised:
         load_settings({"retry": "notfound"})
