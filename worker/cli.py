@@ -345,6 +345,11 @@ def verify(
         source = FileSource(sources, rule, column=column, field=field)
         source.check(allow_empty=allow_empty)
         found = verify_export(directory, source.blocks())
+    elif column is not None or field is not None or id_pattern or allow_empty:
+        raise UsageError(
+            "--column, --field, --id-pattern and --allow-empty are about an input: name it behind"
+            " the directory, or - for standard input."
+        )
     else:
         found = verify_export(directory)
     _tell(_json(found.as_dict()) if as_json else found.text())

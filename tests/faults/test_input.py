@@ -243,3 +243,32 @@ def test_a_signal_before_the_first_id_ends_with_4_and_leaves_nothing(export, num
 
 def unread_bytes(pipe):
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--field", "id"], ["--column", "2"], ["--id-pattern", "x"], ["--allow-empty"]],
+    ids=lambda options: options[0],
+)
+def test_verify_is_not_green_on_an_input_that_is_described_but_not_named(api, export, ids, options):
+    assert go_on(api, export, ids[:3]).code == 0
+    ended = cxai("verify", export, *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert "are about an input: name it behind the directory" in ended.err
+
+
+def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path):
+    token = "0b1f2a3c-55e1-4d0e-9a77-c1d2e3f40516"  # noqa: S105
+    path = tmp_path / "ids.txt"
+    path.write_text(f"{ids[0]}\n{token}\n")
+    (tmp_path / "token").write_text(token)
+    with serving(RawServer([response(as_body(sample()))])) as server:
+        ran = cxai(
+            "run", path, "-o", export, "--base-url", server.base_url,
+            "--token-file", tmp_path / "token",
+        )  # fmt: skip
+        assert (ran.code, len(server.requests)) == (1, 1)
+    verified = cxai("verify", export, path)
+    assert verified.code == 4  # whether it is still that line, only the token could tell
+    assert "line 2: (not shown: a run has found the API token here)" in verified.out
+    assert token not in verified.out + verified.err

@@ -9,7 +9,7 @@ from worker.domain.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_gui
 from worker.domain.secret import Secrets
 from worker.errors import UsageError
 
-__all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "refused"]
+__all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "key_of_secret", "refused"]
 
 _GUID = re.compile(GUID_PATTERN)
 
@@ -123,7 +123,7 @@ class IdRule:
     def refused(self, raw: bytes, source: str, line: int, reason: str) -> Entry:
         """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""
         if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
-            return Entry(_key_of_refused(b"", source, line), _MASK, source, line, IS_SECRET)
+            return Entry(key_of_secret(source, line), _MASK, source, line, IS_SECRET)
         return refused(raw, source, line, reason)
 
 
@@ -132,6 +132,11 @@ def key_of(interaction_id: str) -> bytes | str:
     if _GUID.fullmatch(interaction_id):
         return bytes.fromhex(interaction_id.replace("-", ""))
     return interaction_id
+
+
+def key_of_secret(source: str, line: int) -> bytes:
+    """Return what makes a line with a secret distinct: its place alone, so nothing tells of it."""
+    return _key_of_refused(b"", source, line)
 
 
 def refused(raw: bytes, source: str, line: int, reason: str) -> Entry:
