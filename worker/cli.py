@@ -468,12 +468,13 @@ def main() -> NoReturn:
         app(standalone_mode=True)
     except CxaiError as error:
         _fail("run_refused", str(error), error.exit_code)
+    except OSError as error:
+        if (own := _own_frames(error)) and own[-1].f_code.co_name != main.__name__:
+            _fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
+        # None of our commands had begun: it is the help that could not be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        _fail("run_refused", _unprinted(error), ExitCode.USAGE)
     except Exception as error:  # noqa: BLE001 - the last one: nobody sees a traceback
-        if isinstance(error, OSError) and not _frames_of_ours(error)[1:]:  # typer's own help
-            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
-            _fail(
-                "run_refused", f"Can't write to standard output: {error.strerror}.", ExitCode.USAGE
-            )
         _fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
     sys.exit(ExitCode.FINISHED)
 
@@ -489,10 +490,14 @@ def _fail(event: str, message: str, code: ExitCode) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Fill descriptors 0 to 2 where they are closed: else a file of ours would become one."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        pass
-    os.close(fd)
+    """Fill descriptors 0 to 2 where they are closed: else a file of ours would become one.
+
+    The first can't be read and the second not be written: an input that isn't there is not an empty
+    one, and a report that goes nowhere is lost. What is said on standard error may be.
+    """
+    for number, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        if _is_closed(number):
+            os.open(os.devnull, access)  # gets the lowest number that is free
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
     sys.stderr = sys.stderr or os.fdopen(2, "w")
@@ -502,14 +507,21 @@ def _open_standard_streams() -> None:
             stream.reconfigure(errors=errors)
 
 
+def _is_closed(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return True
+    return False
+
+
 def _our_fault(error: BaseException) -> str:
     """Say where it happened, and nothing of the values: a token might be among them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    ours = _frames_of_ours(error)
     where = ""
-    if ours:
-        code = ours[-1].f_code
+    if own := _own_frames(error):
+        code = own[-1].f_code
         where = f" in {Path(code.co_filename).name}, {code.co_name}"
     return (
         f"an internal error, {type(error).__name__}{where}. That is our fault: please report it."
@@ -517,10 +529,13 @@ def _our_fault(error: BaseException) -> str:
     )
 
 
-def _frames_of_ours(error: BaseException) -> list[FrameType]:
-    """Return where an error passed through this package, outermost first."""
+def _own_frames(error: BaseException) -> list[FrameType]:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return [frame for frame in frames if "worker" in Path(frame.f_code.co_filename).parts]
+
+
+def _unprinted(error: OSError) -> str:
+    return f"Can't write to standard output: {error.strerror}."
 
 
 def _tell(text: str) -> None:
@@ -531,7 +546,7 @@ def _tell(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
         if not isinstance(error, BrokenPipeError):
-            raise UsageError(f"Can't write to standard output: {error.strerror}.") from None
+            raise UsageError(_unprinted(error)) from None
 
 
 def _say(text: str) -> None:

@@ -114,20 +114,26 @@ def _write_input(output: Path, ids: int) -> Path:
 
 
 async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
-    """Run a simulator until SIGTERM or Ctrl-C; `tell` prints how to use it."""
+    """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
     stopped = asyncio.Event()
-    with stop_signals() as request:
-        request.pass_to(lambda _why: stopped.set())
-        async with AsyncExitStack() as stack:
-            simulator = Simulator(scenario, token=token, port=port)
-            try:
-                await stack.enter_async_context(simulator)
-            except OSError as error:
-                raise UsageError(
-                    f"Can't listen on port {port}: {error.strerror}. Choose another --port."
-                ) from None
-            tell(_how_to(simulator, token))
-            await stopped.wait()
+    simulator = _simulator(scenario, token, port)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(stop_signals()).pass_to(lambda _why: stopped.set())
+        try:
+            await stack.enter_async_context(simulator)
+        except OSError as error:
+            raise UsageError(
+                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
+            ) from None
+        tell(_how_to(simulator, token))
+        await stopped.wait()
+
+
+def _simulator(scenario: Scenario, token: str, port: int) -> Simulator:
+    try:
+        return Simulator(scenario, token=token, port=port)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _how_to(simulator: Simulator, token: str) -> str:

@@ -308,23 +308,6 @@ def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], ["run", "--help"], ["schema"], ["simulate", "--port", "0"]]
-)
-def test_what_can_not_be_printed_is_no_fault_of_cxai(command):
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            cxai_argv(*command),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            check=False,
-            timeout=60,
-        )
-    assert ended.returncode == 2
-    assert ended.stderr == b"cxai: Can't write to standard output: No space left on device.\n"
-
-
 def test_refused_settings_are_an_event_of_the_log_too(tmp_path):
     ended = cxai(
         "run", "-o", tmp_path / "export", "--rate", "0", env=environment(CXAI_LOG_FORMAT="json")
@@ -346,3 +329,68 @@ def test_a_missing_part_is_named_with_each_way_out(simulated, guids, tmp_path):
     status = export_status(tmp_path / "export")
     assert "records-000001.jsonl is not there" in status.text()
     assert status.as_dict()["missing_parts"] == ["records-000001.jsonl"]
+
+
+def in_shell(redirection, *arguments, env=None):
+    """Run `cxai` as a shell starts it that closes or redirects its standard streams."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *cxai_argv(*arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=env or environment(),
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.promise(
+    "Standard output is closed, so that a report, a schema or the help goes nowhere",
+    "code 2, and standard error says why",
+)
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "why"),
+    [
+        (["schema"], ">&-", "Bad file descriptor"),
+        (["schema"], "1</dev/null", "Bad file descriptor"),
+        (["--version"], ">&-", "Bad file descriptor"),
+        (["--help"], ">&-", "Bad file descriptor"),
+        (["run", "--help"], ">/dev/full", "No space left on device"),
+        ([], ">/dev/full", "No space left on device"),
+        (["simulate", "--port", "0"], ">/dev/full", "No space left on device"),
+    ],
+)
+def test_what_can_not_be_printed_is_not_green(arguments, redirection, why):
+    ended = in_shell(redirection, *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr.decode().endswith(f"cxai: Can't write to standard output: {why}.\n")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 2), ("<&- >&- 2>&-", 2), ("2>&-", 0), ("<&-", 0)]
+)
+def test_a_run_with_closed_streams_is_green_if_its_report_is_printed(
+    simulated, guids, tmp_path, redirection, code
+):
+    (tmp_path / "ids.txt").write_text(guids(1)[0])
+    with simulated() as api:
+        ended = in_shell(
+            redirection, "run", tmp_path / "ids.txt", "-o", tmp_path / "export",
+            "--base-url", api.base_url,
+        )  # fmt: skip
+    assert ended.returncode == code
+    assert bool(ended.stdout) == (code == 0)
+    assert verify_export(tmp_path / "export").exit_code == 0
+
+
+def test_a_standard_input_that_is_closed_is_not_an_empty_one(tmp_path):
+    ended = in_shell("<&-", "run", "--allow-empty", "-o", tmp_path / "export")
+    assert ended.returncode == 2
+    assert b"<stdin> can't be read" in ended.stderr
+    assert not (tmp_path / "export").exists()
+    assert in_shell("</dev/null", "run", "--allow-empty", "-o", tmp_path / "export").returncode == 0
+
+
+def test_a_simulator_whose_token_is_empty_is_refused_in_words():
+    ended = cxai("simulate", "--port", "0", "--token", "")
+    assert ended.code == 2
+    assert "cxai: token is empty" in ended.err
