@@ -189,7 +189,13 @@ def run(  # noqa: D103 - its help stands above
     need_descriptors(settings.in_flight)
     token = read_token(settings.token_file)
     LOG.configure(Redaction(token), as_json=settings.log_format is LogFormat.JSON)
-    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
+    secrets = Secrets(token.get_secret_value())
+    if secrets.are_in(str(output)):
+        raise UsageError(
+            "The name of the output directory holds the API token. It is not shown here, but may be"
+            " in your shell's history."
+        )
+    rule = IdRule(settings.id_pattern, secrets)
     source = FileSource(sources or [], rule, column=settings.column, field=settings.field)
     if not sources and sys.stdin.isatty():
         _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")

@@ -218,6 +218,16 @@ def test_a_line_with_the_token_is_never_sent_and_shown_nowhere(export, tmp_path,
     assert len(server.requests) == 2
 
 
+def test_a_directory_that_is_named_like_the_token_is_refused_and_not_shown(tmp_path, guids):
+    (tmp_path / "ids.txt").write_text(guids(1)[0])
+    for name in (TOKEN, f"out-{TOKEN.upper()}/export"):
+        ended = cxai("run", tmp_path / "ids.txt", "-o", tmp_path / name)
+        assert ended.code == 2
+        assert "The name of the output directory holds the API token" in ended.err
+        assert TOKEN not in ended.err.lower()
+    assert [path.name for path in tmp_path.iterdir()] == ["ids.txt"]
+
+
 def test_a_slow_pipe_is_served_from_its_first_id_on(api, export, guids):
     command = ["run", "-o", export, "--base-url", api.base_url]
     with start_cxai(*command, stdin=subprocess.PIPE) as process:
