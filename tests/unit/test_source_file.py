@@ -577,6 +577,58 @@ def test_compressed_data_of_no_bytes_is_damaged_even_if_an_input_may_be_empty(tm
 # --- during the run ------------------------------------------------------------------------------
 
 
+def added_to(path):
+    with path.open("a") as file:
+        file.write(f"{B}\n")
+
+
+def replaced(path):
+    (path.parent / "new").write_text(f"{C}\n")
+    (path.parent / "new").replace(path)
+
+
+@pytest.mark.promise(
+    "An input file is emptied, cut, rewritten, replaced or added to while a run reads it",
+    "what was read counts; code 4, and its name: the same command asks for what is new",
+    group="Input",
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_text(""),
+        lambda path: os.truncate(path, len(TEXT) * 3_000),
+        lambda path: path.write_text(f"{B}\n" * 6_000),
+        added_to,
+        replaced,
+    ],
+    ids=["emptied", "cut", "rewritten", "added to", "replaced"],
+)
+@pytest.mark.parametrize("when", ["before it is opened", "while it is read"])
+def test_a_file_that_changes_under_a_run_is_not_read_as_if_it_were_whole(tmp_path, change, when):
+    path = tmp_path / "ids.txt"
+    path.write_text(TEXT * 6_000)  # several reads
+    reading = source(path)
+    reading.check()
+    blocks = reading.blocks()
+    if when == "while it is read":
+        next(blocks)
+        if change is replaced:  # what was opened is still there
+            change(path)
+            assert sum(map(len, blocks)) > 1_000
+            return
+    change(path)
+    with pytest.raises(InputBrokenError, match=r"ids\.txt was changed while it was read"):
+        list(blocks)
+
+
+def test_the_same_file_may_be_read_several_times(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text(TEXT)
+    reading = source(path, path)
+    reading.check()
+    assert len(ids(reading)) == len(ids(reading)) == 2
+
+
 @pytest.mark.promise(
     "An input file that breaks off (a damaged `.gz`)",
     "what is whole in it is processed; then its name and line are told",

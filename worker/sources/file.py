@@ -28,6 +28,8 @@ _TABLES = (".csv", ".tsv")
 _JSON_LINES = (".jsonl", ".ndjson")
 _COMPRESSED = (".gz", ".zst")
 
+_Version = tuple[int, int, int, int]
+
 # RFC 3986, 3.1; one letter alone is a drive of Windows, and no scheme that anyone uses.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
 
@@ -60,6 +62,7 @@ class FileSource:
         self._rule = rule
         self._column = column
         self._field = field
+        self._versions: dict[str, _Version | None] = {}  # as the look has found them, by path
         self._begun: dict[int, tuple[list[list[Item]], Generator[list[Item], None, None]]] = {}
 
     def check(self, *, allow_empty: bool = False) -> None:
@@ -93,8 +96,9 @@ class FileSource:
     def blocks(self) -> Generator[list[Item], None, None]:
         """Yield every line once, in order, in the lists in which they arrive; blocks on reads.
 
-        Raises InputBrokenError when the rest can't be read, and UsageError for another format or
-        CSV without the column, both after all items before.
+        Raises InputBrokenError when the rest can't be read, or was changed since `check` (or since
+        it was opened, without that): lines may be missing then; and UsageError for
+        another format or CSV without the column; all of them after all items before.
         """
         try:
             for index, path in enumerate(self.paths):
@@ -121,10 +125,16 @@ class FileSource:
         except OSError as error:
             raise InputBrokenError(f"{name} can't be opened: {error.strerror}.{KEPT}") from error
         with raw, _unmoved(raw) if return_to_start else nullcontext():
+            version = self._versions.get(path, _version(raw))
             chunks = without_bom(decompressed(_not_nothing(chunks_of(raw), path)))
             if look is not None:
+                version = self._versions[path] = _version(raw)
                 chunks = look.watched(chunks)
             yield from self._items(path, without_foreign(chunks, name))
+            if version != _version(raw):
+                raise InputBrokenError(
+                    f"{name} was changed while it was read, so lines may be missing.{KEPT}"
+                )
 
     def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Item]]:
         name = _name(path)
@@ -220,6 +230,14 @@ def _status(path: str) -> os.stat_result:
 
 def _is_regular(path: str) -> bool:
     return stat.S_ISREG(_status(path).st_mode)
+
+
+def _version(raw: FileIO) -> _Version | None:
+    """Return what changes when a file is written to or replaced; None for what is no file."""
+    status = os.fstat(raw.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _name(path: str) -> str:
