@@ -11,7 +11,7 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
 from worker.api.client import WORDS_BYTES
-from worker.api.connections import MAX_INTERIM
+from worker.api.connections import MAX_HEAD_BYTES, MAX_INTERIM
 from worker.domain.reply import Failure, Question, Reply, Trouble
 from worker.domain.verdict import Stage
 
@@ -155,6 +155,60 @@ async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
     reason = f"more than {MAX_INTERIM} interim responses (1xx)"
     assert seen == Failure(Trouble.BROKEN_OFF, Stage.HEADERS, reason)
     assert server.sent_bytes < 20_000_000  # what the system's buffers took, of 50 MB
+
+
+@pytest.mark.promise(
+    "Empty lines or header lines without end, before any reply",
+    "a transport error after 128 KiB; memory stays as it is, and SIGTERM is answered",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    "flood", [b"\r\n", b"\n", b"\r\n\r\n"], ids=["line ends", "bare LF", "empty heads"]
+)
+@pytest.mark.parametrize("begin", [b"", interim(103, 1), b"HTTP/1.1 103 Early\r\nA: b\r\n\r\n"])
+async def test_a_flood_of_empty_lines_is_an_error(flood, begin):
+    async with RawServer([begin, *[flood * 30_000] * 400, Ending.SILENCE]) as server:
+        seen = await ask(server)
+    assert seen.trouble is Trouble.BROKEN_OFF
+    assert seen.reason == f"more than {MAX_HEAD_BYTES} bytes before a body"
+    assert server.sent_bytes < 8_000_000  # what the system's buffers took, of 12 MB and more
+
+
+STRAY = {
+    "replies": response(b"{}") * 1_000,
+    "interim responses": interim(102, 2_000),
+    "empty lines": b"\r\n" * 20_000,
+    "no HTTP": b"\0garbage" * 5_000,
+    "a reply without end": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 50_000,
+}
+
+
+@pytest.mark.promise(
+    "A server that sends without end on a connection on which nothing was asked",
+    "the connection is closed at once, and the reply before it stands",
+    group="HTTP",
+)
+@pytest.mark.parametrize("stray", STRAY)
+@pytest.mark.parametrize("status", ["200 OK", "204 None", "404 Not Found", "429 Too Many"])
+async def test_what_comes_unasked_without_end_is_not_read(stray, status):
+    body = b"" if status.startswith("204") else b'{"errorMessage": "no"}'
+    script = [response(body, status=status), 0.1, *[STRAY[stray]] * 400, Ending.SILENCE]
+    async with RawServer(script) as server, client_of(server.base_url) as client:
+        seen = await client.fetch(ID, Question.RESULT)
+        await wait_until(lambda: server.open_connections == 0, "the end of the connection")
+        assert (seen.status, seen.body) == (int(status[:3]), body)
+        again = await client.fetch(ID, Question.RESULT)  # over another connection
+        assert again.status == seen.status
+    assert server.sent_bytes < 10_000_000  # what the system's buffers took, of 15 MB and more
+
+
+async def test_a_line_end_behind_a_reply_spoils_nothing():
+    async with (
+        RawServer([response(b"first") + b"\r\n"], [response(b"next")]) as server,
+        client_of(server.base_url) as client,
+    ):
+        assert (await client.fetch(ID, Question.RESULT)).body == b"first"
+        assert (await client.fetch(ID, Question.RESULT)).body == b"next"
 
 
 async def test_interim_responses_are_counted_for_each_request_apart():

@@ -15,11 +15,10 @@ from yarl import URL
 from worker import __version__
 from worker.api.base_url import checked_base_url
 from worker.api.connections import (
-    MAX_INTERIM,
     PASSAGE,
     Connector,
     Depart,
-    InterimFloodError,
+    FloodError,
     Passage,
     Request,
 )
@@ -187,9 +186,8 @@ class ApiClient:
                     raise aiohttp.ClientPayloadError
         except TimeoutError as error:
             return self._late(error, passage, stage)
-        except InterimFloodError:
-            reason = f"more than {MAX_INTERIM} interim responses (1xx)"
-            return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
+        except FloodError as error:
+            return Failure(Trouble.BROKEN_OFF, stage, str(error), _NOT_THE_API)
         except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
             # Also a ClientResponseError: its status is aiohttp's invention, not the server's.
             return self._broken(error, passage, stage)

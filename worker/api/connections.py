@@ -23,15 +23,19 @@ _TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
 MAX_INTERIM = 10
 """1xx responses before the one that counts; one that means well sends one or two."""
 
+MAX_HEAD_BYTES = 2**17
+"""Bytes before the body: interim responses, the head, and empty lines, which HTTP lets pass."""
+
 _KEEPALIVE_S = 75.0
 _INFORMATIONAL, _SWITCHING, _SUCCESSFUL = 100, 101, 200
 _OK = b"HTTP/1.1 200 "
+_VERSION = b"HTTP/"
 
 Depart = Callable[[], Awaitable[None]]
 
 
-class InterimFloodError(aiohttp.ClientError):
-    """The server sends more than MAX_INTERIM interim responses (1xx)."""
+class FloodError(aiohttp.ClientError):
+    """The server sends without end, and no reply begins. Its text says what there is too much."""
 
 
 class _Protocol(ResponseHandler):
@@ -49,14 +53,18 @@ class _Protocol(ResponseHandler):
         self.is_garbled = False  # what came was no HTTP, or more than was announced
         self._is_answered = False
         self._interim = 0
+        self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        if not data:  # from aiohttp itself: to go on with what is there
+            return super().data_received(data)
         is_first, self.is_heard = not self.is_heard, True
         self.heard_at = self._loop.time()
+        if self._is_answered and (self._payload is None or self._payload.is_eof()):
+            return self._hear_unasked(data)
         if self._is_answered or (is_first and data.startswith(_OK)):
-            super().data_received(data)
-        else:
-            self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
+            return super().data_received(data)
+        return self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
 
     def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
         # aiohttp's parser drops a head that it has understood if what stands behind it in the same
@@ -65,12 +73,35 @@ class _Protocol(ResponseHandler):
         start = 0
         while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
             end = found + len(end_of_head)
-            super().data_received(data[start:end])
+            self._receive_of_head(data[start:end])
             start = end
             if self._exception is not None:
                 return
         if start < len(data):
-            super().data_received(data[start:])
+            if self._is_answered:
+                super().data_received(data[start:])
+            else:
+                self._receive_of_head(data[start:])
+
+    def _receive_of_head(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._give_up(FloodError(f"more than {MAX_HEAD_BYTES} bytes before a body"))
+        else:
+            super().data_received(data)
+
+    def _hear_unasked(self, data: bytes) -> None:
+        # Behind a whole reply, and nobody reads it: it would pile up as fast as it comes.
+        rest = data.lstrip(b"\r\n")[: len(_VERSION)]
+        self.is_garbled |= not _VERSION.startswith(rest)
+        self.force_close()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _give_up(self, error: aiohttp.ClientError) -> None:
+        self.set_exception(error)
+        if self.transport is not None:
+            self.transport.abort()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         # aiohttp reads 1xx responses in a loop that never yields: only here can they be counted.
@@ -78,13 +109,11 @@ class _Protocol(ResponseHandler):
         if _INFORMATIONAL <= code < _SUCCESSFUL and code != _SWITCHING:
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                self.set_exception(InterimFloodError())
-                if self.transport is not None:
-                    self.transport.abort()
-                return
+                reason = f"more than {MAX_INTERIM} interim responses (1xx)"
+                return self._give_up(FloodError(reason))
         else:
             self._is_answered = True
-        super().feed_data(data, size)
+        return super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         super().set_exception(exc, *cause)
