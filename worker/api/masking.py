@@ -16,7 +16,7 @@ class Secrets(Protocol):
     """The tokens in use."""
 
     def may_be_in(self, data: bytes) -> bool:
-        """Whether a secret may stand in these bytes as it is, in whatever case; fast."""
+        """Whether a secret may stand in these bytes, however it is written; fast."""
         ...
 
     def __call__(self, text: str) -> str:
@@ -30,8 +30,7 @@ def masked(body: bytes, secrets: Secrets) -> bytes | Failure:
     Fails with NOT_A_RESULT if it is nested too deeply to be written again, which would hold for
     what is made of it, too.
     """
-    # In JSON, any character may be escaped: what has no backslash is as it looks.
-    if not secrets.may_be_in(body) and b"\\" not in body:
+    if not secrets.may_be_in(body):
         return body
     value = parse(body)
     if isinstance(value, Failure):
@@ -39,7 +38,8 @@ def masked(body: bytes, secrets: Secrets) -> bytes | Failure:
     try:
         if not secrets.may_be_in(orjson.dumps(value)):
             return body
-        return orjson.dumps(_without(secrets, value))
+        found = _without(secrets, value)
+        return body if found == value else orjson.dumps(found)
     except orjson.JSONEncodeError:
         return not_a_result("can't be written as JSON: nested too deeply")
 
