@@ -30,6 +30,8 @@ def test_https_is_allowed_to_all_and_http_to_this_machine(given, understood):
         f"{API}/",
         f"{API}/v1",
         f"{API}/v1/",
+        f"{API}/V1",
+        f"{API}//v1//",
         "HTTPS://API.ElevateAI.com",
         f"{API}.",
         f"{API}./v1",
@@ -53,6 +55,28 @@ def test_each_spelling_of_the_same_place_is_the_same_place(spelling):
 )
 def test_a_path_stays_before_that_of_the_api(path, kept):
     assert checked_base_url(API + path) == API + kept
+
+
+@pytest.mark.promise(
+    "`base_url` with `/v1/interactions`, or with a whole path of the API",
+    "refused, with what to write instead: else each ID would be asked for in vain",
+    group="HTTP",
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/interactions",
+        "/v1/interactions/",
+        "/V1/Interactions",
+        "/interactions",
+        "/v1/interactions/{id}/ai",
+        "/v1/interactions/3f2504e0-4f89-11d3-9a0c-0305e82c3301/status",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "/cx"])
+def test_a_path_of_the_api_is_no_base_url(path, before):
+    with pytest.raises(UsageError, match=rf"Name the API: {API}{before}\.$"):
+        checked_base_url(API + before + path)
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/v10", "/v0"])

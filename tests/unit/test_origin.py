@@ -10,7 +10,8 @@ PRODUCTION = "https://api.elevateai.com"
 @pytest.mark.parametrize(
     "url",
     [
-        PRODUCTION, f"{PRODUCTION}/", f"{PRODUCTION}/v1", f"{PRODUCTION}/v1/", f"{PRODUCTION}:443",
+        PRODUCTION, f"{PRODUCTION}/", f"{PRODUCTION}/v1", f"{PRODUCTION}/v1/",
+        f"{PRODUCTION}/V1", f"{PRODUCTION}:443",
         "HTTPS://API.ElevateAI.com", "https://api.elevateai.com./v1", f" {PRODUCTION} ",
     ],
 )  # fmt: skip

@@ -14,7 +14,8 @@ THIS_MACHINE = "this machine"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OWN_VERSION = "/v1"
-_ANY_VERSION = re.compile(r"/v\d+\Z")
+_ANY_VERSION = re.compile(r"/v\d+\Z", re.IGNORECASE)
+_RESOURCE = re.compile(r"(?:/v\d+)?/interactions(?:/|\Z)", re.IGNORECASE)
 
 
 def checked_base_url(given: str) -> str:
@@ -41,8 +42,13 @@ def checked_base_url(given: str) -> str:
     if not host or any(c.isspace() for c in text) or "?" in text or "#" in text:
         raise _malformed(text)
     path = url.raw_path.rstrip("/")
+    if (resource := _RESOURCE.search(path)) is not None:
+        raise UsageError(
+            f"base_url {_shown(text)} leads to a resource of the API, and cxai itself adds"
+            f" /v1/interactions/…. Name the API: {url.origin()!s}{path[: resource.start()]}."
+        )
     version = _ANY_VERSION.search(path)
-    if version is not None and version[0] != _OWN_VERSION:
+    if version is not None and version[0].lower() != _OWN_VERSION:
         raise UsageError(
             f"base_url {_shown(text)} ends with {version[0]}, but cxai speaks version 1 of the API."
             f" Leave the version out: {url.origin()!s}{path[: version.start()]}."
@@ -52,7 +58,8 @@ def checked_base_url(given: str) -> str:
             f"base_url {_shown(text)} would send the API token in clear text."
             " Use https:// (http:// is allowed to loopback addresses alone)."
         )
-    return f"{url.origin()!s}{path.removesuffix(_OWN_VERSION).rstrip('/')}"
+    before = path[: version.start()] if version is not None else path
+    return f"{url.origin()!s}{before.rstrip('/')}"
 
 
 def origin_of(base_url: str) -> str:
