@@ -54,14 +54,18 @@ def stop_signals() -> Iterator[StopRequest]:
             if loop.time() - received_at[0] < _ONE_SIGNAL_S:
                 return
             # Nothing to save: what is committed is safe, and what is not is done again.
-            cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-            _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
+            if not LOG.as_json:
+                cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+                _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
             LOG.end("run_abandoned", exit_code=int(ExitCode.STOPPED), reason="a second signal")
             os._exit(ExitCode.STOPPED)
         received_at.append(loop.time())
         by = "Ctrl-C" if number is signal.SIGINT else number.name
         request.make(StoppedError(f"Stopped by {by}."))
-        _say("\ncxai: stopping; once more to leave at once.\n")
+        if LOG.as_json:  # then each line is to be JSON
+            LOG.info("stopping", reason=f"stopped by {by}; once more to leave at once")
+        else:
+            _say("\ncxai: stopping; once more to leave at once.\n")
 
     before = {number: signal.getsignal(number) for number in _STOPPING if not _is_ignored(number)}
     for number in before:

@@ -51,6 +51,27 @@ def test_the_first_signal_lets_requests_under_way_land_and_commits_them(
 
 
 @pytest.mark.promise(
+    "A signal, while the log is JSON", "each line on standard error is JSON, those of the end too"
+)
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_puts_no_other_line_into_a_log_of_json(simulated, export, ids, signals):
+    as_json = environment(CXAI_LOG_FORMAT="json")
+    with (
+        simulated(latency_s=1.0) as api,
+        running(api, export, ids, env=as_json) as process,
+    ):
+        wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")
+        process.send_signal(signal.SIGTERM)
+        if signals > 1:
+            time.sleep(0.6)  # two within half a second are one
+            process.send_signal(signal.SIGTERM)
+        code, _, errors = ended(process)
+    assert code == 4
+    events = [json.loads(line) for line in errors.splitlines()]
+    assert "stopping" in {event["event"] for event in events}
+
+
+@pytest.mark.promise(
     "Requests under way outlast the grace period",
     "they are given up and stay open for the next run",
 )
