@@ -11,6 +11,8 @@ from worker.domain.verdict import Stage
 
 _NO_NUMBER = re.compile(rb"-?\s*(?:NaN|Infinity|inf)\b", re.IGNORECASE)
 
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstd
+
 _BY_MESSAGE = (
     ("surrogate in string", "half of a surrogate pair in a text"),
     ("infinity when parsed", "a number beyond the range of a double"),
@@ -45,6 +47,8 @@ def _what(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _odd_text(body: bytes, start: bytes) -> str | None:
+    if start.startswith(_COMPRESSED):
+        return "compressed, and no Content-Encoding says so"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
         return "UTF-16 or UTF-32 instead of UTF-8"
     try:
@@ -56,6 +60,7 @@ def _odd_text(body: bytes, start: bytes) -> str | None:
 
 def _odd_value(body: bytes, error: orjson.JSONDecodeError) -> str | None:
     place = len(body.decode("utf-8")[: error.pos].encode("utf-8"))
-    if _NO_NUMBER.match(body, max(0, place - 1)):  # behind the sign, if there is one
+    # orjson points at it, or behind its sign.
+    if any(_NO_NUMBER.match(body, at) for at in (place, max(0, place - 1))):
         return "NaN or Infinity"
     return next((name for words, name in _BY_MESSAGE if words in error.msg), None)
