@@ -397,7 +397,7 @@ class Pipeline:
             return judge(seen, standing, self._rules, self._draw())
         if not is_readable(seen):
             return judge_status(seen, standing, self._rules, self._draw())
-        status = await self._reader.processing(seen)
+        status = replace(await self._reader.processing(seen), retry_after_s=seen.retry_after_s)
         if isinstance(status, Failure):
             self._note_reply(inquiry, seen)
         else:
@@ -434,7 +434,8 @@ class Pipeline:
         result = await self._reader.result(reply)
         if isinstance(result, Failure):
             self._note_reply(inquiry, reply)
-            return await self._decide(inquiry, result)
+            unusable = replace(result, retry_after_s=reply.retry_after_s)
+            return await self._decide(inquiry, unusable)
         lines = self._recorder.record(inquiry.entry.id, result, self._clock.utc())
         if isinstance(lines, Failure):
             return await self._decide(inquiry, lines)

@@ -252,6 +252,30 @@ def test_a_time_to_wait_is_obeyed_with_any_status(status, standing, delay_of):
     assert clamped.delay_s == RULES.retry_after_cap_s
 
 
+UNUSABLE = [Trouble.UNDECODABLE, Trouble.NOT_JSON, Trouble.NOT_A_RESULT, Trouble.TOO_LARGE]
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+@pytest.mark.parametrize("question", [judge, judge_status])
+def test_a_time_to_wait_is_obeyed_with_a_200_of_no_use_too(kind, question):
+    """A page or a message of maintenance, say."""
+    seen = Failure(kind, Stage.VALIDATE, "no use", retry_after_s=77.0)
+    decision = question(seen, FIRST, RULES, DRAW)
+    assert isinstance(decision, Again)
+    assert decision.delay_s == 77.0
+
+
+def test_a_200_that_stays_of_no_use_after_each_time_to_wait_is_a_bad_body():
+    seen = Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "no use", retry_after_s=7.0)
+    assert judge(seen, LAST, RULES, DRAW) == Settle(Verdict.BAD_BODY, "no use", Stage.VALIDATE)
+
+
+@pytest.mark.parametrize("processing", [Processing.UNDER_WAY, Processing.AWAITING_FILE])
+def test_a_time_to_wait_is_obeyed_with_a_status_that_is_under_way(processing):
+    decision = judge_status(Status(processing, retry_after_s=77.0), FIRST, RULES, DRAW)
+    assert decision == AskResult(77.0)
+
+
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [(302, Verdict.REDIRECTED), (400, Verdict.REJECTED), (413, Verdict.REJECTED)],

@@ -107,16 +107,19 @@ BY_TROUBLE: Mapping[Trouble, Meaning] = {
 
 def meaning(seen: Reply | Failure) -> Meaning:
     """Look a reply or a failure up in the table."""
+    means = _row(seen)
+    if isinstance(means, Final) and seen.retry_after_s is not None:
+        return Transient(then=means.verdict)  # the server itself calls it temporary
+    return means
+
+
+def _row(seen: Reply | Failure) -> Meaning:
     if isinstance(seen, Failure):
         return BY_TROUBLE[seen.trouble]
     if seen.status in _LIMITS_IF_TIMED and seen.retry_after_s is not None:
         return Throttled()
-    row = BY_STATUS.get(seen.status)
     # A status outside of 1xx-5xx is no HTTP; it may be a broken proxy's, so ask again.
-    means = row or BY_STATUS_CLASS.get(seen.status // 100, Transient())
-    if isinstance(means, Final) and seen.retry_after_s is not None:
-        return Transient(then=means.verdict)  # the server itself calls it temporary
-    return means
+    return BY_STATUS.get(seen.status) or BY_STATUS_CLASS.get(seen.status // 100, Transient())
 
 
 # --- decisions: what the pipeline does next ---
@@ -388,7 +391,7 @@ def _otherwise(
 
 
 def _asked_for_s(seen: Status | Reply | Failure, rules: Rules) -> float:
-    if not isinstance(seen, Reply) or seen.retry_after_s is None:
+    if seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)
 

@@ -52,12 +52,14 @@ class Failure:
     """No usable reply. `reason` is short and quotes nothing of headers or body.
 
     `advice` says to an operator what to check, in whole sentences; empty if there is nothing.
+    `retry_after_s` is that of the reply whose body is no use, as in Reply.
     """
 
     trouble: Trouble
     stage: Stage
     reason: str
     advice: str = field(default="", compare=False)
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Status:
     `state` is the state's name as sent and `message` its `errorMessage`, both bounded and
     printable; `is_known` is whether the API documents that state. `declared_s` is when the
     interaction was declared, in seconds since 1970 (UTC); None if that was not said.
+    `retry_after_s` is that of the reply, as in Reply.
     """
 
     processing: Processing
@@ -101,10 +104,7 @@ class Status:
     is_known: bool = True
     declared_s: float | None = None
     message: str | None = None
-
-
-ABSENT = " (absent)"
-"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
