@@ -101,8 +101,12 @@ class Health:
             self._refused_at = self._clock.monotonic()
         if self._patience is None:
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(self.patience_s, self._lose_patience)
-            self._control_due_at = self._clock.monotonic() + _CONTROL_AFTER_S
+            now = self._clock.monotonic()
+            # Without any reply yet, the wait for this failure was a wait for the first reply.
+            waited_s = 0.0 if self.has_replied else now - inquiry.left_s
+            left_s = max(0.0, self.patience_s - waited_s)
+            self._patience = loop.call_later(left_s, self._lose_patience)
+            self._control_due_at = now + _CONTROL_AFTER_S
         return None
 
     def control(self) -> Inquiry | None:

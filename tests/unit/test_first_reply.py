@@ -60,6 +60,14 @@ async def test_it_does_so_whatever_the_network_does(seen):
     assert re.search("not replied once in 60 s", told)
 
 
+@virtually
+async def test_the_time_until_the_first_failure_counts_too():
+    script = dict.fromkeys("abcde", lambda _call: SILENT)
+    run = Run(entries(*"abcde"), script=script, latency_s=25.0, bounds=BOUNDS, rules=RULES)
+    assert "not replied once in 60 s" in await stopped(run)
+    assert now() < START_S + 30.0  # the requests under way then have their grace
+
+
 @pytest.mark.parametrize("reply", [OK, FAULTY, ABSENT], ids=["200", "503", "404"])
 @virtually
 async def test_after_any_reply_it_has_the_patience_for_an_outage(reply):
