@@ -439,7 +439,7 @@ class Pipeline:
         lines = self._recorder.record(inquiry.entry.id, result, self._clock.utc())
         if isinstance(lines, Failure):
             return await self._decide(inquiry, lines)
-        self.tally.note_drift(result.drift)
+        self.tally.note_drift(result.drift, result.more_drift)
         return self._keep(Outcome(inquiry.entry, Verdict.OK, inquiry.requests, lines))
 
     def _settle(self, inquiry: Inquiry, settle: Settle) -> None:

@@ -355,6 +355,7 @@ def test_paths_of_drift_are_few_printable_and_short():
     found = read(as_body({**sample(), **unknown}))
     assert found.participants["extra"] == unknown
     assert len(found.drift) == MAX_DRIFT
+    assert found.more_drift == 200 - MAX_DRIFT  # and none is passed over in silence
     assert all(path.isprintable() and len(path) <= MAX_KEY_CHARS for path in found.drift)
 
 

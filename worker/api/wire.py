@@ -180,21 +180,24 @@ class _Drift:
     """The distinct paths at which a body deviates: of unknown fields up to MAX_DRIFT.
 
     Those of absent fields need no bound, since the form has only so many; `absent` counts each
-    time that one is absent.
+    time that one is absent, `more` each time that an unknown one is beyond MAX_DRIFT.
     """
 
     def __init__(self) -> None:
         self._unknown: dict[tuple[str, str, str], None] = {}
         self._absent: dict[tuple[str, str, str], None] = {}
-        self.absent = 0
+        self.absent = self.more = 0
 
     def note_absent(self, participant: str, path: str, key: str) -> None:
         self.absent += 1
         self._absent[participant, path, key] = None
 
     def note_unknown(self, participant: str, path: str, key: str) -> None:
-        if len(self._unknown) < MAX_DRIFT:
-            self._unknown[participant, path, key] = None
+        where = (participant, path, key)
+        if where in self._unknown or len(self._unknown) < MAX_DRIFT:
+            self._unknown[where] = None
+        else:
+            self.more += 1
 
     def paths(self) -> tuple[str, ...]:
         """Return all paths, those of unknown fields first."""
@@ -241,7 +244,7 @@ def read(body: bytes) -> Interaction | Failure:
             return _refusal(error)
     participants = {name: result.get(name) for name in PARTICIPANTS}
     _keep_unknown(raw, participants, drift)
-    return Interaction(participants, drift.paths())
+    return Interaction(participants, drift.paths(), drift.more)
 
 
 def parse(body: bytes) -> Any:

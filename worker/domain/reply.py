@@ -115,8 +115,10 @@ class Interaction:
     `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
     in snake_case and in the order of the schema. Fields that the schema does not know stand
     under `extra` beside those it knows; `drift` names them by path, without indexes or values, and
-    behind them the fields of the schema that the body lacked, as `path (absent)`.
+    behind them the fields of the schema that the body lacked, as `path (absent)`. `more_drift`
+    counts further unknown fields, which are kept but too many to be named.
     """
 
     participants: dict[str, Any] = field(repr=False)
     drift: tuple[str, ...] = ()
+    more_drift: int = 0

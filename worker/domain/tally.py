@@ -87,8 +87,12 @@ class Tally:
         in_ledger = self.committed in {None, self.now.total()}
         return self.lines == parts and self.open >= 0 and in_ledger
 
-    def note_drift(self, paths: tuple[str, ...]) -> None:
-        """Count what is not as documented; absent fields never take the place of unknown ones."""
+    def note_drift(self, paths: tuple[str, ...], more: int = 0) -> None:
+        """Count what is not as documented; absent fields never take the place of unknown ones.
+
+        `more` counts unknown fields that come without a path.
+        """
+        self.more_drift += more
         for path in paths:
             counts = self.absent if path.endswith(ABSENT) else self.unknown
             if path in counts or len(counts) < _MOST_DRIFT_PATHS:
