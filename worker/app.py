@@ -169,6 +169,7 @@ def _end(store: Store, directory: OutputDirectory, settings: Settings, report: R
     none that says so.
     """
     report.tally.committed = store.settled()
+    report.tally.unfetched = store.unfetched()
     store.seal()
     with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
         content = manifest(

@@ -1,6 +1,7 @@
 """How a run ends: exit code, reason and headline are decided together, and never contradict."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,24 @@ def headline(of, stopped_by=None, **tolerance):
 def test_a_run_is_green_if_all_ids_are_answered_and_one_has_a_result_now_or_before(of, said):
     end = ended(of)
     assert (end.exit_code, end.reason, end.headline) == (0, Reason.FINISHED, said)
+
+
+# --- IDs of reopened parts that are not in the input ---
+
+
+@pytest.mark.parametrize(
+    ("unfetched", "said"),
+    [
+        (1, "1 ID of reopened parts has no verdict and is not in this input"),
+        (90, "90 IDs of reopened parts have no verdict and are not in this input"),
+    ],
+)
+@pytest.mark.parametrize("of", [tally(ok=9), tally(), tally(ok=1, exhausted=9)])
+def test_ids_of_reopened_parts_that_are_not_in_the_input_are_not_green(of, unfetched, said):
+    of = replace(of, unfetched=unfetched)
+    end = ended(of, max_failed=1.0, allow_empty=True)
+    assert (end.exit_code, end.reason) == (4, Reason.UNFETCHED)
+    assert end.headline == f"Finished, but {said}: exit code 4."
 
 
 # --- too many failed ---

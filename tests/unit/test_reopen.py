@@ -3,12 +3,13 @@
 import json
 import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from support.checker import assert_exact
 from support.command import rows
 from support.leftovers import SCENARIO
-from support.store import entries_of, opened, run_finished, run_killed
+from support.store import REPORT, entries_of, opened, run_finished, run_killed
 
 from worker.clock import SystemClock
 from worker.console.prune import prune_export
@@ -60,6 +61,56 @@ def test_the_ids_of_a_lost_part_are_new_again(tmp_path, ids, how, lost):
     assert {path: path.read_bytes() for path in others} == others
     assert_exact(tmp_path, ids, SCENARIO)
     assert verify_export(tmp_path).problems == []
+
+
+@pytest.mark.promise(
+    "Parts are reopened, but the input of the run does not hold all of their IDs",
+    "neither the run nor a later one, nor `cxai verify`, is green until each has a verdict again;"
+    " code 4",
+    group="Ledger",
+)
+@pytest.mark.parametrize("lost", ["records", "failures"])
+def test_ids_of_a_lost_part_that_no_run_has_asked_again_are_not_forgotten(tmp_path, ids, lost):
+    run_finished(tmp_path, ids, SCENARIO)
+    held = [row["interaction_id"] for row in rows(tmp_path, lost)]
+    (tmp_path / f"{lost}-000001.jsonl").unlink()
+    others = [one for one in ids if one not in held]
+    run_finished(tmp_path, others, SCENARIO, reopen_missing=True)
+    assert_unfetched(tmp_path, held)
+    run_finished(tmp_path, others, SCENARIO)  # as little as the next one does
+    assert_unfetched(tmp_path, held)
+    run_finished(tmp_path, held[1:], SCENARIO)
+    assert_unfetched(tmp_path, held[:1])
+    run_finished(tmp_path, ids, SCENARIO)
+    assert unfetched(tmp_path) == 0
+    assert verify_export(tmp_path).exit_code == 0
+    assert_exact(tmp_path, ids, SCENARIO)
+
+
+def unfetched(export):
+    with opened(export) as store:
+        found = store.unfetched()
+        store.end_run("finished", REPORT)
+    return found
+
+
+def assert_unfetched(export, ids):
+    found = verify_export(export)
+    assert (found.exit_code, found.problems) == (4, [])
+    assert f"{len(ids)} ID" in found.unfinished[0]
+    assert "of parts that were reopened" in found.unfinished[0]
+    assert any(one in found.unfinished[0] for one in ids)
+    with opened(export) as store:
+        assert store.unfetched() == len(ids)
+
+
+def test_lines_that_are_no_ids_are_not_to_be_asked_again(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE outcome SET verdict = 'invalid_id' WHERE verdict = 'not_found'")
+    (tmp_path / "failures-000001.jsonl").unlink()
+    with opened(tmp_path, reopen_missing=True) as store:
+        assert store.unfetched() == 0
 
 
 def test_several_lost_parts_are_reopened_together(tmp_path, ids):

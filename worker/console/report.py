@@ -123,6 +123,9 @@ class Report:
             yield f"  To retry those, add: --retry {','.join(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
             yield "  Not one was found. Is base_url right? If not, export into a new directory."
+        if self.tally.unfetched:
+            yield "  To fetch the IDs of reopened parts, run again with an input that holds them;"
+            yield f"  `cxai verify {printable(self.output)}` names some."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
             yield "  To resume, run the same command again."

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     USAGE = "usage"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason
     STOPPED = "stopped"
+    UNFETCHED = "unfetched"
     CONTRADICTION = "contradiction"
     OUR_FAULT = "our_fault"
 
@@ -70,6 +71,8 @@ def ending(tally: Tally, tolerance: Tolerance, stopped_by: CxaiError | None) -> 
     if stopped_by is not None:
         code = stopped_by.exit_code
         return Ending(code, _OF_A_STOP[code], _stopped(stopped_by))
+    if tally.unfetched:
+        return _not_green(Reason.UNFETCHED, _unfetched(tally))
     return _finished(tally, tolerance)
 
 
@@ -108,6 +111,7 @@ _CODES: Mapping[Reason, ExitCode] = {
     Reason.NO_RESULT: ExitCode.ABOVE_THRESHOLD,
     Reason.EMPTY_INPUT: ExitCode.USAGE,
     Reason.NO_VALID_ID: ExitCode.USAGE,
+    Reason.UNFETCHED: ExitCode.STOPPED,
 }
 
 
@@ -127,6 +131,12 @@ def _failures(tally: Tally, tolerance: Tolerance) -> str:
     if not tally.failed_ids:
         return f"{lines} ({share})"
     return f"{ids} failed and {lines} ({share} in all)"
+
+
+def _unfetched(tally: Tally) -> str:
+    ids = counted(tally.unfetched, "IDs")
+    has, are = ("has", "is") if tally.unfetched == 1 else ("have", "are")
+    return f"{ids} of reopened parts {has} no verdict and {are} not in this input"
 
 
 def _stopped(by: CxaiError) -> str:

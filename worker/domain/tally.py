@@ -22,6 +22,7 @@ class Tally:
     `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
     paths that are kept. `reasons` counts IDs that ended without a record in this run.
     `committed` is how many outcomes of this run the ledger has, None until it has been asked.
+    `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
     """
 
     lines: int = 0
@@ -41,6 +42,7 @@ class Tally:
     more_drift: int = 0
     reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
     committed: int | None = None
+    unfetched: int = 0
 
     @property
     def verdicts(self) -> Counter[Verdict]:
@@ -133,6 +135,7 @@ class Tally:
             "settled_before": self.settled_before,
             "settled_now": self.settled_now,
             "open": self.open,
+            "unfetched": self.unfetched,
             "failed": self.failed,
             "requests": self.requests,
             "status_requests": self.status_requests,

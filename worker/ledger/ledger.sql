@@ -49,6 +49,11 @@ BEGIN
     SELECT RAISE(ABORT, 'an ID with a record was to be forgotten');
 END;
 
+-- IDs whose rows were in a part that was withdrawn: each has to get a verdict again.
+CREATE TABLE reopened (
+    key ANY PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- What each commit appended to a part, so that damage can be told by place.
 CREATE TABLE extent (
     set_name TEXT NOT NULL,
@@ -113,6 +118,15 @@ DELETE FROM part WHERE set_name = :set AND number = :number;
 -- name: withdraw_extents
 DELETE FROM extent WHERE set_name = :set AND number = :number;
 
+-- name: note_records
+-- Before they are forgotten.
+INSERT OR IGNORE INTO reopened SELECT key FROM outcome WHERE verdict = 'ok' AND part = :number;
+
+-- name: note_failures
+-- The same; a line that is no ID can't be asked again.
+INSERT OR IGNORE INTO reopened SELECT key FROM outcome
+WHERE verdict NOT IN ('ok', 'invalid_id') AND part = :number;
+
 -- name: forget_records
 -- Records of a part that was withdrawn: their IDs are new to the next run.
 DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
@@ -120,6 +134,14 @@ DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
 -- name: forget_failures
 -- The same for a withdrawn part of the failures.
 DELETE FROM outcome WHERE verdict <> 'ok' AND part = :number;
+
+-- name: count_unfetched
+SELECT count(*) FROM reopened
+WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
+
+-- name: read_unfetched
+SELECT key FROM reopened
+WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key) LIMIT :most;
 
 -- name: write_extent
 INSERT INTO extent VALUES (:set, :number, :offset, :crc32);

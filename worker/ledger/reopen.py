@@ -3,6 +3,9 @@
 A result's rows stand in the parts of all sets of records that have the same number. If one of these
 is missing, all of them are withdrawn, and so no row of an ID is there twice when it has been
 fetched again. The files that are left are then unknown to the ledger, and are set aside.
+
+The ledger keeps which IDs these are: until each has a verdict again, no run into the directory ends
+with exit code 0, since its input may not hold them.
 """
 
 from collections import defaultdict
@@ -42,8 +45,9 @@ def withdraw_missing(
         for (of_failures, number), group in withdrawn.items():
             for state in group:
                 _withdraw(database, state)
-            forget = "forget_failures" if of_failures else "forget_records"
-            ids += database.change(forget, {"number": number})
+            rows = "failures" if of_failures else "records"
+            database.run(f"note_{rows}", {"number": number})
+            ids += database.change(f"forget_{rows}", {"number": number})
     LOG.warning("parts_reopened", parts=",".join(names), ids=ids)
 
 

@@ -195,6 +195,13 @@ class Store:
             (settled,) = self._database.rows("read_settled", {"run": self._run}).fetchone()
             return int(settled)
 
+    def unfetched(self) -> int:
+        """Return how many IDs of withdrawn parts have no verdict again. Raises CommitError."""
+        path = self._directory.path
+        with stopping(f"count the IDs of reopened parts in {path}", path):
+            (unfetched,) = self._database.rows("count_unfetched").fetchone()
+            return int(unfetched)
+
     def seal(self) -> None:
         """Seal all parts; a set that has none gets an empty one. Raises CommitError."""
         with self._sealing():

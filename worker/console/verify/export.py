@@ -1,5 +1,6 @@
 """One export, verified: its ledger, parts, rows, names, manifest and last run, in this order."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from worker.console.verify.names import check_names
 from worker.console.verify.parts import Part, read_parts
 from worker.console.verify.rows import Rows
 from worker.domain.entry import Entry, Item, key_of_secret
+from worker.domain.figures import counted
 from worker.domain.records import SCHEMA_VERSION
 from worker.ledger.form import read_form
 from worker.ledger.seen import Seen
 from worker.ledger.sqlite import Database
 from worker.output.contents import LEDGER_NAME, require_export
 from worker.output.directory import OutputDirectory
+
+_MOST_NAMED = 10
 
 
 def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) -> Findings:
@@ -46,6 +50,8 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
             _look_up(ledger, findings, expected)
             if verdicts and not findings.asked:
                 findings.unfinished.append("The input that was named holds no ID to look up.")
+        if not ledger.is_new:
+            _name_unfetched(ledger, findings)
         last = read_last_run(ledger)
     check_names(findings, known)
     check_manifest(findings, known, verdicts, last)
@@ -64,6 +70,21 @@ def _verify_parts(ledger: Database, findings: Findings) -> dict[str, Part]:
     with Seen(findings.directory) as seen:
         Rows(ledger, findings, known, seen).check(form, SCHEMA_VERSION)
     return known
+
+
+def _name_unfetched(ledger: Database, findings: Findings) -> None:
+    """Say which IDs of reopened parts no run has asked for again."""
+    (ids,) = ledger.rows("count_unfetched").fetchone()
+    if not ids:
+        return
+    keys = [key for (key,) in ledger.rows("read_unfetched", {"most": _MOST_NAMED})]
+    named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
+    more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
+    have = "has" if ids == 1 else "have"
+    findings.unfinished.append(
+        f"{counted(ids, 'IDs')} of parts that were reopened {have} no verdict: run with an input"
+        f" that holds {named}{more}."
+    )
 
 
 def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
