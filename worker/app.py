@@ -32,7 +32,7 @@ from worker.ledger.store import Store
 from worker.ledger.trouble import stopping
 from worker.limits.local import Ceilings, LocalLimiter
 from worker.output.bands_file import load_bands
-from worker.output.contents import refuse_foreign
+from worker.output.contents import refuse_foreign, refuse_taken
 from worker.output.directory import OutputDirectory
 from worker.output.lines import Lines
 from worker.output.local_path import local_path
@@ -79,6 +79,7 @@ async def export(
     output = local_path(output, "The output directory")
     if not force:
         refuse_foreign(output)
+    refuse_taken(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))

@@ -163,6 +163,41 @@ def test_a_directory_that_holds_something_else_is_refused(home, run, names):
     assert before.items() <= everything_below(home).items()
 
 
+@pytest.mark.promise(
+    "The output directory holds a file of others that has a name of ours: `manifest.json`, `.lock`",
+    "refused with code 2, with `--force` too, and never overwritten",
+    group="Ledger",
+)
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json", ".seen", ".lock"])
+@pytest.mark.parametrize("content", ['{"name": "a web app"}', "[]", "\n", "cxa", "SQLite format 2"])
+@pytest.mark.parametrize("more", [[], ["--force"]], ids=["plain", "force"])
+def test_a_file_of_others_with_a_name_of_ours_is_not_overwritten(home, run, name, content, more):
+    (home / "export").mkdir()
+    (home / "export" / name).write_text(content)
+    before = everything_below(home)
+    content_before = (home / "export" / name).read_bytes()
+    ended = run("-o", "export", *more)
+    assert ended.code == 2
+    assert f"({name})" in ended.err
+    assert everything_below(home) == before
+    assert (home / "export" / name).read_bytes() == content_before
+
+
+def test_a_link_with_a_name_of_ours_is_not_replaced(home, run):
+    (home / "export").mkdir()
+    (home / "export" / "manifest.json").symlink_to("/dev/null")
+    assert run("-o", "export").code == 2
+    assert (home / "export" / "manifest.json").is_symlink()
+
+
+def test_the_own_files_of_an_export_without_ledger_and_parts_are_no_reason_to_refuse(home, run):
+    run_finished(home / "export", [], SCENARIO)
+    for path in (home / "export").iterdir():
+        if path.name not in {"manifest.json", ".lock"}:
+            path.unlink()
+    assert run("-o", "export").code == 4
+
+
 @pytest.mark.parametrize(
     "name", ["lost+found/", ".gitkeep", ".gitignore", ".DS_Store", ".snapshot/", ".nfs0001"]
 )

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from worker.errors import UsageError
@@ -28,6 +29,16 @@ _NO_CONTENT = re.compile(
     r"lost\+found|\.gitkeep|\.gitignore|\.keep|\.DS_Store|\.localized|\.directory|\.nfs.*"
     r"|\.snapshots?|\.Trash.*|\.Spotlight-V100|\.fseventsd|\.TemporaryItems|Thumbs\.db|desktop\.ini"
 )
+
+# What these files of ours begin with, unless they are empty. A run overwrites them, and others may
+# give their files such names, too.
+_BEGINS: Mapping[str, re.Pattern[bytes]] = {
+    LOCK_NAME: re.compile(rb"cxai .*", re.DOTALL),
+    SEEN_NAME: re.compile(rb"SQLite format 3\0.*", re.DOTALL),
+    MANIFEST_NAME: re.compile(rb'\{\s*"written_by": ?"cxai-worker .*', re.DOTALL),
+    PROGRESS_NAME: re.compile(rb'\{\s*"state": ?".*', re.DOTALL),
+}
+_BEGINNING_BYTES = 64
 
 _DEMO = ".demo"
 _OF_DEMO = frozenset({_DEMO, "input.txt"})
@@ -63,6 +74,33 @@ def refuse_foreign(path: Path) -> None:
             f"{path} holds other files ({named}{more}) and no export. Name a new or empty"
             " directory; --force uses this one all the same and leaves those files alone."
         )
+
+
+def refuse_taken(path: Path) -> None:
+    """Raise UsageError if a directory without a ledger has a file of others that we'd overwrite."""
+    try:
+        names = set(os.listdir(path))  # noqa: PTH208 - names
+    except OSError:
+        return  # as above
+    if LEDGER_NAME in names:
+        return
+    taken = [name for name in sorted(names & set(_BEGINS)) if not _is_ours(path / name)]
+    if taken:
+        raise UsageError(
+            f"{path} holds no export, but files with names that an export needs, and not from cxai"
+            f" ({', '.join(taken)}). Name another directory: they would be overwritten."
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file with a name of ours was written by cxai, as far as its beginning tells."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+            beginning = file.read(_BEGINNING_BYTES)
+    except OSError:
+        return False  # a link, a directory, or not readable for us
+    return not beginning or _BEGINS[path.name].fullmatch(beginning) is not None
 
 
 def _belongs(name: str, *, demo: bool) -> bool:
