@@ -80,6 +80,8 @@ def test_a_url_is_no_directory_for_other_commands(home, capsys, command, url):
         "az://container", "abfss://c@account.dfs.core.windows.net/x", "https://example.com/x",
         "http:/example.com", "file:///tmp/export", "file:/tmp/export", "hdfs://node/x",
         "sftp://host/x", "dbfs:/mnt/x", "custom+scheme://x", "C:\\export", "memory://x",
+        " s3://bucket/x", '"s3://bucket/x"', "'gs://bucket'", "\ts3:bucket", "`s3://bucket`",
+        "user@host:/data", "user@host:data", "me@10.0.0.1:~/x",
     ],
 )  # fmt: skip
 def test_a_url_is_no_directory(home, run, url):

@@ -9,12 +9,18 @@ from worker.errors import UsageError
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]")
 _CLOUD = re.compile(r"(s3|s3a|s3n|gs|gcs|az|abfs|abfss|wasb|wasbs|hdfs|dbfs|https?|ftp|sftp|file):")
 
+# user@host:path, as scp and rsync take it.
+_REMOTE = re.compile(r"[^/@:]+@[^/@:]+:")
+
+# What env files and YAML leave around a value that was quoted once too often.
+_AROUND = "\"'` \t\r\n\ufeff\u00a0"
+
 
 def local_path(name: Path | str, what: str) -> Path:
     """Return the path that `name` stands for. `what` it is for stands in the messages.
 
-    `~` and `~user` are expanded. Raises UsageError for a URL (any scheme, also file:), for an empty
-    name, and for a user who does not exist.
+    `~` and `~user` are expanded. Raises UsageError for a URL (any scheme, also file:, in quotes or
+    behind white space, and user@host:path), for an empty name, and for a user who does not exist.
     """
     text = str(name)
     if not text:
@@ -38,4 +44,5 @@ def local_path(name: Path | str, what: str) -> Path:
 
 
 def _is_url(text: str) -> bool:
-    return bool(_URL.match(text) or _CLOUD.match(text))
+    text = text.strip(_AROUND)
+    return any(form.match(text) for form in (_URL, _CLOUD, _REMOTE))
