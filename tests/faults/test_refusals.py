@@ -334,6 +334,19 @@ def test_parts_without_a_ledger_are_left_as_they_are(home, run, ids):
     assert everything_below(home) == before
 
 
+def test_a_refused_run_changes_nothing_in_an_export_either(home, run):
+    assert run("-o", "export").code == 4  # nothing has come from an API yet
+    there = form_of(home / "export")
+    ended = run("-o", "export", "--shape", "tables", *with_bands(home, BANDS))
+    assert ended.code == 2
+    assert form_of(home / "export") == there
+
+
+def form_of(export):
+    with closing(sqlite3.connect(export / "ledger.sqlite")) as ledger:
+        return ledger.execute("SELECT * FROM export").fetchall()
+
+
 # --- what decides the rows ---
 
 

@@ -100,10 +100,13 @@ class Store:
         """
         path = self._directory.path
         there = read_form(self._database, path)
-        if self._database.rows("read_any_answer").fetchone() is None:
-            there = replace(there, origin=self._form.origin, bands=self._form.bands)
-            self._database.run("move_export", self._form.as_row())
-        refuse_other_form(there, self._form, path)
+        if self._database.rows("read_any_answer").fetchone() is not None:
+            refuse_other_form(there, self._form, path)
+            return
+        refuse_other_form(
+            replace(there, origin=self._form.origin, bands=self._form.bands), self._form, path
+        )
+        self._database.run("move_export", self._form.as_row())
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell duplicates, entries settled by an earlier run, and those to be done.
