@@ -1,6 +1,9 @@
 """`cxai verify` finds whatever happens to an export after it was written."""
 
+import errno
+import io
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -8,11 +11,12 @@ from contextlib import closing
 import pytest
 from support.store import run_finished, run_killed
 
-from worker.console.verify import verify_export
+from worker.console.verify import export as of_one
+from worker.console.verify import parts, verify_export
 from worker.console.verify.parts import Part
 from worker.domain.entry import IdRule, Skip
 from worker.domain.records import Shape
-from worker.errors import DirectoryInUseError, UsageError
+from worker.errors import DirectoryInUseError, StoppedError, UsageError
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.simulator import Scenario
@@ -333,3 +337,41 @@ def test_a_released_part_is_not_demanded():
     assert Part.of_row(row).is_there
     assert Part.of_row((*row, None)).is_there
     assert not Part.of_row((*row, "2026-11-26T00:00:00+00:00")).is_there
+
+
+def test_a_part_that_the_disk_no_longer_gives_is_a_problem(tmp_path, ids, monkeypatch):
+    run_finished(tmp_path, ids, SCENARIO)
+    plainly = parts.open_file
+
+    def open_file(path):
+        return Failing(plainly(path)) if path.name.startswith("records") else plainly(path)
+
+    monkeypatch.setattr(parts, "open_file", open_file)
+    found = verify_export(tmp_path)
+    assert found.exit_code == 5
+    assert "records-000001.jsonl: can't be read: Input/output error." in found.problems
+
+
+class Failing(io.FileIO):
+    """A file on a disk that has failed."""
+
+    def __init__(self, file):
+        super().__init__(os.dup(file.fileno()))
+        file.close()
+
+    def read(self, size=-1):  # noqa: ARG002 - as of any file
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+def test_a_disk_without_room_for_the_scratch_file_is_no_fault_of_ours(
+    tmp_path, ids, monkeypatch, number
+):
+    run_finished(tmp_path, ids, SCENARIO)
+
+    def fails(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(of_one, "Seen", fails)
+    with pytest.raises(StoppedError, match=f"Can't verify .*: {os.strerror(number)}"):
+        verify_export(tmp_path)

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from support.store import REPORT, opened, run_finished, run_killed
+from support.store import REPORT, RUN_ID, opened, run_finished, run_killed
 
 from worker.console.verify import verify_export
 from worker.domain.records import Shape
@@ -87,6 +87,9 @@ def of_another_run(manifest):
         (first_part("bytes", 7), "has bytes 7 for failures-000001.jsonl"),
         (first_part("set", "records"), "has set 'records' for failures-000001.jsonl"),
         (first_part("sha256", "00"), "has sha256 '00' for failures-000001.jsonl"),
+        (first_part("run_id", RUN_ID[::-1]), "has run_id '44e2b"),
+        (first_part("run_id", None), "has run_id None for failures-000001.jsonl"),
+        (first_part("released_at", "2026-11-26"), "has released_at '2026-11-26' for failures-"),
         (with_other_verdicts, "has the verdicts not_found"),
         (with_a_verdict_more, "rejected 1, but the ledger has"),
         (of_another_run, "is of another run than the last one (its exit_code differs)"),

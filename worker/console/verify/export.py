@@ -17,6 +17,7 @@ from worker.domain.records import SCHEMA_VERSION
 from worker.ledger.form import read_form
 from worker.ledger.seen import Seen
 from worker.ledger.sqlite import Database
+from worker.ledger.trouble import stopping
 from worker.output.contents import LEDGER_NAME, require_export
 from worker.output.directory import OutputDirectory
 
@@ -40,6 +41,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
     with (
         OutputDirectory(path, create=False, purpose="verify"),
         Database(path / LEDGER_NAME) as ledger,
+        stopping(f"verify {path}", path),
     ):
         for (problem,) in ledger.rows("check_integrity"):
             if problem != "ok":

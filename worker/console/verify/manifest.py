@@ -12,6 +12,8 @@ from worker.console.verify.last_run import LastRun
 from worker.console.verify.parts import Part, open_file
 from worker.output.manifest import MANIFEST_NAME
 
+_OF_A_PART = ("set", "bytes", "records", "sha256", "run_id", "released_at")
+
 
 def check_manifest(
     findings: Findings,
@@ -101,7 +103,7 @@ def _check_parts(
             said, is_so = ("not released", "released")[:: -1 if released else 1]
             _add(findings, f"has {shown} as {said}, but in the ledger it is {is_so}.")
         else:
-            for key in ("set", "bytes", "records", "sha256"):
+            for key in _OF_A_PART:
                 there, right = entry.get(key), getattr(part, key)
                 if there != right:
                     _add(

@@ -40,13 +40,21 @@ class Part:
     records: int
     sha256: str
     sealed: bool
-    released: bool = False
+    released_at: str | None = None
+    run_id: str | None = None
+    """The run that added it; None if none has come to its end with the part in it."""
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> "Part":
         """Return the part of a row of the ledger; a seventh column says when it was released."""
         set_name, number, size, records, sha256, sealed, *released_at = row
-        return cls(set_name, number, size, records, sha256, bool(sealed), any(released_at))
+        released = released_at[0] if released_at else None
+        return cls(set_name, number, size, records, sha256, bool(sealed), released)
+
+    @property
+    def released(self) -> bool:
+        """Whether `cxai prune` released its file."""
+        return self.released_at is not None
 
     @property
     def is_there(self) -> bool:
@@ -60,8 +68,10 @@ def read_parts(ledger: Database, directory: Path, compression: str) -> dict[str,
     One that a crash has kept from getting its final name is still open.
     """
     known = {}
+    added = {(part_set, number): run_id for part_set, number, run_id in ledger.rows("read_added")}
     for row in ledger.rows("read_parts").fetchall():
         part = Part.of_row(row)
+        part = replace(part, run_id=added.get((part.set, part.number)))
         name = f"{part.set}-{part.number:06d}.jsonl{SUFFIX[compression]}"
         if part.sealed and not os.path.lexists(directory / name):
             part = replace(part, sealed=not os.path.lexists(directory / f"{name}.open"))
@@ -94,7 +104,7 @@ def lines_of(
         if size < part.bytes or (part.sealed and size != part.bytes):
             findings.add(f"{name}: {size:,} bytes, but the ledger has {part.bytes:,}.")
         sha256 = hashlib.sha256()
-        for content in _extents(ledger, findings, name, part, file):
+        for content in _readable(findings, name, _extents(ledger, findings, name, part, file)):
             sha256.update(content)
             findings.bytes += len(content)
             for line in _unpacked(findings, name, content, compression):
@@ -105,6 +115,14 @@ def lines_of(
         findings.add(f"{name}: its SHA-256 is not the ledger's.")
     if lines != part.records:
         findings.add(f"{name}: {lines:,} lines, but the ledger has {part.records:,}.")
+
+
+def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what can be read of a part; where a disk gives no more, that is a problem of it."""
+    try:
+        yield from contents
+    except OSError as error:
+        findings.add(f"{name}: can't be read: {error.strerror}.")
 
 
 def _extents(
