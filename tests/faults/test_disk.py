@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,12 +18,15 @@ from support.crashing import Steps
 from support.in_process import cxai_here
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
-from support.store import commit, entries_of, opened, run_finished
+from support.store import commit, entries_of, opened, outcomes_of, run_finished
 from support.waiting import wait_until_blocking
 
+from worker.console.verify import verify_export
+from worker.domain.records import Shape
 from worker.errors import CommitError, DiskFullError, IntegrityError
 from worker.ledger.store import Store
 from worker.ledger.trouble import no_room
+from worker.output.compression import Compression
 
 
 @pytest.fixture
@@ -265,6 +269,55 @@ os.fdatasync = watched("fdatasync", os.fdatasync)
 os.fsync = watched("fsync", os.fsync)
 main()
 """
+
+
+@pytest.mark.promise(
+    "The disk is full when a part gets its final name, or when that is synced",
+    "the run stops and the next one ends exact; rows of an ID stay in parts of one number",
+)
+@pytest.mark.parametrize("call", ["rename", "fsync", "fdatasync"])
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 6, 8])
+def test_a_full_disk_while_parts_are_sealed_is_not_tried_again(
+    small, tmp_path, monkeypatch, call, compression, number
+):
+    ids = small(24, SCENARIO)
+    how = {"shape": Shape.TABLES, "part_bytes": 300, "compression": compression}
+    with opened(tmp_path, **how) as store, monkeypatch.context() as patch:
+        full_at(patch, call, number)
+        outcomes = outcomes_of(entries_of(ids), SCENARIO, Shape.TABLES)
+        with pytest.raises(CommitError):  # noqa: PT012 - whichever of them meets it
+            for start in range(0, len(ids), 3):
+                patiently(store, outcomes[start : start + 3])
+            store.end_run("finished", {})
+    run_finished(tmp_path, ids, SCENARIO, **how)
+    numbers = {
+        name: {path.name.split("-")[1] for path in tmp_path.glob(f"{name}-*")}
+        for name in ("interactions", "scores", "segments")
+    }
+    assert numbers["interactions"] == numbers["scores"] == numbers["segments"]
+    assert verify_export(tmp_path).exit_code == 0
+
+
+def full_at(patch, name, number):
+    """Let the `number`-th system call of that name, and no other, find no room."""
+    plainly, calls = getattr(os, name), []
+
+    def call(*arguments, **named):
+        calls.append(name)
+        if len(calls) == number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return plainly(*arguments, **named)
+
+    patch.setattr(os, name, call)
+
+
+def patiently(store, outcomes):
+    """Commit as a run does: what finds no room may be tried again if the store says so."""
+    try:
+        store.commit(outcomes)
+    except DiskFullError:
+        store.commit(outcomes)
 
 
 @pytest.mark.promise("EIO from fsync", "the run exits with code 4; no second sync is tried")

@@ -8,8 +8,8 @@ start cuts the files back to what the ledger says. Nothing here is async; one th
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -333,22 +333,35 @@ class Store:
                         self._write_extent(extent)
                 self._write_part(state.as_sealed())
                 self._write_part(PartState(state.set, state.number + 1))
-        for part in parts:
-            part.close()
-            os.rename(part.path, self._final(part))  # noqa: PTH104 - one of a row of system calls
-            self._parts[part.state.set] = OpenPart(
-                self._directory.path,
-                PartState(part.state.set, part.state.number + 1),
-                self._form.compression,
-            )
-        self._directory.sync()
+        with self._never_again():  # the ledger is ahead of the names
+            for part in parts:
+                part.close()
+                os.rename(part.path, self._final(part))  # noqa: PTH104 - one of a row of calls
+                self._parts[part.state.set] = OpenPart(
+                    self._directory.path,
+                    PartState(part.state.set, part.state.number + 1),
+                    self._form.compression,
+                )
+            self._directory.sync()
+
+    @contextmanager
+    def _never_again(self) -> Iterator[None]:
+        """Let nothing in the block be tried again if it fails, even for want of room.
+
+        Raises CommitError, after which the next start goes by the ledger.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise self._unknown(error) from error
 
     def _write_empty(self, parts: Sequence[OpenPart]) -> Mapping[str, Extent]:
         extents = {part.state.set: part.append([]) for part in parts}
-        for part in parts:
-            part.sync()
-        if parts:
-            self._directory.sync()
+        with self._never_again():
+            for part in parts:
+                part.sync()
+            if parts:
+                self._directory.sync()
         return extents
 
     def _final(self, part: OpenPart) -> Path:
@@ -370,7 +383,8 @@ class Store:
         for part in self._parts.values():
             if part.is_open:
                 part.cut_back()
-                part.sync()
+                with self._never_again():
+                    part.sync()
         self._was_cut = False
 
     def _write_part(self, state: PartState) -> None:
