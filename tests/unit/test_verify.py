@@ -16,7 +16,7 @@ from worker.console.verify import parts, verify_export
 from worker.console.verify.parts import Part
 from worker.domain.entry import IdRule, Skip
 from worker.domain.records import Shape
-from worker.errors import DirectoryInUseError, StoppedError, UsageError
+from worker.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
 from worker.output.compression import Compression
 from worker.output.directory import OutputDirectory
 from worker.simulator import Scenario
@@ -149,6 +149,7 @@ def test_an_id_that_is_ok_without_a_record_is_told(tmp_path, ids):
     tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1, 1)", b"sixteen bytes id")
     assert problems(tmp_path) == [
         f"{records + 1} IDs have the verdict ok, but {records} have a record.",
+        "ledger.sqlite: run 1 settled 25, but 26 are there.",
         (
             f"manifest.json: has the verdicts not_found {25 - records}, ok {records}, but the"
             f" ledger has not_found {25 - records}, ok {records + 1}."
@@ -374,4 +375,41 @@ def test_a_disk_without_room_for_the_scratch_file_is_no_fault_of_ours(
 
     monkeypatch.setattr(of_one, "Seen", fails)
     with pytest.raises(StoppedError, match=f"Can't verify .*: {os.strerror(number)}"):
+        verify_export(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE outcome SET part = part + 1 WHERE verdict = 'ok'", "which the ledger has in part"),
+        ("UPDATE outcome SET run = 9", "run 9 settled 0, but 25 are there"),
+        ("UPDATE run SET settled = settled + 1", "run 1 settled 26, but 25 are there"),
+        ("UPDATE run SET settled = settled - 1", "run 1 settled 24, but 25 are there"),
+    ],
+)
+def test_a_ledger_that_does_not_agree_with_itself_is_told(tmp_path, ids, change, said):
+    run_finished(tmp_path, ids, SCENARIO)
+    tell_the_ledger(tmp_path, change)
+    found = verify_export(tmp_path)
+    assert found.exit_code == 5
+    assert any(said in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize("part_set", ["interactions", "scores", "segments"])
+def test_rows_of_an_id_in_parts_of_different_numbers_are_told(tmp_path, ids, part_set):
+    run_finished(tmp_path, ids, SCENARIO, shape=Shape.TABLES)
+    renumber = "SET number = 7 WHERE set_name = ? AND number = 1"
+    for table in ("part", "extent", "added"):
+        tell_the_ledger(tmp_path, f"UPDATE {table} {renumber}", part_set)
+    (tmp_path / f"{part_set}-000001.jsonl").rename(tmp_path / f"{part_set}-000007.jsonl")
+    assert any(
+        problem.startswith(f"{part_set}, part 7: ") and "has in part 1" in problem
+        for problem in problems(tmp_path)
+    )
+
+
+def test_a_ledger_without_its_form_is_damaged(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    tell_the_ledger(tmp_path, "DELETE FROM export")
+    with pytest.raises(IntegrityError, match="the ledger is damaged"):
         verify_export(tmp_path)

@@ -117,6 +117,11 @@ def test_whatever_differs_in_the_manifest_is_found(export, change, said):
         b'{"parts": [{"file": 1}], "verdicts": {}, "last_run": {}}',
         b'{"parts": [], "verdicts": [], "last_run": {}}',
         b'{"parts": [], "verdicts": {}}',
+        b'{"parts": [], "verdicts": {}, "last_run": {}}',
+        b'{"parts": [], "released_parts": null, "verdicts": {}, "last_run": {}}',
+        b'{"parts": [], "released_parts": {"a": 1}, "verdicts": {}, "last_run": {}}',
+        b'{"parts": [], "released_parts": [1], "verdicts": {}, "last_run": {}}',
+        b'{"parts": [], "released_parts": [{"file": 1}], "verdicts": {}, "last_run": {}}',
     ],
 )
 def test_a_manifest_that_is_none_is_found(export, content):

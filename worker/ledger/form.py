@@ -44,8 +44,14 @@ class ExportForm:
 
 
 def read_form(database: Database, directory: Path) -> ExportForm:
-    """Return the form of an export. Raises UsageError if another version of cxai wrote it."""
-    (format_, schema_version) = database.rows("read_format").fetchone()
+    """Return the form of an export.
+
+    Raises UsageError if another version of cxai wrote it, IntegrityError if it is damaged.
+    """
+    row = database.rows("read_format").fetchone()
+    if row is None:
+        raise IntegrityError(f"{directory}: the ledger is damaged (it has no form of its rows).")
+    format_, schema_version = row
     if (format_, schema_version) != (FORMAT, SCHEMA_VERSION):
         newer = format_ > FORMAT or schema_version > SCHEMA_VERSION
         by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"

@@ -157,6 +157,12 @@ ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.reques
 -- name: read_verdict
 SELECT verdict FROM outcome WHERE key = ?;
 
+-- name: read_outcome
+SELECT verdict, part FROM outcome WHERE key = ?;
+
+-- name: count_by_run
+SELECT run, count(*) FROM outcome GROUP BY run;
+
 -- name: read_any_answer
 -- Anything that came from the API.
 SELECT 1 FROM outcome WHERE verdict <> 'invalid_id' LIMIT 1;

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker.console.verify.findings import Findings
-from worker.console.verify.last_run import check_last_run, read_last_run
+from worker.console.verify.last_run import check_accounts, check_last_run, read_last_run
 from worker.console.verify.manifest import check_manifest
 from worker.console.verify.names import check_names
 from worker.console.verify.parts import Part, read_parts
@@ -31,9 +31,10 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
 
     Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
     line is a row of this export; that each record's ID has the verdict `ok` and no other record,
-    that each `ok` has its record and each other verdict its line in the failures; that there is no
-    file that looks like a part, but is none; that the manifest says the same; and that no part is
-    still open and the last run came to its end, with nothing left to do.
+    that each `ok` has its record, in the part that the ledger names, and each other verdict its
+    line in the failures; that each run has as many outcomes as it counted; that there is no file
+    that looks like a part, but is none; that the manifest says the same; and that no part is still
+    open and the last run came to its end, with nothing left to do.
     Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
     """
     require_export(path)
@@ -53,6 +54,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
             if verdicts and not findings.asked:
                 findings.unfinished.append("The input that was named holds no ID to look up.")
         if not ledger.is_new:
+            check_accounts(ledger, findings)
             _name_unfetched(ledger, findings)
         last = read_last_run(ledger)
     check_names(findings, known)

@@ -10,6 +10,7 @@ from worker.console.verify.findings import Advice, Findings
 from worker.domain.figures import counted
 from worker.errors import ExitCode
 from worker.ledger.sqlite import Database
+from worker.output.contents import LEDGER_NAME
 
 _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
 
@@ -45,6 +46,17 @@ def read_last_run(ledger: Database) -> LastRun | None:
     except orjson.JSONDecodeError:
         report = None
     return LastRun(number, started_at, ended, report if isinstance(report, dict) else {})
+
+
+def check_accounts(ledger: Database, findings: Findings) -> None:
+    """Check that each run has as many outcomes as it counted: an earlier one has no more."""
+    outcomes = dict(ledger.rows("count_by_run"))
+    settled = {run[0]: run[3] for run in ledger.rows("read_runs")}
+    last = max(settled, default=0)
+    for run in sorted({*outcomes, *settled}):
+        has, counted_ = outcomes.get(run, 0), settled.get(run, 0)
+        if has > counted_ or (run == last and has != counted_):
+            findings.add(f"{LEDGER_NAME}: run {run} settled {counted_:,}, but {has:,} are there.")
 
 
 def check_last_run(findings: Findings, last: LastRun | None, *, has_outcomes: bool) -> None:

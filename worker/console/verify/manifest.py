@@ -37,7 +37,7 @@ def check_manifest(
         _add(findings, f"can't be read: {why}.")
     else:
         listed = _check_parts(findings, known, content["parts"])
-        listed |= _check_parts(findings, known, content.get("released_parts", []), released=True)
+        listed |= _check_parts(findings, known, content["released_parts"], released=True)
         if last is not None and is_current:
             _check_current(findings, known, content, listed, verdicts, last)
 
@@ -74,11 +74,16 @@ def _check_current(
 def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
-        and isinstance(content.get("parts"), list)
-        and all(isinstance(entry, dict) for entry in content["parts"])
-        and all(isinstance(entry.get("file"), str) for entry in content["parts"])
+        and _are_parts(content.get("parts"))
+        and _are_parts(content.get("released_parts"))
         and isinstance(content.get("verdicts"), dict)
         and isinstance(content.get("last_run"), dict)
+    )
+
+
+def _are_parts(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("file"), str) for entry in entries
     )
 
 

@@ -83,10 +83,12 @@ class Rows:
     def _is_the_record(self, part: Part, row: Mapping[str, Any], main_set: str) -> bool:
         """Return whether the row is the one record of an ID with the verdict ok."""
         key = key_of(row["interaction_id"])
-        verdict = self._verdict(key)
+        verdict, number = self._outcome(key)
         if verdict != Verdict.OK:
             self._add(part, f"{_of(row)}, whose verdict is {verdict or 'none'}.")
             return False
+        if number != part.number:
+            self._add(part, f"{_of(row)}, which the ledger has in part {number}.")
         if part.set != main_set:
             return False
         if not self._seen.add(key):
@@ -97,14 +99,15 @@ class Rows:
     def _is_the_verdict(self, part: Part, row: Mapping[str, Any]) -> bool:
         """Return whether a failure has the verdict that its ID has now, and is the first to."""
         key = key_of(row["interaction_id"])
-        verdict = self._verdict(key)
+        verdict, _ = self._outcome(key)
         if verdict is None:
             self._add(part, f"{_of(row)}, whose verdict is none.")
         return verdict == row.get("verdict") and self._seen.add(key)
 
-    def _verdict(self, key: bytes | str) -> str | None:
-        row = self._ledger.rows("read_verdict", (key,)).fetchone()
-        return None if row is None else str(row[0])
+    def _outcome(self, key: bytes | str) -> tuple[str | None, int]:
+        """Return the verdict of an ID, None if it has none, and the part that has its rows."""
+        row = self._ledger.rows("read_outcome", (key,)).fetchone()
+        return (None, 0) if row is None else (str(row[0]), int(row[1]))
 
     def _add(self, part: Part, what: str) -> None:
         self._findings.add(f"{part.set}, part {part.number}: {what}")
