@@ -75,15 +75,15 @@ class KilledRuns:
 
 
 @pytest.mark.promise(
-    "`kill -9` at random moments, up to 14 times in one export",
+    "`kill -9` at random moments, up to 10 times in one export",
     "every ID has its one verdict and its own record in the end",
 )
 @pytest.mark.parametrize(
     ("count", "kills", "arguments"),
     [
-        pytest.param(2_000, 14, [], id="nested"),
-        pytest.param(600, 5, ["--shape", "tables"], id="tables"),
-        pytest.param(600, 5, ["--compression", "gzip"], id="gzip"),
+        pytest.param(1_500, 10, [], id="nested"),
+        pytest.param(400, 4, ["--shape", "tables"], id="tables"),
+        pytest.param(400, 4, ["--compression", "gzip"], id="gzip"),
     ],
 )
 def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
@@ -108,7 +108,7 @@ def test_an_export_that_is_killed_again_and_again_is_exact_in_the_end(
         ended = cxai(*common, "-o", export, env=ENVIRONMENT)
     assert ended.code == 0, ended.err
     assert_exact(export, ids, api.scenario)
-    if kills > 10:  # a few may all miss
+    if kills >= 10:  # a few may all miss
         assert runs.with_a_tail > 0, "no kill has hit a commit: nothing was shown"
 
 
@@ -146,11 +146,11 @@ def test_a_power_loss_while_the_parts_of_all_tables_are_sealed_costs_and_doubles
 @pytest.mark.promise("A crash during the recovery from a crash", "recovered from as from the first")
 @pytest.mark.parametrize("how", ["after", "power"])
 def test_a_crash_while_recovering_from_a_crash_is_recovered_from(how, small, tmp_path):
-    ids = small(12, SCENARIO)
+    ids = small(8, SCENARIO)
     steps = steps_of_a_run(tmp_path / "undisturbed", ids)
     for first in [at for at, name in enumerate(steps) if name in {"pwritev", "rename"}]:
         for second in range(9):  # the calls of a start, a few of its work, all of its end
-            for settled in (0, 12):
+            for settled in (0, len(ids)):
                 directory = tmp_path / f"crashed-at-{first}-{second}-before-{settled}"
                 killed = crash_at(directory, ids, first, "torn")
                 crash_at(directory, ids[:settled], second, how, since=killed)

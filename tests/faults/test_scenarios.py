@@ -1,6 +1,5 @@
 """The real worker against every scenario of the simulator: the right verdicts, nothing torn."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from worker.simulator.scenarios import SCENARIOS, named
 from worker.simulator.spoilt_codings import CODINGS
 
 IDS = 20
-AT_A_TIME = 4
 
 QUICK = {
     "CXAI_RATE": "1000",
@@ -80,24 +78,22 @@ class Trial:
     ended: Ended
 
 
-@pytest.fixture(scope="module")
-def trials(request, served, guids, tmp_path_factory):
-    """Return the trials by scenario, in the future: a few run at a time, since most is waiting."""
+@pytest.fixture
+def trial(served, guids, tmp_path):
+    """Return a maker of trials: `trial("storm")`."""
 
-    def trial(name):
+    def run_against(name):
         ids = guids(2 * IDS if name == "storm" else IDS)
-        directory = tmp_path_factory.mktemp(name) / "export"
         changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
         limits = {"TOTAL_TIMEOUT_S": 1.5} if name in DRIPPING else {}
+        bombs = {Fault.BOMB_GZIP, Fault.BOMB_BR}.intersection(named(name).faults)
+        for bomb in bombs if named(name).faulty else ():
+            CODINGS[bomb](b"", 0.0)  # to build it within the run would hold the simulator up
+        export = tmp_path / "export"
         with served(name, **changes) as api:
-            return Trial(api, ids, directory, run(directory, api, ids, **limits))
+            return Trial(api, ids, export, run(export, api, ids, **limits))
 
-    calls = (getattr(item, "callspec", None) for item in request.session.items)
-    names = [call.params["scenario"] for call in calls if call and "scenario" in call.params]
-    for bomb in (Fault.BOMB_GZIP, Fault.BOMB_BR):  # to build one would hold its simulator up
-        CODINGS[bomb](b"", 0.0)
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        yield {name: pool.submit(trial, name) for name in SCENARIOS if name in names}
+    return run_against
 
 
 def assert_intact(directory, ended, scenario, ids):
@@ -121,14 +117,14 @@ def assert_intact(directory, ended, scenario, ids):
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in FOR_ALL])
-def test_every_id_gets_its_verdict(trials, scenario):
-    trial = trials[scenario].result()
+def test_every_id_gets_its_verdict(trial, scenario):
+    ran = trial(scenario)
 
-    assert_intact(trial.directory, trial.ended, trial.api.scenario, trial.ids)
-    troubled = {fate(trial.api.scenario, i).kind for i in trial.ids} - {Kind.OK}
+    assert_intact(ran.directory, ran.ended, ran.api.scenario, ran.ids)
+    troubled = {fate(ran.api.scenario, i).kind for i in ran.ids} - {Kind.OK}
     assert troubled or scenario in ("calm", "rate-limit", "in-flight-limit")
-    assert trial.api.stats.strays == trial.api.stats.strays_with_token == 0
-    assert TOKEN not in trial.ended.out + trial.ended.err
+    assert ran.api.stats.strays == ran.api.stats.strays_with_token == 0
+    assert TOKEN not in ran.ended.out + ran.ended.err
 
 
 @pytest.mark.parametrize("name", ["outage", "outage-drops"])

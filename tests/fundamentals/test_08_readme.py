@@ -149,7 +149,10 @@ def test_the_two_commands_are_targets_of_make(target, does):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make to ask")
 def test_make_alone_lists_every_command_with_what_it_does():
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    listed = subprocess.run(
+        ["make", "--no-print-directory"],  # noqa: S607 - also within a `make test`
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     shown = dict(line.split(maxsplit=2)[1:] for line in listed.stdout.splitlines())
     assert shown.keys() == set(targets.split()) - {"run-set", "dev-set"}

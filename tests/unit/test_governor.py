@@ -265,7 +265,7 @@ async def test_outages_that_come_again_and_again_leave_the_pace_as_it_was():
 )
 @pytest.mark.parametrize(
     ("rate", "share", "seconds"),
-    [(60.0, 0.03, 300.0), (20.0, 0.03, 600.0), (5.0, 0.01, 600.0), (200.0, 0.05, 100.0)],
+    [(60.0, 0.03, 150.0), (20.0, 0.03, 300.0), (5.0, 0.01, 600.0), (200.0, 0.05, 50.0)],
 )
 @virtually
 async def test_accidents_do_not_slow_everyone_down(rate, share, seconds):
