@@ -32,9 +32,9 @@ demo: run-set  ## Watch a whole export against the built-in simulator: no token,
 	rm -rf demo-export
 	$(BIN)/cxai demo --output demo-export
 
-# One more than there are processors, since many tests wait for a server, a signal or a moment.
+# Two more than there are processors, since many tests wait for a server, a signal or a moment.
 test: dev-set  ## Run the tests
-	$(BIN)/pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal
+	$(BIN)/pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )) --dist worksteal
 
 check: dev-set  ## Lint and type-check
 	$(BIN)/ruff check .

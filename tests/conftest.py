@@ -11,7 +11,7 @@ from support.serving import serving
 from worker.simulator import Scenario, Simulator
 
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
-hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 
 

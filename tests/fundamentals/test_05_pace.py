@@ -6,8 +6,8 @@ from support.running import running, wait_for_line
 from support.serving import serving
 from support.stamped_server import StampedServer
 
-# A busy machine may hold a request up on its way out, or on its way in, by more than the margin that
-# the limiter keeps: it then stands beside the first of the next second.
+# A busy machine may hold a request up on its way out, or on its way in, by more than the margin
+# that the limiter keeps: it then stands beside the first of the next second.
 LATE = 1
 
 
