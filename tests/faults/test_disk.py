@@ -150,7 +150,7 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
 
 @pytest.mark.promise(
     "The disk has no inodes left, but bytes",
-    "told from a full disk; waited for like one, and the run goes on by itself; exact",
+    "named as such, not as a full disk; waited for like one, and the run goes on by itself; exact",
 )
 def test_a_disk_without_inodes_is_waited_for_and_named(api, ids, small_disk):
     export = small_disk(20_000, inodes=8) / "export"

@@ -199,8 +199,8 @@ async def test_the_words_of_an_outage_are_in_the_state_line_and_shortened():
 
 
 @pytest.mark.promise(
-    "A state of an interaction that nobody has documented",
-    "taken for under way, and named in the report",
+    "An undocumented state of an interaction",
+    "treated as still being processed, and named in the report",
     group="HTTP",
 )
 @virtually
