@@ -42,8 +42,8 @@ check: dev-set  ## Lint and type-check
 	$(BIN)/mypy
 
 cover: dev-set  ## Show that every branch of the pure core and the pipeline is tested
-	$(BIN)/pytest -q tests/unit tests/contract --cov=worker --cov-report=
-	$(BIN)/coverage report --fail-under=100 --include='worker/domain/*,worker/pipeline.py,worker/backlog.py,worker/batch.py,worker/health.py'
+	$(BIN)/pytest -q tests/unit tests/contract --cov=cxai --cov-report=
+	$(BIN)/coverage report --fail-under=100 --include='worker/cxai/core/*,worker/cxai/policy/*,worker/cxai/governor/*'
 
 soak: dev-set  ## Kill an export of 200,000 IDs fifty times while everything fails, then reconcile it
 	$(BIN)/python tests/soak.py

@@ -13,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from worker.clock import SystemClock
-from worker.domain.entry import Entry, IdRule
-from worker.domain.records import RECORDS, Shape
-from worker.domain.verdict import Outcome, Verdict
-from worker.ledger.form import ExportForm
-from worker.ledger.store import Store
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.sources.file import FileSource
+from cxai.clock import SystemClock
+from cxai.core.entry import Entry, IdRule
+from cxai.core.outcome import Outcome
+from cxai.ledger.form import ExportForm
+from cxai.ledger.store import Store
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.records import RECORDS, Shape
+from cxai.sources.file import FileSource
 
 _BATCH = 32
 _PART_BYTES = 256 << 20

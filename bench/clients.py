@@ -55,7 +55,7 @@ class Client:
 def cxai(*options: str) -> Start:
     """Return the start of the real command, with a rate that no machine reaches."""
     return lambda task: [
-        sys.executable, "-m", "worker", "run", task.ids, "--output", task.out,
+        sys.executable, "-m", "cxai", "run", task.ids, "--output", task.out,
         "--base-url", task.base_url, "--in-flight", str(IN_FLIGHT), "--progress", "none",
         *(options or ("--rate", "100000")),
     ]  # fmt: skip

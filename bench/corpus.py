@@ -52,7 +52,7 @@ def write(directory: Path, classes: Sequence[int] = _CLASSES) -> None:
     import brotli  # noqa: PLC0415
     import orjson  # noqa: PLC0415
 
-    from worker.simulator.bodies import one_channel, two_channels  # noqa: PLC0415
+    from cxai.simulator.bodies import one_channel, two_channels  # noqa: PLC0415
 
     directory.mkdir(parents=True, exist_ok=True)
     for number in range(BODIES):

@@ -8,7 +8,7 @@ import pytest
 from support.command import TOKEN
 from support.serving import serving
 
-from worker.simulator import Scenario, Simulator
+from cxai.simulator import Scenario, Simulator
 
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)

@@ -30,8 +30,8 @@ from support.checker import Ledger, assert_exact, committed_size_of_parts, size_
 from support.command import TOKEN, cxai_argv, environment
 from support.expected import ASKED_AGAIN, AT_ONCE, contents, is_small, possible, wanted
 
-from worker.simulator import fate
-from worker.simulator.scenarios import named
+from cxai.simulator import fate
+from cxai.simulator.scenarios import named
 
 # The storm with all its faults and shares; only its outages are shorter (2 s instead of 5 s), and
 # come more often (every 15 s instead of every minute).

@@ -13,7 +13,7 @@ _HOW = "`cxai --help`, {rounds} times."
 
 def command(workshop: Workshop) -> Section:
     """Measure the help."""
-    argv = [sys.executable, "-m", "worker", "--help"]
+    argv = [sys.executable, "-m", "cxai", "--help"]
     log = workshop.scratch / "said"
     rounds = workshop.size.rounds
     runs = [measured(argv, workshop.cores.client, log) for _ in range(rounds)]

@@ -16,7 +16,7 @@ from support.doubles import ScriptedFetcher
 from support.raw_server import client_of
 from yarl import URL
 
-from worker.domain.policy import (
+from cxai.policy.policy import (
     Again,
     AskStatus,
     Halt,
@@ -28,8 +28,8 @@ from worker.domain.policy import (
     judge,
     judge_status,
 )
-from worker.domain.reply import Failure, Question, Reply, Trouble
-from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 BASE = "https://api.test"

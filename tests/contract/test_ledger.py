@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from support.doubles import Disk, MemoryLedger, entries, invalid
 from support.store import RUN_ID
 
-from worker.clock import SystemClock
-from worker.domain.entry import IdRule
-from worker.domain.records import Shape
-from worker.domain.verdict import OPEN_AGAIN, Outcome, Verdict
-from worker.errors import CommitError
-from worker.ledger.form import ExportForm
-from worker.ledger.local import LocalLedger
-from worker.ledger.store import Store
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.ports import Admission
+from cxai.clock import SystemClock
+from cxai.core.entry import IdRule
+from cxai.core.outcome import Outcome
+from cxai.core.ports import Admission
+from cxai.errors import CommitError
+from cxai.ledger.form import ExportForm
+from cxai.ledger.local import LocalLedger
+from cxai.ledger.store import Store
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
+from cxai.resources.cx_ai.records import Shape
 
 
 class LocalDisk:

@@ -12,10 +12,10 @@ import pytest
 from support.doubles import FreeLimiter
 from support.virtual import START_S, VirtualClock, quiet, run_virtually, virtually
 
-from worker.clock import SystemClock
-from worker.domain.breaker import BreakerRules
-from worker.domain.policy import Effect
-from worker.limits.local import Ceilings, LocalLimiter
+from cxai.clock import SystemClock
+from cxai.governor.breaker import BreakerRules
+from cxai.governor.local import Ceilings, LocalLimiter
+from cxai.policy.policy import Effect
 
 FAST = 500.0
 PAUSE_S = 0.05

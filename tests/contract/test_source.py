@@ -11,10 +11,10 @@ import orjson
 import pytest
 from backports import zstd
 
-from worker.domain.entry import IdRule, Item, Skip
-from worker.errors import InputBrokenError
-from worker.ports import Source
-from worker.sources.file import FileSource
+from cxai.core.entry import IdRule, Item, Skip
+from cxai.core.ports import Source
+from cxai.errors import InputBrokenError
+from cxai.sources.file import FileSource
 
 RULE = IdRule()
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"

@@ -13,8 +13,8 @@ from support.leftovers import SCENARIO, go_on
 from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 
-from worker.domain.records import Shape
-from worker.output.compression import Compression
+from cxai.output.compression import Compression
+from cxai.resources.cx_ai.records import Shape
 
 TROUBLES = {
     "missing": 0.02,

@@ -21,12 +21,12 @@ from support.running import end_input, ended, running, wait_for_line
 from support.store import commit, entries_of, opened, outcomes_of, run_finished
 from support.waiting import wait_until_blocking
 
-from worker.console.verify import verify_export
-from worker.domain.records import Shape
-from worker.errors import CommitError, DiskFullError, IntegrityError
-from worker.ledger.store import Store
-from worker.ledger.trouble import no_room
-from worker.output.compression import Compression
+from cxai.errors import CommitError, DiskFullError, IntegrityError
+from cxai.inspect.verify import verify_export
+from cxai.ledger.store import Store
+from cxai.ledger.trouble import no_room
+from cxai.output.compression import Compression
+from cxai.resources.cx_ai.records import Shape
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
 # The command itself, on a disk that has no room for a batch from the third on, but for less.
 NO_ROOM_FOR_BATCHES = """
 import errno, os
-from worker.cli import main
+from cxai.cli.main import main
 
 plainly, written = os.pwritev, []
 def pwritev(fd, chunks, offset):
@@ -254,7 +254,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_nothing_torn(small, tmp_path):
 FAILING_SYNC = """
 import errno, os, sys
 from pathlib import Path
-from worker.cli import main
+from cxai.cli.main import main
 
 log = Path(sys.argv.pop(1))
 def watched(name, sync):
@@ -373,7 +373,7 @@ def test_a_read_only_disk_is_told(api, ids, small_disk):
 # The command itself, on a disk that is read-only from the third batch on.
 READ_ONLY = """
 import errno, os, sys
-from worker.cli import main
+from cxai.cli.main import main
 
 code, written = getattr(errno, sys.argv.pop(1)), []
 def guarded(name):

@@ -12,11 +12,11 @@ from support.crashing import CrashedError, Steps
 from support.leftovers import SCENARIO
 from support.store import RUN_ID, commit, opened, run_finished, run_killed
 
-from worker.console.verify import verify_export
-from worker.domain.records import PART_SETS, Shape
-from worker.output.compression import Compression
-from worker.output.parts import PartState, part_name
-from worker.simulator import fate
+from cxai.inspect.verify import verify_export
+from cxai.output.compression import Compression
+from cxai.output.parts import PartState, part_name
+from cxai.resources.cx_ai.records import PART_SETS, Shape
+from cxai.simulator import fate
 
 EVERY_FORM = pytest.mark.parametrize("compression", list(Compression))
 OPEN = {Compression.NONE: open, Compression.GZIP: gzip.open, Compression.ZSTD: zstd.open}

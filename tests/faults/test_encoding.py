@@ -13,7 +13,7 @@ from support.leftovers import go_on
 from support.raw_server import RawServer, response
 from support.serving import serving
 
-from worker.simulator import Fault
+from cxai.simulator import Fault
 
 SEGMENTS = [
     {"startTimeOffset": start, "endTimeOffset": start + 1000, "result": "voice"}

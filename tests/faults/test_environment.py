@@ -90,9 +90,9 @@ def test_a_command_that_cannot_be_resumed_ends_as_a_shell_expects(tmp_path, numb
 
 
 def test_the_handlers_are_there_before_the_imports_that_take_time():
-    loaded = "import sys, worker.__main__; print(*sys.modules)"
+    loaded = "import sys, cxai.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
-    slow = {"typer", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "worker.cli"}
+    slow = {"typer", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
     assert not slow & set(done.stdout.decode().split())
 
 
@@ -123,7 +123,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(simulated, export, ids, 
 def test_windows_is_refused_in_words(arguments):
     pretend = (
         "import sys; sys.platform = 'win32'; sys.modules['fcntl'] = sys.modules['uvloop'] = None;"
-        f" sys.argv[1:] = {arguments!r}; from worker.__main__ import main; main()"
+        f" sys.argv[1:] = {arguments!r}; from cxai.__main__ import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", pretend], capture_output=True, check=False)
     said = b"cxai: Windows is not supported. Use WSL, Linux or macOS.\n"
@@ -135,7 +135,7 @@ def test_windows_is_refused_in_words(arguments):
 # Several commands, one after the other in one process, which saves their starts.
 COMMANDS = """
 import json, os, sys
-from worker.cli import main
+from cxai.cli.main import main
 
 codes = []
 for arguments in json.load(sys.stdin):
@@ -192,7 +192,7 @@ def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
         done = subprocess.run(
             [sys.executable, "-c", COMMANDS],
             input=json.dumps([arguments for arguments, _ in commands]).encode(),
-            env=environment(PYTHONPATH=str(ROOT), **ENCODINGS[encoding]),
+            env=environment(PYTHONPATH=str(ROOT / "worker"), **ENCODINGS[encoding]),
             cwd=tmp_path, capture_output=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

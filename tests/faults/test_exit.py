@@ -13,15 +13,15 @@ from support.command import TOKEN, cxai, cxai_argv, environment
 from support.raw_server import RawServer, response
 from support.serving import serving
 
-from worker.app import export
-from worker.console.status import export_status
-from worker.console.verify import verify_export
-from worker.domain.entry import IdRule
-from worker.errors import CommitError
-from worker.ledger.store import Store
-from worker.output.directory import OutputDirectory
-from worker.settings import load_settings
-from worker.sources.file import FileSource
+from cxai.app import export
+from cxai.core.entry import IdRule
+from cxai.errors import CommitError
+from cxai.inspect.status import export_status
+from cxai.inspect.verify import verify_export
+from cxai.ledger.store import Store
+from cxai.output.directory import OutputDirectory
+from cxai.settings import load_settings
+from cxai.sources.file import FileSource
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.serving import serving
 from support.waiting import wait_until
 
-from worker.domain.reply import Failure, Question, Reply, Trouble
-from worker.domain.verdict import Stage
+from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.verdict import Stage
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"

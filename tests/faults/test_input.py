@@ -16,7 +16,7 @@ from support.raw_server import RawServer, response
 from support.serving import serving
 from support.waiting import PATIENCE_S, wait_until_blocking
 
-from worker.simulator import Kind, fate
+from cxai.simulator import Kind, fate
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 

@@ -19,7 +19,7 @@ from support.running import end_input, ended, running
 from support.store import run_finished, run_killed
 from support.waiting import wait_until_blocking
 
-from worker.output.compression import Compression
+from cxai.output.compression import Compression
 
 # --- the open part ---
 

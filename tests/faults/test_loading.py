@@ -15,11 +15,11 @@ from support.command import cxai, environment
 from support.nights import COLUMNS, expected, facts_of, run_night, seven_nights
 from typer.testing import CliRunner
 
-from worker.cli import app
-from worker.console.schema import Dialect, ddl, json_schema, tables_of
-from worker.domain.records import PART_SETS, Shape
-from worker.errors import UsageError
-from worker.output.compression import Compression
+from cxai.cli.main import app
+from cxai.errors import UsageError
+from cxai.output.compression import Compression
+from cxai.resources.cx_ai.records import PART_SETS, Shape
+from cxai.resources.cx_ai.schema import Dialect, ddl, json_schema, tables_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "loading.md"
 SETS = PART_SETS[Shape.TABLES]

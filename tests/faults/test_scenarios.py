@@ -11,11 +11,11 @@ from support.command import TOKEN, Ended, cxai, environment, rows, start_cxai
 from support.expected import as_recorded, wanted
 from support.waiting import wait_until_blocking
 
-from worker.console.verify import verify_export
-from worker.domain.verdict import ANSWERED
-from worker.simulator import Fault, Kind, Simulator, expected_result, fate
-from worker.simulator.scenarios import SCENARIOS, named
-from worker.simulator.spoilt_codings import CODINGS
+from cxai.inspect.verify import verify_export
+from cxai.policy.verdict import ANSWERED
+from cxai.simulator import Fault, Kind, Simulator, expected_result, fate
+from cxai.simulator.scenarios import SCENARIOS, named
+from cxai.simulator.spoilt_codings import CODINGS
 
 IDS = 20
 

@@ -16,9 +16,9 @@ from support.connect_proxy import ConnectProxy
 from support.raw_server import Ending, RawServer, client_of, response
 from support.serving import serving
 
-from worker.domain.reply import Failure, Question, Trouble
-from worker.domain.verdict import Stage
-from worker.errors import UsageError
+from cxai.errors import UsageError
+from cxai.policy.reply import Failure, Question, Trouble
+from cxai.policy.verdict import Stage
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -57,8 +57,8 @@ def everything_in(directory):
 # The command itself, with a fault of ours that carries the token in its message and its locals.
 FAULTY = """
 import os
-from worker.cli import main
-from worker.pipeline import Pipeline
+from cxai.cli.main import main
+from cxai.core.pipeline import Pipeline
 
 async def run(self):
     token = os.environ["CXAI_API_TOKEN"]

@@ -14,7 +14,7 @@ from support.raw_server import Ending, RawServer
 from support.running import ended, running, wait_for_line
 from support.waiting import wait_until_blocking
 
-from worker.simulator import Scenario
+from cxai.simulator import Scenario
 
 
 @pytest.mark.promise(

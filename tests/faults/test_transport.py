@@ -10,10 +10,10 @@ import pytest
 from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
-from worker.api.client import WORDS_BYTES
-from worker.api.connections import MAX_HEAD_BYTES, MAX_INTERIM
-from worker.domain.reply import Failure, Question, Reply, Trouble
-from worker.domain.verdict import Stage
+from cxai.api.client import WORDS_BYTES
+from cxai.api.connections import MAX_HEAD_BYTES, MAX_INTERIM
+from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.verdict import Stage
 
 ID, OTHER = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 NO_REPLY = "the server had closed the kept connection"

@@ -6,7 +6,7 @@ import json
 import pytest
 from support.command import cxai, environment, rows
 
-from worker.simulator import Scenario, expected_result
+from cxai.simulator import Scenario, expected_result
 
 
 def test_a_file_of_ids_becomes_a_file_of_records(simulated, guids, tmp_path):

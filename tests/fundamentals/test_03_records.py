@@ -4,7 +4,7 @@ import gzip
 
 from support.command import cxai, rows
 
-from worker.simulator import Scenario, expected_result
+from cxai.simulator import Scenario, expected_result
 
 
 def test_tables_hold_a_row_per_score_and_per_segment(simulated, guids, tmp_path, export):

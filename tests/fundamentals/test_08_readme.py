@@ -22,7 +22,7 @@ def test_the_readme_has_a_command_for_each_thing_that_a_user_does_first():
 def test_the_commands_of_the_readme_work_in_their_order(simulated, guids, tmp_path):
     (tmp_path / "ids.txt").write_text("\n".join(guids(3)))
     with simulated() as api:
-        env = environment(CXAI_BASE_URL=api.base_url, PYTHONPATH=str(ROOT))
+        env = environment(CXAI_BASE_URL=api.base_url, PYTHONPATH=str(ROOT / "worker"))
         for command in COMMANDS[:3]:
             ended = cxai(*shlex.split(command), env=env, cwd=tmp_path)
             assert ended.code == 0, (command, ended.err)
@@ -47,7 +47,7 @@ def test_what_the_simulator_prints_is_a_whole_first_run(guids, tmp_path):
             for word in (b"  export ", b"  cxai run ")
         )
         token = dict([export.removeprefix("export ").split("=")])
-        env = environment(PYTHONPATH=str(ROOT), **token)
+        env = environment(PYTHONPATH=str(ROOT / "worker"), **token)
         ended = cxai(*shlex.split(run)[1:], env=env, cwd=tmp_path)
     finally:
         process.terminate()

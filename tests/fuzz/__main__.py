@@ -12,7 +12,7 @@ from fuzz.inputs import make_input
 from fuzz.session import Session, complaint, first_finding, smallest
 from fuzz.target import LIMITS, decode
 
-import worker
+import cxai
 
 _REPRODUCER = Path("fuzz-failure.hex")
 _TOLD_EVERY_S = 60
@@ -31,7 +31,7 @@ def main():
         found = complaint(bytes.fromhex(body), bytes.fromhex(header).decode())
         print(found or "every promise was kept")
         return int(found is not None)
-    print(f"{worker.__file__}: {asked.minutes:g} minutes from seed {asked.seed}", flush=True)
+    print(f"{cxai.__file__}: {asked.minutes:g} minutes from seed {asked.seed}", flush=True)
     return run(asked.minutes, asked.seed)
 
 

@@ -1,6 +1,6 @@
 """The same target under atheris, which looks for inputs that reach new branches of the worker.
 
-With atheris installed, `PYTHONPATH=.:tests python -m fuzz.guided -max_total_time=600 CORPUS/`;
+With atheris installed, `PYTHONPATH=worker:tests python -m fuzz.guided -max_total_time=600 CORPUS/`;
 all options are libFuzzer's. An input is a Content-Encoding, a line feed, and the body.
 """
 
@@ -9,7 +9,7 @@ from random import Random
 
 import atheris  # not among the development requirements: not every Python and machine has a wheel
 
-with atheris.instrument_imports(include=["worker"]):
+with atheris.instrument_imports(include=["cxai"]):
     from fuzz.inputs import damaged, encoded, make_input
     from fuzz.target import LIMITS, check, check_retry_after, decode
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fuzz.inputs import make_input
 from fuzz.target import LIMITS, Broken, check, check_retry_after, decode, hold
 
-from worker.domain.reply import Failure, Trouble
+from cxai.policy.reply import Failure, Trouble
 
 _KNOWN_LIMITS = (Trouble.TOO_LARGE, Trouble.UNSUPPORTED_ENCODING)
 

@@ -17,13 +17,20 @@ from datetime import UTC, datetime
 import brotli
 from support.faithful import as_sent, covers
 
-from worker.api.content_coding import MAX_CODINGS, Limits, decode
-from worker.api.reader import BodyReader
-from worker.api.retry_after import retry_after_s
-from worker.domain.bands import Bands
-from worker.domain.records import INTERACTIONS, PARTICIPANTS, RECORDS, SCORES, SEGMENTS, Shape
-from worker.domain.reply import Failure, Interaction, Reply, Status, Trouble
-from worker.output.lines import Lines
+from cxai.api.content_coding import MAX_CODINGS, Limits, decode
+from cxai.api.retry_after import retry_after_s
+from cxai.policy.reply import Failure, Interaction, Reply, Status, Trouble
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.lines import Lines
+from cxai.resources.cx_ai.records import (
+    INTERACTIONS,
+    PARTICIPANTS,
+    RECORDS,
+    SCORES,
+    SEGMENTS,
+    Shape,
+)
+from cxai.resources.reader import BodyReader
 
 CANARY = "cAnArY7f3a"
 """Planted in the inputs: no reason may hold it."""

@@ -33,7 +33,7 @@ def environment(**more):
 
 
 def cxai_argv(*arguments):
-    return [sys.executable, "-m", "worker", *map(str, arguments)]
+    return [sys.executable, "-m", "cxai", *map(str, arguments)]
 
 
 _FORKS = Forks()

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-from worker.domain.entry import Entry, key_of, refused
-from worker.domain.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
-from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
-from worker.errors import CommitError, DiskFullError
-from worker.ports import Admission
+from cxai.core.entry import Entry, key_of, refused
+from cxai.core.ports import Admission
+from cxai.errors import CommitError, DiskFullError
+from cxai.policy.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 # --- what the API answers, in the plain form that PlainReader reads ---
 

@@ -5,9 +5,9 @@ from functools import cache
 
 import orjson
 
-from worker.simulator import Fault, Kind, expected_result, fate
-from worker.simulator.bodies import result_json
-from worker.simulator.fault import HARMLESS
+from cxai.simulator import Fault, Kind, expected_result, fate
+from cxai.simulator.bodies import result_json
+from cxai.simulator.fault import HARMLESS
 
 ASKED_AGAIN = frozenset({"exhausted", "not_ready", "corrupt_body"})
 """Verdicts that each start takes up again."""

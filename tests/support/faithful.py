@@ -1,6 +1,6 @@
 """Whether a record holds all that was sent, and nothing else."""
 
-from worker.domain.records import PARTICIPANTS
+from cxai.resources.cx_ai.records import PARTICIPANTS
 
 CAMEL = {
     "all_participants": "allParticipants",

@@ -20,7 +20,7 @@ from support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 _IMPORTED = (
-    *(f"worker.{one}" for one in ("app", "cli", "console.status", "console.verify", "demo")),
+    *(f"cxai.{one}" for one in ("app", "cli.main", "inspect.status", "inspect.verify", "cli.demo")),
     *("encodings.idna", "rich.console", "structlog", "uvloop"),  # with the first event or loop
 )
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "SSL_", "OPENSSL_")
@@ -92,7 +92,7 @@ def _start_server():
     server = subprocess.Popen(
         [sys.executable, "-m", "support.forked", str(its.fileno())],
         pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'worker'}:{ROOT / 'tests'}"},
     )  # fmt: skip
     its.close()
     atexit.register(lambda: (ours.close(), server.wait(PATIENCE_S)))
@@ -138,7 +138,7 @@ def _serve(connection):
         if pid == 0:
             connection.close()
             _become(request, fds)
-            sys.modules["__main__"] = importlib.import_module("worker.__main__")
+            sys.modules["__main__"] = importlib.import_module("cxai.__main__")
             sys.modules["__main__"].main()  # which ends this process, as it would any other
         for fd in fds:
             os.close(fd)
@@ -155,7 +155,7 @@ def _become(request, fds):
     os.chdir(request["directory"])
     os.umask(request["umask"])
     arguments = [os.fsdecode(bytes.fromhex(one)) for one in request["arguments"]]
-    sys.argv = [str(ROOT / "worker" / "__main__.py"), *arguments]
+    sys.argv = [str(ROOT / "worker" / "cxai" / "__main__.py"), *arguments]
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False, errors="backslashreplace", buffering=1)

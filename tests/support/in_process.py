@@ -5,7 +5,7 @@ import sys
 import pytest
 from support.command import TOKEN, Ended
 
-from worker.cli import main
+from cxai.cli.main import main
 
 
 def cxai_here(capsys, *arguments, **environment):

@@ -3,7 +3,7 @@
 from support.checker import Ledger
 from support.command import cxai
 
-from worker.simulator import Scenario
+from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
 """Of the `api` of tests/faults, and so of whatever was left of an export from it."""

@@ -6,18 +6,19 @@ from itertools import count
 
 from support.bodies import sample
 
-from worker.api import wire
-from worker.clock import SystemClock
-from worker.domain.entry import IdRule
-from worker.domain.records import Shape
-from worker.domain.reply import Failure, Said
-from worker.domain.verdict import Outcome, Stage, Verdict
-from worker.ledger.store import ExportForm, Store
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.output.lines import Lines
-from worker.output.manifest import MANIFEST_NAME, manifest
-from worker.simulator.bodies import result_json
+from cxai.clock import SystemClock
+from cxai.core.entry import IdRule
+from cxai.core.outcome import Outcome
+from cxai.ledger.store import ExportForm, Store
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.output.manifest import MANIFEST_NAME, manifest
+from cxai.policy.reply import Failure, Said
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai import wire
+from cxai.resources.cx_ai.lines import Lines
+from cxai.resources.cx_ai.records import Shape
+from cxai.simulator.bodies import result_json
 
 NAMES = {
     "allParticipants": "all_participants",

@@ -11,9 +11,9 @@ from enum import Enum, auto
 from pydantic import SecretStr
 from support.command import TOKEN
 
-from worker.api.client import ApiClient
-from worker.api.token import Token
-from worker.clock import SystemClock
+from cxai.api.client import ApiClient
+from cxai.api.token import Token
+from cxai.clock import SystemClock
 
 DRIP_S = 0.05
 

@@ -13,10 +13,10 @@ from support.doubles import (
 )
 from support.virtual import START_S, VirtualClock
 
-from worker.domain.entry import key_of
-from worker.domain.policy import Rules
-from worker.errors import StoppedError
-from worker.pipeline import Bounds, Pipeline
+from cxai.core.entry import key_of
+from cxai.core.pipeline import Bounds, Pipeline
+from cxai.errors import StoppedError
+from cxai.policy.policy import Rules
 
 RULES = Rules(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0

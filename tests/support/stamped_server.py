@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from bench.arrivals import most_within
 from bench.stamps import listening
-from worker.simulator.bodies import result_json
+from cxai.simulator.bodies import result_json
 
 
 class StampedServer:

@@ -2,21 +2,22 @@
 
 from contextlib import contextmanager, nullcontext
 
-from worker.api import wire
-from worker.api.base_url import THIS_MACHINE
-from worker.clock import SystemClock
-from worker.domain.entry import IdRule
-from worker.domain.records import Shape
-from worker.domain.reply import Said
-from worker.domain.verdict import Outcome, Stage, Verdict
-from worker.ledger.form import ExportForm
-from worker.ledger.store import Store
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.output.lines import Lines
-from worker.output.manifest import MANIFEST_NAME, manifest
-from worker.simulator import fate
-from worker.simulator.bodies import result_json
+from cxai.api.base_url import THIS_MACHINE
+from cxai.clock import SystemClock
+from cxai.core.entry import IdRule
+from cxai.core.outcome import Outcome
+from cxai.ledger.form import ExportForm
+from cxai.ledger.store import Store
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.output.manifest import MANIFEST_NAME, manifest
+from cxai.policy.reply import Said
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai import wire
+from cxai.resources.cx_ai.lines import Lines
+from cxai.resources.cx_ai.records import Shape
+from cxai.simulator import fate
+from cxai.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
 

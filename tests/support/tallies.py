@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from worker.domain.tally import Tally
-from worker.domain.verdict import Verdict
+from cxai.core.tally import Tally
+from cxai.policy.verdict import Verdict
 
 
 def tally(*, open_=0, before=None, **verdicts):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.aimd import Aimd
+from cxai.governor.aimd import Aimd
 
 FLOOR, CEILING = 1.0, 100.0
 LATENCY_S = 0.2

@@ -5,8 +5,8 @@ import asyncio
 from support.doubles import entries
 from support.virtual import START_S, at, quiet, virtually
 
-from worker.backlog import Backlog, Inquiry
-from worker.domain.policy import Standing
+from cxai.core.backlog import Backlog, Inquiry
+from cxai.policy.policy import Standing
 
 
 def inquiry(name="a"):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.bands import Bands
-from worker.errors import UsageError
-from worker.output.bands_file import load_bands
+from cxai.errors import UsageError
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.bands_file import load_bands
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "score_bands.example.toml"
 

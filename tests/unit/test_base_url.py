@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.api.base_url import checked_base_url
-from worker.errors import UsageError
+from cxai.api.base_url import checked_base_url
+from cxai.errors import UsageError
 
 API = "https://api.elevateai.com"
 

@@ -6,8 +6,9 @@ import pytest
 from support.doubles import entries
 from support.virtual import START_S, at, quiet, virtually
 
-from worker.batch import Batch
-from worker.domain.verdict import Outcome, Verdict
+from cxai.core.batch import Batch
+from cxai.core.outcome import Outcome
+from cxai.policy.verdict import Verdict
 
 MUCH = 1 << 40
 

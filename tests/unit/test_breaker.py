@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.breaker import Breaker, BreakerRules
+from cxai.governor.breaker import Breaker, BreakerRules
 
 RULES = BreakerRules(threshold=3, probe_base_s=1.0, probe_cap_s=60.0)
 NOW = 100.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.budget import RetryBudget
+from cxai.governor.budget import RetryBudget
 
 AT_ONCE = 10
 

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 from support.command import TOKEN
 from support.raw_server import RawServer, client_of, header, response
 
-from worker import __version__
-from worker.api.token import Token
-from worker.domain.reply import Question, Reply
-from worker.errors import UsageError
+from cxai import __version__
+from cxai.api.token import Token
+from cxai.errors import UsageError
+from cxai.policy.reply import Question, Reply
 
 ID = "3F2504E0-4f89-11d3-9a0c-0305e82c3301"
 

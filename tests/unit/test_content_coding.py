@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import SAMPLE
 
-from worker.api.content_coding import MAX_CODINGS, MAX_MEMBERS, Limits, check_codecs, decode
-from worker.domain.reply import Failure, Trouble
-from worker.domain.verdict import Stage
+from cxai.api.content_coding import MAX_CODINGS, MAX_MEMBERS, Limits, check_codecs, decode
+from cxai.policy.reply import Failure, Trouble
+from cxai.policy.verdict import Stage
 
 LIMITS = Limits()
 MIB = 2**20
@@ -292,7 +292,7 @@ HEAVY = random.Random(4).randbytes(2**15) + bytes(2**20 - 2**15)  # stays below 
 # Its own process: what another test has taken and given back would hide what this one takes.
 DROP_A_BOMB = """
 import sys
-from worker.api.content_coding import Limits, decode
+from cxai.api.content_coding import Limits, decode
 
 def peak_bytes():
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -375,7 +375,7 @@ def test_a_start_without_a_bounded_br_decoder_is_refused_with_the_package_to_ins
     tmp_path, module, words
 ):
     (tmp_path / "brotli.py").write_text(module)
-    code = "from worker.api.content_coding import check_codecs; check_codecs()"
+    code = "from cxai.api.content_coding import check_codecs; check_codecs()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -384,6 +384,6 @@ def test_a_start_without_a_bounded_br_decoder_is_refused_with_the_package_to_ins
         check=False,
     )
     last_line = done.stderr.strip().splitlines()[-1]
-    assert last_line.startswith("worker.errors.UsageError: ")
+    assert last_line.startswith("cxai.errors.UsageError: ")
     assert words in last_line
     assert "pip install" in last_line

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 import brotli
 import pytest
 
-from worker.api import wire
-from worker.api.content_coding import Limits, decode
-from worker.domain.records import Shape
-from worker.output.lines import Lines
-from worker.simulator.bodies import result_json
+from cxai.api.content_coding import Limits, decode
+from cxai.resources.cx_ai import wire
+from cxai.resources.cx_ai.lines import Lines
+from cxai.resources.cx_ai.records import Shape
+from cxai.simulator.bodies import result_json
 
 MOST_GROWTH = 1.10
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.console.verify.damage import differing_byte
+from cxai.inspect.verify.damage import differing_byte
 
 
 @given(st.binary(min_size=1, max_size=2_000), st.data())

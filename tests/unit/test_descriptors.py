@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from worker.descriptors import OWN
+from cxai.cli.descriptors import OWN
 
 IN_FLIGHT = 200
 NEEDED = IN_FLIGHT + OWN
@@ -15,8 +15,8 @@ def limit_after(soft, hard):
     """Return the limit of a process that was started with these two, or how it was refused."""
     program = f"""
 import resource
-from worker.descriptors import need_descriptors
-from worker.errors import UsageError
+from cxai.cli.descriptors import need_descriptors
+from cxai.errors import UsageError
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 try:
     need_descriptors({IN_FLIGHT})

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import DirectoryInUseError, UsageError
-from worker.output import durable
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.output.local_path import local_path
-from worker.output.parts import OpenPart, PartState
-from worker.output.private import open_private
-from worker.telemetry.logging import stderr_takes
+from cxai.errors import DirectoryInUseError, UsageError
+from cxai.observe.logging import stderr_takes
+from cxai.output import durable
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.output.local_path import local_path
+from cxai.output.parts import OpenPart, PartState
+from cxai.output.private import open_private
 
 # --- one owner, and nothing left behind ---
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tallies import tally
 
-from worker.domain.ending import Reason, Tolerance, ending
-from worker.domain.verdict import ANSWERED, Verdict
-from worker.errors import (
+from cxai.core.ending import Reason, Tolerance, ending
+from cxai.errors import (
     CommitError,
     CxaiError,
     ExitCode,
@@ -20,6 +19,7 @@ from worker.errors import (
     TokenRefusedError,
     UsageError,
 )
+from cxai.policy.verdict import ANSWERED, Verdict
 
 ALL_WELL = "Finished: {} of {} IDs have a record or the API's answer."
 

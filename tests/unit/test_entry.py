@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.entry import IS_SECRET, MAX_ID_CHARS, Entry, IdRule, refused
-from worker.domain.guid import guid_in
-from worker.domain.secret import Secrets
-from worker.errors import UsageError
+from cxai.core.entry import IS_SECRET, MAX_ID_CHARS, Entry, IdRule, refused
+from cxai.core.guid import guid_in
+from cxai.core.secret import Secrets
+from cxai.errors import UsageError
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 WIDE = IdRule(r"(?s).*")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.figures import counted, percent
+from cxai.core.figures import counted, percent
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from support.doubles import ABSENT, FAULTY, OK, entries
 from support.run import Run, now
 from support.virtual import at, virtually
 
-from worker.api.route import Route
-from worker.domain.policy import Rules
-from worker.domain.reply import Failure, Trouble
-from worker.domain.verdict import Stage
-from worker.errors import StoppedError
-from worker.pipeline import Bounds
+from cxai.api.route import Route
+from cxai.core.pipeline import Bounds
+from cxai.errors import StoppedError
+from cxai.policy.policy import Rules
+from cxai.policy.reply import Failure, Trouble
+from cxai.policy.verdict import Stage
 
 REFUSED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused", "Check the firewall.")
 BROKEN_OFF = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "ServerDisconnectedError")

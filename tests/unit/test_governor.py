@@ -17,13 +17,13 @@ from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, thr
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
-from worker.domain.breaker import BreakerRules
-from worker.domain.policy import Rules
-from worker.domain.reply import Failure, Reply, Trouble
-from worker.domain.verdict import Stage, Verdict
-from worker.errors import StoppedError, TokenRefusedError
-from worker.limits.local import Ceilings, LocalLimiter
-from worker.pipeline import Bounds
+from cxai.core.pipeline import Bounds
+from cxai.errors import StoppedError, TokenRefusedError
+from cxai.governor.breaker import BreakerRules
+from cxai.governor.local import Ceilings, LocalLimiter
+from cxai.policy.policy import Rules
+from cxai.policy.reply import Failure, Reply, Trouble
+from cxai.policy.verdict import Stage, Verdict
 
 RULES = Rules(max_attempts=6)
 LATENCY_S = 0.2

@@ -13,7 +13,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from worker.defaults import defaults_file
+from cxai.defaults import defaults_file
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -122,10 +122,10 @@ def test_the_wheel_carries_what_messages_and_the_ledger_need(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    shipped = tmp_path / "site" / "worker" / "default.toml"
+    shipped = tmp_path / "site" / "cxai" / "default.toml"
     assert shipped.read_bytes() == (ROOT / "config" / "default.toml").read_bytes()
     assert (shipped.parent / "ledger" / "ledger.sql").is_file()
-    asked = "from worker.defaults import defaults_file; print(defaults_file())"
+    asked = "from cxai.defaults import defaults_file; print(defaults_file())"
     said = subprocess.run(
         [sys.executable, "-c", asked],
         cwd=tmp_path / "site", check=True, capture_output=True, text=True,

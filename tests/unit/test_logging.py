@@ -7,8 +7,8 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from worker.telemetry.logging import Log
-from worker.telemetry.redaction import Redaction
+from cxai.observe.logging import Log
+from cxai.observe.redaction import Redaction
 
 
 class Terminal(io.StringIO):

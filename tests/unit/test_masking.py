@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from support.bodies import as_body, sample
 
-from worker.api.content_coding import Limits
-from worker.api.masking import masked
-from worker.api.reader import BodyReader
-from worker.domain.reply import Failure, Reply
-from worker.telemetry.redaction import Redaction
+from cxai.api.content_coding import Limits
+from cxai.observe.redaction import Redaction
+from cxai.policy.reply import Failure, Reply
+from cxai.resources.masking import masked
+from cxai.resources.reader import BodyReader
 
 GUID = "9B2f61Ce-44a0-4d3E-8f17-c05d2aE6731b"
 AWKWARD = "c4nary\"T0\\ken='x/y+z"

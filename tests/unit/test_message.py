@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.api.content_coding import Limits
-from worker.api.message import MAX_MESSAGE_CHARS, message, message_of
-from worker.api.reader import BodyReader
-from worker.domain.reply import Reply
+from cxai.api.content_coding import Limits
+from cxai.policy.reply import Reply
+from cxai.resources.message import MAX_MESSAGE_CHARS, message, message_of
+from cxai.resources.reader import BodyReader
 
 
 @pytest.mark.parametrize(

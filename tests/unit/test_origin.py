@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.api.base_url import THIS_MACHINE, origin_of
+from cxai.api.base_url import THIS_MACHINE, origin_of
 
 PRODUCTION = "https://api.elevateai.com"
 

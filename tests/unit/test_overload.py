@@ -1,6 +1,6 @@
 """A 503 that names no time: a limit, an outage, or an accident? Asking for less tells."""
 
-from worker.domain.overload import Finding, Overload
+from cxai.governor.overload import Finding, Overload
 
 NOW = 1_000.0
 CALM = 100

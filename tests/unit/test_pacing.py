@@ -2,7 +2,7 @@
 
 Two steps share the promise. The schedule gives turns: it spaces them and bounds every tenth of
 a second; after a stall it catches up, so it alone may let a tenth of a second's budget more than
-the rate into a second. The exit (worker/limits/local.py) counts what is really sent, after
+the rate into a second. The exit (cxai/governor/local.py) counts what is really sent, after
 connections have been opened: one window bounds each tenth of a second, the Throttler's account
 the second.
 """
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.pacing import MARGIN, TENTH_S, Schedule, Window
+from cxai.governor.pacing import MARGIN, TENTH_S, Schedule, Window
 
 ON_TIME = [0.0]
 

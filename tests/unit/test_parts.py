@@ -11,9 +11,9 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import IntegrityError
-from worker.output.compression import Compression
-from worker.output.parts import PART_NAME, OpenPart, PartState, part_name
+from cxai.errors import IntegrityError
+from cxai.output.compression import Compression
+from cxai.output.parts import PART_NAME, OpenPart, PartState, part_name
 
 LINES = [b'{"n": 1}\n', b'{"n": 2}\n{"n": 3}\n', b'{"n": 4}\n']
 WHOLE = b"".join(LINES)

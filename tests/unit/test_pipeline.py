@@ -26,12 +26,12 @@ from support.doubles import (
 from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
-from worker.domain.entry import Skip
-from worker.domain.policy import Rules
-from worker.domain.reply import Question, Reply, Said
-from worker.domain.verdict import Verdict
-from worker.errors import InputBrokenError, TokenRefusedError, UsageError
-from worker.pipeline import Bounds
+from cxai.core.entry import Skip
+from cxai.core.pipeline import Bounds
+from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
+from cxai.policy.policy import Rules
+from cxai.policy.reply import Question, Reply, Said
+from cxai.policy.verdict import Verdict
 
 RESULT, STATUS = Question.RESULT, Question.STATUS
 

@@ -17,11 +17,11 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, at, virtually
 
-from worker.domain.reply import Reply
-from worker.domain.verdict import Verdict
-from worker.domain.watchdog import Section, Watchdog
-from worker.errors import CommitError, StoppedError
-from worker.pipeline import Bounds
+from cxai.core.pipeline import Bounds
+from cxai.core.watchdog import Section, Watchdog
+from cxai.errors import CommitError, StoppedError
+from cxai.policy.reply import Reply
+from cxai.policy.verdict import Verdict
 
 JUDGED_AT_ONCE = 32
 

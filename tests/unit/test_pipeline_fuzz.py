@@ -27,11 +27,11 @@ from support.doubles import (
 from support.run import SIGTERM, Run
 from support.virtual import run_virtually
 
-from worker.domain.entry import Skip
-from worker.domain.reply import Reply
-from worker.domain.verdict import OPEN_AGAIN, Verdict
-from worker.errors import CxaiError, InputBrokenError
-from worker.pipeline import Bounds
+from cxai.core.entry import Skip
+from cxai.core.pipeline import Bounds
+from cxai.errors import CxaiError, InputBrokenError
+from cxai.policy.reply import Reply
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 answers = st.sampled_from(
     [

@@ -17,10 +17,10 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
-from worker.domain.reply import Reply
-from worker.domain.verdict import Verdict
-from worker.errors import DiskFullError, StoppedError
-from worker.pipeline import Bounds
+from cxai.core.pipeline import Bounds
+from cxai.errors import DiskFullError, StoppedError
+from cxai.policy.reply import Reply
+from cxai.policy.verdict import Verdict
 
 
 @virtually

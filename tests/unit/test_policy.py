@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.policy import (
+from cxai.policy.policy import (
     BY_TROUBLE,
     Absent,
     Again,
@@ -31,8 +31,8 @@ from worker.domain.policy import (
     judge_status,
     meaning,
 )
-from worker.domain.reply import Failure, Processing, Reply, Status, Trouble
-from worker.domain.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.reply import Failure, Processing, Reply, Status, Trouble
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 RULES = Rules(
     max_attempts=3,

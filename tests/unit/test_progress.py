@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from worker.console.progress import _drawing
-from worker.console.snapshot import Snapshot
+from cxai.observe.progress import _drawing
+from cxai.observe.snapshot import Snapshot
 
 SMALL = Snapshot(
     elapsed_s=3.0,

@@ -10,14 +10,14 @@ from support.in_process import cxai_here
 from support.leftovers import SCENARIO, flip
 from support.store import entries_of, opened, run_finished, run_killed
 
-from worker.clock import SystemClock
-from worker.console.prune import prune_export
-from worker.console.status import export_status
-from worker.console.verify import verify_export
-from worker.domain.records import Shape
-from worker.errors import IntegrityError, UsageError
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
+from cxai.clock import SystemClock
+from cxai.errors import IntegrityError, UsageError
+from cxai.inspect.prune import prune_export
+from cxai.inspect.status import export_status
+from cxai.inspect.verify import verify_export
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.resources.cx_ai.records import Shape
 
 PARTS = ("records-000001.jsonl", "failures-000001.jsonl")
 

@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from support.bodies import as_body, results, sample
 from support.store import RUN_ID
 
-from worker.api.wire import read
-from worker.domain.bands import Bands
-from worker.domain.entry import Entry
-from worker.domain.records import PART_SETS, PARTICIPANTS, Shape, nested, stamped, tables
-from worker.domain.reply import Failure, Interaction, Said, Trouble
-from worker.domain.verdict import Stage, Verdict
-from worker.output.lines import Lines, timestamp
+from cxai.core.entry import Entry
+from cxai.policy.reply import Failure, Interaction, Said, Trouble
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.lines import Lines, timestamp
+from cxai.resources.cx_ai.records import PART_SETS, PARTICIPANTS, Shape, nested, stamped, tables
+from cxai.resources.cx_ai.wire import read
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 AT = datetime(2025, 1, 31, 2, 3, 4, 5678, tzinfo=UTC)

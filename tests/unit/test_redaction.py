@@ -3,8 +3,8 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from worker.telemetry.logging import Log
-from worker.telemetry.redaction import Redaction
+from cxai.observe.logging import Log
+from cxai.observe.redaction import Redaction
 
 SECRET = "c4nary-T0ken"  # noqa: S105 - made up
 

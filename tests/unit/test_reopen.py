@@ -11,13 +11,13 @@ from support.command import rows
 from support.leftovers import SCENARIO
 from support.store import REPORT, entries_of, opened, run_finished, run_killed
 
-from worker.clock import SystemClock
-from worker.console.prune import prune_export
-from worker.console.verify import verify_export
-from worker.domain.records import Shape
-from worker.domain.verdict import Verdict
-from worker.errors import IntegrityError
-from worker.output.compression import Compression
+from cxai.clock import SystemClock
+from cxai.errors import IntegrityError
+from cxai.inspect.prune import prune_export
+from cxai.inspect.verify import verify_export
+from cxai.output.compression import Compression
+from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.records import Shape
 
 FORMS = [
     pytest.param({"part_bytes": 60_000}, id="nested"),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.tallies import tally
 
-from worker.console.report import Report
-from worker.domain.ending import Tolerance
-from worker.domain.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
-from worker.errors import CommitError, StoppedError, TokenRefusedError
+from cxai.core.ending import Tolerance
+from cxai.errors import CommitError, StoppedError, TokenRefusedError
+from cxai.inspect.report import Report
+from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
 OUTPUT = Path("export")
 RESUME = "  To resume, run the same command again."

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from support.bodies import as_body, results, sample
 from support.store import RUN_ID
 
-from worker.api.wire import read
-from worker.console.schema import json_schema, markdown
-from worker.domain.bands import Bands
-from worker.domain.entry import Entry
-from worker.domain.records import PART_SETS, PARTICIPANTS, Shape
-from worker.domain.reply import Said
-from worker.domain.verdict import Stage, Verdict
-from worker.output.lines import Lines
+from cxai.core.entry import Entry
+from cxai.policy.reply import Said
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.lines import Lines
+from cxai.resources.cx_ai.records import PART_SETS, PARTICIPANTS, Shape
+from cxai.resources.cx_ai.schema import json_schema, markdown
+from cxai.resources.cx_ai.wire import read
 
 PAGE = Path(__file__).parents[2] / "docs" / "records.md"
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"

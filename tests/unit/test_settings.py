@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from worker.domain.records import Shape
-from worker.domain.verdict import Verdict
-from worker.errors import UsageError
-from worker.settings import Settings, load_settings
+from cxai.errors import UsageError
+from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.records import Shape
+from cxai.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "config"
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
-from worker.simulator.bodies import VARIANTS, result_json
-from worker.simulator.coding import choose, cut_short, encoded_result
-from worker.simulator.states import WAYS
-from worker.simulator.traffic import Rate
+from cxai.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
+from cxai.simulator.bodies import VARIANTS, result_json
+from cxai.simulator.coding import choose, cut_short, encoded_result
+from cxai.simulator.states import WAYS
+from cxai.simulator.traffic import Rate
 
 TOKEN = "a-token"  # noqa: S105 - made up
 ALL_CODINGS = "gzip, deflate, br"
@@ -107,8 +107,8 @@ def decode(coding, body):
 FINGERPRINT = """
 import json, sys
 from hashlib import blake2b
-from worker.simulator import Scenario, fate
-from worker.simulator.bodies import VARIANTS, result_json
+from cxai.simulator import Scenario, fate
+from cxai.simulator.bodies import VARIANTS, result_json
 scenario = Scenario(**json.loads(sys.argv[1]))
 fates = [repr(fate(scenario, line.strip())) for line in sys.stdin]
 bodies = [result_json(scenario.seed, variant) for variant in range(VARIANTS)]

@@ -18,15 +18,15 @@ import pytest
 from support.command import cxai
 from support.raw_server import header
 
-from worker.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
-from worker.simulator.bodies import VARIANTS, result_json
-from worker.simulator.fault import DESCRIPTIONS, HARMLESS
-from worker.simulator.replies import ELSEWHERE, REPLIES
-from worker.simulator.scenario import TROUBLES
-from worker.simulator.scenarios import FAULTY, SCENARIOS, listing, named
-from worker.simulator.spoilt_bodies import BODIES
-from worker.simulator.spoilt_codings import CODINGS
-from worker.simulator.wire_faults import DRIP_S, SCRIPTS
+from cxai.simulator import Fault, Kind, Scenario, Simulator, expected_result, fate
+from cxai.simulator.bodies import VARIANTS, result_json
+from cxai.simulator.fault import DESCRIPTIONS, HARMLESS
+from cxai.simulator.replies import ELSEWHERE, REPLIES
+from cxai.simulator.scenario import TROUBLES
+from cxai.simulator.scenarios import FAULTY, SCENARIOS, listing, named
+from cxai.simulator.spoilt_bodies import BODIES
+from cxai.simulator.spoilt_codings import CODINGS
+from cxai.simulator.wire_faults import DRIP_S, SCRIPTS
 
 TOKEN = "a-token"  # noqa: S105 - made up
 ID = "00000000-0000-4000-8000-000000000000"

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from worker.console.snapshot import NoRoom, Observer, Pulse, short, state
-from worker.domain.tally import Tally
-from worker.domain.verdict import Verdict
-from worker.domain.watchdog import Section, Stall, loads
+from cxai.core.tally import Tally
+from cxai.core.watchdog import Section, Stall, loads
+from cxai.observe.snapshot import NoRoom, Observer, Pulse, short, state
+from cxai.policy.verdict import Verdict
 
 START = 1_000.0
 

@@ -3,10 +3,10 @@ import gzip
 import pytest
 from support.waiting import wait_until_blocking
 
-from worker.domain.entry import IdRule
-from worker.sources.census import Census
-from worker.sources.file import FileSource
-from worker.sources.text import items_of_text
+from cxai.core.entry import IdRule
+from cxai.sources.census import Census
+from cxai.sources.file import FileSource
+from cxai.sources.text import items_of_text
 
 CONTENTS = [
     b"",

@@ -7,7 +7,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sources.compression import DamagedError, decompressed
+from cxai.sources.compression import DamagedError, decompressed
 
 TEXT = b"".join(b"line %d\n" % number for number in range(40))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import InputBrokenError
-from worker.sources.feed import MAX_AHEAD, MAX_BATCH, Feed
+from cxai.errors import InputBrokenError
+from cxai.sources.feed import MAX_AHEAD, MAX_BATCH, Feed
 
 PATIENCE_S = 10
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from worker.domain.entry import IdRule, Skip
-from worker.domain.secret import Secrets
-from worker.errors import InputBrokenError, UsageError
-from worker.sources.file import FileSource
+from cxai.core.entry import IdRule, Skip
+from cxai.core.secret import Secrets
+from cxai.errors import InputBrokenError, UsageError
+from cxai.sources.file import FileSource
 
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
@@ -748,8 +748,8 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path):
 COMMAND = """
 import asyncio, sys
 from contextlib import aclosing
-from worker.domain.entry import IdRule
-from worker.sources.file import FileSource
+from cxai.core.entry import IdRule
+from cxai.sources.file import FileSource
 
 async def first():
     async with aclosing(FileSource(sys.argv[1:], IdRule()).batches()) as batches:

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.entry import IdRule
-from worker.errors import InputBrokenError
-from worker.sources.chunks import without_bom
-from worker.sources.compression import DamagedError
-from worker.sources.lines import Overlong, numbered_lines
+from cxai.core.entry import IdRule
+from cxai.errors import InputBrokenError
+from cxai.sources.chunks import without_bom
+from cxai.sources.compression import DamagedError
+from cxai.sources.lines import Overlong, numbered_lines
 
 LIMIT = 8
 

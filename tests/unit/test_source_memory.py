@@ -5,11 +5,11 @@ from itertools import chain, repeat
 import pytest
 from backports import zstd
 
-from worker.domain.entry import IdRule
-from worker.sources.compression import decompressed
-from worker.sources.jsonl import items_of_jsonl
-from worker.sources.table import items_of_table
-from worker.sources.text import items_of_text
+from cxai.core.entry import IdRule
+from cxai.sources.compression import decompressed
+from cxai.sources.jsonl import items_of_jsonl
+from cxai.sources.table import items_of_table
+from cxai.sources.text import items_of_text
 
 RULE = IdRule()
 GUID = b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"

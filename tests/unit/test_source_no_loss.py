@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.domain.entry import IdRule, Skip
-from worker.errors import InputBrokenError, UsageError
-from worker.sources.jsonl import items_of_jsonl
-from worker.sources.table import items_of_table
-from worker.sources.text import items_of_text
+from cxai.core.entry import IdRule, Skip
+from cxai.errors import InputBrokenError, UsageError
+from cxai.sources.jsonl import items_of_jsonl
+from cxai.sources.table import items_of_table
+from cxai.sources.text import items_of_text
 
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.entry import Entry, IdRule, Skip
-from worker.errors import InputBrokenError, UsageError
-from worker.sources.lines import MAX_LINE_BYTES
-from worker.sources.table import items_of_table
+from cxai.core.entry import Entry, IdRule, Skip
+from cxai.errors import InputBrokenError, UsageError
+from cxai.sources.lines import MAX_LINE_BYTES
+from cxai.sources.table import items_of_table
 
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"

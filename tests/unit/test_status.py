@@ -2,8 +2,8 @@
 
 from support.store import REPORT, run_finished, run_killed
 
-from worker.console.status import export_status
-from worker.simulator import Scenario
+from cxai.inspect.status import export_status
+from cxai.simulator import Scenario
 
 
 def test_it_shows_how_each_run_ended_and_does_not_guess_where_nothing_was_noted(tmp_path, guids):

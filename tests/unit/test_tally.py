@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.tally import Tally
-from worker.domain.verdict import ANSWERED, Verdict
+from cxai.core.tally import Tally
+from cxai.policy.verdict import ANSWERED, Verdict
 
 ACCOUNTS = ["lines", "ids", "duplicates", "blanks", "comments", "invalid"]
 

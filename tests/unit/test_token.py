@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.api.token import VARIABLE, read_token
-from worker.errors import UsageError
+from cxai.api.token import VARIABLE, read_token
+from cxai.errors import UsageError
 
 SECRET = "c4nary-T0ken_~!"  # noqa: S105 - made up
 

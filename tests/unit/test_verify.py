@@ -11,15 +11,15 @@ from contextlib import closing
 import pytest
 from support.store import run_finished, run_killed
 
-from worker.console.verify import export as of_one
-from worker.console.verify import parts, verify_export
-from worker.console.verify.parts import Part
-from worker.domain.entry import IdRule, Skip
-from worker.domain.records import Shape
-from worker.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
-from worker.output.compression import Compression
-from worker.output.directory import OutputDirectory
-from worker.simulator import Scenario
+from cxai.core.entry import IdRule, Skip
+from cxai.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
+from cxai.inspect.verify import export as of_one
+from cxai.inspect.verify import parts, verify_export
+from cxai.inspect.verify.parts import Part
+from cxai.output.compression import Compression
+from cxai.output.directory import OutputDirectory
+from cxai.resources.cx_ai.records import Shape
+from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
 

@@ -3,11 +3,11 @@
 import pytest
 from support.store import REPORT, commit, opened, run_finished, run_killed
 
-from worker.console.verify import verify_export
-from worker.output.compression import Compression
-from worker.output.contents import LEDGER_NAME
-from worker.output.manifest import MANIFEST_NAME, manifest
-from worker.simulator import Scenario
+from cxai.inspect.verify import verify_export
+from cxai.output.compression import Compression
+from cxai.output.contents import LEDGER_NAME
+from cxai.output.manifest import MANIFEST_NAME, manifest
+from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
 

@@ -6,10 +6,10 @@ import os
 import pytest
 from support.store import REPORT, RUN_ID, opened, run_finished, run_killed
 
-from worker.console.verify import verify_export
-from worker.domain.records import Shape
-from worker.output.compression import Compression
-from worker.simulator import Scenario
+from cxai.inspect.verify import verify_export
+from cxai.output.compression import Compression
+from cxai.resources.cx_ai.records import Shape
+from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
 

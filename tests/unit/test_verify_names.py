@@ -3,8 +3,8 @@
 import pytest
 from support.store import run_finished
 
-from worker.console.verify import verify_export
-from worker.simulator import Scenario
+from cxai.inspect.verify import verify_export
+from cxai.simulator import Scenario
 
 
 @pytest.fixture

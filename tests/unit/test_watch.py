@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from worker.clock import SystemClock
-from worker.console.snapshot import Pulse
-from worker.console.watch import Watch
-from worker.domain.tally import Tally
-from worker.domain.watchdog import loads
-from worker.output.contents import PROGRESS_NAME
-from worker.output.directory import OutputDirectory
-from worker.settings import Settings
+from cxai.clock import SystemClock
+from cxai.core.tally import Tally
+from cxai.core.watchdog import loads
+from cxai.observe.snapshot import Pulse
+from cxai.observe.watch import Watch
+from cxai.output.contents import PROGRESS_NAME
+from cxai.output.directory import OutputDirectory
+from cxai.settings import Settings
 
 
 def pulse():

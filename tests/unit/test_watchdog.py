@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.watchdog import Section, Watchdog, loads
+from cxai.core.watchdog import Section, Watchdog, loads
 
 AFTER_S = 60.0
 

@@ -18,14 +18,20 @@ from support.bodies import (
 )
 from support.faithful import CAMEL, as_sent, covers
 
-from worker.api.content_coding import Limits
-from worker.api.reader import SMALL_BYTES, BodyReader
-from worker.api.status import STATES
-from worker.api.status import status as read_status
-from worker.api.wire import MAX_ABSENT, MAX_BUNDLE_NAME_CHARS, MAX_DRIFT, MAX_KEY_CHARS, read
-from worker.domain.records import PARTICIPANTS
-from worker.domain.reply import ABSENT, Failure, Interaction, Processing, Reply, Status, Trouble
-from worker.domain.verdict import Stage
+from cxai.api.content_coding import Limits
+from cxai.policy.reply import ABSENT, Failure, Interaction, Processing, Reply, Status, Trouble
+from cxai.policy.verdict import Stage
+from cxai.resources.cx_ai.records import PARTICIPANTS
+from cxai.resources.cx_ai.status import STATES
+from cxai.resources.cx_ai.status import status as read_status
+from cxai.resources.cx_ai.wire import (
+    MAX_ABSENT,
+    MAX_BUNDLE_NAME_CHARS,
+    MAX_DRIFT,
+    MAX_KEY_CHARS,
+    read,
+)
+from cxai.resources.reader import SMALL_BYTES, BodyReader
 
 MODEL_PATH = "allParticipants.enlightenBundles[].models[]"
 

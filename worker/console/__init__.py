@@ -1,1 +1,0 @@
-"""What the commands show: progress, plans, checks, schemas and reports."""

@@ -1,9 +1,0 @@
-"""`cxai verify`: every byte of an export held against its ledger.
-
-It reads the files as any other program would, and shares no code with what writes them.
-"""
-
-from worker.console.verify.export import verify_export
-from worker.console.verify.findings import Findings
-
-__all__ = ["Findings", "verify_export"]

@@ -1,0 +1,52 @@
+"""`cxai`, and `python -m worker`: what has to happen before the imports that take time.
+
+A container's process 1 ignores a signal that it has no handler for, so one is there from the first
+moment on; the command's own, of a run, replaces it (cxai/cli/signals.py).
+"""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+from cxai.errors import ExitCode
+
+_RESUMABLE = {"run", "demo"}
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    if sys.platform == "win32":
+        sys.stderr.write("cxai: Windows is not supported. Use WSL, Linux or macOS.\n")
+        sys.exit(ExitCode.USAGE)
+    handle_early_signals(sys.argv[1:])
+    from cxai.cli.main import main as command_line  # noqa: PLC0415 - takes a quarter of the start
+
+    command_line()
+
+
+def handle_early_signals(arguments: list[str]) -> None:
+    """End the process in good order on SIGTERM, SIGHUP or Ctrl-C, from now on.
+
+    A run that has not begun is one that was stopped early: exit code 4, and nothing is lost. Other
+    commands can't be resumed: 128 and the signal's number, as a shell would say it. What the
+    caller ignores (`nohup`, a shell's background jobs) stays ignored, but for SIGTERM.
+    """
+    is_resumable = bool(_RESUMABLE.intersection(arguments[:1]))
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        what = "; the same command resumes" if is_resumable else ""
+        with suppress(OSError):  # standard error may be closed: the exit code says it
+            os.write(2, f"\ncxai: stopped by {by}{what}.\n".encode())
+        os._exit(ExitCode.STOPPED if is_resumable else 128 + number)
+
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""One request to the API, over aiohttp. Foreign exceptions end here: failures are values."""
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from cxai import __version__
+from cxai.api.base_url import checked_base_url
+from cxai.api.connections import (
+    PASSAGE,
+    Connector,
+    Depart,
+    FloodError,
+    Passage,
+    Request,
+)
+from cxai.api.proxy import checked_proxy
+from cxai.api.retry_after import retry_after_s
+from cxai.api.route import Route
+from cxai.api.tls import trust
+from cxai.api.token import Token
+from cxai.core.ports import Clock
+from cxai.errors import UsageError
+from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.verdict import Stage
+
+ACCEPT_ENCODING = "gzip, deflate, br"
+"""Sent explicitly: the default of the library changes with what else is installed."""
+
+WORDS_BYTES = 16 * 2**10
+"""Of any reply but a 200, as much is read of the body, as sent: for the API's message."""
+
+_WORDS_S = 1.0
+
+_MOST_FRESH = 10_000
+
+_PATHS = {
+    Question.RESULT: "/v1/interactions/{}/ai",
+    Question.STATUS: "/v1/interactions/{}/status",
+}
+
+_OK = 200
+
+_SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
+_NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
+
+
+async def _at_once() -> None:
+    return
+
+
+class ApiClient:
+    """Adapter of ports.Fetcher: one session, no redirects, no cookies, no retries.
+
+    The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
+    its body, of which the first WORDS_BYTES are kept as far as they come at once.
+
+    `base_url` is where the API is, as checked_base_url returns it.
+    `depart` is awaited before each request goes onto its connection.
+    `in_flight` is the most requests under way at a time, and the size of the connection pool, so
+    that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
+    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the
+    last byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as
+    sent) is not read to its end. `ca_file` and `proxy` are those of tls.trust and
+    proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an async context
+    manager.
+    Raises UsageError for a base URL that is not https (http is allowed to loopback alone), and
+    for a CA file or a proxy that can't be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        clock: Clock,
+        *,
+        depart: Depart = _at_once,
+        in_flight: int,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        total_timeout_s: float,
+        max_wire_bytes: int,
+        ca_file: Path | None = None,
+        proxy: SecretStr | None = None,
+    ) -> None:
+        self.base_url = checked_base_url(base_url)
+        is_secure = self.base_url.startswith("https:")
+        through = checked_proxy(proxy) if proxy is not None else None
+        self._route = Route(
+            through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
+        )
+        self._token = token
+        self._token_as_id = _plain(token.secret)
+        self._clock = clock
+        self._depart = depart
+        self._in_flight = in_flight
+        self._connect_timeout_s = connect_timeout_s
+        self._timeout = aiohttp.ClientTimeout(
+            total=total_timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
+        )
+        self._max_wire_bytes = max_wire_bytes
+        self._want_fresh: set[str] = set()  # IDs whose request met a dead connection
+        self._session: aiohttp.ClientSession
+        self._connector: Connector
+
+    async def __aenter__(self) -> Self:
+        route = self._route
+        self._connector = Connector(
+            self._depart,
+            in_flight=self._in_flight,
+            connect_timeout_s=self._connect_timeout_s,
+            context=route.trust.context if route.trust else None,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=self._connector,
+            request_class=Request,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": ACCEPT_ENCODING,
+                "User-Agent": f"cxai-worker/{__version__}",
+            },
+            proxy=route.proxy.url.get_secret_value() if route.proxy else None,
+            timeout=self._timeout,
+            auto_decompress=False,  # aiohttp returns a truncated body as a success
+            trust_env=False,
+        )
+        # aiohttp sends a GET again by itself when a kept-alive connection drops: a request that
+        # nobody paced. There is no public switch; tests/unit/test_client.py pins this one.
+        self._session._retry_connection = False  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    def renew(self) -> bool:
+        """Look for another token; return whether there is one. It counts from now on."""
+        renewed = self._token.renew()
+        self._token_as_id = _plain(self._token.secret)
+        return renewed
+
+    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
+        """Ask once; return what was really read.
+
+        Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL.
+        """
+        if self._is_token(interaction_id):
+            raise UsageError(
+                "The input has the API token among its IDs. It was not sent and is not shown."
+                " Take it out of the input, replace the token, and run the same command again."
+            )
+        passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
+        PASSAGE.set(passage)
+        seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
+        if isinstance(seen, Reply):
+            self._want_fresh.discard(interaction_id)
+        elif passage.is_stale:
+            self._connector.distrust()
+            if len(self._want_fresh) == _MOST_FRESH:  # those that never got a reply
+                self._want_fresh.clear()
+            self._want_fresh.add(interaction_id)
+        return seen
+
+    async def _ask(self, url: str, passage: Passage) -> Reply | Failure:
+        stage = Stage.HEADERS
+        try:
+            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
+                stage = Stage.BODY
+                if response.status != _OK:
+                    return self._reply(response, await _words(response))
+                body = await self._body(response)
+                if passage.is_garbled:
+                    raise aiohttp.ClientPayloadError
+        except TimeoutError as error:
+            return self._late(error, passage, stage)
+        except FloodError as error:
+            return Failure(Trouble.BROKEN_OFF, stage, str(error), _NOT_THE_API)
+        except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
+            # Also a ClientResponseError: its status is aiohttp's invention, not the server's.
+            return self._broken(error, passage, stage)
+        if body is None:
+            reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
+            return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
+        return self._reply(response, body)
+
+    def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
+        headers = response.headers
+        return Reply(
+            response.status,
+            body,
+            ", ".join(headers.getall("Content-Encoding", ())),
+            retry_after_s(headers.get("Retry-After"), self._clock.utc())
+            if "Retry-After" in headers
+            else None,
+        )
+
+    def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return self._route.too_late(f"{self._connect_timeout_s:g} s")
+        if not passage.sent:
+            return self._route.too_late(f"{self._timeout.total:g} s")
+        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+
+    def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
+        if passage.connection is None:
+            return self._route.failure(error)
+        if passage.is_stale or not passage.sent:
+            # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
+            reason = "the server had closed the kept connection"
+            return Failure(Trouble.NO_CONNECTION, stage, reason)
+        return Failure(Trouble.BROKEN_OFF, stage, type(error).__name__, _NOT_THE_API)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes | None:
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await response.content.readany():
+            size += len(chunk)
+            if size > self._max_wire_bytes:
+                response.close()
+                return None
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _is_token(self, interaction_id: str) -> bool:
+        plain = unquote(interaction_id) if "%" in interaction_id else interaction_id
+        return plain.replace("-", "").lower() == self._token_as_id
+
+
+async def _words(response: aiohttp.ClientResponse) -> bytes:
+    """Return what comes of a body at once, WORDS_BYTES at most; never fails.
+
+    The status has been read: neither a body without end nor a broken one may take it back, nor
+    may a dripping one keep everyone from the pause that it asks for.
+    """
+    words = bytearray()
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_WORDS_S):
+            while len(words) < WORDS_BYTES and (chunk := await response.content.readany()):
+                words += chunk
+    if not response.content.at_eof():
+        response.close()
+    return bytes(words[:WORDS_BYTES])
+
+
+def _plain(token: SecretStr) -> str:
+    """Return the token as `ApiClient` compares it: in any case, with hyphens or without."""
+    return token.get_secret_value().replace("-", "").lower()

@@ -1,0 +1,144 @@
+"""Which certificates are trusted, and what is wrong when there is no secure connection."""
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxai.errors import UsageError
+
+_OPENSSL_FILE, _OPENSSL_DIRECTORY = "SSL_CERT_FILE", "SSL_CERT_DIR"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_ALL = "ca_file (CXAI_CA_FILE), SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose certificates are trusted: `context` for connections, `source` in words."""
+
+    context: ssl.SSLContext
+    source: str
+
+
+def trust(ca_file: Path | None) -> Trust:
+    """Return what decides which servers are believed.
+
+    The first that is there replaces all others: `ca_file`; OpenSSL's own SSL_CERT_FILE and
+    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError that names
+    the one which can't be used.
+    """
+    if ca_file is not None:
+        return Trust(_only(ca_file, "ca_file"), f"ca_file {ca_file}")
+    if named := os.environ.get(_OPENSSL_FILE):
+        context = ssl.create_default_context()  # OpenSSL ignores a file that it can't use
+        _load(context, Path(named), _OPENSSL_FILE)
+        return Trust(_speaking_http(context), f"{_OPENSSL_FILE} {named}")
+    if named := os.environ.get(_OPENSSL_DIRECTORY):
+        if not any(Path(part).is_dir() for part in named.split(os.pathsep)):
+            raise _unusable(_OPENSSL_DIRECTORY, Path(named), "No such directory")
+        return Trust(_speaking_http(ssl.create_default_context()), f"{_OPENSSL_DIRECTORY} {named}")
+    for variable in _BUNDLES:
+        if named := os.environ.get(variable):
+            return Trust(_only(Path(named), variable), f"{variable} {named}")
+    return Trust(_speaking_http(ssl.create_default_context()), "the system")
+
+
+def _only(path: Path, name: str) -> ssl.SSLContext:
+    if path.is_dir():
+        if name not in _BUNDLES:  # as requests and curl read them
+            raise _unusable(name, path, "Is a directory")
+        return _speaking_http(ssl.create_default_context(capath=str(path)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, path, name)
+    return _speaking_http(context)
+
+
+def _load(context: ssl.SSLContext, path: Path, name: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise _unusable(name, path, "It holds no certificate in PEM form") from None
+    except OSError as error:
+        raise _unusable(name, path, error.strerror or "It can't be read") from None
+
+
+def _unusable(name: str, path: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{name} names {path}, which can't be used: {why}. Name a file of CA certificates in PEM"
+        " form, or leave it out to trust those of the system."
+    )
+
+
+def _speaking_http(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.set_alpn_protocols(("http/1.1",))
+    return context
+
+
+# --- what went wrong ---
+
+_CLOCK = (
+    "Check this machine's clock; if it is right, the server (or a proxy that stands in for it)"
+    " needs another certificate."
+)
+_INSPECTED = (
+    "If a proxy on your network inspects TLS, name a file with the CA certificate of that proxy:"
+    f" {_ALL}."
+)
+_HOST = "Check the host name in base_url; else something on the way answers in its place."
+_PORT = "Check the port in base_url, and whether a proxy is needed (proxy)."
+_OLD = "Something on the way may stand in for the API: the API itself speaks TLS 1.2 or later."
+_MIDDLE = "Check whether a firewall or a proxy on the way stops the connection."
+_CLOSED = (
+    "Check the port in base_url, and whether a firewall or a proxy on the way stops the connection,"
+    " or speaks no TLS 1.2."
+)
+_CLIENT = "cxai has none to show, and the API asks for none: something on the way does."
+
+_BY_REASON = {
+    "WRONG_VERSION_NUMBER": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
+    "HTTP_REQUEST": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
+    "RECORD_LAYER_FAILURE": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
+    "PACKET_LENGTH_TOO_LONG": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
+    "UNSUPPORTED_PROTOCOL": ("the server's version of TLS is too old", _OLD),
+    "TLSV1_ALERT_PROTOCOL_VERSION": ("the server's version of TLS is too old", _OLD),
+    "WRONG_SSL_VERSION": ("the server's version of TLS is too old", _OLD),
+    "TLSV1_UNRECOGNIZED_NAME": ("the server does not know this host name (SNI)", _HOST),
+    "TLSV1_ALERT_UNRECOGNIZED_NAME": ("the server does not know this host name (SNI)", _HOST),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": ("the server refused the handshake", _MIDDLE),
+    "TLSV1_ALERT_ACCESS_DENIED": ("the server refused the handshake", _MIDDLE),
+    "TLSV1_ALERT_INTERNAL_ERROR": ("the server refused the handshake", _MIDDLE),
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("a client certificate is asked for", _CLIENT),
+}
+
+
+def tls_cause(error: BaseException, source: str) -> tuple[str, str]:
+    """Return why there is no secure connection, and what to check; `source` is whom we trust.
+
+    Nothing of the server's own words is in it.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate(error, f" Trusted now: {source}.")
+    reason = getattr(error, "reason", None)
+    if not isinstance(reason, str) or "EOF" in reason:
+        return "TLS: the connection was closed in the handshake", _CLOSED
+    words, check = _BY_REASON.get(reason, (reason.lower().replace("_", " "), _MIDDLE))
+    return f"TLS: {words}", check
+
+
+def _certificate(error: ssl.SSLCertVerificationError, trusted: str) -> tuple[str, str]:
+    # The numbers are X509_V_ERR_… of OpenSSL.
+    match error.verify_code:
+        case 9:
+            found, check = "is not yet valid", _CLOCK
+        case 10:
+            found, check = "has expired", _CLOCK
+        case 18:
+            found, check = "is self-signed", _INSPECTED + trusted
+        case 2 | 19 | 20 | 21:
+            found, check = "is from an unknown CA", _INSPECTED + trusted
+        case 62 | 64:
+            found, check = "is for another host name", _HOST
+        case _:
+            found, check = f"was refused ({error.verify_message})", _INSPECTED + trusted
+    return f"TLS: the server's certificate {found}", check

@@ -1,0 +1,146 @@
+"""The demo and the simulator as commands: a whole export on this machine alone."""
+
+import asyncio
+import os
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from cxai.app import export
+from cxai.cli.signals import stop_signals
+from cxai.core.entry import IdRule
+from cxai.errors import UsageError
+from cxai.inspect.report import Report
+from cxai.output.local_path import local_path
+from cxai.output.private import make_directories, open_private
+from cxai.settings import load_settings
+from cxai.simulator import Scenario, Simulator
+from cxai.sources.file import FileSource
+
+_TOKEN = "demo-token"  # noqa: S105 - of the simulator, which is in this process
+
+_SCENARIO = Scenario(
+    latency_s=0.05,
+    missing=0.02,
+    processing=0.01,
+    failed=0.01,
+    throttled=0.01,
+    erring=0.03,
+    slow=0.02,
+    corrupt=0.02,
+)
+
+
+_REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+_MARK = ".demo"
+"""Stands in a directory that the demo may write to again."""
+
+_SETTINGS = {
+    "recheck_s": 1.0,  # the simulator needs no 30 s of rest
+    "backoff_base_s": 0.2,
+    "progress_s": 2.0,
+}
+
+_HOW_TO = """\
+The simulated API listens on {url}. In another terminal:
+
+  export CXAI_API_TOKEN={token}
+  cxai run ids.txt -o trial/ --base-url {url}
+
+Its results are made up: give real ones another directory.
+Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
+
+_HOW_TO_RENEW = """\
+
+After {after} requests it wants another token. To give it to a run without stopping it:
+
+  echo {token} > token.txt
+  (sleep 1; echo {next_token} > token.txt) &
+  cxai run ids.txt -o trial/ --base-url {url} --token-file token.txt"""
+
+
+def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
+    """Yield the lines of an input as they come in real life: `ids` GUIDs, and some clutter."""
+    chance = random.Random(seed)  # noqa: S311 - made-up IDs
+    yield "# interactions of last night"
+    earlier = ""
+    for number in range(ids):
+        interaction_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        yield interaction_id
+        if number % 60 == 30:  # noqa: PLR2004
+            yield earlier  # a duplicate
+        if number % 100 == 50:  # noqa: PLR2004
+            yield ""
+        earlier = interaction_id
+    yield "not-an-interaction-id"
+
+
+async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
+    """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
+    output = local_path(output, "The output directory")
+    async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
+        settings = load_settings(
+            {
+                **_SETTINGS,
+                "base_url": simulator.base_url,
+                "rate": rate,
+                "progress": progress,
+                "max_failed": float(f"{2 / (ids + 1):.1g}"),  # the one line that is no ID
+            }
+        )
+        source = FileSource([str(_write_input(output, ids))], IdRule())
+        return await export(settings, source, output, SecretStr(_TOKEN))
+
+
+def _write_input(output: Path, ids: int) -> Path:
+    path = output / "input.txt"
+    try:
+        if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
+            raise UsageError(
+                f"{output} holds something that the demo did not make. Give it a new directory."
+            )
+        make_directories(output, [])
+        os.close(open_private(output / _MARK, _REWRITE))
+        with open(open_private(path, _REWRITE), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write("\n".join(demo_input(ids)))
+    except OSError as error:
+        raise UsageError(f"Can't write the demo's input {path}: {error.strerror}.") from None
+    return path
+
+
+async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
+    """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
+    stopped = asyncio.Event()
+    simulator = _simulator(scenario, token, port)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(stop_signals()).pass_to(lambda _why: stopped.set())
+        try:
+            await stack.enter_async_context(simulator)
+        except OSError as error:
+            raise UsageError(
+                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
+            ) from None
+        tell(_how_to(simulator, token))
+        await stopped.wait()
+
+
+def _simulator(scenario: Scenario, token: str, port: int) -> Simulator:
+    try:
+        return Simulator(scenario, token=token, port=port)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _how_to(simulator: Simulator, token: str) -> str:
+    url, after = simulator.base_url, simulator.scenario.token_after
+    text = _HOW_TO.format(url=url, token=token)
+    if after is not None:
+        text += "\n" + _HOW_TO_RENEW.format(
+            url=url, after=after, token=token, next_token=simulator.next_token
+        )
+    return text

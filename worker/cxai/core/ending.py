@@ -1,0 +1,150 @@
+"""How a run ended: the one place that decides on its exit code, and says why.
+
+A run is green only if the input held an ID, a result came back (now or in an earlier run), no more
+failed than may, and the accounts add up. All else has a headline that says what is wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxai.core.figures import counted, percent
+from cxai.core.tally import Tally
+from cxai.errors import CxaiError, ExitCode
+from cxai.policy.verdict import Verdict
+
+
+class Reason(StrEnum):
+    """Why a run ended as it did, in a stable word for programs."""
+
+    FINISHED = "finished"
+    TOO_MANY_FAILED = "too_many_failed"
+    NO_RESULT = "no_result"
+    EMPTY_INPUT = "empty_input"
+    NO_VALID_ID = "no_valid_id"
+    USAGE = "usage"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason
+    STOPPED = "stopped"
+    UNFETCHED = "unfetched"
+    CONTRADICTION = "contradiction"
+    OUR_FAULT = "our_fault"
+
+
+_OF_A_STOP: Mapping[ExitCode, Reason] = {
+    ExitCode.USAGE: Reason.USAGE,
+    ExitCode.AUTHENTICATION: Reason.TOKEN_REFUSED,
+    ExitCode.STOPPED: Reason.STOPPED,
+    ExitCode.INTEGRITY: Reason.CONTRADICTION,
+    ExitCode.OUR_FAULT: Reason.OUR_FAULT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What a user has said is no error.
+
+    `max_failed` is the share (0 to 1) of IDs and invalid lines that may fail; `allow_empty` lets an
+    input hold no ID, and `allow_none` lets no ID have a result.
+    """
+
+    max_failed: float = 0.0
+    allow_empty: bool = False
+    allow_none: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The exit code of a run, the reason for it, and the sentence that says both to people."""
+
+    exit_code: ExitCode
+    reason: Reason
+    headline: str
+
+
+def ending(tally: Tally, tolerance: Tolerance, stopped_by: CxaiError | None) -> Ending:
+    """Return how a run ended that came to these counts. `stopped_by` is None if nothing did.
+
+    What does not add up weighs more than what stopped the run, and that more than what failed.
+    """
+    if not tally.adds_up or (stopped_by is None and tally.open):
+        return Ending(ExitCode.INTEGRITY, Reason.CONTRADICTION, _does_not_add_up(stopped_by))
+    if stopped_by is not None:
+        code = stopped_by.exit_code
+        return Ending(code, _OF_A_STOP[code], _stopped(stopped_by))
+    if tally.unfetched:
+        return _not_green(Reason.UNFETCHED, _unfetched(tally))
+    return _finished(tally, tolerance)
+
+
+def _finished(tally: Tally, tolerance: Tolerance) -> Ending:
+    if not tally.ids and tally.invalid:
+        lines = counted(tally.invalid, "lines")
+        return _not_green(Reason.NO_VALID_ID, f"not one of {lines} of the input is a valid ID")
+    if not tally.ids:
+        if tolerance.allow_empty:
+            return _green("the input holds no ID, which --allow-empty permits.")
+        return _not_green(Reason.EMPTY_INPUT, "the input holds no ID")
+    if not tally.verdicts[Verdict.OK] and not tolerance.allow_none:
+        ids = counted(tally.ids, "IDs")
+        return _not_green(Reason.NO_RESULT, f"not one of {ids} has a result")
+    limit = f"--max-failed {tolerance.max_failed:.12g}"
+    if tally.failed_share > tolerance.max_failed:
+        failures = _failures(tally, tolerance)
+        return _not_green(Reason.TOO_MANY_FAILED, f"{failures}, above {limit}")
+    answered = tally.ids - tally.failed_ids
+    said = f"{answered:,} of {counted(tally.ids, 'IDs')} have a record or the API's answer"
+    if tally.ids == 1:
+        said = said.replace(" have ", " has ")
+    if not tally.verdicts[Verdict.OK]:
+        said += "; none has a result, which --allow-none permits"
+    if tally.failed:
+        said += f"; {_failures(tally, tolerance)}, within {limit}"
+    return _green(f"{said}.")
+
+
+def _green(what: str) -> Ending:
+    return Ending(ExitCode.FINISHED, Reason.FINISHED, f"Finished: {what}")
+
+
+_CODES: Mapping[Reason, ExitCode] = {
+    Reason.TOO_MANY_FAILED: ExitCode.ABOVE_THRESHOLD,
+    Reason.NO_RESULT: ExitCode.ABOVE_THRESHOLD,
+    Reason.EMPTY_INPUT: ExitCode.USAGE,
+    Reason.NO_VALID_ID: ExitCode.USAGE,
+    Reason.UNFETCHED: ExitCode.STOPPED,
+}
+
+
+def _not_green(reason: Reason, what: str) -> Ending:
+    code = _CODES[reason]
+    return Ending(code, reason, f"Finished, but {what}: exit code {code.value}.")
+
+
+def _failures(tally: Tally, tolerance: Tolerance) -> str:
+    """Say how many failed, IDs and invalid lines apart, and what share that is of all."""
+    share = percent(tally.failed, tally.ids + tally.invalid, (tolerance.max_failed,))
+    ids = f"{tally.failed_ids:,} of {counted(tally.ids, 'IDs')}"
+    has = "has" if tally.invalid == 1 else "have"
+    lines = f"{counted(tally.invalid, 'lines')} {has} no valid ID"
+    if not tally.invalid:
+        return f"{ids} ({share}) failed"
+    if not tally.failed_ids:
+        return f"{lines} ({share})"
+    return f"{ids} failed and {lines} ({share} in all)"
+
+
+def _unfetched(tally: Tally) -> str:
+    ids = counted(tally.unfetched, "IDs")
+    has, are = ("has", "is") if tally.unfetched == 1 else ("have", "are")
+    return f"{ids} of reopened parts {has} no verdict and {are} not in this input"
+
+
+def _stopped(by: CxaiError) -> str:
+    why = str(by)
+    signal = why.removeprefix("Stopped by ")
+    return f"Stopped early: {why}" if signal == why else f"Stopped early by {signal}"
+
+
+def _does_not_add_up(stopped_by: CxaiError | None) -> str:
+    what = "The accounts of this run do not add up: exit code 5."
+    return what if stopped_by is None else f"{_stopped(stopped_by)} {what}"

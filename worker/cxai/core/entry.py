@@ -1,0 +1,162 @@
+"""What one line of input asks for: an interaction ID, or the reason why it can't be one."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from cxai.core.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
+from cxai.core.secret import Secrets
+from cxai.errors import UsageError
+
+__all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "key_of_secret", "refused"]
+
+_GUID = re.compile(GUID_PATTERN)
+
+MAX_ID_CHARS = 256
+
+# RFC 3986 "unreserved": the only characters that no server and no client reads as anything
+# but themselves. Whatever --id-pattern admits, an ID is made of these and is not "." or "..".
+_SAFE = re.compile(rf"(?!\.+\Z)[A-Za-z0-9._~-]{{1,{MAX_ID_CHARS}}}")
+
+_EXCERPT_CHARS = 80
+
+# More of a refused line is not examined: what is shown of it is shorter.
+_EXAMINED_BYTES = 4_096
+
+NOT_A_GUID = "is not a GUID"
+IS_SECRET = "holds the API token, which is no ID and is shown nowhere"  # noqa: S105
+_MASK = "[token]"
+
+
+class Skip(Enum):
+    """A line of input that asks for nothing."""
+
+    BLANK = auto()
+    COMMENT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of input that asks for a result.
+
+    `key` is what makes it distinct: 16 bytes for a GUID (upper and lower case are one GUID), the
+    text for any other ID, 17 bytes for a line that holds no allowed ID.
+    `id` is the ID as it is requested, or a printable excerpt if it isn't one; `invalid` then says
+    why. `line` counts from 1.
+    """
+
+    key: bytes | str
+    id: str
+    source: str
+    line: int
+    invalid: str | None = None
+
+
+Item = Entry | Skip
+"""What a line of input is."""
+
+
+class IdRule:
+    """Tells an allowed ID from text that must never become part of a URL.
+
+    `pattern` is a regular expression that the whole ID has to match. It can only narrow what is
+    allowed, never widen it: letters, digits and `-._~`, at most 256 characters. Without one, an ID
+    is a GUID in any of its usual spellings (cxai/core/guid.py). What holds one of `secrets` is
+    never allowed, and not shown.
+    Raises UsageError if `pattern` is not a regular expression.
+    """
+
+    def __init__(self, pattern: str = GUID_PATTERN, secrets: Secrets | None = None) -> None:
+        try:
+            self._matches = re.compile(pattern).fullmatch
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UsageError(
+                f"--id-pattern {pattern!r} is not a regular expression: {error}."
+            ) from error
+        self._is_guid = pattern == GUID_PATTERN
+        self.secrets = secrets or Secrets()
+
+    def read(self, raw: bytes, source: str, line: int) -> Entry:
+        """Return the entry that `raw` (one ID, spaces around it allowed) stands for.
+
+        A line break is no space: an ID that brings one along was not meant to be one.
+        """
+        raw = raw.strip(b" \t")
+        text = raw.decode("ascii", "replace")
+        if self._is_guid:
+            return self._read_guid(raw, text, source, line)
+        if not self._matches(text):
+            return self.refused(raw, source, line, "does not match --id-pattern")
+        if not _SAFE.fullmatch(text):
+            why = "has a character or form that would change the URL"
+            return self.refused(raw, source, line, why)
+        if self.secrets.are_in(text):
+            return self.refused(raw, source, line, IS_SECRET)
+        return Entry(key_of(text), text, source, line)
+
+    def _read_guid(self, raw: bytes, text: str, source: str, line: int) -> Entry:
+        if not self._matches(text):
+            given = raw[:_EXAMINED_BYTES].decode("utf-8", "surrogateescape")
+            if (guid := guid_in(given)) is None:
+                why = f"{NOT_A_GUID}: {why_no_guid(given)}"
+                return self.refused(raw, source, line, why)
+            text = guid
+        key = bytes.fromhex(text.replace("-", ""))
+        if key in self.secrets.guids:
+            return self.refused(raw, source, line, IS_SECRET)
+        return Entry(key, text, source, line)
+
+    def allows(self, raw: bytes) -> bool:
+        """Whether `read` would find an allowed ID; quicker than to ask it, where there is none."""
+        raw = raw.strip(b" \t")
+        if not raw or len(raw) > _EXAMINED_BYTES:
+            return False
+        if self._is_guid and not guid_in(raw.decode("utf-8", "surrogateescape")):
+            return False
+        return self.read(raw, "", 0).invalid is None
+
+    def is_almost_id(self, raw: bytes) -> bool:
+        """Whether it was meant to be an ID, but holds a mistake: a GUID that is mistyped."""
+        return self._is_guid and is_almost_guid(raw[:_EXAMINED_BYTES].decode("utf-8", "replace"))
+
+    def refused(self, raw: bytes, source: str, line: int, reason: str) -> Entry:
+        """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""
+        if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
+            return Entry(key_of_secret(source, line), _MASK, source, line, IS_SECRET)
+        return refused(raw, source, line, reason)
+
+
+def key_of(interaction_id: str) -> bytes | str:
+    """Return what makes an allowed ID distinct, whatever pattern has allowed it."""
+    if _GUID.fullmatch(interaction_id):
+        return bytes.fromhex(interaction_id.replace("-", ""))
+    return interaction_id
+
+
+def key_of_secret(source: str, line: int) -> bytes:
+    """Return what makes a line with a secret distinct: its place alone, so nothing tells of it."""
+    return _key_of_refused(b"", source, line)
+
+
+def refused(raw: bytes, source: str, line: int, reason: str) -> Entry:
+    """Return the entry of a line that holds no allowed ID.
+
+    It is distinct by its place (the source's name as given, and the line) and by its bytes: two
+    bad lines are never one, and a later run over the same file finds them settled. In a file with
+    another name, or moved to another line, it is another line, and is listed there.
+    """
+    return Entry(_key_of_refused(raw, source, line), _excerpt(raw), source, line, reason)
+
+
+def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:
+    place = f"{source}\0{line}\0".encode("utf-8", "surrogatepass")
+    return b"!" + hashlib.sha256(place + raw).digest()[:16]
+
+
+def _excerpt(raw: bytes) -> str:
+    enough = 4 * _EXCERPT_CHARS  # a character of UTF-8 has up to 4 bytes
+    text = raw[:enough].decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    whole = len(shown) <= _EXCERPT_CHARS and len(raw) <= enough
+    return shown if whole else shown[: _EXCERPT_CHARS - 1] + "…"

@@ -1,0 +1,148 @@
+"""The accounts of a run: what came in, what became of it, and whether the two agree."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from cxai.policy.reply import ABSENT
+from cxai.policy.verdict import ANSWERED, Verdict
+
+_MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
+_MOST_REASONS = 64
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run, kept up while it goes.
+
+    `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
+    `ids` = those settled before + those settled now + those still open.
+    `before` and `now` count by verdict; `now` counts `invalid_id` too, as its lines are listed,
+    but those are no IDs. `unknown` counts results by the path of a field that the schema lacks,
+    `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
+    paths that are kept. `reasons` counts IDs that ended without a record in this run.
+    `committed` is how many outcomes of this run the ledger has, None until it has been asked.
+    `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
+    """
+
+    lines: int = 0
+    blanks: int = 0
+    comments: int = 0
+    duplicates: int = 0
+    invalid: int = 0
+    ids: int = 0
+    before: Counter[Verdict] = field(default_factory=Counter)
+    now: Counter[Verdict] = field(default_factory=Counter)
+    requests: int = 0
+    status_requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
+    more_drift: int = 0
+    reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
+    committed: int | None = None
+    unfetched: int = 0
+
+    @property
+    def verdicts(self) -> Counter[Verdict]:
+        """IDs of this input by verdict, whichever run settled them."""
+        both = self.before + self.now
+        del both[Verdict.INVALID_ID]
+        return both
+
+    @property
+    def settled_before(self) -> int:
+        """IDs of this input that earlier runs have settled."""
+        return self.before.total() - self.before[Verdict.INVALID_ID]
+
+    @property
+    def settled_now(self) -> int:
+        """IDs of this input that this run has settled."""
+        return self.now.total() - self.now[Verdict.INVALID_ID]
+
+    @property
+    def open(self) -> int:
+        """IDs of this input that have no verdict yet."""
+        return self.ids - self.verdicts.total()
+
+    @property
+    def failed_ids(self) -> int:
+        """IDs that ended without an answer of the API."""
+        return sum(n for v, n in self.verdicts.items() if v not in ANSWERED)
+
+    @property
+    def failed(self) -> int:
+        """IDs and lines that ended without an answer of the API."""
+        return self.invalid + self.failed_ids
+
+    @property
+    def failed_share(self) -> float:
+        """`failed` as a share of IDs and invalid lines, 0 for an empty input."""
+        asked = self.ids + self.invalid
+        return self.failed / asked if asked else 0.0
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every line is accounted for, and the ledger has what was counted."""
+        parts = self.ids + self.duplicates + self.blanks + self.comments + self.invalid
+        in_ledger = self.committed in {None, self.now.total()}
+        return self.lines == parts and self.open >= 0 and in_ledger
+
+    def note_drift(self, paths: tuple[str, ...], more: int = 0) -> None:
+        """Count what is not as documented; absent fields never take the place of unknown ones.
+
+        `more` counts unknown fields that come without a path.
+        """
+        self.more_drift += more
+        for path in paths:
+            counts = self.absent if path.endswith(ABSENT) else self.unknown
+            if path in counts or len(counts) < _MOST_DRIFT_PATHS:
+                counts[path] += 1
+            else:
+                self.more_drift += 1
+
+    @property
+    def drift(self) -> dict[str, int]:
+        """Results by the path at which they are not as documented: unknown fields first."""
+        return dict([*self.unknown.most_common(), *self.absent.most_common()])
+
+    def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
+        """Count why an ID ended without a record, with the API's own words if it had any.
+
+        The number of distinct reasons is bounded. When there are too many, the words are left out.
+        Of a line that is no ID the kind of its fault counts, not the character and its position.
+        """
+        if verdict is Verdict.INVALID_ID:
+            reason = reason.partition(":")[0]
+        reasons = self.reasons.setdefault(verdict, Counter())
+        in_full = f"{reason}: {words}" if words else reason
+        if in_full not in reasons and len(reasons) >= _MOST_REASONS // 2:
+            in_full = reason
+        if in_full in reasons or len(reasons) < _MOST_REASONS:
+            reasons[in_full] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the reconciliation as plain values, for JSON."""
+        return {
+            "lines": self.lines,
+            "ids": self.ids,
+            "duplicates": self.duplicates,
+            "blanks": self.blanks,
+            "comments": self.comments,
+            "invalid": self.invalid,
+            "verdicts": {verdict.value: n for verdict, n in sorted(self.verdicts.items())},
+            "settled_before": self.settled_before,
+            "settled_now": self.settled_now,
+            "open": self.open,
+            "unfetched": self.unfetched,
+            "failed": self.failed,
+            "requests": self.requests,
+            "status_requests": self.status_requests,
+            "retries": self.retries,
+            "throttled": self.throttled,
+            "drift": self.drift,
+            "more_drift": self.more_drift,
+            "reasons": {v.value: dict(counts) for v, counts in self.reasons.items()},
+            "adds_up": self.adds_up,
+        }

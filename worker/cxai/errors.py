@@ -1,0 +1,71 @@
+"""Errors that end a run, each with the exit code and the words for its user.
+
+A message says what is wrong, where, and what to do. It never holds a token or a response body.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process returns. FINISHED only if nothing is wrong (cxai/core/ending.py)."""
+
+    FINISHED = 0
+    ABOVE_THRESHOLD = 1
+    USAGE = 2
+    AUTHENTICATION = 3
+    STOPPED = 4
+    INTEGRITY = 5
+    OUR_FAULT = 70
+
+
+class CxaiError(Exception):
+    """An expected way to fail. Shown as its message alone, without a traceback."""
+
+    exit_code = ExitCode.OUR_FAULT
+
+
+class UsageError(CxaiError):
+    """The command, a setting, an input or an output directory can't be used as given."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DirectoryInUseError(UsageError):
+    """Another process owns the output directory."""
+
+
+class TokenRefusedError(CxaiError):
+    """The API refused the token (401, 403). No ID was given a verdict for it."""
+
+    exit_code = ExitCode.AUTHENTICATION
+
+
+class StoppedError(CxaiError):
+    """The run can't go on now, but the same command takes it up again later."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class InputBrokenError(StoppedError):
+    """A source failed in the middle. What was read before it is processed and committed."""
+
+
+class CommitError(StoppedError):
+    """The disk or the ledger failed under a batch. Nothing of that batch counts."""
+
+
+class DiskFullError(CommitError):
+    """There was no room on the disk. What needed it was taken back whole, and may be tried again.
+
+    `lacking` says what there was no room for: bytes, inodes or a quota.
+    """
+
+    def __init__(self, message: str, lacking: str = "the disk is full") -> None:
+        super().__init__(message)
+        self.lacking = lacking
+
+
+class IntegrityError(CxaiError):
+    """Output and ledger contradict each other. Nothing was changed."""
+
+    exit_code = ExitCode.INTEGRITY

@@ -1,0 +1,1 @@
+"""Whether the API answers, and how fast requests may leave."""

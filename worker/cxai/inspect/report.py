@@ -1,0 +1,202 @@
+"""The end of a run: the reconciliation, where the files are, what to do about what failed."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from textwrap import TextWrapper
+from typing import Any
+
+from cxai.core.ending import Ending, Tolerance, ending
+from cxai.core.figures import counted
+from cxai.core.tally import Tally
+from cxai.errors import CxaiError, ExitCode
+from cxai.observe.progress import duration
+from cxai.policy.reply import ABSENT
+from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
+
+_MOST_REASONS = 3
+_MOST_UNKNOWN = 5
+_MOST_ABSENT = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended. `stopped_by` is None if it came to the end of its input.
+
+    `trouble` says how the last request failed, None if the API has answered since. `run_id` is in
+    each row that the run wrote.
+    """
+
+    output: Path
+    tally: Tally
+    elapsed_s: float
+    tolerance: Tolerance
+    stopped_by: CxaiError | None
+    trouble: str | None = None
+    run_id: str = ""
+
+    @cached_property
+    def ending(self) -> Ending:
+        """The exit code, the reason for it, and the headline. Ask for it after the run alone."""
+        return ending(self.tally, self.tolerance, self.stopped_by)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process returns to its caller."""
+        return self.ending.exit_code
+
+    @property
+    def ended(self) -> str:
+        """Whether the run came to the end of its input: `finished`, or else `stopped`."""
+        return "finished" if self.stopped_by is None else "stopped"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "run_id": self.run_id,
+            "headline": self.ending.headline,
+            "ended": self.ended,
+            "exit_code": int(self.exit_code),
+            "reason": self.ending.reason.value,
+            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+            "trouble": None if self.stopped_by is None else self.trouble,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "output": printable(self.output),
+            **self.tally.as_dict(),
+        }
+
+    def text(self, width: int | None = None) -> str:
+        """Return it for people, its lines broken at blanks if they are longer than `width`."""
+        if width is None:
+            return "\n".join(self._lines())
+        return "\n".join(part for line in self._lines() for part in _broken(line, width))
+
+    def _lines(self) -> Iterator[str]:
+        tally = self.tally
+        yield self.ending.headline
+        if self.stopped_by is not None:
+            if self.trouble and self.trouble not in str(self.stopped_by):
+                yield f"The last request had failed: {self.trouble}"
+            yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
+        yield ""
+        yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
+        yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
+        if tally.settled_before:
+            yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
+        if not tally.adds_up:
+            yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
+        yield ""
+        yield from self._work()
+        yield from _drift(tally)
+        yield f"  The export is in {printable(self.output)}"
+        yield from self._advice()
+
+    def _work(self) -> Iterator[str]:
+        tally = self.tally
+        completed = tally.settled_now
+        pace = completed / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        yield (
+            f"  {counted(completed, 'IDs')} completed in {duration(self.elapsed_s)}"
+            f" ({pace:,.1f}/s) with {counted(tally.requests, 'requests')}:"
+            f" {tally.retries:,} {'retry' if tally.retries == 1 else 'retries'},"
+            f" {counted(tally.status_requests, 'status checks')}, {tally.throttled:,} rate-limited"
+        )
+
+    def _advice(self) -> Iterator[str]:
+        counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
+        missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
+        if missing:
+            listed = printable(self.output / "failures-*.jsonl*")
+            earlier = any(v is not Verdict.OK for v in self.tally.before)
+            released = " (or in parts that were released)" if earlier else ""
+            yield f"  IDs without a record are listed in {listed}{released}:"
+        width = max(map(len, missing), default=0)
+        for verdict in missing:
+            yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
+            for reason, times in self._reasons(verdict):
+                yield f"    {'':{width}}  {'':>7}  {reason} ({times:,})"
+        closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
+        if closed:
+            yield f"  To retry those, add: --retry {','.join(closed)}"
+        if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
+            yield "  Not one was found. Is base_url right? If not, export into a new directory."
+        if self.tally.unfetched:
+            yield "  To fetch the IDs of reopened parts, run again with an input that holds them;"
+            yield f"  `cxai verify {printable(self.output)}` names some."
+        again = [v for v in missing if v in OPEN_AGAIN]
+        if self.tally.open:
+            yield "  To resume, run the same command again."
+        elif again:
+            yield f"  Running the same command again retries {', '.join(again)}."
+
+    def _reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
+        """Return the commonest reasons where they say more than the verdict."""
+        if verdict is Verdict.NOT_READY:
+            return []
+        counts = self.tally.reasons.get(verdict, Counter())
+        shown = counts.most_common(_MOST_REASONS)
+        others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in shown)
+        return [*shown, ("other reasons", others)] if shown and others else shown
+
+
+def _drift(tally: Tally) -> Iterator[str]:
+    """Show what was not as documented: unknown fields first, as they may hold what is missed."""
+    yield from _commonest(tally.unknown, _MOST_UNKNOWN, "unknown fields", "Unknown field, kept")
+    yield from _commonest(tally.absent, _MOST_ABSENT, "absent fields", "Absent field, null here")
+    if tally.more_drift:
+        yield f"  … and {tally.more_drift:,} more times in fields that are not counted by name"
+
+
+def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterator[str]:
+    for path, times in counts.most_common(most):
+        yield f"  {each}: {path.removesuffix(ABSENT)} ({counted(times, 'results')})"
+    if (more := len(counts) - most) > 0:
+        yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
+
+
+def _still_open(tally: Tally) -> str:
+    if not tally.open:
+        return ""
+    are = "is" if tally.open == 1 else "are"
+    return f": {tally.open:,} of {counted(tally.ids, 'IDs')} {are} still open"
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Break a line at blanks; what follows stands below the last column of the first, if it can."""
+    column = len(line) - len(line.rpartition("  ")[2]) if "  " in line else 0
+    begins = len(line) - len(line.lstrip())
+    if column <= begins or column > width // 2:
+        column = begins + 2
+    wrapper = TextWrapper(
+        width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(line) or [""]
+
+
+def printable(path: Path) -> str:
+    """Return a path as text that any file and any terminal takes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _origins(tally: Tally) -> list[tuple[int, str]]:
+    return [
+        (tally.ids, "IDs"),
+        (tally.duplicates, "duplicates"),
+        (tally.blanks, "blank"),
+        (tally.comments, "comments"),
+        (tally.invalid, "invalid"),
+    ]
+
+
+def _ends(tally: Tally) -> list[tuple[int, str]]:
+    ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
+    return [*ends, (tally.open, "still open")]
+
+
+def _sum(parts: list[tuple[int, str]]) -> str:
+    shown = [counted(n, what) for n, what in parts if n]
+    return " + ".join(shown) or "0"

@@ -1,0 +1,140 @@
+"""`cxai status`: how far an export is, running or not."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cxai.core.figures import counted
+from cxai.errors import DirectoryInUseError
+from cxai.inspect.report import printable
+from cxai.ledger.form import read_form
+from cxai.ledger.part_states import parts_of
+from cxai.ledger.sqlite import Database
+from cxai.output.contents import LEDGER_NAME, PROGRESS_NAME, require_export
+from cxai.output.directory import OutputDirectory
+from cxai.output.parts import part_name
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an output directory holds. `running` is a live run's progress, None if none runs.
+
+    `verdicts` counts over all inputs of all runs; it is None while a run holds the ledger.
+    `missing` names finished parts that were not released, and whose files are not there.
+    """
+
+    directory: Path
+    running: Mapping[str, Any] | None
+    verdicts: Mapping[str, int] | None = None
+    missing: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int, int, int, int], ...] = ()
+    runs: tuple[Mapping[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "directory": printable(self.directory),
+            "running": self.running,
+            "verdicts": self.verdicts,
+            "sets": [
+                {
+                    "set": name,
+                    "parts": parts,
+                    "records": records,
+                    "bytes": size,
+                    "released_parts": released,
+                }
+                for name, parts, records, size, released in self.parts
+            ],
+            "missing_parts": list(self.missing),
+            "runs": list(self.runs),
+        }
+
+    def text(self) -> str:
+        """Return it for people."""
+        if self.running is not None:
+            facts = "  ".join(f"{k}={v}" for k, v in self.running.items() if v is not None)
+            return f"{printable(self.directory)}: a run is under way.\n  {facts or 'just started'}"
+        lines = [f"{printable(self.directory)}: no run is under way."]
+        lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
+        lines += [
+            f"  {name}: {counted(records, 'records')} in {counted(parts, 'parts')}, {size:,} bytes"
+            + (f" ({counted(released, 'parts')} released)" if released else "")
+            for name, parts, records, size, released in self.parts
+            if records
+        ]
+        lines += [f"  {name} is not there: `cxai verify` says what to do" for name in self.missing]
+        lines += [_of_run(run) for run in self.runs[-5:]]
+        return "\n".join(lines)
+
+
+def export_status(path: Path) -> Status:
+    """Return the status of the export in `path`. Raises UsageError if there is none."""
+    require_export(path)
+    try:
+        with OutputDirectory(path, create=False, purpose="status"):
+            return _at_rest(path)
+    except DirectoryInUseError:
+        return Status(path, running=_progress(path))
+
+
+def _progress(path: Path) -> Mapping[str, Any]:
+    with suppress(OSError, orjson.JSONDecodeError):
+        progress = orjson.loads((path / PROGRESS_NAME).read_bytes())
+        if isinstance(progress, dict):
+            return progress
+    return {}
+
+
+def _at_rest(path: Path) -> Status:
+    with Database(path / LEDGER_NAME) as ledger:
+        if ledger.is_new:
+            return Status(path, running=None, verdicts={})
+        compression = read_form(ledger, path).compression
+        finished = (
+            part_name(part, compression)
+            for part in parts_of(ledger)
+            if part.sealed and part.released_at is None
+        )
+        return Status(
+            path,
+            running=None,
+            verdicts=dict(ledger.rows("count_verdicts")),
+            missing=tuple(name for name in finished if not os.path.lexists(path / name)),
+            parts=tuple(ledger.rows("count_parts")),
+            runs=tuple(_run(row) for row in ledger.rows("read_runs")),
+        )
+
+
+def _run(row: tuple[Any, ...]) -> Mapping[str, Any]:
+    number, started_at, seen_at, settled, ended, tally, run_id = row
+    report: Mapping[str, Any] = {}
+    with suppress(orjson.JSONDecodeError):
+        report = orjson.loads(tally) if tally else {}
+    return {
+        "run": number,
+        "run_id": run_id,
+        "started_at": started_at,
+        "seen_at": seen_at,
+        "settled": settled,
+        "ended": ended,
+        **{key: report.get(key) for key in ("exit_code", "reason", "headline")},
+    }
+
+
+def _of_run(run: Mapping[str, Any]) -> str:
+    """Say how a run ended: with its exit code and headline, if it came to its end."""
+    how = run["headline"] or run["ended"]
+    if how is None:
+        how = "did not shut down cleanly (it was killed or left at once, or its disk failed)"
+    elif run["exit_code"] is not None:
+        how = f"exit code {run['exit_code']}. {how}"
+    return (
+        f"  run {run['run']} ({run['run_id']}): {run['started_at']} to {run['seen_at']},"
+        f" {run['settled']:,} completed, {how}"
+    )

@@ -1,0 +1,113 @@
+"""One export, verified: its ledger, parts, rows, names, manifest and last run, in this order."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cxai.core.entry import Entry, Item, key_of_secret
+from cxai.core.figures import counted
+from cxai.inspect.verify.findings import Findings
+from cxai.inspect.verify.last_run import check_accounts, check_last_run, read_last_run
+from cxai.inspect.verify.manifest import check_manifest
+from cxai.inspect.verify.names import check_names
+from cxai.inspect.verify.parts import Part, read_parts
+from cxai.inspect.verify.rows import Rows
+from cxai.ledger.form import read_form
+from cxai.ledger.seen import Seen
+from cxai.ledger.sqlite import Database
+from cxai.ledger.trouble import stopping
+from cxai.output.contents import LEDGER_NAME, require_export
+from cxai.output.directory import OutputDirectory
+from cxai.resources.cx_ai.records import SCHEMA_VERSION
+
+_MOST_NAMED = 10
+
+
+def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) -> Findings:
+    """Read every part of the export in `path` and hold it against the ledger.
+
+    `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
+
+    Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
+    line is a row of this export; that each record's ID has the verdict `ok` and no other record,
+    that each `ok` has its record, in the part that the ledger names, and each other verdict its
+    line in the failures; that each run has as many outcomes as it counted; that there is no file
+    that looks like a part, but is none; that the manifest says the same; and that no part is still
+    open and the last run came to its end, with nothing left to do.
+    Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
+    """
+    require_export(path)
+    findings = Findings(path)
+    with (
+        OutputDirectory(path, create=False, purpose="verify"),
+        Database(path / LEDGER_NAME) as ledger,
+        stopping(f"verify {path}", path),
+    ):
+        for (problem,) in ledger.rows("check_integrity"):
+            if problem != "ok":
+                findings.add(f"{LEDGER_NAME}: {problem}")
+        known = {} if ledger.is_new else _verify_parts(ledger, findings)
+        verdicts = {} if ledger.is_new else dict(ledger.rows("count_verdicts"))
+        if expected is not None:
+            _look_up(ledger, findings, expected)
+            if verdicts and not findings.asked:
+                findings.unfinished.append("The input that was named holds no ID to look up.")
+        if not ledger.is_new:
+            check_accounts(ledger, findings)
+            _name_unfetched(ledger, findings)
+        last = read_last_run(ledger)
+    check_names(findings, known)
+    check_manifest(findings, known, verdicts, last)
+    check_last_run(findings, last, has_outcomes=bool(verdicts))
+    return findings
+
+
+def _verify_parts(ledger: Database, findings: Findings) -> dict[str, Part]:
+    """Verify the parts that the ledger knows and return them by the names of their files."""
+    form = read_form(ledger, findings.directory)
+    known = read_parts(ledger, findings.directory, form.compression.value)
+    findings.released = sum(part.released for part in known.values())
+    findings.open_parts = {
+        name: part.records for name, part in known.items() if not part.sealed and part.records
+    }
+    with Seen(findings.directory) as seen:
+        Rows(ledger, findings, known, seen).check(form, SCHEMA_VERSION)
+    return known
+
+
+def _name_unfetched(ledger: Database, findings: Findings) -> None:
+    """Say which IDs of reopened parts no run has asked for again."""
+    (ids,) = ledger.rows("count_unfetched").fetchone()
+    if not ids:
+        return
+    keys = [key for (key,) in ledger.rows("read_unfetched", {"most": _MOST_NAMED})]
+    named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
+    more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
+    have = "has" if ids == 1 else "have"
+    findings.unfinished.append(
+        f"{counted(ids, 'IDs')} of parts that were reopened {have} no verdict: run with an input"
+        f" that holds {named}{more}."
+    )
+
+
+def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+    """Look each line of the input up, whether it has come out as a verdict."""
+    empty = ledger.is_new
+    for block in expected:
+        for item in block:
+            if isinstance(item, Entry):
+                findings.asked += 1
+                if empty or not _has_verdict(ledger, item.key):
+                    findings.miss(item if empty else _without_secret(ledger, item))
+
+
+def _has_verdict(ledger: Database, key: bytes | str) -> bool:
+    return ledger.rows("read_verdict", (key,)).fetchone() is not None
+
+
+def _without_secret(ledger: Database, entry: Entry) -> Entry:
+    """Hide what stands where a run has found the token, which may not be known here."""
+    if _has_verdict(ledger, key_of_secret(entry.source, entry.line)):
+        return replace(entry, id="(not shown: a run has found the API token here)")
+    return entry

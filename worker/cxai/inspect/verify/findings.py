@@ -1,0 +1,170 @@
+"""What `cxai verify` found, the exit code that it makes, and what to do about it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cxai.core.entry import Entry
+from cxai.core.figures import counted
+from cxai.errors import ExitCode
+from cxai.inspect.report import printable
+
+_MOST_PROBLEMS = 100
+_MOST_EXAMPLES = 10
+
+
+class Advice(StrEnum):
+    """What to do about a kind of problem."""
+
+    RESTORE = (
+        "Don't load it. Restore the named files from a copy, or export these IDs into a new"
+        " directory."
+    )
+    MOVE = (
+        "Move the files that are not cxai's out of the directory: a loader that reads by pattern"
+        " would load them, too."
+    )
+    REWRITE = (
+        "Don't rely on manifest.json: the same `cxai run` command, run again, writes it from the"
+        " ledger."
+    )
+    MISSING = (
+        "Put the missing files back. If they were loaded and removed on purpose, release them:"
+        " `cxai prune DIR PART --missing`. If they are lost, fetch their IDs again: `cxai run` as"
+        " before, with --reopen-missing."
+    )
+    REPORT = "Keep the directory as it is, and report it: that is a fault of cxai."
+
+
+_FINISH = "Don't load it yet: run the same `cxai run` command again, then verify again."
+_ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify again."
+
+
+@dataclass(slots=True)
+class Findings:
+    """What `verify` found: it is green only if nothing is wrong, and nothing is missing.
+
+    `problems` contradict the ledger, `unfinished` says what a run has still to do, `notes` is for
+    information alone. `parts`, `lines` and `bytes` count what was read, `released` the parts that
+    were given up on purpose and not read, `asked` the lines of the input, `missing` those of them
+    without a verdict, of which ten `examples` are kept. No more than a hundred problems are kept;
+    `more` counts the rest. `open_parts` has the lines in each part that is not finished.
+    """
+
+    directory: Path
+    parts: int = 0
+    released: int = 0
+    lines: int = 0
+    bytes: int = 0
+    asked: int = 0
+    missing: int = 0
+    examples: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    more: int = 0
+    advice: dict[Advice, None] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    open_parts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    last_run: dict[str, Any] | None = None
+
+    def add(self, problem: str, advice: Advice = Advice.RESTORE) -> None:
+        """Keep a problem, and what to do about it."""
+        self.advice[advice] = None
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
+        else:
+            self.more += 1
+
+    def miss(self, entry: Entry) -> None:
+        """Count a line of the input that has no verdict."""
+        self.missing += 1
+        if len(self.examples) < _MOST_EXAMPLES:
+            self.examples.append(f"{entry.source}, line {entry.line}: {entry.id}")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no run has anything left to do, whatever the files look like."""
+        return not (self.missing or self.unfinished)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process returns; damage weighs more than what is missing."""
+        if self.problems:
+            return ExitCode.INTEGRITY
+        return ExitCode.FINISHED if self.is_complete else ExitCode.STOPPED
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {
+            "directory": printable(self.directory),
+            "exit_code": int(self.exit_code),
+            "intact": not self.problems,
+            "complete": self.is_complete,
+            "parts": self.parts,
+            "released_parts": self.released,
+            "open_parts": self.open_parts,
+            "lines": self.lines,
+            "bytes": self.bytes,
+            "input_lines": self.asked,
+            "missing": self.missing,
+            "missing_examples": self.examples,
+            "unfinished": self.unfinished,
+            "problems": self.problems,
+            "more_problems": self.more,
+            "notes": self.notes,
+            "advice": [*map(str, self.advice), *([] if self.is_complete else [self._finish])],
+            "last_run": self.last_run,
+        }
+
+    def text(self) -> str:
+        """Return it for people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        where = printable(self.directory)
+        if self.problems:
+            what = "CONTRADICTS its ledger"
+            if Advice.RESTORE in self.advice or Advice.MISSING in self.advice:
+                what = "is DAMAGED"
+            yield f"{where} {what} ({self._read}):"
+            yield from _listed(self.problems, self.more)
+            yield from (f"  {advice}" for advice in self.advice)
+            if not self.is_complete:
+                yield "  It is INCOMPLETE, too:"
+        elif self.is_complete:
+            yield f"{where} is intact: {self._read}."
+        else:
+            yield f"{where} is intact, but INCOMPLETE ({self._read}):"
+        yield from self._incomplete()
+        yield from (f"  Note: {note}" for note in self.notes)
+
+    def _incomplete(self) -> Iterator[str]:
+        if self.missing:
+            have = "has" if self.missing == 1 else "have"
+            yield f"  {counted(self.missing, 'lines')} of the input {have} no verdict:"
+            yield from _listed(self.examples, self.missing - len(self.examples), "    ")
+        yield from (f"  {what}" for what in self.unfinished)
+        if not self.is_complete:
+            yield f"  {self._finish}"
+
+    @property
+    def _finish(self) -> str:
+        return _ASK_FOR_ALL if self.missing and not self.unfinished else _FINISH
+
+    @property
+    def _read(self) -> str:
+        lines, parts = counted(self.lines, "lines"), counted(self.parts, "parts")
+        read = f"{lines} in {parts}, {counted(self.bytes, 'bytes')}"
+        if self.released:
+            read += f"; {counted(self.released, 'parts')} released, not read"
+        if self.asked:
+            read += f"; {counted(self.asked, 'lines')} of the input"
+        return read
+
+
+def _listed(lines: Sequence[str], more: int, indent: str = "  ") -> Iterator[str]:
+    yield from (f"{indent}{line}" for line in lines)
+    if more:
+        yield f"{indent}… and {more:,} more"

@@ -1,0 +1,157 @@
+"""Reads the parts of an export, and holds their bytes against the ledger."""
+
+import gzip
+import hashlib
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cxai.core.figures import counted
+from cxai.inspect.verify.damage import differing_byte
+from cxai.inspect.verify.findings import Advice, Findings
+from cxai.ledger.sqlite import Database
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SUFFIX: Mapping[str, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+"""What ends the name of a part, by the compression that the ledger names."""
+
+_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.decompress,
+    "zstd": zstd.decompress,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the ledger has of a part. One that is released may be gone: it is not read."""
+
+    set: str
+    number: int
+    bytes: int
+    records: int
+    sha256: str
+    sealed: bool
+    released_at: str | None = None
+    run_id: str | None = None
+    """The run that added it; None if none has come to its end with the part in it."""
+
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> "Part":
+        """Return the part of a row of the ledger; a seventh column says when it was released."""
+        set_name, number, size, records, sha256, sealed, *released_at = row
+        released = released_at[0] if released_at else None
+        return cls(set_name, number, size, records, sha256, bool(sealed), released)
+
+    @property
+    def released(self) -> bool:
+        """Whether `cxai prune` released its file."""
+        return self.released_at is not None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its file has to be there: an open part gets one with its first line."""
+        return not self.released and (self.sealed or self.bytes > 0)
+
+
+def read_parts(ledger: Database, directory: Path, compression: str) -> dict[str, Part]:
+    """Return the parts that the ledger has, by the names of their files.
+
+    One that a crash has kept from getting its final name is still open.
+    """
+    known = {}
+    added = {(part_set, number): run_id for part_set, number, run_id in ledger.rows("read_added")}
+    for row in ledger.rows("read_parts").fetchall():
+        part = Part.of_row(row)
+        part = replace(part, run_id=added.get((part.set, part.number)))
+        name = f"{part.set}-{part.number:06d}.jsonl{SUFFIX[compression]}"
+        if part.sealed and not os.path.lexists(directory / name):
+            part = replace(part, sealed=not os.path.lexists(directory / f"{name}.open"))
+        known[name if part.sealed else f"{name}.open"] = part
+    return known
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file that is to be in the directory itself. Raises OSError; a pipe never blocks it."""
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: PTH123
+
+
+def lines_of(
+    ledger: Database, findings: Findings, name: str, part: Part, compression: str
+) -> Iterator[bytes]:
+    """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
+    path = findings.directory / name
+    try:
+        file = open_file(path)
+    except OSError as error:
+        wanted = counted(part.records, "lines")
+        is_gone = isinstance(error, FileNotFoundError)
+        advice = Advice.MISSING if is_gone else Advice.RESTORE
+        findings.add(f"{name}: {error.strerror}; it should have {wanted}.", advice)
+        return
+    findings.parts += 1
+    lines = 0
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size < part.bytes or (part.sealed and size != part.bytes):
+            findings.add(f"{name}: {size:,} bytes, but the ledger has {part.bytes:,}.")
+        sha256 = hashlib.sha256()
+        for content in _readable(findings, name, _extents(ledger, findings, name, part, file)):
+            sha256.update(content)
+            findings.bytes += len(content)
+            for line in _unpacked(findings, name, content, compression):
+                lines += 1
+                yield line
+    findings.lines += lines
+    if sha256.hexdigest() != part.sha256:
+        findings.add(f"{name}: its SHA-256 is not the ledger's.")
+    if lines != part.records:
+        findings.add(f"{name}: {lines:,} lines, but the ledger has {part.records:,}.")
+
+
+def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what can be read of a part; where a disk gives no more, that is a problem of it."""
+    try:
+        yield from contents
+    except OSError as error:
+        findings.add(f"{name}: can't be read: {error.strerror}.")
+
+
+def _extents(
+    ledger: Database, findings: Findings, name: str, part: Part, file: BinaryIO
+) -> Iterator[bytes]:
+    extents = ledger.rows("read_extents", {"set": part.set, "number": part.number}).fetchall()
+    if not extents:  # of a part without lines
+        yield file.read(part.bytes)
+    ends = [*(offset for offset, _ in extents[1:]), part.bytes]
+    for (offset, crc32), end in zip(extents, ends, strict=False):
+        content = file.read(end - offset)
+        if zlib.crc32(content) != crc32:
+            damage = f"{name}: bytes {offset:,} to {end:,} are not what was written"
+            findings.add(damage + _differing_byte(content, offset, end, crc32) + ".")
+        yield content
+
+
+def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
+    if len(content) != end - offset or (found := differing_byte(content, crc32)) is None:
+        return ""
+    at, was = found
+    return f"; byte {offset + at:,} differs: it is 0x{content[at]:02x} and was 0x{was:02x}"
+
+
+def _unpacked(findings: Findings, name: str, content: bytes, compression: str) -> Iterator[bytes]:
+    try:
+        text = _UNPACK[compression](content) if content else content
+    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+        findings.add(f"{name}: can't be decompressed: {error}.")
+        return
+    if text:
+        yield from text.removesuffix(b"\n").split(b"\n")

@@ -1,0 +1,124 @@
+"""Holds the rows of an export against the verdicts of the ledger."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from cxai.core.entry import key_of
+from cxai.inspect.verify.findings import Findings
+from cxai.inspect.verify.parts import Part, lines_of
+from cxai.ledger.form import ExportForm
+from cxai.ledger.seen import Seen
+from cxai.ledger.sqlite import Database
+from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.records import FAILURES
+
+_TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema version
+
+
+class Rows:
+    """All rows of the parts in `known`, checked in one pass. `seen` is an empty set of keys."""
+
+    def __init__(
+        self, ledger: Database, findings: Findings, known: Mapping[str, Part], seen: Seen
+    ) -> None:
+        self._ledger = ledger
+        self._findings = findings
+        self._known = known
+        self._seen = seen
+
+    def check(self, form: ExportForm, schema_version: int) -> None:
+        """Check that each ID with the verdict ok has its one record, and each other is listed."""
+        main_set = form.record_sets[0]
+        with_record = listed = invalid = 0
+        for name, part in self._known.items():
+            if not part.is_there:
+                continue
+            for line in lines_of(self._ledger, self._findings, name, part, form.compression.value):
+                row = self._row(part, line, schema_version)
+                if row is None:
+                    continue
+                if part.set != FAILURES:
+                    with_record += self._is_the_record(part, row, main_set)
+                elif row.get("verdict") == Verdict.INVALID_ID:
+                    invalid += 1
+                else:
+                    listed += self._is_the_verdict(part, row)
+        self._compare(main_set, with_record, listed, invalid)
+
+    def _compare(self, main_set: str, with_record: int, listed: int, invalid: int) -> None:
+        """Compare the counts with the ledger's, of IDs whose rows are in parts that are here."""
+        counts = dict(self._ledger.rows("count_verdicts_here", {"main_set": main_set}))
+        ok = counts.pop(Verdict.OK.value, 0)
+        if with_record != ok:
+            self._findings.add(
+                f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
+            )
+        if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
+            self._findings.add("Invalid lines of the input are missing in the failures.")
+        others = sum(counts.values())
+        if listed != others:
+            self._findings.add(
+                f"{others:,} IDs have another verdict than ok, but {listed:,} are listed with it in"
+                " the failures."
+            )
+
+    def _row(self, part: Part, line: bytes, schema_version: int) -> dict[str, Any] | None:
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
+            self._add(part, f"a line is no row: {_shown(line[:60])}")
+            return None
+        if row.get("schema_version") != schema_version:
+            version = _shown(str(row.get("schema_version")))
+            self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
+        for column in _TEXTS:
+            if not isinstance(row.get(column), str):
+                self._add(part, f"{_of(row)} has no {column}.")
+        return row
+
+    def _is_the_record(self, part: Part, row: Mapping[str, Any], main_set: str) -> bool:
+        """Return whether the row is the one record of an ID with the verdict ok."""
+        key = key_of(row["interaction_id"])
+        verdict, number = self._outcome(key)
+        if verdict != Verdict.OK:
+            self._add(part, f"{_of(row)}, whose verdict is {verdict or 'none'}.")
+            return False
+        if number != part.number:
+            self._add(part, f"{_of(row)}, which the ledger has in part {number}.")
+        if part.set != main_set:
+            return False
+        if not self._seen.add(key):
+            self._add(part, f"a second record for {_shown(row['interaction_id'])}.")
+            return False
+        return True
+
+    def _is_the_verdict(self, part: Part, row: Mapping[str, Any]) -> bool:
+        """Return whether a failure has the verdict that its ID has now, and is the first to."""
+        key = key_of(row["interaction_id"])
+        verdict, _ = self._outcome(key)
+        if verdict is None:
+            self._add(part, f"{_of(row)}, whose verdict is none.")
+        return verdict == row.get("verdict") and self._seen.add(key)
+
+    def _outcome(self, key: bytes | str) -> tuple[str | None, int]:
+        """Return the verdict of an ID, None if it has none, and the part that has its rows."""
+        row = self._ledger.rows("read_outcome", (key,)).fetchone()
+        return (None, 0) if row is None else (str(row[0]), int(row[1]))
+
+    def _add(self, part: Part, what: str) -> None:
+        self._findings.add(f"{part.set}, part {part.number}: {what}")
+
+
+def _of(row: Mapping[str, Any]) -> str:
+    return f"a row for {_shown(row['interaction_id'])}"
+
+
+def _shown(value: bytes | str) -> str:
+    """Return what stands in a file as text that no terminal takes for a command."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in value[:64])

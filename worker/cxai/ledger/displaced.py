@@ -1,0 +1,56 @@
+"""Hands in the directory while a run works: what was moved is noticed before more is written."""
+
+from collections.abc import Iterable
+
+from cxai.errors import IntegrityError
+from cxai.ledger.recovery import rescue
+from cxai.ledger.sqlite import Database
+from cxai.output.contents import LEDGER_NAME
+from cxai.output.directory import OutputDirectory
+from cxai.output.parts import OpenPart
+
+
+def refuse_displaced(
+    directory: OutputDirectory, database: Database, parts: Iterable[OpenPart]
+) -> None:
+    """Raise IntegrityError if the directory, the ledger or a part is no longer in its place.
+
+    What is committed of such a part is saved, if it can be. Raises OSError as the system does.
+    """
+    if directory.is_displaced:
+        raise IntegrityError(_told_of(directory))
+    for part in parts:
+        if part.is_displaced:
+            raise IntegrityError(
+                f"{part.path} was removed or replaced while the run wrote to it."
+                f" {_rescued(directory, part)}"
+            )
+    if database.is_displaced:
+        raise IntegrityError(
+            f"{directory.path / LEDGER_NAME} was removed or replaced while the run wrote to it."
+            " Put it back, or export into a new directory."
+        )
+
+
+def _told_of(directory: OutputDirectory) -> str:
+    place = directory.place_now
+    if place is None:
+        return (
+            f"{directory.path} was removed or replaced while the run wrote to it. Put it back and"
+            " run the same command again; if it is gone for good, name a new directory."
+        )
+    return (
+        f"{directory.path} was moved to {place} while the run wrote to it. Nothing is lost: put it"
+        " back and run the same command again."
+    )
+
+
+def _rescued(directory: OutputDirectory, part: OpenPart) -> str:
+    lines = f"Its {part.state.records} committed lines"
+    try:
+        place = rescue(directory.path, part)
+    except OSError as error:
+        return f"{lines} could not be saved ({error.strerror}). Put the file back from a copy."
+    return (
+        f"{lines} are in {place}: move that file back to its place, and run the same command again."
+    )

@@ -1,0 +1,120 @@
+"""Log lines on standard error: one event a line, `key=value` for people or JSON for programs.
+
+No line ever holds a run up: while nobody reads (a full pipe, a stopped terminal), it is dropped.
+"""
+
+import select
+import sys
+from contextlib import suppress
+from typing import Any
+
+from cxai.observe.redaction import Redaction
+
+
+def stderr_takes() -> bool:
+    """Whether standard error takes a line of up to 4 KiB without making its writer wait."""
+    try:
+        if not hasattr(select, "poll"):  # some macOS builds of Python
+            return bool(select.select([], [sys.stderr.fileno()], [], 0)[1])
+        poll = select.poll()
+        poll.register(sys.stderr.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):  # no descriptor (of a test), or a closed one: writing tells
+        return True
+
+
+class _Lossy:
+    """Standard error, without the lines that it does not take just now, or can't take at all."""
+
+    def write(self, line: str) -> int:
+        if stderr_takes():
+            with suppress(OSError):  # full, or its reader has left: no reason to end a run
+                sys.stderr.write(line)
+        return len(line)
+
+    def flush(self) -> None:
+        if stderr_takes():
+            with suppress(OSError):
+                sys.stderr.flush()
+
+
+class Log:
+    """Where events go; configured once for a run.
+
+    structlog takes 0.1 s to import, a fifth of the start: only with the first event.
+    """
+
+    def __init__(self) -> None:
+        self._redaction = Redaction()
+        self._is_configured = False
+        self._as_json = False
+        self._logger: Any = None
+
+    @property
+    def as_json(self) -> bool:
+        """Whether programs read the log: then each line of standard error is to be JSON."""
+        return self._as_json
+
+    def configure(self, redaction: Redaction, *, as_json: bool) -> None:
+        """Send events to standard error; the token can't pass, wherever it hides in an event."""
+        self._redaction = redaction
+        self._is_configured = True
+        self._as_json = as_json
+        self._logger = None
+
+    def redacted(self, text: str) -> str:
+        """Return a text without the token, for what goes to people beside the log."""
+        return self._redaction(text)
+
+    def info(self, event: str, **values: Any) -> None:
+        """Tell of what is as it should be."""
+        self._bound().info(event, **values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Tell of what somebody may have to look at."""
+        self._bound().warning(event, **values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Report what makes the exit code another than 0."""
+        self._bound().error(event, **values)
+
+    def end(self, event: str, *, exit_code: int, **values: Any) -> None:
+        """Report how a command ended, as an error unless it is with 0.
+
+        Not before it is known how the log is to look, nor on a terminal, where the same stands in
+        the report or in a message beside it.
+        """
+        if self._is_configured and (self._as_json or not sys.stderr.isatty()):
+            report = self.error if exit_code else self.info
+            report(event, exit_code=exit_code, **values)
+
+    def _bound(self) -> Any:
+        if self._logger is None:
+            self._logger = _structlogger(self._redaction, as_json=self._as_json)
+        return self._logger
+
+
+LOG = Log()
+"""The one log of the process."""
+
+
+def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
+    import structlog  # noqa: PLC0415 - see Log
+
+    def redact(_logger: Any, _method: str, line: Any) -> str:
+        return redaction(line)  # rendered by then, whatever the signature says
+
+    render: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])
+    )
+    return structlog.wrap_logger(
+        structlog.WriteLogger(_Lossy()),  # type: ignore[arg-type]
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            render,
+            redact,
+        ],
+    )

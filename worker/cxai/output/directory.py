@@ -1,0 +1,143 @@
+"""The output directory: one owner at a time, private, durable names."""
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from cxai.errors import DirectoryInUseError, StoppedError, UsageError
+from cxai.output.contents import LOCK_NAME
+from cxai.output.durable import sync
+from cxai.output.private import make_directories, open_private
+
+_MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE})
+
+
+class OutputDirectory:
+    """A directory that one process owns while it is open.
+
+    Entering it creates the directory (mode 0700) if it is not there, unless `create` is False,
+    and locks it; raises UsageError if it can't be used, StoppedError if its disk is full or fails,
+    DirectoryInUseError if another process owns it. `purpose` tells others what for. The lock ends
+    with the process, however that ends.
+
+    A `with` block that ends with an error leaves nothing behind of what entering it has created,
+    unless something else is in the directory by then.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
+        self.path = path
+        self._purpose = purpose
+        self._create = create
+        self._lock_fd = -1
+        self._fd = -1
+        self._created: list[Path] = []  # directories, outermost first
+        self._created_lock = False
+
+    def __enter__(self) -> Self:
+        try:
+            if self._create:
+                make_directories(self.path, self._created)
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock()
+        except OSError as error:
+            owner = self._owner() if error.errno == errno.EWOULDBLOCK else ""
+            if owner:
+                self.close()
+                raise DirectoryInUseError(
+                    f"{self.path} is in use by {owner}. Wait for it or stop it;"
+                    f" `cxai status {self.path}` shows how far a run is."
+                ) from None
+            self._remove_created()
+            self.close()
+            told = f"Can't use {self.path} as the output directory: {error.strerror}."
+            if error.errno in _MAY_PASS:
+                again = (
+                    "Nothing was changed: free up space and inodes, or fix the disk, and run the"
+                )
+                raise StoppedError(f"{told} {again} same command again.") from error
+            raise UsageError(told) from error
+        return self
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        ours = os.fstat(self._fd)
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+
+    @property
+    def place_now(self) -> Path | None:
+        """Where the directory is after it was moved, None if it was deleted or can't be found."""
+        with suppress(OSError):
+            place = Path(f"/proc/self/fd/{self._fd}").readlink()
+            if os.path.samestat(place.stat(), os.fstat(self._fd)):
+                return place
+        return None
+
+    def sync(self) -> None:
+        """Make names in the directory (created, renamed, removed) durable."""
+        sync(self._fd)
+
+    def replace(self, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Write a small file whole: whoever reads it sees the old or the new, never a part."""
+        scratch = f".{name}.new"
+        with suppress(FileNotFoundError):  # of a run that was killed, or whatever else stands there
+            os.unlink(scratch, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(scratch, flags, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+            file.flush()
+            if durable:
+                sync(file.fileno())
+        os.rename(scratch, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        if durable:
+            self.sync()
+
+    def remove(self, name: str) -> None:
+        """Delete a file; not durable before `sync`. Raises OSError."""
+        os.unlink(name, dir_fd=self._fd)
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is not None:
+            self._remove_created()
+        self.close()
+
+    def close(self) -> None:
+        """Give the directory up."""
+        for fd in (self._lock_fd, self._fd):
+            if fd >= 0:
+                with suppress(OSError):  # nothing is left to be written there
+                    os.close(fd)
+        self._lock_fd = self._fd = -1
+
+    def _lock(self) -> None:
+        self._created_lock = not os.path.lexists(self.path / LOCK_NAME)
+        self._lock_fd = open_private(
+            LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=self._fd
+        )
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A refused command may have removed the file meanwhile: then this is nobody's lock.
+        ours, there = os.fstat(self._lock_fd), os.stat(LOCK_NAME, dir_fd=self._fd)
+        if not os.path.samestat(ours, there):
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, f"cxai {self._purpose}, process {os.getpid()}".encode(), 0)
+
+    def _remove_created(self) -> None:
+        if self._created_lock and self._lock_fd >= 0:
+            with suppress(OSError):
+                os.unlink(LOCK_NAME, dir_fd=self._fd)
+        for path in reversed(self._created):
+            with suppress(OSError):  # somebody else uses it by now
+                path.rmdir()
+        self._created = []
+        self._created_lock = False
+
+    def _owner(self) -> str:
+        return os.pread(self._lock_fd, 64, 0).decode("ascii", "replace") or "another process"

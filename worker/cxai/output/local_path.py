@@ -1,0 +1,48 @@
+"""Names of files and directories as people give them: `~` is expanded, a URL is no path."""
+
+import re
+from pathlib import Path
+
+from cxai.errors import UsageError
+
+# A Path folds "s3://bucket" to "s3:/bucket", which is also how it is often mistyped.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]")
+_CLOUD = re.compile(r"(s3|s3a|s3n|gs|gcs|az|abfs|abfss|wasb|wasbs|hdfs|dbfs|https?|ftp|sftp|file):")
+
+# user@host:path, as scp and rsync take it.
+_REMOTE = re.compile(r"[^/@:]+@[^/@:]+:")
+
+# What env files and YAML leave around a value that was quoted once too often.
+_AROUND = "\"'` \t\r\n\ufeff\u00a0"
+
+
+def local_path(name: Path | str, what: str) -> Path:
+    """Return the path that `name` stands for. `what` it is for stands in the messages.
+
+    `~` and `~user` are expanded. Raises UsageError for a URL (any scheme, also file:, in quotes or
+    behind white space, and user@host:path), for an empty name, and for a user who does not exist.
+    """
+    text = str(name)
+    if not text:
+        raise UsageError(f"{what} is empty: name a path.")
+    if "\0" in text:
+        raise UsageError(f"{what} {text!r} holds a NUL character, which no path may hold.")
+    if _is_url(text):
+        raise UsageError(
+            f"{what} {text} is a URL, and only local paths are supported. Name a local path, and"
+            f" copy the files afterwards. (A local path of that very name: ./{text})"
+        )
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        user = text.partition("/")[0]
+        raise UsageError(
+            f"{what} {text}: there is no home directory for {user}. Name the path in full."
+        ) from None
+    # "./s3:/x" would be taken for a URL the next time, without its "./".
+    return path.absolute() if _is_url(str(path)) else path
+
+
+def _is_url(text: str) -> bool:
+    text = text.strip(_AROUND)
+    return any(form.match(text) for form in (_URL, _CLOUD, _REMOTE))

@@ -1,0 +1,224 @@
+"""Parts: append-only files whose committed length the ledger knows.
+
+A part is written as `<set>-<number>.jsonl.open` and gets its final name when it is sealed, so
+whoever reads `*.jsonl` never sees a torn line. Nothing here decides what is committed: the caller
+writes, syncs, has the ledger commit, and only then calls `advance`.
+"""
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cxai.errors import IntegrityError
+from cxai.output.compression import COMPRESS, SUFFIX, Compression
+from cxai.output.durable import sync_data
+from cxai.output.private import open_private
+from cxai.resources.cx_ai.records import PART_SETS
+
+_MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
+_READ_BYTES = 1 << 20
+
+_SETS = sorted({name for names in PART_SETS.values() for name in names})
+
+# A number of eight digits is a date, and such a file is the user's.
+PART_NAME = re.compile(rf"({'|'.join(_SETS)})-\d{{6,7}}\.jsonl(\.gz|\.zst)?(\.open)?")
+"""What a part file is called, in any shape; nothing else in a directory is taken for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256.
+
+    `released_at` is when `cxai prune` released its file, None while the file has to be there.
+    """
+
+    set: str
+    number: int
+    bytes: int = 0
+    records: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+    sealed: bool = False
+    released_at: str | None = None
+
+    def as_sealed(self) -> "PartState":
+        """Return the same part, sealed."""
+        return replace(self, sealed=True)
+
+    def unsealed(self) -> "PartState":
+        """Return the same part, open."""
+        return replace(self, sealed=False)
+
+    def as_row(self) -> dict[str, str | int | None]:
+        """Return it as the ledger stores it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What one commit appends to a part, and the part's state with it."""
+
+    offset: int
+    crc32: int
+    after: PartState
+
+
+def part_name(state: PartState, compression: Compression) -> str:
+    """Return the file's name: with `.open` at its end until it is sealed."""
+    final = f"{state.set}-{state.number:06d}.jsonl{SUFFIX[compression]}"
+    return final if state.sealed else f"{final}.open"
+
+
+class OpenPart:
+    """The part of a set that is being written.
+
+    Its file is created by the first `append`. Raises OSError as the system does; after a failed
+    `append` the file is cut back to its committed length.
+    """
+
+    def __init__(self, directory: Path, state: PartState, compression: Compression) -> None:
+        self.state = state
+        self.path = directory / part_name(state, compression)
+        self._compression = compression
+        self._fd = -1
+        self._sha256 = hashlib.sha256()
+        self._pending: tuple[PartState, hashlib._Hash] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is there and open; the first `append` creates it."""
+        return self._fd >= 0
+
+    def recover(self) -> None:
+        """Bring the file to its committed length; refuse it if what was committed is not there.
+
+        Raises IntegrityError, naming the file, and leaves it as it is.
+        """
+        if not os.path.lexists(self.path) and self.state.bytes == 0:
+            return
+        try:
+            self._open(create=False)
+        except OSError as error:
+            raise IntegrityError(
+                f"{self.path} can't be opened ({error.strerror}), but the ledger has"
+                f" {self.state.bytes} bytes of it. Put the file back."
+            ) from error
+        size = os.fstat(self._fd).st_size
+        if size < self.state.bytes:
+            raise IntegrityError(
+                f"{self.path} has {size} bytes, but the ledger has {self.state.bytes}:"
+                " something cut it. Put the original back; or remove the file and fetch its IDs"
+                " again with `cxai run --reopen-missing`."
+            )
+        self._sha256 = self._hash_of_committed()
+        if self._sha256.hexdigest() != self.state.sha256:
+            raise IntegrityError(
+                f"{self.path} is not what was written: the checksum of its first"
+                f" {self.state.bytes} bytes differs. `cxai verify` tells where."
+            )
+        if size > self.state.bytes:
+            self.cut_back()
+            self.sync()  # before it may be sealed: a tail that came back would be refused
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        if self._fd < 0:
+            return False
+        ours = os.fstat(self._fd)
+        try:
+            there = os.lstat(self.path)
+        except FileNotFoundError:
+            return True
+        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+
+    def copy_committed(self, target: Path) -> None:
+        """Write what is committed to a new file, from the descriptor that is still open."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(target, flags), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.writelines(self._committed())
+
+    def append(self, lines: Sequence[bytes]) -> Extent:
+        """Write whole lines behind the committed ones; not durable before `sync`."""
+        if self._fd < 0:
+            self._open(create=True)
+        chunks = COMPRESS[self._compression](lines)
+        offset = self.state.bytes
+        end, crc32, sha256 = offset, 0, self._sha256.copy()
+        for chunk in chunks:
+            end += len(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
+            sha256.update(chunk)
+        try:
+            _write_at(self._fd, chunks, offset)
+        except OSError:
+            self.cut_back()
+            raise
+        records = self.state.records + sum(map(_line_feeds, lines))
+        after = PartState(self.state.set, self.state.number, end, records, sha256.hexdigest())
+        self._pending = (after, sha256)
+        return Extent(offset, crc32, after)
+
+    def sync(self) -> None:
+        """Make what was written durable. After a failure, nothing is known: stop."""
+        sync_data(self._fd)
+
+    def advance(self) -> None:
+        """Note that the ledger has committed what was appended."""
+        if self._pending is not None:
+            self.state, self._sha256 = self._pending
+            self._pending = None
+
+    def cut_back(self) -> None:
+        """Cut the file to its committed length."""
+        self._pending = None
+        os.ftruncate(self._fd, self.state.bytes)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            with suppress(OSError):  # what counts was synced before
+                os.close(self._fd)
+            self._fd = -1
+
+    def _open(self, *, create: bool) -> None:
+        flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        self._fd = open_private(self.path, flags)
+
+    def _hash_of_committed(self) -> "hashlib._Hash":
+        sha256 = hashlib.sha256()
+        for chunk in self._committed():
+            sha256.update(chunk)
+        return sha256
+
+    def _committed(self) -> Iterator[bytes]:
+        offset = 0
+        while offset < self.state.bytes:
+            chunk = os.pread(self._fd, min(_READ_BYTES, self.state.bytes - offset), offset)
+            if not chunk:
+                return
+            yield chunk
+            offset += len(chunk)
+
+
+def _line_feeds(lines: bytes) -> int:
+    # Most often it is one line, and looking for its end is quicker than counting (0.6 and 7 µs).
+    return 1 if lines.find(b"\n") + 1 == len(lines) > 0 else lines.count(b"\n")
+
+
+def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:
+    """Write all chunks at `offset`. A short write (a disk that fills up) goes on where it ended."""
+    for first in range(0, len(chunks), _MOST_BUFFERS):
+        some = chunks[first : first + _MOST_BUFFERS]
+        size = sum(map(len, some))
+        done = os.pwritev(fd, some, offset) if hasattr(os, "pwritev") else 0  # macOS 10
+        if done < size:
+            rest = memoryview(b"".join(some))[done:]
+            while rest:
+                done = os.pwrite(fd, rest, offset + size - len(rest))
+                rest = rest[done:]
+        offset += size

@@ -1,0 +1,1 @@
+"""What a reply means for an ID, and what is done next. Pure."""

@@ -1,0 +1,124 @@
+"""What came back from the API, as it was really read, before anyone has judged it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cxai.policy.verdict import Stage
+
+
+class Question(StrEnum):
+    """What a request asks of one interaction."""
+
+    RESULT = "result"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response: a status line that was read, and its body.
+
+    The body of a 200 is of the announced length; of any other status it is what came at once, up
+    to 16 KiB, since there the status says it all. `body` is as sent, its content coding not yet
+    undone. `retry_after_s` is the Retry-After header in seconds from now (0 or more), None if
+    absent or not understood.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    content_encoding: str = ""
+    retry_after_s: float | None = None
+
+
+class Trouble(StrEnum):
+    """Kinds of failure other than an HTTP status.
+
+    NO_CONNECTION: there was no connection for the request to go over, or the server had closed the
+    one that was kept. That is no ID's fault, and costs none an attempt.
+    """
+
+    NO_CONNECTION = "no_connection"
+    TIMEOUT = "timeout"
+    BROKEN_OFF = "broken_off"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NOT_A_RESULT = "not_a_result"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable reply. `reason` is short and quotes nothing of headers or body.
+
+    `advice` says to an operator what to check, in whole sentences; empty if there is nothing.
+    `retry_after_s` is that of the reply whose body is no use, as in Reply.
+    """
+
+    trouble: Trouble
+    stage: Stage
+    reason: str
+    advice: str = field(default="", compare=False)
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the API itself said of an ID, for the row that lists it among the failures.
+
+    `status` is the HTTP status of the last reply, `message` the last words that came with that
+    status (bounded, printable, without the token), `state` the status endpoint's last state, as
+    sent. None where there is none; `message` also if the last request got no reply.
+    """
+
+    status: int | None = None
+    message: str | None = None
+    state: str | None = None
+
+
+class Processing(StrEnum):
+    """How far an interaction is."""
+
+    AWAITING_FILE = "awaiting_file"
+    UNDER_WAY = "under_way"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+ABSENT = " (absent)"
+"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status endpoint says of an interaction.
+
+    `state` is the state's name as sent and `message` its `errorMessage`, both bounded and
+    printable; `is_known` is whether the API documents that state. `declared_s` is when the
+    interaction was declared, in seconds since 1970 (UTC); None if that was not said.
+    `retry_after_s` is that of the reply, as in Reply.
+    """
+
+    processing: Processing
+    state: str = ""
+    is_known: bool = True
+    declared_s: float | None = None
+    message: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A validated CX AI result.
+
+    `participants` maps `all_participants`, `participant_one`, `participant_two` to
+    `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
+    in snake_case and in the order of the schema. Fields that the schema does not know stand
+    under `extra` beside those it knows; `drift` names them by path, without indexes or values, and
+    behind them the fields of the schema that the body lacked, as `path (absent)`. `more_drift`
+    counts further unknown fields, which are kept but too many to be named.
+    """
+
+    participants: dict[str, Any] = field(repr=False)
+    drift: tuple[str, ...] = ()
+    more_drift: int = 0

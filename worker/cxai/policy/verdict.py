@@ -1,0 +1,57 @@
+"""The verdicts: how the way of an ID can end."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How an ID ended. Each distinct ID that goes in gets exactly one."""
+
+    OK = "ok"
+    NOT_FOUND = "not_found"
+    NOT_READY = "not_ready"
+    PROCESSING_FAILED = "processing_failed"
+    INVALID_ID = "invalid_id"
+    REJECTED = "rejected"
+    BAD_BODY = "bad_body"
+    CORRUPT_BODY = "corrupt_body"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    TOO_LARGE = "too_large"
+    REDIRECTED = "redirected"
+    EXHAUSTED = "exhausted"
+
+
+OPEN_AGAIN = frozenset({Verdict.EXHAUSTED, Verdict.NOT_READY, Verdict.CORRUPT_BODY})
+"""Verdicts that the next run takes up by itself: asking again may well give another answer."""
+
+ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
+"""Verdicts in which the API said what is the case. All others count as failures of the run."""
+
+ADVICE: Mapping[Verdict, str] = {
+    Verdict.NOT_FOUND: "the API has no CX AI result for them",
+    Verdict.NOT_READY: "still being processed; run the same command again later",
+    Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
+    " file; declare it again there",
+    Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
+    Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
+    Verdict.BAD_BODY: "the API answered with something other than a CX AI result",
+    Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
+    Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not asked for",
+    Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
+    " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
+    Verdict.REDIRECTED: "the API sends elsewhere; check base_url",
+    Verdict.EXHAUSTED: "the API kept failing; run the same command again",
+}
+"""What a user can do about each verdict but `ok`."""
+
+
+class Stage(StrEnum):
+    """Where on its way a request failed."""
+
+    INPUT = "input"
+    CONNECT = "connect"
+    HEADERS = "headers"
+    BODY = "body"
+    DECODE = "decode"
+    PARSE = "parse"
+    VALIDATE = "validate"

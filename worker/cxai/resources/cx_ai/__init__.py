@@ -1,0 +1,1 @@
+"""The CX AI result of an interaction."""

@@ -1,0 +1,162 @@
+"""Score ranges: which named band a score falls into.
+
+The API's documentation gives each model ranges with descriptions, "lower bounds exclusive, upper
+bounds inclusive". The figures are an account's own, so they are configuration; none is built in.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+
+from cxai.errors import UsageError
+
+_TABLE_KEYS = frozenset({"bundle", "model", "bands"})
+_BAND_KEYS = frozenset({"name", "lower", "upper"})
+_MAX_INT = 2**53  # beyond it, a float may be another number
+
+
+@dataclass(frozen=True, slots=True)
+class BandsMark:
+    """Tells score ranges from others: `digest` of what they say, and `name` for people.
+
+    Ranges that say the same are equal, whatever their file is called and however it is laid out.
+    """
+
+    digest: str
+    name: str = field(compare=False)
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        return f"{self.name} ({self.digest[:8]})" if self.digest else self.name
+
+
+NO_BANDS = BandsMark("", "none")
+
+
+class Bands:
+    """The score ranges of an account.
+
+    `config` is what a TOML file holds: `{"table": [{"bundle": str, "model": str, "bands": [{"name":
+    str, "lower": number, "upper": number}, ...]}, ...]}`. A score belongs to a band if lower <
+    score <= upper; a band without `lower` or `upper` has no end on that side. A table without
+    `model` is for every model of the bundle that has no table of its own. Bands of one table may
+    leave gaps and share names, but never overlap; their order does not matter.
+
+    Raises UsageError, naming the table and the band, if it is anything else.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        tables = _list_of_tables(config.get("table"))
+        if not tables:
+            raise UsageError("holds no score ranges: it needs at least one [[table]] with bands.")
+        _refuse_unknown(config, frozenset({"table"}), "the file")
+        self._tables: dict[tuple[str, str | None], _Ranges] = {}
+        for number, table in enumerate(tables, start=1):
+            bundle, model, where = _named(table, number)
+            if (bundle, model) in self._tables:
+                raise UsageError(f"{where}: there is a table for it before. Keep one of them.")
+            self._tables[bundle, model] = _Ranges(table.get("bands"), where)
+
+    def mark(self, name: str) -> BandsMark:
+        """Return what tells these ranges from others; people know them as `name`.
+
+        The order of tables and bands, and how a number is written, make no difference.
+        """
+        said = sorted(
+            (bundle, model or "", model is None, ranges.said)
+            for (bundle, model), ranges in self._tables.items()
+        )
+        return BandsMark(sha256(repr(said).encode()).hexdigest(), name)
+
+    def band(self, bundle: str | None, model: str | None, score: float | None) -> str | None:
+        """Return the name of the band that `score` falls into, None if there is none.
+
+        The model's own table decides alone; the bundle's is asked only if the model has none.
+        """
+        if bundle is None or score is None:
+            return None
+        # A model without a name asks for (bundle, None), which is the bundle's table as well.
+        ranges = self._tables.get((bundle, model)) or self._tables.get((bundle, None))
+        return ranges.find(score) if ranges else None
+
+
+class _Ranges:
+    """The bands of one table, in order."""
+
+    def __init__(self, config: Any, where: str) -> None:
+        bands = _list_of_tables(config)
+        if not bands:
+            raise UsageError(
+                f"{where}: it needs bands = [{{ name = ..., lower = ..., upper = ... }}]"
+            )
+        ranges = sorted(_range(band, where) for band in bands)
+        for (_, upper, name), (lower, _, next_name) in pairwise(ranges):
+            if lower < upper:
+                raise UsageError(f"{where}: bands {name!r} and {next_name!r} overlap.")
+        self._lowers, self._uppers, self._names = zip(*ranges, strict=True)
+        self.said = ranges
+
+    def find(self, score: float) -> str | None:
+        # The first band whose inclusive upper bound is not below the score is the only candidate.
+        index = bisect_left(self._uppers, score)
+        if index == len(self._uppers) or score <= self._lowers[index]:
+            return None
+        name: str = self._names[index]
+        return name
+
+
+def _named(table: Mapping[str, Any], number: int) -> tuple[str, str | None, str]:
+    bundle, model = table.get("bundle"), table.get("model")
+    where = f"table {number}"
+    if not isinstance(bundle, str) or not isinstance(model, str | None):
+        raise UsageError(f'{where}: it needs bundle = "...", and model = "..." or no model.')
+    where += f" ({bundle} / {model or 'every model'})"
+    _refuse_unknown(table, _TABLE_KEYS, where)
+    return bundle, model, where
+
+
+def _range(band: Mapping[str, Any], where: str) -> tuple[float, float, str]:
+    name = band.get("name")
+    if not isinstance(name, str):
+        raise UsageError(f'{where}: each band needs name = "...".')
+    where += f", band {name!r}"
+    _refuse_unknown(band, _BAND_KEYS, where)
+    lower = _bound(band, "lower", -math.inf, where)
+    upper = _bound(band, "upper", math.inf, where)
+    if lower >= upper:
+        raise UsageError(f"{where}: lower {lower:g} must be below upper {upper:g}.")
+    return lower, upper, name
+
+
+def _bound(band: Mapping[str, Any], key: str, absent: float, where: str) -> float:
+    if key not in band:
+        return absent
+    value = band[key]
+    number = float(value) + 0.0 if _is_number(value) else math.nan  # -0.0 is 0.0
+    if not math.isfinite(number):
+        raise UsageError(f"{where}: {key} must be a number; leave it out where there is no end.")
+    return number
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= _MAX_INT
+    return isinstance(value, float)
+
+
+def _list_of_tables(value: Any) -> list[Mapping[str, Any]]:
+    """Return `value` if it is what it should be, an empty list otherwise."""
+    if isinstance(value, list) and all(isinstance(element, Mapping) for element in value):
+        return value
+    return []
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    unknown = sorted(table.keys() - known)
+    if unknown:
+        wanted = ", ".join(sorted(known))
+        raise UsageError(f"{where}: {unknown[0]!r} is not understood; known are {wanted}.")

@@ -1,0 +1,200 @@
+"""From an interaction to its rows: one nested record, or rows for three tables.
+
+Both forms hold all that was sent, and hold it in a fixed order, so that the same body gives the
+same bytes. In a nested record, a key `extra` is there only where the API sent fields that we do not
+know, and is last. The rows of a table all have the same columns, and none of them holds an object:
+what has no fixed type is JSON as text, so that no loader has to guess.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from cxai.core.entry import Entry
+from cxai.policy.reply import Interaction, Said
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai.bands import Bands
+
+SCHEMA_VERSION = 2
+"""Grows when a reader of the rows would have to change."""
+
+PARTICIPANTS = ("all_participants", "participant_one", "participant_two")
+
+RECORDS = "records"
+INTERACTIONS = "interactions"
+SCORES = "scores"
+SEGMENTS = "segments"
+FAILURES = "failures"
+
+
+class Shape(StrEnum):
+    """How a result is laid out in lines."""
+
+    NESTED = "nested"
+    TABLES = "tables"
+
+
+PART_SETS: Mapping[Shape, tuple[str, ...]] = {
+    Shape.NESTED: (RECORDS, FAILURES),
+    Shape.TABLES: (INTERACTIONS, SCORES, SEGMENTS, FAILURES),
+}
+"""The sets of parts that a shape writes; the rows of a set have the same columns."""
+
+Row = dict[str, Any]
+
+AsText = Callable[[Any], str]
+"""Returns a JSON value as JSON text."""
+
+
+def stamped(interaction_id: str, retrieved_at: str, run_id: str) -> Row:
+    """Return the columns with which every row begins."""
+    return {
+        "interaction_id": interaction_id,
+        "schema_version": SCHEMA_VERSION,
+        "retrieved_at": retrieved_at,
+        "run_id": run_id,
+    }
+
+
+def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
+    """Return the one row of an interaction. With `bands`, each model gets its band, in place."""
+    participants = interaction.participants
+    if bands is not None:
+        for name in PARTICIPANTS:
+            for bundle in _list(participants[name], "enlighten_bundles"):
+                for model in _list(bundle, "models"):
+                    _add_band(model, bundle["name"], model["name"], bands)
+    return {**stamp, **participants}
+
+
+def tables(interaction: Interaction, bands: Bands | None, as_text: AsText) -> dict[str, list[Row]]:
+    """Return the rows of an interaction by table; `interactions` has exactly one.
+
+    The columns with which every row begins (`stamped`) are the same in all of them, and are left to
+    the caller.
+
+    `scores` has one per participant, bundle and model, `segments` one per participant and segment.
+    What makes no row there (a bundle without models, null instead of an empty list) can be told
+    from the row of the interaction. `band` is null without `bands`.
+    """
+    participants = interaction.participants
+    scores: list[Row] = []
+    segments: list[Row] = []
+    row: Row = {}
+    for name in PARTICIPANTS:
+        participant = participants[name]
+        scores += _scores(name, participant, bands, as_text)
+        segments += _segments(name, participant, as_text)
+        for fact, value in _summary(participant, as_text).items():
+            row[f"{name}_{fact}"] = value
+    row["extra"] = _extra_as_text(participants, as_text)
+    return {INTERACTIONS: [row], SCORES: scores, SEGMENTS: segments}
+
+
+def failed(
+    stamp: Row,
+    entry: Entry,
+    verdict: Verdict,
+    reason: str,
+    *,
+    stage: Stage,
+    attempts: int,
+    said: Said,
+) -> Row:
+    """Return the row that lists an ID without a record."""
+    return {
+        **stamp,
+        "verdict": verdict,
+        "reason": reason,
+        "stage": stage,
+        "attempts": attempts,
+        "api_status": said.status,
+        "api_message": said.message,
+        "api_state": said.state,
+        "source": entry.source,
+        "line": entry.line,
+    }
+
+
+def _scores(
+    name: str, participant: Row | None, bands: Bands | None, as_text: AsText
+) -> Iterator[Row]:
+    for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
+        for model_index, model in enumerate(_list(bundle, "models")):
+            row = {
+                "participant": name,
+                "bundle": bundle["name"],
+                "bundle_index": bundle_index,
+                "model": model["name"],
+                "model_index": model_index,
+                **model,
+            }
+            del row["name"]
+            row.pop("extra", None)
+            row["band"] = (
+                None if bands is None else bands.band(bundle["name"], model["name"], model["score"])
+            )
+            row["extra"] = _extra_as_text(model, as_text)
+            yield row
+
+
+def _segments(name: str, participant: Row | None, as_text: AsText) -> Iterator[Row]:
+    for index, segment in enumerate(_list(participant, "voice_activity_segments")):
+        yield {
+            "participant": name,
+            "segment_index": index,
+            **segment,
+            "extra": _extra_as_text(segment, as_text),
+        }
+
+
+def _summary(participant: Row | None, as_text: AsText) -> Row:
+    """Return what the tables of scores and segments don't tell of a participant."""
+    if participant is None:
+        return dict(_NO_PARTICIPANT)
+    bundles = participant["enlighten_bundles"]
+    return {
+        "present": True,
+        "bundles": _count(bundles),
+        "models": None if bundles is None else sum(len(b["models"] or ()) for b in bundles),
+        "segments": _count(participant["voice_activity_segments"]),
+        "bundle_list": None if bundles is None else as_text([_listed(b) for b in bundles]),
+        "extra": _extra_as_text(participant, as_text),
+    }
+
+
+_NO_PARTICIPANT: Row = {
+    "present": False,
+    "bundles": None,
+    "models": None,
+    "segments": None,
+    "bundle_list": None,
+    "extra": None,
+}
+
+
+def _listed(bundle: Row) -> Row:
+    return {"name": bundle["name"], "models": _count(bundle["models"]), **_extra(bundle)}
+
+
+def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) -> None:
+    extra = _extra(scored)
+    scored.pop("extra", None)
+    scored["band"] = bands.band(bundle, model, scored["score"])
+    scored.update(extra)
+
+
+def _list(owner: Row | None, key: str) -> list[Row]:
+    return [] if owner is None else owner[key] or []
+
+
+def _count(elements: list[Row] | None) -> int | None:
+    return None if elements is None else len(elements)
+
+
+def _extra(owner: Row) -> Row:
+    return {"extra": owner["extra"]} if "extra" in owner else {}
+
+
+def _extra_as_text(owner: Row, as_text: AsText) -> str | None:
+    return as_text(owner["extra"]) if "extra" in owner else None

@@ -1,0 +1,8 @@
+"""What is written, described: one table of columns, as JSON Schema, as a page and as SQL."""
+
+from cxai.resources.cx_ai.schema.columns import tables_of
+from cxai.resources.cx_ai.schema.ddl import Dialect, ddl
+from cxai.resources.cx_ai.schema.json_schema import json_schema
+from cxai.resources.cx_ai.schema.page import markdown
+
+__all__ = ["Dialect", "ddl", "json_schema", "markdown", "tables_of"]

@@ -1,0 +1,337 @@
+"""The table of columns: what each set of parts holds, from which all descriptions are made.
+
+The fields of the API come from the form that the validator uses (`cx_ai/wire.py`), so that they
+can't differ from it; the columns that we add are described here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai.records import (
+    FAILURES,
+    INTERACTIONS,
+    PART_SETS,
+    PARTICIPANTS,
+    RECORDS,
+    SCHEMA_VERSION,
+    SCORES,
+    SEGMENTS,
+    Shape,
+)
+from cxai.resources.cx_ai.wire import Result
+
+
+class Scalar(StrEnum):
+    """What a single value can be."""
+
+    TEXT = "text"
+    DOUBLE = "double"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    JSON_TEXT = "json text"  # a text that holds JSON
+    JSON_OBJECT = "json object"  # an object with any keys
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An object with known fields."""
+
+    title: str
+    comment: str
+    columns: "tuple[Column, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """An array of such objects."""
+
+    element: Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table, or a field of an object in one.
+
+    `optional` is one whose key may be absent. `rules` are what JSON Schema can say beyond the type
+    (`const`, `enum`, `minimum`, `format`).
+    """
+
+    name: str
+    type: Scalar | Struct | ListOf
+    comment: str
+    nullable: bool = False
+    optional: bool = False
+    rules: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A set of parts: its name, what one of its rows is, and its columns in order."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    def structs(self) -> Iterator[Struct]:
+        """Yield each kind of object in its columns once, outer before inner."""
+        seen: dict[str, Struct] = {}
+        _collect(self.columns, seen)
+        yield from seen.values()
+
+
+def _collect(columns: tuple[Column, ...], seen: dict[str, Struct]) -> None:
+    for column in columns:
+        struct = column.type.element if isinstance(column.type, ListOf) else column.type
+        if isinstance(struct, Struct) and struct.title not in seen:
+            seen[struct.title] = struct
+            _collect(struct.columns, seen)
+
+
+def tables_of(shape: Shape) -> tuple[Table, ...]:
+    """Return the table of each part set that `shape` writes."""
+    makers = {
+        RECORDS: _records,
+        INTERACTIONS: _interactions,
+        SCORES: _scores,
+        SEGMENTS: _segments,
+        FAILURES: _failures,
+    }
+    return tuple(makers[name]() for name in PART_SETS[shape])
+
+
+_ID = Column("interaction_id", Scalar.TEXT, "Interaction identifier, as given.")
+_BAND = Column(
+    "band",
+    Scalar.TEXT,
+    "Name of the configured score range (lower, upper] that the overall score falls into; null if"
+    " there is none.",
+    nullable=True,
+)
+_PARTICIPANT = Column(
+    "participant", Scalar.TEXT, "Whose it is.", rules={"enum": list(PARTICIPANTS)}
+)
+_EXTRA_OBJECT = Column(
+    "extra",
+    Scalar.JSON_OBJECT,
+    "Only if the API sent fields that this schema does not know: these, as sent.",
+    optional=True,
+)
+_BAND_IF_CONFIGURED = Column(
+    "band",
+    Scalar.TEXT,
+    f"Only if score ranges are configured. {_BAND.comment}",
+    nullable=True,
+    optional=True,
+)
+_BUNDLE_NAME = Column("bundle", Scalar.TEXT, "Name of the bundle.", nullable=True)
+
+
+def _stamp(
+    interaction_id: Column = _ID, when: str = "When the result was retrieved"
+) -> tuple[Column, ...]:
+    """Return the columns with which every row begins."""
+    return (
+        interaction_id,
+        Column(
+            "schema_version",
+            Scalar.INTEGER,
+            "Version of this schema. It grows when readers of the rows have to change.",
+            rules={"const": SCHEMA_VERSION},
+        ),
+        Column(
+            "retrieved_at",
+            Scalar.TIMESTAMP,
+            f"{when}: UTC, RFC 3339, with milliseconds.",
+            rules={"format": "date-time"},
+        ),
+        Column(
+            "run_id",
+            Scalar.TEXT,
+            "The run that wrote the row; each run has another one.",
+            rules={"format": "uuid"},
+        ),
+    )
+
+
+def _extra(of_what: str) -> Column:
+    return Column(
+        "extra",
+        Scalar.JSON_TEXT,
+        f"Fields of the {of_what} that this schema does not know: a JSON object as text, as sent;"
+        " null if there are none.",
+        nullable=True,
+    )
+
+
+def _index(name: str, what: str, owner: str) -> Column:
+    comment = f"Position of the {what} within {owner}, from 0."
+    return Column(name, Scalar.INTEGER, comment, rules={"minimum": 0})
+
+
+def _records() -> Table:
+    columns = (*_stamp(), *_fields_of_a_result(), _EXTRA_OBJECT)
+    return Table(RECORDS, "One line per interaction.", columns)
+
+
+def _interactions() -> Table:
+    columns = [*_stamp()]
+    for participant in _fields_of_a_result():
+        columns += _summary(participant.name, participant.comment.removesuffix("."))
+    return Table(
+        INTERACTIONS,
+        "One row per interaction: what there is of it in the other tables.",
+        (*columns, _extra("result")),
+    )
+
+
+def _summary(name: str, who: str) -> Iterator[Column]:
+    def count(fact: str, comment: str) -> Column:
+        return Column(
+            f"{name}_{fact}",
+            Scalar.INTEGER,
+            f"{who}: {comment}",
+            nullable=True,
+            rules={"minimum": 0},
+        )
+
+    null = "null where the API sends null or nothing"
+    yield Column(f"{name}_present", Scalar.BOOLEAN, f"{who}: false if absent or null.")
+    yield count("bundles", f"number of AI behavioural model bundles; {null}.")
+    yield count("models", f"rows in `{SCORES}`; {null} instead of bundles.")
+    yield count("segments", f"rows in `{SEGMENTS}`; {null}.")
+    yield Column(
+        f"{name}_bundle_list",
+        Scalar.JSON_TEXT,
+        f"{who}: its bundles in the API's order, also those without models: a JSON array as text,"
+        " of objects with `name`, `models` (their number, or null) and, if there are any, `extra`"
+        f" (unknown fields of the bundle); {null}.",
+        nullable=True,
+    )
+    yield Column(
+        f"{name}_extra",
+        Scalar.JSON_TEXT,
+        f"{who}: unknown fields of the participant, a JSON object as text; null if there are none.",
+        nullable=True,
+    )
+
+
+def _scores() -> Table:
+    name, *fields = (c for c in _fields("Model") if c.name not in ("band", "extra"))
+    columns = (
+        *_stamp(),
+        _PARTICIPANT,
+        _BUNDLE_NAME,
+        _index("bundle_index", "bundle", "the participant"),
+        Column("model", name.type, name.comment, name.nullable),
+        _index("model_index", "model", "the bundle"),
+        *fields,
+        _BAND,
+        _extra("model"),
+    )
+    return Table(SCORES, "One row per participant, bundle and model.", columns)
+
+
+def _segments() -> Table:
+    columns = (
+        *_stamp(),
+        _PARTICIPANT,
+        _index("segment_index", "segment", "the participant"),
+        *(column for column in _fields("Segment") if column.name != "extra"),
+        _extra("segment"),
+    )
+    return Table(SEGMENTS, "One row per participant and voice activity segment.", columns)
+
+
+def _failures() -> Table:
+    excerpt = "Interaction identifier, as given; an excerpt of what can't be one."
+    verdicts = [verdict.value for verdict in Verdict if verdict is not Verdict.OK]
+    columns = (
+        *_stamp(Column(_ID.name, _ID.type, excerpt), "When it was given the verdict"),
+        Column("verdict", Scalar.TEXT, "How it ended.", rules={"enum": verdicts}),
+        Column("reason", Scalar.TEXT, "Why, in words."),
+        Column(
+            "stage",
+            Scalar.TEXT,
+            "Where on its way the last request failed.",
+            rules={"enum": [stage.value for stage in Stage]},
+        ),
+        Column("attempts", Scalar.INTEGER, "Requests that were made for it.", rules={"minimum": 0}),
+        Column(
+            "api_status",
+            Scalar.INTEGER,
+            "HTTP status of the API's last reply; null if there was none.",
+            nullable=True,
+        ),
+        Column(
+            "api_message",
+            Scalar.TEXT,
+            "What the API said about it, in its own words; null if nothing.",
+            nullable=True,
+        ),
+        Column(
+            "api_state",
+            Scalar.TEXT,
+            "State of the interaction by the status endpoint; null if not asked.",
+            nullable=True,
+        ),
+        Column("source", Scalar.TEXT, "Where the ID came from."),
+        Column("line", Scalar.INTEGER, "Line there, from 1.", rules={"minimum": 1}),
+    )
+    return Table(
+        FAILURES,
+        "One line each time that an ID got a verdict, but no record. Of several lines of one ID the"
+        " last one counts, and none of them if it has a record by now.",
+        columns,
+    )
+
+
+# --- the API's fields, from the validator's form ---
+
+_SCALARS = {"string": Scalar.TEXT, "number": Scalar.DOUBLE}
+
+
+def _form() -> dict[str, Any]:
+    return TypeAdapter(Result).json_schema(mode="serialization")
+
+
+def _fields_of_a_result() -> tuple[Column, ...]:
+    form = _form()
+    return tuple(_column(name, value, form) for name, value in form["properties"].items())
+
+
+def _fields(of: str) -> tuple[Column, ...]:
+    form = _form()
+    return _struct(of, form).columns
+
+
+def _struct(title: str, form: Mapping[str, Any]) -> Struct:
+    definition = form["$defs"][title]
+    columns = [_column(name, value, form) for name, value in definition["properties"].items()]
+    if title == "Model":
+        columns.append(_BAND_IF_CONFIGURED)
+    return Struct(title, definition["description"], (*columns, _EXTRA_OBJECT))
+
+
+def _column(name: str, value: Mapping[str, Any], form: Mapping[str, Any]) -> Column:
+    alternatives = [each for each in value["anyOf"] if each != {"type": "null"}]
+    (sent,) = alternatives
+    return Column(
+        name,
+        _type(sent, form),
+        value["description"],
+        nullable=len(alternatives) < len(value["anyOf"]),
+    )
+
+
+def _type(sent: Mapping[str, Any], form: Mapping[str, Any]) -> Scalar | Struct | ListOf:
+    if "$ref" in sent:
+        return _struct(sent["$ref"].rpartition("/")[2], form)
+    if sent["type"] == "array":
+        return ListOf(_struct(sent["items"]["$ref"].rpartition("/")[2], form))
+    return _SCALARS[sent["type"]]

@@ -1,0 +1,69 @@
+"""The lines of each set of parts as JSON Schema, draft 2020-12."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table, tables_of
+
+Schema = dict[str, Any]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_TYPES = {
+    Scalar.TEXT: "string",
+    Scalar.DOUBLE: "number",
+    Scalar.INTEGER: "integer",
+    Scalar.BOOLEAN: "boolean",
+    Scalar.TIMESTAMP: "string",
+    Scalar.JSON_TEXT: "string",
+    Scalar.JSON_OBJECT: "object",
+}
+
+
+def json_schema(shape: Shape) -> dict[str, Schema]:
+    """Return a JSON Schema for each part set that `shape` writes, by the name of the set."""
+    return {table.name: _of_table(table) for table in tables_of(shape)}
+
+
+def _of_table(table: Table) -> Schema:
+    schema = {
+        "$schema": _DIALECT,
+        "title": table.name,
+        **_object(table.columns, table.comment),
+    }
+    structs = {each.title: _object(each.columns, each.comment) for each in table.structs()}
+    return {**schema, "$defs": structs} if structs else schema
+
+
+def _object(columns: Iterable[Column], comment: str) -> Schema:
+    columns = tuple(columns)
+    return {
+        "type": "object",
+        "description": comment,
+        "properties": {column.name: _value(column) for column in columns},
+        "required": [column.name for column in columns if not column.optional],
+        "additionalProperties": False,
+    }
+
+
+def _value(column: Column) -> Schema:
+    return {**_type(column), **column.rules, "description": column.comment}
+
+
+def _type(column: Column) -> Schema:
+    match column.type:
+        case Struct(title=title):
+            there = {"$ref": f"#/$defs/{title}"}
+            return {"anyOf": [there, {"type": "null"}]} if column.nullable else there
+        case ListOf(element=element):
+            items = {"items": {"$ref": f"#/$defs/{element.title}"}}
+            return {**_nullable("array", column), **items}
+        case Scalar.JSON_TEXT:
+            return {**_nullable("string", column), "contentMediaType": "application/json"}
+        case scalar:
+            return _nullable(_TYPES[scalar], column)
+
+
+def _nullable(name: str, column: Column) -> Schema:
+    return {"type": [name, "null"] if column.nullable else name}

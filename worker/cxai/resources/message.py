@@ -1,0 +1,78 @@
+"""The API's own words: the message in the body of an error, made fit to be shown and kept.
+
+Source: `errorMessage` is the vendor's; `message` and `error` are what gateways and frameworks send
+instead, `title` and `detail` are those of RFC 9457 (problem+json).
+"""
+
+import re
+from typing import Any
+
+from cxai.policy.reply import Failure
+from cxai.resources.cx_ai.wire import parse
+
+MAX_MESSAGE_CHARS = 200
+"""Characters of a message that are kept."""
+
+_MESSAGES = ("errormessage", "message", "error_description")
+_PROBLEM = ("title", "detail")
+_NESTED = "error"
+_MOST_READ = 4_096
+
+# Markup, and JSON that is cut.
+_NO_TEXT = ("<", "{", "[", '"')
+
+_CREDENTIALS = re.compile(r"//(?:[^\s/?#@:]*:\S*|[^\s/?#]*)@")
+_QUERY = re.compile(r"""[?#][^\s?#"'<>]*=[^\s"'<>]*""")
+_BEARER = re.compile(r"(?i)\b(bearer)\s+(?=\S*\d)\S{16,}")
+
+
+def message(body: bytes) -> str | None:
+    """Return what an error's body says, None if it says nothing; never raises.
+
+    A text that is no JSON counts as a message, a page of HTML does not.
+    """
+    value = parse(body)
+    if isinstance(value, Failure):
+        text = body.decode("utf-8", "replace").strip()
+        return None if text.startswith(_NO_TEXT) or "\0" in text else message_of(text)
+    return message_of(_found(value))
+
+
+def message_of(text: Any) -> str | None:
+    """Return a text as a message, None if it is none: bounded, printable, and without secrets.
+
+    What is taken out are user names and passwords of URLs, their queries, and bearer tokens.
+    """
+    if not isinstance(text, str):
+        return None
+    text = _CREDENTIALS.sub("//", text[:_MOST_READ])
+    text = _QUERY.sub("?…", text)
+    text = _BEARER.sub(r"\1 …", text)
+    return printable(text, MAX_MESSAGE_CHARS) or None
+
+
+def printable(text: str, most_chars: int) -> str:
+    """Return `text` on one line, without control characters, and cut if it is longer than that."""
+    text = " ".join(text[:_MOST_READ].split())
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= most_chars else text[: most_chars - 1] + "…"
+
+
+def _found(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return None
+    fields = {key.casefold(): content for key, content in value.items()}
+    for key in _MESSAGES:
+        if isinstance(words := fields.get(key), str) and words.strip():
+            return words
+    problem = [words for key in _PROBLEM if isinstance(words := fields.get(key), str)]
+    return ": ".join(problem) or _found(_inner(fields.get(_NESTED)))
+
+
+def _inner(value: Any) -> Any:
+    """Return a nested error without what may be nested in it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: content for key, content in value.items() if key.casefold() != _NESTED}

@@ -1,0 +1,66 @@
+"""Content coding, the server's side: which one a client gets, and bodies compressed with it."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import brotli  # type: ignore[import-untyped]  # it brings no types
+
+from cxai.simulator.bodies import VARIANTS, result_json
+
+IDENTITY = "identity"
+
+_WEIGHTS: Mapping[str, float] = {"br": 0.70, "gzip": 0.25, "deflate": 0.05}
+_ZERO = re.compile(r"q=0(\.0{0,3})?")
+
+
+def choose(accept_encoding: str, draw: float) -> str:
+    """Return the coding of a response: of those that the header accepts, one by `draw` in [0, 1).
+
+    br, gzip and deflate (the zlib format, as RFC 9110 has it) are chosen 70 : 25 : 5, so that a
+    client meets all of them; `identity` if none is accepted. Of quality values only 0 counts.
+    """
+    accepted = _accepted(accept_encoding)
+    left = draw * sum(_WEIGHTS[coding] for coding in accepted)
+    for coding in accepted:
+        left -= _WEIGHTS[coding]
+        if left < 0:
+            return coding
+    return accepted[-1] if accepted else IDENTITY
+
+
+@lru_cache(maxsize=64)
+def _accepted(header: str) -> tuple[str, ...]:
+    named = {}
+    for item in header.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        named[coding.strip()] = not _ZERO.fullmatch(parameter.strip())
+    return tuple(coding for coding in _WEIGHTS if named.get(coding, named.get("*", False)))
+
+
+@lru_cache(maxsize=4 * VARIANTS)
+def encoded_result(seed: int, variant: int, coding: str) -> bytes:
+    """Return a prebuilt result in this coding."""
+    return encode(result_json(seed, variant), coding)
+
+
+def encode(body: bytes, coding: str) -> bytes:
+    """Return `body` in this coding, at the levels that servers use on the fly."""
+    match coding:
+        case "br":
+            compressed: bytes = brotli.compress(body, quality=5)
+            return compressed
+        case "gzip":
+            return gzip.compress(body, compresslevel=6, mtime=0)
+        case "deflate":
+            return zlib.compress(body, level=6)
+        case _:
+            return body
+
+
+def cut_short(body: bytes, draw: float) -> bytes:
+    """Return at least the first half of `body`, never all of it; `draw` in [0, 1) says how much."""
+    half = len(body) // 2
+    return body[: half + int(draw * (len(body) - half))]

@@ -1,0 +1,107 @@
+"""Undoes gzip and zstd while it is read, in memory that does not grow with the expansion."""
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Protocol
+
+from cxai.sources.chunks import CHUNK_BYTES, lead
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_GZIP = b"\x1f\x8b"
+# RFC 8878, 3.1.1 and 3.1.2: a frame, or one to be skipped, with which pzstd begins.
+_ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60)))
+
+# 128 MiB, which is what the zstd command accepts by default.
+_ZSTD_WINDOW_LOG = 27
+
+# Zeros pad to a block, as on tapes; a line end is what an editor or a shell may add.
+_PADDING = b"\0 \t\r\n"
+
+
+class DamagedError(Exception):
+    """Compressed data can't be undone any further; the message says why."""
+
+
+def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the content of `chunks` in pieces of CHUNK_BYTES at most.
+
+    What the content begins with decides, not a name: gzip (also of several members), zstd (also
+    of several frames) or neither, which passes as it is. Raises DamagedError after the pieces
+    before the damage or the early end; a piece whose own check fails is not among them.
+    """
+    head = lead(chunks, (_GZIP, *_ZSTD))
+    whole = chain((head,), chunks)
+    if head.startswith(_GZIP):
+        yield from _unpacked(whole, _GzipMember, "gzip")
+    elif head.startswith(_ZSTD):
+        yield from _unpacked(whole, _zstd_frame, "zstd")
+    else:
+        yield from whole
+
+
+class _Member(Protocol):
+    """One gzip member or zstd frame being undone; `unused_data` is what follows its end."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _GzipMember:
+    """Keeps what did not fit into `max_length` for the next call, as zstd does by itself."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
+
+
+def _zstd_frame() -> _Member:
+    return zstd.ZstdDecompressor(
+        options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+    )
+
+
+def _unpacked(
+    chunks: Iterator[bytes], begin: Callable[[], _Member], coding: str
+) -> Iterator[bytes]:
+    member: _Member | None = None
+    try:
+        for chunk in chunks:
+            data = chunk
+            while member or (data := data.lstrip(_PADDING)):
+                member = member or begin()
+                piece = member.decompress(data, CHUNK_BYTES)
+                data = b""
+                if piece:
+                    yield piece
+                if member.eof:
+                    data, member = member.unused_data, None
+                elif len(piece) < CHUNK_BYTES:
+                    break
+    except (zlib.error, zstd.ZstdError) as error:
+        if "too much memory" in str(error):
+            raise DamagedError(
+                f"its zstd window is larger than {1 << _ZSTD_WINDOW_LOG >> 20} MiB; compress it"
+                " again without --long or --ultra, or undo it: zstd -dc --long=31 FILE"
+            ) from error
+        raise DamagedError(f"its {coding} data is damaged ({error})") from error
+    if member:
+        raise DamagedError(f"its {coding} data ends too early")

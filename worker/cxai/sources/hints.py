@@ -1,0 +1,153 @@
+"""What to give instead, said of an input in which no ID was found: which field or column."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import orjson
+
+from cxai.core.entry import IdRule
+from cxai.sources.chunks import with_line_feeds
+from cxai.sources.header import DELIMITERS, NAME_THE_COLUMN, SEP, names_of, quoted, shown
+from cxai.sources.kind import Kind
+
+_MOST_LINES = 200
+_MOST_DEPTH = 4
+
+_NO_OBJECTS = (
+    "Its lines are no JSON objects. JSON Lines has one in each line; `jq -c .` makes that of other"
+    " JSON."
+)
+
+
+def hint(head: bytes, kind: Kind, rule: IdRule) -> str:
+    """Return what the beginning of an input shows, as sentences; empty if nothing.
+
+    `kind` is how the input was read.
+    """
+    if b"\0" in head:
+        return (
+            "It holds NUL bytes, as binary data and UTF-16 do. UTF-16 is converted with"
+            " `iconv -f UTF-16LE -t UTF-8`."
+        )
+    lines = _lines(head)
+    if fields := _fields(lines, rule):
+        return _field_hint(fields, kind)
+    match kind:
+        case Kind.CSV:
+            return _delimiter_hint(lines) or _column_hint(lines, rule, "Its columns are")
+        case Kind.JSON_LINES:
+            return _text_hint(lines, rule) or _NO_OBJECTS
+        case Kind.TEXT:
+            like_csv = _column_hint(lines, rule, "It looks like CSV with the columns")
+            return like_csv or "If these are your IDs, describe them with --id-pattern."
+
+
+def column_hint(head: bytes, rule: IdRule) -> str:
+    """Return which column of CSV holds IDs, as a sentence; empty if not just one does."""
+    return _column_with_ids(_lines(head), rule)
+
+
+def _lines(head: bytes) -> list[bytes]:
+    text = b"".join(with_line_feeds(iter((head,))))
+    lines = [line for line in text.split(b"\n")[:_MOST_LINES] if line.strip()]
+    return lines[1:] if lines and SEP.fullmatch(lines[0]) else lines
+
+
+def _fields(lines: Sequence[bytes], rule: IdRule) -> Mapping[str, int]:
+    """Return the fields of lines that are JSON objects, and how many of these have an ID there."""
+    found: Counter[str] = Counter()
+    for line in lines:
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            for path, value in islice(_leaves(row), 1_000):
+                is_id = isinstance(value, str) and rule.allows(value.encode())
+                found[path] += is_id
+    return found
+
+
+def _leaves(
+    row: Mapping[str, object], prefix: str = "", depth: int = 1
+) -> Iterator[tuple[str, object]]:
+    for key, value in row.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and value and depth < _MOST_DEPTH:
+            yield from _leaves(value, f"{path}.", depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict | str):
+            yield f"{path}[]", value
+        else:
+            yield path, value
+
+
+def _field_hint(fields: Mapping[str, int], kind: Kind) -> str:
+    what = (
+        "Its lines have the fields"
+        if kind is Kind.JSON_LINES
+        else "It holds JSON Lines with the fields"
+    )
+    text = f"{what} {shown(list(fields))}."
+    holding = [path for path, count in fields.items() if count]
+    if len(holding) == 1:
+        return f"{text} IDs are in {holding[0]!r}: give --field {quoted(holding[0])}."
+    lists = [path for path in fields if path.endswith("[]")]
+    if not holding and len(lists) == 1:
+        return (
+            f"{text} Make a line of each element of a list first: `jq -c {quoted('.' + lists[0])}`."
+        )
+    return f"{text} Name the field that holds the IDs with --field."
+
+
+def _delimiter_hint(lines: Sequence[bytes]) -> str:
+    first, *rest = lines or [b""]
+    marks = [mark for mark in DELIMITERS if mark in first]
+    others = [mark for mark in DELIMITERS if rest and all(mark in line for line in rest)]
+    if marks and others and marks[0] not in others:
+        return (
+            f"Its header row is divided by {marks[0].decode()!r}, but its rows are by"
+            f" {others[0].decode()!r}: make them alike."
+        )
+    return ""
+
+
+def _column_hint(lines: Sequence[bytes], rule: IdRule, begin: str) -> str:
+    """Say which columns there are, if the lines look like CSV."""
+    first = lines[0] if lines else b""
+    delimiter = max(DELIMITERS, key=first.count)
+    if delimiter not in first:
+        return ""
+    cells = _cells(first, delimiter)
+    if any(map(rule.allows, cells)):
+        return "It looks like CSV without a header row, with which CSV begins: add one."
+    found = _column_with_ids(lines, rule) or NAME_THE_COLUMN
+    return f"{begin} {shown(names_of(cells))}. {found}"
+
+
+def _column_with_ids(lines: Sequence[bytes], rule: IdRule) -> str:
+    """Say which column holds IDs, if just one does."""
+    first, *rest = lines or [b""]
+    delimiter = max(DELIMITERS, key=first.count)
+    names = names_of(_cells(first, delimiter))
+    holding = {
+        at
+        for line in rest
+        for at, cell in enumerate(_cells(line, delimiter)[: len(names)])
+        if rule.allows(cell)
+    }
+    if len(holding) != 1:
+        return ""
+    (at,) = holding
+    name = names[at] if names.count(names[at]) == 1 and names[at] else str(at + 1)
+    return f"IDs are in column {name!r}: give --column {quoted(name)}."
+
+
+def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
+    return [cell.strip().strip(b'"') for cell in line.split(delimiter)]
+
+
+def _text_hint(lines: Sequence[bytes], rule: IdRule) -> str:
+    if any(rule.allows(line.strip()) for line in lines):
+        return "It holds IDs alone, one a line: give them in a file named .txt, without --field."
+    return ""

@@ -1,0 +1,102 @@
+"""JSON Lines: one object a line, the ID in one of its fields."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from cxai.core.entry import IdRule, Item, Skip
+from cxai.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
+
+DEFAULT_FIELDS = ("interaction_id", "interactionIdentifier")
+"""Our own name of the ID, and the API's."""
+
+_ABSENT = object()
+
+
+def items_of_jsonl(
+    chunks: Iterator[bytes], name: str, rule: IdRule, field: str | None = None
+) -> Iterator[list[Item]]:
+    """Yield one item for each line, in blocks as their chunks arrive.
+
+    `field` is a key, or a path of keys with dots between them (`call.interaction_id`). Without it
+    the first of DEFAULT_FIELDS that a line has, and that isn't null, holds its ID. A line of white
+    space is BLANK. Refused with a reason of its own: what is not JSON, has no such field or has it
+    twice, has something else than a string there, or is longer than MAX_LINE_BYTES.
+    Raises InputBrokenError.
+    """
+    fields = (field,) if field is not None else DEFAULT_FIELDS
+    wanted = " or ".join(map(repr, fields))
+    leaves = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
+    keys = frozenset(key for one in fields for key in (one, *one.split(".")))
+
+    def item(line: bytes, number: int) -> Item:
+        if not line.strip():
+            return Skip.BLANK
+        try:
+            row: Any = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            return rule.refused(line, name, number, f"is not JSON ({error.msg})")
+        # A key may be spelled with escapes, too: then it can't be counted.
+        may_be_twice = b"\\" in line or any(line.count(leaf) > 1 for leaf in leaves)
+        for one in fields:
+            value = _value(row, one)
+            if value is _ABSENT or (value is None and one is not fields[-1]):
+                continue
+            if not isinstance(value, str):
+                return rule.refused(line, name, number, f"field {one!r} is not a string")
+            if (may_be_twice and _has_twice(line, keys)) or _has_in_two_places(row, one):
+                return rule.refused(line, name, number, f"has a field twice, {one!r} maybe")
+            return rule.read(value.encode(), name, number)
+        return rule.refused(line, name, number, f"has no field {wanted}")
+
+    for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
+        if isinstance(lines, Overlong):
+            yield [lines.refused(rule, name, first)]
+        else:
+            yield [item(line, number) for number, line in enumerate(lines, first)]
+
+
+def _value(row: Any, field: str) -> Any:
+    if not isinstance(row, dict):
+        return _ABSENT
+    if field in row:  # a key may have dots of its own
+        return row[field]
+    return _at_path(row, field)
+
+
+def _at_path(row: Any, field: str) -> Any:
+    value: Any = row
+    for key in field.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return _ABSENT
+        value = value[key]
+    return value
+
+
+def _has_in_two_places(row: Any, field: str) -> bool:
+    """Whether both a key with dots in it and the path of the same name are there."""
+    return "." in field and field in row and _at_path(row, field) is not _ABSENT
+
+
+def _has_twice(line: bytes, keys: frozenset[str]) -> bool:
+    """Whether an object in the line has one of `keys` twice: of two IDs, one would be lost.
+
+    So it is said of a line, too, in which that can't be found out.
+    """
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        found = [key for key, _ in pairs if key in keys]
+        if len(set(found)) < len(found):
+            raise _TwiceError
+
+    try:
+        json.loads(line, object_pairs_hook=check)
+    except (_TwiceError, ValueError, RecursionError):  # of huge numbers and depths
+        return True
+    return False
+
+
+class _TwiceError(Exception):
+    """A key is in one object twice."""

@@ -1,0 +1,118 @@
+"""Chunks of bytes cut into lines, however long a line is, in bounded memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cxai.core.entry import Entry, IdRule
+from cxai.errors import InputBrokenError
+from cxai.sources.chunks import with_line_feeds
+from cxai.sources.compression import DamagedError
+
+START_BYTES = 512
+
+MAX_LINE_BYTES = 4 << 20
+"""The longest line of CSV or JSON Lines, in bytes: it is in memory while it is read."""
+
+KEPT = " What stood before is kept; fix the input and run the same command again."
+
+
+@dataclass(frozen=True, slots=True)
+class Overlong:
+    """A line longer than `limit` bytes, which was not kept.
+
+    `start` is its beginning, `quotes` how many `"` it has.
+    """
+
+    start: bytes
+    quotes: int
+    limit: int
+
+    @property
+    def reason(self) -> str:
+        """Why it is refused."""
+        return f"line is longer than {self.limit:,} bytes"
+
+    def refused(self, rule: IdRule, source: str, line: int) -> Entry:
+        """Return the entry that such a line is."""
+        return rule.refused(self.start, source, line, self.reason)
+
+
+def numbered_lines(
+    chunks: Iterator[bytes], limit: int, name: str
+) -> Iterator[tuple[int, list[bytes] | Overlong]]:
+    """Yield the lines that each chunk ends, without their ends, and the number of the first.
+
+    LF, CR LF and CR each end a line. Numbers count from 1. A line of more than `limit` bytes is
+    yielded alone. A last line without an end is a line, too. Raises InputBrokenError when the
+    chunks can't be read to their end; the line that was open then is not yielded: its beginning
+    could pass for a whole ID.
+    """
+    number = 1
+    open_line = _OpenLine(limit)
+    try:
+        for chunk in _at_most(limit, with_line_feeds(chunks)):
+            first, *lines = chunk.split(b"\n")
+            open_line.add(first)
+            if not lines:
+                continue
+            ended = open_line.end()
+            open_line.add(lines.pop())
+            if isinstance(ended, Overlong):
+                yield number, ended
+                number += 1
+            else:
+                lines.insert(0, ended)
+            if lines:
+                yield number, lines
+                number += len(lines)
+    except (DamagedError, OSError) as error:
+        raise InputBrokenError(
+            f"{name} can't be read on after line {number - 1:,}: {_why(error)}.{KEPT}"
+        ) from error
+    if open_line:
+        ended = open_line.end()
+        yield number, ended if isinstance(ended, Overlong) else [ended]
+
+
+class _OpenLine:
+    """The line whose end has not come yet: its bytes, or their beginning once they are too many."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+        self._overlong = False
+        self._quotes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def add(self, piece: bytes) -> None:
+        if not self._overlong:
+            self._kept += piece
+            if len(self._kept) <= self._limit:
+                return
+            piece = bytes(self._kept)
+            del self._kept[min(START_BYTES, self._limit) :]
+            self._overlong = True
+        self._quotes += piece.count(b'"')
+
+    def end(self) -> bytes | Overlong:
+        """Return the line and begin the next one."""
+        kept = bytes(self._kept)
+        self._kept.clear()
+        if not self._overlong:
+            return kept
+        overlong = Overlong(kept, self._quotes, self._limit)
+        self._overlong, self._quotes = False, 0
+        return overlong
+
+
+def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut chunks so that no whole line in one of them can be longer than `size`."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

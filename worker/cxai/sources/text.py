@@ -1,0 +1,58 @@
+"""Text: one ID a line, comments after `#`."""
+
+import re
+from collections.abc import Iterator
+
+from cxai.core.entry import Entry, IdRule, Item, Skip
+from cxai.core.guid import INVISIBLE
+from cxai.sources.lines import Overlong, numbered_lines
+
+MAX_LINE_BYTES = 65_536
+
+_COMMENT = ord("#")
+
+ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What ends a line elsewhere, but not here: NUL, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029."""
+
+# What ends a line or a record on yet other systems, or where line ends were escaped: any control
+# character but tab, NEL as a byte of its own, and `\n`. Only before an ID it is suspicious.
+_RARE_LINE_END = re.compile(rb"[\x01-\x08\x0e-\x1b\x1f\x7f\x85]|\\[nr]|" + ODD_LINE_END.pattern)
+
+
+def items_of_text(chunks: Iterator[bytes], name: str, rule: IdRule) -> Iterator[list[Item]]:
+    """Yield one item for each line, in blocks as their chunks arrive.
+
+    White space around an ID is no part of it. A line without anything else is BLANK, one that
+    begins with `#` a COMMENT, one of more than MAX_LINE_BYTES refused. So is a comment that holds
+    the line end of another system with text behind it: that could be IDs. Of a rare line end, an
+    escaped one or a control character, only an ID behind it tells that it was meant as one.
+    Raises InputBrokenError.
+    """
+    for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
+        if isinstance(lines, Overlong):
+            yield [lines.refused(rule, name, first)]
+        else:
+            yield [_item(line, name, number, rule) for number, line in enumerate(lines, first)]
+
+
+def _item(line: bytes, name: str, number: int, rule: IdRule) -> Item:
+    text = line.strip()
+    if not text:
+        return Skip.BLANK
+    if text[0] == _COMMENT:
+        return _comment(text, name, number, rule)
+    entry = rule.read(text, name, number)
+    return Skip.BLANK if entry.invalid and _is_invisible(text) else entry
+
+
+def _comment(text: bytes, name: str, number: int, rule: IdRule) -> Skip | Entry:
+    _, *rest = map(bytes.strip, ODD_LINE_END.split(text))
+    _, *lines = _RARE_LINE_END.split(text)
+    if all(part[:1] in {b"", b"#"} for part in rest) and not any(map(rule.allows, lines)):
+        return Skip.COMMENT
+    why = "is a comment with a line end in it that only other systems know, and text behind that"
+    return rule.refused(text, name, number, why)
+
+
+def _is_invisible(text: bytes) -> bool:
+    return not text.decode("utf-8", "surrogateescape").strip(INVISIBLE)

@@ -1,1 +1,0 @@
-"""Limiters: the pace of requests."""
