@@ -1,5 +1,6 @@
 """What came back from the API, as it was really read, before anyone has judged it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,6 +31,32 @@ class Reply:
     retry_after_s: float | None = None
 
 
+class Form(StrEnum):
+    """Whose words the body of a refusal is.
+
+    EMPTY: there is no body. OWN: JSON in a form of the API itself (`errorMessage`, or problem+json of
+    RFC 9457). FOREIGN: anything else; a gateway, a proxy or a firewall has answered instead.
+    """
+
+    EMPTY = "empty"
+    OWN = "own"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that is not the body that was asked for: its status, and the words that came with it.
+
+    `message` is at most 200 characters long, printable and without secrets; None if there is none.
+    `retry_after_s` is that of the reply, as in Reply.
+    """
+
+    status: int
+    form: Form = Form.EMPTY
+    message: str | None = None
+    retry_after_s: float | None = None
+
+
 class Trouble(StrEnum):
     """Kinds of failure other than an HTTP status.
 
@@ -52,7 +79,8 @@ class Failure:
     """No usable reply. `reason` is short and quotes nothing of headers or body.
 
     `advice` says to an operator what to check, in whole sentences; empty if there is nothing.
-    `retry_after_s` is that of the reply whose body is no use, as in Reply.
+    `status`, `message` and `retry_after_s` are those of the reply whose body is no use, as in
+    Refusal; None if there was no reply.
     """
 
     trouble: Trouble
@@ -60,6 +88,8 @@ class Failure:
     reason: str
     advice: str = field(default="", compare=False)
     retry_after_s: float | None = None
+    status: int | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +152,31 @@ class Interaction:
     participants: dict[str, Any] = field(repr=False)
     drift: tuple[str, ...] = ()
     more_drift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Where a result is not as documented, by path, without indexes or values.
+
+    `unknown` paths are of fields that the form does not know, `absent` ones of fields that the body
+    lacks. `more` counts unknown fields that were kept as well, but are too many to be named.
+    """
+
+    unknown: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    more: int = 0
+
+
+NO_DRIFT = Drift()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A result, read and laid out: its whole lines, by the part set that they belong to."""
+
+    lines: Mapping[str, bytes] = field(repr=False)
+    drift: Drift = NO_DRIFT
+
+
+Seen = Record | Status | Refusal | Failure
+"""What came back for a request, its body read: all that is judged by."""
