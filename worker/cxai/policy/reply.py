@@ -34,8 +34,8 @@ class Reply:
 class Form(StrEnum):
     """Whose words the body of a refusal is.
 
-    EMPTY: there is no body. OWN: JSON in a form of the API itself (`errorMessage`, or problem+json of
-    RFC 9457). FOREIGN: anything else; a gateway, a proxy or a firewall has answered instead.
+    EMPTY: there is no body. OWN: JSON in a form of the API itself (`errorMessage`, or problem+json
+    of RFC 9457). FOREIGN: anything else; a gateway, a proxy or a firewall has answered instead.
     """
 
     EMPTY = "empty"
