@@ -8,13 +8,24 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from cxai.core.entry import Entry, key_of, refused
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
-from cxai.policy.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
+from cxai.policy.reply import (
+    Drift,
+    Failure,
+    Form,
+    Processing,
+    Question,
+    Record,
+    Refusal,
+    Reply,
+    Status,
+    Trouble,
+)
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 # --- what the API answers, in the plain form that PlainReader reads ---
@@ -277,8 +288,30 @@ class PlainReader:
     """Reader of bodies that say what they are: garbled, html, torn, a Processing, or any result.
 
     A result `drift: a b` has the unknown fields a and b. The state of a Processing may be followed
-    by `declared:` and the seconds since 1970. What stands behind `says:` is a message.
+    by `declared:` and the seconds since 1970. What stands behind `says:` is a message in the API's
+    own form; any other body of a refusal is a foreign one. Results of IDs in `unwritable` can't be
+    recorded.
     """
+
+    def __init__(self, unwritable=()):
+        self._unwritable = unwritable
+
+    async def read(self, interaction_id, question, reply, at):  # noqa: ARG002 - the port's signature
+        if reply.status != OK.status:
+            words = self.message(reply)
+            form = Form.FOREIGN if reply.body else Form.EMPTY
+            return Refusal(reply.status, Form.OWN if words else form, words, reply.retry_after_s)
+        if question is Question.STATUS:
+            found = await self.processing(reply)
+        elif interaction_id in self._unwritable:
+            found = Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
+        else:
+            found = await self.result(reply)
+        if isinstance(found, Failure):
+            found = replace(found, status=reply.status, message=self.message(reply))
+        if not isinstance(found, Record):
+            return replace(found, retry_after_s=reply.retry_after_s)
+        return replace(found, lines={"records": f"{interaction_id} ok\n".encode()})
 
     async def result(self, reply):
         match reply.body.split():
@@ -289,8 +322,8 @@ class PlainReader:
             case [b"torn"]:
                 return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
             case [b"drift:", *paths]:
-                return Interaction({}, tuple(path.decode() for path in paths))
-        return Interaction({})
+                return PlainResult({}, Drift(tuple(path.decode() for path in paths)))
+        return PlainResult({})
 
     async def processing(self, reply):
         read = await self.result(reply)
@@ -309,6 +342,12 @@ class PlainReader:
     def message(self, reply):
         _, says, words = reply.body.decode().partition("says: ")
         return words if says else None
+
+
+class PlainResult(Record):
+    """A result whose lines the recorder makes: what the pipeline still takes apart."""
+
+    more_drift = 0
 
 
 class PlainRecorder:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cxai.errors import UsageError
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 from cxai.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -11,14 +11,14 @@ from pydantic import SecretStr
 
 from cxai.api.base_url import origin_of
 from cxai.api.client import ApiClient
-from cxai.api.content_coding import Limits, check_codecs
+from cxai.api.content_coding import Limits, check_codecs, decode
 from cxai.api.token import Token
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
 from cxai.clock import SystemClock
 from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Bounds, Pipeline
-from cxai.core.ports import Clock, Source
+from cxai.core.ports import Clock, Resource, Source
 from cxai.core.tally import Tally
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from cxai.governor.breaker import BreakerRules
@@ -38,10 +38,10 @@ from cxai.output.local_path import local_path
 from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.policy import Rules
 from cxai.policy.verdict import ANSWERED
-from cxai.resources.cx_ai.bands import NO_BANDS, Bands
-from cxai.resources.cx_ai.bands_file import load_bands
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.reader import BodyReader
+from cxai.resources.options import RowOptions
+from cxai.resources.reader import Decode
+from cxai.resources.registry import RESOURCES
+from cxai.resources.transitional import TwoStepReader, TwoStepRecorder
 from cxai.settings import LogFormat, Settings
 from cxai.sources.census import Census
 
@@ -70,12 +70,15 @@ async def export(
     redaction = Redaction(token)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
-    bands = load_bands(settings.score_bands) if settings.score_bands else None
     run_id = str(uuid.uuid4())
+    options = RowOptions(settings.shape, run_id, settings.score_bands)
+    resource = RESOURCES[settings.resource](options)
     clock = SystemClock()
     started = clock.monotonic()
     limiter = _limiter(settings, clock)
-    client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
+    client = _client(
+        settings, resource, Token(token, settings.token_file, redaction.add), limiter, clock
+    )
     output = local_path(output, "The output directory")
     if not force:
         refuse_foreign(output)
@@ -88,7 +91,7 @@ async def export(
         store = stack.enter_context(
             Store(
                 directory,
-                _form(settings, bands),
+                _form(settings, resource),
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
@@ -102,10 +105,10 @@ async def export(
             ledger=LocalLedger(store, thread),
             limiter=limiter,
             fetcher=client,
-            reader=BodyReader(
-                Limits(settings.max_decoded_bytes, settings.max_ratio), reading, redaction
+            reader=TwoStepReader(
+                resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
             ),
-            recorder=Lines(settings.shape, run_id, bands),
+            recorder=TwoStepRecorder(resource, run_id),
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
@@ -246,11 +249,19 @@ def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | N
     return NoRoom(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
 
 
-def _form(settings: Settings, bands: Bands | None) -> ExportForm:
-    mark = NO_BANDS
-    if bands is not None and settings.score_bands is not None:
-        mark = bands.mark(settings.score_bands.name)
-    return ExportForm(settings.shape, settings.compression, origin_of(settings.base_url), mark)
+def _form(settings: Settings, resource: Resource) -> ExportForm:
+    return ExportForm(
+        settings.shape,
+        settings.compression,
+        origin_of(settings.base_url),
+        resource.bands_mark,
+        resource.layout.resource,
+    )
+
+
+def _decoder(settings: Settings) -> Decode:
+    max_ratio = settings.max_ratio
+    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
 
 
 def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
@@ -261,11 +272,14 @@ def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
     )
 
 
-def _client(settings: Settings, token: Token, limiter: LocalLimiter, clock: Clock) -> ApiClient:
+def _client(
+    settings: Settings, resource: Resource, token: Token, limiter: LocalLimiter, clock: Clock
+) -> ApiClient:
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        result_path=resource.path,
         depart=limiter.depart,
         in_flight=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,

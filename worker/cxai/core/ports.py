@@ -7,12 +7,13 @@ over every adapter and over its in-memory double.
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cxai.core.entry import Entry, Skip
+from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.policy.policy import Effect
-from cxai.policy.reply import Failure, Interaction, Question, Reply, Said, Status
+from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen, Status
 from cxai.policy.verdict import Stage, Verdict
 
 
@@ -65,9 +66,19 @@ class Fetcher(Protocol):
 
 
 class Reader(Protocol):
-    """Makes sense of bodies."""
+    """Makes sense of replies."""
 
-    async def result(self, reply: Reply) -> Interaction | Failure:
+    async def read(
+        self, interaction_id: str, question: Question, reply: Reply, at: datetime
+    ) -> Seen:
+        """Return what a reply, which came at `at`, is with its body read; never raises.
+
+        A 200 is the Record or the Status that was asked for, or a Failure with what else is known
+        of its reply; any other status is a Refusal.
+        """
+        ...
+
+    async def result(self, reply: Reply) -> Any:
         """Decode and validate a result."""
         ...
 
@@ -84,11 +95,38 @@ class Reader(Protocol):
         ...
 
 
+class Resource(Protocol):
+    """One kind of result that the API has of an interaction, laid out as a run wants it."""
+
+    @property
+    def layout(self) -> Layout:
+        """Its name, the version of its rows, and the part sets of each shape."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """What follows the ID in its URL, such as `ai`."""
+        ...
+
+    @property
+    def bands_mark(self) -> BandsMark:
+        """What tells the configured score ranges from others, NO_BANDS if it has none."""
+        ...
+
+    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
+        """Return the lines of the result that `body`, decoded, holds; pure.
+
+        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
+        it. The same arguments give the same bytes.
+        """
+        ...
+
+
 class Recorder(Protocol):
     """Turns what is known of an ID into JSON lines, by part set."""
 
     def record(
-        self, interaction_id: str, interaction: Interaction, at: datetime
+        self, interaction_id: str, interaction: Any, at: datetime
     ) -> Mapping[str, bytes] | Failure:
         """Return the record's lines; a Failure if it can't be written as JSON."""
         ...

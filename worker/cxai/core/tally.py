@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxai.policy.reply import ABSENT
+from cxai.policy.reply import Drift
 from cxai.policy.verdict import ANSWERED, Verdict
 
 _MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
@@ -89,23 +89,27 @@ class Tally:
         in_ledger = self.committed in {None, self.now.total()}
         return self.lines == parts and self.open >= 0 and in_ledger
 
-    def note_drift(self, paths: tuple[str, ...], more: int = 0) -> None:
-        """Count what is not as documented; absent fields never take the place of unknown ones.
-
-        `more` counts unknown fields that come without a path.
-        """
-        self.more_drift += more
-        for path in paths:
-            counts = self.absent if path.endswith(ABSENT) else self.unknown
-            if path in counts or len(counts) < _MOST_DRIFT_PATHS:
-                counts[path] += 1
-            else:
-                self.more_drift += 1
+    def note_drift(self, drift: Drift | tuple[str, ...], more: int = 0) -> None:
+        """Count what is not as documented; absent fields never take the place of unknown ones."""
+        if isinstance(drift, tuple):  # the pipeline's older way
+            drift = Drift(drift, more=more)
+        self.more_drift += drift.more
+        for counts, paths in ((self.unknown, drift.unknown), (self.absent, drift.absent)):
+            for path in paths:
+                if path in counts or len(counts) < _MOST_DRIFT_PATHS:
+                    counts[path] += 1
+                else:
+                    self.more_drift += 1
 
     @property
     def drift(self) -> dict[str, int]:
-        """Results by the path at which they are not as documented: unknown fields first."""
-        return dict([*self.unknown.most_common(), *self.absent.most_common()])
+        """Results by the path at which they are not as documented: unknown fields first.
+
+        The path of an absent field is followed by ` (absent)`.
+        """
+        shown = Counter(dict(self.unknown.most_common()))
+        shown.update({f"{path} (absent)": times for path, times in self.absent.most_common()})
+        return dict(shown)
 
     def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
         """Count why an ID ended without a record, with the API's own words if it had any.

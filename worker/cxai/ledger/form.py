@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxai.core.layout import FAILURES, NO_BANDS, BandsMark
 from cxai.errors import IntegrityError, UsageError
 from cxai.ledger.sqlite import FORMAT, Database
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.bands import NO_BANDS, BandsMark
-from cxai.resources.cx_ai.records import FAILURES, PART_SETS, SCHEMA_VERSION, Shape
+from cxai.resources.cx_ai.rows import PART_SETS, SCHEMA_VERSION
+from cxai.resources.options import Shape
 
 
 @dataclass(frozen=True, slots=True)

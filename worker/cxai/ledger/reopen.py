@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from cxai.core.layout import FAILURES
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.recovery import missing_parts
 from cxai.ledger.sqlite import Database
 from cxai.observe.logging import LOG
 from cxai.output.parts import PartState, part_name
-from cxai.resources.cx_ai.records import FAILURES
 
 _Together = tuple[bool, int]  # whether it is of the failures, and the number
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 import orjson
 
 from cxai.core.entry import Entry
+from cxai.core.layout import FAILURES
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
@@ -32,7 +33,7 @@ from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.parts import Extent, OpenPart, PartState, part_name
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
-from cxai.resources.cx_ai.records import FAILURES, PART_SETS
+from cxai.resources.cx_ai.rows import PART_SETS
 
 
 class Store:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from cxai.policy.reply import Failure
-from cxai.resources.cx_ai.wire import parse
+from cxai.resources.json_body import parse
 
 MAX_MESSAGE_CHARS = 200
 """Characters of a message that are kept."""

@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from cxai.core.entry import key_of
+from cxai.core.layout import FAILURES
 from cxai.inspect.verify.findings import Findings
 from cxai.inspect.verify.parts import Part, lines_of
 from cxai.ledger.form import ExportForm
 from cxai.ledger.seen import Seen
 from cxai.ledger.sqlite import Database
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import FAILURES
 
 _TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema version
 

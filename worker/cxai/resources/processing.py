@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cxai.policy.reply import Failure, Processing, Status
-from cxai.resources.cx_ai.wire import not_a_result, parse
+from cxai.resources.json_body import not_a_result, parse
 from cxai.resources.message import message_of, printable
 
 MAX_STATE_CHARS = 64
@@ -43,7 +43,7 @@ _BY_NAME = {_letters(name): processing for name, processing in STATES.items()}
 _FIRST_YEAR = 2000
 
 
-def status(body: bytes) -> Status | Failure:
+def processing(body: bytes) -> Status | Failure:
     """Return what `body` says of the interaction; never raises, whatever the bytes are.
 
     Of a state's name only the letters count, in whatever case. A state that is not documented means
