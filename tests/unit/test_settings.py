@@ -326,6 +326,11 @@ def test_a_refusal_does_not_repeat_the_value(monkeypatch):
 _SETTING = re.compile(r"^# (\w+) = ", re.MULTILINE)
 
 
+def test_a_resource_that_is_not_known_is_refused_with_those_that_are():
+    with pytest.raises(UsageError, match="resource: Value error, known are cx_ai"):
+        load_settings({"resource": "summary"})
+
+
 def listed():
     """Return name → (comment above it, the commented-out line) of config/default.toml."""
     found = {}

@@ -40,7 +40,7 @@ from cxai.policy.policy import Rules
 from cxai.policy.verdict import ANSWERED
 from cxai.resources.options import RowOptions
 from cxai.resources.reader import Decode
-from cxai.resources.registry import RESOURCES
+from cxai.resources.registry import open_resource
 from cxai.resources.transitional import TwoStepReader, TwoStepRecorder
 from cxai.settings import LogFormat, Settings
 from cxai.sources.census import Census
@@ -71,8 +71,9 @@ async def export(
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
     run_id = str(uuid.uuid4())
-    options = RowOptions(settings.shape, run_id, settings.score_bands)
-    resource = RESOURCES[settings.resource](options)
+    resource = open_resource(
+        settings.resource, RowOptions(settings.shape, run_id, settings.score_bands)
+    )
     clock = SystemClock()
     started = clock.monotonic()
     limiter = _limiter(settings, clock)

@@ -1,8 +1,10 @@
-"""Every resource that the worker can retrieve, by its name. A new one is one line here."""
+"""Every resource that can be retrieved, by its name. A new one is one file and one line here."""
 
 from collections.abc import Callable, Mapping
 
+from cxai.core.layout import NO_BANDS
 from cxai.core.ports import Resource
+from cxai.errors import UsageError
 from cxai.resources.options import RowOptions
 
 
@@ -15,4 +17,15 @@ def _cx_ai(options: RowOptions) -> Resource:
 RESOURCES: Mapping[str, Callable[[RowOptions], Resource]] = {
     "cx_ai": _cx_ai,
 }
-"""Each opens its resource, whose modules are not imported before. Raises UsageError."""
+"""What opens each of them; its modules are not imported before."""
+
+
+def open_resource(name: str, options: RowOptions) -> Resource:
+    """Return the resource of that name, which has to be one of RESOURCES.
+
+    Raises UsageError if score ranges are asked for that can't be used, or that it does not have.
+    """
+    resource = RESOURCES[name](options)
+    if options.score_bands is not None and resource.bands_mark == NO_BANDS:
+        raise UsageError(f"The resource {name} has no score ranges: leave --score-bands out.")
+    return resource
