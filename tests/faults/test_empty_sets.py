@@ -15,7 +15,7 @@ from support.store import RUN_ID, commit, opened, run_finished, run_killed
 from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
 from cxai.output.parts import PartState, part_name
-from cxai.resources.cx_ai.rows import PART_SETS
+from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.options import Shape
 from cxai.simulator import fate
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from cxai.cli.main import app
 from cxai.errors import UsageError
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.rows import PART_SETS
+from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.schema import Dialect, ddl, json_schema, tables_of
 from cxai.resources.options import Shape
 

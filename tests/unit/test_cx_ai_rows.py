@@ -14,9 +14,10 @@ from cxai.policy.reply import Failure, Trouble
 from cxai.policy.verdict import Stage
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.read import read_interaction
 from cxai.resources.cx_ai.resource import CxAi
-from cxai.resources.cx_ai.rows import PART_SETS, nested, tables
+from cxai.resources.cx_ai.rows import nested, tables
 from cxai.resources.lines import as_text, stamped
 from cxai.resources.options import Shape
 

@@ -14,8 +14,8 @@ from cxai.policy.reply import Said
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.resource import CxAi
-from cxai.resources.cx_ai.rows import PART_SETS
 from cxai.resources.cx_ai.schema import json_schema, markdown
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape

@@ -213,7 +213,7 @@ class Settings(BaseSettings):
 
     # The output
     resource: Annotated[str, AfterValidator(_known_resource)] = Field(
-        "cx_ai", description="What is retrieved of each interaction: cx_ai."
+        "cx_ai", description=f"What is retrieved of each interaction: {', '.join(RESOURCES)}."
     )
     shape: Shape = Field(
         Shape.NESTED, description="nested: a line per interaction; tables: rows to load as tables."

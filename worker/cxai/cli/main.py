@@ -444,7 +444,7 @@ def schema(
 
 def _statements(part_set: str | None, ddl_: str, shape: str | None) -> str:
     """Return the CREATE TABLE statements of a set, or of all sets of a shape."""
-    from cxai.resources.cx_ai.rows import PART_SETS
+    from cxai.resources.cx_ai.layout import PART_SETS
     from cxai.resources.cx_ai.schema import Dialect, ddl, tables_of
     from cxai.resources.options import Shape
 

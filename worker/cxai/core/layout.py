@@ -1,4 +1,4 @@
-"""How the results of a resource lie in files: their part sets, and what decides the rows."""
+"""How the results of a resource lie in files: their sets, and what decides their rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ from cxai.core.layout import FAILURES, NO_BANDS, BandsMark
 from cxai.errors import IntegrityError, UsageError
 from cxai.ledger.sqlite import FORMAT, Database
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.rows import PART_SETS, SCHEMA_VERSION
+from cxai.resources.cx_ai.layout import PART_SETS, SCHEMA_VERSION
 from cxai.resources.options import Shape
 
 

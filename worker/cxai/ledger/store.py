@@ -33,7 +33,7 @@ from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.parts import Extent, OpenPart, PartState, part_name
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
-from cxai.resources.cx_ai.rows import PART_SETS
+from cxai.resources.cx_ai.layout import PART_SETS
 
 
 class Store:

@@ -18,7 +18,7 @@ from cxai.errors import IntegrityError
 from cxai.output.compression import COMPRESS, SUFFIX, Compression
 from cxai.output.durable import sync_data
 from cxai.output.private import open_private
-from cxai.resources.cx_ai.rows import PART_SETS
+from cxai.resources.cx_ai.layout import PART_SETS
 
 _MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
 _READ_BYTES = 1 << 20

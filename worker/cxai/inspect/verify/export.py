@@ -19,7 +19,7 @@ from cxai.ledger.sqlite import Database
 from cxai.ledger.trouble import stopping
 from cxai.output.contents import LEDGER_NAME, require_export
 from cxai.output.directory import OutputDirectory
-from cxai.resources.cx_ai.rows import SCHEMA_VERSION
+from cxai.resources.cx_ai.layout import SCHEMA_VERSION
 
 _MOST_NAMED = 10
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cxai.inspect.report import printable
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import SUFFIX, Part
-from cxai.resources.cx_ai.rows import PART_SETS
+from cxai.resources.cx_ai.layout import PART_SETS
 
 _SETS = "|".join(sorted({name for sets in PART_SETS.values() for name in sets}))
 

@@ -1,5 +1,6 @@
 """Collects where a body is not as documented, within bounds."""
 
+from cxai.core.text import printable
 from cxai.policy.reply import NO_DRIFT, Drift
 
 MAX_UNKNOWN = 64
@@ -46,12 +47,7 @@ class DriftCollector:
 
 def _shown(places: dict[_Where, None]) -> tuple[str, ...]:
     paths = (
-        f"{participant}{path}.{_printable(key)}".removeprefix(".")
+        f"{participant}{path}.{printable(key, MAX_KEY_CHARS)}".removeprefix(".")
         for participant, path, key in places
     )
     return tuple(dict.fromkeys(paths))
-
-
-def _printable(key: str) -> str:
-    start = key[:MAX_KEY_CHARS]
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in start)

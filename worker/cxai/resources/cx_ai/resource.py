@@ -10,14 +10,15 @@ from cxai.policy.reply import Failure, Record
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.bands_file import load_bands
 from cxai.resources.cx_ai.interaction import Interaction
+from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
 from cxai.resources.cx_ai.read import read_interaction
-from cxai.resources.cx_ai.rows import LAYOUT, RECORDS, nested, tables
+from cxai.resources.cx_ai.rows import nested, tables
 from cxai.resources.json_body import not_a_result
 from cxai.resources.lines import line, lines, stamped
 from cxai.resources.options import RowOptions, Shape
 
 
-def open_cx_ai(options: RowOptions) -> "CxAi":
+def open_resource(options: RowOptions) -> "CxAi":
     """Return the resource, with its score ranges. Raises UsageError if these can't be used."""
     file = options.score_bands
     if file is None:

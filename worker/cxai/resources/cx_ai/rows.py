@@ -6,32 +6,12 @@ know, and is last. The rows of a table all have the same columns, and none of th
 what has no fixed type is JSON as text, so that no loader has to guess.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from cxai.core.layout import FAILURES, Layout
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.layout import INTERACTIONS, SCORES, SEGMENTS
 from cxai.resources.lines import Row, as_text
-from cxai.resources.options import Shape
-
-SCHEMA_VERSION = 2
-"""Grows when a reader of the rows would have to change."""
-
-RECORDS = "records"
-INTERACTIONS = "interactions"
-SCORES = "scores"
-SEGMENTS = "segments"
-
-LAYOUT = Layout(
-    resource="cx_ai",
-    schema_version=SCHEMA_VERSION,
-    shapes={Shape.NESTED: (RECORDS,), Shape.TABLES: (INTERACTIONS, SCORES, SEGMENTS)},
-)
-
-PART_SETS: Mapping[Shape, tuple[str, ...]] = {
-    shape: (*LAYOUT.shapes[shape], FAILURES) for shape in Shape
-}
-"""The sets of parts that a shape writes; the rows of a set have the same columns."""
 
 
 def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:

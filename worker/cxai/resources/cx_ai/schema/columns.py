@@ -15,7 +15,7 @@ from cxai.core.layout import FAILURES
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.form import Result
 from cxai.resources.cx_ai.interaction import PARTICIPANTS
-from cxai.resources.cx_ai.rows import (
+from cxai.resources.cx_ai.layout import (
     INTERACTIONS,
     PART_SETS,
     RECORDS,
