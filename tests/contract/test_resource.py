@@ -15,6 +15,7 @@ from cxai.core.layout import FAILURES
 from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Record, Trouble
 from cxai.policy.verdict import Stage
+from cxai.resources.drift import MAX_UNKNOWN
 from cxai.resources.options import RowOptions, Shape
 from cxai.resources.registry import RESOURCES, open_resource
 
@@ -75,6 +76,7 @@ def test_any_bytes_are_the_same_record_each_time_or_a_failure(name, shape, body)
 
 def assert_whole_lines(layout, shape, found):
     assert isinstance(found, Record)
+    assert_bounded(found.drift)
     first, *_ = layout.shapes[shape]
     assert found.lines.keys() <= set(layout.shapes[shape])
     assert found.lines[first].count(b"\n") == 1  # it has one row per interaction
@@ -87,6 +89,13 @@ def assert_whole_lines(layout, shape, found):
                 ("retrieved_at", "2025-01-31T02:03:04.005Z"),
                 ("run_id", RUN_ID),
             ]
+
+
+def assert_bounded(drift):
+    assert len(drift.unknown) <= MAX_UNKNOWN
+    paths = [*drift.unknown, *drift.absent]
+    assert len(set(paths)) == len(paths)
+    assert all(path.isprintable() and len(path) <= 200 for path in paths)
 
 
 @EVERY_RESOURCE

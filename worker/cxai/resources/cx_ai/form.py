@@ -125,13 +125,13 @@ def _camel(typed: type) -> Mapping[str, str]:
 _MODEL = ObjectForm(".enlightenBundles[].models[]", _camel(Model))
 _BUNDLE = ObjectForm(".enlightenBundles[]", _camel(Bundle), {"models": _MODEL})
 _SEGMENT = ObjectForm(".voiceActivitySegments[]", _camel(Segment))
-PARTICIPANT = ObjectForm(
+PARTICIPANT_FORM = ObjectForm(
     "", _camel(Participant), {"enlightenBundles": _BUNDLE, "voiceActivitySegments": _SEGMENT}
 )
-RESULT = _camel(Result)
-"""The fields of a result, as the API calls them, with our names; each is a PARTICIPANT."""
+RESULT_FIELDS = _camel(Result)
+"""The fields of a result, as the API calls them, with our names; each is of the form PARTICIPANT_FORM."""
 
-KNOWN_FIELDS = frozenset(RESULT).union(
-    *(form.fields for form in (PARTICIPANT, _BUNDLE, _MODEL, _SEGMENT))
+KNOWN_FIELDS = frozenset(RESULT_FIELDS).union(
+    *(form.fields for form in (PARTICIPANT_FORM, _BUNDLE, _MODEL, _SEGMENT))
 )
 """What the API calls the fields of all objects of the form."""

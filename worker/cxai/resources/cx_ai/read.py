@@ -12,9 +12,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cxai.policy.reply import Failure
-from cxai.resources.cx_ai.drift import DriftCollector
-from cxai.resources.cx_ai.form import KNOWN_FIELDS, PARTICIPANT, RESULT, ObjectForm, Result
+from cxai.resources.cx_ai.form import (
+    KNOWN_FIELDS,
+    PARTICIPANT_FORM,
+    RESULT_FIELDS,
+    ObjectForm,
+    Result,
+)
 from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
 MAX_ABSENT = 2**18
@@ -35,7 +41,7 @@ _NOT_OF_TYPE = {
 def read_interaction(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_JSON for what is none, with NOT_ARESULT for JSON without any known participant,
+    Fails with NOT_JSON for what is none, with NOT_A_RESULT for JSON without any known participant,
     with a value of a wrong type, or that would become far larger than it is (MAX_ABSENT,
     MAX_BUNDLE_NAME_CHARS). The reason names its path, never its value.
     """
@@ -44,7 +50,7 @@ def read_interaction(body: bytes) -> Interaction | Failure:
         return raw
     if not isinstance(raw, dict):
         return not_a_result("is no object")
-    if raw.keys().isdisjoint(RESULT):
+    if raw.keys().isdisjoint(RESULT_FIELDS):
         return not_a_result(
             "has none of the known participants" if raw else "is an empty object: no participant"
         )
@@ -66,8 +72,8 @@ def read_interaction(body: bytes) -> Interaction | Failure:
 
 def _complete(raw: dict[str, Any], drift: DriftCollector) -> None:
     """Give the fields that are absent a null, in place, so that the rest can be validated."""
-    for name in RESULT:
-        _complete_object(raw.get(name), PARTICIPANT, name, drift)
+    for name in RESULT_FIELDS:
+        _complete_object(raw.get(name), PARTICIPANT_FORM, name, drift)
 
 
 def _complete_object(value: Any, form: ObjectForm, participant: str, drift: DriftCollector) -> None:
@@ -86,14 +92,14 @@ def _complete_object(value: Any, form: ObjectForm, participant: str, drift: Drif
 
 def _keep_unknown(raw: dict[str, Any], participants: dict[str, Any], drift: DriftCollector) -> None:
     """Add what the validator ignored of `raw`, which it accepted, as `extra`."""
-    unknown = {key: value for key, value in raw.items() if key not in RESULT}
+    unknown = {key: value for key, value in raw.items() if key not in RESULT_FIELDS}
     if unknown:
         participants["extra"] = unknown
         for key in unknown:  # noted first: it may be a whole participant
             drift.note_unknown("", "", key)
-    for key, name in RESULT.items():
+    for key, name in RESULT_FIELDS.items():
         if raw.get(key) is not None:
-            _keep_unknown_of(raw[key], participants[name], PARTICIPANT, key, drift)
+            _keep_unknown_of(raw[key], participants[name], PARTICIPANT_FORM, key, drift)
 
 
 def _keep_unknown_of(

@@ -15,8 +15,9 @@ _Where = tuple[str, str, str]
 class DriftCollector:
     """The distinct paths at which one body deviates: of unknown fields up to MAX_UNKNOWN.
 
-    Those of absent fields need no bound, since the form has only so many; `absent` counts each
-    time that one is absent.
+    A path is `owner`, `path` and `.key` behind each other: of these only the key may be of the
+    body, and is made printable. Absent fields need no bound, since a form has only so many;
+    `absent` counts each time that one is absent.
     """
 
     def __init__(self) -> None:
@@ -25,14 +26,14 @@ class DriftCollector:
         self._more = 0
         self.absent = 0
 
-    def note_absent(self, participant: str, path: str, key: str) -> None:
+    def note_absent(self, owner: str, path: str, key: str) -> None:
         """Note that a documented field is absent."""
         self.absent += 1
-        self._absent[participant, path, key] = None
+        self._absent[owner, path, key] = None
 
-    def note_unknown(self, participant: str, path: str, key: str) -> None:
+    def note_unknown(self, owner: str, path: str, key: str) -> None:
         """Note a field that the form does not know."""
-        where = (participant, path, key)
+        where = (owner, path, key)
         if where in self._unknown or len(self._unknown) < MAX_UNKNOWN:
             self._unknown[where] = None
         else:
@@ -47,7 +48,7 @@ class DriftCollector:
 
 def _shown(places: dict[_Where, None]) -> tuple[str, ...]:
     paths = (
-        f"{participant}{path}.{printable(key, MAX_KEY_CHARS)}".removeprefix(".")
-        for participant, path, key in places
+        f"{owner}{path}.{printable(key, MAX_KEY_CHARS)}".removeprefix(".")
+        for owner, path, key in places
     )
     return tuple(dict.fromkeys(paths))
