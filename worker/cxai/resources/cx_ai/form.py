@@ -129,7 +129,7 @@ PARTICIPANT_FORM = ObjectForm(
     "", _camel(Participant), {"enlightenBundles": _BUNDLE, "voiceActivitySegments": _SEGMENT}
 )
 RESULT_FIELDS = _camel(Result)
-"""The fields of a result, as the API calls them, with our names; each is of the form PARTICIPANT_FORM."""
+"""The fields of a result, as the API calls them, with our names; each is a participant."""
 
 KNOWN_FIELDS = frozenset(RESULT_FIELDS).union(
     *(form.fields for form in (PARTICIPANT_FORM, _BUNDLE, _MODEL, _SEGMENT))
