@@ -4,15 +4,18 @@ Each adapter of a port lives in a file of its own; each port has one contract te
 over every adapter and over its in-memory double.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
 from cxai.core.outcome import Outcome
-from cxai.policy.policy import Effect
-from cxai.policy.reply import Failure, Interaction, Question, Reply, Said, Status
+from cxai.errors import CxaiError
+from cxai.policy.reply import Failure, Question, Reply, Said, Seen
+from cxai.policy.step import Ask, Settle
+from cxai.policy.table import Signal
 from cxai.policy.verdict import Stage, Verdict
 
 
@@ -26,29 +29,79 @@ class Source(Protocol):
         """
         ...
 
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Note that these have a committed verdict. What isn't acknowledged is delivered again."""
+        ...
+
+
+class Governor(Protocol):
+    """Lets requests leave: what next, how fast, and whether at all; and says whose trouble it is."""
+
+    def begin(self, stop: Callable[[CxaiError], None]) -> None:
+        """Govern a run; `stop` ends it early."""
+        ...
+
+    def end(self) -> None:
+        """Let go of the run."""
+        ...
+
+    async def next_to_leave(self) -> Item:
+        """Return the next item at the moment when its request may leave; first come, first served.
+
+        Once for each, what came back is given to `learn`.
+        """
+        ...
+
+    def refused_rounds(self, item: Item) -> int:
+        """Return how many rounds of refusals by a limit came before this item's request."""
+        ...
+
+    def ask_again(self, item: Item, ask: Ask, signal: Signal) -> None:
+        """Offer an item again when policy, limit and the budget of retries allow it."""
+        ...
+
+    def hold_back(self, item: Item, verdict: Settle) -> None:
+        """Hold a verdict back that the API has not given: the trouble may be the API's own."""
+        ...
+
+    def learn(self, item: Item, seen: Seen, signal: Signal) -> Sequence[tuple[Item, Settle]]:
+        """Note what came back for an item; return the verdicts that are held back no longer."""
+        ...
+
+    def know_answered(self, entry: Entry) -> None:
+        """Note an ID whose result an earlier run has."""
+        ...
+
+    def input_ended(self) -> None:
+        """Note that no new item comes any more."""
+        ...
+
+    def rest(self) -> None:
+        """Note that nothing waits for the API."""
+        ...
+
 
 class Limiter(Protocol):
-    """The governor of requests: how many a second, how many at a time, and whether at all."""
+    """The pace of requests. One caller at a time acquires."""
 
-    async def acquire(self) -> None:
-        """Return when it is the caller's turn to send one request; first come, first served."""
+    async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
+        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
         ...
 
-    def release(self) -> None:
-        """Note that a request is over, however it ended. Once for each `acquire`."""
+    def learn(self, signal: Signal, left_s: float) -> None:
+        """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
         ...
 
-    def learn(self, effect: Effect, key: object, left_s: float) -> None:
-        """Note what a request for `key`, which left at `left_s` (monotonic), tells of the API."""
+    def note_overload(self, left_s: float) -> None:
+        """Note an overload that was no outage: many of them among the answers tell of a limit."""
+        ...
+
+    def restore(self) -> None:
+        """Take back what was lowered since the last answer: it was no limit that all share."""
         ...
 
     def pause(self, seconds: float, why: str) -> None:
-        """Give nobody a turn for `seconds` from now; never shortens a pause."""
-        ...
-
-    @property
-    def outage(self) -> bool:
-        """Whether the API fails for everyone just now."""
+        """Let nothing leave for `seconds` from now; never shortens a pause."""
         ...
 
 
@@ -67,31 +120,18 @@ class Fetcher(Protocol):
 class Reader(Protocol):
     """Makes sense of bodies."""
 
-    async def result(self, reply: Reply) -> Interaction | Failure:
-        """Decode and validate a result."""
-        ...
+    async def read(
+        self, interaction_id: str, question: Question, reply: Reply, at: datetime
+    ) -> Seen:
+        """Read what came back: a record, a status, a refusal with its words, or a failure.
 
-    async def processing(self, reply: Reply) -> Status | Failure:
-        """Decode and validate an answer of the status endpoint."""
-        ...
-
-    def message(self, reply: Reply) -> str | None:
-        """Return the API's own words in the body of an error, None if there are none.
-
-        They are at most 200 characters long, printable, and hold neither the token nor what is
-        secret in a URL.
+        None of these holds the token, or what is secret in a URL.
         """
         ...
 
 
 class Recorder(Protocol):
-    """Turns what is known of an ID into JSON lines, by part set."""
-
-    def record(
-        self, interaction_id: str, interaction: Interaction, at: datetime
-    ) -> Mapping[str, bytes] | Failure:
-        """Return the record's lines; a Failure if it can't be written as JSON."""
-        ...
+    """Writes the lines of IDs that have no record, by part set."""
 
     def failure(
         self,
@@ -112,15 +152,15 @@ class Recorder(Protocol):
 class Admission:
     """What the ledger says of a block of entries.
 
-    `fresh` entries are to be done now; an earlier run has given those whose keys are in
-    `suspects` up. `duplicates` counts entries that stood in this input before; `settled` counts,
-    by verdict, those which an earlier run has settled for good.
+    `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
+    `settled` counts, by verdict, those which an earlier run has settled for good. `answered` is one
+    that has its result.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
-    suspects: Collection[bytes | str] = field(default=frozenset(), compare=False)
+    answered: Entry | None = field(default=None, compare=False)
 
 
 class Ledger(Protocol):
