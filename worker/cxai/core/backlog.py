@@ -8,25 +8,28 @@ from itertools import count
 
 from cxai.core.entry import Entry
 from cxai.policy.job import Job
-from cxai.policy.step import Settle
+from cxai.policy.reply import Question
 from cxai.policy.words import without_id
+
+
+NEW = Job()
 
 
 @dataclass(slots=True, eq=False)
 class Item:
     """One ID on its way.
 
-    `job` is what it has behind it, `certain` the same with only those failures that count for sure;
-    `verdict` is held back until they do. `requests` counts all requests made for it, `left_s` is
-    the monotonic time of the last. A `canary` has been answered before, and is asked once more to
-    see whether the API answers.
+    `job` is what it has behind it, `certain` the same with only those failures that count for sure.
+    `requests` counts all requests made for it; `asked` is the question of the last, `left_s` its
+    monotonic time. A canary has been answered before, and is asked once more to see whether the API
+    answers.
     """
 
     entry: Entry
-    job: Job = Job()
-    certain: Job = Job()
-    verdict: Settle | None = None
+    job: Job = NEW
+    certain: Job = NEW
     requests: int = 0
+    asked: Question = Question.RESULT
     left_s: float = 0.0
     is_canary: bool = False
 

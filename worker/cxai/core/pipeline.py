@@ -1,6 +1,6 @@
 """Life of an ID, in the order in which it lives it.
 
-source → seen before? → backlog → pace → fetch → judge → (retry | row) → batch → commit → acknowledge
+source → seen before? → backlog → pace → fetch → judge → (retry | row) → commit → acknowledge
 
 Nothing here knows HTTP, SQL, files or what trouble the API is in; everything is bounded, so a slow
 stage holds back those before it. Requests are refilled first: a requester sends its next request
@@ -36,9 +36,9 @@ class Bounds:
     """How much a pipeline holds at a time.
 
     `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
-    reach `batch_bytes` or wait for `batch_s` seconds. `grace_s`: seconds that requests under way are
-    given when the run is stopped. `disk_patience_s`: seconds that a full disk is given to have room
-    again.
+    reach `batch_bytes` or wait for `batch_s` seconds. `grace_s`: seconds that requests under way
+    are given when the run is stopped. `disk_patience_s`: seconds that a full disk is given to have
+    room again.
     """
 
     in_flight: int = 10
@@ -190,16 +190,18 @@ class Pipeline:
     async def _request(self, requester: int) -> None:
         while not self._ending.is_set():
             item = await self._governor.next_to_leave()
+            if self._ending.is_set():
+                return
             self._in_flight.add(requester)
             self._count_out(item)
-            reply = await self._fetcher.fetch(item.entry.id, item.job.question)
+            reply = await self._fetcher.fetch(item.entry.id, item.asked)
             self._loads[Section.JUDGE].enter()
             await self._replies.put((item, reply))
             self._in_flight.discard(requester)
 
     def _count_out(self, item: Item) -> None:
         self.tally.requests += 1
-        if item.job.question is Question.STATUS:
+        if item.asked is Question.STATUS:
             self.tally.status_requests += 1
         elif item.requests > 0 or item.is_canary:
             self.tally.retries += 1
@@ -233,7 +235,7 @@ class Pipeline:
     async def _decide(self, item: Item, reply: Reply | Failure) -> None:
         now, at = self._clock.monotonic(), self._clock.utc()
         seen: Seen = (
-            await self._reader.read(item.entry.id, item.job.question, reply, at)
+            await self._reader.read(item.entry.id, item.asked, reply, at)
             if isinstance(reply, Reply)
             else reply
         )

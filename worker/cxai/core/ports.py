@@ -35,7 +35,7 @@ class Source(Protocol):
 
 
 class Governor(Protocol):
-    """Lets requests leave: what next, how fast, and whether at all; and says whose trouble it is."""
+    """Lets requests leave (what next, how fast, whether at all) and says whose trouble it is."""
 
     def begin(self, stop: Callable[[CxaiError], None]) -> None:
         """Govern a run; `stop` ends it early."""

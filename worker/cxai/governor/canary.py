@@ -7,7 +7,7 @@ from cxai.policy.reply import Question, Record, Seen
 
 
 class Canary:
-    """Remembers one ID with the question to which the API has answered; best one with its result."""
+    """Remembers one ID and the question that was answered; best of all, one with a result."""
 
     def __init__(self) -> None:
         self._entry: Entry | None = None
@@ -30,7 +30,7 @@ class Canary:
         if isinstance(seen, Record):
             self._entry, self._question, self._has_record = item.entry, Question.RESULT, True
         elif not self._has_record:
-            self._entry, self._question = item.entry, item.job.question
+            self._entry, self._question = item.entry, item.asked
 
     def next(self, *, or_other: bool) -> Item | None:
         """Return the canary to ask, None if there is none; with `or_other` None by turns.

@@ -20,7 +20,7 @@ from cxai.governor.patience import Patience, PatienceSettings
 from cxai.policy.reply import Failure, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
-from cxai.policy.words import OVERLOADS, advice, kind, words
+from cxai.policy.words import OVERLOADS, advice, kind, reason, words
 
 
 class Governor:
@@ -129,7 +129,7 @@ class Governor:
             item = self._backlog.take()
         else:
             item = self._probe = self._next_probe()
-        item.left_s = self._clock.monotonic()
+        item.asked, item.left_s = item.job.question, self._clock.monotonic()
         if self._first_left_s is None:
             self._first_left_s = item.left_s
         self._under_way += 1
@@ -238,7 +238,9 @@ class Governor:
         self._patience.begin(self._clock.monotonic() if self.has_answered else item.left_s)
         self.trouble, self.advice = words(seen, item.entry.id), advice(seen)
         if signal is Signal.TOKEN_REFUSED:
-            self._token_words = f"{self.trouble}, for {item.entry.id}"
+            message = (item.job.said.message or "").rstrip(". ")
+            said = f"{reason(seen)}: {message}" if message else reason(seen)
+            self._token_words = f"{said}, for {item.entry.id}"
 
     # --- whose trouble it is ---
 

@@ -12,22 +12,32 @@ failures come in a row instead, the API itself is in DOUBT. Then nothing leaves 
 request that the API has answered before. If the canary is answered, the failures were the IDs' own
 and are charged. If not, the API is DOWN and they are forgiven: they never happened.
 
-| state | ANSWERED | FAILED | THROTTLED | TOKEN_REFUSED |
-|-------|----------|--------|-----------|---------------|
-| UP    | charge what left before; the row ends | hold; N in a row → DOUBT | hold; R rounds in a row,
-  and there is a canary → DOUBT | left before the last renewal: forgive; else hold → DOUBT |
-| DOUBT | canary: charge all, N or R × 2 → UP; other: charge what left before, nothing left → UP |
-  canary: forgive all → DOWN; other: hold | canary, in doubt about a limit: R × 2 → UP, else it asks
-  again; other: hold | canary, twice: the token is refused; else hold |
-| DOWN  | left since: → UP; left earlier: changes nothing | forgive; probe: the wait doubles |
-  probe: the same wait again | hold → DOUBT |
+UP: requests leave as usual.
+    ANSWERED        what left before is charged; the row of failures ends
+    FAILED          held; N in a row → DOUBT
+    THROTTLED       held; R rounds in a row, and there is a canary → DOUBT
+    TOKEN_REFUSED   held → DOUBT; forgiven if it left before the token was renewed
+
+DOUBT: only canaries leave, one at a time.
+    ANSWERED        the canary: all are charged, N doubles → UP
+                    another: what left before is charged; nothing left → UP
+    FAILED          the canary: all are forgiven → DOWN; another: held
+    THROTTLED       the canary: a limit that all share, R doubles → UP; if the doubt was about
+                    something else, it is asked again; another: held
+    TOKEN_REFUSED   the canary, twice: the token is refused; another: held
+
+DOWN: only probes leave, one at a time, after ever longer waits.
+    ANSWERED        if it left since → UP; if it left before, nothing changes
+    FAILED          forgiven; the probe: the wait doubles
+    THROTTLED       the probe: the same wait again
+    TOKEN_REFUSED   held → DOUBT
 
 N counts failures in a row by kind, and the kinds add up as shares of their N. An ordinary answer
-sets every N back. If a verdict is held while nothing is ready or under way (the end of a run, a full
-backlog, a silent queue), that is a doubt as well: see `idle`.
+sets every N back. If a verdict is held back while nothing is ready or under way (the end of a run,
+a full backlog, a silent queue), that is a doubt as well: see `idle`.
 
-A request that left before the state was entered is neither canary nor probe: its failure is held in
-DOUBT and forgiven in DOWN. Pure: times are seconds of one monotonic clock, given by the caller.
+A request that left before the state was entered is neither canary nor probe. Pure: times are
+seconds of one monotonic clock, given by the caller.
 """
 
 from collections import Counter
