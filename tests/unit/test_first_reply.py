@@ -13,8 +13,8 @@ from support.virtual import at, virtually
 from cxai.api.route import Route
 from cxai.core.pipeline import Bounds
 from cxai.errors import StoppedError
-from cxai.policy.policy import Rules
 from cxai.policy.reply import Failure, Trouble
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import Stage
 
 REFUSED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused", "Check the firewall.")

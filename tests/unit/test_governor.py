@@ -21,8 +21,8 @@ from cxai.core.pipeline import Bounds
 from cxai.errors import StoppedError, TokenRefusedError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
-from cxai.policy.policy import Rules
 from cxai.policy.reply import Failure, Reply, Trouble
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import Stage, Verdict
 
 RULES = Rules(max_attempts=6)

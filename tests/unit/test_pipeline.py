@@ -29,8 +29,8 @@ from support.virtual import START_S, VirtualClock, virtually
 from cxai.core.entry import Skip
 from cxai.core.pipeline import Bounds
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
-from cxai.policy.policy import Rules
 from cxai.policy.reply import Question, Reply, Said
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import Verdict
 
 RESULT, STATUS = Question.RESULT, Question.STATUS

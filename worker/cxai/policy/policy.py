@@ -10,6 +10,8 @@ from enum import Enum, auto
 from typing import TypeGuard, cast
 
 from cxai.policy.reply import Failure, Processing, Reply, Status, Trouble
+from cxai.policy.rules import Rules as Rules  # noqa: PLC0414 - its old place
+from cxai.policy.rules import backoff_s
 from cxai.policy.verdict import Stage, Verdict
 
 # --- meanings: the right-hand side of the table ---
@@ -197,24 +199,6 @@ _NO_CX_AI = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The figures of the policy. Seconds; `max_attempts` is 1 or more.
-
-    `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
-    of the interaction.
-    """
-
-    max_attempts: int = 6
-    backoff_base_s: float = 1.0
-    backoff_cap_s: float = 60.0
-    retry_after_cap_s: float = 300.0
-    check_status: bool = True
-    recheck_s: float = 30.0
-    patience_s: float = 900.0
-    file_patience_s: float = 43_200.0
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """What an ID has behind it when a reply to it is judged.
 
@@ -236,16 +220,6 @@ class Standing:
     outage: bool = False
     singled_out: bool = False
     heading: Verdict | None = None
-
-
-def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
-    """Return the wait after the n-th failure in a row (from 1): full jitter, exponential, capped.
-
-    `draw` is a random number in [0, 1). Source: "Exponential Backoff And Jitter", AWS
-    Architecture Blog, 2015.
-    """
-    doublings = min(failures - 1, 32)
-    return draw * min(cap_s, base_s * 2.0**doublings)
 
 
 class Effect(Enum):
