@@ -6,7 +6,7 @@ Pure: the same arguments give the same step, so that a recorded life can be repl
 from dataclasses import dataclass, replace
 
 from cxai.policy.job import Job
-from cxai.policy.reply import Failure, Question, Record, Said, Seen, Status
+from cxai.policy.reply import Failure, Question, Record, Refusal, Said, Seen, Status
 from cxai.policy.rules import Rules, backoff_s
 from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
 from cxai.policy.verdict import Stage, Verdict
@@ -60,6 +60,8 @@ class ApiState:
 
 Next = tuple[Job, Decision]
 
+_NoRecord = Status | Refusal | Failure
+
 _REFUSED_ALONE = 3
 
 _SECOND_LOOK_S = 5.0
@@ -108,15 +110,13 @@ def _row(job: Job, seen: Seen) -> Row:
     return ALONE if alone else found
 
 
-def _said(said: Said, seen: Seen) -> Said:
+def _said(said: Said, seen: _NoRecord) -> Said:
     """Note the API's words; if a refusal has none, those of the last one like it still count."""
     match seen:
         case Status(state=state, message=message):
             return Said(OK, message, state)
         case Failure(status=None):
             return replace(said, message=None)
-        case Record():
-            return said
         case refused:
             before = said.message if said.status == refused.status else None
             return replace(said, status=refused.status, message=refused.message or before)
@@ -125,7 +125,7 @@ def _said(said: Said, seen: Seen) -> Said:
 # --- no result ---
 
 
-def _missing(job: Job, seen: Seen, meaning: Meaning, api: ApiState, rules: Rules) -> Next:
+def _missing(job: Job, seen: _NoRecord, meaning: Meaning, api: ApiState, rules: Rules) -> Next:
     if not job.processed:
         if rules.check_status:
             return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
@@ -139,7 +139,7 @@ def _missing(job: Job, seen: Seen, meaning: Meaning, api: ApiState, rules: Rules
     return _asking(replace(job, looked_again=True), Question.RESULT, api), Ask(delay_s)
 
 
-def _by_status(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules) -> Next:
+def _by_status(job: Job, seen: _NoRecord, found: Row, api: ApiState, rules: Rules) -> Next:
     state = seen.state if isinstance(seen, Status) else ""
     match found.meaning:
         case Meaning.UNKNOWN:
@@ -159,7 +159,7 @@ def _by_status(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules) ->
             return _later(job, seen, api, rules, "still being processed")
 
 
-def _later(job: Job, seen: Seen, api: ApiState, rules: Rules, why: str) -> Next:
+def _later(job: Job, seen: _NoRecord, api: ApiState, rules: Rules, why: str) -> Next:
     delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
     if waited_s + delay_s > rules.patience_s:
@@ -172,7 +172,7 @@ def _asking(job: Job, question: Question, api: ApiState) -> Job:
     return replace(job, question=question, absent_since_s=since_s)
 
 
-def _age_s(seen: Seen, api: ApiState) -> float | None:
+def _age_s(seen: _NoRecord, api: ApiState) -> float | None:
     declared_s = seen.declared_s if isinstance(seen, Status) else None
     return None if declared_s is None else api.utc_s - declared_s
 
@@ -187,7 +187,7 @@ def _ago(age_s: float) -> str:
 # --- no answer ---
 
 
-def _pause(seen: Seen, api: ApiState, rules: Rules, draw: float) -> Ask:
+def _pause(seen: _NoRecord, api: ApiState, rules: Rules, draw: float) -> Ask:
     own_s = backoff_s(
         api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
     )
@@ -195,7 +195,9 @@ def _pause(seen: Seen, api: ApiState, rules: Rules, draw: float) -> Ask:
     return Ask(pause_s, pause_s)
 
 
-def _try_again(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules, draw: float) -> Next:
+def _try_again(
+    job: Job, seen: _NoRecord, found: Row, api: ApiState, rules: Rules, draw: float
+) -> Next:
     verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
     # Only an ID that fails in one way all the time gets the verdict of that way.
     if job.failing_as not in {None, verdict}:
@@ -218,11 +220,11 @@ def _try_again(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules, dr
     return job, Settle(verdict, why, _stage(seen))
 
 
-def _asked_for_s(seen: Seen, rules: Rules) -> float:
-    if isinstance(seen, Record) or seen.retry_after_s is None:
+def _asked_for_s(seen: _NoRecord, rules: Rules) -> float:
+    if seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)
 
 
-def _stage(seen: Seen) -> Stage:
+def _stage(seen: _NoRecord) -> Stage:
     return seen.stage if isinstance(seen, Failure) else Stage.HEADERS
