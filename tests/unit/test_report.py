@@ -162,8 +162,8 @@ def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, s
 
 def test_several_verdicts_are_retried_together():
     said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
-    assert "  To retry those, add: --retry rejected,too_large" in said
-    assert "  Running the same command again retries not_ready, exhausted." in said
+    assert "  To retry those, add: --retry too_large" in said
+    assert "  Running the same command again retries not_ready, rejected, exhausted." in said
 
 
 def test_the_commonest_reasons_stand_below_their_verdict():

@@ -36,7 +36,7 @@ from cxai.output.contents import refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
 from cxai.output.manifest import MANIFEST_NAME, manifest
-from cxai.policy.policy import Rules
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import ANSWERED
 from cxai.resources.cx_ai.bands import NO_BANDS, Bands
 from cxai.resources.cx_ai.bands_file import load_bands

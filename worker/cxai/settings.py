@@ -229,7 +229,8 @@ class Settings(BaseSettings):
 
     # The run
     retry: Verdicts = Field(
-        frozenset(), description="Verdicts of earlier runs to ask again, beside those that are."
+        frozenset(),
+        description="Verdicts of earlier runs to retry, besides those that every run retries.",
     )
     max_failed: Share = Field(
         0.0, description="Share of IDs that may fail before the exit code is 1."

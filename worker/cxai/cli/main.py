@@ -105,7 +105,7 @@ def run(  # noqa: D103 - its help stands above
     compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
     score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
     retry: Annotated[
-        str | None, typer.Option(help="Verdicts to ask again, separated by commas.")
+        str | None, typer.Option(help="More verdicts to retry, separated by commas.")
     ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts at one ID. [6]")] = None,
     patience: Annotated[

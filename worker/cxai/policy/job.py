@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from cxai.policy.reply import Question, Said
 from cxai.policy.verdict import Verdict
 
+_NOTHING = Said()
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -28,4 +30,4 @@ class Job:
     absent_since_s: float | None = None
     processed: bool = False
     looked_again: bool = False
-    said: Said = Said()
+    said: Said = _NOTHING

@@ -3,10 +3,11 @@
 Pure: the same arguments give the same step, so that a recorded life can be replayed.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from cxai.policy.job import Job
-from cxai.policy.reply import Failure, Question, Record, Said, Seen, Status
+from cxai.policy.reply import Failure, Question, Record, Refusal, Said, Seen, Status
 from cxai.policy.rules import Rules, backoff_s
 from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
 from cxai.policy.verdict import Stage, Verdict
@@ -60,11 +61,15 @@ class ApiState:
 
 Next = tuple[Job, Decision]
 
+_NoRecord = Status | Refusal | Failure
+
 _REFUSED_ALONE = 3
 
 _SECOND_LOOK_S = 5.0
 
 _HOURS_SHOWN = 48
+
+_NO_SUCH = "no such interaction"
 
 _NO_CX_AI = (
     "processed, but there is no CX AI result:"
@@ -77,7 +82,9 @@ def signal(job: Job, seen: Seen) -> Signal:
     return _row(job, seen).signal
 
 
-def step(job: Job, seen: Seen, api: ApiState, rules: Rules, draw: float) -> Next:
+def step(  # noqa: PLR0911 - a return a meaning
+    job: Job, seen: Seen, api: ApiState, rules: Rules, draw: float
+) -> Next:
     """Return the job after what came back for its question, and what is done next.
 
     `draw` is a random number in [0, 1), for the jitter.
@@ -85,22 +92,21 @@ def step(job: Job, seen: Seen, api: ApiState, rules: Rules, draw: float) -> Next
     if isinstance(seen, Record):
         return job, Keep(seen)
     found = _row(job, seen)
-    if isinstance(seen, Status):
-        job = replace(job, processed=found.meaning is Meaning.PROCESSED)
     job = replace(job, said=_said(job.said, seen))
+    if isinstance(seen, Status):
+        return _by_state(job, seen, found, api, rules)
     match found.meaning:
         case Meaning.MISSING | Meaning.NOT_YET | Meaning.GONE:
-            return _missing(job, seen, found.meaning, api, rules)
+            return _missing(job, seen, found, api, rules)
+        case Meaning.PENDING:
+            return _later(job, seen, api, rules)
         case Meaning.LIMIT:
             return job, _pause(seen, api, rules, draw)
         case Meaning.TRY_AGAIN | Meaning.TRY_THEN_STATUS:
             return _try_again(job, seen, found, api, rules, draw)
-        case Meaning.UNKNOWN:
-            return job, Settle(found.verdict, "no such interaction", Stage.HEADERS)
-        case Meaning.FINAL:
-            return job, Settle(found.verdict, reason(seen), _stage(seen))
-        case _:
-            return _by_state(job, seen, found, api, rules)
+        case meaning:
+            why = _NO_SUCH if meaning is Meaning.UNKNOWN else reason(seen)
+            return job, Settle(found.verdict, why, _stage(seen))
 
 
 def _row(job: Job, seen: Seen) -> Row:
@@ -110,15 +116,13 @@ def _row(job: Job, seen: Seen) -> Row:
     return ALONE if alone else found
 
 
-def _said(said: Said, seen: Seen) -> Said:
+def _said(said: Said, seen: _NoRecord) -> Said:
     """Note the API's words; if a refusal has none, those of the last one like it still count."""
     match seen:
         case Status(state=state, message=message):
             return Said(OK, message, state)
         case Failure(status=None):
             return replace(said, message=None)
-        case Record():
-            return said
         case refused:
             before = said.message if said.status == refused.status else None
             return replace(said, status=refused.status, message=refused.message or before)
@@ -127,39 +131,41 @@ def _said(said: Said, seen: Seen) -> Said:
 # --- no result ---
 
 
-def _missing(job: Job, seen: Seen, meaning: Meaning, api: ApiState, rules: Rules) -> Next:
+def _missing(job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules) -> Next:
     if not job.processed:
         if rules.check_status:
             return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
-        if meaning is Meaning.NOT_YET:
-            return _later(job, seen, api, rules, "still being processed")
+        if found.meaning is Meaning.NOT_YET:
+            return _later(job, seen, api, rules)
         return job, Settle(Verdict.NOT_FOUND, reason(seen), Stage.HEADERS)
-    if meaning is Meaning.GONE or job.looked_again:
+    if found.meaning is Meaning.GONE or job.looked_again:
         return job, Settle(Verdict.NOT_FOUND, _NO_CX_AI, Stage.HEADERS)
     # The API's endpoints may not agree for a moment.
     delay_s = max(min(rules.recheck_s, _SECOND_LOOK_S), _asked_for_s(seen, rules))
     return _asking(replace(job, looked_again=True), Question.RESULT, api), Ask(delay_s)
 
 
-def _by_state(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules) -> Next:
-    state = seen.state if isinstance(seen, Status) else ""
+def _by_state(job: Job, seen: Status, found: Row, api: ApiState, rules: Rules) -> Next:
+    job = replace(job, processed=found.meaning is Meaning.PROCESSED)
     match found.meaning:
         case Meaning.PROCESSED:
             return _asking(job, Question.RESULT, api), Ask()
         case Meaning.UNPROCESSABLE:
-            why = f"the API failed to process it ({state})"
+            why = f"the API failed to process it ({seen.state})"
             return job, Settle(found.verdict, why, Stage.BODY)
         case Meaning.AWAITING_FILE:
-            age_s = _age_s(seen, api)
-            if age_s is None or age_s < rules.file_patience_s:
+            age_s = -math.inf if seen.declared_s is None else api.utc_s - seen.declared_s
+            if age_s < rules.file_patience_s:
                 return _later(job, seen, api, rules, "its file has not arrived yet")
-            why = f"declared {_ago(age_s)} and its file never arrived ({state})"
+            why = f"declared {_ago(age_s)} and its file never arrived ({seen.state})"
             return job, Settle(Verdict.PROCESSING_FAILED, why, Stage.BODY)
         case _:
-            return _later(job, seen, api, rules, "still being processed")
+            return _later(job, seen, api, rules)
 
 
-def _later(job: Job, seen: Seen, api: ApiState, rules: Rules, why: str) -> Next:
+def _later(
+    job: Job, seen: _NoRecord, api: ApiState, rules: Rules, why: str = "still being processed"
+) -> Next:
     delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
     if waited_s + delay_s > rules.patience_s:
@@ -172,11 +178,6 @@ def _asking(job: Job, question: Question, api: ApiState) -> Job:
     return replace(job, question=question, absent_since_s=since_s)
 
 
-def _age_s(seen: Seen, api: ApiState) -> float | None:
-    declared_s = seen.declared_s if isinstance(seen, Status) else None
-    return None if declared_s is None else api.utc_s - declared_s
-
-
 def _ago(age_s: float) -> str:
     hours = int(age_s // 3_600)
     if hours <= 1:
@@ -187,7 +188,7 @@ def _ago(age_s: float) -> str:
 # --- no answer ---
 
 
-def _pause(seen: Seen, api: ApiState, rules: Rules, draw: float) -> Ask:
+def _pause(seen: Refusal | Failure, api: ApiState, rules: Rules, draw: float) -> Ask:
     own_s = backoff_s(
         api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
     )
@@ -195,7 +196,9 @@ def _pause(seen: Seen, api: ApiState, rules: Rules, draw: float) -> Ask:
     return Ask(pause_s, pause_s)
 
 
-def _try_again(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules, draw: float) -> Next:
+def _try_again(
+    job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules, draw: float
+) -> Next:
     verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
     # Only an ID that fails in one way all the time gets the verdict of that way.
     if job.failing_as not in {None, verdict}:
@@ -218,11 +221,11 @@ def _try_again(job: Job, seen: Seen, found: Row, api: ApiState, rules: Rules, dr
     return job, Settle(verdict, why, _stage(seen))
 
 
-def _asked_for_s(seen: Seen, rules: Rules) -> float:
-    if isinstance(seen, Record) or seen.retry_after_s is None:
+def _asked_for_s(seen: _NoRecord, rules: Rules) -> float:
+    if seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)
 
 
-def _stage(seen: Seen) -> Stage:
+def _stage(seen: Refusal | Failure) -> Stage:
     return seen.stage if isinstance(seen, Failure) else Stage.HEADERS

@@ -71,7 +71,7 @@ RETRY_AFTER = "Retry-After"
 """The second half of a key: the reply says when to ask again."""
 
 ANYTHING_ELSE = "anything else"
-"""The key of what has no other, such as a status outside of 200 to 499."""
+"""The key of all that has no row of its own: another 5xx, or what is no HTTP status at all."""
 
 Key = int | str | tuple[int | str, str]
 """A status, a class ("4xx"), a Trouble or a Processing; the first two also with a Form."""
@@ -91,16 +91,17 @@ def _no_answer(verdict: Verdict, most: int | None = _SECOND_LOOK) -> Row:
     return replace(_FAILED, verdict=verdict, most=most)
 
 
-_TOKEN = replace(_no_answer(Verdict.REJECTED), signal=Signal.TOKEN_REFUSED)
+_REFUSED = _no_answer(Verdict.REJECTED)
+_TOKEN = replace(_REFUSED, signal=Signal.TOKEN_REFUSED)
 
-_COMMON: Mapping[Key, Row] = {
+_COMMON: dict[Key, Row] = {
     202: _PENDING,
     401: _TOKEN,
-    402: _no_answer(Verdict.REJECTED),  # the account's trouble, whoever says it
+    402: _REFUSED,  # the account's trouble, whoever says it
     403: _TOKEN,
-    (403, Form.FOREIGN): _no_answer(Verdict.REJECTED),  # a firewall's: not about the token
+    (403, Form.FOREIGN): _REFUSED,  # a firewall's: not about the token
     (403, RETRY_AFTER): _LIMIT,  # a token is not right later
-    407: _no_answer(Verdict.REJECTED),  # a proxy's trouble, whoever says it
+    407: _REFUSED,  # a proxy's trouble, whoever says it
     408: _FAILED,
     425: _FAILED,
     429: _LIMIT,
@@ -117,20 +118,20 @@ _COMMON: Mapping[Key, Row] = {
 
 # A gateway without the route says 404 to everything; one that replaces the API's 404 by its own
 # page says it for a missing result. The API itself can tell, so its status endpoint is asked.
-_GATEWAYS_404 = replace(_no_answer(Verdict.REJECTED), meaning=Meaning.TRY_THEN_STATUS)
+_GATEWAYS_404 = replace(_REFUSED, meaning=Meaning.TRY_THEN_STATUS)
 
-_RESULT: Mapping[Key, Row] = _COMMON | {
+_RESULT: dict[Key, Row] = _COMMON | {
     203: _FAILED,  # changed by a proxy on the way: not what the API has sent
     204: _answer(Meaning.NOT_YET),
     404: _answer(Meaning.MISSING),
     (404, Form.FOREIGN): _GATEWAYS_404,
     409: _answer(Meaning.NOT_YET),
-    (409, Form.FOREIGN): _no_answer(Verdict.REJECTED),
+    (409, Form.FOREIGN): _REFUSED,
     410: _answer(Meaning.GONE),
     (410, Form.FOREIGN): _GATEWAYS_404,
     "2xx": _no_answer(Verdict.BAD_BODY),
     "3xx": _no_answer(Verdict.REDIRECTED),
-    "4xx": _no_answer(Verdict.REJECTED),
+    "4xx": _REFUSED,
     ("4xx", Form.OWN): _answer(Meaning.FINAL, Verdict.REJECTED),
     Trouble.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
     Trouble.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
@@ -142,14 +143,14 @@ _RESULT: Mapping[Key, Row] = _COMMON | {
 # The result is missing and its status can't be read: nothing is known, so the ID is left open.
 _UNREADABLE = _answer(Meaning.TRY_AGAIN)
 
-_STATUS: Mapping[Key, Row] = _COMMON | {
+_STATUS: dict[Key, Row] = _COMMON | {
     204: _UNREADABLE,
     404: _answer(Meaning.UNKNOWN, Verdict.NOT_FOUND),
-    (404, Form.FOREIGN): _no_answer(Verdict.REJECTED),
+    (404, Form.FOREIGN): _REFUSED,
     409: _UNREADABLE,
     (409, Form.FOREIGN): _FAILED,
     410: _answer(Meaning.UNKNOWN, Verdict.NOT_FOUND),
-    (410, Form.FOREIGN): _no_answer(Verdict.REJECTED),
+    (410, Form.FOREIGN): _REFUSED,
     ("4xx", Form.OWN): _UNREADABLE,
     Trouble.UNDECODABLE: _FAILED,
     Trouble.UNSUPPORTED_ENCODING: _FAILED,
