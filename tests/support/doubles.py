@@ -116,7 +116,7 @@ class MemoryLedger:
 
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled, suspects = [], 0, Counter(), set()
+        fresh, duplicates, settled, answered = [], 0, Counter(), None
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
@@ -125,11 +125,11 @@ class MemoryLedger:
             verdict = self.disk.verdicts.get(entry.key)
             if verdict is None or verdict in self._open_again:
                 fresh.append(entry)
-                if verdict is Verdict.EXHAUSTED:
-                    suspects.add(entry.key)
-            else:
-                settled[verdict] += 1
-        return Admission(fresh, duplicates, settled, suspects)
+                continue
+            settled[verdict] += 1
+            if verdict is Verdict.OK:
+                answered = entry
+        return Admission(fresh, duplicates, settled, answered)
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))

@@ -246,7 +246,7 @@ class Pipeline:
         for entry in admission.fresh:
             await self.backlog.enter()
             self._undecided += 1
-            inquiry = Inquiry(entry, suspect=entry.key in admission.suspects)
+            inquiry = Inquiry(entry, suspect=False)
             if entry.invalid is None:
                 self.backlog.offer(inquiry)
             else:

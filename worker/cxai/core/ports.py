@@ -112,15 +112,15 @@ class Recorder(Protocol):
 class Admission:
     """What the ledger says of a block of entries.
 
-    `fresh` entries are to be done now; an earlier run has given those whose keys are in
-    `suspects` up. `duplicates` counts entries that stood in this input before; `settled` counts,
-    by verdict, those which an earlier run has settled for good.
+    `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
+    `settled` counts, by verdict, those which an earlier run has settled for good. `answered` is one
+    of these that has a record, None if there is none in this block: an ID that the API knows.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
-    suspects: Collection[bytes | str] = field(default=frozenset(), compare=False)
+    answered: Entry | None = field(default=None, compare=False)
 
 
 class Ledger(Protocol):
