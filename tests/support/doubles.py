@@ -143,9 +143,10 @@ class MemoryLedger:
             verdict = self.disk.verdicts.get(entry.key)
             if verdict is None or verdict in self._open_again:
                 fresh.append(entry)
-            else:
-                settled[verdict] += 1
-                answered = entry if verdict is Verdict.OK else answered
+                continue
+            settled[verdict] += 1
+            if verdict is Verdict.OK:
+                answered = entry
         return Admission(fresh, duplicates, settled, answered)
 
     async def commit(self, outcomes):

@@ -3,7 +3,7 @@
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
 from cxai.clock import SystemClock
 from cxai.core.ending import Tolerance
+from cxai.core.layout import NO_BANDS
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Source
 from cxai.core.tally import Tally
@@ -24,10 +25,9 @@ from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
 from cxai.inspect.report import Report, printable
+from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.ledger.store import Store
-from cxai.ledger.trouble import stopping
 from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
 from cxai.observe.snapshot import NoRoom, Pulse
@@ -35,11 +35,11 @@ from cxai.observe.watch import Watch
 from cxai.output.contents import refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
-from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.rules import Rules
 from cxai.policy.verdict import ANSWERED
-from cxai.resources.cx_ai.bands import NO_BANDS, Bands
+from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.bands_file import load_bands
+from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.lines import Lines
 from cxai.resources.reader import BodyReader
 from cxai.settings import LogFormat, Settings
@@ -78,15 +78,15 @@ async def export(
     client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
     output = local_path(output, "The output directory")
     if not force:
-        refuse_foreign(output)
+        refuse_foreign(output, LAYOUT.all_sets)
     refuse_taken(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
-        store = stack.enter_context(
-            Store(
+        committer = stack.enter_context(
+            Committer(
                 directory,
                 _form(settings, bands),
                 clock,
@@ -94,12 +94,13 @@ async def export(
                 run_id=run_id,
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
+                notice=LOG.warning,
             )
         )
         await stack.enter_async_context(client)
         pipeline = Pipeline(
             source=source,
-            ledger=LocalLedger(store, thread),
+            ledger=LocalLedger(committer, thread),
             limiter=limiter,
             fetcher=client,
             reader=BodyReader(
@@ -134,7 +135,9 @@ async def export(
         is_broken = isinstance(stopped_by, CommitError | IntegrityError)
         if isinstance(stopped_by, DiskFullError) or not is_broken:
             try:
-                _end(store, directory, settings, report)
+                report.tally.committed = committer.settled()
+                report.tally.unfetched = committer.unfetched()
+                committer.end_run(report.ended, report.as_dict())
             except (CommitError, IntegrityError) as error:
                 LOG.warning("run_not_closed", reason=str(error))
                 weighs_more = isinstance(error, IntegrityError) or stopped_by is None
@@ -161,28 +164,6 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
         except CxaiError as error:
             return error
     return None
-
-
-def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
-    """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
-
-    So a run that has an end in the ledger has a manifest, and one whose end could not be noted has
-    none that says so.
-    """
-    report.tally.committed = store.settled()
-    report.tally.unfetched = store.unfetched()
-    store.seal()
-    with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
-        content = manifest(
-            store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
-        )
-        directory.replace(MANIFEST_NAME, content)
-    try:
-        store.end_run(report.ended, report.as_dict())
-    except CxaiError:
-        with suppress(OSError):
-            (directory.path / MANIFEST_NAME).unlink()
-        raise
 
 
 def _log_end(report: Report) -> None:
@@ -250,7 +231,8 @@ def _form(settings: Settings, bands: Bands | None) -> ExportForm:
     mark = NO_BANDS
     if bands is not None and settings.score_bands is not None:
         mark = bands.mark(settings.score_bands.name)
-    return ExportForm(settings.shape, settings.compression, origin_of(settings.base_url), mark)
+    origin = origin_of(settings.base_url)
+    return ExportForm(LAYOUT, settings.shape, settings.compression, origin, mark)
 
 
 def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:

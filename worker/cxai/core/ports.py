@@ -154,7 +154,7 @@ class Admission:
 
     `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
     `settled` counts, by verdict, those which an earlier run has settled for good. `answered` is one
-    that has its result.
+    of these that has a record, None if there is none in this block: an ID that the API knows.
     """
 
     fresh: Sequence[Entry]

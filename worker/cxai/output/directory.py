@@ -9,6 +9,7 @@ from typing import Self
 
 from cxai.errors import DirectoryInUseError, StoppedError, UsageError
 from cxai.output.contents import LOCK_NAME
+from cxai.output.displaced import is_displaced
 from cxai.output.durable import sync
 from cxai.output.private import make_directories, open_private
 
@@ -64,12 +65,7 @@ class OutputDirectory:
     @property
     def is_displaced(self) -> bool:
         """Whether something else, or nothing, stands under its name by now. Raises OSError."""
-        ours = os.fstat(self._fd)
-        try:
-            there = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+        return is_displaced(self.path, os.fstat(self._fd), follow=True)
 
     @property
     def place_now(self) -> Path | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from cxai.core import layout
 from cxai.core.entry import Entry
 from cxai.policy.reply import Interaction, Said
 from cxai.policy.verdict import Stage, Verdict
@@ -24,7 +25,7 @@ RECORDS = "records"
 INTERACTIONS = "interactions"
 SCORES = "scores"
 SEGMENTS = "segments"
-FAILURES = "failures"
+FAILURES = layout.FAILURES
 
 
 class Shape(StrEnum):

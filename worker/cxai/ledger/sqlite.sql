@@ -81,7 +81,12 @@ CREATE TABLE run (
     tally TEXT                      -- its reconciliation, as JSON
 ) STRICT;
 
+-- name: read_any_table
+-- Whether the tables have been made.
+SELECT 1 FROM sqlite_schema LIMIT 1;
+
 -- name: write_export
+-- What decides the rows of this export; once.
 INSERT INTO export VALUES (
     1, :format, :schema_version, :shape, :compression, :origin, :resource, :bands, :bands_name,
     :created_at
@@ -92,19 +97,30 @@ INSERT INTO export VALUES (
 UPDATE export SET origin = :origin, bands = :bands, bands_name = :bands_name;
 
 -- name: read_format
+-- Whether this version can read the rest.
 SELECT format, schema_version FROM export;
 
 -- name: read_form
-SELECT shape, compression, origin, resource, bands, bands_name FROM export;
+-- What decides the rows, as it was when the export began.
+SELECT resource, shape, compression, origin, bands, bands_name FROM export;
 
 -- name: write_part
+-- What is committed of a part, new or known.
 INSERT INTO part VALUES (:set, :number, :bytes, :records, :sha256, :sealed, NULL)
 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
     sha256 = excluded.sha256, sealed = excluded.sealed;
 
 -- name: read_parts
-SELECT set_name, number, bytes, records, sha256, sealed, released_at FROM part
-ORDER BY set_name, number;
+-- All parts, with the run that finished each.
+SELECT part.set_name, part.number, bytes, records, sha256, sealed, released_at, run_id
+FROM part LEFT JOIN added USING (set_name, number) LEFT JOIN run ON run.number = added.run
+ORDER BY part.set_name, part.number;
+
+-- name: finish_parts
+-- The run that came to an orderly end with a part in the export first.
+INSERT INTO added
+SELECT set_name, number, :run FROM part WHERE sealed
+ON CONFLICT DO NOTHING;
 
 -- name: release_part
 -- The file of a finished part may go; its IDs keep their verdicts and are never asked again.
@@ -116,14 +132,15 @@ WHERE set_name = :set AND number = :number AND sealed AND released_at IS NULL;
 DELETE FROM part WHERE set_name = :set AND number = :number;
 
 -- name: withdraw_extents
+-- What was appended to a part that is withdrawn.
 DELETE FROM extent WHERE set_name = :set AND number = :number;
 
 -- name: note_records
--- Before they are forgotten.
+-- The IDs with a record in a withdrawn part, before they are forgotten.
 INSERT OR IGNORE INTO reopened SELECT key FROM outcome WHERE verdict = 'ok' AND part = :number;
 
 -- name: note_failures
--- The same; a line that is no ID can't be asked again.
+-- The same of the failures; a line that is no ID can't be asked again.
 INSERT OR IGNORE INTO reopened SELECT key FROM outcome
 WHERE verdict NOT IN ('ok', 'invalid_id') AND part = :number;
 
@@ -136,79 +153,76 @@ DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
 DELETE FROM outcome WHERE verdict <> 'ok' AND part = :number;
 
 -- name: count_unfetched
+-- IDs of withdrawn parts that have no verdict again.
 SELECT count(*) FROM reopened
 WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
 
 -- name: read_unfetched
+-- Some of them.
 SELECT key FROM reopened
 WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key) LIMIT :most;
 
 -- name: write_extent
+-- What one commit appended to a part.
 INSERT INTO extent VALUES (:set, :number, :offset, :crc32);
 
 -- name: read_extents
+-- What each commit appended to a part, in order.
 SELECT offset, crc32 FROM extent WHERE set_name = :set AND number = :number ORDER BY offset;
 
 -- name: write_outcome
+-- The verdict of an entry; a later one takes its place, unless it has a record (trigger `once`).
 INSERT INTO outcome VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.requests,
     run = excluded.run, part = excluded.part;
 
--- name: read_verdict
-SELECT verdict FROM outcome WHERE key = ?;
-
 -- name: read_outcome
+-- The verdict of an entry, and where its rows are.
 SELECT verdict, part FROM outcome WHERE key = ?;
 
--- name: count_by_run
-SELECT run, count(*) FROM outcome GROUP BY run;
-
--- name: read_any_answer
--- Anything that came from the API.
-SELECT 1 FROM outcome WHERE verdict <> 'invalid_id' LIMIT 1;
-
 -- name: read_any_outcome
+-- Whether anything has a verdict.
 SELECT 1 FROM outcome LIMIT 1;
 
--- name: count_parts
-SELECT set_name, count(*), sum(records), sum(bytes), count(released_at) FROM part WHERE bytes > 0
-GROUP BY set_name ORDER BY set_name;
+-- name: read_any_answer
+-- Whether anything came from the API.
+SELECT 1 FROM outcome WHERE verdict <> 'invalid_id' LIMIT 1;
 
--- name: check_integrity
-PRAGMA integrity_check(10);
+-- name: count_by_run
+-- How many verdicts are of which run.
+SELECT run, count(*) FROM outcome GROUP BY run;
 
 -- name: count_verdicts
+-- How many entries have which verdict.
 SELECT verdict, count(*) FROM outcome GROUP BY verdict ORDER BY verdict;
 
--- name: count_verdicts_here
--- Only of IDs whose rows are in parts that have not been released.
+-- name: count_verdicts_in_place
+-- Only of entries whose rows are in parts that have not been released.
 SELECT verdict, count(*) FROM outcome WHERE NOT EXISTS (
     SELECT 1 FROM part WHERE number = outcome.part AND released_at IS NOT NULL
     AND set_name = CASE verdict WHEN 'ok' THEN :main_set ELSE 'failures' END
 ) GROUP BY verdict ORDER BY verdict;
 
 -- name: start_run
+-- A run, of which nothing is settled yet.
 INSERT INTO run (run_id, started_at, seen_at, settled) VALUES (:run_id, :at, :at, 0);
 
 -- name: note_progress
+-- One more commit of a run.
 UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 
 -- name: read_settled
+-- How many outcomes a run has committed.
 SELECT settled FROM run WHERE number = :run;
 
 -- name: end_run
+-- How a run ended.
 UPDATE run SET seen_at = :at, ended = :ended, tally = :tally WHERE number = :run;
 
--- name: read_last_tally
-SELECT tally FROM run WHERE tally IS NOT NULL ORDER BY number DESC LIMIT 1;
-
 -- name: read_runs
-SELECT number, started_at, seen_at, settled, ended, tally, run_id FROM run ORDER BY number;
+-- All runs, in order.
+SELECT number, run_id, started_at, seen_at, settled, ended, tally FROM run ORDER BY number;
 
--- name: note_added
-INSERT INTO added
-SELECT set_name, number, :run FROM part WHERE sealed
-ON CONFLICT DO NOTHING;
-
--- name: read_added
-SELECT set_name, added.number, run_id FROM added JOIN run ON run = run.number;
+-- name: check_integrity
+-- SQLite's own check of its pages, indexes and constraints.
+PRAGMA integrity_check(10);
