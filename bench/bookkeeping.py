@@ -22,7 +22,9 @@ from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.cx_ai.records import RECORDS, Shape
+
+from cxai.resources.cx_ai.layout import RECORDS
+from cxai.resources.options import Shape
 from cxai.sources.file import FileSource
 
 _BATCH = 32

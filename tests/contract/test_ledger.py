@@ -25,7 +25,7 @@ from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 
 class LocalDisk:

@@ -26,7 +26,7 @@ from cxai.inspect.verify import verify_export
 from cxai.ledger.sqlite import database_error
 from cxai.ledger.trouble import DatabaseError, Lack, trouble_of
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 
 @pytest.fixture

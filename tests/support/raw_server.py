@@ -147,6 +147,7 @@ def client_of(base_url, *, token=None, proxy=None, **limits):
         SystemClock(),
         proxy=SecretStr(proxy) if proxy else None,
         **{
+            "result_path": "ai",
             "in_flight": 4,
             "connect_timeout_s": 5.0,
             "read_timeout_s": 5.0,

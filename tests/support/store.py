@@ -12,10 +12,10 @@ from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai import wire
 from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import Shape
 from cxai.simulator import fate
 from cxai.simulator.bodies import result_json
 
@@ -41,16 +41,17 @@ def entries_of(ids):
 
 def outcomes_of(entries, scenario, shape=Shape.NESTED):
     """Return what a run would commit: each ID's record, or `not_found` if it has none."""
-    lines = Lines(shape, RUN_ID)
+    resource = CxAi(shape, RUN_ID)
+    failures = FailureRows(resource.layout.schema_version, RUN_ID)
     outcomes = []
     for entry in entries:
         its = fate(scenario, entry.id)
         if its.has_result:
-            interaction = wire.read(result_json(scenario.seed, its.variant))
-            record = lines.record(entry.id, interaction, _CLOCK.utc())
-            outcomes.append(Outcome(entry, Verdict.OK, 1, record))
+            body = result_json(scenario.seed, its.variant)
+            record = resource.read(entry.id, body, _CLOCK.utc())
+            outcomes.append(Outcome(entry, Verdict.OK, 1, record.lines))
         else:
-            line = lines.failure(
+            line = failures.failure(
                 entry,
                 Verdict.NOT_FOUND,
                 "HTTP 404",

@@ -24,7 +24,7 @@ ROOMS = {
     "governor": {"core", "policy", "errors"},
     "api": {"core", "policy", "errors", VERSION},
     "sources": {"core", "policy", "errors"},
-    "resources": {"api", "core", "policy", "errors"},
+    "resources": {"core", "policy", "errors"},
     "output": {"resources", "core", "policy", "errors", VERSION},
     "ledger": {"output", "observe", "resources", "core", "policy", "errors"},
     "settings": {"api", "defaults", "output", "resources", "core", "policy", "errors"},
@@ -58,7 +58,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def room_of(dotted):
-    """Return the room of a module of ours: `cxai.resources.cx_ai.wire` lies in `api`."""
+    """Return the room of a module of ours: `cxai.resources.cx_ai.read` lies in `resources`."""
     _cxai, *rest = dotted.split(".")
     return rest[0] if rest else VERSION
 

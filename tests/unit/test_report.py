@@ -200,7 +200,7 @@ def test_one_of_a_kind_is_in_the_singular():
 def drifting(unknown=0, absent=0, more=0):
     of = tally(ok=9)
     of.unknown.update({f"new{n}": n for n in range(1, unknown + 1)})
-    of.absent.update({f"old{n} (absent)": 9 * n for n in range(1, absent + 1)})
+    of.absent.update({f"old{n}": 9 * n for n in range(1, absent + 1)})
     of.more_drift = more
     return [line for line in text(of) if "field" in line]
 

@@ -19,7 +19,7 @@ from cxai.inspect.verify import parts, verify_export
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)

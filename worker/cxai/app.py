@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from cxai.api.base_url import origin_of
 from cxai.api.client import ApiClient
-from cxai.api.content_coding import Limits, check_codecs
+from cxai.api.content_coding import Limits, check_codecs, decode
 from cxai.api.token import Token
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
@@ -19,7 +19,7 @@ from cxai.clock import SystemClock
 from cxai.core.ending import Tolerance
 from cxai.core.layout import NO_BANDS
 from cxai.core.pipeline import Bounds, Pipeline
-from cxai.core.ports import Clock, Source
+from cxai.core.ports import Clock, Resource, Source
 from cxai.core.tally import Tally
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from cxai.governor.breaker import BreakerRules
@@ -37,11 +37,10 @@ from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
 from cxai.policy.rules import Rules
 from cxai.policy.verdict import ANSWERED
-from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.bands_file import load_bands
-from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.reader import BodyReader
+from cxai.resources.options import RowOptions
+from cxai.resources.failures import FailureRows
+from cxai.resources.reader import BodyReader, Decode
+from cxai.resources.registry import open_resource
 from cxai.settings import LogFormat, Settings
 from cxai.sources.census import Census
 
@@ -70,12 +69,16 @@ async def export(
     redaction = Redaction(token)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     check_codecs()
-    bands = load_bands(settings.score_bands) if settings.score_bands else None
     run_id = str(uuid.uuid4())
+    resource = open_resource(
+        settings.resource, RowOptions(settings.shape, run_id, settings.score_bands)
+    )
     clock = SystemClock()
     started = clock.monotonic()
     limiter = _limiter(settings, clock)
-    client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
+    client = _client(
+        settings, resource, Token(token, settings.token_file, redaction.add), limiter, clock
+    )
     output = local_path(output, "The output directory")
     if not force:
         refuse_foreign(output, LAYOUT.all_sets)
@@ -88,7 +91,7 @@ async def export(
         committer = stack.enter_context(
             Committer(
                 directory,
-                _form(settings, bands),
+                _form(settings, resource),
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
@@ -104,9 +107,9 @@ async def export(
             limiter=limiter,
             fetcher=client,
             reader=BodyReader(
-                Limits(settings.max_decoded_bytes, settings.max_ratio), reading, redaction
+                resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
             ),
-            recorder=Lines(settings.shape, run_id, bands),
+            recorder=FailureRows(resource.layout.schema_version, run_id),
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
@@ -227,12 +230,19 @@ def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | N
     return NoRoom(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
 
 
-def _form(settings: Settings, bands: Bands | None) -> ExportForm:
-    mark = NO_BANDS
-    if bands is not None and settings.score_bands is not None:
-        mark = bands.mark(settings.score_bands.name)
-    origin = origin_of(settings.base_url)
-    return ExportForm(LAYOUT, settings.shape, settings.compression, origin, mark)
+def _form(settings: Settings, resource: Resource) -> ExportForm:
+    return ExportForm(
+        settings.shape,
+        settings.compression,
+        origin_of(settings.base_url),
+        resource.bands_mark,
+        resource.layout.resource,
+    )
+
+
+def _decoder(settings: Settings) -> Decode:
+    max_ratio = settings.max_ratio
+    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
 
 
 def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
@@ -243,11 +253,14 @@ def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
     )
 
 
-def _client(settings: Settings, token: Token, limiter: LocalLimiter, clock: Clock) -> ApiClient:
+def _client(
+    settings: Settings, resource: Resource, token: Token, limiter: LocalLimiter, clock: Clock
+) -> ApiClient:
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        result_path=resource.path,
         depart=limiter.depart,
         in_flight=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,

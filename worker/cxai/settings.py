@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -36,7 +37,8 @@ from cxai.errors import UsageError
 from cxai.output.compression import Compression
 from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
+from cxai.resources.registry import RESOURCES
 
 _PREFIX = "CXAI_"
 CONFIG_VARIABLE = "CXAI_CONFIG"
@@ -71,6 +73,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word] if isinstance(value, str) else value
+
+
+def _known_resource(name: str) -> str:
+    if name not in RESOURCES:
+        raise ValueError(f"known are {', '.join(RESOURCES)}")
+    return name
 
 
 _ASKABLE = [verdict for verdict in Verdict if verdict is not Verdict.OK]
@@ -204,6 +212,9 @@ class Settings(BaseSettings):
     allow_empty: bool = Field(default=False, description="An input without any ID is no error.")
 
     # The output
+    resource: Annotated[str, AfterValidator(_known_resource)] = Field(
+        "cx_ai", description=f"What is retrieved of each interaction: {', '.join(RESOURCES)}."
+    )
     shape: Shape = Field(
         Shape.NESTED, description="nested: a line per interaction; tables: rows to load as tables."
     )

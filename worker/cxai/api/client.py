@@ -42,11 +42,6 @@ _WORDS_S = 1.0
 
 _MOST_FRESH = 10_000
 
-_PATHS = {
-    Question.RESULT: "/v1/interactions/{}/ai",
-    Question.STATUS: "/v1/interactions/{}/status",
-}
-
 _OK = 200
 
 _SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
@@ -63,7 +58,8 @@ class ApiClient:
     The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
     its body, of which the first WORDS_BYTES are kept as far as they come at once.
 
-    `base_url` is where the API is, as checked_base_url returns it.
+    `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
+    in the URL of a result.
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
@@ -82,6 +78,7 @@ class ApiClient:
         token: Token,
         clock: Clock,
         *,
+        result_path: str,
         depart: Depart = _at_once,
         in_flight: int,
         connect_timeout_s: float,
@@ -97,6 +94,7 @@ class ApiClient:
         self._route = Route(
             through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
         )
+        self._paths = {Question.RESULT: result_path, Question.STATUS: "status"}
         self._token = token
         self._token_as_id = _plain(token.secret)
         self._clock = clock
@@ -164,7 +162,8 @@ class ApiClient:
             )
         passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
         PASSAGE.set(passage)
-        seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
+        url = f"{self.base_url}/v1/interactions/{interaction_id}/{self._paths[question]}"
+        seen = await self._ask(url, passage)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
         elif passage.is_stale:
@@ -180,7 +179,8 @@ class ApiClient:
             async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
                 stage = Stage.BODY
                 if response.status != _OK:
-                    return self._reply(response, await _words(response))
+                    words, is_whole = await _words(response)
+                    return self._reply(response, words, is_cut=not is_whole)
                 body = await self._body(response)
                 if passage.is_garbled:
                     raise aiohttp.ClientPayloadError
@@ -196,7 +196,9 @@ class ApiClient:
             return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
         return self._reply(response, body)
 
-    def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
+    def _reply(
+        self, response: aiohttp.ClientResponse, body: bytes, *, is_cut: bool = False
+    ) -> Reply:
         headers = response.headers
         return Reply(
             response.status,
@@ -205,6 +207,7 @@ class ApiClient:
             retry_after_s(headers.get("Retry-After"), self._clock.utc())
             if "Retry-After" in headers
             else None,
+            is_cut,
         )
 
     def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
@@ -239,20 +242,22 @@ class ApiClient:
         return plain.replace("-", "").lower() == self._token_as_id
 
 
-async def _words(response: aiohttp.ClientResponse) -> bytes:
-    """Return what comes of a body at once, WORDS_BYTES at most; never fails.
+async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """Return what comes of a body at once, WORDS_BYTES at most, and whether it is all; never fails.
 
     The status has been read: neither a body without end nor a broken one may take it back, nor
     may a dripping one keep everyone from the pause that it asks for.
     """
-    words = bytearray()
+    words, is_whole = bytearray(), False
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(_WORDS_S):
-            while len(words) < WORDS_BYTES and (chunk := await response.content.readany()):
+            while not is_whole and len(words) < WORDS_BYTES:
+                chunk = await response.content.readany()
                 words += chunk
+                is_whole = not chunk
     if not response.content.at_eof():
         response.close()
-    return bytes(words[:WORDS_BYTES])
+    return bytes(words[:WORDS_BYTES]), is_whole
 
 
 def _plain(token: SecretStr) -> str:

@@ -427,9 +427,9 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all sets.")] = False,
 ) -> None:
     """Print the JSON Schema of the lines in a set of parts, or SQL that declares its table."""
-    from cxai.resources.cx_ai.records import Shape
     from cxai.resources.cx_ai.schema import json_schema
     from cxai.resources.cx_ai.schema import markdown as page
+    from cxai.resources.options import Shape
 
     if ddl is not None and not markdown:
         _tell(_statements(part_set, ddl, shape))
@@ -444,8 +444,9 @@ def schema(
 
 def _statements(part_set: str | None, ddl_: str, shape: str | None) -> str:
     """Return the CREATE TABLE statements of a set, or of all sets of a shape."""
-    from cxai.resources.cx_ai.records import PART_SETS, Shape
+    from cxai.resources.cx_ai.layout import PART_SETS
     from cxai.resources.cx_ai.schema import Dialect, ddl, tables_of
+    from cxai.resources.options import Shape
 
     dialect = _one_of(Dialect, ddl_, "--ddl")
     shapes = list(Shape) if shape is None else [_one_of(Shape, shape, "--shape")]

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
+from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.errors import CxaiError
-from cxai.policy.reply import Failure, Question, Reply, Said, Seen
+from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Stage, Verdict
@@ -118,14 +119,42 @@ class Fetcher(Protocol):
 
 
 class Reader(Protocol):
-    """Makes sense of bodies."""
+    """Makes sense of replies."""
 
     async def read(
         self, interaction_id: str, question: Question, reply: Reply, at: datetime
     ) -> Seen:
-        """Read what came back: a record, a status, a refusal with its words, or a failure.
+        """Return what a reply, which came at `at`, is with its body read; never raises.
 
-        None of these holds the token, or what is secret in a URL.
+        A 200 is the Record or the Status that was asked for, or a Failure with what else is known
+        of its reply; any other status is a Refusal.
+        """
+        ...
+
+
+class Resource(Protocol):
+    """One kind of result that the API has of an interaction, laid out as a run wants it."""
+
+    @property
+    def layout(self) -> Layout:
+        """Its name, the version of its rows, and the part sets of each shape."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """What follows the ID in its URL, such as `ai`."""
+        ...
+
+    @property
+    def bands_mark(self) -> BandsMark:
+        """What tells the configured score ranges from others, NO_BANDS if it has none."""
+        ...
+
+    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
+        """Return the lines of the result that `body`, decoded, holds; pure.
+
+        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
+        it. The same arguments give the same bytes.
         """
         ...
 

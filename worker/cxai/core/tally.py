@@ -125,8 +125,13 @@ class Tally:
 
     @property
     def drift(self) -> dict[str, int]:
-        """Results by the path at which they are not as documented: unknown fields first."""
-        return dict([*self.unknown.most_common(), *self.absent.most_common()])
+        """Results by the path at which they are not as documented: unknown fields first.
+
+        The path of an absent field is followed by ` (absent)`.
+        """
+        shown = Counter(dict(self.unknown.most_common()))
+        shown.update({f"{path} (absent)": times for path, times in self.absent.most_common()})
+        return dict(shown)
 
     def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
         """Count why an ID ended without a record, with the API's own words if it had any.

@@ -14,7 +14,6 @@ from cxai.core.figures import counted
 from cxai.core.tally import Tally
 from cxai.errors import CxaiError, ExitCode
 from cxai.observe.progress import duration
-from cxai.policy.reply import ABSENT
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
 _MOST_REASONS = 3
@@ -152,7 +151,7 @@ def _drift(tally: Tally) -> Iterator[str]:
 
 def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterator[str]:
     for path, times in counts.most_common(most):
-        yield f"  {each}: {path.removesuffix(ABSENT)} ({counted(times, 'results')})"
+        yield f"  {each}: {path} ({counted(times, 'results')})"
     if (more := len(counts) - most) > 0:
         yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
 

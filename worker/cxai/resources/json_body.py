@@ -1,4 +1,4 @@
-"""What orjson refuses: a mark that may be passed over, and for all else the name of what it is."""
+"""Reads a body as JSON; of what is no JSON, names what it is."""
 
 import codecs
 import re
@@ -22,11 +22,25 @@ _BY_MESSAGE = (
 """By words of what orjson says."""
 
 
-def read_otherwise(body: bytes, error: orjson.JSONDecodeError) -> Any:
-    """Return the JSON value of a body that begins with a byte order mark, else the Failure.
+def parse(body: bytes) -> Any:
+    """Return the JSON value that `body` holds, or a NOT_JSON failure; never raises.
 
-    `error` is what orjson has said of `body`. RFC 8259, 8.1: a parser may ignore the mark.
+    orjson refuses NaN, Infinity and numbers beyond a double (1e400); an integer that does not fit
+    64 bits becomes the nearest double. Of a key that occurs twice in one object, the last one
+    counts. A byte order mark is passed over, as RFC 8259, 8.1 allows.
     """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return _parse_otherwise(body, error)
+
+
+def not_a_result(reason: str) -> Failure:
+    """Return the failure of a body that is JSON, but not what was asked for."""
+    return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, reason)
+
+
+def _parse_otherwise(body: bytes, error: orjson.JSONDecodeError) -> Any:
     if body.startswith(codecs.BOM_UTF8):
         body = body.removeprefix(codecs.BOM_UTF8)
         try:

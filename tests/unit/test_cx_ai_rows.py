@@ -1,5 +1,7 @@
+"""The rows of a CX AI result: one nested record, or three tables that hold the same."""
+
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -7,18 +9,22 @@ from hypothesis import HealthCheck, given, settings
 from support.bodies import as_body, results, sample
 from support.store import RUN_ID
 
-from cxai.core.entry import Entry
-from cxai.policy.reply import Failure, Interaction, Said, Trouble
-from cxai.policy.verdict import Stage, Verdict
+from cxai.core.layout import FAILURES
+from cxai.policy.reply import Failure, Trouble
+from cxai.policy.verdict import Stage
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.lines import Lines, timestamp
-from cxai.resources.cx_ai.records import PART_SETS, PARTICIPANTS, Shape, nested, stamped, tables
-from cxai.resources.cx_ai.wire import read
+from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.layout import PART_SETS
+from cxai.resources.cx_ai.read import read_interaction
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.cx_ai.rows import nested, tables
+from cxai.resources.lines import as_text, stamped
+from cxai.resources.options import Shape
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 AT = datetime(2025, 1, 31, 2, 3, 4, 5678, tzinfo=UTC)
 AT_TEXT = "2025-01-31T02:03:04.005Z"
-STAMP = stamped(ID, AT_TEXT, RUN_ID)
+STAMP = stamped(ID, 2, AT, RUN_ID)
 OF_EVERY_ROW = {
     "interaction_id": ID,
     "schema_version": 2,
@@ -38,18 +44,19 @@ ANY_SIZE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def interaction(value=None):
-    found = read(as_body(sample() if value is None else value))
+    found = read_interaction(as_body(sample() if value is None else value))
     assert isinstance(found, Interaction)
     return found
 
 
-def as_text(value):
-    return orjson.dumps(value).decode()
+def lines_of(shape, value, bands=None):
+    """Return the lines of a result, by part set."""
+    return CxAi(shape, RUN_ID, bands).read(ID, orjson.dumps(value), AT).lines
 
 
 def stamped_tables(found, bands):
     """Return the rows of all tables as they are written."""
-    by_table = tables(found, bands, as_text)
+    by_table = tables(found, bands)
     return {name: [{**STAMP, **row} for row in rows] for name, rows in by_table.items()}
 
 
@@ -179,7 +186,7 @@ def test_an_unknown_field_is_text_whatever_its_type_with_its_keys_as_sent(unknow
 @given(value=results(deviating=True))
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_every_row_of_a_table_has_the_same_columns_and_holds_single_values(value):
-    rows = stamped_tables(read(orjson.dumps(value)), None)
+    rows = stamped_tables(read_interaction(orjson.dumps(value)), None)
     whole = stamped_tables(interaction(drifted()), BANDS)
     for name, of_table in rows.items():
         for row in of_table:
@@ -241,8 +248,8 @@ def without(row, *keys):
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_the_tables_hold_all_that_the_nested_record_holds_in_the_same_order(bands, value):
     body = orjson.dumps(value)
-    as_tables = stamped_tables(read(body), bands)
-    as_nested = nested(STAMP, read(body), bands)
+    as_tables = stamped_tables(read_interaction(body), bands)
+    as_nested = nested(STAMP, read_interaction(body), bands)
     again = rebuilt(as_tables, banded=bands is not None)
     assert orjson.dumps(again) == orjson.dumps(as_nested)
 
@@ -261,7 +268,7 @@ def test_with_bands_every_score_has_one_or_null():
 
 
 def test_without_bands_a_nested_record_has_no_such_key():
-    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, interaction(), AT).values()
+    (line,) = lines_of(Shape.NESTED, sample()).values()
     assert b'"band"' not in line
 
 
@@ -271,18 +278,16 @@ def test_without_bands_a_nested_record_has_no_such_key():
 @EVERY_SHAPE
 @pytest.mark.parametrize("bands", [None, BANDS])
 def test_the_same_interaction_gives_the_same_bytes_each_time(shape, bands):
-    found, lines = interaction(drifted()), Lines(shape, RUN_ID, bands)
-    first = lines.record(ID, found, AT)
-    assert lines.record(ID, found, AT) == first
-    assert lines.record(ID, interaction(drifted()), AT) == first
+    first = lines_of(shape, drifted(), bands)
+    assert lines_of(shape, drifted(), bands) == first
 
 
 @EVERY_SHAPE
 @given(value=results(deviating=True))
 @settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_every_row_is_one_line_whatever_its_texts_hold(shape, value):
-    found = read(orjson.dumps(value))
-    lines = Lines(shape, RUN_ID).record(ID, found, AT)
+    found = read_interaction(orjson.dumps(value))
+    lines = lines_of(shape, value)
     rows = (
         {"records": [nested(STAMP, found, None)]}
         if shape is Shape.NESTED
@@ -297,7 +302,7 @@ def test_every_row_is_one_line_whatever_its_texts_hold(shape, value):
 def test_line_separators_in_texts_stay_within_the_line():
     value = sample()
     value["allParticipants"]["enlightenBundles"][0]["name"] = "a\u2028b\nc\rd\u0085"
-    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, interaction(value), AT).values()
+    (line,) = lines_of(Shape.NESTED, value).values()
     assert line.count(b"\n") == 1
     assert b"\r" not in line
     assert "a\u2028b\\nc\\rd".encode() in line
@@ -309,22 +314,20 @@ def test_unknown_objects_that_look_like_rows_stay_within_their_line():
     bundle = value["allParticipants"]["enlightenBundles"][0]
     bundle["models"] = [{**bundle["models"][0], "history": rows_alike}] * 2
     bundle["models"][0]["name"] = '},{"interaction_id":'
-    lines = Lines(Shape.TABLES, RUN_ID).record(ID, interaction(value), AT)
+    lines = lines_of(Shape.TABLES, value)
     scores = [json.loads(line) for line in lines["scores"].splitlines()]
     assert [json.loads(row["extra"])["history"] for row in scores] == [rows_alike] * 2
     assert lines["segments"].count(b"\n") == 2
 
 
 def test_a_set_without_rows_has_no_lines():
-    lines = Lines(Shape.TABLES, RUN_ID).record(ID, interaction({"participantOne": None}), AT)
+    lines = lines_of(Shape.TABLES, {"participantOne": None})
     assert list(lines) == ["interactions"]
 
 
 @EVERY_SHAPE
 def test_all_lines_belong_to_the_sets_of_their_shape(shape):
-    lines = Lines(shape, RUN_ID)
-    listed = failure(lines, entry(), Verdict.NOT_FOUND, "why", Stage.HEADERS)
-    assert {*lines.record(ID, interaction(), AT), *listed} == set(PART_SETS[shape])
+    assert {*lines_of(shape, sample()), FAILURES} == set(PART_SETS[shape])
 
 
 @EVERY_SHAPE
@@ -338,57 +341,7 @@ def test_a_result_that_nests_too_deeply_to_be_written_is_a_failure(shape, place)
     }[place]
     owner["deep"] = "DEEP"
     body = as_body(value).replace(b'"DEEP"', b"[" * 1000 + b"]" * 1000)
-    found = Lines(shape, RUN_ID).record(ID, read(body), AT)
+    found = CxAi(shape, RUN_ID).read(ID, body, AT)
     assert isinstance(found, Failure)
     assert (found.trouble, found.stage) == (Trouble.NOT_A_RESULT, Stage.VALIDATE)
     assert "nested too deeply" in found.reason
-
-
-# --- failures ---
-
-
-def entry(**fields):
-    return Entry(**{"key": b"k", "id": ID, "source": "ids.txt", "line": 7, **fields})
-
-
-def failure(lines, entry, verdict, reason, stage, said=Said()):  # noqa: B008 - it is frozen
-    return lines.failure(entry, verdict, reason, stage=stage, attempts=2, at=AT, said=said)
-
-
-def test_a_failure_says_what_why_where_and_when():
-    lines = Lines(Shape.TABLES, RUN_ID)
-    said = Said(status=400, message="no such language", state="processed")
-    (line,) = failure(lines, entry(), Verdict.REJECTED, "HTTP 400", Stage.HEADERS, said).values()
-    assert line == (
-        b'{"interaction_id":"0f8fad5b-d9cb-469f-a165-70867728950e","schema_version":2,'
-        b'"retrieved_at":"2025-01-31T02:03:04.005Z",'
-        b'"run_id":"3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44","verdict":"rejected",'
-        b'"reason":"HTTP 400","stage":"headers","attempts":2,"api_status":400,'
-        b'"api_message":"no such language","api_state":"processed","source":"ids.txt","line":7}\n'
-    )
-
-
-def test_a_failure_of_which_the_api_said_nothing_has_the_same_columns():
-    lines = Lines(Shape.TABLES, RUN_ID)
-    (line,) = failure(lines, entry(), Verdict.INVALID_ID, "no GUID", Stage.INPUT).values()
-    row = json.loads(line)
-    assert (row["api_status"], row["api_message"], row["api_state"]) == (None, None, None)
-
-
-def test_a_source_whose_name_is_no_unicode_is_shown_escaped():
-    named = entry(source=b"caf\xe9.txt".decode("utf-8", "surrogateescape"))
-    lines = failure(Lines(Shape.NESTED, RUN_ID), named, Verdict.INVALID_ID, "why", Stage.INPUT)
-    assert json.loads(lines["failures"])["source"] == "caf\\udce9.txt"
-
-
-@pytest.mark.parametrize(
-    ("at", "text"),
-    [
-        (AT, AT_TEXT),
-        (datetime(2025, 1, 31, tzinfo=UTC), "2025-01-31T00:00:00.000Z"),
-        (datetime(2025, 1, 1, 1, tzinfo=timezone(timedelta(hours=2))), "2024-12-31T23:00:00.000Z"),
-        (datetime(2025, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "2025-12-31T23:59:59.999Z"),
-    ],
-)
-def test_times_are_utc_with_milliseconds(at, text):
-    assert timestamp(at) == text

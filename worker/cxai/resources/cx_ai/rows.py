@@ -6,55 +6,12 @@ know, and is last. The rows of a table all have the same columns, and none of th
 what has no fixed type is JSON as text, so that no loader has to guess.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterator
 
-from cxai.core import layout
-from cxai.core.entry import Entry
-from cxai.policy.reply import Interaction, Said
-from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.bands import Bands
-
-SCHEMA_VERSION = 2
-"""Grows when a reader of the rows would have to change."""
-
-PARTICIPANTS = ("all_participants", "participant_one", "participant_two")
-
-RECORDS = "records"
-INTERACTIONS = "interactions"
-SCORES = "scores"
-SEGMENTS = "segments"
-FAILURES = layout.FAILURES
-
-
-class Shape(StrEnum):
-    """How a result is laid out in lines."""
-
-    NESTED = "nested"
-    TABLES = "tables"
-
-
-PART_SETS: Mapping[Shape, tuple[str, ...]] = {
-    Shape.NESTED: (RECORDS, FAILURES),
-    Shape.TABLES: (INTERACTIONS, SCORES, SEGMENTS, FAILURES),
-}
-"""The sets of parts that a shape writes; the rows of a set have the same columns."""
-
-Row = dict[str, Any]
-
-AsText = Callable[[Any], str]
-"""Returns a JSON value as JSON text."""
-
-
-def stamped(interaction_id: str, retrieved_at: str, run_id: str) -> Row:
-    """Return the columns with which every row begins."""
-    return {
-        "interaction_id": interaction_id,
-        "schema_version": SCHEMA_VERSION,
-        "retrieved_at": retrieved_at,
-        "run_id": run_id,
-    }
+from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.layout import INTERACTIONS, SCORES, SEGMENTS
+from cxai.resources.lines import Row, as_text
 
 
 def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
@@ -68,11 +25,10 @@ def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
     return {**stamp, **participants}
 
 
-def tables(interaction: Interaction, bands: Bands | None, as_text: AsText) -> dict[str, list[Row]]:
+def tables(interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
     """Return the rows of an interaction by table; `interactions` has exactly one.
 
-    The columns with which every row begins (`stamped`) are the same in all of them, and are left to
-    the caller.
+    They are without the columns with which every row begins (`stamped`).
 
     `scores` has one per participant, bundle and model, `segments` one per participant and segment.
     What makes no row there (a bundle without models, null instead of an empty list) can be told
@@ -84,42 +40,15 @@ def tables(interaction: Interaction, bands: Bands | None, as_text: AsText) -> di
     row: Row = {}
     for name in PARTICIPANTS:
         participant = participants[name]
-        scores += _scores(name, participant, bands, as_text)
-        segments += _segments(name, participant, as_text)
-        for fact, value in _summary(participant, as_text).items():
+        scores += _scores(name, participant, bands)
+        segments += _segments(name, participant)
+        for fact, value in _summary(participant).items():
             row[f"{name}_{fact}"] = value
-    row["extra"] = _extra_as_text(participants, as_text)
+    row["extra"] = _extra_as_text(participants)
     return {INTERACTIONS: [row], SCORES: scores, SEGMENTS: segments}
 
 
-def failed(
-    stamp: Row,
-    entry: Entry,
-    verdict: Verdict,
-    reason: str,
-    *,
-    stage: Stage,
-    attempts: int,
-    said: Said,
-) -> Row:
-    """Return the row that lists an ID without a record."""
-    return {
-        **stamp,
-        "verdict": verdict,
-        "reason": reason,
-        "stage": stage,
-        "attempts": attempts,
-        "api_status": said.status,
-        "api_message": said.message,
-        "api_state": said.state,
-        "source": entry.source,
-        "line": entry.line,
-    }
-
-
-def _scores(
-    name: str, participant: Row | None, bands: Bands | None, as_text: AsText
-) -> Iterator[Row]:
+def _scores(name: str, participant: Row | None, bands: Bands | None) -> Iterator[Row]:
     for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
         for model_index, model in enumerate(_list(bundle, "models")):
             row = {
@@ -135,21 +64,21 @@ def _scores(
             row["band"] = (
                 None if bands is None else bands.band(bundle["name"], model["name"], model["score"])
             )
-            row["extra"] = _extra_as_text(model, as_text)
+            row["extra"] = _extra_as_text(model)
             yield row
 
 
-def _segments(name: str, participant: Row | None, as_text: AsText) -> Iterator[Row]:
+def _segments(name: str, participant: Row | None) -> Iterator[Row]:
     for index, segment in enumerate(_list(participant, "voice_activity_segments")):
         yield {
             "participant": name,
             "segment_index": index,
             **segment,
-            "extra": _extra_as_text(segment, as_text),
+            "extra": _extra_as_text(segment),
         }
 
 
-def _summary(participant: Row | None, as_text: AsText) -> Row:
+def _summary(participant: Row | None) -> Row:
     """Return what the tables of scores and segments don't tell of a participant."""
     if participant is None:
         return dict(_NO_PARTICIPANT)
@@ -160,7 +89,7 @@ def _summary(participant: Row | None, as_text: AsText) -> Row:
         "models": None if bundles is None else sum(len(b["models"] or ()) for b in bundles),
         "segments": _count(participant["voice_activity_segments"]),
         "bundle_list": None if bundles is None else as_text([_listed(b) for b in bundles]),
-        "extra": _extra_as_text(participant, as_text),
+        "extra": _extra_as_text(participant),
     }
 
 
@@ -197,5 +126,5 @@ def _extra(owner: Row) -> Row:
     return {"extra": owner["extra"]} if "extra" in owner else {}
 
 
-def _extra_as_text(owner: Row, as_text: AsText) -> str | None:
+def _extra_as_text(owner: Row) -> str | None:
     return as_text(owner["extra"]) if "extra" in owner else None
