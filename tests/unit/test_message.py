@@ -64,9 +64,9 @@ def test_a_plain_text_counts_and_a_page_or_cut_json_does_not(body, words):
     ("sent", "kept"),
     [
         ("two\r\nlines\tand a tab", "two lines and a tab"),
-        ("\x1b[31mred\x07", "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
-        ("left \u202eto right", "left \N{REPLACEMENT CHARACTER}to right"),
-        ("a\u2066b\u200bc\ufeff", "a?b?c?".replace("?", "\N{REPLACEMENT CHARACTER}")),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("left \u202eto right", r"left \u202eto right"),
+        ("a\u2066b\u200bc\ufeff", r"a\u2066b\u200bc\ufeff"),
         ("a\u2028b\u2029c", "a b c"),
         ("Größe: 3 €", "Größe: 3 €"),
     ],

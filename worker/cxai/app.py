@@ -20,10 +20,11 @@ from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Source
 from cxai.core.tally import Tally
+from cxai.core.text import printable
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
-from cxai.inspect.report import Report, printable
+from cxai.inspect.report import Report
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
 from cxai.ledger.store import Store

@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 from cxai.core.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
 from cxai.core.secret import Secrets
+from cxai.core.text import printable
 from cxai.errors import UsageError
 
 __all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "key_of_secret", "refused"]
@@ -146,17 +147,11 @@ def refused(raw: bytes, source: str, line: int, reason: str) -> Entry:
     bad lines are never one, and a later run over the same file finds them settled. In a file with
     another name, or moved to another line, it is another line, and is listed there.
     """
-    return Entry(_key_of_refused(raw, source, line), _excerpt(raw), source, line, reason)
+    return Entry(
+        _key_of_refused(raw, source, line), printable(raw, _EXCERPT_CHARS), source, line, reason
+    )
 
 
 def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:
     place = f"{source}\0{line}\0".encode("utf-8", "surrogatepass")
     return b"!" + hashlib.sha256(place + raw).digest()[:16]
-
-
-def _excerpt(raw: bytes) -> str:
-    enough = 4 * _EXCERPT_CHARS  # a character of UTF-8 has up to 4 bytes
-    text = raw[:enough].decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    whole = len(shown) <= _EXCERPT_CHARS and len(raw) <= enough
-    return shown if whole else shown[: _EXCERPT_CHARS - 1] + "…"

@@ -16,8 +16,8 @@ import orjson
 
 from cxai.core.figures import counted
 from cxai.core.ports import Clock
+from cxai.core.text import printable
 from cxai.errors import IntegrityError, UsageError
-from cxai.inspect.report import printable
 from cxai.ledger.form import read_form
 from cxai.ledger.part_states import added_by, parts_of
 from cxai.ledger.sqlite import Database

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from cxai.core.figures import counted
+from cxai.core.text import printable
 from cxai.errors import DirectoryInUseError
-from cxai.inspect.report import printable
 from cxai.ledger.form import read_form
 from cxai.ledger.part_states import parts_of
 from cxai.ledger.sqlite import Database

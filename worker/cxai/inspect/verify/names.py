@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cxai.inspect.report import printable
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import SUFFIX, Part
 from cxai.resources.cx_ai.records import PART_SETS

@@ -9,7 +9,7 @@ from typing import Any
 
 from cxai.policy.reply import Failure, Processing, Status
 from cxai.resources.cx_ai.wire import not_a_result, parse
-from cxai.resources.message import message_of, printable
+from cxai.resources.message import message_of, one_line
 
 MAX_STATE_CHARS = 64
 """Characters of a state's name that are kept."""
@@ -59,7 +59,7 @@ def status(body: bytes) -> Status | Failure:
     known = _BY_NAME.get(_letters(name))
     return Status(
         processing=known or Processing.UNDER_WAY,
-        state=printable(name, MAX_STATE_CHARS),
+        state=one_line(name, MAX_STATE_CHARS),
         is_known=known is not None,
         declared_s=_seconds(raw.get("declared")),
         message=message_of(raw.get("errorMessage")),

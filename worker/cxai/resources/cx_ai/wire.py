@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
 
+from cxai.core.text import printable
 from cxai.policy.reply import ABSENT, Failure, Interaction, Trouble
 from cxai.policy.verdict import Stage
 from cxai.resources.cx_ai.records import PARTICIPANTS
@@ -207,12 +208,7 @@ class _Drift:
 
 
 def _shown(participant: str, path: str, key: str) -> str:
-    return f"{participant}{path}.{_printable(key)}".removeprefix(".")
-
-
-def _printable(key: str) -> str:
-    start = key[:MAX_KEY_CHARS]
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in start)
+    return f"{participant}{path}.{printable(key, MAX_KEY_CHARS)}".removeprefix(".")
 
 
 def read(body: bytes) -> Interaction | Failure:
