@@ -125,7 +125,7 @@ async def test_duplicates_blanks_and_refused_lines_pass_each_as_an_item(source_o
     first, again, blank, refused, last = await items_of(source_of([A, A.upper(), "", "..", B]))
     assert first.key == again.key
     assert blank is Skip.BLANK
-    assert (refused.id, refused.invalid.partition(":")[0]) == ("..", "is not a GUID")
+    assert (refused.id, refused.invalid.kind) == ("..", "is not a GUID")
     assert last.id == B
     assert first.line < again.line < refused.line < last.line
 

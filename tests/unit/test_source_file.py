@@ -57,7 +57,7 @@ def source(*paths, rule=None, **kind):
 def ids(file_source):
     """Return (file's last name, line, ID or reason) of all items."""
     return [
-        (Path(entry.source).name, entry.line, entry.invalid or entry.id)
+        (Path(entry.source).name, entry.line, str(entry.invalid or entry.id))
         for block in file_source.blocks()
         for entry in block
         if not isinstance(entry, Skip)

@@ -250,7 +250,7 @@ class Pipeline:
             if entry.invalid is None:
                 self.backlog.offer(inquiry)
             else:
-                self._settle(inquiry, Settle(Verdict.INVALID_ID, entry.invalid, Stage.INPUT))
+                self._settle(inquiry, Settle(Verdict.INVALID_ID, str(entry.invalid), Stage.INPUT))
                 await self._batch.room()
 
     def _count_in(self, items: Sequence[Entry | Skip], admission: Admission) -> None:
@@ -453,7 +453,9 @@ class Pipeline:
             at=self._clock.utc(),
             said=inquiry.said,
         )
-        self.tally.note_reason(settle.verdict, settle.reason, inquiry.words)
+        fault = inquiry.entry.invalid
+        reason = settle.reason if fault is None else fault.kind
+        self.tally.note_reason(settle.verdict, reason, inquiry.words)
         self._keep(Outcome(inquiry.entry, settle.verdict, inquiry.requests, lines))
 
     def _lose_patience(self) -> None:

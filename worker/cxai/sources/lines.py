@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cxai.core.entry import Entry, IdRule
+from cxai.core.entry import Entry, Fault, IdRule
 from cxai.errors import InputBrokenError
 from cxai.sources.chunks import with_line_feeds
 from cxai.sources.compression import DamagedError
@@ -28,13 +28,13 @@ class Overlong:
     limit: int
 
     @property
-    def reason(self) -> str:
+    def fault(self) -> Fault:
         """Why it is refused."""
-        return f"line is longer than {self.limit:,} bytes"
+        return Fault(f"line is longer than {self.limit:,} bytes")
 
     def refused(self, rule: IdRule, source: str, line: int) -> Entry:
         """Return the entry that such a line is."""
-        return rule.refused(self.start, source, line, self.reason)
+        return rule.refused(self.start, source, line, self.fault)
 
 
 def numbered_lines(

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +13,7 @@ from cxai.core.figures import counted
 from cxai.inspect.verify.damage import differing_byte
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.ledger.sqlite import Database
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from cxai.zstd import zstd
 
 SUFFIX: Mapping[str, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 """What ends the name of a part, by the compression that the ledger names."""
