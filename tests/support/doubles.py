@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-from cxai.core.entry import Entry, Fault, key_of, refused
+from cxai.core.entry import Entry, Fault, Skip, key_of, refused
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
@@ -65,9 +65,13 @@ class ListSource:
     """Source of the given blocks; at their end it raises `breaks`, if that is given.
 
     `read` counts the items that were taken; `closed` tells that the reader has let go of it.
+    `acknowledged` has the entries that were.
     """
 
+    is_endless = False
+
     def __init__(self, blocks=(), *, breaks=None):
+        self.acknowledged = []
         self.read = 0
         self.closed = False
         self._blocks = blocks
@@ -82,6 +86,39 @@ class ListSource:
                 raise self._breaks
         finally:
             self.closed = True
+
+    async def acknowledge(self, entries):
+        self.acknowledged += entries
+
+
+class QueueSource:
+    """Source of the messages in a list, which outlives it as a queue outlives a process.
+
+    A message that is acknowledged is gone; any other is delivered again by the next source. At
+    their end it raises `breaks`, if that is given, or waits for ever, if it `is_endless`.
+    """
+
+    def __init__(self, messages, *, breaks=None, is_endless=False):
+        self.is_endless = is_endless
+        self.messages = messages
+        self._breaks = breaks
+
+    async def batches(self):
+        delivered = list(self.messages)
+        for start in range(0, len(delivered), 10):
+            yield delivered[start : start + 10]
+        if self._breaks is not None:
+            raise self._breaks
+        if self.is_endless:
+            await asyncio.get_running_loop().create_future()
+
+    async def acknowledge(self, entries):
+        done = {(entry.source, entry.line) for entry in entries}
+        self.messages[:] = [
+            item
+            for item in self.messages
+            if isinstance(item, Skip) or (item.source, item.line) not in done
+        ]
 
 
 # --- ledger ---

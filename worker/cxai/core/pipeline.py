@@ -243,6 +243,9 @@ class Pipeline:
         admission = await self._with_patience(lambda: self._ledger.admit(entries))
         self.loads[Section.LOOK_UP].leave(len(entries))
         self._count_in(items, admission)
+        if len(admission.fresh) < len(entries):
+            fresh = set(admission.fresh)
+            await self._acknowledge([entry for entry in entries if entry not in fresh])
         for entry in admission.fresh:
             await self.backlog.enter()
             self._undecided += 1
@@ -266,6 +269,12 @@ class Pipeline:
         tally.invalid += invalid
         tally.ids += distinct - invalid
         tally.before.update(admission.settled)
+
+    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._source.acknowledge(entries)
+        except InputBrokenError as error:
+            self._input_broken = error  # nothing is lost: they come again, and are settled then
 
     # --- backlog → pace → fetch ---
 
@@ -486,6 +495,7 @@ class Pipeline:
             committing.enter(len(outcomes))
             await self._with_patience(lambda: self._ledger.commit(outcomes))
             committing.leave(len(outcomes))
+            await self._acknowledge([outcome.entry for outcome in outcomes])
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:  # nobody waits for the API

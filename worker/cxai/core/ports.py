@@ -17,12 +17,30 @@ from cxai.policy.verdict import Stage, Verdict
 
 
 class Source(Protocol):
-    """Where the IDs come from."""
+    """Where the IDs come from: at least once each. What is not acknowledged may come again."""
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it goes on until the run is stopped, as a queue does."""
+        ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield every line once, in order, as it arrives; never the whole input at once.
 
+        No two entries have the same `source` and `line`: by these an acknowledged one is known.
         Raises InputBrokenError when the rest can't be read.
+        """
+        ...
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Note that each of `entries` has a verdict that survives power loss.
+
+        Called with entries that `batches` has yielded, in any order, each at most once: when their
+        outcomes are committed, and when they had been settled by an earlier run or repeat another
+        one. Also called after `batches` was closed, for what was still on its way. A source that
+        keeps its lines, such as a file, does nothing.
+        Raises InputBrokenError when the source can't be reached; then the entries may come again,
+        and are found to be settled.
         """
         ...
 

@@ -13,8 +13,6 @@ START_BYTES = 512
 MAX_LINE_BYTES = 4 << 20
 """The longest line of CSV or JSON Lines, in bytes: it is in memory while it is read."""
 
-KEPT = " What stood before is kept; fix the input and run the same command again."
-
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
@@ -67,7 +65,7 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read on after line {number - 1:,}: {_why(error)}.{KEPT}"
+            f"{name} can't be read on after line {number - 1:,}: {_why(error)}."
         ) from error
     if open_line:
         ended = open_line.end()

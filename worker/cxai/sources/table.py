@@ -7,7 +7,7 @@ from cxai.core.entry import Entry, Fault, IdRule, Item, Skip
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.cells import Cells, parsed
 from cxai.sources.header import Header, HeaderReader
-from cxai.sources.lines import KEPT, MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
+from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
 from cxai.sources.text import ODD_LINE_END
 
 # So many cells more than the header has are kept of a row that takes several lines.
@@ -233,5 +233,5 @@ class _Table:
 
     def _quote_open(self, how: str) -> InputBrokenError:
         return InputBrokenError(
-            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}.{KEPT}"
+            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}."
         )

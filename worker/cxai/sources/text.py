@@ -23,7 +23,9 @@ ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _RARE_LINE_END = re.compile(rb"[\x01-\x08\x0e-\x1b\x1f\x7f\x85]|\\[nr]|" + ODD_LINE_END.pattern)
 
 
-def items_of_text(chunks: Iterator[bytes], name: str, rule: IdRule) -> Iterator[list[Item]]:
+def items_of_text(
+    chunks: Iterator[bytes], name: str, rule: IdRule, _place: str | None = None
+) -> Iterator[list[Item]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
     White space around an ID is no part of it. A line without anything else is BLANK, one that
