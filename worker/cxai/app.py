@@ -3,7 +3,7 @@
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +83,8 @@ async def export(
     refuse_taken(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
+        if isinstance(source, AbstractAsyncContextManager):
+            await stack.enter_async_context(source)
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))

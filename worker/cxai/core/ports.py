@@ -17,7 +17,11 @@ from cxai.policy.verdict import Stage, Verdict
 
 
 class Source(Protocol):
-    """Where the IDs come from: at least once each. What is not acknowledged may come again."""
+    """Where the IDs come from: at least once each. What is not acknowledged may come again.
+
+    One that has something to close is an asynchronous context manager as well: a run enters it
+    before its first request, and leaves it after the last acknowledgement.
+    """
 
     @property
     def is_endless(self) -> bool:
