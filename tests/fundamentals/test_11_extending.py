@@ -41,7 +41,7 @@ def test_the_source_of_the_page_is_read_acknowledged_and_refused(
     assert list(spool.iterdir()) == []
     assert "name one spool" in extended("run", f"{name}/none", "-o", "export").err
     assert (
-        "only files, - for standard input and spool://."
+        "only files, spool:// and standard input."
         in extended("run", "redis://host/0", "-o", "export").err
     )
 

@@ -31,6 +31,8 @@ class Source(Protocol):
     def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield every line once, in order, as it arrives; never the whole input at once.
 
+        A Skip is a line that asks for nothing. It is counted, and never acknowledged.
+
         No two entries have the same `source` and `line`: by these an acknowledged one is known.
         Raises InputBrokenError when the rest can't be read.
         """

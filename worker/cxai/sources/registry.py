@@ -73,11 +73,10 @@ def _unknown(name: str, scheme: str) -> UsageError:
     schemes = [known for known in SOURCES if known not in {_PATH, STDIN}]
     near = get_close_matches(scheme, schemes, n=1)
     meant = f" Do you mean {near[0]}://?" if near else ""
-    known = ["files", f"{STDIN} for standard input", *(f"{one}://" for one in schemes)]
+    known = ", ".join(["files", *(f"{one}://" for one in schemes)])
     return UsageError(
-        f"{_shown(name)} is a URL. {scheme}:// is not supported as an input, only"
-        f" {', '.join(known[:-1])} and {known[-1]}.{meant} Download it, or pipe it into standard"
-        f" input ({STDIN})."
+        f"{_shown(name)} is a URL. {scheme}:// is not supported as an input, only {known} and"
+        f" standard input.{meant} Download it, or pipe it into standard input ({STDIN})."
     )
 
 
