@@ -1,4 +1,4 @@
-"""What docs/extending.md tells to write works as it stands there: one file and one line."""
+"""The examples of docs/extending.md work as they stand there: one file and one line."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ FILE, LINE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:2]
 
 @pytest.fixture
 def extended(tmp_path):
-    """Return `extended(*arguments)`: a `cxai` that has the source of the page."""
+    """Return `extended(*arguments)`: a `cxai` to which the source on the page was added."""
     package = tmp_path / "worker" / "cxai"
     shutil.copytree(ROOT / "worker" / "cxai", package, ignore=shutil.ignore_patterns("*.pyc"))
     (package / "sources" / "spool.py").write_text(FILE)
@@ -25,7 +25,7 @@ def extended(tmp_path):
     return lambda *arguments: cxai(*arguments, env=env, cwd=tmp_path)
 
 
-def test_the_source_of_the_page_is_read_acknowledged_and_refused(
+def test_the_source_on_the_page_works_from_its_name_to_the_last_acknowledgement(
     simulated, guids, tmp_path, extended
 ):
     spool, messages = tmp_path / "spool", [*guids(3), "no id"]

@@ -24,7 +24,7 @@ ROOMS = {
     "core": {"governor", "policy", "errors"},
     "governor": {"core", "policy", "errors"},
     "api": {"core", "policy", "errors", VERSION},
-    "sources": {"core", "policy", "errors", "zstd"},
+    "sources": {"core", "errors", "zstd"},
     "resources": {"api", "core", "policy", "errors"},
     "output": {"resources", "core", "policy", "errors", "zstd", VERSION},
     "ledger": {"output", "observe", "resources", "core", "policy", "errors"},

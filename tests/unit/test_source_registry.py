@@ -49,7 +49,7 @@ def test_a_url_without_a_source_is_refused_with_what_there_is_instead(url):
     said = refusal(url)
     assert said.startswith(f"{url} is a URL. {url.partition(':')[0]}:// is not supported")
     assert "only files" in said
-    assert "pipe it into standard input (-)" in said
+    assert "pipe them into standard input (-)" in said
 
 
 def test_a_scheme_that_is_mistyped_is_put_right(monkeypatch):

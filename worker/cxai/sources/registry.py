@@ -76,7 +76,8 @@ def _unknown(name: str, scheme: str) -> UsageError:
     known = ", ".join(["files", *(f"{one}://" for one in schemes)])
     return UsageError(
         f"{_shown(name)} is a URL. {scheme}:// is not supported as an input, only {known} and"
-        f" standard input.{meant} Download it, or pipe it into standard input ({STDIN})."
+        f" standard input.{meant} Write its IDs to a file, or pipe them into standard input"
+        f" ({STDIN})."
     )
 
 
