@@ -495,11 +495,11 @@ class Pipeline:
             committing.enter(len(outcomes))
             await self._with_patience(lambda: self._ledger.commit(outcomes))
             committing.leave(len(outcomes))
-            await self._acknowledge([outcome.entry for outcome in outcomes])
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:  # nobody waits for the API
                 self._health.be_patient()
+            await self._acknowledge([outcome.entry for outcome in outcomes])
             self._end_if_settled()
 
     async def _with_patience(self, work: Callable[[], Awaitable[T]]) -> T:
