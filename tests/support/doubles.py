@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from cxai.core.entry import Entry, key_of, refused
+from cxai.core.entry import Entry, Fault, Skip, key_of, refused
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import (
@@ -65,7 +65,7 @@ def entries(*ids):
 
 def invalid(*texts):
     """Return the entries of an input with one of these, which are no IDs, a line."""
-    return [refused(raw.encode(), "ids.txt", 1, "is not a GUID") for raw in texts]
+    return [refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
 
 
 def endless(block_of=10):
@@ -78,18 +78,17 @@ class ListSource:
     """Source of the given blocks; at their end it raises `breaks`, if that is given.
 
     `read` counts the items that were taken; `closed` tells that the reader has let go of it.
-    `acknowledged` has the IDs of entries that are done.
+    `acknowledged` has the entries that were.
     """
 
+    is_endless = False
+
     def __init__(self, blocks=(), *, breaks=None):
+        self.acknowledged = []
         self.read = 0
         self.closed = False
-        self.acknowledged = []
         self._blocks = blocks
         self._breaks = breaks
-
-    async def acknowledge(self, entries):
-        self.acknowledged += [entry.id for entry in entries]
 
     async def batches(self):
         try:
@@ -100,6 +99,39 @@ class ListSource:
                 raise self._breaks
         finally:
             self.closed = True
+
+    async def acknowledge(self, entries):
+        self.acknowledged += entries
+
+
+class QueueSource:
+    """Source of the messages in a list, which outlives it as a queue outlives a process.
+
+    A message that is acknowledged is gone; any other is delivered again by the next source. At
+    their end it raises `breaks`, if that is given, or waits for ever, if it `is_endless`.
+    """
+
+    def __init__(self, messages, *, breaks=None, is_endless=False):
+        self.is_endless = is_endless
+        self.messages = messages
+        self._breaks = breaks
+
+    async def batches(self):
+        delivered = list(self.messages)
+        for start in range(0, len(delivered), 10):
+            yield delivered[start : start + 10]
+        if self._breaks is not None:
+            raise self._breaks
+        if self.is_endless:
+            await asyncio.get_running_loop().create_future()
+
+    async def acknowledge(self, entries):
+        done = {(entry.source, entry.line) for entry in entries}
+        self.messages[:] = [
+            item
+            for item in self.messages
+            if isinstance(item, Skip) or (item.source, item.line) not in done
+        ]
 
 
 # --- ledger ---

@@ -89,7 +89,7 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     )
     records = part.read_bytes().count(b"\n")
     assert others == [
-        f"records, part 1: a line is no row: [{line[1:60].decode()}",
+        f"records, part 1: a line is no row: [{line[1:63].decode()}…",
         "records-000001.jsonl: its SHA-256 is not the ledger's.",
         f"{records} IDs have the verdict ok, but {records - 1} have a record.",
     ]

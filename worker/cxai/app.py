@@ -4,6 +4,7 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from cxai.core.layout import NO_BANDS
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Resource, Source
 from cxai.core.tally import Tally
+from cxai.core.text import printable
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
-from cxai.inspect.report import Report, printable
+from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
@@ -85,6 +87,8 @@ async def export(
     refuse_taken(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
+        if isinstance(source, AbstractAsyncContextManager):
+            await stack.enter_async_context(source)
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))

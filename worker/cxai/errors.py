@@ -47,7 +47,16 @@ class StoppedError(CxaiError):
 
 
 class InputBrokenError(StoppedError):
-    """A source failed in the middle. What was read before it is processed and committed."""
+    """A source failed in the middle. What was read before it is processed and committed.
+
+    `why` says what failed, in a sentence; the message says what to do as well.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why} What stood before is kept; fix the input and run the same command again."
+        )
+        self.why = why
 
 
 class CommitError(StoppedError):

@@ -152,7 +152,8 @@ def run(  # noqa: D103 - its help stands above
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat, load_settings
     from cxai.sources.census import Census
-    from cxai.sources.file import FileSource
+    from cxai.sources.options import SourceOptions
+    from cxai.sources.registry import open_source
 
     given = {
         "column": column,
@@ -196,11 +197,11 @@ def run(  # noqa: D103 - its help stands above
             " in your shell's history."
         )
     rule = IdRule(settings.id_pattern, secrets)
-    source = FileSource(sources or [], rule, column=settings.column, field=settings.field)
     if not sources and sys.stdin.isatty():
         _say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source.check(allow_empty=settings.allow_empty)
-    census = Census(source.paths)
+    options = SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
+    source = open_source(sources or [], options)
+    census = Census(sources or [])
     census.start()
     work = export(
         settings, source, output, token, census, force=force, reopen_missing=reopen_missing
@@ -343,14 +344,17 @@ def verify(
     from cxai.core.entry import GUID_PATTERN, IdRule
     from cxai.core.secret import Secrets
     from cxai.inspect.verify import verify_export
-    from cxai.sources.file import FileSource
+    from cxai.sources.blocking import blocks_of
+    from cxai.sources.options import SourceOptions
+    from cxai.sources.registry import open_source
 
     if sources:
         token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
         rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
-        source = FileSource(sources, rule, column=column, field=field)
-        source.check(allow_empty=allow_empty)
-        found = verify_export(directory, source.blocks())
+        source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
+        if source.is_endless:
+            raise UsageError("An input to verify has to end: name files that hold its IDs.")
+        found = verify_export(directory, blocks_of(source))
     elif column is not None or field is not None or id_pattern or allow_empty:
         raise UsageError(
             "--column, --field, --id-pattern and --allow-empty are about an input: name it behind"

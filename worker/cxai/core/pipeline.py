@@ -176,13 +176,16 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self._governor.know_answered(admission.answered)
+        if len(admission.fresh) < len(entries):
+            fresh = set(admission.fresh)
+            await self._acknowledge([entry for entry in entries if entry not in fresh])
         for entry in admission.fresh:
             await self.backlog.enter()
             self._undecided += 1
             if entry.invalid is None:
                 self.backlog.offer(Item(entry))
             else:
-                self._settle(Item(entry), Settle(Verdict.INVALID_ID, entry.invalid, Stage.INPUT))
+                self._settle(Item(entry), Settle(Verdict.INVALID_ID, str(entry.invalid), Stage.INPUT))
                 await self._batch.room()
 
     # --- backlog → pace → fetch ---
@@ -279,7 +282,9 @@ class Pipeline:
             at=self._clock.utc(),
             said=item.job.said,
         )
-        self.tally.note_reason(settle.verdict, settle.reason, item.words)
+        fault = item.entry.invalid
+        reason = settle.reason if fault is None else fault.kind
+        self.tally.note_reason(settle.verdict, reason, item.words)
         self._add(Outcome(item.entry, settle.verdict, item.requests, lines))
 
     # --- batch → commit → acknowledge ---
@@ -295,12 +300,18 @@ class Pipeline:
             committing.enter(len(outcomes))
             await self.room.wait_for(lambda: self._ledger.commit(outcomes))
             committing.leave(len(outcomes))
-            await self._source.acknowledge([outcome.entry for outcome in outcomes])
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:
                 self._governor.rest()
+            await self._acknowledge([outcome.entry for outcome in outcomes])
             self._end_if_settled()
+
+    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._source.acknowledge(entries)
+        except InputBrokenError as error:
+            self._input_broken = error  # nothing is lost: they come again, and are settled then
 
     def _commit_the_last(self) -> None:
         if self.input_ended and self._undecided == 0:

@@ -21,17 +21,37 @@ from cxai.policy.verdict import Stage, Verdict
 
 
 class Source(Protocol):
-    """Where the IDs come from."""
+    """Where the IDs come from: at least once each. What is not acknowledged may come again.
+
+    One that has something to close is an asynchronous context manager as well: a run enters it
+    before its first request, and leaves it after the last acknowledgement.
+    """
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it goes on until the run is stopped, as a queue does."""
+        ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield every line once, in order, as it arrives; never the whole input at once.
 
+        A Skip is a line that asks for nothing. It is counted, and never acknowledged.
+
+        No two entries have the same `source` and `line`: by these an acknowledged one is known.
         Raises InputBrokenError when the rest can't be read.
         """
         ...
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Note that these have a committed verdict. What isn't acknowledged is delivered again."""
+        """Note that each of `entries` has a verdict that survives power loss.
+
+        Called with entries that `batches` has yielded, in any order, each at most once: when their
+        outcomes are committed, and when they had been settled by an earlier run or repeat another
+        one. Also called after `batches` was closed, for what was still on its way. A source that
+        keeps its lines, such as a file, does nothing.
+        Raises InputBrokenError when the source can't be reached; then the entries may come again,
+        and are found to be settled.
+        """
         ...
 
 

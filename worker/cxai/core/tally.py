@@ -137,10 +137,7 @@ class Tally:
         """Count why an ID ended without a record, with the API's own words if it had any.
 
         The number of distinct reasons is bounded. When there are too many, the words are left out.
-        Of a line that is no ID the kind of its fault counts, not the character and its position.
         """
-        if verdict is Verdict.INVALID_ID:
-            reason = reason.partition(":")[0]
         reasons = self.reasons.setdefault(verdict, Counter())
         in_full = f"{reason}: {words}" if words else reason
         if in_full not in reasons and len(reasons) >= _MOST_REASONS // 2:

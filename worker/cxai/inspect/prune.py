@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cxai.core.figures import counted
+from cxai.core.text import printable
 from cxai.core.ports import Clock
 from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
-from cxai.inspect.report import printable
 from cxai.ledger.port import OpenedDatabase
 from cxai.ledger.registry import open_database
 from cxai.ledger.runs import write_manifest

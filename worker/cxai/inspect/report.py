@@ -1,6 +1,5 @@
 """The end of a run: the reconciliation, where the files are, what to do about what failed."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from cxai.core.ending import Ending, Tolerance, ending
 from cxai.core.figures import counted
 from cxai.core.tally import Tally
+from cxai.core.text import printable
 from cxai.errors import CxaiError, ExitCode
 from cxai.observe.progress import duration
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
@@ -173,12 +173,6 @@ def _broken(line: str, width: int) -> list[str]:
         width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
     )
     return wrapper.wrap(line) or [""]
-
-
-def printable(path: Path) -> str:
-    """Return a path as text that any file and any terminal takes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _origins(tally: Tally) -> list[tuple[int, str]]:

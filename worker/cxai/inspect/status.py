@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from cxai.core.figures import counted
+from cxai.core.text import printable
 from cxai.errors import DirectoryInUseError
-from cxai.inspect.report import printable
 from cxai.ledger.port import Run
 from cxai.ledger.registry import open_database
 from cxai.ledger.trouble import stopping

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from cxai.inspect.report import printable
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import open_file
 from cxai.ledger.port import Run

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from cxai.inspect.report import printable
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.output.compression import SUFFIX
 from cxai.output.part_state import PartState, lookalike_pattern

@@ -7,6 +7,7 @@ import orjson
 
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Findings
 from cxai.inspect.verify.parts import has_file, lines_of
 from cxai.ledger.distinct import DistinctKeys
@@ -16,6 +17,7 @@ from cxai.output.part_state import PartState
 from cxai.policy.verdict import Verdict
 
 _TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema version
+_SHOWN_CHARS = 64
 
 
 class Rows:
@@ -75,10 +77,10 @@ class Rows:
         except orjson.JSONDecodeError:
             row = None
         if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
-            self._add(part, f"a line is no row: {_shown(line[:60])}")
+            self._add(part, f"a line is no row: {printable(line, _SHOWN_CHARS)}")
             return None
         if row.get("schema_version") != schema_version:
-            version = _shown(str(row.get("schema_version")))
+            version = printable(str(row.get("schema_version")), _SHOWN_CHARS)
             self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
         for column in _TEXTS:
             if not isinstance(row.get(column), str):
@@ -97,7 +99,9 @@ class Rows:
         if part.set != main_set:
             return False
         if not self._seen.add(key):
-            self._add(part, f"a second record for {_shown(row['interaction_id'])}.")
+            self._add(
+                part, f"a second record for {printable(row['interaction_id'], _SHOWN_CHARS)}."
+            )
             return False
         return True
 
@@ -118,11 +122,4 @@ class Rows:
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    return f"a row for {_shown(row['interaction_id'])}"
-
-
-def _shown(value: bytes | str) -> str:
-    """Return what stands in a file as text that no terminal takes for a command."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "?" for c in value[:64])
+    return f"a row for {printable(row['interaction_id'], _SHOWN_CHARS)}"
