@@ -16,6 +16,7 @@ import orjson
 
 from cxai.core.figures import counted
 from cxai.core.ports import Clock
+from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.report import printable
 from cxai.ledger.form import read_form
@@ -222,7 +223,7 @@ def _plain(file: Any) -> Any:
 
 
 def _release(ledger: Database, states: Iterable[PartState], clock: Clock) -> None:
-    at = clock.utc().isoformat(timespec="seconds")
+    at = timestamp(clock.utc())
     with ledger.transaction():
         for state in states:
             ledger.run("release_part", {"at": at, "set": state.set, "number": state.number})

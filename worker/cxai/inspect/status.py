@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from cxai.core.figures import counted
+from cxai.core.timestamp import in_one_format
 from cxai.errors import DirectoryInUseError
 from cxai.inspect.report import printable
 from cxai.ledger.form import read_form
@@ -119,8 +120,8 @@ def _run(row: tuple[Any, ...]) -> Mapping[str, Any]:
     return {
         "run": number,
         "run_id": run_id,
-        "started_at": started_at,
-        "seen_at": seen_at,
+        "started_at": in_one_format(started_at),
+        "seen_at": in_one_format(seen_at),
         "settled": settled,
         "ended": ended,
         **{key: report.get(key) for key in ("exit_code", "reason", "headline")},
