@@ -7,10 +7,11 @@ over every adapter and over its in-memory double.
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cxai.core.entry import Entry, Skip
 from cxai.core.outcome import Outcome
+from cxai.core.run_state import RunState
 from cxai.policy.policy import Effect
 from cxai.policy.reply import Failure, Interaction, Question, Reply, Said, Status
 from cxai.policy.verdict import Stage, Verdict
@@ -138,6 +139,30 @@ class Ledger(Protocol):
 
         When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
         a DiskFullError, the same commit may be tried again.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Shows how a run goes: on a display, in a file, a log, or as metrics. It gets values alone.
+
+    An error that a method raises is logged, and changes nothing for the run or other observers.
+    """
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one look to the next, above 0."""
+        ...
+
+    def observe(self, state: RunState, /) -> None:
+        """Show it. Returns at once: whatever may have to wait belongs on a thread."""
+        ...
+
+    async def close(self, report: Mapping[str, Any] | None, /) -> None:
+        """Release what it holds; nothing is observed any more.
+
+        `report` says how the run ended, in the values of `cxai run --json`. It is None if the run
+        failed with an unexpected error.
         """
         ...
 

@@ -10,10 +10,9 @@ from textwrap import TextWrapper
 from typing import Any
 
 from cxai.core.ending import Ending, Tolerance, ending
-from cxai.core.figures import counted
+from cxai.core.figures import counted, duration
 from cxai.core.tally import Tally
 from cxai.errors import CxaiError, ExitCode
-from cxai.observe.progress import duration
 from cxai.policy.reply import ABSENT
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
