@@ -23,13 +23,13 @@ class Seen:
     def __init__(self, interval_s=1.0):
         self.interval_s = interval_s
         self.states = []
-        self.reports = []
+        self.ends = []
 
     def observe(self, state):
         self.states.append(state)
 
-    async def close(self, report):
-        self.reports.append(report)
+    async def close(self, last, report):
+        self.ends.append((last, report))
 
 
 class Failing(Seen):
@@ -39,8 +39,8 @@ class Failing(Seen):
         super().observe(state)
         raise ValueError("no room on the wall")
 
-    async def close(self, report):
-        await super().close(report)
+    async def close(self, last, report):
+        await super().close(last, report)
         raise OSError("and no nail")
 
 
@@ -86,23 +86,24 @@ async def test_each_observer_is_shown_the_state_at_once_and_at_its_own_interval(
 
 
 @virtually
-async def test_when_the_run_is_over_each_observer_is_closed_with_how_it_ended():
+async def test_when_the_run_is_over_each_observer_is_closed_with_its_last_state_and_its_report():
     seen = Seen()
     async with monitor_of(seen=seen) as monitor:
         await asyncio.sleep(0.5)
         monitor.finished({"exit_code": 0})
     await asyncio.sleep(10)
-    assert seen.reports == [{"exit_code": 0}]
+    ((last, report),) = seen.ends
+    assert (last.elapsed_s, report) == (0.5, {"exit_code": 0})
     assert len(seen.states) == 1
 
 
 @virtually
-async def test_without_an_end_it_is_closed_all_the_same():
+async def test_after_an_unexpected_error_it_is_closed_without_a_report():
     seen = Seen()
     with pytest.raises(RuntimeError, match="unexpected"):
         async with monitor_of(seen=seen):
             raise RuntimeError("unexpected")
-    assert seen.reports == [None]
+    assert [report for _last, report in seen.ends] == [None]
 
 
 @virtually
@@ -111,7 +112,7 @@ async def test_an_observer_that_fails_is_logged_once_and_harms_no_other(capsys):
     async with monitor_of(failing=failing, seen=seen):
         await asyncio.sleep(5.5)
     assert len(failing.states) == len(seen.states) == 6
-    assert seen.reports == [None]
+    assert [report for _last, report in seen.ends] == [None]
     lines = [line for line in capsys.readouterr().err.splitlines() if "observer_failed" in line]
     assert len(lines) == 1
     assert "level=warning event=observer_failed observer=failing" in lines[0]

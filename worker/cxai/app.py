@@ -33,7 +33,8 @@ from cxai.ledger.trouble import stopping
 from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
-from cxai.observe.registry import Setup, open_observers
+from cxai.observe.registry import open_observers
+from cxai.observe.setup import Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path

@@ -158,11 +158,11 @@ class Observer(Protocol):
         """Show it. Returns at once: whatever may have to wait belongs on a thread."""
         ...
 
-    async def close(self, report: Mapping[str, Any] | None, /) -> None:
-        """Release what it holds; nothing is observed any more.
+    async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:
+        """Show the end, if it shows that, and release what it holds.
 
-        `report` says how the run ended, in the values of `cxai run --json`. It is None if the run
-        failed with an unexpected error.
+        `last` is the state in which the run ended. `report` says how, in the values of
+        `cxai run --json`; it is None if the run failed with an unexpected error.
         """
         ...
 

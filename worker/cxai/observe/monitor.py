@@ -62,9 +62,10 @@ class RunMonitor:
     async def __aexit__(self, *exc: object) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+        last = self.look()
         for name, observer in self._observers.items():
             with self._noting_failure(name):
-                await observer.close(self._report)
+                await observer.close(last, self._report)
 
     def look(self) -> RunState:
         """Return the state of the run now."""

@@ -1,5 +1,6 @@
 """How a run shows its progress, as a choice."""
 
+import sys
 from enum import StrEnum
 
 
@@ -10,3 +11,10 @@ class Progress(StrEnum):
     BAR = "bar"
     LINES = "lines"
     NONE = "none"
+
+    @property
+    def shown(self) -> "Progress":
+        """The choice that AUTO comes to here and now."""
+        if self is not Progress.AUTO:
+            return self
+        return Progress.BAR if sys.stderr.isatty() else Progress.LINES

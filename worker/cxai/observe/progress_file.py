@@ -10,7 +10,13 @@ import orjson
 
 from cxai.core.run_state import RunState
 from cxai.core.timestamp import timestamp
+from cxai.observe.setup import Setup
 from cxai.observe.state_text import plain
+
+
+def open_observer(setup: Setup) -> "ProgressFile":
+    """Return it: every run has one."""
+    return ProgressFile(setup.write_progress, setup.remove_progress, setup.thread)
 
 
 class ProgressFile:
@@ -39,7 +45,7 @@ class ProgressFile:
         line = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
         self._writing = self._thread.submit(_without_disk_errors, lambda: self._write(line))
 
-    async def close(self, _report: Mapping[str, Any] | None) -> None:
+    async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         """Remove the file, after a write that is under way there."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, _without_disk_errors, self._remove)

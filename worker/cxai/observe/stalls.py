@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxai.core.run_state import RunState
-from cxai.core.watchdog import Section, Stall
+from cxai.core.watchdog import Section, Stall, look_every_s
 from cxai.observe.logging import LOG
+from cxai.observe.setup import Setup
+
+
+def open_observer(setup: Setup) -> "StallLog":
+    """Return it: every run has one."""
+    return StallLog(look_every_s(setup.choices.stalled_after_s))
 
 
 class StallLog:
@@ -31,5 +37,5 @@ class StallLog:
         elif stall is None and before is not None:
             LOG.info("moves again", stage=before.section.value)
 
-    async def close(self, _report: Mapping[str, Any] | None) -> None:
+    async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         """Do nothing: there is nothing to release."""

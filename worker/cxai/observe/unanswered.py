@@ -5,9 +5,15 @@ from typing import Any
 
 from cxai.core.run_state import RunState
 from cxai.observe.logging import LOG
+from cxai.observe.setup import Setup
 
 # That is worth a warning after so long: sooner if the cause is known.
 _SILENT_S, _FAILING_S = 45.0, 10.0
+
+
+def open_observer(_setup: Setup) -> "UnansweredLog":
+    """Return it: every run has one."""
+    return UnansweredLog()
 
 
 class UnansweredLog:
@@ -34,5 +40,5 @@ class UnansweredLog:
                 check=api.advice or "Check base_url, the network, and the API's own status.",
             )
 
-    async def close(self, _report: Mapping[str, Any] | None) -> None:
+    async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         """Do nothing: there is nothing to release."""
