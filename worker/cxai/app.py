@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from cxai.core.ending import Tolerance
 from cxai.core.layout import NO_BANDS
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Resource, Source
+from cxai.core.run_state import ApiState, DiskFull, Pause, WorkState
 from cxai.core.tally import Tally
 from cxai.core.text import printable
 from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
@@ -31,10 +33,11 @@ from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
 from cxai.observe.logging import LOG
+from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
-from cxai.observe.snapshot import NoRoom, Pulse
-from cxai.observe.watch import Watch
-from cxai.output.contents import refuse_foreign, refuse_taken
+from cxai.observe.registry import open_observers
+from cxai.observe.setup import Setup
+from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
 from cxai.policy.rules import Rules
@@ -119,16 +122,17 @@ async def export(
             bounds=_bounds(settings),
             host=client.base_url,
         )
-        watch = Watch(
-            lambda: _pulse(pipeline, limiter, census, output, settings, client.base_url),
-            directory,
-            thread,
-            settings,
-            clock,
-        )
         stop_request.pass_to(pipeline.stop)
         stack.enter_context(rare_collections())
-        stopped_by = await _run(pipeline, watch)
+        monitor = await stack.enter_async_context(
+            RunMonitor(
+                lambda: _sample(pipeline, limiter, census, output, settings, client.base_url),
+                open_observers(_setup(settings, directory, thread)),
+                clock,
+                settings.stalled_after_s,
+            )
+        )
+        stopped_by = await _run(pipeline)
         report = Report(
             output,
             pipeline.tally,
@@ -149,6 +153,7 @@ async def export(
                 LOG.warning("run_not_closed", reason=str(error))
                 weighs_more = isinstance(error, IntegrityError) or stopped_by is None
                 report = replace(report, stopped_by=error if weighs_more else stopped_by)
+        monitor.finished(report.as_dict())
     _log_reasons(pipeline.tally)
     _log_end(report)
     return report
@@ -163,13 +168,12 @@ def _log_reasons(tally: Tally) -> None:
         LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
 
 
-async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
-    """Run the pipeline under watch; return what stopped it early, None if nothing did."""
-    async with watch:
-        try:
-            await pipeline.run()
-        except CxaiError as error:
-            return error
+async def _run(pipeline: Pipeline) -> CxaiError | None:
+    """Run the pipeline; return what stopped it early, None if nothing did."""
+    try:
+        await pipeline.run()
+    except CxaiError as error:
+        return error
     return None
 
 
@@ -195,43 +199,55 @@ def _log_end(report: Report) -> None:
     )
 
 
-def _pulse(
+def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
+    return Setup(
+        settings,
+        write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
+        remove_progress=partial(directory.remove, PROGRESS_NAME),
+        thread=thread,
+    )
+
+
+def _sample(
     pipeline: Pipeline,
     limiter: LocalLimiter,
     census: Census | None,
     output: Path,
     settings: Settings,
     api: str,
-) -> Pulse:
-    return Pulse(
+) -> Sample:
+    backlog, paused = pipeline.backlog, limiter.paused
+    return Sample(
         tally=pipeline.tally,
-        in_flight=pipeline.in_flight,
         loads=pipeline.loads,
-        no_room=_no_room(pipeline, output, settings),
-        open=pipeline.backlog.open,
-        waiting=pipeline.backlog.waiting,
-        next_retry_s=pipeline.backlog.next_due_s(),
-        input_ended=pipeline.input_ended,
+        work=WorkState(
+            open=backlog.open,
+            waiting=backlog.waiting,
+            next_retry_s=backlog.next_due_s(),
+            in_flight=pipeline.in_flight,
+            input_ended=pipeline.input_ended,
+            is_stopping=pipeline.ending,
+        ),
+        api=ApiState(
+            url=api,
+            rate=limiter.rate,
+            rate_ceiling=settings.rate,
+            pause=Pause(*paused) if paused else None,
+            down_for_s=limiter.outage_s,
+            trouble=pipeline.trouble or "",
+            advice=pipeline.advice,
+            unanswered_s=pipeline.unanswered_s,
+        ),
         expected_lines=census.lines if census else None,
-        ending=pipeline.ending,
-        paused=limiter.paused,
-        outage_s=limiter.outage_s,
-        trouble=pipeline.trouble,
-        rate_allowed=limiter.rate,
-        rate_ceiling=settings.rate,
-        in_flight_allowed=limiter.most_in_flight,
-        in_flight_ceiling=settings.in_flight,
-        api=api,
-        unanswered_s=pipeline.unanswered_s,
-        advice=pipeline.advice,
+        disk_full=_disk_full(pipeline, output, settings),
     )
 
 
-def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | None:
+def _disk_full(pipeline: Pipeline, output: Path, settings: Settings) -> DiskFull | None:
     waited_s = pipeline.disk_full_s
     if waited_s is None:
         return None
-    return NoRoom(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
+    return DiskFull(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
 
 
 def _form(settings: Settings, resource: Resource) -> ExportForm:

@@ -34,6 +34,7 @@ from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.core.entry import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
+from cxai.observe.progress import Progress
 from cxai.output.compression import Compression
 from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict
@@ -96,15 +97,6 @@ Verdicts = Annotated[
     frozenset[Annotated[Verdict, BeforeValidator(_askable)]], NoDecode, BeforeValidator(_split)
 ]
 """Several verdicts; in the environment separated by commas."""
-
-
-class Progress(StrEnum):
-    """How a run tells how far it is."""
-
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
 
 
 class LogFormat(StrEnum):

@@ -7,7 +7,7 @@ over every adapter and over its in-memory double.
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
@@ -17,6 +17,7 @@ from cxai.errors import CxaiError
 from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
+from cxai.core.run_state import RunState
 from cxai.policy.verdict import Stage, Verdict
 
 
@@ -227,6 +228,30 @@ class Ledger(Protocol):
 
         When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
         a DiskFullError, the same commit may be tried again.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Shows how a run goes: on a display, in a file, a log, or as metrics. It gets values alone.
+
+    An error that a method raises is logged, and changes nothing for the run or other observers.
+    """
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one look to the next, above 0."""
+        ...
+
+    def observe(self, state: RunState, /) -> None:
+        """Show it. Returns at once: whatever may have to wait belongs on a thread."""
+        ...
+
+    async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:
+        """Show the end, if it shows that, and release what it holds.
+
+        `last` is the state in which the run ended. `report` says how, in the values of
+        `cxai run --json`; it is None if the run failed with an unexpected error.
         """
         ...
 

@@ -12,6 +12,7 @@ import orjson
 
 from cxai.core.figures import counted
 from cxai.core.text import printable
+from cxai.core.timestamp import in_one_format
 from cxai.errors import DirectoryInUseError
 from cxai.ledger.port import Run
 from cxai.ledger.registry import open_database
@@ -129,8 +130,8 @@ def _run(run: Run) -> Mapping[str, Any]:
     return {
         "run": run.number,
         "run_id": run.run_id,
-        "started_at": run.started_at,
-        "seen_at": run.seen_at,
+        "started_at": in_one_format(run.started_at),
+        "seen_at": in_one_format(run.seen_at),
         "settled": run.settled,
         "ended": run.ended,
         **{key: run.report.get(key) for key in ("exit_code", "reason", "headline")},

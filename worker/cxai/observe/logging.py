@@ -6,8 +6,10 @@ No line ever holds a run up: while nobody reads (a full pipe, a stopped terminal
 import select
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
+from cxai.core.timestamp import timestamp
 from cxai.observe.redaction import Redaction
 
 
@@ -104,6 +106,9 @@ def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
     def redact(_logger: Any, _method: str, line: Any) -> str:
         return redaction(line)  # rendered by then, whatever the signature says
 
+    def stamp(_logger: Any, _method: str, event: Any) -> Any:
+        return {**event, "at": timestamp(datetime.now(UTC))}
+
     render: Any = (
         structlog.processors.JSONRenderer()
         if as_json
@@ -113,7 +118,7 @@ def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
         structlog.WriteLogger(_Lossy()),  # type: ignore[arg-type]
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            stamp,
             render,
             redact,
         ],
