@@ -15,13 +15,13 @@ from support.virtual import START_S, VirtualClock
 
 from cxai.core.entry import key_of
 from cxai.core.pipeline import Bounds, Pipeline
-from cxai.errors import StoppedError
+from cxai.errors import StopCause, StopRequestedError
 from cxai.policy.policy import Rules
 
 RULES = Rules(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0
 )
-SIGTERM = StoppedError("Stopped by SIGTERM.")
+SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
 
 
 class Run:

@@ -10,6 +10,8 @@ import pytest
 from cxai.clock import SystemClock
 from cxai.core.tally import Tally
 from cxai.core.watchdog import loads
+from cxai.observe.logging import LOG
+from cxai.observe.redaction import Redaction
 from cxai.observe.snapshot import Pulse
 from cxai.observe.watch import Watch
 from cxai.output.contents import PROGRESS_NAME
@@ -44,7 +46,7 @@ class SlowDirectory(OutputDirectory):
 
 async def test_a_run_that_ends_while_its_progress_is_being_written_leaves_no_progress(tmp_path):
     with SlowDirectory(tmp_path) as directory, ThreadPoolExecutor(1) as thread:
-        settings = Settings(progress="none", toml={})
+        settings = Settings(progress="none")
         async with Watch(pulse, directory, thread, settings, SystemClock()):
             await asyncio.to_thread(directory.begun.wait)
             asyncio.get_running_loop().call_later(0.05, directory.go_on.set)
@@ -65,7 +67,8 @@ async def test_a_run_that_ends_while_its_progress_is_being_written_leaves_no_pro
 async def test_the_log_says_so_once_with_url_cause_and_what_to_check(
     shown, logged, tmp_path, capsys
 ):
-    settings = Settings(progress="none", stalled_after_s=0.04, toml={})
+    settings = Settings(progress="none", stalled_after_s=0.04)
+    LOG.configure(Redaction(), as_json=False)
     looks = 0
 
     def look():

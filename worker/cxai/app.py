@@ -1,7 +1,7 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
-import sys
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -13,14 +13,15 @@ from cxai.api.base_url import origin_of
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, check_codecs
 from cxai.api.token import Token
-from cxai.cli.gc_tuning import rare_collections
-from cxai.cli.signals import stop_signals
 from cxai.clock import SystemClock
-from cxai.core.ending import Tolerance
+from cxai.core.ending import Tolerance, may_be_closed, weightier
+from cxai.core.entry import IdRule
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Source
+from cxai.core.secret import Secrets
+from cxai.core.stop import StopRequest
 from cxai.core.tally import Tally
-from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
+from cxai.errors import CommitError, CxaiError, IntegrityError, UsageError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
 from cxai.inspect.report import Report, printable
@@ -42,11 +43,15 @@ from cxai.resources.cx_ai.bands import NO_BANDS, Bands
 from cxai.resources.cx_ai.bands_file import load_bands
 from cxai.resources.cx_ai.lines import Lines
 from cxai.resources.reader import BodyReader
-from cxai.settings import LogFormat, Settings
+from cxai.settings import Settings
 from cxai.sources.census import Census
+from cxai.sources.file import FileSource
 
 _MOST_FIELDS = 5  # of drift, named in the log
 _LOGGED_REASONS = 3
+
+# The first reply is waited for as long as this: nobody is watching.
+_START_PATIENCE_S = 600.0
 
 
 async def export(
@@ -54,21 +59,24 @@ async def export(
     source: Source,
     output: Path,
     token: SecretStr,
-    census: Census | None = None,
     *,
+    stop: StopRequest | None = None,
+    redaction: Redaction | None = None,
+    census: Census | None = None,
     force: bool = False,
     reopen_missing: bool = False,
 ) -> Report:
-    """Run one export and return how it ended.
+    """Run one export and return how it ended. Nothing of the process is changed.
 
-    `census` counts the input's lines meanwhile, for the progress alone. `force` uses a directory
-    that holds files of others. `reopen_missing` asks the IDs of parts again that are missing.
+    `stop` ends it early. `redaction`, if the caller has a log of its own, learns of each token that
+    replaces `token`. `census` counts the input's lines meanwhile, for the progress alone. `force`
+    uses a directory that holds files of others. `reopen_missing` asks the IDs of parts again that
+    are missing.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
     that is stopped early is reported, not raised: what it has is committed. The last event of the
     log is `run_finished`, with level error if the exit code is not 0.
     """
-    redaction = Redaction(token)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    redaction = redaction or Redaction(token)
     check_codecs()
     bands = load_bands(settings.score_bands) if settings.score_bands else None
     run_id = str(uuid.uuid4())
@@ -76,12 +84,8 @@ async def export(
     started = clock.monotonic()
     limiter = _limiter(settings, clock)
     client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
-    output = local_path(output, "The output directory")
-    if not force:
-        refuse_foreign(output)
-    refuse_taken(output)
+    output = _checked(output, token, force=force)
     async with AsyncExitStack() as stack:
-        stop_request = stack.enter_context(stop_signals())
         directory = stack.enter_context(OutputDirectory(output))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
@@ -118,9 +122,8 @@ async def export(
             settings,
             clock,
         )
-        stop_request.pass_to(pipeline.stop)
-        stack.enter_context(rare_collections())
-        stopped_by = await _run(pipeline, watch)
+        with (stop or StopRequest()).passed_to(pipeline.stop):
+            stopped_by = await _run(pipeline, watch)
         report = Report(
             output,
             pipeline.tally,
@@ -130,18 +133,35 @@ async def export(
             pipeline.trouble,
             run_id,
         )
-        # After these, but for a full disk, the next start has to recover.
-        is_broken = isinstance(stopped_by, CommitError | IntegrityError)
-        if isinstance(stopped_by, DiskFullError) or not is_broken:
-            try:
-                _end(store, directory, settings, report)
-            except (CommitError, IntegrityError) as error:
-                LOG.warning("run_not_closed", reason=str(error))
-                weighs_more = isinstance(error, IntegrityError) or stopped_by is None
-                report = replace(report, stopped_by=error if weighs_more else stopped_by)
+        if may_be_closed(stopped_by):
+            report = _close(store, directory, settings, report)
     _log_reasons(pipeline.tally)
     _log_end(report)
     return report
+
+
+def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> FileSource:
+    """Return the files of these names as a source; without any, standard input.
+
+    Nothing is opened yet: `check` of it does that. Raises UsageError if the settings contradict
+    each other.
+    """
+    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
+    return FileSource(names, rule, column=settings.column, field=settings.field)
+
+
+def _checked(output: Path, token: SecretStr, *, force: bool) -> Path:
+    """Return the output directory, if it can be one. Raises UsageError, with nothing created."""
+    if Secrets(token.get_secret_value()).are_in(str(output)):
+        raise UsageError(
+            "The name of the output directory holds the API token. It is not shown here, but may be"
+            " in your shell's history."
+        )
+    output = local_path(output, "The output directory")
+    if not force:
+        refuse_foreign(output)
+    refuse_taken(output)
+    return output
 
 
 def _log_reasons(tally: Tally) -> None:
@@ -163,7 +183,17 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
     return None
 
 
-def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
+def _close(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> Report:
+    """Close the books of a run; return its report, which says so if they could not be closed."""
+    try:
+        _note_end(store, directory, settings, report)
+    except (CommitError, IntegrityError) as error:
+        LOG.warning("run_not_closed", reason=str(error))
+        return replace(report, stopped_by=weightier(report.stopped_by, error))
+    return report
+
+
+def _note_end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
     """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
 
     So a run that has an end in the ledger has a manifest, and one whose end could not be noted has
@@ -290,14 +320,6 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _start_patience_s(settings: Settings) -> float:
-    """Return how long the first reply is waited for: someone who looks on wants to know soon."""
-    given = settings.start_patience_s
-    if given is None:
-        return 60.0 if sys.stderr.isatty() else 600.0
-    return given
-
-
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         in_flight=settings.in_flight,
@@ -307,6 +329,8 @@ def _bounds(settings: Settings) -> Bounds:
         grace_s=settings.grace_s,
         retries_per_s=settings.rate * settings.retry_share,
         outage_patience_s=settings.outage_patience_s,
-        start_patience_s=_start_patience_s(settings),
+        start_patience_s=_START_PATIENCE_S
+        if settings.start_patience_s is None
+        else settings.start_patience_s,
         disk_patience_s=settings.disk_patience_s,
     )

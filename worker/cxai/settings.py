@@ -1,6 +1,8 @@
 """Every setting: its name, unit, range and default. Nowhere else is one defined.
 
-Precedence: command line > environment (CXAI_*) > TOML file > default. The token is no setting: it
+`Settings(...)` holds what it is given and defaults, nothing else: what a program asks for must not
+depend on the environment of whoever starts it. `load_settings` is what the command uses, with the
+precedence: command line > environment (CXAI_*) > TOML file > default. The token is no setting: it
 comes from CXAI_API_TOKEN or from the file that `token_file` names (cxai/api/token.py).
 """
 
@@ -14,7 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -106,12 +110,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Settings(BaseSettings):
-    """All settings of a run. Seconds end in `_s`, bytes in `_bytes`, shares are 0 to 1."""
+class Settings(BaseModel):
+    """All settings of a run. Seconds end in `_s`, bytes in `_bytes`, shares are 0 to 1.
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    Raises pydantic.ValidationError, a ValueError, that names each setting that can't be used.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # The API
     base_url: str = Field(
@@ -260,6 +265,12 @@ class Settings(BaseSettings):
             raise ValueError("true and false are for settings that are on or off")
         return value
 
+
+class _LayeredSettings(BaseSettings, Settings):
+    """Settings from all places that the command takes them from; `toml` is the file's content."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -293,13 +304,14 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     from_file = _read_toml(config) if config is not None else {}
     _refuse_unknown_variables()
     try:
-        return Settings(**given, toml=from_file)  # type: ignore[call-arg]
+        layered = _LayeredSettings(**given, toml=from_file)  # type: ignore[call-arg]
     except ValidationError as error:
         problems = "\n".join(
             f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
+    return Settings.model_construct(**dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from cxai import __version__
 from cxai.api.base_url import checked_base_url
 from cxai.api.connections import (
     PASSAGE,
@@ -31,6 +30,7 @@ from cxai.core.ports import Clock
 from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import Stage
+from cxai.version import __version__
 
 ACCEPT_ENCODING = "gzip, deflate, br"
 """Sent explicitly: the default of the library changes with what else is installed."""

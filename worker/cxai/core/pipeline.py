@@ -25,6 +25,7 @@ from cxai.errors import (
     CxaiError,
     DiskFullError,
     InputBrokenError,
+    StopCause,
     StoppedError,
     TokenRefusedError,
 )
@@ -467,7 +468,8 @@ class Pipeline:
             StoppedError(
                 f"{self._api} {what} (the last: {self.trouble})."
                 f"{' ' * bool(self.advice)}{self.advice}"
-                " Nothing is lost: run the same command again when it is back."
+                " Nothing is lost: run the same command again when it is back.",
+                StopCause.API,
             )
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cxai.errors import CxaiError, IntegrityError, StoppedError
+from cxai.errors import CxaiError, IntegrityError, StopCause, StoppedError
 from cxai.ledger.trouble import advice, is_damage, reason
 from cxai.output.private import open_private
 
@@ -150,5 +150,6 @@ class Database:
             return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
         return StoppedError(
             f"{self._path} can't be used: {reason(error)}. Nothing is lost:"
-            f" {advice(error, self._path.parent)}, and run the same command again."
+            f" {advice(error, self._path.parent)}, and run the same command again.",
+            StopCause.DISK,
         )

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from cxai import __version__
 from cxai.output.compression import Compression
 from cxai.output.parts import PartState, part_name
+from cxai.version import __version__
 
 MANIFEST_NAME = "manifest.json"
 
