@@ -33,6 +33,7 @@ ROOMS = {
     "inspect": {"observe", "ledger", "output", "resources", "core", "policy", "errors"},
     "simulator": {"errors"},
     "app": EVERYTHING,
+    "closing": {"inspect", "observe", "ledger", "output", "core", "policy", "errors"},
     "library": {"app", "settings", "inspect", "api", "core", "errors"},
     "cli": EVERYTHING,
     "__main__": {"cli", "errors"},

@@ -3,8 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -14,31 +13,27 @@ from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
-from cxai.core.ending import Tolerance, may_be_closed, weightier
+from cxai.closing import close_books, log_end
+from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Bounds, Pipeline
 from cxai.core.ports import Clock, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
-from cxai.core.tally import Tally
-from cxai.errors import CommitError, CxaiError, IntegrityError, UsageError
+from cxai.errors import CxaiError, UsageError
 from cxai.governor.breaker import BreakerRules
 from cxai.governor.local import Ceilings, LocalLimiter
 from cxai.inspect.report import Report, printable
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
 from cxai.ledger.store import Store
-from cxai.ledger.trouble import stopping
-from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
 from cxai.observe.snapshot import NoRoom, Pulse
 from cxai.observe.watch import Watch
 from cxai.output.contents import refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
-from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.policy import Rules
-from cxai.policy.verdict import ANSWERED
 from cxai.resources.cx_ai.bands import NO_BANDS, Bands
 from cxai.resources.cx_ai.bands_file import load_bands
 from cxai.resources.cx_ai.lines import Lines
@@ -46,9 +41,6 @@ from cxai.resources.reader import BodyReader
 from cxai.settings import Settings
 from cxai.sources.census import Census
 from cxai.sources.file import FileSource
-
-_MOST_FIELDS = 5  # of drift, named in the log
-_LOGGED_REASONS = 3
 
 # The first reply is waited for as long as this: nobody is watching.
 _START_PATIENCE_S = 600.0
@@ -133,10 +125,8 @@ async def export(
             pipeline.trouble,
             run_id,
         )
-        if may_be_closed(stopped_by):
-            report = _close(store, directory, settings, report)
-    _log_reasons(pipeline.tally)
-    _log_end(report)
+        report = close_books(report, store, directory, settings.compression)
+    log_end(report)
     return report
 
 
@@ -164,15 +154,6 @@ def _checked(output: Path, token: SecretStr, *, force: bool) -> Path:
     return output
 
 
-def _log_reasons(tally: Tally) -> None:
-    """Log why IDs failed in this run, with the API's words where it had any."""
-    for verdict, reasons in tally.reasons.items():
-        if verdict in ANSWERED:
-            continue
-        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_LOGGED_REASONS)]
-        LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
-
-
 async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
     """Run the pipeline under watch; return what stopped it early, None if nothing did."""
     async with watch:
@@ -181,60 +162,6 @@ async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
         except CxaiError as error:
             return error
     return None
-
-
-def _close(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> Report:
-    """Close the books of a run; return its report, which says so if they could not be closed."""
-    try:
-        _note_end(store, directory, settings, report)
-    except (CommitError, IntegrityError) as error:
-        LOG.warning("run_not_closed", reason=str(error))
-        return replace(report, stopped_by=weightier(report.stopped_by, error))
-    return report
-
-
-def _note_end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
-    """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
-
-    So a run that has an end in the ledger has a manifest, and one whose end could not be noted has
-    none that says so.
-    """
-    report.tally.committed = store.settled()
-    report.tally.unfetched = store.unfetched()
-    store.seal()
-    with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
-        content = manifest(
-            store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
-        )
-        directory.replace(MANIFEST_NAME, content)
-    try:
-        store.end_run(report.ended, report.as_dict())
-    except CxaiError:
-        with suppress(OSError):
-            (directory.path / MANIFEST_NAME).unlink()
-        raise
-
-
-def _log_end(report: Report) -> None:
-    tally = report.tally
-    if tally.drift:
-        LOG.warning(
-            "undocumented_fields",
-            unknown=[path for path, _ in tally.unknown.most_common(_MOST_FIELDS)],
-            unknown_paths=len(tally.unknown),
-            absent_paths=len(tally.absent),
-            more=tally.more_drift,
-        )
-    LOG.end(
-        "run_finished",
-        exit_code=int(report.exit_code),
-        ended=report.ended,
-        reason=report.ending.reason.value,
-        headline=report.ending.headline,
-        ids=tally.ids,
-        failed=tally.failed,
-        open=tally.open,
-    )
 
 
 def _pulse(
