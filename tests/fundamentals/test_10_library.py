@@ -212,18 +212,22 @@ def test_an_export_in_a_thread_is_ended_from_another(simulated, tmp_path, ids_tx
 
 # A program of someone else's: it prints, as JSON, what an export has changed of its process.
 PROGRAM = """
-import asyncio, gc, json, logging, os, resource, signal, sys, threading
+import asyncio, gc, json, logging, os, resource, signal, sys, threading, warnings
 import cxai
 
 heavy = {"pydantic", "aiohttp", "typer", "rich", "structlog", "asyncio", "cxai.app"}
 early = sorted(heavy & set(sys.modules) - {"asyncio"})  # which this program imports itself
+
+def policy():
+    with warnings.catch_warnings(action="ignore"):  # deprecated from Python 3.14 on
+        return type(asyncio.get_event_loop_policy()).__name__
 
 def process():
     return {
         "signals": [signal.getsignal(number) for number in range(1, 32)],
         "collector": [gc.isenabled(), *gc.get_threshold(), gc.get_freeze_count()],
         "log": [logging.root.level, len(logging.root.handlers), len(logging.root.filters)],
-        "policy": type(asyncio.get_event_loop_policy()).__name__,
+        "policy": policy(),
         "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
         "umask": os.umask(0o022),
         "environment": dict(os.environ),

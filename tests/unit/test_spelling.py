@@ -47,6 +47,11 @@ def test_an_id_that_is_the_secret_is_recognized(spelled):
     assert Secrets(GUID).include(spelled)
 
 
+@pytest.mark.parametrize("secret", ["~~~", "---", "a"])
+def test_so_is_a_secret_of_signs_alone_or_of_one_letter(secret):
+    assert Secrets(secret).include(secret)
+
+
 def test_another_id_is_none_nor_is_an_empty_one_where_there_is_no_secret():
     assert not Secrets(GUID).include(GUID.replace("3", "4"))
     assert not Secrets("").include("")

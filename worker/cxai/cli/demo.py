@@ -8,14 +8,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from cxai.app import source_of
 from cxai.cli.process import export_as_command
+from cxai.core.entry import IdRule
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
 from cxai.output.local_path import local_path
 from cxai.output.private import make_directories, open_private
 from cxai.settings import load_settings
 from cxai.simulator import Scenario, Simulator
+from cxai.sources.file import FileSource
 
 _TOKEN = "demo-token"  # noqa: S105 - of the simulator, which is in this process
 
@@ -72,9 +73,8 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
                 "max_failed": float(f"{2 / (ids + 1):.1g}"),  # the one line that is no ID
             }
         )
-        token = SecretStr(_TOKEN)
-        source = source_of(settings, [str(_write_input(output, ids))], token)
-        return await export_as_command(settings, source, output, token)
+        source = FileSource([str(_write_input(output, ids))], IdRule())
+        return await export_as_command(settings, source, output, SecretStr(_TOKEN))
 
 
 def _write_input(output: Path, ids: int) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from cxai.cli.streams import STDOUT, as_text, say, tell, unprinted
+from cxai.cli.streams import STDOUT, json_text, say, tell, unprinted
 from cxai.errors import CxaiError, ExitCode, UsageError
 
 if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
 
 def finish(report: "Report", *, as_json: bool) -> NoReturn:
     """Print the report and exit with its code; with 2 if that is 0, but the report got lost."""
-    import shutil  # noqa: PLC0415 - the same
+    import shutil  # noqa: PLC0415 - not for `cxai --help`
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     try:
-        tell(as_text(report.as_dict()) if as_json else report.text(width))
+        tell(json_text(report.as_dict()) if as_json else report.text(width))
     except UsageError as error:
         lost = (
             f"{error} Only the report is lost: the run itself ended with exit code"

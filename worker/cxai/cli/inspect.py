@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cxai.cli.options import AsJson, Directory
-from cxai.cli.streams import as_text, tell
+from cxai.cli.streams import json_text, tell
 from cxai.errors import ExitCode, UsageError
 
 
@@ -15,7 +15,7 @@ def status(directory: Directory, as_json: AsJson = False) -> None:
     from cxai.inspect.status import export_status
 
     found = export_status(directory)
-    tell(as_text(found.as_dict()) if as_json else found.text())
+    tell(json_text(found.as_dict()) if as_json else found.text())
 
 
 def verify(
@@ -63,7 +63,7 @@ def verify(
         )
     else:
         found = verify_export(directory)
-    tell(as_text(found.as_dict()) if as_json else found.text())
+    tell(json_text(found.as_dict()) if as_json else found.text())
     if found.exit_code is not ExitCode.FINISHED:
         raise typer.Exit(found.exit_code)
 
@@ -100,7 +100,7 @@ def prune(
         directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
     )
     try:
-        tell(as_text(pruned.as_dict()) if as_json else pruned.text())
+        tell(json_text(pruned.as_dict()) if as_json else pruned.text())
     except UsageError as error:
         done = f"{len(pruned.released)} parts were released and {len(pruned.deleted)} files deleted"
         raise UsageError(f"{error} Only this report is lost: {done}.") from None

@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from cxai.cli.streams import as_text, tell
+from cxai.cli.streams import json_text, tell
 from cxai.errors import UsageError
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -47,7 +47,7 @@ def schema(
         raise UsageError("--ddl and --shape go together, and without --markdown.")
     if (part_set or "records") not in sets:
         raise UsageError(f"There is no set {part_set!r}, but {', '.join(sets)}.")
-    tell(page().rstrip("\n") if markdown else as_text(sets[part_set or "records"]))
+    tell(page().rstrip("\n") if markdown else json_text(sets[part_set or "records"]))
 
 
 def _statements(part_set: str | None, ddl_: str, shape: str | None) -> str:

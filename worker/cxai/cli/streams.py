@@ -64,7 +64,7 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
 
 
-def as_text(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return JSON that survives the encoding of standard output, whatever that is."""
     import json  # noqa: PLC0415 - not for `cxai --help`
 

@@ -24,6 +24,7 @@ class Secrets:
             self.guids.add(bytes.fromhex(guid.replace("-", "")))
         if found := letters(text):
             self._letters.add(found)
+        if text:
             self._as_ids.add(as_id(text))
 
     def are_in(self, text: str) -> bool:
