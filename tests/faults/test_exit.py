@@ -13,7 +13,7 @@ from support.command import TOKEN, cxai, cxai_argv, environment
 from support.raw_server import RawServer, response
 from support.serving import serving
 
-from cxai.app import export
+from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
@@ -44,7 +44,7 @@ def run(tmp_path):
             }
         )
         source = FileSource([str(tmp_path / "ids.txt")], IdRule())
-        return await export(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        return await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
 
     return run_here
 

@@ -18,7 +18,7 @@ from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
 from cxai.core.pipeline import Bounds
-from cxai.errors import DiskFullError, StoppedError
+from cxai.errors import DiskFullError, StopCause, StoppedError, StopRequestedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict
 
@@ -161,7 +161,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told():
     running = run.start()
     await at(1.0)
     run.pipeline.stop(SIGTERM)
-    run.pipeline.stop(StoppedError("Stopped by SIGINT."))
+    run.pipeline.stop(StopRequestedError("SIGINT", StopCause.SIGNAL))
     with pytest.raises(StoppedError) as raised:
         await running
     assert raised.value is SIGTERM

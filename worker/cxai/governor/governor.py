@@ -12,7 +12,7 @@ from dataclasses import replace
 from cxai.core.backlog import Backlog, Item
 from cxai.core.entry import Entry
 from cxai.core.ports import Clock, Limiter
-from cxai.errors import CxaiError, StoppedError, TokenRefusedError
+from cxai.errors import CxaiError, StopCause, StoppedError, TokenRefusedError
 from cxai.governor.budget import RetryBudget
 from cxai.governor.canary import Canary
 from cxai.governor.health import Health, HealthSettings, Held, State
@@ -53,7 +53,7 @@ class Governor:
         self._renew = renew
         self._budget = RetryBudget(retries_per_s)
         self._patience = Patience(patience, clock, self._give_up)
-        self._api = f"The API at {api}" if api else "The API"
+        self.api = api
         self._stop: Callable[[CxaiError], None] = lambda _why: None
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
@@ -297,8 +297,9 @@ class Governor:
         )
         self._stop(
             StoppedError(
-                f"{self._api} {what} {limit_s:.0f} s (the last: {self.trouble})."
+                f"The API{f' at {self.api}' * bool(self.api)} {what} {limit_s:.0f} s (the last: {self.trouble})."
                 f"{' ' * bool(self.advice)}{self.advice}"
-                " Nothing is lost: run the same command again when it is back."
+                " Nothing is lost: run the same command again when it is back.",
+                StopCause.API,
             )
         )

@@ -15,7 +15,7 @@ import orjson
 
 from cxai.core.layout import FAILURES, BandsMark, Layout
 from cxai.core.outcome import Outcome
-from cxai.errors import CxaiError, IntegrityError, StoppedError, UsageError
+from cxai.errors import CxaiError, IntegrityError, StopCause, StoppedError, UsageError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.port import Key, Run
 from cxai.ledger.trouble import (
@@ -327,7 +327,8 @@ class SqliteDatabase:
             return IntegrityError(f"{self._path} can't be read as a ledger: {trouble.reason}.")
         return StoppedError(
             f"{self._path} can't be used: {trouble.reason}. Nothing is lost: {trouble.advice}, and"
-            " run the same command again."
+            " run the same command again.",
+            StopCause.DISK,
         )
 
 

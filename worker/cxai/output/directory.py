@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from cxai.errors import DirectoryInUseError, StoppedError, UsageError
+from cxai.errors import DirectoryInUseError, StopCause, StoppedError, UsageError
 from cxai.output.contents import LOCK_NAME
 from cxai.output.displaced import is_displaced
 from cxai.output.durable import sync
@@ -55,10 +55,11 @@ class OutputDirectory:
             self.close()
             told = f"Can't use {self.path} as the output directory: {error.strerror}."
             if error.errno in _MAY_PASS:
-                again = (
-                    "Nothing was changed: free up space and inodes, or fix the disk, and run the"
-                )
-                raise StoppedError(f"{told} {again} same command again.") from error
+                raise StoppedError(
+                    f"{told} Nothing was changed: free up space and inodes, or fix the disk, and"
+                    " run the same command again.",
+                    StopCause.DISK,
+                ) from error
             raise UsageError(told) from error
         return self
 

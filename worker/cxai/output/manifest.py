@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from cxai import __version__
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
+from cxai.version import __version__
 
 MANIFEST_NAME = "manifest.json"
 
