@@ -33,8 +33,7 @@ from cxai.observe.redaction import Redaction
 from cxai.observe.snapshot import NoRoom, Pulse
 from cxai.observe.watch import Watch
 from cxai.output.contents import refuse_foreign, refuse_taken
-from cxai.output.directory import OutputDirectory
-from cxai.output.local_path import local_path
+from cxai.output.registry import output_directory
 from cxai.policy.policy import Rules
 from cxai.policy.verdict import ANSWERED
 from cxai.resources.cx_ai.bands import Bands
@@ -76,13 +75,14 @@ async def export(
     started = clock.monotonic()
     limiter = _limiter(settings, clock)
     client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
-    output = local_path(output, "The output directory")
+    directory = output_directory(output)
+    output = directory.path
     if not force:
         refuse_foreign(output, LAYOUT.all_sets)
     refuse_taken(output)
     async with AsyncExitStack() as stack:
         stop_request = stack.enter_context(stop_signals())
-        directory = stack.enter_context(OutputDirectory(output))
+        stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
         committer = stack.enter_context(

@@ -17,7 +17,7 @@ import typer
 from cxai import __version__
 from cxai.defaults import defaults_file
 from cxai.errors import CxaiError, ExitCode, UsageError
-from cxai.output.local_path import local_path
+from cxai.output.registry import output_directory
 
 _STDOUT, _STDERR = 1, 2
 
@@ -37,7 +37,7 @@ app = typer.Typer(
 
 
 def _directory(text: str) -> Path:
-    return local_path(text, "The directory")
+    return output_directory(text, "The directory").path
 
 
 Output = Annotated[
