@@ -21,9 +21,7 @@ from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.layout import LAYOUT
-
-from cxai.resources.cx_ai.layout import RECORDS
+from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
 from cxai.resources.options import Shape
 from cxai.sources.file import FileSource
 

@@ -23,7 +23,7 @@ from support.waiting import wait_until_blocking
 
 from cxai.errors import CommitError, DiskFullError, IntegrityError
 from cxai.inspect.verify import verify_export
-from cxai.ledger.sqlite import database_error
+from cxai.ledger.sqlite_connection import database_error
 from cxai.ledger.trouble import DatabaseError, Lack, trouble_of
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape

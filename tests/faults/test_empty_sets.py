@@ -16,7 +16,6 @@ from cxai.inspect.verify import verify_export
 from cxai.ledger.registry import open_database
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
-
 from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.options import Shape
 from cxai.simulator import fate

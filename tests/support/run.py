@@ -16,11 +16,11 @@ from support.virtual import START_S, VirtualClock
 from cxai.core.backlog import Backlog
 from cxai.core.entry import key_of
 from cxai.core.pipeline import Bounds, Pipeline
+from cxai.errors import StopCause, StopRequestedError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings
 from cxai.governor.patience import PatienceSettings
 from cxai.policy.rules import Rules
-from cxai.errors import StopCause, StopRequestedError
 
 RULES = Rules(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0

@@ -28,7 +28,7 @@ ROOMS = {
     "sources": {"core", "errors", "zstd"},
     "resources": {"core", "policy", "errors"},
     "output": {"core", "policy", "errors", "zstd", "version"},
-    "ledger": {"output", "observe", "resources", "core", "policy", "errors"},
+    "ledger": {"output", "core", "policy", "errors"},
     "settings": {"api", "defaults", "observe", "output", "resources", "core", "policy", "errors"},
     "observe": {"core", "policy", "errors"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},

@@ -39,7 +39,7 @@ from cxai.observe.registry import open_observers
 from cxai.observe.setup import Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
-from cxai.output.local_path import local_path
+from cxai.output.registry import output_directory
 from cxai.policy.rules import Rules
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
@@ -88,11 +88,11 @@ async def export(
     client = _client(
         settings, resource, Token(token, settings.token_file, redaction.add), limiter, clock
     )
-    output = _checked(output, token, resource, force=force)
+    directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
         if isinstance(source, AbstractAsyncContextManager):
             await stack.enter_async_context(source)
-        directory = stack.enter_context(OutputDirectory(output))
+        stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
         committer = stack.enter_context(
@@ -125,7 +125,7 @@ async def export(
         )
         monitor = await stack.enter_async_context(
             RunMonitor(
-                lambda: _sample(pipeline, governor, limiter, census, output, settings),
+                lambda: _sample(pipeline, governor, limiter, census, directory.path, settings),
                 open_observers(_setup(settings, directory, thread)),
                 clock,
                 settings.stalled_after_s,
@@ -134,7 +134,7 @@ async def export(
         with (stop or StopRequest()).passed_to(pipeline.stop):
             stopped_by = await _run(pipeline)
         report = Report(
-            output,
+            directory.path,
             pipeline.tally,
             clock.monotonic() - started,
             Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
@@ -169,18 +169,20 @@ async def _run(pipeline: Pipeline) -> CxaiError | None:
     return None
 
 
-def _checked(output: Path, token: SecretStr, resource: Resource, *, force: bool) -> Path:
+def _directory(
+    output: Path, token: SecretStr, resource: Resource, *, force: bool
+) -> OutputDirectory:
     """Return the output directory, if it can be one. Raises UsageError, with nothing created."""
     if Secrets(token.get_secret_value()).are_in(str(output)):
         raise UsageError(
             "The name of the output directory holds the API token. It is not shown here, but may be"
             " in your shell's history."
         )
-    output = local_path(output, "The output directory")
+    directory = output_directory(output)
     if not force:
-        refuse_foreign(output, resource.layout.all_sets)
-    refuse_taken(output)
-    return output
+        refuse_foreign(directory.path, resource.layout.all_sets)
+    refuse_taken(directory.path)
+    return directory
 
 
 def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
@@ -226,9 +228,7 @@ def _sample(
         expected_lines=census.lines if census else None,
         disk_full=None
         if waited_s is None
-        else DiskFull(
-            printable(output), waited_s, settings.disk_patience_s, pipeline.room.lacking
-        ),
+        else DiskFull(printable(output), waited_s, settings.disk_patience_s, pipeline.room.lacking),
     )
 
 

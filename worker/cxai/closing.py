@@ -1,6 +1,6 @@
 """The end of a run: its books are closed, and the log says how it ended.
 
-How they are closed is the ledger's (ledger/runs.py). Whether the books may be closed is decided in core/ending.py.
+How is the ledger's (ledger/runs.py); whether they may be closed is decided in core/ending.py.
 """
 
 from dataclasses import replace

@@ -77,12 +77,10 @@ class InputBrokenError(StoppedError):
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"{why} What stood before is kept; fix the input and run the same command again."
+            f"{why} What stood before is kept; fix the input and run the same command again.",
+            StopCause.INPUT,
         )
         self.why = why
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, StopCause.INPUT)
 
 
 class CommitError(StoppedError):

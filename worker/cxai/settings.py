@@ -227,7 +227,8 @@ class Settings(BaseModel):
 
     # The output
     resource: Annotated[str, AfterValidator(_known_resource)] = Field(
-        default="cx_ai", description=f"What is retrieved of each interaction: {', '.join(RESOURCES)}."
+        default="cx_ai",
+        description=f"What is retrieved of each interaction: {', '.join(RESOURCES)}.",
     )
     shape: Shape = Field(
         default=Shape.NESTED,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cxai.output.local_path import local_path
+from cxai.output.registry import output_directory
 
 
 def _directory(text: str) -> Path:
-    return local_path(text, "The directory")
+    return output_directory(text, "The directory").path
 
 
 Output = Annotated[

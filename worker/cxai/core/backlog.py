@@ -11,7 +11,6 @@ from cxai.policy.job import Job
 from cxai.policy.reply import Question
 from cxai.policy.words import without_id
 
-
 NEW = Job()
 
 

@@ -185,7 +185,7 @@ class Pipeline:
             if entry.invalid is None:
                 self.backlog.offer(Item(entry))
             else:
-                self._settle(Item(entry), Settle(Verdict.INVALID_ID, str(entry.invalid), Stage.INPUT))
+                self._settle(Item(entry), _invalid(entry))
                 await self._batch.room()
 
     # --- backlog → pace → fetch ---
@@ -320,3 +320,7 @@ class Pipeline:
     def _end_if_settled(self) -> None:
         if self.input_ended and self.backlog.open == 0:
             self._ending.set()
+
+
+def _invalid(entry: Entry) -> Settle:
+    return Settle(Verdict.INVALID_ID, str(entry.invalid), Stage.INPUT)

@@ -13,11 +13,11 @@ from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
 from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
+from cxai.core.run_state import RunState
 from cxai.errors import CxaiError
 from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
-from cxai.core.run_state import RunState
 from cxai.policy.verdict import Stage, Verdict
 
 

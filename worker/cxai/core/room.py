@@ -15,7 +15,7 @@ _LOOK_S = 2.0
 
 
 class Room:
-    """Repeats work that met a full disk, for up to `patience_s` seconds or until `ending` is set."""
+    """Repeats work that met a full disk: for `patience_s` seconds, or until `ending` is set."""
 
     def __init__(self, clock: Clock, patience_s: float, ending: asyncio.Event) -> None:
         self._clock = clock

@@ -290,6 +290,7 @@ class Governor:
 
     def _give_up(self) -> None:
         limit_s = self._patience.limit_s
+        where = f"The API at {self.api}" if self.api else "The API"
         what = (
             "has refused or failed all requests for"
             if self._has_replied
@@ -297,7 +298,7 @@ class Governor:
         )
         self._stop(
             StoppedError(
-                f"The API{f' at {self.api}' * bool(self.api)} {what} {limit_s:.0f} s (the last: {self.trouble})."
+                f"{where} {what} {limit_s:.0f} s (the last: {self.trouble})."
                 f"{' ' * bool(self.advice)}{self.advice}"
                 " Nothing is lost: run the same command again when it is back.",
                 StopCause.API,

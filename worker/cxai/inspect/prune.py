@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cxai.core.figures import counted
-from cxai.core.text import printable
 from cxai.core.ports import Clock
+from cxai.core.text import printable
 from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
 from cxai.ledger.port import OpenedDatabase

@@ -55,7 +55,3 @@ class Admissions:
             return None
         outcome = self._database.outcome(key)
         return None if outcome is None else Verdict(outcome[0])
-
-    def close(self) -> None:
-        """Drop the keys."""
-        self._keys.close()

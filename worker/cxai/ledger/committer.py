@@ -71,8 +71,8 @@ class Committer:
                     withdraw_missing(self._database, form, path, notice)
                 self._parts = recover_parts(directory, self._database.parts(), form, notice)
                 opened.callback(self._parts.close)
-                self._admissions = Admissions(DistinctKeys(path), self._database, reopen)
-                opened.callback(self._admissions.close)
+                keys = opened.enter_context(DistinctKeys(path))
+                self._admissions = Admissions(keys, self._database, reopen)
                 self._run = CurrentRun(self._database, clock, run_id)
             self._rotation = Rotation(self._parts, self._database, form, part_bytes)
             self._batches = BatchCommit(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from cxai.ledger.port import Key
-from cxai.ledger.sqlite import SMALL_CACHE, database_error
+from cxai.ledger.sqlite_connection import SMALL_CACHE, database_error
 from cxai.output.contents import SEEN_NAME
 from cxai.output.private import open_private
 

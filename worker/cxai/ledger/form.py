@@ -75,3 +75,19 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
                 f"{directory} holds an export with {what} {stored}, not {asked}."
                 f" {remedy}, or export into a new directory."
             )
+
+
+def refuse_other_version(there: tuple[int, int], here: tuple[int, int], directory: Path) -> None:
+    """Raise UsageError if an export was written by another version of cxai.
+
+    Both are the format of the ledger and the schema version of the rows.
+    """
+    if there == here:
+        return
+    newer = there[0] > here[0] or there[1] > here[1]
+    by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
+    raise UsageError(
+        f"{directory} holds an export of {by}: ledger format {there[0]} and schema version"
+        f" {there[1]}, where this version has {here[0]} and {here[1]}. Finish it with that version,"
+        " or export into a new directory."
+    )

@@ -28,6 +28,7 @@ SMALL_BYTES = 2**20
 
 _MOST_ERROR_BYTES = 2**16
 
+
 class BodyReader:
     """Reads replies. An adapter of `ports.Reader`; never raises.
 

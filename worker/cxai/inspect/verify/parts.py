@@ -15,7 +15,6 @@ from cxai.ledger.port import OpenedDatabase
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
-
 from cxai.zstd import zstd
 
 _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
