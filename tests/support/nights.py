@@ -9,12 +9,13 @@ from support.bodies import sample
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
-from cxai.ledger.store import ExportForm, Store
+from cxai.ledger.committer import Committer
+from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
-from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.reply import Failure, Said
 from cxai.policy.verdict import Stage, Verdict
+from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape
@@ -144,16 +145,17 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
             outcomes.append(Outcome(entry, Verdict.OK, 1, found.lines))
     with (
         OutputDirectory(directory) as output,
-        Store(
-            output, ExportForm(shape, compression), clock, part_bytes=1 << 28, run_id=night.run_id
+        Committer(
+            output,
+            ExportForm(LAYOUT, shape, compression),
+            clock,
+            part_bytes=1 << 28,
+            run_id=night.run_id,
         ) as store,
     ):
         for start in range(0, len(outcomes), 2):
             store.commit(outcomes[start : start + 2])
-        store.end_run("finished", {})
-        run = {"run_id": night.run_id, "ended": "finished"}
-        content = manifest(store.parts(), store.added(), compression, store.verdicts(), run)
-        output.replace(MANIFEST_NAME, content)
+        store.end_run("finished", {"run_id": night.run_id, "ended": "finished"})
 
 
 def expected(nights):

@@ -15,7 +15,8 @@ from cxai.output import durable
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import local_path
-from cxai.output.parts import OpenPart, PartState
+from cxai.output.part_state import PartState
+from cxai.output.parts import OpenPart
 from cxai.output.private import open_private
 
 # --- one owner, and nothing left behind ---

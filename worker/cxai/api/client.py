@@ -6,13 +6,11 @@ import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
 
 import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from cxai import __version__
 from cxai.api.base_url import checked_base_url
 from cxai.api.connections import (
     PASSAGE,
@@ -28,9 +26,11 @@ from cxai.api.route import Route
 from cxai.api.tls import trust
 from cxai.api.token import Token
 from cxai.core.ports import Clock
+from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import Stage
+from cxai.version import __version__
 
 ACCEPT_ENCODING = "gzip, deflate, br"
 """Sent explicitly: the default of the library changes with what else is installed."""
@@ -96,7 +96,7 @@ class ApiClient:
         )
         self._paths = {Question.RESULT: result_path, Question.STATUS: "status"}
         self._token = token
-        self._token_as_id = _plain(token.secret)
+        self._tokens = Secrets(token.secret.get_secret_value())
         self._clock = clock
         self._depart = depart
         self._in_flight = in_flight
@@ -147,7 +147,7 @@ class ApiClient:
     def renew(self) -> bool:
         """Look for another token; return whether there is one. It counts from now on."""
         renewed = self._token.renew()
-        self._token_as_id = _plain(self._token.secret)
+        self._tokens.add(self._token.secret.get_secret_value())
         return renewed
 
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
@@ -155,7 +155,7 @@ class ApiClient:
 
         Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL.
         """
-        if self._is_token(interaction_id):
+        if self._tokens.include(interaction_id):
             raise UsageError(
                 "The input has the API token among its IDs. It was not sent and is not shown."
                 " Take it out of the input, replace the token, and run the same command again."
@@ -237,10 +237,6 @@ class ApiClient:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _is_token(self, interaction_id: str) -> bool:
-        plain = unquote(interaction_id) if "%" in interaction_id else interaction_id
-        return plain.replace("-", "").lower() == self._token_as_id
-
 
 async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     """Return what comes of a body at once, WORDS_BYTES at most, and whether it is all; never fails.
@@ -258,8 +254,3 @@ async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     if not response.content.at_eof():
         response.close()
     return bytes(words[:WORDS_BYTES]), is_whole
-
-
-def _plain(token: SecretStr) -> str:
-    """Return the token as `ApiClient` compares it: in any case, with hyphens or without."""
-    return token.get_secret_value().replace("-", "").lower()

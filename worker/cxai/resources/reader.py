@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from cxai.core.ports import Resource
 from cxai.policy.reply import Failure, Form, Question, Refusal, Reply, Seen, Trouble
+from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
 from cxai.resources.message import message
 from cxai.resources.processing import processing
@@ -26,8 +27,6 @@ SMALL_BYTES = 2**20
 """Bodies up to this size, decoded, are read on the event loop: that takes milliseconds."""
 
 _MOST_ERROR_BYTES = 2**16
-
-_WITH_BODY = 200  # the status whose body is the answer
 
 
 class BodyReader:
@@ -61,7 +60,7 @@ class BodyReader:
         `at` is when it came. A body of more than 64 KiB, decoded, says nothing as a message, and a
         refusal with such a body, or with one that can't be decoded, is FOREIGN.
         """
-        if reply.status != _WITH_BODY:
+        if not has_body(reply.status):
             return self._refusal(reply)
         if question is Question.STATUS:
             status = await self._read(reply, processing)
