@@ -1,17 +1,12 @@
 """Undoes gzip and zstd while it is read, in memory that does not grow with the expansion."""
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol
 
 from cxai.sources.chunks import CHUNK_BYTES, lead
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from cxai.zstd import zstd
 
 _GZIP = b"\x1f\x8b"
 # RFC 8878, 3.1.1 and 3.1.2: a frame, or one to be skipped, with which pzstd begins.

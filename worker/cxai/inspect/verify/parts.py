@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,11 +15,7 @@ from cxai.ledger.port import OpenedDatabase
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from cxai.zstd import zstd
 
 _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
     Compression.NONE: bytes,
