@@ -1,33 +1,48 @@
-"""What every ledger's database promises, over each engine that the registry knows."""
+"""What every ledger's database promises, over each engine and over one in memory."""
 
 import sqlite3
 from contextlib import closing
 
 import pytest
 from support.doubles import entries, invalid
+from support.memory_database import Books, MemoryDatabase
+from support.store import run_finished, run_killed
 
+from cxai.clock import SystemClock
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES, BandsMark
 from cxai.core.outcome import Outcome
 from cxai.errors import IntegrityError, UsageError
+from cxai.inspect.prune import prune_export
+from cxai.inspect.status import export_status
+from cxai.inspect.verify import verify_export
 from cxai.ledger.form import ExportForm
 from cxai.ledger.registry import DATABASES, open_database
 from cxai.ledger.trouble import DatabaseError
 from cxai.output.compression import Compression
-from cxai.output.part_state import Extent, PartState
+from cxai.output.part_state import Extent, PartState, part_name
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.records import Shape
+from cxai.simulator import Scenario
 
 FORM = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP, "api.example", BandsMark("d1", "bands"))
 AT = "2026-11-27T03:00:00.000Z"
 LATER = "2026-11-28T03:00:00.000Z"
 
 
-@pytest.fixture(params=DATABASES)
-def location(request, tmp_path):
+@pytest.fixture
+def in_memory(monkeypatch):
+    """Register one more engine, as a new one would be; return how it is kept."""
+    books = Books()
+    monkeypatch.setitem(DATABASES, "memory", lambda _location: MemoryDatabase(books))
+    return books
+
+
+@pytest.fixture(params=["", "memory://ledger"])
+def location(request, tmp_path, in_memory):  # noqa: ARG001 - registers the other engine
     """Return a place for a ledger of each engine."""
-    return {"": tmp_path}[request.param]
+    return request.param or tmp_path
 
 
 @pytest.fixture
@@ -213,6 +228,28 @@ def test_ids_of_withdrawn_parts_are_new_and_unfetched_until_they_have_a_verdict_
     assert database.unfetched(10) == (3, [key_of("a"), key_of("b"), key_of("c")])
     commit(database, run, outcomes(a="ok", b="not_ready", c="ok"), recorded=2, failed=2)
     assert database.unfetched(10) == (0, [])
+
+
+# --- with the files of an export ---
+
+
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_an_export_may_have_another_engine(tmp_path, guids, in_memory, monkeypatch, compression):
+    ids, scenario = guids(30), Scenario(missing=0.2)
+    how = {"shape": Shape.TABLES, "compression": compression, "part_bytes": 20_000}
+    (tmp_path / "ledger.sqlite").touch()  # what makes a directory an export, until that is a choice
+    monkeypatch.setitem(DATABASES, "", lambda _location: MemoryDatabase(in_memory))
+    run_killed(tmp_path, ids[:20], scenario, **how)
+    run_finished(tmp_path, ids, scenario, **how)
+    found = verify_export(tmp_path)
+    assert (found.problems, found.exit_code) == ([], 0)
+    assert sum(export_status(tmp_path).verdicts.values()) == len(ids)
+    lost = tmp_path / part_name(PartState("scores", 1, sealed=True), compression)
+    lost.unlink()
+    run_finished(tmp_path, ids, scenario, reopen_missing=True, **how)
+    assert verify_export(tmp_path).exit_code == 0
+    assert prune_export(tmp_path, [], SystemClock(), every=True).deleted
+    assert verify_export(tmp_path).exit_code == 0
 
 
 # --- runs ---
