@@ -23,8 +23,9 @@ from support.waiting import wait_until_blocking
 
 from cxai.errors import CommitError, DiskFullError, IntegrityError
 from cxai.inspect.verify import verify_export
+from cxai.ledger.sqlite import SqliteDatabase
 from cxai.ledger.sqlite_connection import database_error
-from cxai.ledger.trouble import DatabaseError, Lack, trouble_of
+from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape
 
@@ -317,6 +318,32 @@ def patiently(store, outcomes):
         store.commit(outcomes)
     except DiskFullError:
         store.commit(outcomes)
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_a_batch_of_which_it_is_not_known_whether_it_is_durable_is_not_touched(
+    small, tmp_path, monkeypatch, is_durable, compression
+):
+    ids = small(12, SCENARIO)
+    how = {"shape": Shape.TABLES, "compression": compression}
+    plainly = SqliteDatabase.commit
+
+    def commit_on_a_failing_disk(*arguments, **named):
+        if is_durable:
+            plainly(*arguments, **named)
+        raise DatabaseError(DiskTrouble("disk I/O error", "fix the disk"))
+
+    with opened(tmp_path, **how) as store:
+        commit(store, ids[:4], SCENARIO, shape=Shape.TABLES)
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteDatabase, "commit", commit_on_a_failing_disk)
+            with pytest.raises(CommitError, match=r"Can't make what .* durable: disk I/O error"):
+                commit(store, ids[4:], SCENARIO, shape=Shape.TABLES)
+    with opened(tmp_path, **how) as store:
+        assert store.admit(entries_of(ids)).settled.total() == (12 if is_durable else 4)
+    run_finished(tmp_path, ids, SCENARIO, **how)
+    assert_exact(tmp_path, ids, SCENARIO)
 
 
 @pytest.mark.promise("EIO from fsync", "the run exits with code 4; no second sync is tried")

@@ -5,9 +5,9 @@ durable, and then counted by one transaction of the database: outcomes, ends, ch
 transaction is durable nothing of the batch exists; the next start cuts the files back to what the
 database says.
 
-A batch that finds no room is taken back whole, and may be tried again. After any other failure
-nothing is cut and nothing is written: a transaction whose sync has failed may be durable all the
-same, and then counts what is in the files.
+A batch that could not be written or counted for want of room is cut off again, and may be tried
+again. Once it is written, after any other failure, nothing is cut: a transaction whose sync has
+failed may be durable all the same, and then counts what is in the files.
 """
 
 from collections import defaultdict
