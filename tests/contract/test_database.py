@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from support.doubles import entries, invalid
@@ -23,7 +24,8 @@ from cxai.output.compression import Compression
 from cxai.output.part_state import Extent, PartState, part_name
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
+from cxai.resources.registry import layout_of
 from cxai.simulator import Scenario
 
 FORM = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP, "api.example", BandsMark("d1", "bands"))
@@ -95,16 +97,22 @@ def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
 def test_the_form_is_kept_and_its_origin_may_move(location, database):
     database.close()
     with open_database(location) as again:
-        assert again.form(LAYOUT) == FORM
+        assert again.form(layout_of) == FORM
         moved = ExportForm(LAYOUT, FORM.shape, FORM.compression, "other.example")
         again.move(moved)
-        assert again.form(LAYOUT) == moved
+        assert again.form(layout_of) == moved
 
 
 def test_an_export_of_another_schema_version_is_refused(database):
-    newer = type(LAYOUT)(LAYOUT.resource, LAYOUT.schema_version + 1, LAYOUT.shapes)
-    with pytest.raises(UsageError, match="an older version of cxai-worker"):
-        database.form(newer)
+    newer = replace(LAYOUT, schema_version=LAYOUT.schema_version + 1)
+    with pytest.raises(UsageError, match=r"an older version of cxai-worker.*: schema version 2,"):
+        database.form(lambda _name: newer)
+
+
+def test_the_layout_is_asked_for_by_the_name_of_the_resource(database):
+    asked = []
+    database.form(lambda name: asked.append(name) or LAYOUT)
+    assert asked == ["cx_ai"]
 
 
 @pytest.mark.parametrize("column", ["shape", "compression"])
@@ -117,7 +125,7 @@ def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
         open_database(tmp_path) as database,
         pytest.raises(IntegrityError, match=r"the ledger is damaged \('odd' is unknown\)"),
     ):
-        database.form(LAYOUT)
+        database.form(layout_of)
 
 
 @pytest.mark.parametrize("url", ["postgres://host/db", "mysql://host"])

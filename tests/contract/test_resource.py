@@ -17,7 +17,7 @@ from cxai.policy.reply import Failure, Record, Trouble
 from cxai.policy.verdict import Stage
 from cxai.resources.drift import MAX_UNKNOWN
 from cxai.resources.options import RowOptions, Shape
-from cxai.resources.registry import RESOURCES, open_resource
+from cxai.resources.registry import RESOURCES, all_part_sets, layout_of, open_resource
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 AT = datetime(2025, 1, 31, 2, 3, 4, 5678, tzinfo=UTC)
@@ -40,6 +40,7 @@ def opened(name, shape):
 @EVERY_SHAPE
 def test_it_has_the_name_it_is_registered_by_and_a_path_below_the_interaction(name, shape):
     resource = opened(name, shape)
+    assert resource.layout == layout_of(name)
     assert resource.layout.resource == name
     assert resource.layout.schema_version >= 1
     assert re.fullmatch(r"[\w.-]+(/[\w.-]+)*", resource.path)
@@ -54,6 +55,16 @@ def test_its_part_sets_can_be_names_of_files_and_are_not_that_of_the_failures(na
     assert len(set(sets)) == len(sets)
     assert all(re.fullmatch("[a-z_]+", part_set) for part_set in sets)
     assert FAILURES not in sets
+
+
+@EVERY_RESOURCE
+def test_its_part_sets_are_among_those_of_all_resources(name):
+    assert layout_of(name).all_sets <= all_part_sets()
+
+
+def test_an_export_of_a_resource_that_is_not_known_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"the resource summary, but .* only knows cx_ai"):
+        layout_of("summary")
 
 
 @EVERY_RESOURCE

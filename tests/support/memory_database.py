@@ -48,9 +48,10 @@ class MemoryDatabase:
         for name in form.sets:
             self._keep(PartState(name, 1))
 
-    def form(self, layout):
-        there = (FORMAT, self._books.form.layout.schema_version)
-        refuse_other_version(there, (FORMAT, layout.schema_version), "memory")
+    def form(self, layout_of):
+        there = self._books.form.layout
+        here = layout_of(there.resource).schema_version
+        refuse_other_version("schema version", there.schema_version, here, "memory")
         return self._books.form
 
     def move(self, form):

@@ -26,7 +26,7 @@ from cxai.output.contents import require_export
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
-from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.registry import layout_of
 
 _READ_BYTES = 1 << 20
 _MOST_NAMED = 5
@@ -100,7 +100,7 @@ def prune_export(
     ):
         if ledger.is_new:
             raise UsageError(f"{path} holds no finished part yet.")
-        compression = ledger.form(LAYOUT).compression
+        compression = ledger.form(layout_of).compression
         states = ledger.parts()
         chosen = _chosen(path, states, compression, names, every=every, missing=missing)
         parts = [_checked(path, state, compression, missing=missing) for state in chosen]

@@ -21,7 +21,7 @@ from cxai.output.contents import PROGRESS_NAME, require_export
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
-from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.registry import layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _at_rest(path: Path) -> Status:
     with open_database(path) as ledger, stopping(f"read the ledger of {path}", path):
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
-        compression = ledger.form(LAYOUT).compression
+        compression = ledger.form(layout_of).compression
         parts = ledger.parts()
         missing = missing_parts(path, parts, compression)
         return Status(

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from cxai.core.entry import Entry
+from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.form import ExportForm, refuse_other_form
+from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
 from cxai.ledger.port import Database
 from cxai.ledger.recovery import Notice, open_ledger, recover_parts
 from cxai.ledger.reopen import withdraw_missing
@@ -139,7 +140,12 @@ def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
     An export in which nothing has come from an API yet may still get another API or other
     score ranges: after a mistyped base_url, say.
     """
-    there = database.form(form.layout)
+
+    def own_layout(resource: str) -> Layout:
+        refuse_other_resource(resource, form.layout.resource, directory)
+        return form.layout
+
+    there = database.form(own_layout)
     if database.has_answers():
         refuse_other_form(there, form, directory)
     else:

@@ -38,6 +38,15 @@ class ExportForm:
         return replace(self, origin=other.origin, bands=other.bands)
 
 
+def refuse_other_resource(there: str, here: str, directory: Path) -> None:
+    """Raise UsageError, naming both, if an export holds the results of another resource."""
+    if there != here:
+        raise UsageError(
+            f"{directory} holds an export with resource {there}, not {here}."
+            f' Set resource = "{there}", or export into a new directory.'
+        )
+
+
 def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> None:
     """Raise UsageError, naming both values, if rows of both can't stand in one export."""
     differing = (
@@ -53,12 +62,6 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
             there.origin,
             here.origin,
             "Ask for the same API (--base-url)",
-        ),
-        (
-            "resource",
-            there.layout.resource,
-            here.layout.resource,
-            f"Ask for {there.layout.resource}",
         ),
         (
             "score ranges",
@@ -77,17 +80,13 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
             )
 
 
-def refuse_other_version(there: tuple[int, int], here: tuple[int, int], directory: Path) -> None:
-    """Raise UsageError if an export was written by another version of cxai.
-
-    Both are the format of the ledger and the schema version of the rows.
-    """
+def refuse_other_version(what: str, there: int, here: int, directory: Path) -> None:
+    """Raise UsageError if another version of cxai wrote an export: `what` has another number."""
     if there == here:
         return
-    newer = there[0] > here[0] or there[1] > here[1]
+    newer = there > here
     by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
     raise UsageError(
-        f"{directory} holds an export of {by}: ledger format {there[0]} and schema version"
-        f" {there[1]}, where this version has {here[0]} and {here[1]}. Finish it with that version,"
-        " or export into a new directory."
+        f"{directory} holds an export of {by}: {what} {there}, where this version has {here}."
+        " Finish it with that version, or export into a new directory."
     )

@@ -8,7 +8,7 @@ All methods raise DatabaseError (ledger/trouble.py) if the engine fails. Each th
 does it whole or not at all, and it is durable when the method returns.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -56,10 +56,11 @@ class Database(Protocol):
         """Begin the books of an export with one empty, open part of each set."""
         ...
 
-    def form(self, layout: Layout) -> ExportForm:
-        """Return the form of the export. `layout` is that of the results that may be in it.
+    def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
+        """Return the form of the export. `layout_of` returns the layout of a resource by its name.
 
-        Raises UsageError if another version of cxai wrote it, IntegrityError if it has none.
+        Raises what `layout_of` raises, UsageError if another version of cxai wrote the export, and
+        IntegrityError if it has no form.
         """
         ...
 

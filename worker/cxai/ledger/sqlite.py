@@ -1,6 +1,6 @@
 """The ledger's database in SQLite: one file in the output directory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,21 +44,24 @@ class SqliteDatabase:
             for name in form.sets:
                 self._write_part(PartState(name, 1))
 
-    def form(self, layout: Layout) -> ExportForm:
+    def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
         directory = self._path.parent
         versions = self._connection.one("read_format")
         if versions is None:
             raise IntegrityError(
                 f"{directory}: the ledger is damaged (it has no form of its rows)."
             )
-        refuse_other_version(versions, (FORMAT, layout.schema_version), directory)
+        format_, schema_version = versions
+        refuse_other_version("ledger format", format_, FORMAT, directory)
         row = self._connection.one("read_form")
         resource, shape, compression, origin, bands, bands_name = row
+        layout = layout_of(resource)
+        refuse_other_version("schema version", schema_version, layout.schema_version, directory)
         for value, known in ((shape, layout.shapes), (compression, frozenset(Compression))):
             if value not in known:
                 raise IntegrityError(f"{directory}: the ledger is damaged ({value!r} is unknown).")
         return ExportForm(
-            Layout(resource, layout.schema_version, layout.shapes),
+            layout,
             shape,
             Compression(compression),
             origin,

@@ -20,7 +20,7 @@ from cxai.ledger.trouble import stopping
 from cxai.output.contents import LEDGER_NAME, require_export
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState
-from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.registry import all_part_sets, layout_of
 
 _MOST_NAMED = 10
 
@@ -58,7 +58,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
             _name_unfetched(ledger, findings)
         runs = [] if ledger.is_new else ledger.runs()
     last = runs[-1] if runs else None
-    check_names(findings, known, LAYOUT.all_sets)
+    check_names(findings, known, all_part_sets())
     check_manifest(findings, known, verdicts, last)
     check_last_run(findings, last, has_outcomes=bool(verdicts))
     return findings
@@ -66,7 +66,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
 
 def _verify_parts(ledger: OpenedDatabase, findings: Findings) -> dict[str, PartState]:
     """Verify the parts that the ledger knows and return them by the names of their files."""
-    form = ledger.form(LAYOUT)
+    form = ledger.form(layout_of)
     known = read_parts(ledger, findings.directory, form.compression)
     findings.released = sum(part.is_released for part in known.values())
     findings.open_parts = {

@@ -1,4 +1,4 @@
-"""The resource `cx_ai`: the CX AI result of an interaction."""
+"""Reads CX AI results and lays them out in lines."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,27 +8,17 @@ import orjson
 from cxai.core.layout import NO_BANDS, BandsMark
 from cxai.policy.reply import Failure, Record
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.bands_file import load_bands
 from cxai.resources.cx_ai.interaction import Interaction
 from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
 from cxai.resources.cx_ai.read import read_interaction
 from cxai.resources.cx_ai.rows import nested, tables
 from cxai.resources.json_body import not_a_result
 from cxai.resources.lines import line, lines, stamped
-from cxai.resources.options import RowOptions, Shape
-
-
-def open_resource(options: RowOptions) -> "CxAi":
-    """Return the resource, with its score ranges. Raises UsageError if these can't be used."""
-    file = options.score_bands
-    if file is None:
-        return CxAi(options.shape, options.run_id)
-    bands = load_bands(file)
-    return CxAi(options.shape, options.run_id, bands, bands.mark(file.name))
+from cxai.resources.options import Shape
 
 
 class CxAi:
-    """Reads CX AI results and lays them out in one shape. An adapter of `ports.Resource`.
+    """CX AI results, laid out in one shape. An adapter of `ports.Resource`.
 
     `run_id` is in every row. With `bands`, each score has its band; `bands_mark` tells them from
     others.
