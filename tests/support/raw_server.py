@@ -119,8 +119,8 @@ class RawServer:
         return not isinstance(script[-1], Ending)
 
     def _script(self, head):
-        path = head.split(" ")[1]
-        if self._by_id and (script := self._by_id.get(path.split("/")[-2])) is not None:
+        asked = head.split(" ")[1].partition("/interactions/")[2].partition("/")[0]
+        if self._by_id and (script := self._by_id.get(asked)) is not None:
             return script
         return self._scripts[min(len(self.requests), len(self._scripts) - 1)]
 
