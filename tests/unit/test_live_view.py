@@ -1,5 +1,8 @@
 """The live bar, as it stands on terminals of several widths."""
 
+import asyncio
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -7,7 +10,7 @@ from rich.console import Console
 from support.states import run_state
 
 from cxai.core.run_state import Pause
-from cxai.observe.live_view import drawing
+from cxai.observe.live_view import LiveView, drawing
 from cxai.observe.state_text import sentence
 from cxai.policy.verdict import Verdict
 
@@ -91,3 +94,16 @@ def test_while_the_length_of_the_input_is_unknown_it_shows_what_is_done():
     bar, _, verdicts, _ = drawn(replace(SMALL, total=None, eta_s=None, verdicts={}), 80)
     assert bar.lstrip("━╺╸ ") == "60 IDs"
     assert verdicts == "no verdicts yet"
+
+
+def test_it_is_drawn_on_a_terminal_and_cleared_at_the_end(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, ours = os.openpty()
+    with open(ours, "w") as stderr, open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - descriptors
+        monkeypatch.setattr(sys, "stderr", stderr)
+        view = LiveView()
+        view.observe(SMALL)
+        assert b"60 of 300 IDs" in shown.read(65_536)
+        asyncio.run(view.close(SMALL, None))
+        assert b"\x1b[2K" in shown.read(65_536)  # a line is erased
+    assert sys.stderr is stderr
