@@ -9,8 +9,8 @@ from cxai.simulator import Fault, Kind, expected_result, fate
 from cxai.simulator.bodies import result_json
 from cxai.simulator.fault import HARMLESS
 
-ASKED_AGAIN = frozenset({"exhausted", "not_ready", "corrupt_body"})
-"""Verdicts that each start takes up again."""
+FINAL = frozenset({"ok", "not_found", "processing_failed", "too_large", "invalid_id"})
+"""Verdicts that no start retries by itself."""
 
 BY_KIND = {
     Kind.MISSING: "not_found",
