@@ -29,6 +29,7 @@ from cxai.core.ports import Clock
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.table import has_body
 from cxai.policy.verdict import Stage
 from cxai.version import __version__
 
@@ -41,8 +42,6 @@ WORDS_BYTES = 16 * 2**10
 _WORDS_S = 1.0
 
 _MOST_FRESH = 10_000
-
-_OK = 200
 
 _SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
 _NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
@@ -178,7 +177,7 @@ class ApiClient:
         try:
             async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
                 stage = Stage.BODY
-                if response.status != _OK:
+                if not has_body(response.status):
                     words, is_whole = await _words(response)
                     return self._reply(response, words, is_cut=not is_whole)
                 body = await self._body(response)
