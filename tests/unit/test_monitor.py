@@ -11,10 +11,17 @@ from support.virtual import START_UTC, VirtualClock, virtually
 from cxai.core.run_state import Counts, DiskFull, Kind, Pause, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Section, loads
+from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
+from cxai.observe.redaction import Redaction
 from cxai.policy.verdict import Verdict
 
 STALLED_AFTER_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    LOG.configure(Redaction(), as_json=False)
 
 
 class Seen:

@@ -12,8 +12,10 @@ from support.states import AT, api_state, run_state
 
 from cxai.core.timestamp import timestamp
 from cxai.core.watchdog import Section, Stall
+from cxai.observe.logging import LOG
 from cxai.observe.progress import Progress
 from cxai.observe.progress_file import ProgressFile
+from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
 from cxai.observe.setup import Setup
 from cxai.observe.stalls import StallLog
@@ -21,6 +23,11 @@ from cxai.observe.unanswered import UnansweredLog
 from cxai.output.contents import PROGRESS_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    LOG.configure(Redaction(), as_json=False)
 
 
 def events(capsys, name):
