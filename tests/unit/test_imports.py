@@ -35,7 +35,7 @@ ROOMS = {
     "simulator": {"errors"},
     "app": EVERYTHING,
     "closing": {"inspect", "observe", "ledger", "output", "core", "policy", "errors"},
-    "library": {"app", "settings", "inspect", "api", "core", "errors"},
+    "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     "cli": EVERYTHING,
     "__main__": {"cli", "errors"},
 }
