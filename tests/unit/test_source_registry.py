@@ -61,6 +61,7 @@ def test_a_scheme_that_is_mistyped_is_put_right(monkeypatch):
 def test_sources_of_different_kinds_are_not_read_together(monkeypatch):
     monkeypatch.setitem(SOURCES, "redis", "cxai.sources.redis")
     assert refusal("ids.txt", "redis://x").startswith("ids.txt and redis://x are sources of diff")
+    assert refusal("-", "redis://x").startswith("- and redis://x are sources of different kinds")
 
 
 def test_a_password_in_a_url_is_not_shown():

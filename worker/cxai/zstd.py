@@ -1,4 +1,4 @@
-"""zstd of the standard library; before Python 3.14, its backport with the same interface."""
+"""Zstandard: the standard library's from Python 3.14 on, before that its backport."""
 
 import sys
 

@@ -9,9 +9,9 @@ from cxai.core.entry import IdRule
 class SourceOptions:
     """What is known of the input, whatever kind of source it comes from.
 
-    `rule` says what an ID is. `column` names the column of a table that holds the IDs, `field` the
-    field of JSON Lines; a source that has neither refuses them. `allow_empty`: that there is no ID
-    is no error.
+    `rule` says what an ID is. `column` and `field` are for files: they name the column of a table,
+    or the field of JSON Lines, that holds the IDs. With `allow_empty`, an input without any ID is
+    no error.
     """
 
     rule: IdRule
