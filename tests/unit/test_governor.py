@@ -141,8 +141,16 @@ def many(count):
 
 # --- limits that nobody tells ---
 
-REFUSALS = [throttled(), throttled(1.0), Reply(503, retry_after_s=1.0), BUSY]
-told_by = pytest.mark.parametrize("refusal", REFUSALS, ids=["429", "429+RA", "503+RA", "503"])
+# A limit that is told by a bare 503 looks like single failures for a while: more of them pass.
+REFUSALS = [
+    (throttled(), 0.02),
+    (throttled(1.0), 0.02),
+    (Reply(503, retry_after_s=1.0), 0.02),
+    (BUSY, 0.15),
+]
+told_by = pytest.mark.parametrize(
+    ("refusal", "most_refused"), REFUSALS, ids=["429", "429+RA", "503+RA", "503"]
+)
 
 
 def settled_pace(api, start, end):
@@ -153,24 +161,24 @@ def settled_pace(api, start, end):
 
 @told_by
 @virtually
-async def test_it_settles_at_a_rate_that_it_is_not_told(refusal):
+async def test_it_settles_at_a_rate_that_it_is_not_told(refusal, most_refused):
     api = Api(at_most_a_second(lambda _now: 20, refusal))
     await work_for(governed(api, 100.0, 64, source=ListSource(endless())), 300.0)
     pace, refused = settled_pace(api, MINUTE_S, 300.0)
     assert pace == pytest.approx(20.0, rel=0.1)
-    assert refused < 0.02
+    assert refused < most_refused
     assert most_within(api.times, 1.0) <= 100
     assert api.most_at_once <= 64
 
 
 @told_by
 @virtually
-async def test_it_settles_at_a_number_under_way_that_it_is_not_told(refusal):
+async def test_it_settles_at_a_number_under_way_that_it_is_not_told(refusal, most_refused):
     api = Api(at_most_at_once(10, refusal))
     await work_for(governed(api, 1_000.0, 64, source=ListSource(endless())), 120.0)
     pace, refused = settled_pace(api, MINUTE_S, 120.0)
     assert pace * LATENCY_S == pytest.approx(10.0, rel=0.1)
-    assert refused < 0.02
+    assert refused < most_refused
     assert most_within(api.times, 1.0) <= 1_000
     assert api.most_at_once <= 64
 
@@ -403,14 +411,14 @@ async def test_an_answer_renews_the_patience():
 async def test_a_feed_without_ids_does_not_use_up_the_patience():
     class Feed(ListSource):
         async def batches(self):
-            yield entries("a")
+            yield entries("z", "a")
             await asyncio.sleep(HOUR_S)
             yield entries("b")
 
     patience = PatienceSettings(10 * MINUTE_S)
     script = {"a": [BROKEN] * 3}
     run = await Run(source=Feed(), script=script, patience=patience).to_the_end()
-    assert run.tally.verdicts == {Verdict.EXHAUSTED: 1, Verdict.OK: 1}
+    assert run.tally.verdicts == {Verdict.EXHAUSTED: 1, Verdict.OK: 2}
 
 
 @virtually

@@ -12,7 +12,7 @@ from cxai.core.ending import Ending, Tolerance, ending
 from cxai.core.figures import counted, duration
 from cxai.core.tally import Tally
 from cxai.core.text import printable
-from cxai.errors import CxaiError, ExitCode
+from cxai.errors import CxaiError, ExitCode, StopCause, StoppedError, TokenRefusedError
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
 _MOST_REASONS = 3
@@ -76,7 +76,7 @@ class Report:
         tally = self.tally
         yield self.ending.headline
         if self.stopped_by is not None:
-            if self.trouble and self.trouble not in str(self.stopped_by):
+            if self.trouble and not _names_trouble(self.stopped_by):
                 yield f"The last request had failed: {self.trouble}"
             yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
@@ -183,6 +183,12 @@ def _broken(line: str | _Row, width: int) -> list[str]:
         width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
     )
     return wrapper.wrap(text) or [""]
+
+
+def _names_trouble(error: CxaiError) -> bool:
+    """Whether the message of an error says already how the last request failed."""
+    is_of_the_api = isinstance(error, StoppedError) and error.by is StopCause.API
+    return is_of_the_api or isinstance(error, TokenRefusedError)
 
 
 def _origins(tally: Tally) -> list[tuple[int, str]]:
