@@ -82,7 +82,7 @@ class Committer:
             self._opened = opened.pop_all()
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell duplicates, entries settled by an earlier run, and those to be done.
+        """Return which of `entries` are to be done, and count duplicates and what is settled.
 
         Raises DiskFullError if there is no room, and the same call may be made again; CommitError
         when the disk fails.
