@@ -64,7 +64,6 @@ def last_event(errors):
         ({}, {}, 0, "Finished: 20 of 20 IDs have a record or the API's answer."),
         ({"missing": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
         ({"failed": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
-        ({"garbled": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
         (
             {"missing": 1.0},
             {"allow_none": True},

@@ -153,10 +153,13 @@ def test_what_is_rejected_is_not_asked_for_again(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("rejected", 1)
 
 
-@pytest.mark.promise("Any 3xx", "`redirected`; the other host sees no connection, and no token")
+@pytest.mark.promise(
+    "Any 3xx, while other IDs are answered",
+    "asked once more, then `redirected`; the other host sees no connection, and no token",
+)
 @pytest.mark.parametrize("name", ["301", "302", "307", "308"])
 def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
-    assert (answered.verdicts[name], answered.asked[name]) == ("redirected", 1)
+    assert (answered.verdicts[name], answered.asked[name]) == ("redirected", 2)
     assert answered.connections_to_the_other_host == 0
 
 

@@ -164,7 +164,7 @@ class Terminal:
 
 
 def opened(**choices):
-    settings = Settings(**choices, toml={})
+    settings = Settings(**choices)
     setup = Setup(settings, write_progress=print, remove_progress=print, thread=None)
     return open_observers(setup)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.doubles import MemoryLedger, QueueSource, entries, invalid
-from support.run import Run
+from support.run import SIGTERM, Run
 from support.virtual import virtually
 
 from cxai.core.pipeline import Bounds
@@ -61,7 +61,7 @@ async def test_what_a_stopped_run_still_commits_is_acknowledged():
     run = Run(source=QueueSource(queue, is_endless=True), script={}, latency_s=20.0)
     task = run.start()
     await asyncio.sleep(10)
-    run.pipeline.stop(StoppedError("Stopped by Ctrl-C."))
+    run.pipeline.stop(SIGTERM)
     with pytest.raises(StoppedError):
         await task
     assert (run.tally.now.total(), queue) == (2, [])
