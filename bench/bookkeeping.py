@@ -16,12 +16,13 @@ from pathlib import Path
 from cxai.clock import SystemClock
 from cxai.core.entry import Entry, IdRule
 from cxai.core.outcome import Outcome
+from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.ledger.store import Store
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import RECORDS, Shape
+from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
+from cxai.resources.options import Shape
 from cxai.sources.file import FileSource
 
 _BATCH = 32
@@ -32,10 +33,10 @@ _RUN_ID = str(uuid.uuid4())
 async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
     """Settle all IDs; return, block by block, how many are done and the CPU seconds so far."""
     marks = [(0, time.process_time())]
-    form = ExportForm(Shape.NESTED, Compression.NONE)
+    form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
     with (
         OutputDirectory(directory) as output,
-        Store(output, form, SystemClock(), part_bytes=_PART_BYTES, run_id=_RUN_ID) as store,
+        Committer(output, form, SystemClock(), part_bytes=_PART_BYTES, run_id=_RUN_ID) as store,
     ):
         async with aclosing(FileSource([str(ids)], IdRule()).batches()) as blocks:
             async for block in blocks:

@@ -28,7 +28,7 @@ from statistics import median
 
 from support.checker import Ledger, assert_exact, committed_size_of_parts, size_of_parts
 from support.command import TOKEN, cxai_argv, environment
-from support.expected import ASKED_AGAIN, AT_ONCE, contents, is_small, possible, wanted
+from support.expected import AT_ONCE, FINAL, contents, is_small, possible, wanted
 
 from cxai.simulator import fate
 from cxai.simulator.scenarios import named
@@ -213,7 +213,7 @@ class Soak:
         return [
             one
             for one in self.asked.ids
-            if (verdict := outcomes.get(uuid.UUID(one).bytes)) in {None, *ASKED_AGAIN}
+            if (verdict := outcomes.get(uuid.UUID(one).bytes)) not in FINAL
             and verdict not in possible(self.scenario, one)
         ]
 

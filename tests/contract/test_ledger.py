@@ -18,13 +18,14 @@ from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
 from cxai.errors import CommitError
+from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.ledger.store import Store
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.options import Shape
 
 
 class LocalDisk:
@@ -35,11 +36,11 @@ class LocalDisk:
 
     @contextmanager
     def ledger(self, *, reopen=()):
-        form = ExportForm(Shape.NESTED, Compression.NONE)
+        form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
         with (
             OutputDirectory(self._path) as directory,
             ThreadPoolExecutor(1) as self._thread,
-            Store(
+            Committer(
                 directory,
                 form,
                 SystemClock(),
@@ -278,7 +279,7 @@ async def test_others_go_on_while_the_disk_is_slow(disk):
 async def test_a_full_disk_under_a_look_up_is_told_as_a_failed_commit_is(tmp_path):
     disk = LocalDisk(tmp_path / "export")
     with disk.ledger() as ledger:
-        disk.store._seen._connection.execute("PRAGMA max_page_count = 1")
+        disk.store._admissions._keys._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(CommitError, match="database or disk is full"):
             await ledger.admit(entries(*(f"n{number}" for number in range(10_000))))
 
@@ -324,10 +325,11 @@ def test_the_local_ledger_and_its_double_say_the_same(history):
     assert local == asyncio.run(live_through(MemoryDisk(), history))
 
 
-async def test_who_was_given_up_before_is_a_suspect_and_nobody_else(disk):
+@pytest.mark.parametrize("verdict", WITHOUT_RECORD)
+async def test_an_id_that_the_api_has_answered_before_is_named_and_no_other_is(disk, verdict):
     a, b, c = entries("a", "b", "c")
-    await settle(disk, {"a": Verdict.EXHAUSTED, "b": Verdict.NOT_READY})
+    await settle(disk, {"a": verdict, "b": Verdict.OK})
     with disk.ledger() as ledger:
-        admission = await ledger.admit([a, b, c])
-    assert list(admission.fresh) == [a, b, c]
-    assert set(admission.suspects) == {a.key}
+        assert (await ledger.admit([a, c])).answered is None
+        assert (await ledger.admit([b])).answered == b
+        assert (await ledger.admit([b])).answered is None  # a duplicate

@@ -14,7 +14,7 @@ from support.store import run_finished, run_killed
 from support.waiting import PATIENCE_S
 
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 TROUBLES = {
     "missing": 0.02,

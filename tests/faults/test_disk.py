@@ -23,10 +23,11 @@ from support.waiting import wait_until_blocking
 
 from cxai.errors import CommitError, DiskFullError, IntegrityError
 from cxai.inspect.verify import verify_export
-from cxai.ledger.store import Store
-from cxai.ledger.trouble import no_room
+from cxai.ledger.sqlite import SqliteDatabase
+from cxai.ledger.sqlite_connection import database_error
+from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 
 @pytest.fixture
@@ -121,12 +122,11 @@ def test_a_batch_that_was_cut_off_is_off_for_good_before_its_part_is_sealed(ids,
     calls = Steps()
     with opened(tmp_path, steps=calls) as store:
         commit(store, ids[:5], SCENARIO)
-        store._taken_back(OSError())
+        store._parts.cut_back()
         begun = len(calls.taken)
-        store.seal()
+        store.end_run("stopped", {})
         sealing = calls.taken[begun:]
         assert sealing.index("ftruncate") < sealing.index("fdatasync") < sealing.index("rename")
-        store.end_run("stopped", {})
     run_finished(tmp_path, ids, SCENARIO)
     assert_exact(tmp_path, ids, SCENARIO)
 
@@ -194,7 +194,7 @@ def test_a_disk_that_is_full_under_a_look_up_is_waited_for(tmp_path):
     with opened(tmp_path / "once") as store:
         wanted = store.admit([*entries, *entries[:50]])
     with opened(tmp_path / "again") as store:
-        scratch = store._seen._connection
+        scratch = store._admissions._keys._connection
         for pages in (3, 7, 12):
             scratch.execute(f"PRAGMA max_page_count = {pages}")
             with pytest.raises(DiskFullError, match=r"look up IDs.*the disk is full.*free up"):
@@ -229,7 +229,7 @@ def test_wherever_a_disk_fills_up_the_same_commit_may_be_tried_again(ids, small_
         run_finished(disk / "export", ids, SCENARIO)
         assert_exact(disk / "export", ids, SCENARIO)
         shutil.rmtree(disk / "export")
-    assert met == {OSError, sqlite3.OperationalError}
+    assert met == {OSError, DatabaseError}
 
 
 @pytest.mark.promise(
@@ -318,6 +318,32 @@ def patiently(store, outcomes):
         store.commit(outcomes)
     except DiskFullError:
         store.commit(outcomes)
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_a_batch_of_which_it_is_not_known_whether_it_is_durable_is_not_touched(
+    small, tmp_path, monkeypatch, is_durable, compression
+):
+    ids = small(12, SCENARIO)
+    how = {"shape": Shape.TABLES, "compression": compression}
+    plainly = SqliteDatabase.commit
+
+    def commit_on_a_failing_disk(*arguments, **named):
+        if is_durable:
+            plainly(*arguments, **named)
+        raise DatabaseError(DiskTrouble("disk I/O error", "fix the disk"))
+
+    with opened(tmp_path, **how) as store:
+        commit(store, ids[:4], SCENARIO, shape=Shape.TABLES)
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteDatabase, "commit", commit_on_a_failing_disk)
+            with pytest.raises(CommitError, match=r"Can't make what .* durable: disk I/O error"):
+                commit(store, ids[4:], SCENARIO, shape=Shape.TABLES)
+    with opened(tmp_path, **how) as store:
+        assert store.admit(entries_of(ids)).settled.total() == (12 if is_durable else 4)
+    run_finished(tmp_path, ids, SCENARIO, **how)
+    assert_exact(tmp_path, ids, SCENARIO)
 
 
 @pytest.mark.promise("EIO from fsync", "the run exits with code 4; no second sync is tried")
@@ -448,15 +474,19 @@ def test_a_directory_that_turns_read_only_under_a_run_stops_it(api, export, ids)
 @pytest.mark.parametrize(
     ("error", "what"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk quota is used up"),
+        (OSError(errno.ENOSPC, "No space left on device"), Lack.BYTES),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Lack.QUOTA),
         (OSError(errno.EIO, "Input/output error"), None),
         (OSError(errno.EROFS, "Read-only file system"), None),
-        (sqlite3.OperationalError("unable to open database file"), None),
     ],
 )
 def test_what_the_disk_lacks_is_told_from_other_trouble(error, what, tmp_path):
-    assert no_room(error, tmp_path) == what
+    assert trouble_of(error, tmp_path).lack is what
+
+
+def test_a_database_that_can_not_be_opened_on_a_disk_with_inodes_lacks_no_room(tmp_path):
+    error = sqlite3.OperationalError("unable to open database file")
+    assert database_error(error, tmp_path).trouble.lack is None
 
 
 def test_an_output_path_that_is_a_file_is_told(api, export, ids):
@@ -498,13 +528,12 @@ def test_a_directory_that_is_moved_under_a_run_is_to_be_put_back(api, tmp_path, 
     assert_exact(export, ids, SCENARIO)
 
 
-@pytest.mark.parametrize("end", [Store.seal, lambda store: store.end_run("finished", {})])
-def test_a_run_does_not_end_well_in_a_directory_that_was_moved(tmp_path, ids, end):
+def test_a_run_does_not_end_well_in_a_directory_that_was_moved(tmp_path, ids):
     run_finished(tmp_path / "export", ids, SCENARIO)
     with opened(tmp_path / "export") as store:  # it has nothing to do
         (tmp_path / "export").rename(tmp_path / "elsewhere")
         with pytest.raises(IntegrityError, match=f"was moved to {tmp_path / 'elsewhere'} while"):
-            end(store)
+            store.end_run("finished", {})
 
 
 @pytest.mark.promise(

@@ -62,14 +62,15 @@ def verdicts_of(guids, export):
     """Serve pairs of (coding, body), one for an ID, to one run; return their verdicts in order."""
 
     def run(pairs):
-        ids = guids(len(pairs))
+        answered, *ids = guids(1 + len(pairs))  # what everybody gets is nobody's verdict
         scripts = {
             one: [response(body, f"Content-Encoding: {coding}")]
             for one, (coding, body) in zip(ids, pairs, strict=True)
         }
+        scripts[answered] = [response(ENCODED["none"][1])] * 99
         once = environment(CXAI_MAX_ATTEMPTS="1")
         with serving(RawServer(by_id=scripts)) as api:
-            ended = go_on(api, export, ids, "--max-failed", "1", "--allow-none", env=once)
+            ended = go_on(api, export, [answered, *ids], "--max-failed", "1", "--allow-none", env=once)
         assert ended.code == 0, ended.err
         verdicts = verdict_by_id(export)
         return [verdicts[one] for one in ids]

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from cxai.cli.main import app
 from cxai.errors import UsageError
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.records import PART_SETS, Shape
+from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.schema import Dialect, ddl, json_schema, tables_of
+from cxai.resources.options import Shape
 
 PAGE = Path(__file__).parents[2] / "docs" / "loading.md"
 SETS = PART_SETS[Shape.TABLES]

@@ -118,6 +118,24 @@ async def test_of_words_only_the_beginning_is_kept_and_the_connection_is_given_u
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
 
 
+@pytest.mark.parametrize(
+    ("body", "is_cut"),
+    [
+        ("none", False),
+        ("no gzip, though it says so", False),
+        ("without end", True),
+        ("cut, then closed", True),
+        ("cut, then silent", True),
+        ("announced, and never sent", True),
+        ("a bad chunk of its own", True),
+        ("dripping", True),
+    ],
+)
+async def test_a_reply_says_whether_its_words_are_all_of_its_body(body, is_cut):
+    async with RawServer(with_status(404, body)) as server:
+        assert (await ask(server)).is_cut is is_cut
+
+
 async def test_a_refusal_with_a_whole_body_leaves_its_connection_for_the_next_request():
     async with (
         RawServer([response(b'{"errorMessage": "no"}', status="404 Not Found")]) as server,

@@ -47,7 +47,7 @@ SAID = {
     "page": (400, None),
     "nothing": (400, None),
     "not now": (200, "Try tomorrow."),
-    "two lines": (400, "one \ufffd[2Jtwo \ufffdthree"),
+    "two lines": (400, r"one \x1b[2Jtwo \u202ethree"),
     "url": (400, "https://x.example/a?… failed"),
     "token": (400, "Token [token] ([token]) failed"),
 }

@@ -84,8 +84,8 @@ def test_an_input_that_is_not_there_is_told_before_anything_starts(tmp_path):
 
 
 def test_the_failures_of_one_run_are_an_input_for_the_next(simulated, guids, tmp_path, export):
-    ids = guids(4)
-    with simulated(broken=1.0) as api:
+    ids = guids(20)
+    with simulated(broken=0.4) as api:
         export(api, ids, "--max-attempts", "1")
     with simulated() as api:
         ended = export(api, [], tmp_path / "export" / "failures-000001.jsonl")

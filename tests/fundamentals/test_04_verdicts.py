@@ -10,8 +10,6 @@ from support.command import rows, verdicts
         ("missing", "not_found", 0),  # an answer of the API, no failure of the run
         ("failed", "processing_failed", 0),
         ("processing", "not_ready", 1),
-        ("garbled", "bad_body", 1),
-        ("broken", "exhausted", 1),
     ],
 )
 def test_what_could_not_be_had_is_listed_with_the_reason(
@@ -22,6 +20,32 @@ def test_what_could_not_be_had_is_listed_with_the_reason(
     assert ended.code == code
     assert verdicts(tmp_path / "export") == {verdict: 3, "ok": 0}
     assert all(row["reason"] for row in rows(tmp_path / "export", "failures"))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "verdict"), [("garbled", "bad_body"), ("broken", "exhausted")]
+)
+def test_what_fails_while_others_are_answered_is_listed_too(
+    simulated, guids, tmp_path, export, trouble, verdict
+):
+    with simulated(**{trouble: 0.4}) as api:
+        ended = export(api, guids(20), "--max-attempts", "2")
+    assert ended.code == 1
+    ended_so = verdicts(tmp_path / "export")
+    assert ended_so.keys() == {"ok", verdict}
+    assert sum(ended_so.values()) == 20
+
+
+@pytest.mark.parametrize("trouble", ["garbled", "broken"])
+def test_what_everybody_gets_is_nobodys_verdict(simulated, guids, tmp_path, export, trouble):
+    with simulated(**{trouble: 1.0}) as api:
+        ended = export(api, guids(20), START_PATIENCE_S=1)
+        assert ended.code == 4
+        assert "refused or failed all requests" in ended.out
+        assert api.stats.requests < 30
+    with simulated() as api:
+        assert export(api, guids(20)).code == 0
+    assert verdicts(tmp_path / "export") == {"ok": 20}
 
 
 @pytest.mark.parametrize("trouble", ["throttled", "erring", "corrupt", "slow", "processing"])

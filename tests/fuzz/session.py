@@ -21,8 +21,9 @@ class Session:
     def play(self, made):
         """Check one input; whatever it raises is a finding."""
         self.inputs += 1
-        result, status = check(made.body, made.content_encoding)
+        result, status, refusal = check(made.body, made.content_encoding)
         self.outcomes[result] += 1
+        self.outcomes[refusal] += 1
         if status.startswith("status"):
             self.outcomes[status] += 1
         if made.is_cut or made.decoded is not None:

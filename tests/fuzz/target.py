@@ -12,6 +12,7 @@ import math
 import re
 import zlib
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import brotli
@@ -19,17 +20,12 @@ from support.faithful import as_sent, covers
 
 from cxai.api.content_coding import MAX_CODINGS, Limits, decode
 from cxai.api.retry_after import retry_after_s
-from cxai.policy.reply import Failure, Interaction, Reply, Status, Trouble
+from cxai.policy.reply import Failure, Form, Question, Record, Refusal, Reply, Status, Trouble
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import (
-    INTERACTIONS,
-    PARTICIPANTS,
-    RECORDS,
-    SCORES,
-    SEGMENTS,
-    Shape,
-)
+from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
 
 CANARY = "cAnArY7f3a"
@@ -53,10 +49,6 @@ _BANDS = Bands(
     }
 )
 _RUN = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
-_NESTED, _TABLES = Lines(Shape.NESTED, _RUN), Lines(Shape.TABLES, _RUN)
-_BANDED, _BANDED_TABLES = Lines(Shape.NESTED, _RUN, _BANDS), Lines(Shape.TABLES, _RUN, _BANDS)
-
-
 _STAMP = ("interaction_id", "schema_version", "retrieved_at", "run_id")
 
 
@@ -69,17 +61,21 @@ class _Here(Executor):
         return future
 
 
-_READER = BodyReader(LIMITS, _Here())
+def reader(shape, bands=None):
+    def decoded(body, content_encoding, most_bytes):
+        return decode(body, content_encoding, Limits(most_bytes))
+
+    return BodyReader(CxAi(shape, _RUN, bands), decoded, LIMITS.decoded_bytes, _Here())
+
+
+_NESTED, _TABLES = reader(Shape.NESTED), reader(Shape.TABLES)
+_BANDED, _BANDED_TABLES = reader(Shape.NESTED, _BANDS), reader(Shape.TABLES, _BANDS)
 _LOOP = asyncio.new_event_loop()
 atexit.register(_LOOP.close)
 
 
-def read_result(reply):
-    return _LOOP.run_until_complete(_READER.result(reply))
-
-
-def read_status(reply):
-    return _LOOP.run_until_complete(_READER.processing(reply))
+def read(reply, question=Question.RESULT, by=_NESTED):
+    return _LOOP.run_until_complete(by.read(ID, question, reply, NOW))
 
 
 class Broken(Exception):  # noqa: N818 # a promise is; it is no error of the program's
@@ -92,12 +88,13 @@ def hold(kept, promise):
 
 
 def check(body, content_encoding):
-    """Send a body all the way, as a result and as a status; return what became of both."""
+    """Send a body all the way, as a result, a status and a refusal; return what became of each."""
     reply = Reply(200, body, content_encoding)
     decoded = decode(body, content_encoding, LIMITS)
     if isinstance(decoded, bytes):
         check_decoded(decoded, body, content_encoding)
-    return check_result(reply, decoded), check_status(reply, decoded)
+    refused = check_refusal(replace(reply, status=404), decoded)
+    return check_result(reply, decoded), check_status(reply, decoded), refused
 
 
 def check_decoded(decoded, body, content_encoding):
@@ -115,28 +112,24 @@ def check_decoded(decoded, body, content_encoding):
 
 
 def check_result(reply, decoded):
-    found = read_result(reply)
+    found = read(reply)
     if isinstance(found, Failure):
         check_failure(found)
         if found.trouble is Trouble.NOT_JSON:
             hold(not is_json(decoded), "what others read as JSON is read as JSON")
-        hold(read_result(reply) == found, "the same body fails in the same way")
+        hold(read(reply) == found, "the same body fails in the same way")
         return described(found)
-    hold(isinstance(found, Interaction), "a body is an interaction or a failure")
+    hold(isinstance(found, Record), "a body is a record or a failure")
+    drift = (*found.drift.unknown, *found.drift.absent)
     hold(
-        all(path.isprintable() and len(path) < 200 for path in found.drift),
+        all(path.isprintable() and len(path) < 200 for path in drift),
         "paths of drift are short and printable",
     )
-    tables = laid_out(_TABLES, reply)
-    record = laid_out(_NESTED, reply)
-    if isinstance(record, Failure):
-        check_failure(record)
-        return described(record)
-    hold(isinstance(tables, dict), "what fits one nested line fits the tables")
+    record, tables = laid_out(_NESTED, reply), laid_out(_TABLES, reply)
     check_record(record, decoded)
     check_tables(tables, record)
     check_bands(laid_out(_BANDED, reply), laid_out(_BANDED_TABLES, reply), record)
-    return "accepted, with drift" if found.drift else "accepted"
+    return "accepted, with drift" if drift else "accepted"
 
 
 def check_record(record, decoded):
@@ -170,7 +163,7 @@ def check_bands(banded, tables, record):
 
 
 def check_status(reply, decoded):
-    found = read_status(reply)
+    found = read(reply, Question.STATUS)
     if isinstance(found, Failure):
         check_failure(found)
         return described(found)
@@ -182,12 +175,31 @@ def check_status(reply, decoded):
     return f"status {found.processing}"
 
 
+def check_refusal(reply, decoded):
+    found = read(reply)
+    hold(isinstance(found, Refusal), "another status is a refusal, whatever its body is")
+    check_words(found.message)
+    match found.form:
+        case Form.EMPTY:
+            hold(not reply.body or not decoded.strip(), "an empty refusal says nothing")
+        case Form.OWN:
+            hold(isinstance(json.loads(decoded.decode("utf-8-sig")), dict), "own is an object")
+    hold(read(reply) == found, "the same refusal is read in the same way")
+    return f"refusal {found.form}"
+
+
+def check_words(words):
+    short = words is None or (0 < len(words) <= 200 and words.isprintable())
+    hold(short, "the words of the API are short and printable")
+
+
 def check_failure(failure):
+    check_words(failure.message)
     reason = failure.reason
     hold(0 < len(reason) <= _MOST_REASON_CHARS, "a reason is short")
     hold(reason.isascii() and reason.isprintable(), "a reason is printable")
     hold(CANARY.casefold() not in reason.casefold(), "a reason quotes nothing")
-    hold(CANARY not in repr(failure), "a failure shows nothing")
+    hold(CANARY not in repr(replace(failure, message=None)), "a failure shows nothing")
 
 
 def check_retry_after(value):
@@ -205,13 +217,12 @@ def check_retry_after(value):
     return "retry-after as a date"
 
 
-def laid_out(lines, reply):
+def laid_out(by, reply):
     """Return the rows by set, parsed; the lines are looked at, and made twice."""
-    made = lines.record(ID, read_result(reply), NOW)
-    again = lines.record(ID, read_result(reply), NOW)
-    hold(made == again, "the same body gives the same bytes")
-    if isinstance(made, Failure):
-        return made
+    found = read(reply, by=by)
+    hold(read(reply, by=by) == found, "the same body gives the same bytes")
+    hold(isinstance(found, Record), "what fits one shape fits all")
+    made = found.lines
     most = _LARGER * LIMITS.most_bytes(len(reply.body))
     hold(sum(map(len, made.values())) <= most, "lines are not much larger than their body")
     return {name: rows(made[name]) for name in made}

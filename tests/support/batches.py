@@ -7,7 +7,7 @@ from support.crashing import CrashedError, Steps
 from support.leftovers import SCENARIO
 from support.store import commit, opened, run_finished
 
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 # A part that is sealed after its second commit, and one that is not yet.
 PART_BYTES = 20_000

@@ -8,19 +8,32 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
-from cxai.core.entry import Entry, key_of, refused
+from cxai.core.entry import Entry, Fault, Skip, key_of, refused
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
-from cxai.policy.reply import Failure, Interaction, Processing, Question, Reply, Status, Trouble
+from cxai.policy.reply import (
+    Drift,
+    Failure,
+    Form,
+    Processing,
+    Question,
+    Record,
+    Refusal,
+    Reply,
+    Status,
+    Trouble,
+)
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 # --- what the API answers, in the plain form that PlainReader reads ---
 
 OK = Reply(200, b"a result")
 ABSENT = Reply(404)
+REJECTED = Reply(400, b"says: no such model")
+FOREIGN_404 = Reply(404, b"html")
 TOKEN_REFUSED = Reply(401)
 FAULTY = Reply(503)
 GARBLED = Reply(200, b"garbled")
@@ -52,7 +65,7 @@ def entries(*ids):
 
 def invalid(*texts):
     """Return the entries of an input with one of these, which are no IDs, a line."""
-    return [refused(raw.encode(), "ids.txt", 1, "is not a GUID") for raw in texts]
+    return [refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
 
 
 def endless(block_of=10):
@@ -65,9 +78,13 @@ class ListSource:
     """Source of the given blocks; at their end it raises `breaks`, if that is given.
 
     `read` counts the items that were taken; `closed` tells that the reader has let go of it.
+    `acknowledged` has the entries that were.
     """
 
+    is_endless = False
+
     def __init__(self, blocks=(), *, breaks=None):
+        self.acknowledged = []
         self.read = 0
         self.closed = False
         self._blocks = blocks
@@ -82,6 +99,39 @@ class ListSource:
                 raise self._breaks
         finally:
             self.closed = True
+
+    async def acknowledge(self, entries):
+        self.acknowledged += entries
+
+
+class QueueSource:
+    """Source of the messages in a list, which outlives it as a queue outlives a process.
+
+    A message that is acknowledged is gone; any other is delivered again by the next source. At
+    their end it raises `breaks`, if that is given, or waits for ever, if it `is_endless`.
+    """
+
+    def __init__(self, messages, *, breaks=None, is_endless=False):
+        self.is_endless = is_endless
+        self.messages = messages
+        self._breaks = breaks
+
+    async def batches(self):
+        delivered = list(self.messages)
+        for start in range(0, len(delivered), 10):
+            yield delivered[start : start + 10]
+        if self._breaks is not None:
+            raise self._breaks
+        if self.is_endless:
+            await asyncio.get_running_loop().create_future()
+
+    async def acknowledge(self, entries):
+        done = {(entry.source, entry.line) for entry in entries}
+        self.messages[:] = [
+            item
+            for item in self.messages
+            if isinstance(item, Skip) or (item.source, item.line) not in done
+        ]
 
 
 # --- ledger ---
@@ -116,7 +166,7 @@ class MemoryLedger:
 
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled, suspects = [], 0, Counter(), set()
+        fresh, duplicates, settled, answered = [], 0, Counter(), None
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
@@ -125,11 +175,11 @@ class MemoryLedger:
             verdict = self.disk.verdicts.get(entry.key)
             if verdict is None or verdict in self._open_again:
                 fresh.append(entry)
-                if verdict is Verdict.EXHAUSTED:
-                    suspects.add(entry.key)
-            else:
-                settled[verdict] += 1
-        return Admission(fresh, duplicates, settled, suspects)
+                continue
+            settled[verdict] += 1
+            if verdict is Verdict.OK:
+                answered = entry
+        return Admission(fresh, duplicates, settled, answered)
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))
@@ -166,29 +216,38 @@ class MemoryLedger:
 class FreeLimiter:
     """Limiter without a rate: only a pause holds requests back.
 
-    `pauses` has each that was asked for, `learned` the effect of each reply. `outage` is what the
-    test says.
+    `pauses` has each that was asked for, `learned` the signal of each reply, `overloads` when the
+    request left for each that was noted; `restored` counts.
     """
 
     def __init__(self, clock):
         self.pauses = []
         self.learned = []
-        self.released = 0
-        self.outage = False
+        self.overloads = []
+        self.restored = 0
         self._clock = clock
         self._paused_until = -math.inf
-        self._queue = asyncio.Lock()
+        self._news = asyncio.Event()
 
-    async def acquire(self):
-        async with self._queue:
-            while (wait := self._paused_until - self._clock.monotonic()) > 0:  # noqa: ASYNC110 - a pause may have grown
-                await asyncio.sleep(wait)
+    async def acquire(self, is_wanted):
+        while is_wanted():
+            if (wait_s := self._paused_until - self._clock.monotonic()) <= 0:
+                return True
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+        return False
 
-    def release(self):
-        self.released += 1
+    def learn(self, signal, left_s):  # noqa: ARG002 - the port's signature
+        self.learned.append(signal)
+        self._news.set()
 
-    def learn(self, effect, key, left_s):  # noqa: ARG002 - the port's signature
-        self.learned.append(effect)
+    def note_overload(self, left_s):
+        self.overloads.append(left_s)
+
+    def restore(self):
+        self.restored += 1
 
     def pause(self, seconds, why):
         self.pauses.append((seconds, why))
@@ -277,26 +336,36 @@ class PlainReader:
     """Reader of bodies that say what they are: garbled, html, torn, a Processing, or any result.
 
     A result `drift: a b` has the unknown fields a and b. The state of a Processing may be followed
-    by `declared:` and the seconds since 1970. What stands behind `says:` is a message.
+    by `declared:` and the seconds since 1970. What stands behind `says:` is a message of the API.
+    IDs in `unwritable` make no record.
     """
 
-    async def result(self, reply):
-        match reply.body.split():
-            case [b"garbled", *_]:
-                return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
-            case [b"html"]:
-                return Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML")
-            case [b"torn"]:
-                return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
-            case [b"drift:", *paths]:
-                return Interaction({}, tuple(path.decode() for path in paths))
-        return Interaction({})
+    def __init__(self, unwritable=()):
+        self._unwritable = unwritable
 
-    async def processing(self, reply):
-        read = await self.result(reply)
+    async def read(self, interaction_id, question, reply, at):  # noqa: ARG002 - the port's signature
+        message = _message(reply.body)
+        if reply.status != 200:
+            return Refusal(reply.status, _form(reply.body), message, reply.retry_after_s)
+        read = self._result(interaction_id, reply.body) if question is Question.RESULT else None
+        read = read or self._status(reply.body)
         if isinstance(read, Failure):
-            return read
-        state, _, declared_s = reply.body.decode().partition(" declared: ")
+            return replace(read, status=200, message=message, retry_after_s=reply.retry_after_s)
+        return read
+
+    def _result(self, interaction_id, body):
+        if (failure := _unreadable(body)) is not None:
+            return failure
+        if interaction_id in self._unwritable:
+            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
+        _, drifts, paths = body.decode().partition("drift: ")
+        drift = Drift(unknown=tuple(paths.split())) if drifts else Drift()
+        return Record({"records": f"{interaction_id} ok\n".encode()}, drift)
+
+    def _status(self, body):
+        if (failure := _unreadable(body)) is not None:
+            return failure
+        state, _, declared_s = body.decode().partition(" declared: ")
         if state == "archived":
             return Status(Processing.UNDER_WAY, state, is_known=False)
         try:
@@ -306,26 +375,41 @@ class PlainReader:
         except ValueError:
             return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no status")
 
-    def message(self, reply):
-        _, says, words = reply.body.decode().partition("says: ")
-        return words if says else None
+
+def _unreadable(body):
+    match body.split():
+        case [b"garbled", *_]:
+            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
+        case [b"html"]:
+            return Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML")
+        case [b"torn"]:
+            return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
+    return None
+
+
+def _form(body):
+    if not body:
+        return Form.EMPTY
+    return Form.FOREIGN if body.startswith(b"html") else Form.OWN
+
+
+def _message(body):
+    _, says, words = body.decode().partition("says: ")
+    return words if says else None
+
+
+class PlainResult(Record):
+    """A result whose lines the recorder makes: what the pipeline still takes apart."""
+
+    more_drift = 0
 
 
 class PlainRecorder:
-    """Recorder of lines with the ID and the verdict; IDs in `unwritable` can't be recorded.
+    """Recorder of lines with the ID and the verdict. `said` has what the API said of each ID."""
 
-    `said` has what the API said of each ID that failed.
-    """
-
-    def __init__(self, unwritable=()):
-        self._unwritable = unwritable
+    def __init__(self):
         self.said = {}
 
-    def record(self, interaction_id, interaction, at):  # noqa: ARG002 - the port's signature
-        if interaction_id in self._unwritable:
-            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
-        return {"records": f"{interaction_id} ok\n".encode()}
-
-    def failure(self, entry, verdict, reason, *, stage, attempts, at, said):  # noqa: ARG002 - the same
+    def failure(self, entry, verdict, reason, *, stage, attempts, at, said):  # noqa: ARG002 - the port's signature
         self.said[entry.id] = said
         return {"failures": f"{entry.id} {verdict} {stage} {attempts}: {reason}\n".encode()}

@@ -9,8 +9,8 @@ from cxai.simulator import Fault, Kind, expected_result, fate
 from cxai.simulator.bodies import result_json
 from cxai.simulator.fault import HARMLESS
 
-ASKED_AGAIN = frozenset({"exhausted", "not_ready", "corrupt_body"})
-"""Verdicts that each start takes up again."""
+FINAL = frozenset({"ok", "not_found", "processing_failed", "too_large", "invalid_id"})
+"""Verdicts that no start retries by itself."""
 
 BY_KIND = {
     Kind.MISSING: "not_found",
@@ -22,20 +22,25 @@ BY_KIND = {
 
 AT_ONCE = {
     Fault.REJECTED: "rejected",
+    Fault.BOMB_GZIP: "too_large",
+    Fault.BOMB_BR: "too_large",
+}
+"""The verdict after one such answer."""
+
+AFTER_TWO = {
+    **AT_ONCE,
     Fault.REDIRECT: "redirected",
     Fault.REDIRECT_TO_HOST: "redirected",
     Fault.NUMBER_AS_TEXT: "bad_body",
     Fault.SCALAR: "bad_body",
     Fault.OTHER_JSON: "bad_body",
     Fault.DEEP: "bad_body",
-    Fault.BOMB_GZIP: "too_large",
-    Fault.BOMB_BR: "too_large",
     Fault.UNKNOWN_ENCODING: "unsupported_encoding",
 }
-"""The verdict after one such answer."""
+"""The verdict after two such answers."""
 
 IN_THE_END = {
-    **AT_ONCE,
+    **AFTER_TWO,
     Fault.GONE: "not_found",
     Fault.NO_CONTENT: "not_found",
     Fault.CONFLICT: "not_found",
@@ -79,7 +84,8 @@ def wanted(scenario, interaction_id):
     its = fate(scenario, interaction_id)
     if its.fault is None:
         return BY_KIND.get(its.kind, "ok")
-    return (AT_ONCE if its.trouble_lasts else IN_THE_END).get(its.fault, "ok")
+    after = {0: IN_THE_END, 1: AT_ONCE}.get(its.trouble_lasts, AFTER_TWO)
+    return after.get(its.fault, "ok")
 
 
 def possible(scenario, interaction_id):
@@ -89,7 +95,7 @@ def possible(scenario, interaction_id):
     fault has passed then, the next run gets the result.
     """
     undisturbed = wanted(scenario, interaction_id)
-    passes = undisturbed in AT_ONCE.values() and fate(scenario, interaction_id).has_result
+    passes = undisturbed in AFTER_TWO.values() and fate(scenario, interaction_id).has_result
     return {undisturbed, "ok"} if passes else {undisturbed}
 
 

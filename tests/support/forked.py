@@ -20,7 +20,10 @@ from support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 _IMPORTED = (
-    *(f"cxai.{one}" for one in ("app", "cli.main", "inspect.status", "inspect.verify", "cli.demo")),
+    *(
+        f"cxai.{one}"
+        for one in ("cli.main", "cli.demo", "cli.serve", "inspect.status", "inspect.verify")
+    ),
     *("encodings.idna", "rich.console", "structlog", "uvloop"),  # with the first event or loop
 )
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "SSL_", "OPENSSL_")

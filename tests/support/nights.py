@@ -9,15 +9,16 @@ from support.bodies import sample
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
-from cxai.ledger.store import ExportForm, Store
+from cxai.ledger.committer import Committer
+from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
-from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.reply import Failure, Said
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai import wire
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import Shape
 from cxai.simulator.bodies import result_json
 
 NAMES = {
@@ -122,14 +123,15 @@ def with_and_without_participants():
 
 def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE):
     """Leave a directory as a run of that night does that came to its end."""
-    clock, lines, rule = SystemClock(), Lines(shape, night.run_id), IdRule()
+    clock, resource, rule = SystemClock(), CxAi(shape, night.run_id), IdRule()
+    failures = FailureRows(resource.layout.schema_version, night.run_id)
     outcomes = []
     for number, (one, body) in enumerate(night.bodies.items(), 1):
         entry = rule.read(one.encode(), "ids.txt", number)
-        found = None if body is None else wire.read(json.dumps(body).encode())
+        found = None if body is None else resource.read(one, json.dumps(body).encode(), clock.utc())
         if body is None or isinstance(found, Failure):
             verdict = Verdict.NOT_FOUND if body is None else Verdict.BAD_BODY
-            listed = lines.failure(
+            listed = failures.failure(
                 entry,
                 verdict,
                 "why",
@@ -140,19 +142,20 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
             )
             outcomes.append(Outcome(entry, verdict, 1, listed))
         else:
-            outcomes.append(Outcome(entry, Verdict.OK, 1, lines.record(one, found, clock.utc())))
+            outcomes.append(Outcome(entry, Verdict.OK, 1, found.lines))
     with (
         OutputDirectory(directory) as output,
-        Store(
-            output, ExportForm(shape, compression), clock, part_bytes=1 << 28, run_id=night.run_id
+        Committer(
+            output,
+            ExportForm(LAYOUT, shape, compression),
+            clock,
+            part_bytes=1 << 28,
+            run_id=night.run_id,
         ) as store,
     ):
         for start in range(0, len(outcomes), 2):
             store.commit(outcomes[start : start + 2])
-        store.end_run("finished", {})
-        run = {"run_id": night.run_id, "ended": "finished"}
-        content = manifest(store.parts(), store.added(), compression, store.verdicts(), run)
-        output.replace(MANIFEST_NAME, content)
+        store.end_run("finished", {"run_id": night.run_id, "ended": "finished"})
 
 
 def expected(nights):

@@ -119,8 +119,8 @@ class RawServer:
         return not isinstance(script[-1], Ending)
 
     def _script(self, head):
-        path = head.split(" ")[1]
-        if self._by_id and (script := self._by_id.get(path.split("/")[-2])) is not None:
+        asked = head.split(" ")[1].partition("/interactions/")[2].partition("/")[0]
+        if self._by_id and (script := self._by_id.get(asked)) is not None:
             return script
         return self._scripts[min(len(self.requests), len(self._scripts) - 1)]
 
@@ -147,6 +147,7 @@ def client_of(base_url, *, token=None, proxy=None, **limits):
         SystemClock(),
         proxy=SecretStr(proxy) if proxy else None,
         **{
+            "result_path": "ai",
             "in_flight": 4,
             "connect_timeout_s": 5.0,
             "read_timeout_s": 5.0,

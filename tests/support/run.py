@@ -13,22 +13,26 @@ from support.doubles import (
 )
 from support.virtual import START_S, VirtualClock
 
+from cxai.core.backlog import Backlog
 from cxai.core.entry import key_of
 from cxai.core.pipeline import Bounds, Pipeline
-from cxai.errors import StoppedError
-from cxai.policy.policy import Rules
+from cxai.errors import StopCause, StopRequestedError
+from cxai.governor.governor import Governor
+from cxai.governor.health import HealthSettings
+from cxai.governor.patience import PatienceSettings
+from cxai.policy.rules import Rules
 
 RULES = Rules(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0
 )
-SIGTERM = StoppedError("Stopped by SIGTERM.")
+SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
 
 
 class Run:
     """One run over blocks of entries, or over a `source`; whatever isn't given is a double.
 
     `script` and `latency_s` are ScriptedFetcher's, unless there is another `fetcher`.
-    Every draw is `draw`.
+    Every draw is `draw`. `patience` is of outages, from the start on.
     """
 
     def __init__(
@@ -43,24 +47,40 @@ class Run:
         recorder=None,
         rules=RULES,
         bounds=None,
+        backlog=5_000,
         fetcher=None,
         draw=0.5,
+        retries_per_s=2.5,
+        health=None,
+        patience=None,
     ):
         clock = VirtualClock()
+        bounds = bounds or Bounds()
         self.source = source or ListSource(blocks)
         self.ledger = ledger or MemoryLedger()
         self.limiter = limiter or FreeLimiter(clock)
         self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
+        room = Backlog(backlog)
+        self.governor = Governor(
+            room,
+            self.limiter,
+            clock,
+            renew=self.fetcher.renew,
+            retries_per_s=retries_per_s,
+            health=health or HealthSettings(others=bounds.in_flight),
+            patience=patience or PatienceSettings(start_s=10_800.0),
+        )
         self.pipeline = Pipeline(
             source=self.source,
             ledger=self.ledger,
-            limiter=self.limiter,
+            backlog=room,
+            governor=self.governor,
             fetcher=self.fetcher,
             reader=reader or PlainReader(),
             recorder=recorder or PlainRecorder(),
             clock=clock,
             rules=rules,
-            bounds=bounds or Bounds(),
+            bounds=bounds,
             draw=lambda: draw,
         )
         self.tally = self.pipeline.tally

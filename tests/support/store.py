@@ -1,4 +1,4 @@
-"""Output directories in any state of their life, made through the store alone, in milliseconds."""
+"""Output directories in any state of their life, made by the committer alone, in milliseconds."""
 
 from contextlib import contextmanager, nullcontext
 
@@ -6,16 +6,16 @@ from cxai.api.base_url import THIS_MACHINE
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
+from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.ledger.store import Store
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
-from cxai.output.manifest import MANIFEST_NAME, manifest
 from cxai.policy.reply import Said
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai import wire
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import Shape
 from cxai.simulator import fate
 from cxai.simulator.bodies import result_json
 
@@ -41,16 +41,17 @@ def entries_of(ids):
 
 def outcomes_of(entries, scenario, shape=Shape.NESTED):
     """Return what a run would commit: each ID's record, or `not_found` if it has none."""
-    lines = Lines(shape, RUN_ID)
+    resource = CxAi(shape, RUN_ID)
+    failures = FailureRows(resource.layout.schema_version, RUN_ID)
     outcomes = []
     for entry in entries:
         its = fate(scenario, entry.id)
         if its.has_result:
-            interaction = wire.read(result_json(scenario.seed, its.variant))
-            record = lines.record(entry.id, interaction, _CLOCK.utc())
-            outcomes.append(Outcome(entry, Verdict.OK, 1, record))
+            body = result_json(scenario.seed, its.variant)
+            record = resource.read(entry.id, body, _CLOCK.utc())
+            outcomes.append(Outcome(entry, Verdict.OK, 1, record.lines))
         else:
-            line = lines.failure(
+            line = failures.failure(
                 entry,
                 Verdict.NOT_FOUND,
                 "HTTP 404",
@@ -74,16 +75,16 @@ def opened(
     run_id=RUN_ID,
     reopen_missing=False,
 ):
-    """Return the store of an output directory, recovered as at the start of a run.
+    """Return the committer of an output directory, recovered as at the start of a run.
 
     `steps`, a Steps, watches all that it does.
     """
     with (
         OutputDirectory(path) as directory,
         steps or nullcontext(),
-        Store(
+        Committer(
             directory,
-            ExportForm(shape, compression, THIS_MACHINE),
+            ExportForm(LAYOUT, shape, compression, THIS_MACHINE),
             _CLOCK,
             part_bytes=part_bytes,
             run_id=run_id,
@@ -111,12 +112,3 @@ def run_finished(path, ids, scenario, *, batch=10, **how):
     with opened(path, **how) as store:
         commit(store, ids, scenario, batch=batch, shape=how.get("shape", Shape.NESTED))
         store.end_run("finished", REPORT)
-        content = manifest(
-            store.parts(),
-            store.added(),
-            how.get("compression", Compression.NONE),
-            store.verdicts(),
-            REPORT,
-        )
-    with OutputDirectory(path) as directory:
-        directory.replace(MANIFEST_NAME, content)

@@ -3,59 +3,88 @@
 import asyncio
 
 from support.doubles import entries
-from support.virtual import START_S, at, quiet, virtually
+from support.virtual import at, quiet, virtually
 
-from cxai.core.backlog import Backlog, Inquiry
-from cxai.policy.policy import Standing
+from cxai.core.backlog import Backlog, Item
 
 
-def inquiry(name="a"):
+def item(name="a"):
     (entry,) = entries(name)
-    return Inquiry(entry)
+    return Item(entry)
 
 
-async def taken(backlog, count):
-    return [(await backlog.take()).entry.id for _ in range(count)]
-
-
-def now():
-    return asyncio.get_running_loop().time() - START_S
+def taken(backlog):
+    return [backlog.take().entry.id for _ in range(backlog.ready)]
 
 
 @virtually
-async def test_new_inquiries_are_asked_in_order():
+async def test_new_items_are_asked_in_order():
     backlog = Backlog(10)
     for name in "abc":
-        backlog.offer(inquiry(name))
-    assert await taken(backlog, 3) == ["a", "b", "c"]
+        backlog.offer(item(name))
+    assert taken(backlog) == ["a", "b", "c"]
 
 
 @virtually
-async def test_a_retry_goes_before_new_inquiries_when_it_is_due():
+async def test_a_retry_goes_before_new_items_when_it_is_due():
     backlog = Backlog(10)
-    backlog.offer(inquiry("new"))
-    backlog.again(inquiry("soon"), 2.0)
-    backlog.again(inquiry("later"), 5.0)
-    backlog.again(inquiry("now"), 0.0)
-    assert await taken(backlog, 1) == ["now"]
+    backlog.offer(item("new"))
+    backlog.again(item("soon"), 2.0)
+    backlog.again(item("later"), 5.0)
+    backlog.again(item("now"), 0.0)
+    assert backlog.take().entry.id == "now"
     await at(10.0)
-    assert await taken(backlog, 3) == ["soon", "later", "new"]
+    assert taken(backlog) == ["soon", "later", "new"]
 
 
 @virtually
 async def test_a_retry_is_not_asked_sooner_than_it_is_due():
     backlog = Backlog(10)
-    backlog.again(inquiry(), 3600.0)
-    await backlog.take()
-    assert now() == 3600.0
+    backlog.again(item(), 3600.0)
+    await at(3599.0)
+    assert backlog.ready == 0
+    await at(3600.0)
+    assert taken(backlog) == ["a"]
+
+
+@virtually
+async def test_a_retry_may_let_others_go_first():
+    backlog = Backlog(10)
+    for name in "bcd":
+        backlog.offer(item(name))
+    backlog.again(item("a"), 0.0, behind=2)
+    assert taken(backlog) == ["b", "c", "a", "d"]
+    backlog.again(item("a"), 1.0, behind=2)
+    await at(1.0)
+    assert taken(backlog) == ["a"]
+
+
+@virtually
+async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have():
+    backlog = Backlog(10)
+    backlog.again(item("failed"), 0.0)
+    assert backlog.take_other() is None
+    backlog.offer(item("new"))
+    assert backlog.take_other().entry.id == "new"
+
+
+@virtually
+async def test_it_says_when_an_item_is_ready():
+    backlog, said = Backlog(10), []
+    backlog.on_ready = lambda: said.append(backlog.ready)
+    backlog.offer(item())
+    backlog.again(item(), 5.0)
+    assert said == [1]
+    await at(5.0)
+    assert said == [1, 2]
 
 
 @virtually
 async def test_who_waits_can_be_watched():
     backlog = Backlog(10)
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
-    backlog.again(inquiry(), 60.0)
-    backlog.again(inquiry(), 40.0)
+    backlog.again(item(), 60.0)
+    backlog.again(item(), 40.0)
     await at(10.0)
     assert (backlog.waiting, backlog.next_due_s()) == (2, 30.0)
     await at(50.0)
@@ -84,7 +113,7 @@ async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
 async def test_who_waits_for_a_retry_keeps_its_place():
     backlog = Backlog(1)
     await backlog.enter()
-    backlog.again(inquiry(), 60.0)
+    backlog.again(item(), 60.0)
     entering = asyncio.create_task(backlog.enter())
     await at(120.0)
     assert not entering.done()
@@ -97,20 +126,9 @@ async def test_what_is_left_at_the_end_is_never_asked():
     faults = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     backlog = Backlog(10)
-    backlog.again(inquiry(), 1.0)
-    taking = asyncio.create_task(backlog.take())
+    backlog.again(item(), 1.0)
     backlog.close()
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
     await at(3600.0)
-    assert not taking.done()
+    assert backlog.ready == 0
     assert faults == []
-    taking.cancel()
-
-
-def test_an_inquiry_stands_where_the_policy_has_to_know_it():
-    asked = inquiry()
-    assert asked.standing(50.0, refusals=0, outage=False, singled_out=False) == Standing(attempts=1)
-    asked.attempts, asked.throttled, asked.processed, asked.absent_since = 2, 3, True, 0.0
-    assert asked.standing(50.0, refusals=4, outage=False, singled_out=False) == Standing(
-        3, throttled=3, waited_s=50.0, processed=True
-    )

@@ -39,6 +39,19 @@ async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
     ]
 
 
+async def test_the_path_of_a_result_is_that_of_its_resource():
+    async with (
+        RawServer([response()]) as server,
+        client_of(server.base_url, result_path="gen-ai/cx/summary") as client,
+    ):
+        for question in Question:
+            await client.fetch(ID, question)
+    assert request_lines(server) == [
+        f"GET /v1/interactions/{ID}/gen-ai/cx/summary HTTP/1.1",
+        f"GET /v1/interactions/{ID}/status HTTP/1.1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "asked"),
     [

@@ -18,9 +18,9 @@ import brotli
 import pytest
 
 from cxai.api.content_coding import Limits, decode
-from cxai.resources.cx_ai import wire
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.cx_ai import read as reading
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.options import Shape
 from cxai.simulator.bodies import result_json
 
 MOST_GROWTH = 1.10
@@ -49,7 +49,7 @@ RECORDED = {
 }
 
 BODIES = [brotli.compress(result_json(seed=1, variant=number), quality=1) for number in range(16)]
-LINES = Lines(Shape.NESTED, "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44")
+RESOURCE = CxAi(Shape.NESTED, "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44")
 LIMITS = Limits()
 NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 
@@ -57,7 +57,7 @@ NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 def work():
     """Send all bodies from their content coding to their lines."""
     for body in BODIES:
-        LINES.record("id", wire.read(decode(body, "br", LIMITS)), NOW)
+        RESOURCE.read("id", decode(body, "br", LIMITS), NOW)
 
 
 @contextmanager
@@ -158,8 +158,8 @@ def test_a_step_that_is_done_twice_is_noticed(step):
 
 
 def do_twice(step):
-    once = getattr(wire, step)
-    setattr(wire, step, lambda body: (once(body), once(body))[1])
+    once = getattr(reading, step)
+    setattr(reading, step, lambda body: (once(body), once(body))[1])
 
 
 if __name__ == "__main__":

@@ -8,19 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tallies import tally
 
-from cxai.core.ending import Reason, Tolerance, ending
+from cxai.core.ending import Reason, Tolerance, ending, may_be_closed, weightier
 from cxai.errors import (
     CommitError,
     CxaiError,
+    DiskFullError,
     ExitCode,
     InputBrokenError,
     IntegrityError,
+    StopCause,
     StoppedError,
+    StopRequestedError,
     TokenRefusedError,
     UsageError,
 )
 from cxai.policy.verdict import ANSWERED, Verdict
 
+SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
 ALL_WELL = "Finished: {} of {} IDs have a record or the API's answer."
 
 
@@ -208,7 +212,7 @@ def test_that_no_result_is_allowed_is_said_and_excuses_no_failure():
 @pytest.mark.parametrize(
     ("why", "code", "reason"),
     [
-        (StoppedError("signal"), 4, Reason.STOPPED),
+        (StoppedError("outage", StopCause.API), 4, Reason.STOPPED),
         (InputBrokenError("torn"), 4, Reason.STOPPED),
         (CommitError("full"), 4, Reason.STOPPED),
         (TokenRefusedError("401"), 3, Reason.TOKEN_REFUSED),
@@ -224,9 +228,49 @@ def test_a_stopped_run_has_the_code_of_what_stopped_it_whatever_else(of, why, co
     assert end.headline == f"Stopped early: {why}"
 
 
-def test_a_signal_reads_as_a_sentence():
-    by = StoppedError("Stopped by SIGTERM.")
-    assert headline(tally(open_=1), by) == "Stopped early by SIGTERM."
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (SIGTERM, "Stopped early by SIGTERM."),
+        (StopRequestedError("the caller", StopCause.CALLER), "Stopped early by the caller."),
+    ],
+)
+def test_a_stop_that_was_asked_for_reads_as_a_sentence(by, said):
+    assert headline(tally(open_=1), by) == said
+
+
+# --- closing the books ---
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "may_be"),
+    [
+        (None, True),
+        (SIGTERM, True),
+        (TokenRefusedError("401"), True),
+        (InputBrokenError("torn"), True),
+        (DiskFullError("full"), True),  # it was taken back whole
+        (CommitError("fsync failed"), False),
+        (IntegrityError("damaged"), False),
+    ],
+)
+def test_the_books_are_closed_unless_it_is_unknown_what_is_durable(stopped_by, may_be):
+    assert may_be_closed(stopped_by) is may_be
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "on_closing", "says"),
+    [
+        (None, CommitError("full"), "full"),
+        (SIGTERM, CommitError("full"), "Stopped by SIGTERM."),
+        (SIGTERM, IntegrityError("damaged"), "damaged"),
+        (None, IntegrityError("damaged"), "damaged"),
+    ],
+)
+def test_what_stopped_a_run_weighs_more_than_books_that_stay_open_but_less_than_a_contradiction(
+    stopped_by, on_closing, says
+):
+    assert str(weightier(stopped_by, on_closing)) == says
 
 
 # --- the accounts ---
@@ -251,7 +295,9 @@ def test_accounts_that_do_not_add_up_are_never_green(of):
     assert end.headline == "The accounts of this run do not add up: exit code 5."
 
 
-@pytest.mark.parametrize("why", [StoppedError("Stopped by SIGTERM."), TokenRefusedError("401")])
+@pytest.mark.parametrize(
+    "why", [StopRequestedError("SIGTERM", StopCause.SIGNAL), TokenRefusedError("401")]
+)
 def test_accounts_that_do_not_add_up_weigh_more_than_what_stopped_the_run(why):
     end = ended(lost_a_line(), why)
     assert end.exit_code == 5

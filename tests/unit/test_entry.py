@@ -4,13 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import IS_SECRET, MAX_ID_CHARS, Entry, IdRule, refused
+from cxai.core.entry import (
+    IS_SECRET,
+    MAX_ID_CHARS,
+    NO_MATCH,
+    NOT_A_GUID,
+    Entry,
+    Fault,
+    IdRule,
+    refused,
+)
 from cxai.core.guid import guid_in
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 WIDE = IdRule(r"(?s).*")
+WHY = Fault("is odd")
 
 
 def test_a_guid_is_one_whatever_its_case_and_stays_as_it_was_written():
@@ -64,7 +74,7 @@ def test_an_id_that_brings_a_line_break_or_control_character_along_is_refused(ru
 )
 def test_what_would_change_a_url_is_refused_whatever_the_pattern_admits(raw):
     assert WIDE.read(raw, "ids.txt", 1).invalid
-    assert IdRule().read(raw, "ids.txt", 1).invalid.startswith("is not a GUID: ")
+    assert IdRule().read(raw, "ids.txt", 1).invalid.kind == NOT_A_GUID
 
 
 SPELLINGS = [
@@ -133,12 +143,13 @@ def test_the_usual_spellings_of_a_guid_are_that_guid(spelling, guid):
 )
 def test_what_is_wrong_with_a_guid_is_said(text, why):
     entry = IdRule().read(text.encode(), "ids.txt", 1)
-    assert entry.invalid == f"is not a GUID: {why}; expected 8-4-4-4-12 hex digits"
+    assert str(entry.invalid) == f"is not a GUID: {why}; expected 8-4-4-4-12 hex digits"
+    assert entry.invalid.kind == NOT_A_GUID
 
 
 def test_a_byte_that_is_no_utf8_is_named_as_a_byte():
     entry = IdRule().read(GUID[:8].encode() + b"\x96" + GUID[9:].encode(), "ids.txt", 1)
-    assert "byte 0x96, which is not UTF-8, at position 9; expected" in entry.invalid
+    assert "byte 0x96, which is not UTF-8, at position 9; expected" in str(entry.invalid)
 
 
 @pytest.mark.parametrize("pattern", [None, "(?s).*"], ids=["GUIDs", "any"])
@@ -195,7 +206,7 @@ def test_a_short_token_is_looked_for_as_a_whole():
 def test_a_pattern_narrows_what_is_allowed():
     rule = IdRule("[a-z]+-[0-9]+")
     assert rule.read(b"call-17", "ids.txt", 1) == Entry("call-17", "call-17", "ids.txt", 1)
-    assert rule.read(b"call-17x", "ids.txt", 1).invalid == "does not match --id-pattern"
+    assert rule.read(b"call-17x", "ids.txt", 1).invalid == NO_MATCH
     assert IdRule("..").read(b"..", "ids.txt", 1).invalid
 
 
@@ -210,28 +221,28 @@ def test_a_pattern_that_is_no_regular_expression_is_told_at_once():
 
 
 def test_refused_lines_are_distinct_by_their_place_and_never_equal_to_an_id():
-    one = refused(b"x", "a", 1, "why")
-    others = [refused(b"x", "a", 2, "why"), refused(b"x", "b", 1, "why"), refused(b"y", "a", 1, "")]
-    assert one.key == refused(b"x", "a", 1, "another reason").key
+    one = refused(b"x", "a", 1, WHY)
+    others = [refused(b"x", "a", 2, WHY), refused(b"x", "b", 1, WHY), refused(b"y", "a", 1, WHY)]
+    assert one.key == refused(b"x", "a", 1, Fault("another reason")).key
     assert one.key not in [other.key for other in others]
     assert len(one.key) == 17
 
 
 def test_an_excerpt_shows_what_can_not_be_printed():
-    shown = refused(b"a\r\n\0\xff\x1b[31m\xe2\x80\xae", "a", 1, "why").id
+    shown = refused(b"a\r\n\0\xff\x1b[31m\xe2\x80\xae", "a", 1, WHY).id
     assert shown == r"a\r\n\x00\xff\x1b[31m\u202e"
 
 
 @pytest.mark.parametrize("raw", ["a" * 81, "ä" * 81, "😀" * 81, "\0" * 81, "😀" * 80 + "a"])
 def test_a_long_excerpt_says_that_it_is_cut(raw):
-    shown = refused(raw.encode(), "a", 1, "why").id
+    shown = refused(raw.encode(), "a", 1, WHY).id
     assert len(shown) == 80
     assert shown.endswith("…")
 
 
 @pytest.mark.parametrize("raw", ["a" * 80, "ä" * 80, "😀" * 80])
 def test_an_excerpt_that_just_fits_is_whole(raw):
-    assert refused(raw.encode(), "a", 1, "why").id == raw
+    assert refused(raw.encode(), "a", 1, WHY).id == raw
 
 
 @given(st.binary(max_size=400))

@@ -6,29 +6,33 @@ import re
 
 import aiohttp
 import pytest
-from support.doubles import ABSENT, FAULTY, OK, entries
+from support.doubles import ABSENT, FAULTY, FOREIGN_404, GARBLED, HTML, OK, entries, throttled
 from support.run import Run, now
 from support.virtual import at, virtually
 
 from cxai.api.route import Route
-from cxai.core.pipeline import Bounds
 from cxai.errors import StoppedError
-from cxai.policy.policy import Rules
-from cxai.policy.reply import Failure, Trouble
+from cxai.governor.patience import PatienceSettings
+from cxai.policy.reply import Failure, Reply, Trouble
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import Stage
 
 REFUSED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused", "Check the firewall.")
 BROKEN_OFF = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "ServerDisconnectedError")
 SILENT = Failure(Trouble.TIMEOUT, Stage.HEADERS, "timeout while reading headers")
+NO_ANSWERS = [FAULTY, HTML, GARBLED, FOREIGN_404, Reply(302), Reply(402), Reply(403, b"html")]
+SAID = {HTML: "HTML or XML", GARBLED: "has no participants"} | {
+    seen: f"HTTP {seen.status}" for seen in NO_ANSWERS if seen not in {HTML, GARBLED}
+}
 START_S, OUTAGE_S = 60.0, 3600.0
 RULES = Rules(max_attempts=10_000)
-BOUNDS = Bounds(start_patience_s=START_S, outage_patience_s=OUTAGE_S)
+PATIENCE = PatienceSettings(OUTAGE_S, START_S)
 
 
-def run_against(answer, bounds=BOUNDS):
+def run_against(answer, patience=PATIENCE):
     """Return a run over five IDs, each of which gets `answer(seconds)`."""
     script = dict.fromkeys("abcde", lambda _call: answer(now()))
-    return Run(entries(*"abcde"), script=script, bounds=bounds, rules=RULES)
+    return Run(entries(*"abcde"), script=script, patience=patience, rules=RULES)
 
 
 async def stopped(run):
@@ -63,14 +67,14 @@ async def test_it_does_so_whatever_the_network_does(seen):
 @virtually
 async def test_the_time_until_the_first_failure_counts_too():
     script = dict.fromkeys("abcde", lambda _call: SILENT)
-    run = Run(entries(*"abcde"), script=script, latency_s=25.0, bounds=BOUNDS, rules=RULES)
+    run = Run(entries(*"abcde"), script=script, latency_s=25.0, patience=PATIENCE, rules=RULES)
     assert "not replied once in 60 s" in await stopped(run)
     assert now() < START_S + 30.0  # the requests under way then have their grace
 
 
-@pytest.mark.parametrize("reply", [OK, FAULTY, ABSENT], ids=["200", "503", "404"])
+@pytest.mark.parametrize("reply", [OK, throttled(), ABSENT], ids=["200", "429", "404"])
 @virtually
-async def test_after_any_reply_it_has_the_patience_for_an_outage(reply):
+async def test_after_any_answer_it_has_the_patience_for_an_outage(reply):
     run = run_against(lambda s: reply if s < 1.0 else REFUSED)
     running = run.start()
     await at(START_S * 3)
@@ -83,30 +87,37 @@ async def test_after_any_reply_it_has_the_patience_for_an_outage(reply):
 
 
 @virtually
-async def test_a_reply_that_comes_late_ends_the_impatience():
-    run = run_against(lambda s: REFUSED if s < START_S - 10 else FAULTY)
+async def test_an_api_that_asks_for_fewer_requests_is_there():
+    run = run_against(lambda s: REFUSED if s < 10.0 else throttled())
     told = await stopped(run)
-    assert "has refused or failed all requests for 3600 s (the last: HTTP 503)" in told
-    assert now() > OUTAGE_S
+    assert "has refused or failed all requests for 3600 s (the last: HTTP 429)" in told
+    assert now() >= OUTAGE_S
+
+
+@pytest.mark.parametrize("seen", NO_ANSWERS, ids=lambda seen: f"{seen.status} {seen.body[:4]}")
+@virtually
+async def test_a_reply_that_is_no_answer_does_not_lengthen_the_start_patience(seen):
+    told = await stopped(run_against(lambda _s: seen))
+    assert f"has refused or failed all requests for 60 s (the last: {SAID[seen]}" in told
+    assert now() == pytest.approx(START_S, abs=2.0)
 
 
 @virtually
 async def test_the_shorter_patience_counts():
-    bounds = Bounds(start_patience_s=START_S, outage_patience_s=5.0)
-    await stopped(run_against(lambda _s: REFUSED, bounds))
+    await stopped(run_against(lambda _s: REFUSED, PatienceSettings(5.0, START_S)))
     assert now() == pytest.approx(5.0, abs=2.0)
 
 
 @virtually
 async def test_a_run_knows_for_how_long_nothing_was_answered():
     run = run_against(lambda s: REFUSED if s < 20.0 else OK)
-    assert run.pipeline.unanswered_s is None
+    assert run.governor.unanswered_s is None
     running = run.start()
     await at(10.0)
-    assert run.pipeline.unanswered_s == pytest.approx(10.0, abs=1.0)
-    assert (run.pipeline.trouble, run.pipeline.advice) == (REFUSED.reason, REFUSED.advice)
+    assert run.governor.unanswered_s == pytest.approx(10.0, abs=1.0)
+    assert (run.governor.trouble, run.governor.advice) == (REFUSED.reason, REFUSED.advice)
     await running
-    assert run.pipeline.unanswered_s is None
+    assert run.governor.unanswered_s is None
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])

@@ -11,31 +11,35 @@ import cxai
 ROOT = Path(cxai.__file__).parent
 
 EVERYTHING = "everything below it"
-VERSION = "__init__"
+PUBLIC = "__init__"
 
 ROOMS = {
     # room: the rooms that it may import from, beside itself
-    VERSION: set(),
+    PUBLIC: {"core", "errors", "inspect", "library", "policy", "settings", "version"},
+    "version": set(),
     "errors": set(),
     "clock": set(),
     "defaults": set(),
+    "zstd": set(),
     "policy": {"errors"},
     "core": {"governor", "policy", "errors"},
     "governor": {"core", "policy", "errors"},
-    "api": {"core", "policy", "errors", VERSION},
-    "sources": {"core", "policy", "errors"},
-    "resources": {"api", "core", "policy", "errors"},
-    "output": {"resources", "core", "policy", "errors", VERSION},
-    "ledger": {"output", "observe", "resources", "core", "policy", "errors"},
-    "settings": {"api", "defaults", "output", "resources", "core", "policy", "errors"},
-    "observe": {"settings", "output", "core", "policy", "errors"},
-    "inspect": {"observe", "ledger", "output", "resources", "core", "policy", "errors"},
+    "api": {"core", "policy", "errors", "version"},
+    "sources": {"core", "errors", "zstd"},
+    "resources": {"core", "policy", "errors"},
+    "output": {"core", "policy", "errors", "zstd", "version"},
+    "ledger": {"output", "core", "policy", "errors"},
+    "settings": {"api", "defaults", "observe", "output", "resources", "core", "policy", "errors"},
+    "observe": {"core", "policy", "errors"},
+    "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "simulator": {"errors"},
     "app": EVERYTHING,
+    "closing": {"inspect", "observe", "ledger", "output", "core", "policy", "errors"},
+    "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     "cli": EVERYTHING,
     "__main__": {"cli", "errors"},
 }
-ABOVE = {"app": {"__main__"}, "cli": {"__main__"}}
+ABOVE = {"app": {"cli", "library", PUBLIC, "__main__"}, "cli": {"library", PUBLIC, "__main__"}}
 """Rooms that see everything, but not those above them."""
 
 PURE = {
@@ -58,9 +62,9 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def room_of(dotted):
-    """Return the room of a module of ours: `cxai.resources.cx_ai.wire` lies in `api`."""
+    """Return the room of a module of ours: `cxai.resources.cx_ai.read` lies in `resources`."""
     _cxai, *rest = dotted.split(".")
-    return rest[0] if rest else VERSION
+    return rest[0] if rest else PUBLIC
 
 
 def room_of_file(path):

@@ -124,7 +124,7 @@ def test_the_wheel_carries_what_messages_and_the_ledger_need(tmp_path):
         archive.extractall(tmp_path / "site")
     shipped = tmp_path / "site" / "cxai" / "default.toml"
     assert shipped.read_bytes() == (ROOT / "config" / "default.toml").read_bytes()
-    assert (shipped.parent / "ledger" / "ledger.sql").is_file()
+    assert (shipped.parent / "ledger" / "sqlite.sql").is_file()
     asked = "from cxai.defaults import defaults_file; print(defaults_file())"
     said = subprocess.run(
         [sys.executable, "-c", asked],

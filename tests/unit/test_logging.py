@@ -51,6 +51,14 @@ def test_an_end_is_an_error_unless_its_exit_code_is_0(stderr, code, level):
     assert event["reason"] == "why"
 
 
+def test_a_log_that_no_command_has_configured_is_silent(stderr):
+    to, log = stderr(io.StringIO()), Log()
+    log.info("progress")
+    log.error("something", why="of whatever kind")
+    log.end("run_finished", exit_code=1)
+    assert to.getvalue() == ""
+
+
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
 def test_each_event_has_its_level(stderr, level):
     to = stderr(io.StringIO())

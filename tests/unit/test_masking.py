@@ -3,19 +3,20 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import orjson
 import pytest
 from pydantic import SecretStr
 from support.bodies import as_body, sample
+from support.readers import reader_of
 
-from cxai.api.content_coding import Limits
 from cxai.observe.redaction import Redaction
-from cxai.policy.reply import Failure, Reply
+from cxai.policy.reply import Failure, Question, Reply
 from cxai.resources.masking import masked
-from cxai.resources.reader import BodyReader
 
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 GUID = "9B2f61Ce-44a0-4d3E-8f17-c05d2aE6731b"
 AWKWARD = "c4nary\"T0\\ken='x/y+z"
 
@@ -61,7 +62,7 @@ def holds(value, token):
 @pytest.fixture
 def reader():
     with ThreadPoolExecutor(1) as thread:
-        yield BodyReader(Limits(), thread, Redaction(SecretStr(GUID)))
+        yield reader_of(thread, secrets=Redaction(SecretStr(GUID)))
 
 
 @pytest.mark.parametrize("token", [GUID, AWKWARD, "canary-7f3a9c51e0"])
@@ -187,16 +188,21 @@ async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
     value[GUID] = {"echo": GUID.lower()}
     value["allParticipants"]["enlightenBundles"][0]["name"] = f"for {GUID}"
     value["allParticipants"]["enlightenBundles"][0]["models"][0][GUID.upper()] = None
-    result = await reader.result(Reply(200, as_body(value)))
-    status = await reader.processing(
-        Reply(200, as_body({"status": GUID, "errorMessage": f"no {GUID}", "declared": GUID}))
-    )
-    words = reader.message(Reply(401, as_body({"errorMessage": f"Token {GUID} is unknown."})))
-    assert result.participants["extra"] == {"[token]": {"echo": "[token]"}}
-    assert sorted(result.drift) == [
+    error = as_body({"errorMessage": f"Token {GUID} is unknown."})
+
+    async def seen(status, body, question=Question.RESULT):
+        return await reader.read("id", question, Reply(status, body), NOW)
+
+    record = await seen(200, as_body(value))
+    row = orjson.loads(record.lines["records"])
+    assert row["extra"] == {"[token]": {"echo": "[token]"}}
+    assert sorted(record.drift.unknown) == [
         "[token]",
         "allParticipants.enlightenBundles[].models[].[token]",
     ]
-    assert not holds(result.participants, GUID)
+    assert not holds(row, GUID)
+    said = {"status": GUID, "errorMessage": f"no {GUID}", "declared": GUID}
+    status = await seen(200, as_body(said), Question.STATUS)
     assert (status.state, status.message) == ("[token]", "no [token]")
-    assert words == "Token [token] is unknown."
+    assert (await seen(401, error)).message == "Token [token] is unknown."
+    assert (await seen(200, error)).message == "Token [token] is unknown."

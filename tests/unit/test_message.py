@@ -1,17 +1,11 @@
 """The API's own words: which of a body count, and what is taken out of them."""
 
-import gzip
-from concurrent.futures import ThreadPoolExecutor
-
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.api.content_coding import Limits
-from cxai.policy.reply import Reply
 from cxai.resources.message import MAX_MESSAGE_CHARS, message, message_of
-from cxai.resources.reader import BodyReader
 
 
 @pytest.mark.parametrize(
@@ -64,9 +58,9 @@ def test_a_plain_text_counts_and_a_page_or_cut_json_does_not(body, words):
     ("sent", "kept"),
     [
         ("two\r\nlines\tand a tab", "two lines and a tab"),
-        ("\x1b[31mred\x07", "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
-        ("left \u202eto right", "left \N{REPLACEMENT CHARACTER}to right"),
-        ("a\u2066b\u200bc\ufeff", "a?b?c?".replace("?", "\N{REPLACEMENT CHARACTER}")),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("left \u202eto right", r"left \u202eto right"),
+        ("a\u2066b\u200bc\ufeff", r"a\u2066b\u200bc\ufeff"),
         ("a\u2028b\u2029c", "a b c"),
         ("Größe: 3 €", "Größe: 3 €"),
     ],
@@ -118,25 +112,3 @@ def test_a_long_message_is_cut_and_shows_it():
 def test_no_body_is_too_strange_for_it(body):
     words = message(body)
     assert words is None or (words.isprintable() and 0 < len(words) <= MAX_MESSAGE_CHARS)
-
-
-@pytest.fixture
-def reader():
-    with ThreadPoolExecutor(1) as thread:
-        yield BodyReader(Limits(), thread)
-
-
-@pytest.mark.parametrize(
-    ("body", "coding", "words"),
-    [
-        (gzip.compress(b'{"errorMessage": "No."}', mtime=0), "gzip", "No."),
-        (gzip.compress(b'{"errorMessage": "No."}', mtime=0)[:-9], "gzip", None),
-        (gzip.compress(b'"' + b"x" * 100_000 + b'"', mtime=0), "gzip", None),
-        (b'{"errorMessage": "No."}', "x-unknown", None),
-        (b"", "", None),
-    ],
-)
-def test_an_error_may_be_compressed_and_says_nothing_if_it_can_not_be_read(
-    reader, body, coding, words
-):
-    assert reader.message(Reply(400, body, coding)) == words

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from cxai.errors import IntegrityError
 from cxai.output.compression import Compression
-from cxai.output.parts import PART_NAME, OpenPart, PartState, part_name
+from cxai.output.part_state import PartState, part_name, part_pattern
+from cxai.output.parts import OpenPart
+from cxai.resources.cx_ai.layout import LAYOUT
 
 LINES = [b'{"n": 1}\n', b'{"n": 2}\n{"n": 3}\n', b'{"n": 4}\n']
 WHOLE = b"".join(LINES)
@@ -57,6 +59,8 @@ def refuse(code):
 
 # --- names ---
 
+A_PART = part_pattern(LAYOUT.all_sets)
+
 
 @pytest.mark.parametrize(
     ("state", "compression", "name"),
@@ -70,7 +74,7 @@ def refuse(code):
 )
 def test_only_a_sealed_part_has_the_name_that_readers_look_for(state, compression, name):
     assert part_name(state, compression) == name
-    assert PART_NAME.fullmatch(name)
+    assert A_PART.fullmatch(name)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_only_a_sealed_part_has_the_name_that_readers_look_for(state, compressio
     ],
 )
 def test_no_other_file_is_taken_for_a_part(name):
-    assert not PART_NAME.fullmatch(name)
+    assert not A_PART.fullmatch(name)
 
 
 # --- writing ---

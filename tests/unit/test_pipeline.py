@@ -1,5 +1,7 @@
 """The way of an ID, stage by stage, on virtual time and with doubles of everything around it."""
 
+from collections import Counter
+
 import pytest
 from support.doubles import (
     ABSENT,
@@ -7,17 +9,20 @@ from support.doubles import (
     DROPPED,
     FAILED,
     FAULTY,
+    FOREIGN_404,
     GARBLED,
     HTML,
     LATENCY_S,
     OK,
     PROCESSED,
+    REJECTED,
     TOKEN_REFUSED,
     TORN,
     UNDER_WAY,
     Disk,
     ListSource,
     MemoryLedger,
+    PlainReader,
     PlainRecorder,
     entries,
     invalid,
@@ -26,14 +31,20 @@ from support.doubles import (
 from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
-from cxai.core.entry import Skip
+from cxai.core.entry import Fault, Skip, refused
 from cxai.core.pipeline import Bounds
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
-from cxai.policy.policy import Rules
 from cxai.policy.reply import Question, Reply, Said
+from cxai.policy.rules import Rules
 from cxai.policy.verdict import Verdict
 
 RESULT, STATUS = Question.RESULT, Question.STATUS
+
+
+def among_others(*ids):
+    """Return these IDs behind one that is answered: else nothing could tell them from an outage."""
+    return entries("other", *ids)
+
 
 # --- each way to a verdict ---
 
@@ -50,7 +61,8 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
         ([FAULTY, FAULTY, HTML], Verdict.EXHAUSTED, [RESULT] * 3),
         ([HTML, FAULTY, HTML], Verdict.EXHAUSTED, [RESULT] * 3),
         ([HTML, throttled(), HTML, HTML], Verdict.BAD_BODY, [RESULT] * 4),
-        ([GARBLED], Verdict.BAD_BODY, [RESULT]),
+        ([GARBLED] * 2, Verdict.BAD_BODY, [RESULT] * 2),
+        ([GARBLED, OK], Verdict.OK, [RESULT] * 2),
         ([Reply(202), OK], Verdict.OK, [RESULT] * 2),
         ([Reply(202), Reply(202)], Verdict.NOT_READY, [RESULT] * 2),
         ([ABSENT, Reply(202), OK], Verdict.OK, [RESULT, STATUS, RESULT]),
@@ -63,8 +75,13 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
         ([Reply(409), Reply(409), PROCESSED, OK], Verdict.OK, [RESULT, STATUS, STATUS, RESULT]),
         ([Reply(409)] + [Reply(409)] * 3, Verdict.EXHAUSTED, [RESULT] + [STATUS] * 3),
         ([Reply(413, retry_after_s=5.0), OK], Verdict.OK, [RESULT] * 2),
-        ([Reply(302)], Verdict.REDIRECTED, [RESULT]),
-        ([Reply(400)], Verdict.REJECTED, [RESULT]),
+        ([Reply(302)] * 2, Verdict.REDIRECTED, [RESULT] * 2),
+        ([Reply(302), OK], Verdict.OK, [RESULT] * 2),
+        ([REJECTED], Verdict.REJECTED, [RESULT]),
+        ([Reply(400)] * 2, Verdict.REJECTED, [RESULT] * 2),
+        ([FOREIGN_404] * 2 + [FOREIGN_404] * 2, Verdict.REJECTED, [RESULT] * 2 + [STATUS]),
+        ([FOREIGN_404] * 2 + [ABSENT], Verdict.NOT_FOUND, [RESULT] * 2 + [STATUS]),
+        ([FOREIGN_404, OK], Verdict.OK, [RESULT] * 2),
         ([throttled(), throttled(5.0), OK], Verdict.OK, [RESULT] * 3),
         ([ABSENT, ABSENT], Verdict.NOT_FOUND, [RESULT, STATUS]),
         ([ABSENT, FAILED], Verdict.PROCESSING_FAILED, [RESULT, STATUS]),
@@ -86,21 +103,20 @@ RESULT, STATUS = Question.RESULT, Question.STATUS
 )
 @virtually
 async def test_each_way_to_a_verdict(answers, verdict, asked):
-    run = await Run(entries("a"), script={"a": answers}).to_the_end()
+    run = await Run(among_others("a"), script={"a": answers}).to_the_end()
     assert run.fetcher.asked("a") == asked
-    assert run.tally.verdicts == {verdict: 1}
+    assert run.tally.verdicts == Counter([verdict, Verdict.OK])
     assert run.verdict("a") is verdict
-    ended_in, other = ("records", "failures") if verdict is Verdict.OK else ("failures", "records")
-    (line,) = run.lines(ended_in)
-    assert line.startswith(f"a {verdict}")
-    assert run.lines(other) == []
+    part_set = "records" if verdict is Verdict.OK else "failures"
+    assert [line for line in run.lines(part_set) if line.startswith(f"a {verdict}")]
+    assert len(run.lines("records")) + len(run.lines("failures")) == 2
 
 
 @virtually
 async def test_a_result_that_can_not_be_written_is_a_verdict():
-    run = await Run(entries("a", "b"), recorder=PlainRecorder(unwritable={"a"})).to_the_end()
+    run = await Run(entries("a", "b"), reader=PlainReader(unwritable={"a"})).to_the_end()
     assert (run.verdict("a"), run.verdict("b")) == (Verdict.BAD_BODY, Verdict.OK)
-    assert run.lines("failures") == ["a bad_body validate 1: nested too deeply"]
+    assert run.lines("failures") == ["a bad_body validate 2: nested too deeply"]
 
 
 @virtually
@@ -120,8 +136,8 @@ async def test_requests_are_counted_by_what_they_were_for():
 
 @virtually
 async def test_reasons_are_counted_by_verdict():
-    script = {"a": [Reply(400)], "b": [Reply(422)], "c": [Reply(400)], "d": [GARBLED]}
-    run = await Run(entries(*"abcd"), script=script).to_the_end()
+    script = {"a": [own(400)], "b": [own(422)], "c": [own(400)], "d": [GARBLED] * 2}
+    run = await Run(among_others(*"abcd"), script=script).to_the_end()
     assert run.tally.reasons == {
         Verdict.REJECTED: {"HTTP 400": 2, "HTTP 422": 1},
         Verdict.BAD_BODY: {"has no participants": 1},
@@ -138,6 +154,10 @@ async def test_fields_that_the_schema_does_not_know_are_counted():
 # --- what the API says ---
 
 
+def own(status):
+    return Reply(status, b"{}")
+
+
 def says(status, words, **more):
     return Reply(status, f"says: {words}".encode(), **more)
 
@@ -146,12 +166,12 @@ def says(status, words, **more):
     ("answers", "said"),
     [
         ([says(400, "No.")], Said(400, "No.")),
-        ([Reply(422)], Said(422)),
+        ([own(422)], Said(422)),
         ([FAULTY, says(500, "Broken."), says(502, "Worse.")], Said(502, "Worse.")),
         ([says(500, "Broken."), DROPPED, DROPPED], Said(500)),
         ([DROPPED] * 3, Said()),
-        ([GARBLED], Said(200)),
-        ([Reply(200, b"garbled says: Not now.")], Said(200, "Not now.")),
+        ([GARBLED] * 2, Said(200)),
+        ([Reply(200, b"garbled says: Not now.")] * 2, Said(200, "Not now.")),
         ([ABSENT, says(404, "Unknown.")], Said(404, "Unknown.")),
         ([says(404, "Unknown."), Reply(404)], Said(404, "Unknown.")),
         ([says(500, "Broken."), FAULTY, Reply(500)], Said(500)),
@@ -165,7 +185,7 @@ def says(status, words, **more):
 @virtually
 async def test_a_failure_has_what_the_api_said_last(answers, said):
     recorder = PlainRecorder()
-    await Run(entries("a"), script={"a": answers}, recorder=recorder).to_the_end()
+    await Run(among_others("a"), script={"a": answers}, recorder=recorder).to_the_end()
     assert recorder.said == {"a": said}
 
 
@@ -189,7 +209,7 @@ async def test_the_words_of_an_outage_are_in_the_state_line_and_shortened():
     seen = []
 
     def answer(_call):
-        seen.append(run.pipeline.trouble)
+        seen.append(run.governor.trouble)
         return says(500, "Down. " * 30) if len(seen) < 3 else OK
 
     run = Run(entries("a"), script={"a": answer})
@@ -295,55 +315,68 @@ async def test_an_hour_of_outage_is_sat_out():
 
 # --- a refused token ---
 
+OK_THEN_REFUSED = [OK, TOKEN_REFUSED, TOKEN_REFUSED]
+
 
 @virtually
-async def test_a_refused_token_halts_the_run_and_marks_nothing():
+async def test_a_refused_token_ends_the_run_and_marks_nothing():
     run = Run(
         entries("fine", "refused", "slow", "never"),
-        script={"refused": [Reply(401)], "never": []},
-        latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 3.0}[call.id],
-        bounds=Bounds(in_flight=3, backlog=3, batch_s=60.0),
+        script={"fine": OK_THEN_REFUSED, "refused": [TOKEN_REFUSED], "never": []},
+        latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 30.0}[call.id],
+        bounds=Bounds(in_flight=3, batch_s=60.0),
+        backlog=3,
     )
     with pytest.raises(TokenRefusedError, match="HTTP 401"):
         await run.pipeline.run()
-    assert now() == 2.0
+    assert now() == 2.0 + 1.0 + 1.0 + 1.0  # two looks with an ID that was answered, a second apart
     assert run.ledger.disk.verdicts == {"fine": Verdict.OK}
     assert run.fetcher.abandoned == ["slow"]
     assert (run.tally.open, run.tally.adds_up) == (3, True)
 
 
+@pytest.mark.parametrize("status", [401, 403])
 @virtually
-async def test_a_token_that_is_forbidden_everything_halts_the_run_and_marks_nothing():
-    forbidden = [Reply(403)] * 3
-    script = {"a": [OK, *forbidden], "b": forbidden, "c": forbidden}
-    run = Run(entries(*"abc"), script=script, bounds=Bounds(in_flight=1))
-    with pytest.raises(TokenRefusedError, match="HTTP 403, for a"):
+async def test_a_token_that_is_refused_from_the_start_ends_the_run_and_marks_nothing(status):
+    ids = [f"n{number}" for number in range(30)]
+    run = Run(entries(*ids), script=dict.fromkeys(ids, [Reply(status)] * 9))
+    with pytest.raises(TokenRefusedError, match=f"HTTP {status}, for n"):
         await run.pipeline.run()
-    assert run.tally.verdicts == {Verdict.OK: 1}
-    assert len(run.fetcher.calls) <= 5  # a, b, a once more, and what had left meanwhile
+    assert run.ledger.disk.verdicts == {}
+    assert len(run.fetcher.calls) <= 2 * 10 + 2  # what had left meanwhile, and two looks
+    assert now() < 3.0
 
 
 @virtually
-async def test_the_first_reply_of_all_may_be_403_and_halts_the_run():
-    run = Run(entries(*"ab"), script={"a": [Reply(403)]}, bounds=Bounds(in_flight=1))
+async def test_an_only_id_can_not_tell_a_refused_token_from_its_own_trouble():
+    run = Run(entries("a"), script={"a": [Reply(403)]})
     with pytest.raises(TokenRefusedError, match="HTTP 403, for a"):
         await run.pipeline.run()
-    assert len(run.fetcher.calls) <= 2  # what had left meanwhile
 
 
 @pytest.mark.promise(
-    "403 for one ID, while the token is good for others",
-    "an ID that was answered is asked again; if it still is, the other is `rejected`, alone",
+    "403 (or 401) for one ID, while the token is good for others: also for the first of a run",
+    "an ID that is answered shows that the token is good; then the other is `rejected`, alone",
     group="HTTP",
 )
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("one", ["a", "c", "f"], ids=["first", "between", "last"])
 @virtually
-async def test_an_id_that_is_forbidden_alone_is_rejected_and_the_others_go_on():
+async def test_an_id_that_is_forbidden_alone_is_rejected_and_the_others_go_on(one, status):
     ids = [*"abcdef"]
-    script = {"c": [Reply(403)] * 9, **{one: [OK] * 9 for one in "abdef"}}
+    script = {each: [OK] * 9 for each in ids} | {one: [Reply(status)] * 9}
     run = await Run(entries(*ids), script=script, bounds=Bounds(in_flight=2)).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 5, Verdict.REJECTED: 1}
-    assert run.verdict("c") is Verdict.REJECTED
-    assert len(run.fetcher.calls) <= 6 + 3
+    assert run.verdict(one) is Verdict.REJECTED
+    assert len(run.fetcher.calls) <= 6 + 1 + 2  # a second look, and a canary for each
+
+
+@virtually
+async def test_an_id_that_an_earlier_run_has_a_result_of_can_tell_as_well():
+    ledger = MemoryLedger(Disk({"done": Verdict.OK}))
+    script = {"a": [Reply(403)] * 2, "done": [OK] * 2}
+    run = await Run(entries("done", "a"), script=script, ledger=ledger).to_the_end()
+    assert run.verdict("a") is Verdict.REJECTED
 
 
 @virtually
@@ -353,13 +386,15 @@ async def test_a_doubt_that_is_settled_costs_no_further_requests():
     run = Run(entries(*ids), script=script, latency_s=10.0, bounds=Bounds(in_flight=1))
     await run.to_the_end()
     assert now() > 600.0
-    controls = len(run.fetcher.calls) - len(ids) - (len(run.fetcher.asked("n5")) - 1)
-    assert controls == 1
+    assert len(run.fetcher.asked("n5")) == 2
+    canaries = len(run.fetcher.calls) - len(ids) - 1
+    assert canaries == 2  # one for each look
 
 
 @virtually
 async def test_replies_that_came_with_the_refusal_are_kept():
-    run = Run(entries(*"abcd"), script={"b": [TOKEN_REFUSED]}, bounds=Bounds(in_flight=4))
+    script = {"b": [TOKEN_REFUSED], **dict.fromkeys("acd", OK_THEN_REFUSED)}
+    run = Run(entries(*"abcd"), script=script, bounds=Bounds(in_flight=4))
     with pytest.raises(TokenRefusedError):
         await run.pipeline.run()
     assert run.tally.verdicts == {Verdict.OK: 3}
@@ -367,8 +402,8 @@ async def test_replies_that_came_with_the_refusal_are_kept():
 
 
 @virtually
-async def test_a_token_that_is_refused_for_a_status_halts_as_well():
-    run = Run(entries("a"), script={"a": [ABSENT, TOKEN_REFUSED]})
+async def test_a_token_that_is_refused_for_a_status_ends_the_run_as_well():
+    run = Run(entries("a"), script={"a": [ABSENT, *[TOKEN_REFUSED] * 3]})
     with pytest.raises(TokenRefusedError):
         await run.pipeline.run()
     assert run.verdict("a") is None
@@ -385,6 +420,18 @@ async def test_a_line_that_is_no_id_has_its_verdict_without_a_request():
     assert run.lines("failures") == [
         "x y invalid_id input 0: is not a GUID",
         "../z invalid_id input 0: is not a GUID",
+    ]
+
+
+@virtually
+async def test_lines_that_are_wrong_in_the_same_way_are_counted_together():
+    faults = Fault("is not a GUID", "31 hex digits"), Fault("is not a GUID", "'x' at position 3")
+    odd = [refused(b"odd", "ids.txt", line, fault) for line, fault in enumerate(faults, 1)]
+    run = await Run(odd).to_the_end()
+    assert run.tally.reasons == {Verdict.INVALID_ID: {"is not a GUID": 2}}
+    assert run.lines("failures") == [
+        "odd invalid_id input 0: is not a GUID: 31 hex digits",
+        "odd invalid_id input 0: is not a GUID: 'x' at position 3",
     ]
 
 
@@ -454,7 +501,7 @@ async def test_an_input_that_breaks_after_all_is_settled_ends_the_run():
 async def test_a_stop_is_told_rather_than_a_broken_input():
     run = Run(
         source=ListSource([entries("a", "b")], breaks=InputBrokenError("gone")),
-        script={"b": [TOKEN_REFUSED]},
+        script={"a": OK_THEN_REFUSED, "b": [TOKEN_REFUSED]},
     )
     with pytest.raises(TokenRefusedError):
         await run.pipeline.run()

@@ -51,9 +51,9 @@ async def test_the_next_request_leaves_before_the_last_body_is_read():
     sent_before_reading = []
 
     class Watching(PlainReader):
-        async def result(self, reply):
+        async def read(self, *args):
             sent_before_reading.append(len(run.fetcher.calls))
-            return await super().result(reply)
+            return await super().read(*args)
 
     run = Run(entries(*"abcde"), reader=Watching(), bounds=Bounds(in_flight=1))
     await run.to_the_end()
@@ -66,14 +66,14 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
     in_turn = False
 
     class Watching(PlainReader):
-        async def result(self, reply):
+        async def read(self, *args):
             nonlocal in_turn
             if not in_turn:
                 in_turn = True
                 portions.append(0)
                 asyncio.get_running_loop().call_soon(end_turn)
             portions[-1] += 1
-            return await super().result(reply)
+            return await super().read(*args)
 
     def end_turn():
         nonlocal in_turn
@@ -101,23 +101,25 @@ async def stuck(run):
 
 
 @pytest.mark.parametrize(
-    ("bounds", "fewest", "most"),
+    ("bounds", "backlog", "fewest", "most"),
     [
-        (Bounds(in_flight=4, backlog=50, batch=100), 50, 50),
+        (Bounds(in_flight=4, batch=100), 50, 50, 50),
         # One commit under way and two more full: what was judged with the last outcome of these,
         # the replies that wait to be judged, and those that wait to be handed over.
-        (Bounds(in_flight=4, batch=10, batch_s=60), 30, 30 + JUDGED_AT_ONCE + 4 + 4),
-        (Bounds(in_flight=4, batch_bytes=60, batch_s=60), 10, 30 + JUDGED_AT_ONCE + 4 + 4),
+        (Bounds(in_flight=4, batch=10, batch_s=60), 5_000, 30, 30 + JUDGED_AT_ONCE + 4 + 4),
+        (Bounds(in_flight=4, batch_bytes=60, batch_s=60), 5_000, 10, 30 + JUDGED_AT_ONCE + 4 + 4),
     ],
     ids=["by backlog", "by batch", "by bytes"],
 )
 @virtually
-async def test_a_ledger_that_does_not_commit_holds_back_everything_before_it(bounds, fewest, most):
-    run = Run(source=ListSource(endless(block_of=10)), bounds=bounds)
+async def test_a_ledger_that_does_not_commit_holds_back_everything_before_it(
+    bounds, backlog, fewest, most
+):
+    run = Run(source=ListSource(endless(block_of=10)), bounds=bounds, backlog=backlog)
     async with stuck(run):
         assert fewest <= len(run.fetcher.calls) <= most
-        assert run.source.read <= bounds.backlog + 10
-        assert run.pipeline.backlog.open <= bounds.backlog
+        assert run.source.read <= backlog + 10
+        assert run.pipeline.backlog.open <= backlog
         assert run.tally.now.total() == 0
     assert run.source.closed
     assert run.tally.adds_up
@@ -145,8 +147,8 @@ async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_to
 @virtually
 async def test_a_batch_that_is_larger_than_the_backlog_does_not_wait_for_what_can_not_come():
     ids = [f"n{number}" for number in range(20)]
-    bounds = Bounds(in_flight=5, backlog=5, batch=100, batch_s=60.0)
-    run = await Run(entries(*ids), bounds=bounds).to_the_end()
+    bounds = Bounds(in_flight=5, batch=100, batch_s=60.0)
+    run = await Run(entries(*ids), bounds=bounds, backlog=5).to_the_end()
     assert list(map(len, run.ledger.commits)) == [5, 5, 5, 5]
     assert now() == 4 * LATENCY_S
 
@@ -278,13 +280,14 @@ def stuck_at(section):
     run = Run(
         source=Silent() if section is Section.INPUT else ListSource(endless()),
         reader=reader,
-        bounds=Bounds(in_flight=5, backlog=20, batch=5),
+        bounds=Bounds(in_flight=5, batch=5),
+        backlog=20,
     )
     match section:
         case Section.COMMIT:
             run.ledger.commit = never
         case Section.JUDGE:
-            reader.result = never
+            reader.read = never
         case Section.REQUESTS:
             run.fetcher.fetch = never
         case Section.PACE:

@@ -1,6 +1,7 @@
 """Whatever the API answers, whenever it is stopped: each ID has one verdict, or is open."""
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter
 
 from hypothesis import given, settings
@@ -10,10 +11,12 @@ from support.doubles import (
     DROPPED,
     FAILED,
     FAULTY,
+    FOREIGN_404,
     GARBLED,
     HTML,
     OK,
     PROCESSED,
+    REJECTED,
     TOKEN_REFUSED,
     TORN,
     UNDER_WAY,
@@ -25,13 +28,15 @@ from support.doubles import (
     throttled,
 )
 from support.run import SIGTERM, Run
-from support.virtual import run_virtually
+from support.virtual import START_S, run_virtually
 
 from cxai.core.entry import Skip
 from cxai.core.pipeline import Bounds
-from cxai.errors import CxaiError, InputBrokenError
-from cxai.policy.reply import Reply
-from cxai.policy.verdict import OPEN_AGAIN, Verdict
+from cxai.errors import CxaiError, InputBrokenError, StopCause, StoppedError
+from cxai.policy.reply import Failure, Reply, Trouble
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+
+REFUSED_CONNECTION = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused")
 
 answers = st.sampled_from(
     [
@@ -47,19 +52,23 @@ answers = st.sampled_from(
         FAILED,
         throttled(),
         throttled(20.0),
+        REJECTED,
+        FOREIGN_404,
+        REFUSED_CONNECTION,
         Reply(400),
+        Reply(403, b"html"),
+        Reply(204),
         Reply(302),
         Reply(503, retry_after_s=5.0),
     ]
 )
-refusals = st.just(TOKEN_REFUSED)
+refusals = st.sampled_from([TOKEN_REFUSED, Reply(403)])
 names = [f"n{number}" for number in range(12)]
 items = st.sampled_from([*entries(*names), *invalid("?", "!"), Skip.BLANK, Skip.COMMENT])
 inputs = st.lists(st.lists(items, max_size=10), max_size=5)
 all_bounds = st.builds(
     Bounds,
     in_flight=st.integers(1, 4),
-    backlog=st.integers(1, 8),
     batch=st.integers(1, 4),
     batch_bytes=st.integers(1, 200),
     batch_s=st.floats(0.01, 30.0),
@@ -68,6 +77,7 @@ all_bounds = st.builds(
 
 
 draws = st.floats(0, 1, exclude_max=True)
+rooms = st.integers(1, 8)
 
 
 def scripts(of):
@@ -84,13 +94,26 @@ def in_turn(script):
     return {name: lambda call: next(left[call.id], OK) for name in script}
 
 
-async def play(disk, blocks, script, bounds, *, broken=None, stop_s=None, fails_at=None, draw=0.5):
+async def play(
+    disk,
+    blocks,
+    script,
+    bounds,
+    *,
+    backlog=8,
+    broken=None,
+    stop_s=None,
+    fails_at=None,
+    draw=0.5,
+    moods=None,
+):
     """Run on `disk`; return the run and why it ended early, None if it didn't."""
     run = Run(
         source=ListSource(blocks, breaks=broken),
         ledger=MemoryLedger(disk, fails_at=fails_at),
-        script=in_turn(script),
+        script=in_turn(script) if moods is None else moody(moods, script),
         bounds=bounds,
+        backlog=backlog,
         draw=draw,
     )
     if stop_s is not None:
@@ -118,17 +141,39 @@ def check_accounts(run, disk, before):
     )
 
 
+moods = st.lists(st.tuples(st.floats(0.1, 40.0), answers | refusals), max_size=8)
+
+
+def moody(moods, script):
+    """Return a function that answers everybody alike while a mood lasts, then by the script."""
+    ends, at_s = [], START_S
+    for seconds, _ in moods:
+        at_s += seconds
+        ends.append(at_s)
+    left = in_turn(script)
+
+    def answer(call):
+        mood = bisect_right(ends, call.at)
+        everybody = moods[mood][1] if mood < len(moods) else OK
+        return left[call.id](call) if everybody is OK else everybody
+
+    return dict.fromkeys(names, answer)
+
+
 runs = settings(max_examples=150, deadline=None)  # whole runs, of any length
 
 
 @runs
-@given(blocks=inputs, script=scripts(answers), bounds=all_bounds, draw=draws)
-def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, bounds, draw):
+@given(blocks=inputs, script=scripts(answers), bounds=all_bounds, backlog=rooms, draw=draws)
+def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, bounds, backlog, draw):
     disk = Disk()
-    run, why = run_virtually(play(disk, blocks, script, bounds, draw=draw))
-    assert why is None
-    assert run.tally.open == 0
-    assert disk.verdicts.keys() == keys_of(blocks)
+    run, why = run_virtually(play(disk, blocks, script, bounds, backlog=backlog, draw=draw))
+    if why is None:
+        assert run.tally.open == 0
+        assert disk.verdicts.keys() == keys_of(blocks)
+    else:  # for hours, nothing was answered
+        assert (type(why), why.by) == (StoppedError, StopCause.API)
+        assert run.tally.open > 0
     assert run.fetcher.most_in_flight <= bounds.in_flight
     check_accounts(run, disk, before={})
 
@@ -138,16 +183,18 @@ def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, boun
     blocks=inputs,
     script=scripts(answers | refusals),
     bounds=all_bounds,
+    backlog=rooms,
     broken=st.none() | st.just(InputBrokenError("gone")),
     stop_s=st.none() | st.floats(0.0, 200.0),
     fails_at=st.none() | st.integers(1, 5),
     draw=draws,
 )
 def test_a_run_that_ends_early_leaves_open_what_it_has_not_settled_and_the_next_one_goes_on(
-    blocks, script, bounds, broken, stop_s, fails_at, draw
+    blocks, script, bounds, backlog, broken, stop_s, fails_at, draw
 ):
     disk = Disk()
     ends = {"broken": broken, "stop_s": stop_s, "fails_at": fails_at, "draw": draw}
+    ends["backlog"] = backlog
     run, why = run_virtually(play(disk, blocks, script, bounds, **ends))
     assert why is not None or run.tally.open == 0
     check_accounts(run, disk, before={})
@@ -158,3 +205,15 @@ def test_a_run_that_ends_early_leaves_open_what_it_has_not_settled_and_the_next_
     assert run.tally.open == 0
     assert disk.verdicts.keys() == keys_of(blocks)
     check_accounts(run, disk, before)
+
+
+@runs
+@given(blocks=inputs, script=scripts(answers), moods=moods, bounds=all_bounds, draw=draws)
+def test_an_api_with_moods_that_hit_everybody_loses_and_doubles_nothing(
+    blocks, script, moods, bounds, draw
+):
+    disk = Disk()
+    run, why = run_virtually(play(disk, blocks, script, bounds, draw=draw, moods=moods))
+    assert why is not None or run.tally.open == 0
+    assert run.fetcher.most_in_flight <= bounds.in_flight
+    check_accounts(run, disk, before={})

@@ -18,7 +18,7 @@ from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
 from cxai.core.pipeline import Bounds
-from cxai.errors import DiskFullError, StoppedError
+from cxai.errors import DiskFullError, StopCause, StoppedError, StopRequestedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict
 
@@ -111,9 +111,10 @@ async def test_a_stop_waits_neither_for_retries_nor_for_a_pause():
 @virtually
 async def test_a_stop_in_the_very_moment_when_a_request_may_leave_holds_it_back():
     class LastMoment(FreeLimiter):
-        async def acquire(self):
-            await super().acquire()
+        async def acquire(self, is_wanted):
+            may_leave = await super().acquire(is_wanted)
             run.pipeline.stop(SIGTERM)
+            return may_leave
 
     run = Run(entries("a", "b"), limiter=LastMoment(VirtualClock()))
     with pytest.raises(StoppedError):
@@ -160,7 +161,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told():
     running = run.start()
     await at(1.0)
     run.pipeline.stop(SIGTERM)
-    run.pipeline.stop(StoppedError("Stopped by SIGINT."))
+    run.pipeline.stop(StopRequestedError("SIGINT", StopCause.SIGNAL))
     with pytest.raises(StoppedError) as raised:
         await running
     assert raised.value is SIGTERM
@@ -194,11 +195,11 @@ async def test_a_disk_that_is_full_is_given_time_and_what_was_fetched_is_kept():
     run = full()
     running = run.start()
     await at(500.0)
-    assert run.pipeline.disk_full_s == pytest.approx(500.0, abs=2.0)
+    assert run.pipeline.room.waited_s == pytest.approx(500.0, abs=2.0)
     assert run.tally.settled_now == 0
     run.ledger.is_full = False
     await running
-    assert run.pipeline.disk_full_s is None
+    assert run.pipeline.room.waited_s is None
     assert len(run.fetcher.calls) == 3
     assert run.tally.now == {Verdict.OK: 3}
 
@@ -255,10 +256,10 @@ async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
     run = Run(entries("a", "b"), ledger=NoRoomFirst())
     task = run.start()
     await at(3.0)
-    assert run.pipeline.lacking_room == "the disk quota is used up"
-    assert run.pipeline.disk_full_s == pytest.approx(3, abs=0.1)
+    assert run.pipeline.room.lacking == "the disk quota is used up"
+    assert run.pipeline.room.waited_s == pytest.approx(3, abs=0.1)
     await task
-    assert run.pipeline.disk_full_s is None
+    assert run.pipeline.room.waited_s is None
     assert run.verdict("a") == run.verdict("b") == Verdict.OK
 
 

@@ -17,7 +17,7 @@ from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 PARTS = ("records-000001.jsonl", "failures-000001.jsonl")
 

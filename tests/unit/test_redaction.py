@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from pydantic import SecretStr
@@ -48,5 +49,5 @@ def test_a_log_line_is_key_value_or_json_with_time_and_level(capsys):
     log.configure(Redaction(), as_json=True)
     log.info("progress", done=5)
     line = json.loads(capsys.readouterr().err)
-    assert line.pop("at").endswith("Z")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("at"))
     assert line == {"event": "progress", "level": "info", "done": 5}

@@ -17,7 +17,7 @@ from cxai.inspect.prune import prune_export
 from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 
 FORMS = [
     pytest.param({"part_bytes": 60_000}, id="nested"),

@@ -8,7 +8,7 @@ import pytest
 from support.tallies import tally
 
 from cxai.core.ending import Tolerance
-from cxai.errors import CommitError, StoppedError, TokenRefusedError
+from cxai.errors import CommitError, StopCause, StoppedError, StopRequestedError, TokenRefusedError
 from cxai.inspect.report import Report
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
@@ -88,7 +88,7 @@ def test_an_empty_run_in_words():
 
 
 def test_a_stopped_run_says_why_what_is_open_and_how_to_resume():
-    said = text(tally(ok=3, open_=2), stopped_by=StoppedError("Stopped by SIGTERM."))
+    said = text(tally(ok=3, open_=2), stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
     assert said[:2] == ["Stopped early by SIGTERM.", "Exit code 4: 2 of 5 IDs are still open."]
     assert "  5 IDs = 3 ok + 2 still open" in said
     assert said[-1] == RESUME
@@ -108,16 +108,16 @@ def test_a_run_that_something_else_stops_says_so_in_its_words():
     ],
 )
 def test_a_stopped_run_says_its_exit_code(of, said):
-    assert said in text(of, stopped_by=StoppedError("Stopped by SIGTERM."))
+    assert said in text(of, stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
 
 
 def test_a_run_that_is_stopped_in_the_midst_of_trouble_names_it_once():
     shown = "The last request had failed: HTTP 503"
-    sigterm = StoppedError("Stopped by SIGTERM.")
+    sigterm = StopRequestedError("SIGTERM", StopCause.SIGNAL)
     assert text(tally(open_=1), stopped_by=sigterm, trouble="HTTP 503")[1] == shown
     assert shown not in text(tally(open_=1), stopped_by=sigterm)
     assert shown not in text(tally(ok=1), trouble="HTTP 503")  # it has its verdicts all the same
-    patience = StoppedError("Nothing for 9 s (the last: HTTP 503).")
+    patience = StoppedError("Nothing for 9 s (the last: HTTP 503).", StopCause.API)
     assert shown not in text(tally(open_=1), stopped_by=patience, trouble="HTTP 503")
     assert report(stopped_by=sigterm, trouble="HTTP 503").as_dict()["trouble"] == "HTTP 503"
     assert report(trouble="HTTP 503").as_dict()["trouble"] is None
@@ -162,8 +162,8 @@ def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, s
 
 def test_several_verdicts_are_retried_together():
     said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
-    assert "  To retry those, add: --retry rejected,too_large" in said
-    assert "  Running the same command again retries not_ready, exhausted." in said
+    assert "  To retry those, add: --retry too_large" in said
+    assert "  Running the same command again retries not_ready, rejected, exhausted." in said
 
 
 def test_the_commonest_reasons_stand_below_their_verdict():
@@ -200,7 +200,7 @@ def test_one_of_a_kind_is_in_the_singular():
 def drifting(unknown=0, absent=0, more=0):
     of = tally(ok=9)
     of.unknown.update({f"new{n}": n for n in range(1, unknown + 1)})
-    of.absent.update({f"old{n} (absent)": 9 * n for n in range(1, absent + 1)})
+    of.absent.update({f"old{n}": 9 * n for n in range(1, absent + 1)})
     of.more_drift = more
     return [line for line in text(of) if "field" in line]
 

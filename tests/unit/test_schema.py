@@ -13,10 +13,12 @@ from cxai.core.entry import Entry
 from cxai.policy.reply import Said
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.cx_ai.records import PART_SETS, PARTICIPANTS, Shape
+from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.layout import PART_SETS
+from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.cx_ai.schema import json_schema, markdown
-from cxai.resources.cx_ai.wire import read
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import Shape
 
 PAGE = Path(__file__).parents[2] / "docs" / "records.md"
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -100,8 +102,8 @@ def assert_as_described(lines, shape):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_what_is_written_is_as_described(shape, bands, value):
-    lines = Lines(shape, RUN_ID, bands).record(ID, read(orjson.dumps(value)), AT)
-    assert_as_described(lines, shape)
+    record = CxAi(shape, RUN_ID, bands).read(ID, orjson.dumps(value), AT)
+    assert_as_described(record.lines, shape)
 
 
 @EVERY_SHAPE
@@ -109,7 +111,7 @@ def test_failures_are_as_described(shape):
     entry = Entry(b"key", ID, "ids.txt", 1)
     for verdict, stage in itertools.product(set(Verdict) - {Verdict.OK}, Stage):
         for said in (Said(), Said(404, "no such interaction", "processed")):
-            lines = Lines(shape, RUN_ID).failure(
+            lines = FailureRows(2, RUN_ID).failure(
                 entry, verdict, "why", stage=stage, attempts=0, at=AT, said=said
             )
             assert_as_described(lines, shape)
@@ -126,7 +128,7 @@ def test_failures_are_as_described(shape):
     ],
 )
 def test_a_row_that_is_not_as_described_is_told(change, mismatch):
-    (line,) = Lines(Shape.NESTED, RUN_ID).record(ID, read(as_body(sample())), AT).values()
+    (line,) = CxAi(Shape.NESTED, RUN_ID).read(ID, as_body(sample()), AT).lines.values()
     schema, row = SCHEMAS[Shape.NESTED]["records"], json.loads(line)
     change(row)
     assert list(mismatches(row, schema, schema["$defs"])) == [mismatch]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cxai.errors import UsageError
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 from cxai.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -324,6 +324,11 @@ def test_a_refusal_does_not_repeat_the_value(monkeypatch):
 # --- the files in config/ ---
 
 _SETTING = re.compile(r"^# (\w+) = ", re.MULTILINE)
+
+
+def test_a_resource_that_is_not_known_is_refused_with_those_that_are():
+    with pytest.raises(UsageError, match="resource: Value error, known are cx_ai"):
+        load_settings({"resource": "no_such"})
 
 
 def listed():

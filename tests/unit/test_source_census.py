@@ -1,11 +1,11 @@
 import gzip
+import threading
 
 import pytest
 from support.waiting import wait_until_blocking
 
 from cxai.core.entry import IdRule
 from cxai.sources.census import Census
-from cxai.sources.file import FileSource
 from cxai.sources.text import items_of_text
 
 CONTENTS = [
@@ -26,8 +26,18 @@ CONTENTS = [
 def test_the_lines_counted_beside_the_run_are_those_that_the_run_reads(tmp_path, content, compress):
     path = tmp_path / "ids.txt"
     path.write_bytes(compress(content))
-    census = Census(FileSource([str(path), str(path)], IdRule()).paths)
+    census = Census([str(path), str(path)])
     census.start()
     wait_until_blocking(lambda: census.lines is not None)
     read = [item for block in items_of_text(iter([content]), "ids", IdRule()) for item in block]
     assert census.lines == 2 * len(read)
+
+
+@pytest.mark.parametrize("names", [[], ["-"], ["ids.txt", "-"], ["redis://host/0"], ["missing"]])
+def test_lines_that_can_not_be_counted_beforehand_are_unknown(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ids.txt").write_text("a\n")
+    census = Census(names)
+    census.start()
+    wait_until_blocking(lambda: "census" not in [thread.name for thread in threading.enumerate()])
+    assert census.lines is None

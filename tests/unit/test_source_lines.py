@@ -72,7 +72,7 @@ def test_an_overlong_line_is_refused_with_its_beginning():
     line = b'"' * 3 + b"x" * 2_000_000
     [overlong] = lines_of([line[:5], line[5:]])
     assert overlong == Overlong(line[:LIMIT], 3, LIMIT)
-    assert overlong.refused(IdRule(), "ids.txt", 9).invalid == "line is longer than 8 bytes"
+    assert str(overlong.refused(IdRule(), "ids.txt", 9).invalid) == "line is longer than 8 bytes"
 
 
 def test_lines_are_given_as_soon_as_their_end_is_there():

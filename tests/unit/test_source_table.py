@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import Entry, IdRule, Skip
+from cxai.core.entry import Entry, Fault, IdRule, Skip
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.lines import MAX_LINE_BYTES
 from cxai.sources.table import items_of_table
@@ -22,15 +22,12 @@ def items(data, column="id", size=65_536):
     return [i for block in items_of_table(chunks, "ids.csv", IdRule(), column) for i in block]
 
 
-def kind_of(reason):
-    """Return a reason without the character and the place that it names."""
-    return reason and reason.partition(":")[0]
-
-
 def told(data, column="id"):
     """Return the items as what a test can be read by: (line, ID or reason)."""
     return [
-        item if isinstance(item, Skip) else (item.line, kind_of(item.invalid) or item.id)
+        item
+        if isinstance(item, Skip)
+        else (item.line, item.invalid.kind if item.invalid else item.id)
         for item in items(data, column)
     ]
 
@@ -148,7 +145,7 @@ def test_a_cell_that_is_no_id_is_refused_and_the_rows_around_it_are_not(cell):
     data = b"n,id,x\n1,%b,\n2,%b,\n3,%b,\n" % (A.encode(), raw, B.encode())
     first, refused, last = items(data)
     assert (first.id, first.line, first.invalid) == (A, 2, None)
-    assert (refused.line, kind_of(refused.invalid)) == (3, "is not a GUID")
+    assert (refused.line, refused.invalid.kind) == (3, "is not a GUID")
     assert (last.id, last.line, last.invalid) == (B, 4 + raw.count(b"\n"), None)
 
 
@@ -413,7 +410,7 @@ def test_what_is_a_name_may_stand_in_the_header_of_a_numbered_column(name):
 )
 def test_a_row_with_too_few_cells_and_several_ids_may_be_shifted(row, why):
     [entry] = items(f"agent,id,parent\n{row}\n")
-    assert entry.invalid == why
+    assert entry.invalid == (why and Fault(why))
 
 
 def test_a_column_may_be_given_by_its_number():

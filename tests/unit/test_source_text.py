@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import Entry, IdRule, Skip
+from cxai.core.entry import Entry, Fault, IdRule, Skip
 from cxai.sources.chunks import without_bom
 from cxai.sources.text import MAX_LINE_BYTES, items_of_text
 
@@ -15,15 +15,12 @@ def items(*chunks, rule=None):
     return [item for block in blocks for item in block]
 
 
-def kind_of(reason):
-    """Return a reason without the character and the place that it names."""
-    return reason and reason.partition(":")[0]
-
-
 def told(*chunks):
     """Return the items as what a test can be read by: (line, ID or reason)."""
     return [
-        item if isinstance(item, Skip) else (item.line, kind_of(item.invalid) or item.id)
+        item
+        if isinstance(item, Skip)
+        else (item.line, item.invalid.kind if item.invalid else item.id)
         for item in items(*chunks)
     ]
 
@@ -77,7 +74,7 @@ def test_a_line_that_is_no_id_is_refused_and_the_lines_around_it_are_not(line):
     data = f"{A}\n".encode() + line + f"\n{B}\n".encode()
     first, refused, last = items(data)
     assert (first.id, first.invalid, last.id, last.invalid) == (A, None, B, None)
-    assert (refused.line, kind_of(refused.invalid)) == (2, "is not a GUID")
+    assert (refused.line, refused.invalid.kind) == (2, "is not a GUID")
     assert refused.id.isprintable()
 
 
@@ -136,7 +133,7 @@ def test_an_overlong_line_is_one_refused_line():
     data = long + b"\n" + longer + b"\n" + A.encode() + b"\n" + longer
     entries = items(data)
     assert [entry.line for entry in entries] == [1, 2, 3, 4]
-    reason = "line is longer than 65,536 bytes"
+    reason = Fault("line is longer than 65,536 bytes")
     assert [entry.invalid for entry in entries] == [reason, reason, None, reason]
     assert len({entry.key for entry in entries}) == 4
 

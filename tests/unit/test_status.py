@@ -1,8 +1,12 @@
 """`cxai status` on an export that no run is at work on."""
 
+import sqlite3
+from contextlib import closing
+
 from support.store import REPORT, run_finished, run_killed
 
 from cxai.inspect.status import export_status
+from cxai.output.contents import LEDGER_NAME
 from cxai.simulator import Scenario
 
 
@@ -23,3 +27,11 @@ def test_programs_get_exit_code_reason_and_headline_of_each_run(tmp_path, guids)
     killed, finished = export_status(tmp_path).as_dict()["runs"]
     assert (killed["ended"], killed["exit_code"], killed["headline"]) == (None, None, None)
     assert finished.items() >= REPORT.items() - {("adds_up", True), ("open", 0)}
+
+
+def test_times_of_an_export_of_an_earlier_version_are_shown_in_the_format_of_today(tmp_path, guids):
+    run_finished(tmp_path, guids(3), Scenario())
+    with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as ledger, ledger:
+        ledger.execute("UPDATE run SET started_at = '2026-11-27T03:00:00+00:00'")
+    (run,) = export_status(tmp_path).as_dict()["runs"]
+    assert run["started_at"] == "2026-11-27T03:00:00.000Z"

@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from support.store import run_finished, run_killed
@@ -15,10 +16,10 @@ from cxai.core.entry import IdRule, Skip
 from cxai.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
 from cxai.inspect.verify import export as of_one
 from cxai.inspect.verify import parts, verify_export
-from cxai.inspect.verify.parts import Part
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
-from cxai.resources.cx_ai.records import Shape
+from cxai.output.part_state import PartState
+from cxai.resources.options import Shape
 from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
@@ -88,7 +89,7 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     )
     records = part.read_bytes().count(b"\n")
     assert others == [
-        f"records, part 1: a line is no row: [{line[1:60].decode()}",
+        f"records, part 1: a line is no row: [{line[1:63].decode()}…",
         "records-000001.jsonl: its SHA-256 is not the ledger's.",
         f"{records} IDs have the verdict ok, but {records - 1} have a record.",
     ]
@@ -334,10 +335,9 @@ def test_a_finished_part_without_rows_is_read_and_has_to_be_there(
 
 
 def test_a_released_part_is_not_demanded():
-    row = ("records", 1, 100, 2, "sha", 1)
-    assert Part.of_row(row).is_there
-    assert Part.of_row((*row, None)).is_there
-    assert not Part.of_row((*row, "2026-11-26T00:00:00+00:00")).is_there
+    part = PartState("records", 1, 100, 2, sealed=True)
+    assert parts.has_file(part)
+    assert not parts.has_file(replace(part, released_at="2026-11-26T00:00:00.000Z"))
 
 
 def test_a_part_that_the_disk_no_longer_gives_is_a_problem(tmp_path, ids, monkeypatch):
@@ -373,7 +373,7 @@ def test_a_disk_without_room_for_the_scratch_file_is_no_fault_of_ours(
     def fails(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(of_one, "Seen", fails)
+    monkeypatch.setattr(of_one, "DistinctKeys", fails)
     with pytest.raises(StoppedError, match=f"Can't verify .*: {os.strerror(number)}"):
         verify_export(tmp_path)
 

@@ -4,9 +4,8 @@ import pytest
 from support.store import REPORT, commit, opened, run_finished, run_killed
 
 from cxai.inspect.verify import verify_export
-from cxai.output.compression import Compression
 from cxai.output.contents import LEDGER_NAME
-from cxai.output.manifest import MANIFEST_NAME, manifest
+from cxai.output.manifest import MANIFEST_NAME
 from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)
@@ -22,9 +21,6 @@ def leave(path, ids, ended="finished", **report):
     report = {**REPORT, "ended": ended, **report}
     with opened(path) as store:
         commit(store, ids, SCENARIO)
-        store.seal()
-        content = manifest(store.parts(), store.added(), Compression.NONE, store.verdicts(), report)
-        (path / MANIFEST_NAME).write_bytes(content)
         store.end_run(ended, report)
     return verify_export(path)
 

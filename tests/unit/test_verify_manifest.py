@@ -8,7 +8,7 @@ from support.store import REPORT, RUN_ID, opened, run_finished, run_killed
 
 from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
 from cxai.simulator import Scenario
 
 SCENARIO = Scenario(missing=0.2)

@@ -1,52 +1,57 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
-import sys
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from cxai.api.base_url import origin_of
 from cxai.api.client import ApiClient
-from cxai.api.content_coding import Limits, check_codecs
+from cxai.api.content_coding import Limits, check_codecs, decode
 from cxai.api.token import Token
-from cxai.cli.gc_tuning import rare_collections
-from cxai.cli.signals import stop_signals
 from cxai.clock import SystemClock
+from cxai.closing import close_books, log_end
+from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
+from cxai.core.entry import IdRule
 from cxai.core.pipeline import Bounds, Pipeline
-from cxai.core.ports import Clock, Source
-from cxai.core.tally import Tally
-from cxai.errors import CommitError, CxaiError, DiskFullError, IntegrityError
-from cxai.governor.breaker import BreakerRules
+from cxai.core.ports import Clock, Resource, Source
+from cxai.core.run_state import ApiState, DiskFull, Pause, WorkState
+from cxai.core.secret import Secrets
+from cxai.core.stop import StopRequest
+from cxai.core.text import printable
+from cxai.errors import CxaiError, UsageError
+from cxai.governor.governor import Governor
+from cxai.governor.health import HealthSettings, State
 from cxai.governor.local import Ceilings, LocalLimiter
-from cxai.inspect.report import Report, printable
+from cxai.governor.patience import PatienceSettings
+from cxai.inspect.report import Report
+from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.ledger.store import Store
-from cxai.ledger.trouble import stopping
-from cxai.observe.logging import LOG
+from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
-from cxai.observe.snapshot import NoRoom, Pulse
-from cxai.observe.watch import Watch
-from cxai.output.contents import refuse_foreign, refuse_taken
+from cxai.observe.registry import open_observers
+from cxai.observe.setup import Setup
+from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
-from cxai.output.local_path import local_path
-from cxai.output.manifest import MANIFEST_NAME, manifest
-from cxai.policy.policy import Rules
-from cxai.policy.verdict import ANSWERED
-from cxai.resources.cx_ai.bands import NO_BANDS, Bands
-from cxai.resources.cx_ai.bands_file import load_bands
-from cxai.resources.cx_ai.lines import Lines
-from cxai.resources.reader import BodyReader
-from cxai.settings import LogFormat, Settings
+from cxai.output.registry import output_directory
+from cxai.policy.rules import Rules
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import RowOptions
+from cxai.resources.reader import BodyReader, Decode
+from cxai.resources.registry import open_resource
+from cxai.settings import Settings
 from cxai.sources.census import Census
+from cxai.sources.options import SourceOptions
+from cxai.sources.registry import open_source
 
-_MOST_FIELDS = 5  # of drift, named in the log
-_LOGGED_REASONS = 3
+# The first answer is waited for as long as this: nobody is watching.
+_START_PATIENCE_S = 600.0
 
 
 async def export(
@@ -54,41 +59,46 @@ async def export(
     source: Source,
     output: Path,
     token: SecretStr,
-    census: Census | None = None,
     *,
+    stop: StopRequest | None = None,
+    redaction: Redaction | None = None,
+    census: Census | None = None,
     force: bool = False,
     reopen_missing: bool = False,
 ) -> Report:
-    """Run one export and return how it ended.
+    """Run one export and return how it ended. Nothing of the process is changed.
 
-    `census` counts the input's lines meanwhile, for the progress alone. `force` uses a directory
-    that holds files of others. `reopen_missing` asks the IDs of parts again that are missing.
+    `stop` ends it early. `redaction`, if the caller has a log of its own, learns of each token that
+    replaces `token`. `census` counts the input's lines meanwhile, for the progress alone. `force`
+    uses a directory that holds files of others. `reopen_missing` asks the IDs of parts again that
+    are missing. A source that has to be closed is closed.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
     that is stopped early is reported, not raised: what it has is committed. The last event of the
     log is `run_finished`, with level error if the exit code is not 0.
     """
-    redaction = Redaction(token)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    redaction = redaction or Redaction(token)
     check_codecs()
-    bands = load_bands(settings.score_bands) if settings.score_bands else None
     run_id = str(uuid.uuid4())
     clock = SystemClock()
     started = clock.monotonic()
-    limiter = _limiter(settings, clock)
-    client = _client(settings, Token(token, settings.token_file, redaction.add), limiter, clock)
-    output = local_path(output, "The output directory")
-    if not force:
-        refuse_foreign(output)
-    refuse_taken(output)
+    resource = open_resource(
+        settings.resource, RowOptions(settings.shape, run_id, settings.score_bands)
+    )
+    limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
+    client = _client(
+        settings, resource, Token(token, settings.token_file, redaction.add), limiter, clock
+    )
+    directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        stop_request = stack.enter_context(stop_signals())
-        directory = stack.enter_context(OutputDirectory(output))
+        if isinstance(source, AbstractAsyncContextManager):
+            await stack.enter_async_context(source)
+        stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
-        store = stack.enter_context(
-            Store(
+        committer = stack.enter_context(
+            Committer(
                 directory,
-                _form(settings, bands),
+                _form(settings, resource),
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
@@ -97,175 +107,181 @@ async def export(
             )
         )
         await stack.enter_async_context(client)
+        backlog = Backlog(settings.backlog)
+        governor = _governor(settings, backlog, limiter, client, clock)
         pipeline = Pipeline(
             source=source,
-            ledger=LocalLedger(store, thread),
-            limiter=limiter,
+            ledger=LocalLedger(committer, thread),
+            backlog=backlog,
+            governor=governor,
             fetcher=client,
             reader=BodyReader(
-                Limits(settings.max_decoded_bytes, settings.max_ratio), reading, redaction
+                resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
             ),
-            recorder=Lines(settings.shape, run_id, bands),
+            recorder=FailureRows(resource.layout.schema_version, run_id),
             clock=clock,
             rules=_rules(settings),
             bounds=_bounds(settings),
-            host=client.base_url,
         )
-        watch = Watch(
-            lambda: _pulse(pipeline, limiter, census, output, settings, client.base_url),
-            directory,
-            thread,
-            settings,
-            clock,
+        monitor = await stack.enter_async_context(
+            RunMonitor(
+                lambda: _sample(pipeline, governor, limiter, census, directory.path, settings),
+                open_observers(_setup(settings, directory, thread)),
+                clock,
+                settings.stalled_after_s,
+            )
         )
-        stop_request.pass_to(pipeline.stop)
-        stack.enter_context(rare_collections())
-        stopped_by = await _run(pipeline, watch)
+        with (stop or StopRequest()).passed_to(pipeline.stop):
+            stopped_by = await _run(pipeline)
         report = Report(
-            output,
+            directory.path,
             pipeline.tally,
             clock.monotonic() - started,
             Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
             stopped_by,
-            pipeline.trouble,
+            governor.trouble,
             run_id,
         )
-        # After these, but for a full disk, the next start has to recover.
-        is_broken = isinstance(stopped_by, CommitError | IntegrityError)
-        if isinstance(stopped_by, DiskFullError) or not is_broken:
-            try:
-                _end(store, directory, settings, report)
-            except (CommitError, IntegrityError) as error:
-                LOG.warning("run_not_closed", reason=str(error))
-                weighs_more = isinstance(error, IntegrityError) or stopped_by is None
-                report = replace(report, stopped_by=error if weighs_more else stopped_by)
-    _log_reasons(pipeline.tally)
-    _log_end(report)
+        report = close_books(report, committer)
+        monitor.finished(report.as_dict())
+    log_end(report)
     return report
 
 
-def _log_reasons(tally: Tally) -> None:
-    """Log why IDs failed in this run, with the API's words where it had any."""
-    for verdict, reasons in tally.reasons.items():
-        if verdict in ANSWERED:
-            continue
-        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_LOGGED_REASONS)]
-        LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
+def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Source:
+    """Return the source that `names` name; without any, standard input.
 
-
-async def _run(pipeline: Pipeline, watch: Watch) -> CxaiError | None:
-    """Run the pipeline under watch; return what stopped it early, None if nothing did."""
-    async with watch:
-        try:
-            await pipeline.run()
-        except CxaiError as error:
-            return error
-    return None
-
-
-def _end(store: Store, directory: OutputDirectory, settings: Settings, report: Report) -> None:
-    """Seal the parts, write the manifest and note the end, in this order. Raises CommitError.
-
-    So a run that has an end in the ledger has a manifest, and one whose end could not be noted has
-    none that says so.
+    It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
+    the settings say.
     """
-    report.tally.committed = store.settled()
-    report.tally.unfetched = store.unfetched()
-    store.seal()
-    with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
-        content = manifest(
-            store.parts(), store.added(), settings.compression, store.verdicts(), report.as_dict()
-        )
-        directory.replace(MANIFEST_NAME, content)
-    try:
-        store.end_run(report.ended, report.as_dict())
-    except CxaiError:
-        with suppress(OSError):
-            (directory.path / MANIFEST_NAME).unlink()
-        raise
-
-
-def _log_end(report: Report) -> None:
-    tally = report.tally
-    if tally.drift:
-        LOG.warning(
-            "undocumented_fields",
-            unknown=[path for path, _ in tally.unknown.most_common(_MOST_FIELDS)],
-            unknown_paths=len(tally.unknown),
-            absent_paths=len(tally.absent),
-            more=tally.more_drift,
-        )
-    LOG.end(
-        "run_finished",
-        exit_code=int(report.exit_code),
-        ended=report.ended,
-        reason=report.ending.reason.value,
-        headline=report.ending.headline,
-        ids=tally.ids,
-        failed=tally.failed,
-        open=tally.open,
+    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
+    return open_source(
+        names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
     )
 
 
-def _pulse(
+async def _run(pipeline: Pipeline) -> CxaiError | None:
+    """Run the pipeline; return what stopped it early, None if nothing did."""
+    try:
+        await pipeline.run()
+    except CxaiError as error:
+        return error
+    return None
+
+
+def _directory(
+    output: Path, token: SecretStr, resource: Resource, *, force: bool
+) -> OutputDirectory:
+    """Return the output directory, if it can be one. Raises UsageError, with nothing created."""
+    if Secrets(token.get_secret_value()).are_in(str(output)):
+        raise UsageError(
+            "The name of the output directory holds the API token. It is not shown here, but may be"
+            " in your shell's history."
+        )
+    directory = output_directory(output)
+    if not force:
+        refuse_foreign(directory.path, resource.layout.all_sets)
+    refuse_taken(directory.path)
+    return directory
+
+
+def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
+    return Setup(
+        settings,
+        write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
+        remove_progress=partial(directory.remove, PROGRESS_NAME),
+        thread=thread,
+    )
+
+
+def _sample(
     pipeline: Pipeline,
+    governor: Governor,
     limiter: LocalLimiter,
     census: Census | None,
     output: Path,
     settings: Settings,
-    api: str,
-) -> Pulse:
-    return Pulse(
+) -> Sample:
+    backlog, paused, waited_s = pipeline.backlog, limiter.paused, pipeline.room.waited_s
+    return Sample(
         tally=pipeline.tally,
-        in_flight=pipeline.in_flight,
         loads=pipeline.loads,
-        no_room=_no_room(pipeline, output, settings),
-        open=pipeline.backlog.open,
-        waiting=pipeline.backlog.waiting,
-        next_retry_s=pipeline.backlog.next_due_s(),
-        input_ended=pipeline.input_ended,
+        work=WorkState(
+            open=backlog.open,
+            waiting=backlog.waiting,
+            next_retry_s=backlog.next_due_s(),
+            in_flight=pipeline.in_flight,
+            input_ended=pipeline.input_ended,
+            is_stopping=pipeline.ending,
+        ),
+        api=ApiState(
+            url=governor.api,
+            rate=limiter.rate,
+            rate_ceiling=settings.rate,
+            pause=Pause(*paused) if paused else None,
+            in_doubt=governor.health.state is State.DOUBT,
+            down_for_s=governor.outage_s,
+            trouble=governor.trouble or "",
+            advice=governor.advice,
+            unanswered_s=governor.unanswered_s,
+        ),
         expected_lines=census.lines if census else None,
-        ending=pipeline.ending,
-        paused=limiter.paused,
-        outage_s=limiter.outage_s,
-        trouble=pipeline.trouble,
-        rate_allowed=limiter.rate,
-        rate_ceiling=settings.rate,
-        in_flight_allowed=limiter.most_in_flight,
-        in_flight_ceiling=settings.in_flight,
-        api=api,
-        unanswered_s=pipeline.unanswered_s,
-        advice=pipeline.advice,
+        disk_full=None
+        if waited_s is None
+        else DiskFull(printable(output), waited_s, settings.disk_patience_s, pipeline.room.lacking),
     )
 
 
-def _no_room(pipeline: Pipeline, output: Path, settings: Settings) -> NoRoom | None:
-    waited_s = pipeline.disk_full_s
-    if waited_s is None:
-        return None
-    return NoRoom(printable(output), waited_s, settings.disk_patience_s, pipeline.lacking_room)
+# --- from settings to what each part takes ---
 
 
-def _form(settings: Settings, bands: Bands | None) -> ExportForm:
-    mark = NO_BANDS
-    if bands is not None and settings.score_bands is not None:
-        mark = bands.mark(settings.score_bands.name)
-    return ExportForm(settings.shape, settings.compression, origin_of(settings.base_url), mark)
+def _form(settings: Settings, resource: Resource) -> ExportForm:
+    return ExportForm(
+        resource.layout,
+        settings.shape,
+        settings.compression,
+        origin_of(settings.base_url),
+        resource.bands_mark,
+    )
 
 
-def _limiter(settings: Settings, clock: Clock) -> LocalLimiter:
-    return LocalLimiter(
-        Ceilings(settings.rate, settings.in_flight, settings.burst, settings.adaptive),
+def _decoder(settings: Settings) -> Decode:
+    max_ratio = settings.max_ratio
+    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
+
+
+def _governor(
+    settings: Settings, backlog: Backlog, limiter: LocalLimiter, client: ApiClient, clock: Clock
+) -> Governor:
+    start_s = settings.start_patience_s
+    return Governor(
+        backlog,
+        limiter,
         clock,
-        BreakerRules(settings.outage_after, settings.backoff_base_s, settings.backoff_cap_s),
+        renew=client.renew,
+        retries_per_s=settings.rate * settings.retry_share,
+        health=HealthSettings(
+            failures=settings.outage_after,
+            most_failures=max(8 * settings.outage_after, settings.outage_after),
+            others=settings.in_flight,
+            probe_base_s=settings.backoff_base_s,
+            probe_cap_s=settings.backoff_cap_s,
+        ),
+        patience=PatienceSettings(
+            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
+        ),
+        api=client.base_url,
     )
 
 
-def _client(settings: Settings, token: Token, limiter: LocalLimiter, clock: Clock) -> ApiClient:
+def _client(
+    settings: Settings, resource: Resource, token: Token, limiter: LocalLimiter, clock: Clock
+) -> ApiClient:
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        result_path=resource.path,
         depart=limiter.depart,
         in_flight=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,
@@ -290,23 +306,11 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _start_patience_s(settings: Settings) -> float:
-    """Return how long the first reply is waited for: someone who looks on wants to know soon."""
-    given = settings.start_patience_s
-    if given is None:
-        return 60.0 if sys.stderr.isatty() else 600.0
-    return given
-
-
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         in_flight=settings.in_flight,
-        backlog=settings.backlog,
         batch=settings.batch,
         batch_s=settings.batch_s,
         grace_s=settings.grace_s,
-        retries_per_s=settings.rate * settings.retry_share,
-        outage_patience_s=settings.outage_patience_s,
-        start_patience_s=_start_patience_s(settings),
         disk_patience_s=settings.disk_patience_s,
     )

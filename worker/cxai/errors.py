@@ -3,7 +3,7 @@
 A message says what is wrong, where, and what to do. It never holds a token or a response body.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -16,6 +16,17 @@ class ExitCode(IntEnum):
     STOPPED = 4
     INTEGRITY = 5
     OUR_FAULT = 70
+
+
+class StopCause(StrEnum):
+    """What stopped a run before its end."""
+
+    SIGNAL = "signal"
+    CALLER = "caller"
+    API = "api"
+    INPUT = "input"
+    DISK = "disk"
+    DISK_FULL = "disk_full"
 
 
 class CxaiError(Exception):
@@ -41,17 +52,42 @@ class TokenRefusedError(CxaiError):
 
 
 class StoppedError(CxaiError):
-    """The run can't go on now, but the same command takes it up again later."""
+    """The run can't go on now, but the same command resumes it later. `by` says what stopped it."""
 
     exit_code = ExitCode.STOPPED
 
+    def __init__(self, message: str, by: StopCause) -> None:
+        super().__init__(message)
+        self.by = by
+
+
+class StopRequestedError(StoppedError):
+    """Someone asked for the stop: `requester` is a signal's name, `Ctrl-C`, or the caller."""
+
+    def __init__(self, requester: str, by: StopCause) -> None:
+        super().__init__(f"Stopped by {requester}.", by)
+        self.requester = requester
+
 
 class InputBrokenError(StoppedError):
-    """A source failed in the middle. What was read before it is processed and committed."""
+    """A source failed in the middle. What was read before it is processed and committed.
+
+    `why` says what failed, in a sentence; the message says what to do as well.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why} What stood before is kept; fix the input and run the same command again.",
+            StopCause.INPUT,
+        )
+        self.why = why
 
 
 class CommitError(StoppedError):
     """The disk or the ledger failed under a batch. Nothing of that batch counts."""
+
+    def __init__(self, message: str, by: StopCause = StopCause.DISK) -> None:
+        super().__init__(message, by)
 
 
 class DiskFullError(CommitError):
@@ -61,7 +97,7 @@ class DiskFullError(CommitError):
     """
 
     def __init__(self, message: str, lacking: str = "the disk is full") -> None:
-        super().__init__(message)
+        super().__init__(message, StopCause.DISK_FULL)
         self.lacking = lacking
 
 

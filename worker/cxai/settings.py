@@ -1,6 +1,8 @@
 """Every setting: its name, unit, range and default. Nowhere else is one defined.
 
-Precedence: command line > environment (CXAI_*) > TOML file > default. The token is no setting: it
+`Settings(...)` holds what it is given and defaults, nothing else: what a program asks for must not
+depend on the environment of whoever starts it. `load_settings` is what the command uses, with the
+precedence: command line > environment (CXAI_*) > TOML file > default. The token is no setting: it
 comes from CXAI_API_TOKEN or from the file that `token_file` names (cxai/api/token.py).
 """
 
@@ -14,7 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -33,10 +38,12 @@ from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.core.entry import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
+from cxai.observe.progress import Progress
 from cxai.output.compression import Compression
 from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import Shape
+from cxai.resources.options import Shape
+from cxai.resources.registry import RESOURCES
 
 _PREFIX = "CXAI_"
 CONFIG_VARIABLE = "CXAI_CONFIG"
@@ -73,6 +80,12 @@ def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word] if isinstance(value, str) else value
 
 
+def _known_resource(name: str) -> str:
+    if name not in RESOURCES:
+        raise ValueError(f"known are {', '.join(RESOURCES)}")
+    return name
+
+
 _ASKABLE = [verdict for verdict in Verdict if verdict is not Verdict.OK]
 
 
@@ -90,15 +103,6 @@ Verdicts = Annotated[
 """Several verdicts; in the environment separated by commas."""
 
 
-class Progress(StrEnum):
-    """How a run tells how far it is."""
-
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
-
-
 class LogFormat(StrEnum):
     """How a log line looks."""
 
@@ -106,41 +110,46 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Settings(BaseSettings):
-    """All settings of a run. Seconds end in `_s`, bytes in `_bytes`, shares are 0 to 1."""
+class Settings(BaseModel):
+    """All settings of a run. Seconds end in `_s`, bytes in `_bytes`, shares are 0 to 1.
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    Raises pydantic.ValidationError, a ValueError, that names each setting that can't be used.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # The API
     base_url: str = Field(
-        "https://api.elevateai.com", description="Where the API is; https, or http to loopback."
+        default="https://api.elevateai.com",
+        description="Where the API is; https, or http to loopback.",
     )
     token_file: Annotated[LocalPath | None, Given] = Field(
-        None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
+        default=None, description="File that holds the API token; without it, CXAI_API_TOKEN does."
     )
     ca_file: Annotated[Path | None, Given] = Field(
-        None, description="File of CA certificates (PEM) to trust instead of the system's."
+        default=None, description="File of CA certificates (PEM) to trust instead of the system's."
     )
     proxy: Annotated[SecretStr | None, Given] = Field(
-        None, description="Proxy on the way to the API: http://[user:password@]host:port."
+        default=None, description="Proxy on the way to the API: http://[user:password@]host:port."
     )
     connect_timeout_s: Seconds = Field(
-        10.0, description="Longest wait for a connection, TLS and proxy included."
+        default=10.0, description="Longest wait for a connection, TLS and proxy included."
     )
-    read_timeout_s: Seconds = Field(30.0, description="Longest silence while reading a response.")
+    read_timeout_s: Seconds = Field(
+        default=30.0, description="Longest silence while reading a response."
+    )
     total_timeout_s: Seconds = Field(
-        120.0, description="Longest time for one request, however slowly its response drips."
+        default=120.0,
+        description="Longest time for one request, however slowly its response drips.",
     )
     max_wire_bytes: int = Field(
-        8 * MIB, ge=1024, description="Largest body as sent; more is too_large."
+        default=8 * MIB, ge=1024, description="Largest body as sent; more is too_large."
     )
     max_decoded_bytes: int = Field(
-        8 * MIB, ge=1024, description="Largest body after decompression; more is too_large."
+        default=8 * MIB, ge=1024, description="Largest body after decompression; more is too_large."
     )
     max_ratio: float = Field(
-        200.0,
+        default=200.0,
         ge=1,
         le=1_000_000,
         description="Largest expansion by decompression of a body above 1 MiB; more is too_large.",
@@ -148,12 +157,14 @@ class Settings(BaseSettings):
 
     # The pace
     rate: float = Field(
-        5.0, gt=0, le=100_000, description="Requests per second, at most; fractions too."
+        default=5.0, gt=0, le=100_000, description="Requests per second, at most; fractions too."
     )
     burst: bool = Field(
         default=False, description="Send a second's budget at once instead of evenly."
     )
-    in_flight: int = Field(10, ge=1, le=1_024, description="Requests under way at a time, at most.")
+    in_flight: int = Field(
+        default=10, ge=1, le=1_024, description="Requests under way at a time, at most."
+    )
 
     adaptive: bool = Field(
         default=True, description="Lower both while the API refuses requests, then raise them."
@@ -161,94 +172,113 @@ class Settings(BaseSettings):
 
     # The policy
     max_attempts: int = Field(
-        6, ge=1, le=1_000, description="Attempts at one ID before its verdict is exhausted."
+        default=6, ge=1, le=1_000, description="Attempts at one ID before its verdict is exhausted."
     )
-    backoff_base_s: Seconds = Field(1.0, description="Backoff after the first failure, at most.")
-    backoff_cap_s: Seconds = Field(60.0, description="Backoff after any failure, at most.")
+    backoff_base_s: Seconds = Field(
+        default=1.0, description="Backoff after the first failure, at most."
+    )
+    backoff_cap_s: Seconds = Field(default=60.0, description="Backoff after any failure, at most.")
     retry_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="Share of the rate that repeated requests may take in the long run."
+        default=0.5,
+        description="Share of the rate that repeated requests may take in the long run.",
     )
     outage_after: int = Field(
-        10, ge=1, le=1_000, description="Failures in a row, on distinct IDs, that make an outage."
+        default=10,
+        ge=1,
+        le=1_000,
+        description="Failures in a row, on distinct IDs, that make an outage.",
     )
     outage_patience_s: SecondsOrZero = Field(
-        10_800.0, description="How long to wait for an API that refuses or fails all requests."
+        default=10_800.0,
+        description="How long to wait for an API that refuses or fails all requests.",
     )
     start_patience_s: Annotated[SecondsOrZero | None, Given] = Field(
-        None, description="How long to wait for the first reply of the API."
+        default=None, description="How long to wait for the first reply of the API."
     )
     retry_after_cap_s: Seconds = Field(
-        300.0, description="Longest Retry-After of the API that is obeyed in full."
+        default=300.0, description="Longest Retry-After of the API that is obeyed in full."
     )
     check_status: bool = Field(
         default=True, description="Ask the status endpoint what a missing result means."
     )
     recheck_s: Seconds = Field(
-        30.0, description="Shortest time between two looks at an interaction under way."
+        default=30.0, description="Shortest time between two looks at an interaction under way."
     )
     patience_s: SecondsOrZero = Field(
-        900.0, description="How long to wait for interactions under way before not_ready."
+        default=900.0, description="How long to wait for interactions under way before not_ready."
     )
     file_patience_s: SecondsOrZero = Field(
-        43_200.0,
+        default=43_200.0,
         description="How long after its declaration an interaction may be without its file before"
         " it is processing_failed.",
     )
 
     # The input
-    column: Annotated[str | None, Given] = Field(None, description="CSV column that holds the IDs.")
-    field: Annotated[str | None, Given] = Field(None, description="JSONL field that holds the IDs.")
+    column: Annotated[str | None, Given] = Field(
+        default=None, description="CSV column that holds the IDs."
+    )
+    field: Annotated[str | None, Given] = Field(
+        default=None, description="JSONL field that holds the IDs."
+    )
     id_pattern: str = Field(
-        GUID_PATTERN, description="Regular expression that a whole ID has to match."
+        default=GUID_PATTERN, description="Regular expression that a whole ID has to match."
     )
     allow_empty: bool = Field(default=False, description="An input without any ID is no error.")
 
     # The output
+    resource: Annotated[str, AfterValidator(_known_resource)] = Field(
+        default="cx_ai",
+        description=f"What is retrieved of each interaction: {', '.join(RESOURCES)}.",
+    )
     shape: Shape = Field(
-        Shape.NESTED, description="nested: a line per interaction; tables: rows to load as tables."
+        default=Shape.NESTED,
+        description="nested: a line per interaction; tables: rows to load as tables.",
     )
     compression: Compression = Field(
-        Compression.NONE, description="Compression of the parts: none, gzip or zstd."
+        default=Compression.NONE, description="Compression of the parts: none, gzip or zstd."
     )
     score_bands: Annotated[LocalPath | None, Given] = Field(
-        None, description="TOML file with the score ranges that name a band for each score."
+        default=None, description="TOML file with the score ranges that name a band for each score."
     )
     part_bytes: int = Field(
-        256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
+        default=256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
     )
     batch: int = Field(
-        32, ge=1, le=10_000, description="Outcomes that are committed together, at most."
+        default=32, ge=1, le=10_000, description="Outcomes that are committed together, at most."
     )
-    batch_s: Seconds = Field(1.0, description="Longest wait of an outcome for its commit.")
+    batch_s: Seconds = Field(default=1.0, description="Longest wait of an outcome for its commit.")
     disk_patience_s: SecondsOrZero = Field(
-        600.0, description="How long to wait for room on a full disk before the run stops."
+        default=600.0, description="How long to wait for room on a full disk before the run stops."
     )
     backlog: int = Field(
-        5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
+        default=5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
     )
 
     # The run
     retry: Verdicts = Field(
-        frozenset(), description="Verdicts of earlier runs to ask again, beside those that are."
+        default=frozenset(),
+        description="Verdicts of earlier runs to retry, besides those that every run retries.",
     )
     max_failed: Share = Field(
-        0.0, description="Share of IDs that may fail before the exit code is 1."
+        default=0.0, description="Share of IDs that may fail before the exit code is 1."
     )
     allow_none: bool = Field(
         default=False, description="A run in which no ID has a result is no error."
     )
     grace_s: SecondsOrZero = Field(
-        30.0, description="How long a stopped run waits for requests under way."
+        default=30.0, description="How long a stopped run waits for requests under way."
     )
     progress: Progress = Field(
-        Progress.AUTO, description="auto (bar on a terminal, else lines), bar, lines or none."
+        default=Progress.AUTO,
+        description="auto (bar on a terminal, else lines), bar, lines or none.",
     )
     stalled_after_s: Seconds = Field(
-        180.0, description="Time without a move at one stage after which it is called stalled."
+        default=180.0,
+        description="Time without a move at one stage after which it is called stalled.",
     )
-    progress_s: Seconds = Field(10.0, description="Time between two lines of progress.")
+    progress_s: Seconds = Field(default=10.0, description="Time between two lines of progress.")
     log_format: LogFormat = Field(
-        LogFormat.LOGFMT, description="Log lines on standard error: logfmt or json."
+        default=LogFormat.LOGFMT, description="Log lines on standard error: logfmt or json."
     )
 
     @field_validator("*", mode="before")
@@ -259,6 +289,12 @@ class Settings(BaseSettings):
         if isinstance(value, bool) and not is_switch:
             raise ValueError("true and false are for settings that are on or off")
         return value
+
+
+class _LayeredSettings(BaseSettings, Settings):
+    """Settings from all places that the command takes them from; `toml` is the file's content."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX)
 
     @classmethod
     def settings_customise_sources(
@@ -293,13 +329,14 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     from_file = _read_toml(config) if config is not None else {}
     _refuse_unknown_variables()
     try:
-        return Settings(**given, toml=from_file)  # type: ignore[call-arg]
+        layered = _LayeredSettings(**given, toml=from_file)  # type: ignore[call-arg]
     except ValidationError as error:
         problems = "\n".join(
             f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
+    return Settings.model_construct(**dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

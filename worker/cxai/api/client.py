@@ -6,13 +6,11 @@ import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
 
 import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from cxai import __version__
 from cxai.api.base_url import checked_base_url
 from cxai.api.connections import (
     PASSAGE,
@@ -28,9 +26,12 @@ from cxai.api.route import Route
 from cxai.api.tls import trust
 from cxai.api.token import Token
 from cxai.core.ports import Clock
+from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.table import has_body
 from cxai.policy.verdict import Stage
+from cxai.version import __version__
 
 ACCEPT_ENCODING = "gzip, deflate, br"
 """Sent explicitly: the default of the library changes with what else is installed."""
@@ -41,13 +42,6 @@ WORDS_BYTES = 16 * 2**10
 _WORDS_S = 1.0
 
 _MOST_FRESH = 10_000
-
-_PATHS = {
-    Question.RESULT: "/v1/interactions/{}/ai",
-    Question.STATUS: "/v1/interactions/{}/status",
-}
-
-_OK = 200
 
 _SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
 _NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
@@ -63,7 +57,8 @@ class ApiClient:
     The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
     its body, of which the first WORDS_BYTES are kept as far as they come at once.
 
-    `base_url` is where the API is, as checked_base_url returns it.
+    `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
+    in the URL of a result.
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
@@ -82,6 +77,7 @@ class ApiClient:
         token: Token,
         clock: Clock,
         *,
+        result_path: str,
         depart: Depart = _at_once,
         in_flight: int,
         connect_timeout_s: float,
@@ -97,8 +93,9 @@ class ApiClient:
         self._route = Route(
             through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
         )
+        self._paths = {Question.RESULT: result_path, Question.STATUS: "status"}
         self._token = token
-        self._token_as_id = _plain(token.secret)
+        self._tokens = Secrets(token.secret.get_secret_value())
         self._clock = clock
         self._depart = depart
         self._in_flight = in_flight
@@ -149,7 +146,7 @@ class ApiClient:
     def renew(self) -> bool:
         """Look for another token; return whether there is one. It counts from now on."""
         renewed = self._token.renew()
-        self._token_as_id = _plain(self._token.secret)
+        self._tokens.add(self._token.secret.get_secret_value())
         return renewed
 
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
@@ -157,14 +154,15 @@ class ApiClient:
 
         Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL.
         """
-        if self._is_token(interaction_id):
+        if self._tokens.include(interaction_id):
             raise UsageError(
                 "The input has the API token among its IDs. It was not sent and is not shown."
                 " Take it out of the input, replace the token, and run the same command again."
             )
         passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
         PASSAGE.set(passage)
-        seen = await self._ask(self.base_url + _PATHS[question].format(interaction_id), passage)
+        url = f"{self.base_url}/v1/interactions/{interaction_id}/{self._paths[question]}"
+        seen = await self._ask(url, passage)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
         elif passage.is_stale:
@@ -179,8 +177,9 @@ class ApiClient:
         try:
             async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
                 stage = Stage.BODY
-                if response.status != _OK:
-                    return self._reply(response, await _words(response))
+                if not has_body(response.status):
+                    words, is_whole = await _words(response)
+                    return self._reply(response, words, is_cut=not is_whole)
                 body = await self._body(response)
                 if passage.is_garbled:
                     raise aiohttp.ClientPayloadError
@@ -196,7 +195,9 @@ class ApiClient:
             return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
         return self._reply(response, body)
 
-    def _reply(self, response: aiohttp.ClientResponse, body: bytes) -> Reply:
+    def _reply(
+        self, response: aiohttp.ClientResponse, body: bytes, *, is_cut: bool = False
+    ) -> Reply:
         headers = response.headers
         return Reply(
             response.status,
@@ -205,6 +206,7 @@ class ApiClient:
             retry_after_s(headers.get("Retry-After"), self._clock.utc())
             if "Retry-After" in headers
             else None,
+            is_cut,
         )
 
     def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
@@ -234,27 +236,20 @@ class ApiClient:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _is_token(self, interaction_id: str) -> bool:
-        plain = unquote(interaction_id) if "%" in interaction_id else interaction_id
-        return plain.replace("-", "").lower() == self._token_as_id
 
-
-async def _words(response: aiohttp.ClientResponse) -> bytes:
-    """Return what comes of a body at once, WORDS_BYTES at most; never fails.
+async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """Return what comes of a body at once, WORDS_BYTES at most, and whether it is all; never fails.
 
     The status has been read: neither a body without end nor a broken one may take it back, nor
     may a dripping one keep everyone from the pause that it asks for.
     """
-    words = bytearray()
+    words, is_whole = bytearray(), False
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(_WORDS_S):
-            while len(words) < WORDS_BYTES and (chunk := await response.content.readany()):
+            while not is_whole and len(words) < WORDS_BYTES:
+                chunk = await response.content.readany()
                 words += chunk
+                is_whole = not chunk
     if not response.content.at_eof():
         response.close()
-    return bytes(words[:WORDS_BYTES])
-
-
-def _plain(token: SecretStr) -> str:
-    """Return the token as `ApiClient` compares it: in any case, with hyphens or without."""
-    return token.get_secret_value().replace("-", "").lower()
+    return bytes(words[:WORDS_BYTES]), is_whole

@@ -56,9 +56,8 @@ class Token:
 def read_token(token_file: Path | None) -> SecretStr:
     """Return the token from `token_file`, else from CXAI_API_TOKEN.
 
-    Raises UsageError if there is none, or if it holds white space or control characters within
-    (it would break the header). White space around it and a UTF-8 byte order mark are stripped. Of
-    a file no more than 64 KiB is read: what is larger is refused. It is never echoed.
+    Raises UsageError if there is none, or if `checked_token` does. A UTF-8 byte order mark is
+    stripped. Of a file no more than 64 KiB is read: what is larger is refused. It is never echoed.
     """
     if token_file is not None:
         where = f"the token file {token_file}"
@@ -66,16 +65,24 @@ def read_token(token_file: Path | None) -> SecretStr:
     else:
         where = f"the environment variable {VARIABLE}"
         text = os.environ.get(VARIABLE, "")
-    token = text.strip()
-    if not token:
+    if not text.strip():
         what = "is empty or not set" if token_file is None else "is empty"
         raise UsageError(
             f"No API token: {where} {what}. Set {VARIABLE},"
             " or name a file that holds the token with --token-file."
         )
-    if not _PRINTABLE.fullmatch(token):
+    return checked_token(text, f"The API token in {where}")
+
+
+def checked_token(text: str, what: str) -> SecretStr:
+    """Return the token in a text, without the white space around it.
+
+    Raises UsageError if it holds white space or control characters within, which would break the
+    header. `what` names it in that message; it is never echoed.
+    """
+    if not _PRINTABLE.fullmatch(token := text.strip()):
         raise UsageError(
-            f"The API token in {where} holds white space, control or non-ASCII characters,"
+            f"{what} holds white space, control or non-ASCII characters,"
             " which no header may hold. Copy it again."
         )
     return SecretStr(token)

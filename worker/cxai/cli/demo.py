@@ -1,22 +1,19 @@
-"""The demo and the simulator as commands: a whole export on this machine alone."""
+"""The demo: a whole export on this machine alone, of IDs that are made up."""
 
-import asyncio
 import os
 import random
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from cxai.app import export
-from cxai.cli.signals import stop_signals
+from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
-from cxai.output.local_path import local_path
 from cxai.output.private import make_directories, open_private
+from cxai.output.registry import output_directory
 from cxai.settings import load_settings
 from cxai.simulator import Scenario, Simulator
 from cxai.sources.file import FileSource
@@ -46,23 +43,6 @@ _SETTINGS = {
     "progress_s": 2.0,
 }
 
-_HOW_TO = """\
-The simulated API listens on {url}. In another terminal:
-
-  export CXAI_API_TOKEN={token}
-  cxai run ids.txt -o trial/ --base-url {url}
-
-Its results are made up: give real ones another directory.
-Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
-
-_HOW_TO_RENEW = """\
-
-After {after} requests it wants another token. To give it to a run without stopping it:
-
-  echo {token} > token.txt
-  (sleep 1; echo {next_token} > token.txt) &
-  cxai run ids.txt -o trial/ --base-url {url} --token-file token.txt"""
-
 
 def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
     """Yield the lines of an input as they come in real life: `ids` GUIDs, and some clutter."""
@@ -82,7 +62,7 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
 
 async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
-    output = local_path(output, "The output directory")
+    output = output_directory(output).path
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
         settings = load_settings(
             {
@@ -94,7 +74,7 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
             }
         )
         source = FileSource([str(_write_input(output, ids))], IdRule())
-        return await export(settings, source, output, SecretStr(_TOKEN))
+        return await export_as_command(settings, source, output, SecretStr(_TOKEN))
 
 
 def _write_input(output: Path, ids: int) -> Path:
@@ -111,36 +91,3 @@ def _write_input(output: Path, ids: int) -> Path:
     except OSError as error:
         raise UsageError(f"Can't write the demo's input {path}: {error.strerror}.") from None
     return path
-
-
-async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
-    """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
-    stopped = asyncio.Event()
-    simulator = _simulator(scenario, token, port)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(stop_signals()).pass_to(lambda _why: stopped.set())
-        try:
-            await stack.enter_async_context(simulator)
-        except OSError as error:
-            raise UsageError(
-                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
-            ) from None
-        tell(_how_to(simulator, token))
-        await stopped.wait()
-
-
-def _simulator(scenario: Scenario, token: str, port: int) -> Simulator:
-    try:
-        return Simulator(scenario, token=token, port=port)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _how_to(simulator: Simulator, token: str) -> str:
-    url, after = simulator.base_url, simulator.scenario.token_after
-    text = _HOW_TO.format(url=url, token=token)
-    if after is not None:
-        text += "\n" + _HOW_TO_RENEW.format(
-            url=url, after=after, token=token, next_token=simulator.next_token
-        )
-    return text

@@ -8,35 +8,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from cxai.errors import ExitCode, StoppedError
+from cxai.core.stop import StopRequest
+from cxai.errors import ExitCode, StopCause, StopRequestedError
 from cxai.observe.logging import LOG, stderr_takes
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_SIGNAL_S = 0.5
 _SHOW_CURSOR = "\x1b[?25h"
-
-
-class StopRequest:
-    """A wish to stop, which may come before there is a run that can."""
-
-    def __init__(self) -> None:
-        self._why: StoppedError | None = None
-        self._listener: Callable[[StoppedError], None] | None = None
-
-    def make(self, why: StoppedError) -> None:
-        """Ask for the stop."""
-        self._why = why
-        if self._listener is not None:
-            self._listener(why)
-
-    def pass_to(self, listener: Callable[[StoppedError], None]) -> None:
-        """Call `listener` when a stop is asked for, at once if it has been."""
-        self._listener = listener
-        if self._why is not None:
-            listener(self._why)
 
 
 @contextmanager
@@ -61,7 +42,7 @@ def stop_signals() -> Iterator[StopRequest]:
             os._exit(ExitCode.STOPPED)
         received_at.append(loop.time())
         by = "Ctrl-C" if number is signal.SIGINT else number.name
-        request.make(StoppedError(f"Stopped by {by}."))
+        request.make(StopRequestedError(by, StopCause.SIGNAL))
         if LOG.as_json:  # then each line is to be JSON
             LOG.info("stopping", reason=f"stopped by {by}; once more to leave at once")
         else:

@@ -10,7 +10,14 @@ from enum import StrEnum
 
 from cxai.core.figures import counted, percent
 from cxai.core.tally import Tally
-from cxai.errors import CxaiError, ExitCode
+from cxai.errors import (
+    CxaiError,
+    ExitCode,
+    IntegrityError,
+    StopCause,
+    StoppedError,
+    StopRequestedError,
+)
 from cxai.policy.verdict import Verdict
 
 
@@ -74,6 +81,29 @@ def ending(tally: Tally, tolerance: Tolerance, stopped_by: CxaiError | None) -> 
     if tally.unfetched:
         return _not_green(Reason.UNFETCHED, _unfetched(tally))
     return _finished(tally, tolerance)
+
+
+def may_be_closed(stopped_by: CxaiError | None) -> bool:
+    """Whether the books of a run may be closed: parts sealed, manifest written, the end noted.
+
+    Not while it is unknown what is durable, or what files and ledger hold: the next start recovers
+    that. A full disk leaves nothing unknown, since what found no room was taken back whole.
+    """
+    match stopped_by:
+        case StoppedError(by=StopCause.DISK) | IntegrityError():
+            return False
+        case _:
+            return True
+
+
+def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
+    """Return which of the two says how a run ended whose books then could not be closed.
+
+    What stopped it first, unless closing has shown that files and ledger contradict each other.
+    """
+    if stopped_by is None or isinstance(on_closing, IntegrityError):
+        return on_closing
+    return stopped_by
 
 
 def _finished(tally: Tally, tolerance: Tolerance) -> Ending:
@@ -140,9 +170,9 @@ def _unfetched(tally: Tally) -> str:
 
 
 def _stopped(by: CxaiError) -> str:
-    why = str(by)
-    signal = why.removeprefix("Stopped by ")
-    return f"Stopped early: {why}" if signal == why else f"Stopped early by {signal}"
+    if isinstance(by, StopRequestedError):
+        return f"Stopped early by {by.requester}."
+    return f"Stopped early: {by}"
 
 
 def _does_not_add_up(stopped_by: CxaiError | None) -> str:

@@ -7,9 +7,20 @@ from enum import Enum, auto
 
 from cxai.core.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
 from cxai.core.secret import Secrets
+from cxai.core.text import printable
 from cxai.errors import UsageError
 
-__all__ = ["GUID_PATTERN", "Entry", "IdRule", "Item", "Skip", "key_of", "key_of_secret", "refused"]
+__all__ = [
+    "GUID_PATTERN",
+    "Entry",
+    "Fault",
+    "IdRule",
+    "Item",
+    "Skip",
+    "key_of",
+    "key_of_secret",
+    "refused",
+]
 
 _GUID = re.compile(GUID_PATTERN)
 
@@ -24,8 +35,6 @@ _EXCERPT_CHARS = 80
 # More of a refused line is not examined: what is shown of it is shorter.
 _EXAMINED_BYTES = 4_096
 
-NOT_A_GUID = "is not a GUID"
-IS_SECRET = "holds the API token, which is no ID and is shown nowhere"  # noqa: S105
 _MASK = "[token]"
 
 
@@ -34,6 +43,27 @@ class Skip(Enum):
 
     BLANK = auto()
     COMMENT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a line holds no allowed ID. As text it is a sentence whose subject is the line.
+
+    `kind` is a phrase, the same for all lines that are wrong in this way, so that they can be
+    counted together; `detail` says more of this line: which character, and where.
+    """
+
+    kind: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+
+NOT_A_GUID = "is not a GUID"
+NO_MATCH = Fault("does not match --id-pattern")
+CHANGES_URL = Fault("has a character or form that would change the URL")
+IS_SECRET = Fault("holds the API token, which is no ID and is shown nowhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +80,7 @@ class Entry:
     id: str
     source: str
     line: int
-    invalid: str | None = None
+    invalid: Fault | None = None
 
 
 Item = Entry | Skip
@@ -87,10 +117,9 @@ class IdRule:
         if self._is_guid:
             return self._read_guid(raw, text, source, line)
         if not self._matches(text):
-            return self.refused(raw, source, line, "does not match --id-pattern")
+            return self.refused(raw, source, line, NO_MATCH)
         if not _SAFE.fullmatch(text):
-            why = "has a character or form that would change the URL"
-            return self.refused(raw, source, line, why)
+            return self.refused(raw, source, line, CHANGES_URL)
         if self.secrets.are_in(text):
             return self.refused(raw, source, line, IS_SECRET)
         return Entry(key_of(text), text, source, line)
@@ -99,8 +128,7 @@ class IdRule:
         if not self._matches(text):
             given = raw[:_EXAMINED_BYTES].decode("utf-8", "surrogateescape")
             if (guid := guid_in(given)) is None:
-                why = f"{NOT_A_GUID}: {why_no_guid(given)}"
-                return self.refused(raw, source, line, why)
+                return self.refused(raw, source, line, Fault(NOT_A_GUID, why_no_guid(given)))
             text = guid
         key = bytes.fromhex(text.replace("-", ""))
         if key in self.secrets.guids:
@@ -120,11 +148,11 @@ class IdRule:
         """Whether it was meant to be an ID, but holds a mistake: a GUID that is mistyped."""
         return self._is_guid and is_almost_guid(raw[:_EXAMINED_BYTES].decode("utf-8", "replace"))
 
-    def refused(self, raw: bytes, source: str, line: int, reason: str) -> Entry:
+    def refused(self, raw: bytes, source: str, line: int, fault: Fault) -> Entry:
         """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""
         if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
             return Entry(key_of_secret(source, line), _MASK, source, line, IS_SECRET)
-        return refused(raw, source, line, reason)
+        return refused(raw, source, line, fault)
 
 
 def key_of(interaction_id: str) -> bytes | str:
@@ -139,24 +167,18 @@ def key_of_secret(source: str, line: int) -> bytes:
     return _key_of_refused(b"", source, line)
 
 
-def refused(raw: bytes, source: str, line: int, reason: str) -> Entry:
+def refused(raw: bytes, source: str, line: int, fault: Fault) -> Entry:
     """Return the entry of a line that holds no allowed ID.
 
     It is distinct by its place (the source's name as given, and the line) and by its bytes: two
     bad lines are never one, and a later run over the same file finds them settled. In a file with
     another name, or moved to another line, it is another line, and is listed there.
     """
-    return Entry(_key_of_refused(raw, source, line), _excerpt(raw), source, line, reason)
+    return Entry(
+        _key_of_refused(raw, source, line), printable(raw, _EXCERPT_CHARS), source, line, fault
+    )
 
 
 def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:
     place = f"{source}\0{line}\0".encode("utf-8", "surrogatepass")
     return b"!" + hashlib.sha256(place + raw).digest()[:16]
-
-
-def _excerpt(raw: bytes) -> str:
-    enough = 4 * _EXCERPT_CHARS  # a character of UTF-8 has up to 4 bytes
-    text = raw[:enough].decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    whole = len(shown) <= _EXCERPT_CHARS and len(raw) <= enough
-    return shown if whole else shown[: _EXCERPT_CHARS - 1] + "…"

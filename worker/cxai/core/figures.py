@@ -1,5 +1,6 @@
-"""Figures in words: numbers of things, and shares that are never rounded into a lie."""
+"""Figures as text: numbers, durations, and shares that are never rounded into a lie."""
 
+import math
 from collections.abc import Collection
 
 _MOST_DECIMALS = 12
@@ -8,6 +9,15 @@ _MOST_DECIMALS = 12
 def counted(n: int, what: str) -> str:
     """Return a number of things: `1 line`, `2 lines`. `what` is given in the plural."""
     return f"{n:,} {what.removesuffix('s') if n == 1 else what}"
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """Return a number with that many significant digits, and with all before its point."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def percent(part: int, whole: int, apart_from: Collection[float] = ()) -> str:
@@ -24,3 +34,27 @@ def percent(part: int, whole: int, apart_from: Collection[float] = ()) -> str:
         if all(text != f"{other:.{decimals}f}" for other in others):
             break
     return f"{text} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: `42 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds, minutes and hours are what they are
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004
+    minutes, second = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {second:02d} s"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:  # noqa: PLR2004
+        return f"{hours} h {minute:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def elapsed(seconds: float) -> str:
+    """Return how long something has gone on, in whole seconds: `0 s`, `7,200 s`."""
+    return f"{seconds:,.0f} s"
+
+
+def remaining(seconds: float) -> str:
+    """Return how long a wait has yet to go, in whole seconds: it is not over, so never `0 s`."""
+    return f"{max(1, math.ceil(seconds)):,} s"

@@ -4,51 +4,126 @@ Each adapter of a port lives in a file of its own; each port has one contract te
 over every adapter and over its in-memory double.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
+from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
-from cxai.policy.policy import Effect
-from cxai.policy.reply import Failure, Interaction, Question, Reply, Said, Status
+from cxai.core.run_state import RunState
+from cxai.errors import CxaiError
+from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
+from cxai.policy.step import Ask, Settle
+from cxai.policy.table import Signal
 from cxai.policy.verdict import Stage, Verdict
 
 
 class Source(Protocol):
-    """Where the IDs come from."""
+    """Where the IDs come from: at least once each. What is not acknowledged may come again.
+
+    One that has something to close is an asynchronous context manager as well: a run enters it
+    before its first request, and leaves it after the last acknowledgement.
+    """
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it goes on until the run is stopped, as a queue does."""
+        ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield every line once, in order, as it arrives; never the whole input at once.
 
+        A Skip is a line that asks for nothing. It is counted, and never acknowledged.
+
+        No two entries have the same `source` and `line`: by these an acknowledged one is known.
         Raises InputBrokenError when the rest can't be read.
         """
         ...
 
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Note that each of `entries` has a verdict that survives power loss.
+
+        Called with entries that `batches` has yielded, in any order, each at most once: when their
+        outcomes are committed, and when they had been settled by an earlier run or repeat another
+        one. Also called after `batches` was closed, for what was still on its way. A source that
+        keeps its lines, such as a file, does nothing.
+        Raises InputBrokenError when the source can't be reached; then the entries may come again,
+        and are found to be settled.
+        """
+        ...
+
+
+class Governor(Protocol):
+    """Lets requests leave (what next, how fast, whether at all) and says whose trouble it is."""
+
+    def begin(self, stop: Callable[[CxaiError], None]) -> None:
+        """Govern a run; `stop` ends it early."""
+        ...
+
+    def end(self) -> None:
+        """Let go of the run."""
+        ...
+
+    async def next_to_leave(self) -> Item:
+        """Return the next item at the moment when its request may leave; first come, first served.
+
+        Once for each, what came back is given to `learn`.
+        """
+        ...
+
+    def refused_rounds(self, item: Item) -> int:
+        """Return how many rounds of refusals by a limit came before this item's request."""
+        ...
+
+    def ask_again(self, item: Item, ask: Ask, signal: Signal) -> None:
+        """Offer an item again when policy, limit and the budget of retries allow it."""
+        ...
+
+    def hold_back(self, item: Item, verdict: Settle) -> None:
+        """Hold a verdict back that the API has not given: the trouble may be the API's own."""
+        ...
+
+    def learn(self, item: Item, seen: Seen, signal: Signal) -> Sequence[tuple[Item, Settle]]:
+        """Note what came back for an item; return the verdicts that are held back no longer."""
+        ...
+
+    def know_answered(self, entry: Entry) -> None:
+        """Note an ID whose result an earlier run has."""
+        ...
+
+    def input_ended(self) -> None:
+        """Note that no new item comes any more."""
+        ...
+
+    def rest(self) -> None:
+        """Note that nothing waits for the API."""
+        ...
+
 
 class Limiter(Protocol):
-    """The governor of requests: how many a second, how many at a time, and whether at all."""
+    """The pace of requests. One caller at a time acquires."""
 
-    async def acquire(self) -> None:
-        """Return when it is the caller's turn to send one request; first come, first served."""
+    async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
+        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
         ...
 
-    def release(self) -> None:
-        """Note that a request is over, however it ended. Once for each `acquire`."""
+    def learn(self, signal: Signal, left_s: float) -> None:
+        """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
         ...
 
-    def learn(self, effect: Effect, key: object, left_s: float) -> None:
-        """Note what a request for `key`, which left at `left_s` (monotonic), tells of the API."""
+    def note_overload(self, left_s: float) -> None:
+        """Note an overload that was no outage: many of them among the answers tell of a limit."""
+        ...
+
+    def restore(self) -> None:
+        """Take back what was lowered since the last answer: it was no limit that all share."""
         ...
 
     def pause(self, seconds: float, why: str) -> None:
-        """Give nobody a turn for `seconds` from now; never shortens a pause."""
-        ...
-
-    @property
-    def outage(self) -> bool:
-        """Whether the API fails for everyone just now."""
+        """Let nothing leave for `seconds` from now; never shortens a pause."""
         ...
 
 
@@ -65,33 +140,48 @@ class Fetcher(Protocol):
 
 
 class Reader(Protocol):
-    """Makes sense of bodies."""
+    """Makes sense of replies."""
 
-    async def result(self, reply: Reply) -> Interaction | Failure:
-        """Decode and validate a result."""
+    async def read(
+        self, interaction_id: str, question: Question, reply: Reply, at: datetime
+    ) -> Seen:
+        """Return what a reply, which came at `at`, is with its body read; never raises.
+
+        A 200 is the Record or the Status that was asked for, or a Failure with what else is known
+        of its reply; any other status is a Refusal.
+        """
         ...
 
-    async def processing(self, reply: Reply) -> Status | Failure:
-        """Decode and validate an answer of the status endpoint."""
+
+class Resource(Protocol):
+    """One kind of result that the API has of an interaction, laid out as a run wants it."""
+
+    @property
+    def layout(self) -> Layout:
+        """Its name, the version of its rows, and the part sets of each shape."""
         ...
 
-    def message(self, reply: Reply) -> str | None:
-        """Return the API's own words in the body of an error, None if there are none.
+    @property
+    def path(self) -> str:
+        """What follows the ID in its URL, such as `ai`."""
+        ...
 
-        They are at most 200 characters long, printable, and hold neither the token nor what is
-        secret in a URL.
+    @property
+    def bands_mark(self) -> BandsMark:
+        """What tells the configured score ranges from others, NO_BANDS if it has none."""
+        ...
+
+    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
+        """Return the lines of the result that `body`, decoded, holds; pure.
+
+        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
+        it. The same arguments give the same bytes.
         """
         ...
 
 
 class Recorder(Protocol):
-    """Turns what is known of an ID into JSON lines, by part set."""
-
-    def record(
-        self, interaction_id: str, interaction: Interaction, at: datetime
-    ) -> Mapping[str, bytes] | Failure:
-        """Return the record's lines; a Failure if it can't be written as JSON."""
-        ...
+    """Writes the lines of IDs that have no record, by part set."""
 
     def failure(
         self,
@@ -112,15 +202,15 @@ class Recorder(Protocol):
 class Admission:
     """What the ledger says of a block of entries.
 
-    `fresh` entries are to be done now; an earlier run has given those whose keys are in
-    `suspects` up. `duplicates` counts entries that stood in this input before; `settled` counts,
-    by verdict, those which an earlier run has settled for good.
+    `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
+    `settled` counts, by verdict, those which an earlier run has settled for good. `answered` is one
+    of these that has a record, None if there is none in this block: an ID that the API knows.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
-    suspects: Collection[bytes | str] = field(default=frozenset(), compare=False)
+    answered: Entry | None = field(default=None, compare=False)
 
 
 class Ledger(Protocol):
@@ -138,6 +228,30 @@ class Ledger(Protocol):
 
         When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
         a DiskFullError, the same commit may be tried again.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Shows how a run goes: on a display, in a file, a log, or as metrics. It gets values alone.
+
+    An error that a method raises is logged, and changes nothing for the run or other observers.
+    """
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one look to the next, above 0."""
+        ...
+
+    def observe(self, state: RunState, /) -> None:
+        """Show it. Returns at once: whatever may have to wait belongs on a thread."""
+        ...
+
+    async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:
+        """Show the end, if it shows that, and release what it holds.
+
+        `last` is the state in which the run ended. `report` says how, in the values of
+        `cxai run --json`; it is None if the run failed with an unexpected error.
         """
         ...
 

@@ -1,10 +1,13 @@
 """The accounts of a run: what came in, what became of it, and whether the two agree."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxai.policy.reply import ABSENT
+from cxai.core.entry import Entry, Skip
+from cxai.core.ports import Admission
+from cxai.policy.reply import Drift
 from cxai.policy.verdict import ANSWERED, Verdict
 
 _MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
@@ -43,6 +46,20 @@ class Tally:
     reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
     committed: int | None = None
     unfetched: int = 0
+
+    def count_in(self, items: Sequence[Entry | Skip], admission: Admission) -> None:
+        """Count a block of the input, and what the ledger says of it."""
+        settled_invalid = admission.settled.get(Verdict.INVALID_ID, 0)
+        fresh_invalid = sum(entry.invalid is not None for entry in admission.fresh)
+        distinct = len(admission.fresh) + sum(admission.settled.values())
+        invalid = fresh_invalid + settled_invalid
+        self.lines += len(items)
+        self.blanks += items.count(Skip.BLANK)
+        self.comments += items.count(Skip.COMMENT)
+        self.duplicates += admission.duplicates
+        self.invalid += invalid
+        self.ids += distinct - invalid
+        self.before.update(admission.settled)
 
     @property
     def verdicts(self) -> Counter[Verdict]:
@@ -89,14 +106,18 @@ class Tally:
         in_ledger = self.committed in {None, self.now.total()}
         return self.lines == parts and self.open >= 0 and in_ledger
 
-    def note_drift(self, paths: tuple[str, ...], more: int = 0) -> None:
-        """Count what is not as documented; absent fields never take the place of unknown ones.
+    def note_drift(self, drift: Drift) -> None:
+        """Count what is not as documented; absent fields never take the place of unknown ones."""
+        self.more_drift += drift.more
+        self._note_paths(self.unknown, drift.unknown)
+        self._note_paths(self.absent, drift.absent)
 
-        `more` counts unknown fields that come without a path.
-        """
-        self.more_drift += more
+    def note_state(self, state: str) -> None:
+        """Count a state of the status endpoint that is not documented."""
+        self._note_paths(self.unknown, (f"status: {state}",))
+
+    def _note_paths(self, counts: Counter[str], paths: tuple[str, ...]) -> None:
         for path in paths:
-            counts = self.absent if path.endswith(ABSENT) else self.unknown
             if path in counts or len(counts) < _MOST_DRIFT_PATHS:
                 counts[path] += 1
             else:
@@ -104,17 +125,19 @@ class Tally:
 
     @property
     def drift(self) -> dict[str, int]:
-        """Results by the path at which they are not as documented: unknown fields first."""
-        return dict([*self.unknown.most_common(), *self.absent.most_common()])
+        """Results by the path at which they are not as documented: unknown fields first.
+
+        The path of an absent field is followed by ` (absent)`.
+        """
+        shown = Counter(dict(self.unknown.most_common()))
+        shown.update({f"{path} (absent)": times for path, times in self.absent.most_common()})
+        return dict(shown)
 
     def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
         """Count why an ID ended without a record, with the API's own words if it had any.
 
         The number of distinct reasons is bounded. When there are too many, the words are left out.
-        Of a line that is no ID the kind of its fault counts, not the character and its position.
         """
-        if verdict is Verdict.INVALID_ID:
-            reason = reason.partition(":")[0]
         reasons = self.reasons.setdefault(verdict, Counter())
         in_full = f"{reason}: {words}" if words else reason
         if in_full not in reasons and len(reasons) >= _MOST_REASONS // 2:

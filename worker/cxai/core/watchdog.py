@@ -6,20 +6,31 @@ from enum import StrEnum
 
 
 class Section(StrEnum):
-    """A stretch of an ID's way, and what it means if nothing moves there."""
+    """A stage of an ID's life in a run, the last one first; or the process as a whole."""
 
-    COMMIT = "commit: the disk does not take the outcomes"
-    JUDGE = "judge: replies are not made sense of"
-    REQUESTS = "requests: nothing comes back"
-    PACE = "pace: no request may leave"
-    LOOK_UP = "look-up: the ledger does not answer"
-    INPUT = "input: nothing comes in"
-    PROCESS = "process: it did not run (suspended, or short of CPU or memory)"
+    COMMIT = "commit"
+    JUDGE = "judge"
+    REQUESTS = "requests"
+    PACE = "pace"
+    LOOK_UP = "look-up"
+    INPUT = "input"
+    PROCESS = "process"
 
     @property
-    def short(self) -> str:
-        """Its name alone."""
-        return self.value.partition(":")[0]
+    def symptom(self) -> str:
+        """What it looks like if nothing moves there."""
+        return _SYMPTOMS[self]
+
+
+_SYMPTOMS: Mapping[Section, str] = {
+    Section.COMMIT: "the disk does not take the outcomes",
+    Section.JUDGE: "replies are not processed",
+    Section.REQUESTS: "nothing comes back",
+    Section.PACE: "no request may leave",
+    Section.LOOK_UP: "the ledger does not answer",
+    Section.INPUT: "nothing comes in",
+    Section.PROCESS: "it did not run (suspended, or short of CPU or memory)",
+}
 
 
 @dataclass(slots=True)
@@ -46,15 +57,16 @@ def loads() -> dict[Section, Load]:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing has moved in a section for `for_s` seconds, though it holds something."""
+    """Nothing has moved in a section for `for_s` seconds, though `holding` are in it."""
 
     section: Section
     for_s: float
     holding: int
 
-    def __str__(self) -> str:
-        """Return it for people."""
-        return f"stalled for {self.for_s:.0f} s at {self.section} ({self.holding} there)"
+
+def look_every_s(after_s: float) -> float:
+    """Return how often to look so that a stall of `after_s` seconds is found in time."""
+    return min(1.0, after_s / 4)
 
 
 class Watchdog:

@@ -1,170 +1,334 @@
-"""What the replies of all IDs together tell of the API: whether it answers, refuses, or fails."""
+"""Is it the API, or this ID? One theory: what everybody gets is nobody's verdict.
 
-import asyncio
-from collections.abc import Callable
+Each reply is a signal about the API itself:
 
-from cxai.core.backlog import Inquiry
-from cxai.core.entry import Entry
-from cxai.core.ports import Clock, Limiter
-from cxai.policy.policy import (
-    Effect,
-    Standing,
-    accepts_token,
-    effect,
-    is_readable,
-    is_unreachable,
-)
-from cxai.policy.reply import Failure, Question, Reply, Trouble
+- ANSWERED: it spoke about this ID (a result, a status, "no such interaction", "rejected").
+- THROTTLED: it asks for fewer requests.
+- TOKEN_REFUSED: it does not accept the token.
+- FAILED: no answer (5xx, no connection, a redirect, a gateway's page, a body that is no result).
 
-# So many refusals of one ID, with others answered in between, are no limit that all share.
-_REFUSALS_IN_A_ROW = 3
+A failure is *held*: it counts against its ID only once a request that left later is answered. If
+failures come in a row instead, the API itself is in DOUBT. Then nothing leaves but a canary, a
+request that the API has answered before. If the canary is answered, the failures were the IDs' own
+and are charged. If not, the API is DOWN and they are forgiven: they never happened.
 
-# Without an answer for so long, an ID that has its result is asked again; then ever so often.
-_CONTROL_AFTER_S, _CONTROL_EVERY_S = 30.0, 120.0
+UP: requests leave as usual.
+    ANSWERED        what left before is charged; the row of failures ends
+    FAILED          held; N in a row → DOUBT
+    THROTTLED       held; R rounds in a row, and there is a canary → DOUBT
+    TOKEN_REFUSED   held → DOUBT; forgiven if it left before the token was renewed
 
-# Characters of the API's words in a line that tells how things are.
-_MOST_WORDS = 80
+DOUBT: only canaries leave, one at a time.
+    ANSWERED        the canary: all are charged, N doubles → UP
+                    another: what left before is charged; nothing left → UP
+    FAILED          the canary: all are forgiven → DOWN; another: held
+    THROTTLED       the canary: a limit that all share, R doubles → UP; if the doubt was about
+                    something else, it is asked again; another: held
+    TOKEN_REFUSED   the canary, twice: the token is refused; another: held
+
+DOWN: only probes leave, one at a time, after ever longer waits.
+    ANSWERED        if it left since → UP; if it left before, nothing changes
+    FAILED          forgiven; the probe: the wait doubles
+    THROTTLED       the probe: the same wait again
+    TOKEN_REFUSED   held → DOUBT
+
+N counts failures in a row by kind, and the kinds add up as shares of their N. An ordinary answer
+sets every N back. If a verdict is held back while nothing is ready or under way (the end of a run,
+a full backlog, a silent queue), that is a doubt as well: see `idle`.
+
+A request that left before the state was entered is neither canary nor probe. Pure: times are
+seconds of one monotonic clock, given by the caller.
+"""
+
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from cxai.policy.table import Signal
+
+Item = TypeVar("Item", bound=Hashable)
+
+_LIMIT, _TOKEN = "limit", "token"
+
+# A refused token is looked at so often before it counts.
+_LOOKS = 2
+
+_ALMOST_ONE = 1.0 - 1e-9
 
 
-class Health:
-    """The API's health as this run has met it; tells the limiter.
+class State(StrEnum):
+    """Whether the API answers."""
 
-    `lose_patience` is called when the API has refused or failed everything for `patience_s`
-    seconds; if not one reply has come yet, for `start_patience_s`. `in_flight` is the most requests
-    under way at a time. `trouble` says how the last request failed or was refused, in our words and
-    the API's; None if the API has answered since. `advice` says what to check.
-    `has_replied` is whether there was any reply at all, `has_answered` whether one was an answer.
+    UP = "up"
+    DOUBT = "doubt"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """The figures of the table.
+
+    `failures`: N, failures in a row that make a doubt, doubled up to `most_failures` while canaries
+    are answered. `rounds`: R, refused rounds in a row that do. `others`: answers to other requests
+    after which a refusal with 429 is the ID's own trouble; as many as may be in flight. A probe
+    leaves `probe_base_s` seconds after the API is found DOWN, the next ones after twice the wait
+    each, at most `probe_cap_s` seconds.
     """
 
-    def __init__(
-        self,
-        limiter: Limiter,
-        clock: Clock,
-        *,
-        in_flight: int,
-        patience_s: float,
-        start_patience_s: float,
-        lose_patience: Callable[[], None],
-    ) -> None:
-        self._limiter = limiter
-        self._clock = clock
-        self._in_flight = in_flight
-        self._patience_s = patience_s
-        self._start_patience_s = start_patience_s
-        self._lose_patience = lose_patience
-        self._patience: asyncio.TimerHandle | None = None
-        self._answers = 0
-        self._refusals = 0  # one after another, without an answer in between
-        self._refused_at = float("-inf")
-        self._known_good: Entry | None = None
-        self._control_due_at = float("inf")
-        self._cleared_at = float("-inf")
-        self.trouble: str | None = None
-        self.advice = ""
-        self.has_replied = self.has_answered = False
+    failures: int = 10
+    most_failures: int = 80
+    rounds: int = 3
+    others: int = 10
+    probe_base_s: float = 1.0
+    probe_cap_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Held(Generic[Item]):
+    """What is held against an item: failures by kind, and whether it was refused by a limit.
+
+    It counts when a request that left after `since` is answered.
+    """
+
+    item: Item
+    since: float
+    kinds: Counter[str] = field(default_factory=Counter)
+    is_throttled: bool = False
+    answers: int = 0
+
+
+@dataclass(slots=True)
+class News(Generic[Item]):
+    """What follows from a signal.
+
+    `charged` counts from now on, `forgiven` never happened. `token_refused`: the canary's token is
+    refused. `refused_alone`: the API refuses single IDs, and not all. `was_short`: the kind of an
+    outage that was over at the first look.
+    """
+
+    charged: list[Held[Item]] = field(default_factory=list)
+    forgiven: list[Held[Item]] = field(default_factory=list)
+    token_refused: bool = False
+    refused_alone: bool = False
+    was_short: str = ""
+
+
+@dataclass(slots=True)
+class Health(Generic[Item]):
+    """The state of the API as this run has met it.
+
+    `since` is when the state was entered, `about` what a doubt is about. `has_canary` is set by the
+    caller as soon as something has been answered. `doubts` counts them.
+    """
+
+    settings: HealthSettings = field(default_factory=HealthSettings)
+    state: State = State.UP
+    since: float = float("-inf")
+    about: str = ""
+    has_canary: bool = False
+    doubts: int = 0
+    _held: dict[Item, Held[Item]] = field(default_factory=dict)
+    _row: Counter[str] = field(default_factory=Counter)  # failures since the last answer, by kind
+    _needed: dict[str, int] = field(default_factory=dict)  # N by kind, where it was doubled
+    _rounds: int = 0  # refused rounds in a row
+    _rounds_needed: int = 0
+    _answers: int = 0
+    _refused_at: float = float("-inf")
+    _renewed_at: float = float("-inf")
+    _probes: int = 0  # since the state was entered
+    _probe_at: float = float("-inf")
 
     @property
-    def patience_s(self) -> float:
-        """Seconds without an answer after which the run is stopped."""
-        return self._patience_s if self.has_replied else self._start_patience_s
+    def held(self) -> int:
+        """How many items have something held against them."""
+        return len(self._held)
 
-    def learn(self, inquiry: Inquiry, seen: Reply | Failure) -> None:
-        """Note what came back for an inquiry."""
-        what = effect(seen)
-        if not self.has_replied and isinstance(seen, Reply):
-            self.has_replied = True
-            self.be_patient()
-        failed = what in (Effect.FAILED, Effect.OVERLOADED)
-        nobody_there = is_unreachable(seen)  # never an ID's own fault, so each request tells
-        if nobody_there or not failed or not inquiry.suspect or self._limiter.outage:
-            key = (inquiry.entry.key, inquiry.requests) if nobody_there else inquiry.entry.key
-            self._limiter.learn(what, key, inquiry.left_s)
-        if what is Effect.ANSWERED:
-            self.has_answered = True
-            if inquiry.is_control:
-                self._control_due_at = float("inf")  # what was in doubt is settled by it
-                if accepts_token(seen):
-                    self._cleared_at = inquiry.left_s
-            if is_readable(seen) and inquiry.question is Question.RESULT:
-                self._known_good = inquiry.entry
-            if not self._limiter.outage:  # else it is a late answer from before the outage
-                self.trouble = None
-            # A control speaks for all who would be answered if it were not for themselves.
-            self._answers += self._in_flight if inquiry.is_control else 1
-            self._refusals = 0
-            return self.be_patient()
-        self.trouble = _words(inquiry, seen)
-        self.advice = seen.advice if isinstance(seen, Failure) else ""
-        if what is Effect.REFUSED and inquiry.left_s > self._refused_at:
-            # Those that left before were refused by the same limit at the same time.
-            self._refusals += 1
-            self._refused_at = self._clock.monotonic()
-        if self._patience is None:
-            loop = asyncio.get_running_loop()
-            now = self._clock.monotonic()
-            # Without any reply yet, the wait for this failure was a wait for the first reply.
-            waited_s = 0.0 if self.has_replied else now - inquiry.left_s
-            left_s = max(0.0, self.patience_s - waited_s)
-            self._patience = loop.call_later(left_s, self._lose_patience)
-            self._control_due_at = now + _CONTROL_AFTER_S
-        return None
+    @property
+    def doubts_token(self) -> bool:
+        """Whether the doubt is about the token, and the token has not been renewed since."""
+        in_doubt = self.state is State.DOUBT and self.about == _TOKEN
+        return in_doubt and self.since > self._renewed_at
 
-    def control(self) -> Inquiry | None:
-        """Return what is to be asked now instead of anything else, None as a rule.
+    def rounds_before(self, left_at: float) -> int:
+        """Return how many refused rounds came before a request that left at `left_at`."""
+        return self._rounds if left_at > self._refused_at else max(0, self._rounds - 1)
 
-        If nothing is answered any more, either the API is in trouble or all that is left is. An ID
-        that has been answered before can tell: with its answer an outage ends, and who is refused
-        or fails next does so for a reason of its own.
+    def wait_s(self, now: float) -> float:
+        """Return how long the next canary or probe has to wait."""
+        return 0.0 if self.state is State.UP else max(0.0, self._probe_at - now)
+
+    def learn(
+        self,
+        signal: Signal,
+        kind: str,
+        item: Item | None,
+        left_at: float,
+        now: float,
+        *,
+        is_probe: bool,
+    ) -> News[Item]:
+        """Note what came back for a request that left at `left_at`.
+
+        `item` is what it is held against, None for a canary that has its result already. `kind` is
+        the way in which it failed. `is_probe`: it left alone, to tell about the API.
         """
-        now = self._clock.monotonic()
-        if now < self._control_due_at or self._known_good is None:
+        news: News[Item] = News()
+        is_probe = is_probe and left_at >= self.since
+        match signal:
+            case Signal.ANSWERED:
+                self._answered(left_at, now, news, is_probe=is_probe)
+            case Signal.FAILED:
+                self._failed(kind, item, left_at, now, news, is_probe=is_probe)
+            case Signal.THROTTLED:
+                self._throttled(item, left_at, now, is_probe=is_probe)
+            case Signal.TOKEN_REFUSED:
+                self._token_refused(item, left_at, now, news, is_probe=is_probe)
+        return news
+
+    def idle(self, now: float) -> None:
+        """Note that nothing is left whose answer could tell about what is held."""
+        if self.state is State.UP and self._held:
+            latest = max(self._held.values(), key=lambda held: held.since)
+            self._doubt(next(iter(latest.kinds), _LIMIT), now)
+
+    def renewed(self, now: float) -> News[Item]:
+        """Note that there is another token: what the last one was refused for is forgiven."""
+        news: News[Item] = News()
+        news.forgiven = self._take([i for i, held in self._held.items() if _TOKEN in held.kinds])
+        self.since = self._renewed_at = self._probe_at = now
+        self._probes = 0
+        return news
+
+    # --- the signals ---
+
+    def _answered(self, left_at: float, now: float, news: News[Item], *, is_probe: bool) -> None:
+        self._rounds = 0
+        self._row.clear()
+        self._answers += self.settings.others if is_probe else 1
+        if self.state is State.DOWN:
+            if left_at >= self.since:
+                news.was_short = "" if self._probes else self.about
+                self._needed.clear()
+                self._enter(State.UP, now)
+            return
+        if self.state is State.UP:
+            self._needed.clear()
+        if self._held:
+            news.charged = self._take(self._charged_by(left_at, is_probe=is_probe))
+        if self.state is State.DOUBT and not any(held.kinds for held in self._held.values()):
+            news.refused_alone = is_probe and self.about == _LIMIT
+            if is_probe and self.about != _LIMIT:
+                self._need_more()
+            self._enter(State.UP, now)
+
+    def _failed(
+        self,
+        kind: str,
+        item: Item | None,
+        left_at: float,
+        now: float,
+        news: News[Item],
+        *,
+        is_probe: bool,
+    ) -> None:
+        self._hold(item, left_at, kind)
+        if self.state is State.UP:
+            self._row[kind] += 1
+            if self._share_of_row() >= _ALMOST_ONE:
+                self._doubt(kind, now)
+        elif is_probe:
+            if self.state is State.DOUBT:
+                self._enter(State.DOWN, now)
+            else:
+                self._probes += 1
+            self._probe_at = now + self._probe_wait_s()
+        if self.state is State.DOWN:
+            news.forgiven = self._take(list(self._held))
+
+    def _throttled(self, item: Item | None, left_at: float, now: float, *, is_probe: bool) -> None:
+        if left_at > self._refused_at:  # what left before was refused by the same limit
+            self._rounds += 1
+            self._refused_at = now
+        if self.state is State.DOWN:
+            if is_probe:
+                self._probe_at = now + self._probe_wait_s()
+        elif self.state is State.DOUBT and is_probe:
+            if self.about == _LIMIT:  # the limit is shared by all
+                self._need_more()
+                self._enter(State.UP, now)
+        else:
+            # From its arrival: what left later and was answered before this tells nothing about it.
+            held = self._hold(item, now)
+            if held is not None:
+                held.is_throttled, held.answers = True, self._answers
+            needed = self._rounds_needed or self.settings.rounds
+            if self.state is State.UP and self._rounds >= needed and self.has_canary:
+                self._doubt(_LIMIT, now)
+
+    def _token_refused(
+        self, item: Item | None, left_at: float, now: float, news: News[Item], *, is_probe: bool
+    ) -> None:
+        held = self._hold(item, now, _TOKEN)
+        if left_at <= self._renewed_at:  # it was another token
+            news.forgiven = self._take([held.item]) if held is not None else []
+        elif not (self.state is State.DOUBT and self.about == _TOKEN):
+            self._doubt(_TOKEN, now)
+        elif is_probe:
+            self._probes += 1
+            self._probe_at = now + self.settings.probe_base_s
+            news.token_refused = self._probes >= _LOOKS
+
+    # --- what is held ---
+
+    def _hold(self, item: Item | None, since: float, kind: str = "") -> Held[Item] | None:
+        if item is None:
             return None
-        self._control_due_at = now + _CONTROL_EVERY_S
-        return Inquiry(self._known_good, is_control=True, requests=1)
+        held = self._held.setdefault(item, Held(item, since))
+        held.since = max(held.since, since)
+        if kind:
+            held.kinds[kind] += 1
+        return held
 
-    def is_cleared(self, inquiry: Inquiry) -> bool | None:
-        """Whether the token was good for a control after it was refused for this inquiry.
+    def _charged_by(self, left_at: float, *, is_probe: bool) -> list[Item]:
+        """Return what an answer charges to a request that left at `left_at`."""
+        if is_probe:
+            return list(self._held)
+        others = self._answers - self.settings.others
+        return [
+            item
+            for item, held in self._held.items()
+            if held.since < left_at and (not held.is_throttled or held.answers <= others)
+        ]
 
-        None if nothing can tell. If it is not known yet, a control is asked next.
-        """
-        if self._known_good is None:
-            return None
-        if inquiry.doubted_at is None:
-            inquiry.doubted_at = self._clock.monotonic()
-        elif self._cleared_at > inquiry.doubted_at:
-            return True
-        self._control_due_at = min(self._control_due_at, self._clock.monotonic())
-        return False
+    def _take(self, items: list[Item]) -> list[Held[Item]]:
+        return [self._held.pop(item) for item in items]
 
-    def throttle(self, inquiry: Inquiry, pause_s: float) -> None:
-        """Let everyone pause because the API has refused this inquiry's request."""
-        inquiry.throttled += 1
-        inquiry.answers_before = self._answers
-        self._limiter.pause(pause_s, "the API asked for fewer requests")
+    def _share_of_row(self) -> float:
+        least = self.settings.failures
+        return sum(n / self._needed.get(kind, least) for kind, n in self._row.items())
 
-    def standing(self, inquiry: Inquiry) -> Standing:
-        """Return what the policy has to know of an inquiry that has just come back."""
-        return inquiry.standing(
-            self._clock.monotonic(),
-            refusals=self._refusals,
-            outage=self._limiter.outage,
-            singled_out=inquiry.throttled >= _REFUSALS_IN_A_ROW
-            and self._answers - inquiry.answers_before >= self._in_flight,
-        )
+    def _need_more(self) -> None:
+        """Let the next doubt of this kind come later: this one was wrong."""
+        if self.about == _LIMIT:
+            self._rounds_needed = 2 * (self._rounds_needed or self.settings.rounds)
+            self._rounds = 0
+        else:
+            needed = 2 * self._needed.get(self.about, self.settings.failures)
+            self._needed[self.about] = min(needed, self.settings.most_failures)
 
-    def be_patient(self) -> None:
-        """Begin to wait anew: the API has answered, or nobody waits for it."""
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-            self._control_due_at = float("inf")
+    # --- the states ---
 
+    def _doubt(self, about: str, now: float) -> None:
+        self.about = about
+        self.doubts += 1
+        self._enter(State.DOUBT, now)
 
-def _words(inquiry: Inquiry, seen: Reply | Failure) -> str:
-    """Say how a request failed, with the API's own words if there are any, shortened."""
-    if isinstance(seen, Reply):
-        words = inquiry.words
-        return f"HTTP {seen.status}: {words[:_MOST_WORDS]}" if words else f"HTTP {seen.status}"
-    if seen.trouble is Trouble.BROKEN_OFF:
-        return f"connection broken off: {seen.reason}"
-    return seen.reason
+    def _enter(self, state: State, now: float) -> None:
+        self.state, self.since = state, now
+        self._probes, self._probe_at = 0, now
+
+    def _probe_wait_s(self) -> float:
+        doublings = min(self._probes, 32)
+        return min(self.settings.probe_base_s * 2.0**doublings, self.settings.probe_cap_s)

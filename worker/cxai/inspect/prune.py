@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from cxai.core.figures import counted
 from cxai.core.ports import Clock
+from cxai.core.text import printable
+from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
-from cxai.inspect.report import printable
-from cxai.ledger.form import read_form
-from cxai.ledger.part_states import added_by, parts_of
-from cxai.ledger.sqlite import Database
+from cxai.ledger.port import OpenedDatabase
+from cxai.ledger.registry import open_database
+from cxai.ledger.runs import write_manifest
 from cxai.ledger.trouble import stopping
 from cxai.output.compression import OPEN_UNPACKED, Compression
-from cxai.output.contents import LEDGER_NAME, require_export
+from cxai.output.contents import require_export
 from cxai.output.directory import OutputDirectory
-from cxai.output.manifest import MANIFEST_NAME, manifest
-from cxai.output.parts import PartState, part_name
+from cxai.output.part_state import PartState, part_name
+from cxai.output.parts import as_named
+from cxai.resources.registry import layout_of
 
 _READ_BYTES = 1 << 20
 _MOST_NAMED = 5
@@ -95,18 +95,18 @@ def prune_export(
     require_export(path)
     with (
         OutputDirectory(path, create=False, purpose="prune") as directory,
-        Database(path / LEDGER_NAME) as ledger,
+        open_database(path) as ledger,
         stopping(f"release parts of {path}", path),
     ):
         if ledger.is_new:
             raise UsageError(f"{path} holds no finished part yet.")
-        compression = read_form(ledger, path).compression
-        states = list(parts_of(ledger))
+        compression = ledger.form(layout_of).compression
+        states = ledger.parts()
         chosen = _chosen(path, states, compression, names, every=every, missing=missing)
         parts = [_checked(path, state, compression, missing=missing) for state in chosen]
-        pruned = Pruned(path, [part.name for part in parts if part.state.released_at is None])
+        pruned = Pruned(path, [part.name for part in parts if not part.state.is_released])
         if parts:  # also those that a killed prune has released, but not deleted
-            _release(ledger, [part.state for part in parts], clock)
+            ledger.release([part.state for part in parts], timestamp(clock.utc()))
             _rewrite_manifest(directory, ledger, compression)
         if not keep:
             pruned.deleted = [part.file for part in parts if part.file is not None]
@@ -135,8 +135,8 @@ def _chosen(
     if every:
         return [state for name, state in with_rows.items() if missing or name not in gone]
     if missing:
-        return [with_rows[name] for name in sorted(gone) if with_rows[name].released_at is None]
-    there = [name for name, state in with_rows.items() if state.released_at is None]
+        return [with_rows[name] for name in sorted(gone) if not with_rows[name].is_released]
+    there = [name for name, state in with_rows.items() if not state.is_released]
     listed = ", ".join(there[:_MOST_NAMED]) + (", …" if len(there) > _MOST_NAMED else "")
     raise UsageError(
         "Name the parts that may go, or --all for all finished ones, or --missing for those that"
@@ -176,8 +176,8 @@ def _checked(path: Path, state: PartState, compression: Compression, *, missing:
                 f" was released. `cxai verify {path}` says where it differs."
             )
         return _Part(state, name, name)
-    if state.released_at is None and not missing and not _has_copy(path, state, compression):
-        if os.path.lexists(path / f"{name}.open"):
+    if not state.is_released and not missing and not _has_copy(path, state, compression):
+        if as_named(path, state, compression) is not None:
             raise UsageError(
                 f"{path / name} was not finished: a run was killed. Run `cxai run` once more first."
             )
@@ -221,20 +221,10 @@ def _plain(file: Any) -> Any:
     return file
 
 
-def _release(ledger: Database, states: Iterable[PartState], clock: Clock) -> None:
-    at = clock.utc().isoformat(timespec="seconds")
-    with ledger.transaction():
-        for state in states:
-            ledger.run("release_part", {"at": at, "set": state.set, "number": state.number})
-
-
 def _rewrite_manifest(
-    directory: OutputDirectory, ledger: Database, compression: Compression
+    directory: OutputDirectory, ledger: OpenedDatabase, compression: Compression
 ) -> None:
     """Let the manifest name no file that is about to go; there is none before a run has ended."""
-    ended = ledger.rows("read_last_tally").fetchone()
-    if ended is not None:
-        verdicts = dict(ledger.rows("count_verdicts"))
-        run = orjson.loads(ended[0])
-        content = manifest(parts_of(ledger), added_by(ledger), compression, verdicts, run)
-        directory.replace(MANIFEST_NAME, content)
+    reports = [run.report for run in ledger.runs() if run.ended is not None]
+    if reports:
+        write_manifest(directory, ledger, compression, reports[-1])

@@ -1,6 +1,5 @@
 """The end of a run: the reconciliation, where the files are, what to do about what failed."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from textwrap import TextWrapper
 from typing import Any
 
 from cxai.core.ending import Ending, Tolerance, ending
-from cxai.core.figures import counted
+from cxai.core.figures import counted, duration
 from cxai.core.tally import Tally
-from cxai.errors import CxaiError, ExitCode
-from cxai.observe.progress import duration
-from cxai.policy.reply import ABSENT
+from cxai.core.text import printable
+from cxai.errors import CxaiError, ExitCode, StopCause, StoppedError, TokenRefusedError
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
 _MOST_REASONS = 3
@@ -71,14 +69,14 @@ class Report:
     def text(self, width: int | None = None) -> str:
         """Return it for people, its lines broken at blanks if they are longer than `width`."""
         if width is None:
-            return "\n".join(self._lines())
+            return "\n".join(map(str, self._lines()))
         return "\n".join(part for line in self._lines() for part in _broken(line, width))
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self) -> "Iterator[str | _Row]":
         tally = self.tally
         yield self.ending.headline
         if self.stopped_by is not None:
-            if self.trouble and self.trouble not in str(self.stopped_by):
+            if self.trouble and not _names_trouble(self.stopped_by):
                 yield f"The last request had failed: {self.trouble}"
             yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
@@ -105,7 +103,7 @@ class Report:
             f" {counted(tally.status_requests, 'status checks')}, {tally.throttled:,} rate-limited"
         )
 
-    def _advice(self) -> Iterator[str]:
+    def _advice(self) -> "Iterator[str | _Row]":
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
@@ -115,9 +113,9 @@ class Report:
             yield f"  IDs without a record are listed in {listed}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
-            yield f"    {verdict:{width}}  {counts[verdict]:>7,}  {ADVICE[verdict]}"
+            yield _Row(f"    {verdict:{width}}  {counts[verdict]:>7,}  ", ADVICE[verdict])
             for reason, times in self._reasons(verdict):
-                yield f"    {'':{width}}  {'':>7}  {reason} ({times:,})"
+                yield _Row(f"    {'':{width}}  {'':>7}  ", f"{reason} ({times:,})")
         closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
         if closed:
             yield f"  To retry those, add: --retry {','.join(closed)}"
@@ -152,7 +150,7 @@ def _drift(tally: Tally) -> Iterator[str]:
 
 def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterator[str]:
     for path, times in counts.most_common(most):
-        yield f"  {each}: {path.removesuffix(ABSENT)} ({counted(times, 'results')})"
+        yield f"  {each}: {path} ({counted(times, 'results')})"
     if (more := len(counts) - most) > 0:
         yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
 
@@ -164,22 +162,33 @@ def _still_open(tally: Tally) -> str:
     return f": {tally.open:,} of {counted(tally.ids, 'IDs')} {are} still open"
 
 
-def _broken(line: str, width: int) -> list[str]:
-    """Break a line at blanks; what follows stands below the last column of the first, if it can."""
-    column = len(line) - len(line.rpartition("  ")[2]) if "  " in line else 0
-    begins = len(line) - len(line.lstrip())
-    if column <= begins or column > width // 2:
-        column = begins + 2
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of a table: its last column, and what stands before that."""
+
+    before: str
+    last: str
+
+    def __str__(self) -> str:
+        return self.before + self.last
+
+
+def _broken(line: str | _Row, width: int) -> list[str]:
+    """Break a line at blanks; what follows stands below the last column of a row, if it can."""
+    text = str(line)
+    column = len(text) - len(text.lstrip()) + 2
+    if isinstance(line, _Row) and len(line.before) <= width // 2:
+        column = len(line.before)
     wrapper = TextWrapper(
         width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
     )
-    return wrapper.wrap(line) or [""]
+    return wrapper.wrap(text) or [""]
 
 
-def printable(path: Path) -> str:
-    """Return a path as text that any file and any terminal takes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _names_trouble(error: CxaiError) -> bool:
+    """Whether the message of an error says already how the last request failed."""
+    is_of_the_api = isinstance(error, StoppedError) and error.by is StopCause.API
+    return is_of_the_api or isinstance(error, TokenRefusedError)
 
 
 def _origins(tally: Tally) -> list[tuple[int, str]]:

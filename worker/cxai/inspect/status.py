@@ -1,23 +1,27 @@
 """`cxai status`: how far an export is, running or not."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from cxai.core.figures import counted
+from cxai.core.text import printable
+from cxai.core.timestamp import in_one_format
 from cxai.errors import DirectoryInUseError
-from cxai.inspect.report import printable
-from cxai.ledger.form import read_form
-from cxai.ledger.part_states import parts_of
-from cxai.ledger.sqlite import Database
-from cxai.output.contents import LEDGER_NAME, PROGRESS_NAME, require_export
+from cxai.ledger.port import Run
+from cxai.ledger.registry import open_database
+from cxai.ledger.trouble import stopping
+from cxai.output.contents import PROGRESS_NAME, require_export
 from cxai.output.directory import OutputDirectory
-from cxai.output.parts import part_name
+from cxai.output.part_state import PartState, part_name
+from cxai.output.parts import missing_parts
+from cxai.resources.registry import layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,38 +96,45 @@ def _progress(path: Path) -> Mapping[str, Any]:
 
 
 def _at_rest(path: Path) -> Status:
-    with Database(path / LEDGER_NAME) as ledger:
+    with open_database(path) as ledger, stopping(f"read the ledger of {path}", path):
         if ledger.is_new:
             return Status(path, running=None, verdicts={})
-        compression = read_form(ledger, path).compression
-        finished = (
-            part_name(part, compression)
-            for part in parts_of(ledger)
-            if part.sealed and part.released_at is None
-        )
+        compression = ledger.form(layout_of).compression
+        parts = ledger.parts()
+        missing = missing_parts(path, parts, compression)
         return Status(
             path,
             running=None,
-            verdicts=dict(ledger.rows("count_verdicts")),
-            missing=tuple(name for name in finished if not os.path.lexists(path / name)),
-            parts=tuple(ledger.rows("count_parts")),
-            runs=tuple(_run(row) for row in ledger.rows("read_runs")),
+            verdicts=ledger.verdicts(),
+            missing=tuple(part_name(part, compression) for part in missing),
+            parts=tuple(_sums(parts)),
+            runs=tuple(_run(run) for run in ledger.runs()),
         )
 
 
-def _run(row: tuple[Any, ...]) -> Mapping[str, Any]:
-    number, started_at, seen_at, settled, ended, tally, run_id = row
-    report: Mapping[str, Any] = {}
-    with suppress(orjson.JSONDecodeError):
-        report = orjson.loads(tally) if tally else {}
+def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield, for each set: its name, and its parts, records, bytes and released parts."""
+    with_bytes = (part for part in parts if part.bytes)
+    for name, group in groupby(with_bytes, key=attrgetter("set")):
+        of_set = list(group)
+        yield (
+            name,
+            len(of_set),
+            sum(part.records for part in of_set),
+            sum(part.bytes for part in of_set),
+            sum(part.is_released for part in of_set),
+        )
+
+
+def _run(run: Run) -> Mapping[str, Any]:
     return {
-        "run": number,
-        "run_id": run_id,
-        "started_at": started_at,
-        "seen_at": seen_at,
-        "settled": settled,
-        "ended": ended,
-        **{key: report.get(key) for key in ("exit_code", "reason", "headline")},
+        "run": run.number,
+        "run_id": run.run_id,
+        "started_at": in_one_format(run.started_at),
+        "seen_at": in_one_format(run.seen_at),
+        "settled": run.settled,
+        "ended": run.ended,
+        **{key: run.report.get(key) for key in ("exit_code", "reason", "headline")},
     }
 
 

@@ -1,24 +1,22 @@
 """Hands in the directory while a run works: what was moved is noticed before more is written."""
 
-from collections.abc import Iterable
-
 from cxai.errors import IntegrityError
-from cxai.ledger.recovery import rescue
-from cxai.ledger.sqlite import Database
+from cxai.ledger.open_parts import OpenParts
+from cxai.ledger.port import Database
 from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.parts import OpenPart
+from cxai.output.quarantine import place_aside
 
 
-def refuse_displaced(
-    directory: OutputDirectory, database: Database, parts: Iterable[OpenPart]
-) -> None:
+def refuse_displaced(parts: OpenParts, database: Database) -> None:
     """Raise IntegrityError if the directory, the ledger or a part is no longer in its place.
 
     What is committed of such a part is saved, if it can be. Raises OSError as the system does.
     """
+    directory = parts.directory
     if directory.is_displaced:
-        raise IntegrityError(_told_of(directory))
+        raise IntegrityError(_words_on(directory))
     for part in parts:
         if part.is_displaced:
             raise IntegrityError(
@@ -32,7 +30,7 @@ def refuse_displaced(
         )
 
 
-def _told_of(directory: OutputDirectory) -> str:
+def _words_on(directory: OutputDirectory) -> str:
     place = directory.place_now
     if place is None:
         return (
@@ -46,9 +44,11 @@ def _told_of(directory: OutputDirectory) -> str:
 
 
 def _rescued(directory: OutputDirectory, part: OpenPart) -> str:
+    """Copy what is committed of a part, as long as it is open; return where it is."""
     lines = f"Its {part.state.records} committed lines"
     try:
-        place = rescue(directory.path, part)
+        place = place_aside(directory.path, part.path.name)
+        part.copy_committed(place)
     except OSError as error:
         return f"{lines} could not be saved ({error.strerror}). Put the file back from a copy."
     return (

@@ -1,72 +1,50 @@
 """What decides the form or the origin of an export's rows: the same for all runs into it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxai.errors import IntegrityError, UsageError
-from cxai.ledger.sqlite import FORMAT, Database
+from cxai.core.layout import FAILURES, NO_BANDS, BandsMark, Layout
+from cxai.errors import UsageError
 from cxai.output.compression import Compression
-from cxai.resources.cx_ai.bands import NO_BANDS, BandsMark
-from cxai.resources.cx_ai.records import FAILURES, PART_SETS, SCHEMA_VERSION, Shape
 
 
 @dataclass(frozen=True, slots=True)
 class ExportForm:
     """What all runs into one directory have in common.
 
-    `origin` is where the results come from, `resource` which results, `bands` the score ranges
-    that name a band for each score.
+    `layout` says which results they are and in which sets they lie, `shape` which of its shapes the
+    rows have, `origin` where the results come from, `bands` which score ranges name a band for each
+    score.
     """
 
-    shape: Shape
+    layout: Layout
+    shape: str
     compression: Compression
     origin: str = ""
     bands: BandsMark = NO_BANDS
-    resource: str = "cx_ai"
 
     @property
     def record_sets(self) -> tuple[str, ...]:
         """The sets that hold the rows of a result; the first has one row per interaction."""
-        return tuple(name for name in PART_SETS[self.shape] if name != FAILURES)
+        return self.layout.shapes[self.shape]
 
-    def as_row(self) -> dict[str, str | int]:
-        """Return it as the ledger stores it."""
-        return {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "shape": self.shape.value,
-            "compression": self.compression.value,
-            "origin": self.origin,
-            "resource": self.resource,
-            "bands": self.bands.digest,
-            "bands_name": self.bands.name,
-        }
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """All sets of an export of this form."""
+        return *self.record_sets, FAILURES
+
+    def from_elsewhere(self, other: "ExportForm") -> "ExportForm":
+        """Return this form with the origin and the score ranges of another."""
+        return replace(self, origin=other.origin, bands=other.bands)
 
 
-def read_form(database: Database, directory: Path) -> ExportForm:
-    """Return the form of an export.
-
-    Raises UsageError if another version of cxai wrote it, IntegrityError if it is damaged.
-    """
-    row = database.rows("read_format").fetchone()
-    if row is None:
-        raise IntegrityError(f"{directory}: the ledger is damaged (it has no form of its rows).")
-    format_, schema_version = row
-    if (format_, schema_version) != (FORMAT, SCHEMA_VERSION):
-        newer = format_ > FORMAT or schema_version > SCHEMA_VERSION
-        by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
+def refuse_other_resource(there: str, here: str, directory: Path) -> None:
+    """Raise UsageError, naming both, if an export holds the results of another resource."""
+    if there != here:
         raise UsageError(
-            f"{directory} holds an export of {by}: ledger format {format_} and schema version"
-            f" {schema_version}, where this version has {FORMAT} and {SCHEMA_VERSION}. Finish it"
-            " with that version, or export into a new directory."
+            f"{directory} holds an export with resource {there}, not {here}."
+            f' Set resource = "{there}", or export into a new directory.'
         )
-    shape, compression, origin, resource, bands, name = database.rows("read_form").fetchone()
-    try:
-        return ExportForm(
-            Shape(shape), Compression(compression), origin, BandsMark(bands, name), resource
-        )
-    except ValueError as error:
-        raise IntegrityError(f"{directory}: the ledger is damaged ({error}).") from None
 
 
 def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> None:
@@ -85,7 +63,6 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
             here.origin,
             "Ask for the same API (--base-url)",
         ),
-        ("resource", there.resource, here.resource, f"Ask for {there.resource}"),
         (
             "score ranges",
             there.bands,
@@ -101,3 +78,15 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
                 f"{directory} holds an export with {what} {stored}, not {asked}."
                 f" {remedy}, or export into a new directory."
             )
+
+
+def refuse_other_version(what: str, there: int, here: int, directory: Path) -> None:
+    """Raise UsageError if another version of cxai wrote an export: `what` has another number."""
+    if there == here:
+        return
+    newer = there > here
+    by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
+    raise UsageError(
+        f"{directory} holds an export of {by}: {what} {there}, where this version has {here}."
+        " Finish it with that version, or export into a new directory."
+    )

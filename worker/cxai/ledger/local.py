@@ -9,30 +9,30 @@ from typing import TypeVar
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
-from cxai.ledger.store import Store
+from cxai.ledger.committer import Committer
 
 T = TypeVar("T")
 
 
 class LocalLedger:
-    """Adapter of ports.Ledger: runs the store on one thread of its own.
+    """Adapter of ports.Ledger: runs the committer on one thread of its own.
 
     Not on asyncio's default executor, which DNS look-ups share: the event loop never waits for a
     disk, and the disk never for a name server. Once begun, a commit is waited for, even when the
     caller is cancelled meanwhile.
     """
 
-    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
-        self._store = store
+    def __init__(self, committer: Committer, thread: ThreadPoolExecutor) -> None:
+        self._committer = committer
         self._thread = thread
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell what of `entries` is to be done. Call it once per entry of the input."""
-        return await self._on_thread(lambda: self._store.admit(entries))
+        return await self._on_thread(lambda: self._committer.admit(entries))
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none. Raises CommitError."""
-        await self._on_thread(lambda: self._store.commit(outcomes))
+        await self._on_thread(lambda: self._committer.commit(outcomes))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,67 +1,79 @@
 """What a start finds on disk, held against the ledger: finished, cut, refused or set aside."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from cxai.errors import IntegrityError
-from cxai.observe.logging import LOG
+from cxai.ledger.form import ExportForm
+from cxai.ledger.open_parts import OpenParts
+from cxai.ledger.port import Database
+from cxai.ledger.registry import open_database
 from cxai.output.compression import COMPRESS, SUFFIX, Compression
-from cxai.output.contents import LEDGER_NAME, SET_ASIDE
+from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
-from cxai.output.parts import PART_NAME, OpenPart, PartState, part_name
-from cxai.output.private import make_directory, open_private
+from cxai.output.part_state import OPEN, PartState, part_name, part_pattern
+from cxai.output.parts import OpenPart, as_named, missing_parts
+from cxai.output.private import open_private
+from cxai.output.quarantine import place_aside
+
+Notice = Callable[..., object]
+"""Takes an event by its name, and what there is to say of it by keyword."""
 
 
-def refuse_parts_without_ledger(directory: Path) -> None:
-    """Raise IntegrityError if there are parts, though the ledger is new."""
-    strangers = _part_files(directory)
-    if strangers:
+def open_ledger(directory: Path, sets: Collection[str]) -> Database:
+    """Open the ledger of an export, or one that is new where there are no parts of these sets.
+
+    Raises IntegrityError if there are: they belong to a ledger that is lost.
+    """
+    if not (directory / LEDGER_NAME).exists():  # refused before anything is created
+        _refuse_parts(directory, sets)
+    database = open_database(directory)
+    try:
+        if database.is_new:
+            _refuse_parts(directory, sets)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _refuse_parts(directory: Path, sets: Collection[str]) -> None:
+    parts = _part_files(directory, sets)
+    if parts:
         raise IntegrityError(
-            f"{directory} has parts ({strangers[0]}, …) but no ledger that knows them."
+            f"{directory} has parts ({parts[0]}, …) but no ledger that knows them."
             f" Put {LEDGER_NAME} back, or export into a new directory."
         )
 
 
 def recover_parts(
-    directory: OutputDirectory, states: list[PartState], compression: Compression
-) -> dict[str, OpenPart]:
+    directory: OutputDirectory, states: Sequence[PartState], form: ExportForm, notice: Notice
+) -> OpenParts:
     """Bring the files to what the ledger says and return the open part of each set.
 
-    Raises IntegrityError, naming the file, when committed bytes are not there.
+    Part files that the ledger does not know are set aside, each with a `notice`. Raises
+    IntegrityError, naming the file, when committed bytes are not there.
     """
+    compression = form.compression
     _refuse_parts_beyond(directory.path, states, compression)
     _refuse_missing(directory.path, states, compression)
     open_parts = {}
     for state in states:
         if state.sealed:
-            if state.released_at is None:
+            if not state.is_released:
                 _check_sealed(directory, state, compression)
         else:
             part = OpenPart(directory.path, state, compression)
             part.recover()
             open_parts[state.set] = part
-    _set_strangers_aside(directory, _known_names(states, compression))
+    known = _known_names(states, compression)
+    for name in _part_files(directory.path, form.layout.all_sets):
+        if name not in known:
+            (directory.path / name).rename(place_aside(directory.path, name))
+            notice("set aside", file=name, why="the ledger does not know it")
     directory.sync()  # also the name of a part that a killed run has just created
-    return open_parts
-
-
-def missing_parts(
-    directory: Path, states: Iterable[PartState], compression: Compression
-) -> list[PartState]:
-    """Return the parts with rows whose files are not there, and were not released."""
-    return [
-        state
-        for state in states
-        if state.records
-        and state.released_at is None
-        and not _is_there(directory, state, compression)
-    ]
-
-
-def _is_there(directory: Path, state: PartState, compression: Compression) -> bool:
-    names = {part_name(state, compression), part_name(state.unsealed(), compression)}
-    return any(os.path.lexists(directory / name) for name in names)
+    return OpenParts(directory, open_parts, compression)
 
 
 def _refuse_missing(directory: Path, states: Sequence[PartState], compression: Compression) -> None:
@@ -83,7 +95,7 @@ def _refuse_missing(directory: Path, states: Sequence[PartState], compression: C
 
 
 def _refuse_parts_beyond(
-    directory: Path, states: list[PartState], compression: Compression
+    directory: Path, states: Iterable[PartState], compression: Compression
 ) -> None:
     """Refuse a part with its final name that the ledger has still open: the ledger is older."""
     for state in states:
@@ -97,12 +109,12 @@ def _refuse_parts_beyond(
 
 def _check_sealed(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
     path = directory.path / part_name(state, compression)
-    if not os.path.lexists(path):
-        if os.path.lexists(f"{path}.open"):
-            _finish_rotation(directory, state, compression)
-        else:  # without rows, or it would have been refused before
-            with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
-                file.writelines(COMPRESS[compression]([]))
+    named = as_named(directory.path, state, compression)
+    if named is None:  # without rows, or it would have been refused before
+        with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.writelines(COMPRESS[compression]([]))
+    elif not named.sealed:
+        _finish_rotation(directory, named, compression)
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:
         raise IntegrityError(
@@ -116,10 +128,10 @@ def _finish_rotation(
     directory: OutputDirectory, state: PartState, compression: Compression
 ) -> None:
     """Rename a part that the ledger has sealed, but whose name a crash left open."""
-    part = OpenPart(directory.path, state.unsealed(), compression)
+    part = OpenPart(directory.path, state, compression)
     part.recover()
     part.close()
-    os.rename(part.path, directory.path / part_name(state, compression))  # noqa: PTH104 - beside fsync
+    os.rename(part.path, directory.path / part_name(state.as_sealed(), compression))  # noqa: PTH104 - beside fsync
     directory.sync()
 
 
@@ -127,38 +139,11 @@ def _known_names(states: Iterable[PartState], compression: Compression) -> set[s
     """Return the names that files may have; of a released part, also its compressed copies."""
     known = set()
     for state in states:
-        forms = [compression] if state.released_at is None else SUFFIX
+        forms = SUFFIX if state.is_released else [compression]
         known |= {part_name(state, form) for form in forms}
-    return known
+    return known | {f"{name}{OPEN}" for name in known}  # of those that are being sealed
 
 
-def _set_strangers_aside(directory: OutputDirectory, known: set[str]) -> None:
-    finals_being_sealed = {f"{name}.open" for name in known}
-    for name in _part_files(directory.path):
-        if name in known or name in finals_being_sealed:
-            continue
-        (directory.path / name).rename(_place_aside(directory.path, name))
-        LOG.warning("set aside", file=name, why="the ledger does not know it")
-
-
-def rescue(directory: Path, part: OpenPart) -> Path:
-    """Copy what is committed of a part that was displaced, as long as it is open; return where."""
-    target = _place_aside(directory, part.path.name)
-    part.copy_committed(target)
-    return target
-
-
-def _place_aside(directory: Path, name: str) -> Path:
-    aside = directory / SET_ASIDE
-    if not aside.exists():
-        make_directory(aside)
-    target = aside / name
-    copies = 1
-    while os.path.lexists(target):
-        copies += 1
-        target = aside / f"{name}.{copies}"
-    return target
-
-
-def _part_files(directory: Path) -> list[str]:
-    return sorted(name for name in os.listdir(directory) if PART_NAME.fullmatch(name))  # noqa: PTH208 - names
+def _part_files(directory: Path, sets: Collection[str]) -> list[str]:
+    part = part_pattern(sets)
+    return sorted(name for name in os.listdir(directory) if part.fullmatch(name))  # noqa: PTH208 - names

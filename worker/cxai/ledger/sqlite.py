@@ -1,154 +1,245 @@
-"""The ledger's database: one SQLite file, one connection, every commit durable."""
+"""The ledger's database in SQLite: one file in the output directory."""
 
-import os
-import re
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.resources import files
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from cxai.errors import CxaiError, IntegrityError, StoppedError
-from cxai.ledger.trouble import advice, is_damage, reason
-from cxai.output.private import open_private
+import orjson
+
+from cxai.core.layout import FAILURES, BandsMark, Layout
+from cxai.core.outcome import Outcome
+from cxai.errors import IntegrityError
+from cxai.ledger.form import ExportForm, refuse_other_version
+from cxai.ledger.port import Key, Run
+from cxai.ledger.sqlite_connection import Connection
+from cxai.output.compression import Compression
+from cxai.output.part_state import Extent, PartState
+from cxai.policy.verdict import Verdict
 
 FORMAT = 2
-"""Of the tables in ledger.sql; a ledger of another format is refused."""
-
-SMALL_CACHE = "cache_size = -512"
-"""In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
-SQLite's 2 MiB were 3 MB more at a million IDs, and no faster."""
+"""Of the tables in sqlite.sql; a ledger of another format is refused."""
 
 
-def _queries() -> dict[str, str]:
-    text = (files(__package__) / "ledger.sql").read_text(encoding="utf-8")
-    _, *named = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
-    return dict(zip(named[::2], named[1::2], strict=True))
-
-
-class Database:
-    """The one connection to a ledger.
-
-    Raises IntegrityError if the file is damaged or is no ledger, StoppedError if it can't be used
-    now: on opening, and of what happens in a `with` block. Elsewhere failures of SQLite come as
-    sqlite3.Error. Use it on one thread at a time.
-    """
+class SqliteDatabase:
+    """Adapter of port.OpenedDatabase, on one file. Opening it raises as Connection does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sql = _queries()
-        if path.is_symlink():
-            raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
-        try:
-            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
-        except OSError as error:
-            raise self._told(error) from error
-        self._inode = path.lstat().st_ino
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._told(error) from error
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = Connection(path)
 
-    def _prepare(self) -> None:
-        # EXCLUSIVE: a second connection, which could meet SQLite's WAL-reset bug, can't exist.
-        self._demand("locking_mode = EXCLUSIVE", "exclusive")
-        tables = self._connection.execute("SELECT name FROM sqlite_schema").fetchall()
-        if tables and ("export",) not in tables:
-            raise IntegrityError(
-                f"{self._path} is a database, but not a ledger of cxai. Name another directory."
-            )
-        self._demand("journal_mode = WAL", "wal")
-        self._connection.execute(f"PRAGMA {SMALL_CACHE}")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA fullfsync = ON")  # for macOS: see output/durable.py
-        (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
-        if synchronous != 2:  # noqa: PLR2004 - SQLite's number for FULL
-            raise IntegrityError(f"{self._path}: SQLite refuses synchronous = FULL.")
-
-    def _demand(self, pragma: str, expected: str) -> None:
-        (got,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
-        if got != expected:
-            raise IntegrityError(f"{self._path}: SQLite refuses {pragma} (it is {got}).")
-
-    @property
-    def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
-        try:
-            return self._path.lstat().st_ino != self._inode
-        except FileNotFoundError:
-            return True
+    # --- the export ---
 
     @property
     def is_new(self) -> bool:
-        """Whether there are no tables yet."""
-        return not self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        return self._connection.one("read_any_table") is None
 
-    def create(self) -> None:
-        """Make the tables (inside the caller's transaction)."""
-        statement = ""
-        for line in self._sql["schema"].splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                self._connection.execute(statement)
-                statement = ""
+    @property
+    def is_displaced(self) -> bool:
+        return self._connection.is_displaced
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; durable when it ends without an error."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # SQLite has rolled back itself after some errors
-                self._connection.execute("ROLLBACK")
-            raise
+    def create(self, form: ExportForm, at: str) -> None:
+        with self._connection.transaction():
+            self._connection.run_script("schema")
+            self._connection.run("write_export", {**_row_of(form), "created_at": at})
+            for name in form.sets:
+                self._write_part(PartState(name, 1))
 
-    def run(self, query: str, values: Mapping[str, Any]) -> int:
-        """Execute a named query; return the row ID that it inserted, if it did."""
-        return self._connection.execute(self._sql[query], values).lastrowid or 0
+    def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
+        directory = self._path.parent
+        versions = self._connection.one("read_format")
+        if versions is None:
+            raise IntegrityError(
+                f"{directory}: the ledger is damaged (it has no form of its rows)."
+            )
+        format_, schema_version = versions
+        refuse_other_version("ledger format", format_, FORMAT, directory)
+        row = self._connection.one("read_form")
+        resource, shape, compression, origin, bands, bands_name = row
+        layout = layout_of(resource)
+        refuse_other_version("schema version", schema_version, layout.schema_version, directory)
+        for value, known in ((shape, layout.shapes), (compression, frozenset(Compression))):
+            if value not in known:
+                raise IntegrityError(f"{directory}: the ledger is damaged ({value!r} is unknown).")
+        return ExportForm(
+            layout,
+            shape,
+            Compression(compression),
+            origin,
+            BandsMark(bands, bands_name),
+        )
 
-    def change(self, query: str, values: Mapping[str, Any]) -> int:
-        """Execute a named query; return how many rows it changed."""
-        return self._connection.execute(self._sql[query], values).rowcount
+    def move(self, form: ExportForm) -> None:
+        with self._connection.transaction():
+            self._connection.run("move_export", _row_of(form))
 
-    def run_many(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Execute a named query once per row."""
-        self._connection.executemany(self._sql[query], rows)
+    # --- outcomes ---
 
-    def rows(self, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> Any:
-        """Return a cursor over the rows of a named query."""
-        return self._connection.execute(self._sql[query], values)
+    def has_outcomes(self) -> bool:
+        return self._connection.one("read_any_outcome") is not None
+
+    def has_answers(self) -> bool:
+        return self._connection.one("read_any_answer") is not None
+
+    def outcome(self, key: Key) -> tuple[str, int] | None:
+        row: tuple[str, int] | None = self._connection.one("read_outcome", (key,))
+        return row
+
+    def verdicts(self) -> Mapping[str, int]:
+        return dict(self._connection.all("count_verdicts"))
+
+    def verdicts_in_place(self, main_set: str) -> Mapping[str, int]:
+        return dict(self._connection.all("count_verdicts_in_place", {"main_set": main_set}))
+
+    def outcomes_by_run(self) -> Mapping[int, int]:
+        return dict(self._connection.all("count_by_run"))
+
+    def unfetched(self, most: int = 0) -> tuple[int, Sequence[Key]]:
+        (ids,) = self._connection.one("count_unfetched")
+        some = self._connection.all("read_unfetched", {"most": most}) if ids and most else []
+        return ids, [key for (key,) in some]
+
+    # --- parts ---
+
+    def parts(self) -> Sequence[PartState]:
+        return [
+            PartState(name, number, size, records, sha256, bool(sealed), released_at, run_id)
+            for (
+                name, number, size, records, sha256, sealed, released_at, run_id,
+            ) in self._connection.all("read_parts")
+        ]  # fmt: skip
+
+    def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
+        return self._connection.all("read_extents", _name_of(part))
+
+    def commit(
+        self,
+        run: int,
+        outcomes: Collection[Outcome],
+        extents: Collection[Extent],
+        at: str,
+        *,
+        recorded: int,
+        failed: int,
+    ) -> None:
+        with self._connection.transaction():
+            self._connection.run_many(
+                "write_outcome",
+                (
+                    (o.entry.key, o.verdict.value, o.requests, run, recorded)
+                    if o.verdict is Verdict.OK
+                    else (o.entry.key, o.verdict.value, o.requests, run, failed)
+                    for o in outcomes
+                ),
+            )
+            for extent in extents:
+                self._write_part(extent.after)
+                self._write_extent(extent)
+            progress = {"at": at, "settled": len(outcomes), "run": run}
+            self._connection.run("note_progress", progress)
+
+    def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
+        with self._connection.transaction():
+            for extent in empty:
+                if extent.after.bytes:  # compressed, even a part without rows has some
+                    self._write_extent(extent)
+            for part in parts:
+                self._write_part(part.as_sealed())
+                self._write_part(part.following())
+
+    def withdraw(self, parts: Collection[PartState]) -> int:
+        ids = 0
+        with self._connection.transaction():
+            for part in parts:
+                self._connection.run("withdraw_part", _name_of(part))
+                self._connection.run("withdraw_extents", _name_of(part))
+                if not part.sealed:  # each set has one that is open
+                    self._write_part(part.following())
+            for rows, number in {(_rows_of(part), part.number) for part in parts}:
+                self._connection.run(f"note_{rows}", {"number": number})
+                ids += self._connection.run(f"forget_{rows}", {"number": number}).rowcount
+        return ids
+
+    def finish_parts(self, run: int) -> None:
+        with self._connection.transaction():
+            self._connection.run("finish_parts", {"run": run})
+
+    def release(self, parts: Collection[PartState], at: str) -> None:
+        with self._connection.transaction():
+            for part in parts:
+                self._connection.run("release_part", {"at": at, **_name_of(part)})
+
+    def _write_part(self, part: PartState) -> None:
+        amounts = {"bytes": part.bytes, "records": part.records, "sha256": part.sha256}
+        row = {**_name_of(part), **amounts, "sealed": part.sealed}
+        self._connection.run("write_part", row)
+
+    def _write_extent(self, extent: Extent) -> None:
+        row = {**_name_of(extent.after), "offset": extent.offset, "crc32": extent.crc32}
+        self._connection.run("write_extent", row)
+
+    # --- runs ---
+
+    def start_run(self, run_id: str, at: str) -> int:
+        with self._connection.transaction():
+            return self._connection.run("start_run", {"run_id": run_id, "at": at}).lastrowid or 0
+
+    def settled(self, run: int) -> int:
+        (settled,) = self._connection.one("read_settled", {"run": run})
+        return int(settled)
+
+    def end_run(self, run: int, ended: str, report: Mapping[str, Any], at: str) -> None:
+        row = {"run": run, "ended": ended, "tally": orjson.dumps(report).decode(), "at": at}
+        with self._connection.transaction():
+            self._connection.run("end_run", row)
+
+    def runs(self) -> Sequence[Run]:
+        return [
+            Run(number, run_id, started_at, seen_at, settled, ended, _report(tally))
+            for (
+                number, run_id, started_at, seen_at, settled, ended, tally,
+            ) in self._connection.all("read_runs")
+        ]  # fmt: skip
+
+    # --- the file ---
+
+    def problems(self) -> Sequence[str]:
+        found = self._connection.all("check_integrity")
+        return [problem for (problem,) in found if problem != "ok"]
+
+    def close(self) -> None:
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
-        if isinstance(error, sqlite3.Error):
-            raise self._told(error) from error
 
-    def close(self) -> None:
-        """Close the connection; what is committed stays."""
-        with suppress(sqlite3.Error):  # the log that it could not fold in is read at the next start
-            self._connection.close()
 
-    def _told(self, error: sqlite3.Error | OSError) -> CxaiError:
-        if is_damage(error):
-            return IntegrityError(f"{self._path} can't be read as a ledger: {error}.")
-        return StoppedError(
-            f"{self._path} can't be used: {reason(error)}. Nothing is lost:"
-            f" {advice(error, self._path.parent)}, and run the same command again."
-        )
+def _row_of(form: ExportForm) -> Mapping[str, str | int]:
+    return {
+        "format": FORMAT,
+        "schema_version": form.layout.schema_version,
+        "resource": form.layout.resource,
+        "shape": str(form.shape),
+        "compression": form.compression.value,
+        "origin": form.origin,
+        "bands": form.bands.digest,
+        "bands_name": form.bands.name,
+    }
+
+
+def _name_of(part: PartState) -> dict[str, str | int]:
+    return {"set": part.set, "number": part.number}
+
+
+def _rows_of(part: PartState) -> str:
+    return "failures" if part.set == FAILURES else "records"
+
+
+def _report(tally: str | None) -> Mapping[str, Any]:
+    try:
+        report = orjson.loads(tally or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return report if isinstance(report, dict) else {}

@@ -6,8 +6,10 @@ No line ever holds a run up: while nobody reads (a full pipe, a stopped terminal
 import select
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
+from cxai.core.timestamp import timestamp
 from cxai.observe.redaction import Redaction
 
 
@@ -39,7 +41,7 @@ class _Lossy:
 
 
 class Log:
-    """Where events go; configured once for a run.
+    """Where events go; nowhere until it is configured, which a command does and a library does not.
 
     structlog takes 0.1 s to import, a fifth of the start: only with the first event.
     """
@@ -68,15 +70,15 @@ class Log:
 
     def info(self, event: str, **values: Any) -> None:
         """Tell of what is as it should be."""
-        self._bound().info(event, **values)
+        self._write("info", event, values)
 
     def warning(self, event: str, **values: Any) -> None:
         """Tell of what somebody may have to look at."""
-        self._bound().warning(event, **values)
+        self._write("warning", event, values)
 
     def error(self, event: str, **values: Any) -> None:
         """Report what makes the exit code another than 0."""
-        self._bound().error(event, **values)
+        self._write("error", event, values)
 
     def end(self, event: str, *, exit_code: int, **values: Any) -> None:
         """Report how a command ended, as an error unless it is with 0.
@@ -88,10 +90,12 @@ class Log:
             report = self.error if exit_code else self.info
             report(event, exit_code=exit_code, **values)
 
-    def _bound(self) -> Any:
+    def _write(self, level: str, event: str, values: dict[str, Any]) -> None:
+        if not self._is_configured:
+            return
         if self._logger is None:
             self._logger = _structlogger(self._redaction, as_json=self._as_json)
-        return self._logger
+        getattr(self._logger, level)(event, **values)
 
 
 LOG = Log()
@@ -104,6 +108,9 @@ def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
     def redact(_logger: Any, _method: str, line: Any) -> str:
         return redaction(line)  # rendered by then, whatever the signature says
 
+    def stamp(_logger: Any, _method: str, event: Any) -> Any:
+        return {**event, "at": timestamp(datetime.now(UTC))}
+
     render: Any = (
         structlog.processors.JSONRenderer()
         if as_json
@@ -113,7 +120,7 @@ def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
         structlog.WriteLogger(_Lossy()),  # type: ignore[arg-type]
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            stamp,
             render,
             redact,
         ],

@@ -4,15 +4,11 @@ So a part is whole at every committed offset, and any reader of .gz or .zst read
 """
 
 import gzip
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from cxai.zstd import zstd
 
 _GZIP_LEVEL = 6
 

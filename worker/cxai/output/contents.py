@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from cxai.errors import UsageError
 from cxai.output.manifest import MANIFEST_NAME
-from cxai.output.parts import PART_NAME
+from cxai.output.part_state import part_pattern
 
 LEDGER_NAME = "ledger.sqlite"
 LOCK_NAME = ".lock"
@@ -55,10 +55,11 @@ def require_export(path: Path) -> None:
         raise UsageError(f"Can't look into {path}: {error.strerror}.") from None
 
 
-def refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path, sets: Collection[str]) -> None:
     """Raise UsageError if a directory without a ledger holds what is not an export's.
 
-    In a directory with a ledger, files of others are left alone.
+    `sets` are those of all parts that an export may hold. In a directory with a ledger, files of
+    others are left alone.
     """
     try:
         names = sorted(os.listdir(path))  # noqa: PTH208 - names
@@ -66,7 +67,8 @@ def refuse_foreign(path: Path) -> None:
         return  # not there yet, or opening it tells why it can't be used
     if LEDGER_NAME in names:
         return
-    foreign = [name for name in names if not _belongs(name, demo=_DEMO in names)]
+    part = part_pattern(sets)
+    foreign = [name for name in names if not _belongs(name, part, demo=_DEMO in names)]
     if foreign:
         named = ", ".join(foreign[:_MOST_NAMED])
         more = f" and {len(foreign) - _MOST_NAMED:,} more" if len(foreign) > _MOST_NAMED else ""
@@ -103,10 +105,10 @@ def _is_ours(path: Path) -> bool:
     return not beginning or _BEGINS[path.name].fullmatch(beginning) is not None
 
 
-def _belongs(name: str, *, demo: bool) -> bool:
+def _belongs(name: str, part: re.Pattern[str], *, demo: bool) -> bool:
     return bool(
         _OURS.fullmatch(name)
-        or PART_NAME.fullmatch(name)
+        or part.fullmatch(name)
         or _NO_CONTENT.fullmatch(name)
         or (demo and name in _OF_DEMO)
     )

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from cxai.errors import DirectoryInUseError, StoppedError, UsageError
+from cxai.errors import DirectoryInUseError, StopCause, StoppedError, UsageError
 from cxai.output.contents import LOCK_NAME
+from cxai.output.displaced import is_displaced
 from cxai.output.durable import sync
 from cxai.output.private import make_directories, open_private
 
@@ -54,22 +55,18 @@ class OutputDirectory:
             self.close()
             told = f"Can't use {self.path} as the output directory: {error.strerror}."
             if error.errno in _MAY_PASS:
-                again = (
-                    "Nothing was changed: free up space and inodes, or fix the disk, and run the"
-                )
-                raise StoppedError(f"{told} {again} same command again.") from error
+                raise StoppedError(
+                    f"{told} Nothing was changed: free up space and inodes, or fix the disk, and"
+                    " run the same command again.",
+                    StopCause.DISK,
+                ) from error
             raise UsageError(told) from error
         return self
 
     @property
     def is_displaced(self) -> bool:
         """Whether something else, or nothing, stands under its name by now. Raises OSError."""
-        ours = os.fstat(self._fd)
-        try:
-            there = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+        return is_displaced(self.path, os.fstat(self._fd), follow=True)
 
     @property
     def place_now(self) -> Path | None:

@@ -16,8 +16,15 @@ _REMOTE = re.compile(r"[^/@:]+@[^/@:]+:")
 _AROUND = "\"'` \t\r\n\ufeff\u00a0"
 
 
-def local_path(name: Path | str, what: str) -> Path:
-    """Return the path that `name` stands for. `what` it is for stands in the messages.
+def scheme_of(text: str) -> str:
+    """Return the scheme of a URL in small letters, empty if the text is none."""
+    return text.strip(_AROUND).partition(":")[0].lower() if _is_url(text) else ""
+
+
+def local_path(name: Path | str, what: str, *, supported: str = "local paths") -> Path:
+    """Return the path that `name` stands for.
+
+    `what` it is for, and what is `supported` there, stand in the messages.
 
     `~` and `~user` are expanded. Raises UsageError for a URL (any scheme, also file:, in quotes or
     behind white space, and user@host:path), for an empty name, and for a user who does not exist.
@@ -29,7 +36,7 @@ def local_path(name: Path | str, what: str) -> Path:
         raise UsageError(f"{what} {text!r} holds a NUL character, which no path may hold.")
     if _is_url(text):
         raise UsageError(
-            f"{what} {text} is a URL, and only local paths are supported. Name a local path, and"
+            f"{what} {text} is a URL, and only {supported} are supported. Name a local path, and"
             f" copy the files afterwards. (A local path of that very name: ./{text})"
         )
     try:

@@ -5,43 +5,41 @@ from typing import Any
 
 import orjson
 
-from cxai import __version__
 from cxai.output.compression import Compression
-from cxai.output.parts import PartState, part_name
+from cxai.output.part_state import PartState, part_name
+from cxai.version import __version__
 
 MANIFEST_NAME = "manifest.json"
 
 
 def manifest(
     parts: Iterable[PartState],
-    added: Mapping[tuple[str, int], str],
     compression: Compression,
     verdicts: Mapping[str, int],
     run: Mapping[str, Any],
 ) -> bytes:
-    """Return the manifest: every sealed part with its checksum; verdicts; the last run.
+    """Return the manifest: every finished part with its checksum; verdicts; the last run.
 
     `parts` are those whose files are to be there; `released_parts` are those which `cxai prune`
-    released: their files may be gone, and their rows are no less part of the export.
-
-    `added` has the ID of the run that added a part, by its set and number: a part is in the
-    manifest of that run first, and never changes afterwards.
+    released: their files may be gone, and their rows are no less part of the export. `run_id` is
+    that of the run that finished a part: the part is in the manifest of that run first, and never
+    changes afterwards.
     """
     entries: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for part in parts:
-        if part.sealed and (part.set, part.number) in added:
-            is_released = part.released_at is not None
-            entry = {
-                "file": part_name(part, compression),
-                "set": part.set,
-                "bytes": part.bytes,
-                "records": part.records,
-                "sha256": part.sha256,
-                "run_id": added[part.set, part.number],
-            }
-            entries[is_released].append(
-                entry | ({"released_at": part.released_at} if is_released else {})
-            )
+        if not part.sealed or part.run_id is None:
+            continue
+        entry = {
+            "file": part_name(part, compression),
+            "set": part.set,
+            "bytes": part.bytes,
+            "records": part.records,
+            "sha256": part.sha256,
+            "run_id": part.run_id,
+        }
+        if part.is_released:
+            entry["released_at"] = part.released_at
+        entries[part.is_released].append(entry)
     content = {
         "written_by": f"cxai-worker {__version__}",
         "parts": entries[False],

@@ -7,70 +7,44 @@ writes, syncs, has the ledger commit, and only then calls `advance`.
 
 import hashlib
 import os
-import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cxai.errors import IntegrityError
-from cxai.output.compression import COMPRESS, SUFFIX, Compression
+from cxai.output import displaced
+from cxai.output.compression import COMPRESS, Compression
 from cxai.output.durable import sync_data
+from cxai.output.part_state import Extent, PartState, part_name
 from cxai.output.private import open_private
-from cxai.resources.cx_ai.records import PART_SETS
 
 _MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
 _READ_BYTES = 1 << 20
 
-_SETS = sorted({name for names in PART_SETS.values() for name in names})
 
-# A number of eight digits is a date, and such a file is the user's.
-PART_NAME = re.compile(rf"({'|'.join(_SETS)})-\d{{6,7}}\.jsonl(\.gz|\.zst)?(\.open)?")
-"""What a part file is called, in any shape; nothing else in a directory is taken for one."""
+def as_named(directory: Path, state: PartState, compression: Compression) -> PartState | None:
+    """Return a part as its file is named, sealed or open; None if there is no file of it.
 
-
-@dataclass(frozen=True, slots=True)
-class PartState:
-    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256.
-
-    `released_at` is when `cxai prune` released its file, None while the file has to be there.
+    A crash may have kept a sealed part from its final name.
     """
-
-    set: str
-    number: int
-    bytes: int = 0
-    records: int = 0
-    sha256: str = hashlib.sha256().hexdigest()
-    sealed: bool = False
-    released_at: str | None = None
-
-    def as_sealed(self) -> "PartState":
-        """Return the same part, sealed."""
-        return replace(self, sealed=True)
-
-    def unsealed(self) -> "PartState":
-        """Return the same part, open."""
-        return replace(self, sealed=False)
-
-    def as_row(self) -> dict[str, str | int | None]:
-        """Return it as the ledger stores it."""
-        return asdict(self)
+    for named in (state, state.unsealed()):
+        if os.path.lexists(directory / part_name(named, compression)):
+            return named
+    return None
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """What one commit appends to a part, and the part's state with it."""
-
-    offset: int
-    crc32: int
-    after: PartState
-
-
-def part_name(state: PartState, compression: Compression) -> str:
-    """Return the file's name: with `.open` at its end until it is sealed."""
-    final = f"{state.set}-{state.number:06d}.jsonl{SUFFIX[compression]}"
-    return final if state.sealed else f"{final}.open"
+def missing_parts(
+    directory: Path, states: Iterable[PartState], compression: Compression
+) -> list[PartState]:
+    """Return the parts with rows whose files are not there, and were not released."""
+    return [
+        state
+        for state in states
+        if state.records
+        and not state.is_released
+        and as_named(directory, state, compression) is None
+    ]
 
 
 class OpenPart:
@@ -127,14 +101,7 @@ class OpenPart:
     @property
     def is_displaced(self) -> bool:
         """Whether something else, or nothing, stands under its name by now. Raises OSError."""
-        if self._fd < 0:
-            return False
-        ours = os.fstat(self._fd)
-        try:
-            there = os.lstat(self.path)
-        except FileNotFoundError:
-            return True
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+        return self.is_open and displaced.is_displaced(self.path, os.fstat(self._fd))
 
     def copy_committed(self, target: Path) -> None:
         """Write what is committed to a new file, from the descriptor that is still open."""
@@ -144,7 +111,7 @@ class OpenPart:
 
     def append(self, lines: Sequence[bytes]) -> Extent:
         """Write whole lines behind the committed ones; not durable before `sync`."""
-        if self._fd < 0:
+        if not self.is_open:
             self._open(create=True)
         chunks = COMPRESS[self._compression](lines)
         offset = self.state.bytes
@@ -180,7 +147,7 @@ class OpenPart:
 
     def close(self) -> None:
         """Close the file."""
-        if self._fd >= 0:
+        if self.is_open:
             with suppress(OSError):  # what counts was synced before
                 os.close(self._fd)
             self._fd = -1

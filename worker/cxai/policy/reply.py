@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from cxai.policy.verdict import Stage
 
@@ -20,15 +19,16 @@ class Reply:
     """An HTTP response: a status line that was read, and its body.
 
     The body of a 200 is of the announced length; of any other status it is what came at once, up
-    to 16 KiB, since there the status says it all. `body` is as sent, its content coding not yet
-    undone. `retry_after_s` is the Retry-After header in seconds from now (0 or more), None if
-    absent or not understood.
+    to 16 KiB, since there the status says it all; `is_cut` is whether there may have been more.
+    `body` is as sent, its content coding not yet undone. `retry_after_s` is the Retry-After header
+    in seconds from now (0 or more), None if absent or not understood.
     """
 
     status: int
     body: bytes = field(default=b"", repr=False)
     content_encoding: str = ""
     retry_after_s: float | None = None
+    is_cut: bool = False
 
 
 class Form(StrEnum):
@@ -115,10 +115,6 @@ class Processing(StrEnum):
     FAILED = "failed"
 
 
-ABSENT = " (absent)"
-"""Ends the path of a documented field that a body lacks; others are of unknown fields."""
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the status endpoint says of an interaction.
@@ -135,23 +131,6 @@ class Status:
     declared_s: float | None = None
     message: str | None = None
     retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """A validated CX AI result.
-
-    `participants` maps `all_participants`, `participant_one`, `participant_two` to
-    `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, keys
-    in snake_case and in the order of the schema. Fields that the schema does not know stand
-    under `extra` beside those it knows; `drift` names them by path, without indexes or values, and
-    behind them the fields of the schema that the body lacked, as `path (absent)`. `more_drift`
-    counts further unknown fields, which are kept but too many to be named.
-    """
-
-    participants: dict[str, Any] = field(repr=False)
-    drift: tuple[str, ...] = ()
-    more_drift: int = 0
 
 
 @dataclass(frozen=True, slots=True)

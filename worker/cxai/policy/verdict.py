@@ -21,8 +21,21 @@ class Verdict(StrEnum):
     EXHAUSTED = "exhausted"
 
 
-OPEN_AGAIN = frozenset({Verdict.EXHAUSTED, Verdict.NOT_READY, Verdict.CORRUPT_BODY})
-"""Verdicts that the next run takes up by itself: asking again may well give another answer."""
+OPEN_AGAIN = frozenset(
+    {
+        Verdict.NOT_READY,
+        Verdict.REJECTED,
+        Verdict.BAD_BODY,
+        Verdict.CORRUPT_BODY,
+        Verdict.UNSUPPORTED_ENCODING,
+        Verdict.REDIRECTED,
+        Verdict.EXHAUSTED,
+    }
+)
+"""Verdicts that the next run retries by itself: asking again may well give another answer.
+
+All that a reply which was no answer of the API can lead to is among them.
+"""
 
 ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
 """Verdicts in which the API said what is the case. All others count as failures of the run."""
@@ -33,13 +46,14 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
     " file; declare it again there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
-    Verdict.REJECTED: "the API refuses the request itself; the reason has its status code",
+    Verdict.REJECTED: "the API, or a gateway before it, refused the request; the reason has the"
+    " status code",
     Verdict.BAD_BODY: "the API answered with something other than a CX AI result",
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
     Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not asked for",
     Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
     " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
-    Verdict.REDIRECTED: "the API sends elsewhere; check base_url",
+    Verdict.REDIRECTED: "the API, or a proxy before it, redirects requests; check base_url",
     Verdict.EXHAUSTED: "the API kept failing; run the same command again",
 }
 """What a user can do about each verdict but `ok`."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from cxai.policy.reply import Failure
-from cxai.resources.cx_ai.wire import not_a_result, parse
+from cxai.resources.json_body import not_a_result, parse
 
 
 class Secrets(Protocol):

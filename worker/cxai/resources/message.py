@@ -7,8 +7,9 @@ instead, `title` and `detail` are those of RFC 9457 (problem+json).
 import re
 from typing import Any
 
+from cxai.core.text import printable
 from cxai.policy.reply import Failure
-from cxai.resources.cx_ai.wire import parse
+from cxai.resources.json_body import parse
 
 MAX_MESSAGE_CHARS = 200
 """Characters of a message that are kept."""
@@ -48,14 +49,12 @@ def message_of(text: Any) -> str | None:
     text = _CREDENTIALS.sub("//", text[:_MOST_READ])
     text = _QUERY.sub("?…", text)
     text = _BEARER.sub(r"\1 …", text)
-    return printable(text, MAX_MESSAGE_CHARS) or None
+    return one_line(text, MAX_MESSAGE_CHARS) or None
 
 
-def printable(text: str, most_chars: int) -> str:
-    """Return `text` on one line, without control characters, and cut if it is longer than that."""
-    text = " ".join(text[:_MOST_READ].split())
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= most_chars else text[: most_chars - 1] + "…"
+def one_line(text: str, most_chars: int) -> str:
+    """Return `text` on one printable line, cut if it is longer than `most_chars`."""
+    return printable(" ".join(text[:_MOST_READ].split()), most_chars)
 
 
 def _found(value: Any) -> str | None:

@@ -1,70 +1,116 @@
-"""Makes sense of the API's bodies: undoes their content coding, then reads them."""
+"""Reads what came back for a request: a record, a status, a refusal, or why it is none of these."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
-from cxai.api.content_coding import Limits, decode
-from cxai.policy.reply import Failure, Interaction, Reply, Status, Trouble
-from cxai.resources import message
-from cxai.resources.cx_ai import status, wire
+from cxai.core.ports import Resource
+from cxai.policy.reply import Failure, Form, Question, Refusal, Reply, Seen, Trouble
+from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
+from cxai.resources.message import message
+from cxai.resources.processing import processing
+from cxai.resources.refusal import form_of
 
 _T = TypeVar("_T")
+
+Decode = Callable[[bytes, str, int], bytes | Failure]
+"""Undoes the content codings (a Content-Encoding header) of a body.
+
+It becomes no larger than the given number of bytes; a TOO_LARGE failure otherwise.
+"""
 
 SMALL_BYTES = 2**20
 """Bodies up to this size, decoded, are read on the event loop: that takes milliseconds."""
 
-_ERROR_LIMITS = Limits(decoded_bytes=2**16)
+_MOST_ERROR_BYTES = 2**16
 
 
 class BodyReader:
-    """Reads replies, each bounded by `limits`. An adapter of `ports.Reader`; never raises.
+    """Reads replies. An adapter of `ports.Reader`; never raises.
 
-    What may take long, since it is large or a bomb, is read on `thread`, so that requests go on.
-    None of `secrets` is in anything that it returns.
+    Bodies are decoded to at most `most_bytes`. What may take long, since it is large or a bomb, is
+    decoded, read and laid out on `thread`, so that requests go on. None of `secrets` is in anything
+    that is returned.
     """
 
-    def __init__(self, limits: Limits, thread: Executor, secrets: Secrets | None = None) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        resource: Resource,
+        decode: Decode,
+        most_bytes: int,
+        thread: Executor,
+        secrets: Secrets | None = None,
+    ) -> None:
+        self._resource = resource
+        self._decode = decode
+        self._most_bytes = most_bytes
+        self._small_bytes = min(SMALL_BYTES, most_bytes)
         self._thread = thread
         self._secrets = secrets
-        small = min(SMALL_BYTES, limits.decoded_bytes)
-        self._small = replace(limits, decoded_bytes=small)
 
-    async def result(self, reply: Reply) -> Interaction | Failure:
-        """Decode and validate a result."""
-        return await self._read(reply, wire.read)
+    async def read(
+        self, interaction_id: str, question: Question, reply: Reply, at: datetime
+    ) -> Seen:
+        """Return what a reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
 
-    async def processing(self, reply: Reply) -> Status | Failure:
-        """Decode and validate an answer of the status endpoint."""
-        return await self._read(reply, status.status)
-
-    def message(self, reply: Reply) -> str | None:
-        """Return the API's own words in the body of an error, None if there are none.
-
-        They are at most 200 characters long, printable, and hold neither a secret nor what is
-        secret in a URL. A body of more than 64 KiB, decoded, says nothing.
+        `at` is when it came. A body of more than 64 KiB, decoded, says nothing as a message, and a
+        refusal with such a body, or with one that can't be decoded, is FOREIGN.
         """
-        if not reply.body:
-            return None
-        found = self._decoded(reply, _ERROR_LIMITS, message.message)
-        return None if isinstance(found, Failure) else found
+        if not has_body(reply.status):
+            return self._refusal(reply)
+        if question is Question.STATUS:
+            status = await self._read(reply, processing)
+            if not isinstance(status, Failure):
+                return replace(status, retry_after_s=reply.retry_after_s)
+            return self._with_reply(status, reply)
+        found = await self._read(reply, lambda body: self._resource.read(interaction_id, body, at))
+        return self._with_reply(found, reply) if isinstance(found, Failure) else found
+
+    def _refusal(self, reply: Reply) -> Refusal:
+        form, words = Form.EMPTY, None
+        if reply.body or reply.is_cut:
+            body = self._decoded(reply, _MOST_ERROR_BYTES)
+            if isinstance(body, Failure):
+                form = Form.FOREIGN
+            else:
+                form, words = form_of(body), message(body)
+            if form is Form.EMPTY and reply.is_cut:
+                form = Form.FOREIGN  # there was more
+        return Refusal(reply.status, form, words, reply.retry_after_s)
+
+    def _with_reply(self, failure: Failure, reply: Reply) -> Failure:
+        """Return the failure of a body with what else is known of its reply."""
+        body = self._decoded(reply, _MOST_ERROR_BYTES)
+        return replace(
+            failure,
+            status=reply.status,
+            message=None if isinstance(body, Failure) else message(body),
+            retry_after_s=reply.retry_after_s,
+        )
 
     async def _read(self, reply: Reply, parse: Callable[[bytes], _T | Failure]) -> _T | Failure:
-        if len(reply.body) <= self._small.decoded_bytes:
-            found = self._decoded(reply, self._small, parse)
+        if len(reply.body) <= self._small_bytes:
+            found = self._parsed(reply, self._small_bytes, parse)
             if not (isinstance(found, Failure) and found.trouble is Trouble.TOO_LARGE):
                 return found
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._decoded, reply, self._limits, parse)
+        return await loop.run_in_executor(
+            self._thread, self._parsed, reply, self._most_bytes, parse
+        )
 
-    def _decoded(
-        self, reply: Reply, limits: Limits, parse: Callable[[bytes], _T | Failure]
+    def _parsed(
+        self, reply: Reply, most_bytes: int, parse: Callable[[bytes], _T | Failure]
     ) -> _T | Failure:
-        body = decode(reply.body, reply.content_encoding, limits)
-        if self._secrets is not None and not isinstance(body, Failure):
-            body = masked(body, self._secrets)
+        body = self._decoded(reply, most_bytes)
         return body if isinstance(body, Failure) else parse(body)
+
+    def _decoded(self, reply: Reply, most_bytes: int) -> bytes | Failure:
+        """Return the body without its content coding and without secrets."""
+        body = self._decode(reply.body, reply.content_encoding, most_bytes)
+        if self._secrets is None or isinstance(body, Failure):
+            return body
+        return masked(body, self._secrets)

@@ -1,25 +1,24 @@
 """How long an input is, counted beside the run: for the progress, nothing else."""
 
-import stat
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from cxai.errors import InputBrokenError
 from cxai.sources.chunks import chunks_of, with_line_feeds
 from cxai.sources.compression import DamagedError, decompressed
-from cxai.sources.file import STDIN, opened
+from cxai.sources.paths import STDIN, expanded, is_regular, opened
 
 
 class Census:
-    """Counts the lines of `paths` on a thread of its own, which never keeps the process alive.
+    """Counts the lines of a source's files on a thread, which never keeps the process alive.
 
-    `lines` is None until all are counted, and for ever if one of them is no regular file.
+    `lines` is None until all are counted, and for ever if one of the source's `names` is not that
+    of a regular file.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.lines: int | None = None
-        self._paths = paths
+        self._paths = expanded(names)
 
     def start(self) -> None:
         """Begin to count."""
@@ -27,14 +26,14 @@ class Census:
 
     def _count(self) -> None:
         try:
-            if self._paths and all(map(_is_regular, self._paths)):
+            if all(map(_is_file, self._paths)):
                 self.lines = sum(map(_lines_of, self._paths))
         except (OSError, DamagedError, InputBrokenError):
             return  # the run itself tells what is wrong with it
 
 
-def _is_regular(path: str) -> bool:
-    return path != STDIN and stat.S_ISREG(Path(path).stat().st_mode)
+def _is_file(path: str) -> bool:
+    return path != STDIN and is_regular(path)
 
 
 def _lines_of(path: str) -> int:

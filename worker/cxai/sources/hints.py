@@ -9,7 +9,6 @@ import orjson
 from cxai.core.entry import IdRule
 from cxai.sources.chunks import with_line_feeds
 from cxai.sources.header import DELIMITERS, NAME_THE_COLUMN, SEP, names_of, quoted, shown
-from cxai.sources.kind import Kind
 
 _MOST_LINES = 200
 _MOST_DEPTH = 4
@@ -20,35 +19,50 @@ _NO_OBJECTS = (
 )
 
 
-def hint(head: bytes, kind: Kind, rule: IdRule) -> str:
-    """Return what the beginning of an input shows, as sentences; empty if nothing.
+def hint_for_text(lines: Sequence[bytes], rule: IdRule) -> str:
+    """Return what lines without an ID show that were read as text."""
+    return (
+        _field_hint(lines, rule, "It holds JSON Lines with the fields")
+        or _column_hint(lines, rule, "It looks like CSV with the columns")
+        or "If these are your IDs, describe them with --id-pattern."
+    )
 
-    `kind` is how the input was read.
-    """
-    if b"\0" in head:
-        return (
-            "It holds NUL bytes, as binary data and UTF-16 do. UTF-16 is converted with"
-            " `iconv -f UTF-16LE -t UTF-8`."
-        )
-    lines = _lines(head)
-    if fields := _fields(lines, rule):
-        return _field_hint(fields, kind)
-    match kind:
-        case Kind.CSV:
-            return _delimiter_hint(lines) or _column_hint(lines, rule, "Its columns are")
-        case Kind.JSON_LINES:
-            return _text_hint(lines, rule) or _NO_OBJECTS
-        case Kind.TEXT:
-            like_csv = _column_hint(lines, rule, "It looks like CSV with the columns")
-            return like_csv or "If these are your IDs, describe them with --id-pattern."
+
+def hint_for_table(lines: Sequence[bytes], rule: IdRule) -> str:
+    """Return what lines without an ID show that were read as CSV; empty if nothing."""
+    return (
+        _field_hint(lines, rule, "It holds JSON Lines with the fields")
+        or _delimiter_hint(lines)
+        or _column_hint(lines, rule, "Its columns are")
+    )
+
+
+def hint_for_json_lines(lines: Sequence[bytes], rule: IdRule) -> str:
+    """Return what lines without an ID show that were read as JSON Lines."""
+    return (
+        _field_hint(lines, rule, "Its lines have the fields")
+        or _text_hint(lines, rule)
+        or _NO_OBJECTS
+    )
+
+
+def binary_hint(head: bytes) -> str:
+    """Return what to do about an input that holds NUL bytes; empty if it holds none."""
+    if b"\0" not in head:
+        return ""
+    return (
+        "It holds NUL bytes, as binary data and UTF-16 do. UTF-16 is converted with"
+        " `iconv -f UTF-16LE -t UTF-8`."
+    )
 
 
 def column_hint(head: bytes, rule: IdRule) -> str:
     """Return which column of CSV holds IDs, as a sentence; empty if not just one does."""
-    return _column_with_ids(_lines(head), rule)
+    return _column_with_ids(first_lines(head), rule)
 
 
-def _lines(head: bytes) -> list[bytes]:
+def first_lines(head: bytes) -> list[bytes]:
+    """Return the lines that are looked at, of the beginning of an input: none of them is blank."""
     text = b"".join(with_line_feeds(iter((head,))))
     lines = [line for line in text.split(b"\n")[:_MOST_LINES] if line.strip()]
     return lines[1:] if lines and SEP.fullmatch(lines[0]) else lines
@@ -82,13 +96,11 @@ def _leaves(
             yield path, value
 
 
-def _field_hint(fields: Mapping[str, int], kind: Kind) -> str:
-    what = (
-        "Its lines have the fields"
-        if kind is Kind.JSON_LINES
-        else "It holds JSON Lines with the fields"
-    )
-    text = f"{what} {shown(list(fields))}."
+def _field_hint(lines: Sequence[bytes], rule: IdRule, begin: str) -> str:
+    """Say which fields there are, if the lines are JSON objects."""
+    if not (fields := _fields(lines, rule)):
+        return ""
+    text = f"{begin} {shown(list(fields))}."
     holding = [path for path, count in fields.items() if count]
     if len(holding) == 1:
         return f"{text} IDs are in {holding[0]!r}: give --field {quoted(holding[0])}."

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from cxai.core.entry import IdRule, Item, Skip
+from cxai.core.entry import Fault, IdRule, Item, Skip
 from cxai.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
 
 DEFAULT_FIELDS = ("interaction_id", "interactionIdentifier")
@@ -27,7 +27,7 @@ def items_of_jsonl(
     Raises InputBrokenError.
     """
     fields = (field,) if field is not None else DEFAULT_FIELDS
-    wanted = " or ".join(map(repr, fields))
+    absent = Fault(f"has no field {' or '.join(map(repr, fields))}")
     leaves = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
     keys = frozenset(key for one in fields for key in (one, *one.split(".")))
 
@@ -37,7 +37,7 @@ def items_of_jsonl(
         try:
             row: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            return rule.refused(line, name, number, f"is not JSON ({error.msg})")
+            return rule.refused(line, name, number, Fault(f"is not JSON ({error.msg})"))
         # A key may be spelled with escapes, too: then it can't be counted.
         may_be_twice = b"\\" in line or any(line.count(leaf) > 1 for leaf in leaves)
         for one in fields:
@@ -45,11 +45,11 @@ def items_of_jsonl(
             if value is _ABSENT or (value is None and one is not fields[-1]):
                 continue
             if not isinstance(value, str):
-                return rule.refused(line, name, number, f"field {one!r} is not a string")
+                return rule.refused(line, name, number, Fault(f"field {one!r} is not a string"))
             if (may_be_twice and _has_twice(line, keys)) or _has_in_two_places(row, one):
-                return rule.refused(line, name, number, f"has a field twice, {one!r} maybe")
+                return rule.refused(line, name, number, Fault(f"has a field twice, {one!r} maybe"))
             return rule.read(value.encode(), name, number)
-        return rule.refused(line, name, number, f"has no field {wanted}")
+        return rule.refused(line, name, number, absent)
 
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cxai.core.entry import Entry, IdRule
+from cxai.core.entry import Entry, Fault, IdRule
 from cxai.errors import InputBrokenError
 from cxai.sources.chunks import with_line_feeds
 from cxai.sources.compression import DamagedError
@@ -12,8 +12,6 @@ START_BYTES = 512
 
 MAX_LINE_BYTES = 4 << 20
 """The longest line of CSV or JSON Lines, in bytes: it is in memory while it is read."""
-
-KEPT = " What stood before is kept; fix the input and run the same command again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +26,13 @@ class Overlong:
     limit: int
 
     @property
-    def reason(self) -> str:
+    def fault(self) -> Fault:
         """Why it is refused."""
-        return f"line is longer than {self.limit:,} bytes"
+        return Fault(f"line is longer than {self.limit:,} bytes")
 
     def refused(self, rule: IdRule, source: str, line: int) -> Entry:
         """Return the entry that such a line is."""
-        return rule.refused(self.start, source, line, self.reason)
+        return rule.refused(self.start, source, line, self.fault)
 
 
 def numbered_lines(
@@ -67,7 +65,7 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read on after line {number - 1:,}: {_why(error)}.{KEPT}"
+            f"{name} can't be read on after line {number - 1:,}: {_why(error)}."
         ) from error
     if open_line:
         ended = open_line.end()

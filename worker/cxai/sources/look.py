@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from cxai.core.entry import IS_SECRET, Entry, IdRule, Item
 from cxai.errors import InputBrokenError, UsageError
+from cxai.sources.formats import Format
 from cxai.sources.header import ColumnMissingError
-from cxai.sources.hints import column_hint, hint
-from cxai.sources.kind import Kind
-from cxai.sources.lines import KEPT
+from cxai.sources.hints import binary_hint, column_hint, first_lines
 
 # An input is refused when so many lines came before the first ID: refused ones, or any with the
 # blank ones and comments, or bytes without a line.
@@ -22,9 +21,9 @@ _HEAD_BYTES = 1 << 20
 class Look:
     """One look at one input, up to its first ID."""
 
-    def __init__(self, name: str, kind: Kind, rule: IdRule) -> None:
+    def __init__(self, name: str, form: Format, rule: IdRule) -> None:
         self._name = name
-        self._kind = kind
+        self._format = form
         self._rule = rule
         self._is_over = False
         self._head = b""
@@ -67,8 +66,7 @@ class Look:
                 if not refused:
                     return self._empty(kept, lines, allow_empty=allow_empty)
         except InputBrokenError as error:
-            why = str(error).removesuffix(KEPT)
-            raise UsageError(f"{why} No ID stands before that: nothing was begun.") from error
+            raise UsageError(f"{error.why} No ID stands before that: nothing was begun.") from error
         except ColumnMissingError as error:
             raise UsageError(f"{error} {column_hint(self._head, self._rule)}".rstrip()) from None
         finally:
@@ -109,4 +107,4 @@ class Look:
         )
 
     def _hint(self) -> str:
-        return hint(self._head, self._kind, self._rule)
+        return binary_hint(self._head) or self._format.hint(first_lines(self._head), self._rule)

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cxai.core.entry import Entry, IdRule, Item, Skip
+from cxai.core.entry import Entry, Fault, IdRule, Item, Skip
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.cells import Cells, parsed
 from cxai.sources.header import Header, HeaderReader
-from cxai.sources.lines import KEPT, MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
+from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
 from cxai.sources.text import ODD_LINE_END
 
 # So many cells more than the header has are kept of a row that takes several lines.
 _MOST_SURPLUS = 64
+
+_TEXT_BEHIND_QUOTE = Fault("has text behind a closing quote")
+_HIDES_ID = Fault("has a line end in it that only other systems know, and an ID behind that")
 
 
 def items_of_table(
@@ -58,12 +61,12 @@ class _OpenRow:
     """A row that ended, so far, within a quoted cell.
 
     `cells` are its cells so far, of which the last is open; of that, only the beginning is kept.
-    `spoiled` says why the row is refused, whatever follows.
+    `fault` says why the row is refused, whatever follows.
     """
 
     start: bytes
     cells: list[bytes] = field(default_factory=list)
-    spoiled: str | None = None
+    fault: Fault | None = None
 
     def add(self, tail: bytes, more: list[bytes], most: int) -> None:
         """Go on with the open cell, and with the cells behind it, if it was closed."""
@@ -102,7 +105,7 @@ class _Table:
             self._row = _OpenRow(line[:START_BYTES], found.cells)
             return None
         if not found.is_strict:
-            return self._refused(line, "has text behind a closing quote")
+            return self._refused(line, _TEXT_BEHIND_QUOTE)
         return self._item(header, line, found.cells)
 
     def overlong(self, number: int, line: Overlong) -> Item | None:
@@ -118,9 +121,9 @@ class _Table:
             row = _OpenRow(line.start, [b""])
         elif line.quotes % 2 == 0:
             return None
-        row.spoiled = line.reason
+        row.fault = line.fault
         self._row = row if (self._row is None) == bool(line.quotes % 2) else None
-        return None if self._row else self._refused(row.start, line.reason)
+        return None if self._row else self._refused(row.start, line.fault)
 
     def end(self) -> None:
         """Note that there are no more lines."""
@@ -143,8 +146,8 @@ class _Table:
         if found.is_open:
             return None
         self._row = None
-        if row.spoiled is not None:
-            return self._refused(row.start, row.spoiled)
+        if row.fault is not None:
+            return self._refused(row.start, row.fault)
         return self._item(header, row.start, row.cells)
 
     def _refuse_swallowed(
@@ -183,21 +186,19 @@ class _Table:
 
     def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
         index, width = header.index, header.width
-        if len(cells) != width and (why := self._why_no_row(cells, width)):
-            return self._refused(row, why)
+        if len(cells) != width and (fault := self._why_no_row(cells, width)):
+            return self._refused(row, fault)
         cell = cells[index] if index < len(cells) else b""
         if not cell.strip():
             if any(other.strip() for other in cells):
-                return self._refused(row, f"has no ID in column {header.column!r}")
+                return self._refused(row, Fault(f"has no ID in column {header.column!r}"))
             return Skip.BLANK
         entry = self._rule.read(cell, self._name, self._first)
         if ODD_LINE_END.search(row) and self._hides_another(header, row, cells, entry):
-            return self._refused(
-                row, "has a line end in it that only other systems know, and an ID behind that"
-            )
+            return self._refused(row, _HIDES_ID)
         return entry
 
-    def _why_no_row(self, cells: Cells, width: int) -> str | None:
+    def _why_no_row(self, cells: Cells, width: int) -> Fault | None:
         """Say why a row with more or fewer cells than the header is no row.
 
         Empty ones at its end may be too many, or left out.
@@ -206,9 +207,9 @@ class _Table:
         while count > width and not cells[count - 1].strip():
             count -= 1
         if count > width:
-            return f"has {count} cells, but the header row has {width}"
+            return Fault(f"has {count} cells, but the header row has {width}")
         if sum(map(self._rule.allows, cells)) > 1:  # they may be shifted: which of them is it?
-            return f"has {len(cells)} cells, but the header row has {width}, and several IDs"
+            return Fault(f"has {len(cells)} cells, but the header row has {width}, and several IDs")
         return None
 
     def _hides_another(self, header: Header, row: bytes, cells: Cells, own: Entry) -> bool:
@@ -227,10 +228,10 @@ class _Table:
                     return True
         return False
 
-    def _refused(self, row: bytes, why: str) -> Item:
-        return self._rule.refused(row, self._name, self._first, why)
+    def _refused(self, row: bytes, fault: Fault) -> Item:
+        return self._rule.refused(row, self._name, self._first, fault)
 
     def _quote_open(self, how: str) -> InputBrokenError:
         return InputBrokenError(
-            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}.{KEPT}"
+            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}."
         )

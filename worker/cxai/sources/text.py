@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterator
 
-from cxai.core.entry import Entry, IdRule, Item, Skip
+from cxai.core.entry import Entry, Fault, IdRule, Item, Skip
 from cxai.core.guid import INVISIBLE
 from cxai.sources.lines import Overlong, numbered_lines
 
 MAX_LINE_BYTES = 65_536
 
 _COMMENT = ord("#")
+
+_HIDES_TEXT = Fault(
+    "is a comment with a line end in it that only other systems know, and text behind that"
+)
 
 ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What ends a line elsewhere, but not here: NUL, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029."""
@@ -19,7 +23,9 @@ ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _RARE_LINE_END = re.compile(rb"[\x01-\x08\x0e-\x1b\x1f\x7f\x85]|\\[nr]|" + ODD_LINE_END.pattern)
 
 
-def items_of_text(chunks: Iterator[bytes], name: str, rule: IdRule) -> Iterator[list[Item]]:
+def items_of_text(
+    chunks: Iterator[bytes], name: str, rule: IdRule, _place: str | None = None
+) -> Iterator[list[Item]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
     White space around an ID is no part of it. A line without anything else is BLANK, one that
@@ -50,8 +56,7 @@ def _comment(text: bytes, name: str, number: int, rule: IdRule) -> Skip | Entry:
     _, *lines = _RARE_LINE_END.split(text)
     if all(part[:1] in {b"", b"#"} for part in rest) and not any(map(rule.allows, lines)):
         return Skip.COMMENT
-    why = "is a comment with a line end in it that only other systems know, and text behind that"
-    return rule.refused(text, name, number, why)
+    return rule.refused(text, name, number, _HIDES_TEXT)
 
 
 def _is_invisible(text: bytes) -> bool:

@@ -8,18 +8,19 @@ from pathlib import Path
 from cxai.core.entry import Entry, Item, key_of_secret
 from cxai.core.figures import counted
 from cxai.inspect.verify.findings import Findings
-from cxai.inspect.verify.last_run import check_accounts, check_last_run, read_last_run
+from cxai.inspect.verify.last_run import check_accounts, check_last_run
 from cxai.inspect.verify.manifest import check_manifest
 from cxai.inspect.verify.names import check_names
-from cxai.inspect.verify.parts import Part, read_parts
+from cxai.inspect.verify.parts import read_parts
 from cxai.inspect.verify.rows import Rows
-from cxai.ledger.form import read_form
-from cxai.ledger.seen import Seen
-from cxai.ledger.sqlite import Database
+from cxai.ledger.distinct import DistinctKeys
+from cxai.ledger.port import Key, OpenedDatabase
+from cxai.ledger.registry import open_database
 from cxai.ledger.trouble import stopping
 from cxai.output.contents import LEDGER_NAME, require_export
 from cxai.output.directory import OutputDirectory
-from cxai.resources.cx_ai.records import SCHEMA_VERSION
+from cxai.output.part_state import PartState
+from cxai.resources.registry import all_part_sets, layout_of
 
 _MOST_NAMED = 10
 
@@ -41,14 +42,13 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
     findings = Findings(path)
     with (
         OutputDirectory(path, create=False, purpose="verify"),
-        Database(path / LEDGER_NAME) as ledger,
+        open_database(path) as ledger,
         stopping(f"verify {path}", path),
     ):
-        for (problem,) in ledger.rows("check_integrity"):
-            if problem != "ok":
-                findings.add(f"{LEDGER_NAME}: {problem}")
+        for problem in ledger.problems():
+            findings.add(f"{LEDGER_NAME}: {problem}")
         known = {} if ledger.is_new else _verify_parts(ledger, findings)
-        verdicts = {} if ledger.is_new else dict(ledger.rows("count_verdicts"))
+        verdicts = {} if ledger.is_new else ledger.verdicts()
         if expected is not None:
             _look_up(ledger, findings, expected)
             if verdicts and not findings.asked:
@@ -56,32 +56,32 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
         if not ledger.is_new:
             check_accounts(ledger, findings)
             _name_unfetched(ledger, findings)
-        last = read_last_run(ledger)
-    check_names(findings, known)
+        runs = [] if ledger.is_new else ledger.runs()
+    last = runs[-1] if runs else None
+    check_names(findings, known, all_part_sets())
     check_manifest(findings, known, verdicts, last)
     check_last_run(findings, last, has_outcomes=bool(verdicts))
     return findings
 
 
-def _verify_parts(ledger: Database, findings: Findings) -> dict[str, Part]:
+def _verify_parts(ledger: OpenedDatabase, findings: Findings) -> dict[str, PartState]:
     """Verify the parts that the ledger knows and return them by the names of their files."""
-    form = read_form(ledger, findings.directory)
-    known = read_parts(ledger, findings.directory, form.compression.value)
-    findings.released = sum(part.released for part in known.values())
+    form = ledger.form(layout_of)
+    known = read_parts(ledger, findings.directory, form.compression)
+    findings.released = sum(part.is_released for part in known.values())
     findings.open_parts = {
         name: part.records for name, part in known.items() if not part.sealed and part.records
     }
-    with Seen(findings.directory) as seen:
-        Rows(ledger, findings, known, seen).check(form, SCHEMA_VERSION)
+    with DistinctKeys(findings.directory) as seen:
+        Rows(ledger, findings, known, seen).check(form)
     return known
 
 
-def _name_unfetched(ledger: Database, findings: Findings) -> None:
+def _name_unfetched(ledger: OpenedDatabase, findings: Findings) -> None:
     """Say which IDs of reopened parts no run has asked for again."""
-    (ids,) = ledger.rows("count_unfetched").fetchone()
+    ids, keys = ledger.unfetched(_MOST_NAMED)
     if not ids:
         return
-    keys = [key for (key,) in ledger.rows("read_unfetched", {"most": _MOST_NAMED})]
     named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
     more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
     have = "has" if ids == 1 else "have"
@@ -91,7 +91,9 @@ def _name_unfetched(ledger: Database, findings: Findings) -> None:
     )
 
 
-def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+def _look_up(
+    ledger: OpenedDatabase, findings: Findings, expected: Iterable[Sequence[Item]]
+) -> None:
     """Look each line of the input up, whether it has come out as a verdict."""
     empty = ledger.is_new
     for block in expected:
@@ -102,11 +104,11 @@ def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[I
                     findings.miss(item if empty else _without_secret(ledger, item))
 
 
-def _has_verdict(ledger: Database, key: bytes | str) -> bool:
-    return ledger.rows("read_verdict", (key,)).fetchone() is not None
+def _has_verdict(ledger: OpenedDatabase, key: Key) -> bool:
+    return ledger.outcome(key) is not None
 
 
-def _without_secret(ledger: Database, entry: Entry) -> Entry:
+def _without_secret(ledger: OpenedDatabase, entry: Entry) -> Entry:
     """Hide what stands where a run has found the token, which may not be known here."""
     if _has_verdict(ledger, key_of_secret(entry.source, entry.line)):
         return replace(entry, id="(not shown: a run has found the API token here)")

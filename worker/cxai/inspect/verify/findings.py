@@ -8,8 +8,8 @@ from typing import Any
 
 from cxai.core.entry import Entry
 from cxai.core.figures import counted
+from cxai.core.text import printable
 from cxai.errors import ExitCode
-from cxai.inspect.report import printable
 
 _MOST_PROBLEMS = 100
 _MOST_EXAMPLES = 10

@@ -1,57 +1,20 @@
-"""How the last run into a directory ended, as the ledger has it."""
+"""Runs, held against the outcomes that the ledger has of them; and how the last one ended."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from cxai.core.figures import counted
 from cxai.errors import ExitCode
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.ledger.sqlite import Database
+from cxai.ledger.port import OpenedDatabase, Run
 from cxai.output.contents import LEDGER_NAME
 
 _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
 
 
-@dataclass(frozen=True, slots=True)
-class LastRun:
-    """The last run: `ended` is None if it was killed, `report` what it reported at its end."""
-
-    number: int
-    started_at: str
-    ended: str | None
-    report: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON."""
-        of_report = ("exit_code", "reason", "headline", "open")
-        return {
-            "run": self.number,
-            "started_at": self.started_at,
-            "ended": self.ended,
-            **{name: self.report.get(name) for name in of_report},
-        }
-
-
-def read_last_run(ledger: Database) -> LastRun | None:
-    """Return the last run, None if there was none."""
-    rows = [] if ledger.is_new else ledger.rows("read_runs").fetchall()
-    if not rows:
-        return None
-    number, started_at, _, _, ended, tally = rows[-1][:6]
-    try:
-        report = orjson.loads(tally) if tally else {}
-    except orjson.JSONDecodeError:
-        report = None
-    return LastRun(number, started_at, ended, report if isinstance(report, dict) else {})
-
-
-def check_accounts(ledger: Database, findings: Findings) -> None:
+def check_accounts(ledger: OpenedDatabase, findings: Findings) -> None:
     """Check that each run has as many outcomes as it counted: an earlier one has no more."""
-    outcomes = dict(ledger.rows("count_by_run"))
-    settled = {run[0]: run[3] for run in ledger.rows("read_runs")}
+    outcomes = ledger.outcomes_by_run()
+    settled = {run.number: run.settled for run in ledger.runs()}
     last = max(settled, default=0)
     for run in sorted({*outcomes, *settled}):
         has, counted_ = outcomes.get(run, 0), settled.get(run, 0)
@@ -59,7 +22,18 @@ def check_accounts(ledger: Database, findings: Findings) -> None:
             findings.add(f"{LEDGER_NAME}: run {run} settled {counted_:,}, but {has:,} are there.")
 
 
-def check_last_run(findings: Findings, last: LastRun | None, *, has_outcomes: bool) -> None:
+def _as_dict(last: Run) -> dict[str, Any]:
+    """Return the last run as plain values, for JSON."""
+    of_report = ("exit_code", "reason", "headline", "open")
+    return {
+        "run": last.number,
+        "started_at": last.started_at,
+        "ended": last.ended,
+        **{name: last.report.get(name) for name in of_report},
+    }
+
+
+def check_last_run(findings: Findings, last: Run | None, *, has_outcomes: bool) -> None:
     """Say what a run has still to do: all that would make a loaded export an incomplete one."""
     if findings.open_parts:
         lines = counted(sum(findings.open_parts.values()), "lines")
@@ -69,7 +43,7 @@ def check_last_run(findings: Findings, last: LastRun | None, *, has_outcomes: bo
     if last is None:
         findings.unfinished.append("No run has begun here: there is nothing to load.")
         return
-    findings.last_run = last.as_dict()
+    findings.last_run = _as_dict(last)
     if last.ended is None:
         findings.unfinished.append(
             f"The last run ({last.number}, begun {last.started_at}) did not come to its end: it was"

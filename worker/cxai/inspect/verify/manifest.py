@@ -6,20 +6,21 @@ from typing import Any
 
 import orjson
 
-from cxai.inspect.report import printable
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.inspect.verify.last_run import LastRun
-from cxai.inspect.verify.parts import Part, open_file
+from cxai.inspect.verify.parts import open_file
+from cxai.ledger.port import Run
 from cxai.output.manifest import MANIFEST_NAME
+from cxai.output.part_state import PartState
 
 _OF_A_PART = ("set", "bytes", "records", "sha256", "run_id", "released_at")
 
 
 def check_manifest(
     findings: Findings,
-    known: Mapping[str, Part],
+    known: Mapping[str, PartState],
     verdicts: Mapping[str, int],
-    last: LastRun | None,
+    last: Run | None,
 ) -> None:
     """Check all that the manifest says, which the last orderly end of a run wrote.
 
@@ -53,11 +54,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_current(
     findings: Findings,
-    known: Mapping[str, Part],
+    known: Mapping[str, PartState],
     content: Mapping[str, Any],
     listed: set[str],
     verdicts: Mapping[str, int],
-    last: LastRun,
+    last: Run,
 ) -> None:
     for name, part in known.items():
         if part.sealed and name not in listed:
@@ -89,7 +90,7 @@ def _are_parts(entries: Any) -> bool:
 
 def _check_parts(
     findings: Findings,
-    known: Mapping[str, Part],
+    known: Mapping[str, PartState],
     entries: list[dict[str, Any]],
     *,
     released: bool = False,
@@ -104,7 +105,7 @@ def _check_parts(
             _add(findings, f"lists {shown} twice.")
         elif part is None or not part.sealed:
             _add(findings, f"lists {shown}, which the ledger does not have.")
-        elif part.released != released:
+        elif part.is_released != released:
             said, is_so = ("not released", "released")[:: -1 if released else 1]
             _add(findings, f"has {shown} as {said}, but in the ledger it is {is_so}.")
         else:

@@ -3,80 +3,41 @@
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from cxai.core.figures import counted
 from cxai.inspect.verify.damage import differing_byte
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.ledger.sqlite import Database
+from cxai.ledger.port import OpenedDatabase
+from cxai.output.compression import Compression
+from cxai.output.part_state import PartState, part_name
+from cxai.output.parts import as_named
+from cxai.zstd import zstd
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-SUFFIX: Mapping[str, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-"""What ends the name of a part, by the compression that the ledger names."""
-
-_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
-    "none": bytes,
-    "gzip": gzip.decompress,
-    "zstd": zstd.decompress,
+_UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
+    Compression.NONE: bytes,
+    Compression.GZIP: gzip.decompress,
+    Compression.ZSTD: zstd.decompress,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What the ledger has of a part. One that is released may be gone: it is not read."""
-
-    set: str
-    number: int
-    bytes: int
-    records: int
-    sha256: str
-    sealed: bool
-    released_at: str | None = None
-    run_id: str | None = None
-    """The run that added it; None if none has come to its end with the part in it."""
-
-    @classmethod
-    def of_row(cls, row: tuple[Any, ...]) -> "Part":
-        """Return the part of a row of the ledger; a seventh column says when it was released."""
-        set_name, number, size, records, sha256, sealed, *released_at = row
-        released = released_at[0] if released_at else None
-        return cls(set_name, number, size, records, sha256, bool(sealed), released)
-
-    @property
-    def released(self) -> bool:
-        """Whether `cxai prune` released its file."""
-        return self.released_at is not None
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its file has to be there: an open part gets one with its first line."""
-        return not self.released and (self.sealed or self.bytes > 0)
-
-
-def read_parts(ledger: Database, directory: Path, compression: str) -> dict[str, Part]:
+def read_parts(
+    ledger: OpenedDatabase, directory: Path, compression: Compression
+) -> dict[str, PartState]:
     """Return the parts that the ledger has, by the names of their files.
 
     One that a crash has kept from getting its final name is still open.
     """
-    known = {}
-    added = {(part_set, number): run_id for part_set, number, run_id in ledger.rows("read_added")}
-    for row in ledger.rows("read_parts").fetchall():
-        part = Part.of_row(row)
-        part = replace(part, run_id=added.get((part.set, part.number)))
-        name = f"{part.set}-{part.number:06d}.jsonl{SUFFIX[compression]}"
-        if part.sealed and not os.path.lexists(directory / name):
-            part = replace(part, sealed=not os.path.lexists(directory / f"{name}.open"))
-        known[name if part.sealed else f"{name}.open"] = part
-    return known
+    named = (as_named(directory, part, compression) or part for part in ledger.parts())
+    return {part_name(part, compression): part for part in named}
+
+
+def has_file(part: PartState) -> bool:
+    """Whether a file of the part has to be there: an open part gets one with its first line."""
+    return not part.is_released and (part.sealed or part.bytes > 0)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -85,7 +46,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def lines_of(
-    ledger: Database, findings: Findings, name: str, part: Part, compression: str
+    ledger: OpenedDatabase, findings: Findings, name: str, part: PartState, compression: Compression
 ) -> Iterator[bytes]:
     """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
     path = findings.directory / name
@@ -126,9 +87,9 @@ def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Itera
 
 
 def _extents(
-    ledger: Database, findings: Findings, name: str, part: Part, file: BinaryIO
+    ledger: OpenedDatabase, findings: Findings, name: str, part: PartState, file: BinaryIO
 ) -> Iterator[bytes]:
-    extents = ledger.rows("read_extents", {"set": part.set, "number": part.number}).fetchall()
+    extents = ledger.extents(part)
     if not extents:  # of a part without lines
         yield file.read(part.bytes)
     ends = [*(offset for offset, _ in extents[1:]), part.bytes]
@@ -147,7 +108,9 @@ def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
     return f"; byte {offset + at:,} differs: it is 0x{content[at]:02x} and was 0x{was:02x}"
 
 
-def _unpacked(findings: Findings, name: str, content: bytes, compression: str) -> Iterator[bytes]:
+def _unpacked(
+    findings: Findings, name: str, content: bytes, compression: Compression
+) -> Iterator[bytes]:
     try:
         text = _UNPACK[compression](content) if content else content
     except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:

@@ -6,37 +6,44 @@ from typing import Any
 import orjson
 
 from cxai.core.entry import key_of
+from cxai.core.layout import FAILURES
+from cxai.core.text import printable
 from cxai.inspect.verify.findings import Findings
-from cxai.inspect.verify.parts import Part, lines_of
+from cxai.inspect.verify.parts import has_file, lines_of
+from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm
-from cxai.ledger.seen import Seen
-from cxai.ledger.sqlite import Database
+from cxai.ledger.port import Key, OpenedDatabase
+from cxai.output.part_state import PartState
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.records import FAILURES
 
 _TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema version
+_SHOWN_CHARS = 64
 
 
 class Rows:
     """All rows of the parts in `known`, checked in one pass. `seen` is an empty set of keys."""
 
     def __init__(
-        self, ledger: Database, findings: Findings, known: Mapping[str, Part], seen: Seen
+        self,
+        ledger: OpenedDatabase,
+        findings: Findings,
+        known: Mapping[str, PartState],
+        seen: DistinctKeys,
     ) -> None:
         self._ledger = ledger
         self._findings = findings
         self._known = known
         self._seen = seen
 
-    def check(self, form: ExportForm, schema_version: int) -> None:
+    def check(self, form: ExportForm) -> None:
         """Check that each ID with the verdict ok has its one record, and each other is listed."""
         main_set = form.record_sets[0]
         with_record = listed = invalid = 0
         for name, part in self._known.items():
-            if not part.is_there:
+            if not has_file(part):
                 continue
-            for line in lines_of(self._ledger, self._findings, name, part, form.compression.value):
-                row = self._row(part, line, schema_version)
+            for line in lines_of(self._ledger, self._findings, name, part, form.compression):
+                row = self._row(part, line, form.layout.schema_version)
                 if row is None:
                     continue
                 if part.set != FAILURES:
@@ -49,7 +56,7 @@ class Rows:
 
     def _compare(self, main_set: str, with_record: int, listed: int, invalid: int) -> None:
         """Compare the counts with the ledger's, of IDs whose rows are in parts that are here."""
-        counts = dict(self._ledger.rows("count_verdicts_here", {"main_set": main_set}))
+        counts = dict(self._ledger.verdicts_in_place(main_set))
         ok = counts.pop(Verdict.OK.value, 0)
         if with_record != ok:
             self._findings.add(
@@ -64,23 +71,23 @@ class Rows:
                 " the failures."
             )
 
-    def _row(self, part: Part, line: bytes, schema_version: int) -> dict[str, Any] | None:
+    def _row(self, part: PartState, line: bytes, schema_version: int) -> dict[str, Any] | None:
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
             row = None
         if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
-            self._add(part, f"a line is no row: {_shown(line[:60])}")
+            self._add(part, f"a line is no row: {printable(line, _SHOWN_CHARS)}")
             return None
         if row.get("schema_version") != schema_version:
-            version = _shown(str(row.get("schema_version")))
+            version = printable(str(row.get("schema_version")), _SHOWN_CHARS)
             self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
         for column in _TEXTS:
             if not isinstance(row.get(column), str):
                 self._add(part, f"{_of(row)} has no {column}.")
         return row
 
-    def _is_the_record(self, part: Part, row: Mapping[str, Any], main_set: str) -> bool:
+    def _is_the_record(self, part: PartState, row: Mapping[str, Any], main_set: str) -> bool:
         """Return whether the row is the one record of an ID with the verdict ok."""
         key = key_of(row["interaction_id"])
         verdict, number = self._outcome(key)
@@ -92,11 +99,13 @@ class Rows:
         if part.set != main_set:
             return False
         if not self._seen.add(key):
-            self._add(part, f"a second record for {_shown(row['interaction_id'])}.")
+            self._add(
+                part, f"a second record for {printable(row['interaction_id'], _SHOWN_CHARS)}."
+            )
             return False
         return True
 
-    def _is_the_verdict(self, part: Part, row: Mapping[str, Any]) -> bool:
+    def _is_the_verdict(self, part: PartState, row: Mapping[str, Any]) -> bool:
         """Return whether a failure has the verdict that its ID has now, and is the first to."""
         key = key_of(row["interaction_id"])
         verdict, _ = self._outcome(key)
@@ -104,21 +113,13 @@ class Rows:
             self._add(part, f"{_of(row)}, whose verdict is none.")
         return verdict == row.get("verdict") and self._seen.add(key)
 
-    def _outcome(self, key: bytes | str) -> tuple[str | None, int]:
+    def _outcome(self, key: Key) -> tuple[str | None, int]:
         """Return the verdict of an ID, None if it has none, and the part that has its rows."""
-        row = self._ledger.rows("read_outcome", (key,)).fetchone()
-        return (None, 0) if row is None else (str(row[0]), int(row[1]))
+        return self._ledger.outcome(key) or (None, 0)
 
-    def _add(self, part: Part, what: str) -> None:
+    def _add(self, part: PartState, what: str) -> None:
         self._findings.add(f"{part.set}, part {part.number}: {what}")
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    return f"a row for {_shown(row['interaction_id'])}"
-
-
-def _shown(value: bytes | str) -> str:
-    """Return what stands in a file as text that no terminal takes for a command."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "?" for c in value[:64])
+    return f"a row for {printable(row['interaction_id'], _SHOWN_CHARS)}"

@@ -1,1 +1,17 @@
-"""The CX AI result of an interaction."""
+"""The resource `cx_ai`: the CX AI result of an interaction."""
+
+from cxai.core.ports import Resource
+from cxai.resources.cx_ai.layout import LAYOUT as LAYOUT
+from cxai.resources.options import RowOptions
+
+
+def open_resource(options: RowOptions) -> Resource:
+    """Return it, with its score ranges. Raises UsageError if these can't be used."""
+    from cxai.resources.cx_ai.bands_file import load_bands  # noqa: PLC0415 - only for a run
+    from cxai.resources.cx_ai.resource import CxAi  # noqa: PLC0415
+
+    file = options.score_bands
+    if file is None:
+        return CxAi(options.shape, options.run_id)
+    bands = load_bands(file)
+    return CxAi(options.shape, options.run_id, bands, bands.mark(file.name))

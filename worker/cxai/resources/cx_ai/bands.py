@@ -7,34 +7,16 @@ bounds inclusive". The figures are an account's own, so they are configuration; 
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
+from cxai.core.layout import BandsMark
 from cxai.errors import UsageError
 
 _TABLE_KEYS = frozenset({"bundle", "model", "bands"})
 _BAND_KEYS = frozenset({"name", "lower", "upper"})
 _MAX_INT = 2**53  # beyond it, a float may be another number
-
-
-@dataclass(frozen=True, slots=True)
-class BandsMark:
-    """Tells score ranges from others: `digest` of what they say, and `name` for people.
-
-    Ranges that say the same are equal, whatever their file is called and however it is laid out.
-    """
-
-    digest: str
-    name: str = field(compare=False)
-
-    def __str__(self) -> str:
-        """Return it for people."""
-        return f"{self.name} ({self.digest[:8]})" if self.digest else self.name
-
-
-NO_BANDS = BandsMark("", "none")
 
 
 class Bands:

@@ -1,6 +1,6 @@
 """The table of columns: what each set of parts holds, from which all descriptions are made.
 
-The fields of the API come from the form that the validator uses (`cx_ai/wire.py`), so that they
+The fields of the API come from the form that the validator uses (`cx_ai/form.py`), so that they
 can't differ from it; the columns that we add are described here.
 """
 
@@ -11,19 +11,19 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cxai.core.layout import FAILURES
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai.records import (
-    FAILURES,
+from cxai.resources.cx_ai.form import Result
+from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.layout import (
     INTERACTIONS,
     PART_SETS,
-    PARTICIPANTS,
     RECORDS,
     SCHEMA_VERSION,
     SCORES,
     SEGMENTS,
-    Shape,
 )
-from cxai.resources.cx_ai.wire import Result
+from cxai.resources.options import Shape
 
 
 class Scalar(StrEnum):

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from cxai.resources.cx_ai.records import FAILURES, Shape
+from cxai.core.layout import FAILURES
 from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table, tables_of
+from cxai.resources.options import Shape
 
 _NAMES = {
     Scalar.TEXT: "string",

@@ -1,0 +1,282 @@
+"""What every ledger's database promises, over each engine and over one in memory."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from support.doubles import entries, invalid
+from support.memory_database import Books, MemoryDatabase
+from support.store import run_finished, run_killed
+
+from cxai.clock import SystemClock
+from cxai.core.entry import key_of
+from cxai.core.layout import FAILURES, BandsMark
+from cxai.core.outcome import Outcome
+from cxai.errors import IntegrityError, UsageError
+from cxai.inspect.prune import prune_export
+from cxai.inspect.status import export_status
+from cxai.inspect.verify import verify_export
+from cxai.ledger.form import ExportForm
+from cxai.ledger.registry import DATABASES, open_database
+from cxai.ledger.trouble import DatabaseError
+from cxai.output.compression import Compression
+from cxai.output.part_state import Extent, PartState, part_name
+from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.options import Shape
+from cxai.resources.registry import layout_of
+from cxai.simulator import Scenario
+
+FORM = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP, "api.example", BandsMark("d1", "bands"))
+AT = "2026-11-27T03:00:00.000Z"
+LATER = "2026-11-28T03:00:00.000Z"
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+    """Register one more engine, as a new one would be; return how it is kept."""
+    books = Books()
+    monkeypatch.setitem(DATABASES, "memory", lambda _location: MemoryDatabase(books))
+    return books
+
+
+@pytest.fixture(params=["", "memory://ledger"])
+def location(request, tmp_path, in_memory):  # noqa: ARG001 - registers the other engine
+    """Return a place for a ledger of each engine."""
+    return request.param or tmp_path
+
+
+@pytest.fixture
+def database(location):
+    with open_database(location) as database:
+        database.create(FORM, AT)
+        yield database
+
+
+def outcomes(**verdicts):
+    """Return outcomes by ID, of the given verdicts."""
+    return [
+        Outcome(entry, Verdict(verdicts[entry.id]), 1, {})
+        for entry in entries(*(one for one in verdicts if one != "line"))
+    ] + [
+        Outcome(entry, Verdict.INVALID_ID, 0, {})
+        for entry in invalid(*(one for one in verdicts if one == "line"))
+    ]
+
+
+def grown(part, size):
+    """Return the extent by which a part grows, a record per ten bytes."""
+    after = PartState(part.set, part.number, part.bytes + size, part.records + size // 10, "sha")
+    return Extent(part.bytes, 7, after)
+
+
+def commit(database, run, batch, *extents, recorded=1, failed=1):
+    database.commit(run, batch, extents, LATER, recorded=recorded, failed=failed)
+
+
+def part(database, part_set, number=1):
+    return next(p for p in database.parts() if (p.set, p.number) == (part_set, number))
+
+
+# --- the export ---
+
+
+def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
+    with open_database(location) as database:
+        assert database.is_new
+        database.create(FORM, AT)
+        assert not database.is_new
+        assert not database.has_outcomes()
+        assert database.verdicts() == {}
+        assert database.runs() == []
+        assert sorted(p.set for p in database.parts()) == sorted(FORM.sets)
+        assert all(p == PartState(p.set, 1) for p in database.parts())
+
+
+def test_the_form_is_kept_and_its_origin_may_move(location, database):
+    database.close()
+    with open_database(location) as again:
+        assert again.form(layout_of) == FORM
+        moved = ExportForm(LAYOUT, FORM.shape, FORM.compression, "other.example")
+        again.move(moved)
+        assert again.form(layout_of) == moved
+
+
+def test_an_export_of_another_schema_version_is_refused(database):
+    newer = replace(LAYOUT, schema_version=LAYOUT.schema_version + 1)
+    with pytest.raises(UsageError, match=r"an older version of cxai-worker.*: schema version 2,"):
+        database.form(lambda _name: newer)
+
+
+def test_the_layout_is_asked_for_by_the_name_of_the_resource(database):
+    asked = []
+    database.form(lambda name: asked.append(name) or LAYOUT)
+    assert asked == ["cx_ai"]
+
+
+@pytest.mark.parametrize("column", ["shape", "compression"])
+def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
+    with open_database(tmp_path) as database:
+        database.create(FORM, AT)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file, file:
+        file.execute(f"UPDATE export SET {column} = 'odd'")  # noqa: S608 - a name of ours
+    with (
+        open_database(tmp_path) as database,
+        pytest.raises(IntegrityError, match=r"the ledger is damaged \('odd' is unknown\)"),
+    ):
+        database.form(layout_of)
+
+
+@pytest.mark.parametrize("url", ["postgres://host/db", "mysql://host"])
+def test_an_engine_that_is_not_known_is_refused_and_those_that_are_are_named(url):
+    with pytest.raises(UsageError, match=r"No ledger can be kept at .* a local directory"):
+        open_database(url)
+
+
+# --- outcomes ---
+
+
+def test_a_batch_counts_with_its_outcomes_its_extents_and_the_progress_of_its_run(database):
+    run = database.start_run("first", AT)
+    extents = [grown(part(database, "interactions"), 20), grown(part(database, FAILURES), 10)]
+    commit(database, run, outcomes(a="ok", b="ok", c="not_found"), *extents, recorded=1, failed=3)
+    assert database.outcome(key_of("a")) == ("ok", 1)
+    assert database.outcome(key_of("c")) == ("not_found", 3)
+    assert database.outcome(key_of("d")) is None
+    assert database.verdicts() == {"not_found": 1, "ok": 2}
+    assert database.outcomes_by_run() == {run: 3}
+    assert database.settled(run) == 3
+    assert part(database, "interactions") == extents[0].after
+    assert database.extents(extents[0].after) == [(0, 7)]
+    assert database.runs()[0].seen_at == LATER
+
+
+def test_a_line_that_is_no_id_is_an_outcome_but_no_answer(database):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(line="invalid_id"))
+    assert database.has_outcomes()
+    assert not database.has_answers()
+    commit(database, run, outcomes(a="exhausted"))
+    assert database.has_answers()
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_an_id_with_a_record_gets_no_other_verdict_and_nothing_of_that_batch_counts(
+    database, verdict
+):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(a="ok"))
+    extent = grown(part(database, "interactions"), 20)
+    with pytest.raises(DatabaseError, match="an ID with a record got another verdict") as failed:
+        commit(database, run, outcomes(b="ok", a=verdict), extent)
+    assert failed.value.trouble.lack is None
+    assert database.verdicts() == {"ok": 1}
+    assert database.settled(run) == 1
+    assert part(database, "interactions").bytes == 0
+
+
+# --- parts ---
+
+
+def test_what_is_sealed_is_followed_by_an_empty_open_part(database):
+    run = database.start_run("first", AT)
+    extent = grown(part(database, "scores"), 50)
+    commit(database, run, outcomes(a="ok"), extent)
+    empty = grown(part(database, FAILURES), 0)
+    database.seal([extent.after, empty.after], [empty])
+    assert part(database, "scores") == extent.after.as_sealed()
+    assert part(database, "scores", 2) == PartState("scores", 2)
+    assert part(database, FAILURES).sealed
+    assert database.extents(empty.after) == []
+
+
+def test_a_part_belongs_to_the_first_run_that_ended_with_it(database):
+    first = database.start_run("first", AT)
+    database.seal([part(database, "scores")], [])
+    database.finish_parts(first)
+    second = database.start_run("second", AT)
+    database.seal([part(database, "scores", 2)], [])
+    assert part(database, "scores", 2).run_id is None
+    database.finish_parts(second)
+    found = {p.number: p.run_id for p in database.parts() if p.set == "scores"}
+    assert found == {1: "first", 2: "second", 3: None}
+
+
+def test_only_a_sealed_part_is_released_and_only_once(database):
+    sealed = part(database, "scores")
+    database.seal([sealed], [])
+    database.release([sealed, part(database, "segments")], AT)
+    database.release([sealed], LATER)
+    assert part(database, "scores").released_at == AT
+    assert not part(database, "segments").is_released
+
+
+def test_verdicts_in_place_leave_out_those_whose_rows_were_released(database):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(a="ok", b="not_found"), recorded=1, failed=1)
+    commit(database, run, outcomes(c="ok"), recorded=2)
+    main = part(database, "interactions")
+    database.seal([main], [])
+    database.release([main], AT)
+    assert database.verdicts_in_place("interactions") == {"not_found": 1, "ok": 1}
+
+
+def test_ids_of_withdrawn_parts_are_new_and_unfetched_until_they_have_a_verdict_again(database):
+    run = database.start_run("first", AT)
+    batch = outcomes(a="ok", b="ok", c="not_found", line="invalid_id")
+    commit(database, run, batch, recorded=1, failed=1)
+    commit(database, run, outcomes(d="ok"), recorded=2)
+    assert database.withdraw([part(database, name) for name in FORM.record_sets]) == 2
+    assert database.verdicts() == {"invalid_id": 1, "not_found": 1, "ok": 1}
+    assert {p.number for p in database.parts() if p.set in FORM.record_sets} == {2}
+    assert database.unfetched() == (2, [])
+    assert database.unfetched(10) == (2, [key_of("a"), key_of("b")])
+    assert database.withdraw([part(database, FAILURES)]) == 2  # the line, too; it isn't asked again
+    assert database.unfetched(10) == (3, [key_of("a"), key_of("b"), key_of("c")])
+    commit(database, run, outcomes(a="ok", b="not_ready", c="ok"), recorded=2, failed=2)
+    assert database.unfetched(10) == (0, [])
+
+
+# --- with the files of an export ---
+
+
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_an_export_may_have_another_engine(tmp_path, guids, in_memory, monkeypatch, compression):
+    ids, scenario = guids(30), Scenario(missing=0.2)
+    how = {"shape": Shape.TABLES, "compression": compression, "part_bytes": 20_000}
+    (tmp_path / "ledger.sqlite").touch()  # what makes a directory an export, until that is a choice
+    monkeypatch.setitem(DATABASES, "", lambda _location: MemoryDatabase(in_memory))
+    run_killed(tmp_path, ids[:20], scenario, **how)
+    run_finished(tmp_path, ids, scenario, **how)
+    found = verify_export(tmp_path)
+    assert (found.problems, found.exit_code) == ([], 0)
+    assert sum(export_status(tmp_path).verdicts.values()) == len(ids)
+    lost = tmp_path / part_name(PartState("scores", 1, sealed=True), compression)
+    lost.unlink()
+    run_finished(tmp_path, ids, scenario, reopen_missing=True, **how)
+    assert verify_export(tmp_path).exit_code == 0
+    assert prune_export(tmp_path, [], SystemClock(), every=True).deleted
+    assert verify_export(tmp_path).exit_code == 0
+
+
+# --- runs ---
+
+
+def test_runs_are_there_in_order_each_with_its_end(location, database):
+    killed = database.start_run("killed", AT)
+    ended = database.start_run("ended", AT)
+    commit(database, ended, outcomes(a="ok"))
+    database.end_run(ended, "finished", {"exit_code": 0}, LATER)
+    database.close()
+    with open_database(location) as again:
+        first, second = again.runs()
+    assert (first.number, first.run_id, first.ended, first.report) == (killed, "killed", None, {})
+    assert (second.number, second.settled, second.ended) == (ended, 1, "finished")
+    assert (second.started_at, second.seen_at) == (AT, LATER)
+    assert second.report == {"exit_code": 0}
+
+
+def test_a_sound_database_has_no_problems_and_is_in_its_place(database):
+    assert database.problems() == []
+    assert not database.is_displaced

@@ -1,0 +1,17 @@
+"""The reader of replies as a run wires it."""
+
+from support.store import RUN_ID
+
+from cxai.api.content_coding import Limits, decode
+from cxai.resources.cx_ai.resource import CxAi
+from cxai.resources.options import Shape
+from cxai.resources.reader import BodyReader
+
+
+def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
+    """Return a reader of nested CX AI records, or of another `resource`."""
+    return BodyReader(resource or CxAi(Shape.NESTED, RUN_ID), decoded, most_bytes, thread, secrets)
+
+
+def decoded(body, content_encoding, most_bytes):
+    return decode(body, content_encoding, Limits(most_bytes))

@@ -1,0 +1,221 @@
+"""THE table, row by row: what each reply and each failure means, and what it says about the API."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.policy import any_seen
+
+from cxai.policy.reply import Failure, Form, Processing, Question, Record, Refusal, Status, Trouble
+from cxai.policy.table import TABLE, Meaning, Signal, has_body, keys, row
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.words import advice, kind, reason, words
+
+RESULT, STATUS = Question
+EMPTY, OWN, FOREIGN = Form
+ANSWERED, THROTTLED, TOKEN_REFUSED, FAILED = Signal
+GATEWAY = "Check base_url, and whether a proxy, gateway or firewall answers in place of the API."
+
+
+def refusal(status, form=EMPTY, retry_after_s=None):
+    return Refusal(status, form, None, retry_after_s)
+
+
+def failure(trouble, retry_after_s=None):
+    return Failure(trouble, Stage.BODY, "why", retry_after_s=retry_after_s)
+
+
+def status(processing):
+    return Status(processing, "aState")
+
+
+# Where a failure that is tried again leads: verdict, and attempts if not as many as are allowed.
+OPEN = (Verdict.EXHAUSTED, None)
+REJECTED = (Verdict.REJECTED, 2)
+
+BOTH = {
+    "202": (refusal(202), Meaning.PENDING, ANSWERED),
+    "202 with a page": (refusal(202, FOREIGN), Meaning.PENDING, ANSWERED),
+    "401": (refusal(401), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
+    "401 in the API's words": (refusal(401, OWN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
+    "401 of a gateway": (refusal(401, FOREIGN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
+    "402, the account's": (refusal(402, OWN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "403": (refusal(403), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
+    "403 in the API's words": (refusal(403, OWN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
+    "403 of a firewall": (refusal(403, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "403 with a time to wait": (refusal(403, FOREIGN, 5.0), Meaning.LIMIT, THROTTLED),
+    "407, a proxy's": (refusal(407, OWN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "408": (refusal(408), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "425": (refusal(425), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "429": (refusal(429), Meaning.LIMIT, THROTTLED),
+    "429 of a gateway": (refusal(429, FOREIGN), Meaning.LIMIT, THROTTLED),
+    "503": (refusal(503, OWN), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "503 with a time to wait": (refusal(503, EMPTY, 0.0), Meaning.LIMIT, THROTTLED),
+    "500": (refusal(500), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "no HTTP": (refusal(999), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "no HTTP at all": (refusal(-1), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "a timeout": (failure(Trouble.TIMEOUT), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "broken off": (failure(Trouble.BROKEN_OFF), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "processed": (status(Processing.PROCESSED), Meaning.PROCESSED, ANSWERED),
+    "under way": (status(Processing.UNDER_WAY), Meaning.PENDING, ANSWERED),
+    "awaiting its file": (status(Processing.AWAITING_FILE), Meaning.AWAITING_FILE, ANSWERED),
+    "failed": (status(Processing.FAILED), Meaning.UNPROCESSABLE, ANSWERED),
+}
+OF_RESULTS = {
+    "203": (refusal(203), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "204": (refusal(204), Meaning.NOT_YET, ANSWERED),
+    "404": (refusal(404), Meaning.MISSING, ANSWERED),
+    "404 in the API's words": (refusal(404, OWN), Meaning.MISSING, ANSWERED),
+    "404 of a gateway": (refusal(404, FOREIGN), Meaning.TRY_THEN_STATUS, FAILED, *REJECTED),
+    "409": (refusal(409), Meaning.NOT_YET, ANSWERED),
+    "409 of a gateway": (refusal(409, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "410": (refusal(410), Meaning.GONE, ANSWERED),
+    "410 of a gateway": (refusal(410, FOREIGN), Meaning.TRY_THEN_STATUS, FAILED, *REJECTED),
+    "201": (refusal(201, OWN), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),
+    "302": (refusal(302), Meaning.TRY_AGAIN, FAILED, Verdict.REDIRECTED, 2),
+    "302 with a time to wait": (
+        refusal(302, EMPTY, 5.0), Meaning.TRY_AGAIN, FAILED, Verdict.REDIRECTED, None,
+    ),
+    "400 without a word": (refusal(400), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "400 of a gateway": (refusal(400, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "400 in the API's words": (refusal(400, OWN), Meaning.FINAL, ANSWERED),
+    "422 in the API's words": (refusal(422, OWN), Meaning.FINAL, ANSWERED),
+    "400 with a time to wait": (
+        refusal(400, OWN, 5.0), Meaning.TRY_AGAIN, ANSWERED, Verdict.REJECTED, None,
+    ),
+    "a damaged body": (
+        failure(Trouble.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, Verdict.CORRUPT_BODY, None,
+    ),
+    "another coding": (
+        failure(Trouble.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED,
+        Verdict.UNSUPPORTED_ENCODING, 2,
+    ),
+    "too large": (failure(Trouble.TOO_LARGE), Meaning.FINAL, ANSWERED),
+    "HTML": (failure(Trouble.NOT_JSON), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, None),
+    "foreign JSON": (failure(Trouble.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),
+}  # fmt: skip
+OF_STATUSES = {
+    "200 of another kind": (refusal(201), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "302": (refusal(302), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "204": (refusal(204), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "404": (refusal(404, OWN), Meaning.UNKNOWN, ANSWERED),
+    "404 of a gateway": (refusal(404, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "409": (refusal(409), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "409 of a gateway": (refusal(409, FOREIGN), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "410": (refusal(410), Meaning.UNKNOWN, ANSWERED),
+    "410 of a gateway": (refusal(410, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "400 without a word": (refusal(400), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "400 in the API's words": (refusal(400, OWN), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "a damaged body": (failure(Trouble.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "another coding": (failure(Trouble.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "too large": (failure(Trouble.TOO_LARGE), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "HTML": (failure(Trouble.NOT_JSON), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "foreign JSON": (failure(Trouble.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, *OPEN),
+}
+NO_CONNECTION = failure(Trouble.NO_CONNECTION)
+ROWS = {
+    RESULT: BOTH | OF_RESULTS,
+    STATUS: BOTH | OF_STATUSES,
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "name"), [(question, name) for question in Question for name in ROWS[question]]
+)
+def test_the_row_of(question, name):
+    seen, meaning, signal, *leads_to = ROWS[question][name]
+    found = row(seen, question)
+    assert (found.meaning, found.signal) == (meaning, signal)
+    assert found.counts is bool(leads_to)
+    if leads_to:
+        assert [found.verdict, found.most] == leads_to
+
+
+@pytest.mark.parametrize("question", Question)
+def test_no_connection_costs_no_attempt(question):
+    found = row(NO_CONNECTION, question)
+    assert (found.meaning, found.signal, found.counts) == (Meaning.TRY_AGAIN, FAILED, False)
+
+
+@pytest.mark.parametrize("question", Question)
+def test_each_row_of_the_table_is_named_above(question):
+    named = [NO_CONNECTION, *(seen for seen, *_ in ROWS[question].values())]
+    reached = {next(key for key in keys(seen) if key in TABLE[question]) for seen in named}
+    assert reached == TABLE[question].keys()
+
+
+@pytest.mark.parametrize("question", Question)
+def test_a_record_is_an_answer(question):
+    found = row(Record({}), question)
+    assert (found.meaning, found.signal, found.verdict) == (Meaning.RECORD, ANSWERED, Verdict.OK)
+
+
+def test_there_is_a_row_for_every_kind_of_failure_and_every_state():
+    for table in TABLE.values():
+        assert {*Trouble, *Processing} <= table.keys()
+
+
+@given(any_seen, st.sampled_from(Question))
+def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, question):
+    found = row(seen, question)
+    if found.signal in {FAILED, TOKEN_REFUSED}:
+        assert found.meaning in {Meaning.TRY_AGAIN, Meaning.TRY_THEN_STATUS}
+        assert found.verdict in OPEN_AGAIN
+
+
+@given(st.integers(-1, 10_000).filter(lambda status: status not in {403, 503}))
+def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
+    for form in Form:
+        for question in Question:
+            found, timed = (row(refusal(status, form, s), question) for s in (None, 5.0))
+            assert timed.signal is found.signal
+            assert timed.meaning is not Meaning.FINAL
+            assert timed.most is None
+
+
+def test_only_a_200_has_the_body_that_was_asked_for():
+    assert [status for status in range(-1, 10_000) if has_body(status)] == [200]
+
+
+# --- in words ---
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_called", "in_words", "to_check"),
+    [
+        (Record({}), "record", "record", ""),
+        (status(Processing.UNDER_WAY), "under_way", "under_way", ""),
+        (refusal(503, OWN), "HTTP 503", "HTTP 503", ""),
+        (Refusal(503, OWN, "Down. " * 30), "HTTP 503", f"HTTP 503: {'Down. ' * 13}Do", ""),
+        (Refusal(400, OWN, "No X1 or x1."), "HTTP 400", "HTTP 400: No [id] or [id].", None),
+        (refusal(401, OWN), "HTTP 401", "HTTP 401", "Check the token."),
+        (refusal(403, FOREIGN), "HTTP 403", "HTTP 403", GATEWAY),
+        (refusal(404, FOREIGN), "HTTP 404", "HTTP 404", GATEWAY),
+        (refusal(429, FOREIGN), "HTTP 429", "HTTP 429", ""),
+        (failure(Trouble.NOT_JSON), "not_json", "why", GATEWAY),
+        (failure(Trouble.BROKEN_OFF), "broken_off", "connection broken off: why", ""),
+        (
+            Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Refused", "Check the port."),
+            "no_connection", "Refused", "Check the port.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_came_back_has_a_name_words_and_what_to_check(seen, is_called, in_words, to_check):
+    assert kind(seen) == is_called
+    assert words(seen, "X1") == in_words
+    assert to_check in {None, advice(seen)}
+
+
+def test_a_redirect_says_what_to_check():
+    assert "base_url" in advice(refusal(302))
+
+
+def test_a_reason_has_none_of_the_apis_words():
+    assert reason(Refusal(400, OWN, "No such call.")) == "HTTP 400"
+    assert reason(failure(Trouble.TIMEOUT)) == "why"
+
+
+@given(any_seen)
+def test_there_are_always_a_name_and_words(seen):
+    assert kind(seen)
+    assert words(seen)
+    assert isinstance(advice(seen), str)

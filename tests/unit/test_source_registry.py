@@ -1,0 +1,96 @@
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from cxai.core.entry import IdRule
+from cxai.core.secret import Secrets
+from cxai.errors import UsageError
+from cxai.sources.blocking import blocks_of
+from cxai.sources.options import SourceOptions
+from cxai.sources.registry import SOURCES, open_source
+
+GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+OPTIONS = SourceOptions(IdRule())
+
+
+def refusal(*names, options=OPTIONS):
+    with pytest.raises(UsageError) as raised:
+        open_source(names, options)
+    return str(raised.value)
+
+
+def test_paths_are_files_one_after_the_other(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.csv"
+    first.write_text(f"{GUID}\n")
+    second.write_text(f"interaction_id\n{GUID}\n")
+    source = open_source([str(first), str(second)], OPTIONS)
+    lines = [(entry.source, entry.line) for block in blocks_of(source) for entry in block]
+    assert lines == [(str(first), 1), (str(second), 2)]
+
+
+def test_a_source_that_is_opened_has_been_looked_at(tmp_path):
+    (tmp_path / "ids.txt").write_text("# none\n")
+    assert "holds no ID" in refusal(str(tmp_path / "ids.txt"))
+    options = SourceOptions(IdRule(), allow_empty=True)
+    assert open_source([str(tmp_path / "ids.txt")], options).is_endless is False
+
+
+@pytest.mark.promise(
+    "`s3://…` or another URL as input, a socket, a directory; `~` in quotes",
+    "refused by name with what to do instead; `~` is the home directory",
+    group="Input",
+)
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/ids.txt", "https://x/ids", "redis://host/0", "s3:/b/x", "file:///ids.txt"]
+)
+def test_a_url_without_a_source_is_refused_with_what_there_is_instead(url):
+    said = refusal(url)
+    assert said.startswith(f"{url} is a URL. {url.partition(':')[0]}:// is not supported")
+    assert "only files" in said
+    assert "pipe them into standard input (-)" in said
+
+
+def test_a_scheme_that_is_mistyped_is_put_right(monkeypatch):
+    monkeypatch.setitem(SOURCES, "redis", "cxai.sources.redis")
+    said = refusal("rediss://host/0")
+    assert "redis:// and standard input. Do you mean redis://?" in said
+
+
+def test_sources_of_different_kinds_are_not_read_together(monkeypatch):
+    monkeypatch.setitem(SOURCES, "redis", "cxai.sources.redis")
+    assert refusal("ids.txt", "redis://x").startswith("ids.txt and redis://x are sources of diff")
+    assert refusal("-", "redis://x").startswith("- and redis://x are sources of different kinds")
+
+
+def test_a_password_in_a_url_is_not_shown():
+    assert refusal("redis://user:s3cret@host/0").startswith("redis://…@host/0 is a URL.")
+
+
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        ([f"s3://{GUID}/ids"], {}),
+        ([f"{GUID}.txt"], {}),
+        (["ids.txt"], {"column": GUID}),
+        (["ids.txt"], {"field": GUID}),
+    ],
+)
+def test_a_name_with_the_token_is_refused_and_not_shown(names, place):
+    said = refusal(*names, options=SourceOptions(IdRule(secrets=Secrets(GUID)), **place))
+    assert "holds the API token" in said
+    assert GUID not in said
+
+
+@pytest.mark.parametrize("module", set(SOURCES.values()))
+def test_each_source_has_an_opener(module):
+    assert callable(import_module(module).open_source)
+
+
+def test_no_source_is_imported_before_it_is_opened():
+    command = (
+        "import sys, cxai.sources.registry as r; print(*set(r.SOURCES.values()) & {*sys.modules})"
+    )
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert ended.stdout.strip() == b""

@@ -1,0 +1,64 @@
+"""A secret is recognized in text from outside and masked in text of ours in the same spellings."""
+
+from urllib.parse import quote
+
+import pytest
+from pydantic import SecretStr
+
+from cxai.core.secret import Secrets
+from cxai.observe.redaction import Redaction
+
+GUID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
+OPAQUE = "canary_7f3a.9c51~e0b2/x+y=="
+
+SPELLINGS = {
+    "as it is": str,
+    "capitals": str.upper,
+    "no hyphens": lambda text: text.replace("-", ""),
+    "other signs between": lambda text: text.replace("-", " : "),
+    "a URL": lambda text: quote(text, safe=""),
+    "a URL, each character": lambda text: "".join(f"%{ord(c):02X}" for c in text),
+    "a URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "JSON in JSON": lambda text: "".join(f"\\\\u{ord(c):04x}" for c in text),
+    "a program": lambda text: "".join(f"\\x{ord(c):02x}" for c in text),
+    "HTML": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    "HTML, decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in text),
+}
+
+
+@pytest.mark.parametrize("secret", [GUID, OPAQUE])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_each_spelling_is_recognized_and_masked(secret, spelling):
+    spelled = SPELLINGS[spelling](secret)
+    assert Secrets(secret).are_in(f"ids/{spelled}.txt")
+    redaction = Redaction(SecretStr(secret))
+    masked = redaction(f'why="{spelled}" more')
+    assert masked == 'why="[token]" more'
+    assert redaction.may_be_in(spelled.encode())
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [GUID, GUID.upper(), GUID.replace("-", ""), GUID.replace("-", "%2D"), f"%33{GUID[1:]}"],
+)
+def test_an_id_that_is_the_secret_is_recognized(spelled):
+    assert Secrets(GUID).include(spelled)
+
+
+@pytest.mark.parametrize("secret", ["~~~", "---", "a"])
+def test_so_is_a_secret_of_signs_alone_or_of_one_letter(secret):
+    assert Secrets(secret).include(secret)
+
+
+def test_another_id_is_none_nor_is_an_empty_one_where_there_is_no_secret():
+    assert not Secrets(GUID).include(GUID.replace("3", "4"))
+    assert not Secrets("").include("")
+
+
+def test_a_secret_that_was_renewed_is_recognized_as_well():
+    secrets = Secrets(GUID)
+    secrets.add(OPAQUE)
+    assert secrets.include(GUID)
+    assert secrets.include(OPAQUE)

@@ -1,0 +1,109 @@
+"""`cxai status`, `verify` and `prune`: an export that is there already."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from cxai.cli.options import AsJson, Directory
+from cxai.cli.streams import json_text, tell
+from cxai.errors import ExitCode, UsageError
+
+
+def status(directory: Directory, as_json: AsJson = False) -> None:
+    """Tell how far an export is, running or not."""
+    from cxai.inspect.status import export_status
+
+    found = export_status(directory)
+    tell(json_text(found.as_dict()) if as_json else found.text())
+
+
+def verify(
+    directory: Directory,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The input: then each of its lines should have a verdict, too.",
+            metavar="[SOURCE]...",
+            show_default=False,
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
+    ] = None,
+    field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
+    id_pattern: Annotated[
+        str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
+    ] = "",
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold every file of an export against its ledger; exit code 5 if they differ.
+
+    Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
+    """
+    from cxai.api.token import VARIABLE
+    from cxai.core.entry import GUID_PATTERN, IdRule
+    from cxai.core.secret import Secrets
+    from cxai.inspect.verify import verify_export
+    from cxai.sources.blocking import blocks_of
+    from cxai.sources.options import SourceOptions
+    from cxai.sources.registry import open_source
+
+    if sources:
+        token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
+        rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
+        source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
+        if source.is_endless:
+            raise UsageError("An input to verify has to end: name files that hold its IDs.")
+        found = verify_export(directory, blocks_of(source))
+    elif column is not None or field is not None or id_pattern or allow_empty:
+        raise UsageError(
+            "--column, --field, --id-pattern and --allow-empty are about an input: name it behind"
+            " the directory, or - for standard input."
+        )
+    else:
+        found = verify_export(directory)
+    tell(json_text(found.as_dict()) if as_json else found.text())
+    if found.exit_code is not ExitCode.FINISHED:
+        raise typer.Exit(found.exit_code)
+
+
+def prune(
+    directory: Directory,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names of finished parts, such as records-000001.jsonl.",
+            metavar="[PART]...",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All finished parts.")] = False,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Also parts that are gone; alone: all that are gone."),
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Release them, but don't delete their files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Release finished parts that were loaded, and delete their files; runs go on without them.
+
+    Each file is checked against the ledger first. IDs with a record in a released part are never
+    asked again.
+    """
+    from cxai.clock import SystemClock
+    from cxai.inspect.prune import prune_export
+
+    pruned = prune_export(
+        directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
+    )
+    try:
+        tell(json_text(pruned.as_dict()) if as_json else pruned.text())
+    except UsageError as error:
+        done = f"{len(pruned.released)} parts were released and {len(pruned.deleted)} files deleted"
+        raise UsageError(f"{error} Only this report is lost: {done}.") from None

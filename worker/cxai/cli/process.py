@@ -1,0 +1,70 @@
+"""A run as a whole process: what a command adds to an export, and a program must not find changed.
+
+The log on standard error, signals, the limit of file descriptors, the garbage collector, and the
+event loop.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+from pydantic import SecretStr
+
+from cxai.app import export
+from cxai.cli.descriptors import need_descriptors
+from cxai.cli.gc_tuning import rare_collections
+from cxai.cli.signals import stop_signals
+from cxai.core.ports import Source
+from cxai.inspect.report import Report
+from cxai.observe.logging import LOG
+from cxai.observe.redaction import Redaction
+from cxai.settings import LogFormat, Settings
+from cxai.sources.census import Census
+
+T = TypeVar("T")
+
+_START_PATIENCE_ON_A_TERMINAL_S = 60.0
+
+
+async def export_as_command(
+    settings: Settings,
+    source: Source,
+    output: Path,
+    token: SecretStr,
+    *,
+    census: Census | None = None,
+    force: bool = False,
+    reopen_missing: bool = False,
+) -> Report:
+    """Run an export as cxai.app.export does, ended by signals, with its log on standard error."""
+    need_descriptors(settings.in_flight)
+    redaction = Redaction(token)
+    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    with stop_signals() as stop, rare_collections():
+        return await export(
+            _with_start_patience(settings),
+            source,
+            output,
+            token,
+            stop=stop,
+            redaction=redaction,
+            census=census,
+            force=force,
+            reopen_missing=reopen_missing,
+        )
+
+
+def _with_start_patience(settings: Settings) -> Settings:
+    """Wait less for the first reply where someone is watching: they want to know soon."""
+    if settings.start_patience_s is not None or not sys.stderr.isatty():
+        return settings
+    return settings.model_copy(update={"start_patience_s": _START_PATIENCE_ON_A_TERMINAL_S})
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end on an event loop of its own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

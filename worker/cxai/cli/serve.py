@@ -1,0 +1,60 @@
+"""The simulator as a server in the foreground, and how to use it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from cxai.cli.signals import stop_signals
+from cxai.errors import UsageError
+from cxai.simulator import Scenario, Simulator
+
+_HOW_TO = """\
+The simulated API listens on {url}. In another terminal:
+
+  export CXAI_API_TOKEN={token}
+  cxai run ids.txt -o trial/ --base-url {url}
+
+Its results are made up: give real ones another directory.
+Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
+
+_HOW_TO_RENEW = """\
+
+After {after} requests it wants another token. To give it to a run without stopping it:
+
+  echo {token} > token.txt
+  (sleep 1; echo {next_token} > token.txt) &
+  cxai run ids.txt -o trial/ --base-url {url} --token-file token.txt"""
+
+
+async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
+    """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
+    stopped = asyncio.Event()
+    simulator = _simulator(scenario, token, port)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        stack.enter_context(stop.passed_to(lambda _why: stopped.set()))
+        try:
+            await stack.enter_async_context(simulator)
+        except OSError as error:
+            raise UsageError(
+                f"Can't listen on port {port}: {error.strerror}. Choose another --port."
+            ) from None
+        tell(_how_to(simulator, token))
+        await stopped.wait()
+
+
+def _simulator(scenario: Scenario, token: str, port: int) -> Simulator:
+    try:
+        return Simulator(scenario, token=token, port=port)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _how_to(simulator: Simulator, token: str) -> str:
+    url, after = simulator.base_url, simulator.scenario.token_after
+    text = _HOW_TO.format(url=url, token=token)
+    if after is not None:
+        text += "\n" + _HOW_TO_RENEW.format(
+            url=url, after=after, token=token, next_token=simulator.next_token
+        )
+    return text

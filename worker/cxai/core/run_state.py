@@ -1,0 +1,172 @@
+"""What a run shows of itself at one moment: plain values, for displays, files, logs and metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cxai.core.watchdog import Section, Stall
+from cxai.policy.verdict import Verdict
+
+# A pace below this share of its ceiling is called slowed.
+_SLOWED = 0.9
+
+
+class Kind(StrEnum):
+    """What a run does, or what it waits for. The values are stable: programs read them."""
+
+    WORKING = "working"
+    SLOWED = "slowed"
+    WAITING_FOR_INPUT = "waiting_for_input"
+    WAITING_TO_RETRY = "waiting_to_retry"
+    PAUSED = "paused"
+    NO_ANSWER = "no_answer"
+    DOUBT = "doubt"
+    OUTAGE = "outage"
+    DISK_FULL = "disk_full"
+    STALLED = "stalled"
+    STOPPING = "stopping"
+    FINISHING = "finishing"
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether something keeps the run from the progress that its settings allow."""
+        return self not in {Kind.WORKING, Kind.FINISHING}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkState:
+    """What a run has to do yet.
+
+    Of the `open` IDs that were taken in, `waiting` wait for a retry, and the next of these is due
+    in `next_retry_s` seconds (None without any). `in_flight` counts requests. `is_stopping` is
+    whether no new request leaves any more.
+    """
+
+    open: int = 0
+    waiting: int = 0
+    next_retry_s: float | None = None
+    in_flight: int = 0
+    input_ended: bool = False
+    is_stopping: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the input has ended, and every ID of it has a verdict."""
+        return self.input_ended and not self.open
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """No request leaves for another `for_s` seconds; `why` says the reason for it."""
+
+    for_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """How the API at `url` answers, and how many requests a second it may be sent now.
+
+    `rate` is below `rate_ceiling`, that of the settings, while the API refuses more. `down_for_s`
+    is how long it has been in an outage, None if it is not; `in_doubt` is whether that is being
+    found out. `trouble` says how the last request failed, empty if the API has answered since;
+    `advice` what to check then, in whole sentences. `unanswered_s` is how long the API has not
+    answered a single request of this run, None before the first and once it has.
+    """
+
+    url: str
+    rate: float
+    rate_ceiling: float
+    pause: Pause | None = None
+    in_doubt: bool = False
+    down_for_s: float | None = None
+    trouble: str = ""
+    advice: str = ""
+    unanswered_s: float | None = None
+
+    @property
+    def holds_requests_back(self) -> bool:
+        """Whether requests rightly wait: for the end of a pause, or for the API to be back."""
+        return self.pause is not None or self.in_doubt or self.down_for_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFull:
+    """The run has waited `for_s` seconds, of `at_most_s`, for room in `directory`.
+
+    `lacking` says what there is no room for.
+    """
+
+    directory: str
+    for_s: float
+    at_most_s: float
+    lacking: str = "the disk is full"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a run has done so far: lines read, and requests sent.
+
+    Status requests and retries are among `requests`; `throttled` were refused by a limit.
+    """
+
+    lines: int = 0
+    requests: int = 0
+    status_requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run at the time `at` (UTC), `elapsed_s` seconds after its start.
+
+    `done` counts the IDs of this input that have a verdict, `total` all distinct IDs of it: an
+    estimate by lines until the input has been read, None while even that is unknown. `verdicts`
+    also counts invalid lines, which are no IDs. `requests_per_s` is the pace of the last seconds;
+    `eta_s` is how long the rest takes at the pace of the last verdicts, None while there are none.
+    """
+
+    at: datetime
+    elapsed_s: float
+    done: int
+    total: int | None
+    verdicts: Mapping[Verdict, int]
+    counts: Counts
+    requests_per_s: float
+    eta_s: float | None
+    work: WorkState
+    api: ApiState
+    stall: Stall | None = None
+    disk_full: DiskFull | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the run does, or what it waits for: of several reasons the one that holds it."""
+        if self.disk_full is not None:
+            return Kind.DISK_FULL
+        if self.stall is not None and self.stall.section is not Section.INPUT:
+            return Kind.STALLED
+        if self.work.is_stopping and not self.work.is_done:
+            return Kind.STOPPING
+        return self._of_the_api() or self._of_the_work()
+
+    def _of_the_api(self) -> Kind | None:
+        api = self.api
+        if api.unanswered_s is not None and api.trouble and api.pause is None:
+            return Kind.NO_ANSWER
+        if api.down_for_s is not None:
+            return Kind.OUTAGE
+        if api.in_doubt:
+            return Kind.DOUBT
+        return Kind.PAUSED if api.pause is not None else None
+
+    def _of_the_work(self) -> Kind:
+        work = self.work
+        if work.open > work.waiting:
+            is_slowed = self.api.rate < _SLOWED * self.api.rate_ceiling
+            return Kind.SLOWED if is_slowed else Kind.WORKING
+        if work.next_retry_s is not None:
+            return Kind.WAITING_TO_RETRY
+        return Kind.FINISHING if work.input_ended else Kind.WAITING_FOR_INPUT

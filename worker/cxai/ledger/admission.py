@@ -1,0 +1,57 @@
+"""What is to be done: of the lines of an input, those that no line before and no run has settled.
+
+Two things are asked of each entry: has it stood in this input before (the keys of one input, on
+disk), and has an earlier run given it a verdict that stands (the database)? What this run itself
+settles is never asked of the database, since it is among the keys.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from cxai.core.entry import Entry
+from cxai.core.ports import Admission
+from cxai.ledger.distinct import DistinctKeys
+from cxai.ledger.port import Database, Key
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
+
+
+class Admissions:
+    """Looks up the entries of one input, block by block.
+
+    `reopen` are verdicts that are to be asked again, beside those that always are; a record never
+    is. Raises DatabaseError, after which the same block may be looked up again.
+    """
+
+    def __init__(
+        self, keys: DistinctKeys, database: Database, reopen: Collection[Verdict] = ()
+    ) -> None:
+        self._keys = keys
+        self._database = database
+        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._has_earlier_runs = database.has_outcomes()
+
+    def admit(self, entries: Sequence[Entry]) -> Admission:
+        """Return which of `entries` are to be done now, and count the others."""
+        fresh: list[Entry] = []
+        duplicates = 0
+        settled: Counter[Verdict] = Counter()
+        answered: Entry | None = None
+        are_new = self._keys.add_all([entry.key for entry in entries])
+        for entry, is_new in zip(entries, are_new, strict=True):
+            if not is_new:
+                duplicates += 1
+                continue
+            verdict = self._verdict_before(entry.key)
+            if verdict is None or verdict in self._open_again:
+                fresh.append(entry)
+                continue
+            settled[verdict] += 1
+            if verdict is Verdict.OK:
+                answered = entry
+        return Admission(fresh, duplicates, settled, answered)
+
+    def _verdict_before(self, key: Key) -> Verdict | None:
+        if not self._has_earlier_runs:
+            return None
+        outcome = self._database.outcome(key)
+        return None if outcome is None else Verdict(outcome[0])

@@ -1,0 +1,153 @@
+"""The ledger of one machine: one output directory, its parts and its database, for one run.
+
+Each idea has a file: what is to be done (admission.py), how a batch becomes durable (commit.py),
+how parts get their final names (rotation.py), what a start finds (recovery.py, reopen.py), and the
+run itself in the books (runs.py). Nothing here is async; one thread calls it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from cxai.core.entry import Entry
+from cxai.core.layout import Layout
+from cxai.core.outcome import Outcome
+from cxai.core.ports import Admission, Clock
+from cxai.core.timestamp import timestamp
+from cxai.ledger.admission import Admissions
+from cxai.ledger.commit import BatchCommit
+from cxai.ledger.distinct import DistinctKeys
+from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
+from cxai.ledger.port import Database
+from cxai.ledger.recovery import Notice, open_ledger, recover_parts
+from cxai.ledger.reopen import withdraw_missing
+from cxai.ledger.rotation import Rotation
+from cxai.ledger.runs import CurrentRun
+from cxai.ledger.trouble import stopping
+from cxai.output.directory import OutputDirectory
+from cxai.policy.verdict import Verdict
+
+
+def _unnoticed(*_: object, **__: object) -> None:
+    """Take a notice of which nothing is made."""
+
+
+class Committer:
+    """Ledger and parts of one output directory, of which the caller holds the lock.
+
+    Opening it recovers (cxai/ledger/recovery.py) and may raise IntegrityError; UsageError if
+    the directory holds an export of another form; CommitError if the disk fails. `reopen` are
+    verdicts that are to be asked again, beside those that always are; with `reopen_missing` so are
+    the IDs of parts whose files are missing, and were not released. A part of `part_bytes` or more
+    is sealed, together with those that hold other rows of the same IDs. `run_id` is what the rows
+    of this run carry. `notice` takes what the operator should know of the start.
+    """
+
+    def __init__(
+        self,
+        directory: OutputDirectory,
+        form: ExportForm,
+        clock: Clock,
+        *,
+        part_bytes: int,
+        run_id: str,
+        reopen: Collection[Verdict] = (),
+        reopen_missing: bool = False,
+        notice: Notice = _unnoticed,
+    ) -> None:
+        self._directory = directory
+        self._form = form
+        path = directory.path
+        with ExitStack() as opened:
+            with self._doing("open the export in"):
+                self._database = open_ledger(path, form.layout.all_sets)
+            opened.callback(self._database.close)
+            with self._doing("open the export in"):  # closing makes room: it says what lacks first
+                if self._database.is_new:
+                    self._database.create(form, timestamp(clock.utc()))
+                    directory.sync()
+                _settle_form(self._database, form, path)
+                if reopen_missing:
+                    withdraw_missing(self._database, form, path, notice)
+                self._parts = recover_parts(directory, self._database.parts(), form, notice)
+                opened.callback(self._parts.close)
+                keys = opened.enter_context(DistinctKeys(path))
+                self._admissions = Admissions(keys, self._database, reopen)
+                self._run = CurrentRun(self._database, clock, run_id)
+            self._rotation = Rotation(self._parts, self._database, form, part_bytes)
+            self._batches = BatchCommit(
+                self._run.number, self._parts, self._database, self._rotation, form.record_sets[0]
+            )
+            self._opened = opened.pop_all()
+
+    def admit(self, entries: Sequence[Entry]) -> Admission:
+        """Return which of `entries` are to be done, and count duplicates and what is settled.
+
+        Raises DiskFullError if there is no room, and the same call may be made again; CommitError
+        when the disk fails.
+        """
+        with self._doing("look up IDs in"):
+            return self._admissions.admit(entries)
+
+    def commit(self, outcomes: Collection[Outcome]) -> None:
+        """Make outcomes and their lines durable, all or none (cxai/ledger/commit.py).
+
+        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
+        the next start can tell what is durable; IntegrityError if a file of the export is no longer
+        where it was.
+        """
+        self._batches.commit(outcomes, self._run.now())
+
+    def settled(self) -> int:
+        """Return how many outcomes of this run are committed. Raises CommitError."""
+        with self._doing("count what is committed in"):
+            return self._run.settled()
+
+    def unfetched(self) -> int:
+        """Return how many IDs of withdrawn parts have no verdict again. Raises CommitError."""
+        with self._doing("count the IDs of reopened parts in"):
+            ids, _ = self._database.unfetched()
+            return ids
+
+    def end_run(self, ended: str, report: Mapping[str, Any]) -> None:
+        """Seal all parts, write the manifest and note how the run ended, in this order.
+
+        Raises CommitError, or IntegrityError if a file of the export is no longer where it was.
+        """
+        with self._doing("seal the parts in"):
+            self._rotation.seal_all()
+            self._database.finish_parts(self._run.number)
+        self._run.end(ended, report, self._directory, self._form.compression)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything. What is committed stays; what is not will be cut."""
+        self._opened.close()
+
+    def _doing(self, what: str) -> AbstractContextManager[None]:
+        return stopping(f"{what} {self._directory.path}", self._directory.path)
+
+
+def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
+    """Refuse rows of another form or origin than those that are there.
+
+    An export in which nothing has come from an API yet may still get another API or other
+    score ranges: after a mistyped base_url, say.
+    """
+
+    def own_layout(resource: str) -> Layout:
+        refuse_other_resource(resource, form.layout.resource, directory)
+        return form.layout
+
+    there = database.form(own_layout)
+    if database.has_answers():
+        refuse_other_form(there, form, directory)
+    else:
+        refuse_other_form(there.from_elsewhere(form), form, directory)
+        database.move(form)

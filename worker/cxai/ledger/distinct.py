@@ -1,0 +1,92 @@
+"""The distinct IDs of one input, on disk: memory stays flat however many there are."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from cxai.ledger.port import Key
+from cxai.ledger.sqlite_connection import SMALL_CACHE, database_error
+from cxai.output.contents import SEEN_NAME
+from cxai.output.private import open_private
+
+# A transaction keeps the pages that it changes in memory: 256 keys change 1 MiB at most.
+_KEYS_AT_ONCE = 256
+
+
+class DistinctKeys:
+    """A set of keys in a scratch file, gone when it is closed. Not durable, and need not be.
+
+    Raises DatabaseError as a ledger does, and OSError for the file itself.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / SEEN_NAME
+        self._path.unlink(missing_ok=True)
+        os.close(open_private(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        self._connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False
+        )
+        # The journal lets an insert that finds the disk full be undone, and tried again.
+        with self._translated():
+            for pragma in ("journal_mode = MEMORY", "synchronous = OFF", SMALL_CACHE):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute(
+                "CREATE TABLE seen (key ANY PRIMARY KEY) STRICT, WITHOUT ROWID"
+            )
+        self._added: list[bool] = []  # of the keys of a block that could not be added whole
+
+    def add(self, key: Key) -> bool:
+        """Return whether `key` is new, and keep it."""
+        with self._translated():
+            return self._insert(key)
+
+    def add_all(self, keys: Sequence[Key]) -> list[bool]:
+        """Return of each key whether it is new, and keep them all.
+
+        After a failure the same call may be made again, with the same keys and no others before.
+        """
+        added = self._added
+        while len(added) < len(keys):
+            with self._translated():
+                added += self._add_some(keys[len(added) : len(added) + _KEYS_AT_ONCE])
+        self._added = []
+        return added
+
+    def _add_some(self, keys: Sequence[Key]) -> list[bool]:
+        self._connection.execute("BEGIN")
+        try:
+            added = [self._insert(key) for key in keys]
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return added
+
+    def _insert(self, key: Key) -> bool:
+        added = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,))
+        return added.rowcount == 1
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise database_error(error, self._path.parent) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the set. A disk that doesn't let its file be deleted is no reason to fail."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)

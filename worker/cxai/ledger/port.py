@@ -1,0 +1,190 @@
+"""The port of the ledger: the database alone, without the files of an export.
+
+It lies here and not in core/ports.py because the pipeline never sees it: what the pipeline calls a
+ledger (`admit`, `commit`) is this database and the parts of the export together. Another engine is
+one adapter of this port, and one line in ledger/registry.py.
+
+All methods raise DatabaseError (ledger/trouble.py) if the engine fails. Each that changes something
+does it whole or not at all, and it is durable when the method returns.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from cxai.core.layout import Layout
+from cxai.core.outcome import Outcome
+from cxai.ledger.form import ExportForm
+from cxai.output.part_state import Extent, PartState
+
+Key = bytes | str
+"""What makes an entry distinct, as in core/entry.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run into an export: `run_id` as in the rows that it wrote, times as text.
+
+    `settled` counts its outcomes. `ended` is None and `report` empty while it runs, and if it was
+    killed or its disk failed.
+    """
+
+    number: int
+    run_id: str
+    started_at: str
+    seen_at: str
+    settled: int
+    ended: str | None
+    report: Mapping[str, Any]
+
+
+class Database(Protocol):
+    """What a run needs of the database."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing in it yet: only `create` may be called then."""
+        ...
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether what was opened is no longer in its place. Raises OSError."""
+        ...
+
+    def create(self, form: ExportForm, at: str) -> None:
+        """Begin the books of an export with one empty, open part of each set."""
+        ...
+
+    def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
+        """Return the form of the export. `layout_of` returns the layout of a resource by its name.
+
+        Raises what `layout_of` raises, UsageError if another version of cxai wrote the export, and
+        IntegrityError if it has no form.
+        """
+        ...
+
+    def move(self, form: ExportForm) -> None:
+        """Give the export the origin and score ranges of `form`; only while nothing is in it."""
+        ...
+
+    def has_outcomes(self) -> bool:
+        """Whether any entry has a verdict."""
+        ...
+
+    def has_answers(self) -> bool:
+        """Whether any ID has a verdict: refused lines of the input don't count."""
+        ...
+
+    def outcome(self, key: Key) -> tuple[str, int] | None:
+        """Return the verdict of an entry and the number of the part that has its rows."""
+        ...
+
+    def verdicts(self) -> Mapping[str, int]:
+        """Return how many entries have which verdict, over all runs, in order of verdicts."""
+        ...
+
+    def parts(self) -> Sequence[PartState]:
+        """Return what is committed of each part, in order of sets and numbers."""
+        ...
+
+    def commit(
+        self,
+        run: int,
+        outcomes: Collection[Outcome],
+        extents: Collection[Extent],
+        at: str,
+        *,
+        recorded: int,
+        failed: int,
+    ) -> None:
+        """Count a batch: its outcomes, what it appended to the parts, and the run's progress.
+
+        The rows of outcomes with a record stand in the parts with the number `recorded`, those of
+        all others in the part `failed` of the failures. An ID with a record never gets another
+        verdict: that fails, and nothing of the batch counts.
+        """
+        ...
+
+    def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
+        """Note that these parts are sealed, and begin the one after each.
+
+        `empty` are the extents of those that were written only now, without a row.
+        """
+        ...
+
+    def withdraw(self, parts: Collection[PartState]) -> int:
+        """Forget parts and the verdicts of all IDs with rows in them; return how many these are.
+
+        Of the sets of records, all parts with the same number have to be withdrawn together.
+        Each ID stays known as unfetched until it has a verdict again; a refused line doesn't.
+        """
+        ...
+
+    def unfetched(self, most: int = 0) -> tuple[int, Sequence[Key]]:
+        """Return how many IDs of withdrawn parts have no verdict yet, and up to `most` of them."""
+        ...
+
+    def start_run(self, run_id: str, at: str) -> int:
+        """Note that a run begins and return its number, from 1."""
+        ...
+
+    def settled(self, run: int) -> int:
+        """Return how many outcomes of a run are committed."""
+        ...
+
+    def finish_parts(self, run: int) -> None:
+        """Note of all sealed parts that no run has finished before that this one has."""
+        ...
+
+    def end_run(self, run: int, ended: str, report: Mapping[str, Any], at: str) -> None:
+        """Note how a run ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; what is committed stays."""
+        ...
+
+
+class OpenedDatabase(Database, Protocol):
+    """What the commands need besides that look into an export, or release parts of it."""
+
+    def problems(self) -> Sequence[str]:
+        """Return what the engine finds wrong with its own storage."""
+        ...
+
+    def runs(self) -> Sequence[Run]:
+        """Return all runs, in order."""
+        ...
+
+    def outcomes_by_run(self) -> Mapping[int, int]:
+        """Return how many entries have their verdict from which run."""
+        ...
+
+    def verdicts_in_place(self, main_set: str) -> Mapping[str, int]:
+        """Return the verdicts of those entries alone whose rows are in parts not released.
+
+        Rows of records are looked for in the parts of `main_set`.
+        """
+        ...
+
+    def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
+        """Return what each commit appended to a part: where it begins, and its CRC-32."""
+        ...
+
+    def release(self, parts: Collection[PartState], at: str) -> None:
+        """Note that the files of sealed parts may go; those that were released before stay so."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return it, to be closed at the end of the block."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        ...

@@ -1,0 +1,92 @@
+"""The sealing of parts: a part that is large enough, or the end of a run, ends it.
+
+In the database first, then by name: whoever sees a final name sees a whole part. A crash between
+them leaves names behind the database, and the next start catches them up (recovery.py). So what
+fails from there on is not tried again.
+
+The sets that hold the rows of a result are sealed together: the rows of an ID then lie in parts
+of one number. A part without rows becomes an empty file when one beside it is sealed, and at the
+end of a run if its set has no file yet.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxai.core.layout import FAILURES
+from cxai.errors import IntegrityError
+from cxai.ledger.displaced import refuse_displaced
+from cxai.ledger.form import ExportForm
+from cxai.ledger.open_parts import OpenParts
+from cxai.ledger.port import Database
+from cxai.ledger.trouble import never_again
+from cxai.output.part_state import PartState
+from cxai.output.parts import as_named
+
+
+class Rotation:
+    """Seals the open parts of a run; a part of `part_bytes` or more is large.
+
+    Raises OSError and DatabaseError; IntegrityError if a file of the export is no longer where it
+    was, or another one has the name that a part is to get; CommitError when only the next start can
+    tell what is durable.
+    """
+
+    def __init__(
+        self, parts: OpenParts, database: Database, form: ExportForm, part_bytes: int
+    ) -> None:
+        self._parts = parts
+        self._database = database
+        self._form = form
+        self._part_bytes = part_bytes
+        self._together = (form.record_sets, (FAILURES,))
+
+    def seal_large(self) -> None:
+        """Seal the parts that are large enough, and those with other rows of the same results."""
+        self._seal(self._of_at_least(self._part_bytes))
+
+    def seal_all(self) -> None:
+        """Seal all parts with rows; a set that has no file gets an empty one."""
+        refuse_displaced(self._parts, self._database)
+        self._seal(self._of_at_least(1))
+        # After those with rows: a disk that has no room for another file may have room for these.
+        sealed = [part for part in self._database.parts() if part.sealed]
+        there = {part.set for part in sealed if self._is_there(part)}
+        self._seal([name for sets in self._together if not there.issuperset(sets) for name in sets])
+
+    def _of_at_least(self, size: int) -> list[str]:
+        return [
+            name
+            for sets in self._together
+            if any(self._parts.state(other).bytes >= size for other in sets)
+            for name in sets
+        ]
+
+    def _is_there(self, part: PartState) -> bool:
+        return as_named(self._parts.directory.path, part, self._form.compression) is not None
+
+    def _seal(self, sets: Sequence[str]) -> None:
+        if not sets:
+            return
+        refuse_displaced(self._parts, self._database)
+        for name in sets:
+            _refuse_taken(self._parts.final_path(name))
+        self._parts.cut_for_good()
+        empty = self._parts.write_empty(
+            [name for name in sets if not self._parts.state(name).bytes]
+        )
+        states = {name: self._parts.state(name) for name in sets}
+        states |= {extent.after.set: extent.after for extent in empty}
+        self._database.seal(states.values(), empty)
+        with never_again(self._parts.directory.path):  # the database is ahead of the names
+            for name in sets:
+                self._parts.give_final_name(name)
+            self._parts.directory.sync()
+
+
+def _refuse_taken(final: Path) -> None:
+    if os.path.lexists(final):
+        raise IntegrityError(
+            f"{final} is there already, and not from cxai. Move it away, and run the same"
+            " command again."
+        )

@@ -1,0 +1,164 @@
+"""The connection of a ledger to its SQLite file: durable transactions, and failures as values."""
+
+import errno
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cxai.errors import CxaiError, IntegrityError, StopCause, StoppedError
+from cxai.ledger.trouble import (
+    DatabaseError,
+    DiskTrouble,
+    Lack,
+    advice_on,
+    has_no_inodes,
+    trouble_of,
+)
+from cxai.output.displaced import is_displaced
+from cxai.output.private import open_private
+
+SMALL_CACHE = "cache_size = -512"
+"""In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
+SQLite's 2 MiB were 3 MB more at a million IDs, and no faster."""
+
+Values = Mapping[str, Any] | tuple[Any, ...]
+
+
+def database_error(error: sqlite3.Error, directory: Path) -> DatabaseError:
+    """Return what a failure of SQLite with a file in `directory` means."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    lack = Lack.BYTES if code == sqlite3.SQLITE_FULL else None
+    # SQLite can't open a file, too, if it can't create another one next to it.
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN} and has_no_inodes(directory):
+        lack = Lack.INODES
+    is_read_only = code & 0xFF == sqlite3.SQLITE_READONLY
+    advice = advice_on(lack, errno.EROFS if is_read_only else 0)
+    is_damage = type(error) is sqlite3.DatabaseError  # its subclasses are of the disk, or ours
+    return DatabaseError(DiskTrouble(str(error), advice, lack, is_damage))
+
+
+@cache
+def _queries() -> Mapping[str, str]:
+    text = (files(__package__) / "sqlite.sql").read_text(encoding="utf-8")
+    _, *named = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    return dict(zip(named[::2], named[1::2], strict=True))
+
+
+class Connection:
+    """Executes the queries that sqlite.sql names.
+
+    Opening it raises IntegrityError if the file is damaged or is no ledger, StoppedError if it
+    can't be used now; all else raises DatabaseError. Use it on one thread at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sql = _queries()
+        if path.is_symlink():
+            raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
+        try:
+            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+            self._ours = path.lstat()
+        except OSError as error:
+            raise self._unusable(trouble_of(error, path.parent)) from error
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._unusable(database_error(error, path.parent).trouble) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        # EXCLUSIVE: a second connection, which could meet SQLite's WAL-reset bug, can't exist.
+        self._demand("locking_mode = EXCLUSIVE", "exclusive")
+        tables = self._connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        if tables and ("export",) not in tables:
+            raise IntegrityError(
+                f"{self.path} is a database, but not a ledger of cxai. Name another directory."
+            )
+        self._demand("journal_mode = WAL", "wal")
+        self._connection.execute(f"PRAGMA {SMALL_CACHE}")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA fullfsync = ON")  # for macOS: see output/durable.py
+        (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
+        if synchronous != 2:  # noqa: PLR2004 - SQLite's number for FULL
+            raise IntegrityError(f"{self.path}: SQLite refuses synchronous = FULL.")
+
+    def _demand(self, pragma: str, expected: str) -> None:
+        (got,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
+        if got != expected:
+            raise IntegrityError(f"{self.path}: SQLite refuses {pragma} (it is {got}).")
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        return is_displaced(self.path, self._ours)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; durable when it ends without an error."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite rolls back itself after some errors
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise database_error(error, self.path.parent) from error
+
+    def run_script(self, query: str) -> None:
+        """Execute the statements of a named query, within a transaction."""
+        statement = ""  # sqlite3's own executescript would commit before them
+        for line in self._sql[query].splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                self._connection.execute(statement)
+                statement = ""
+
+    def run(self, query: str, values: Values) -> sqlite3.Cursor:
+        """Execute a named query, within a transaction."""
+        return self._connection.execute(self._sql[query], values)
+
+    def run_many(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a named query once per row, within a transaction."""
+        self._connection.executemany(self._sql[query], rows)
+
+    def one(self, query: str, values: Values = ()) -> Any:
+        """Return the first row of a named query, None if there is none."""
+        try:
+            return self._connection.execute(self._sql[query], values).fetchone()
+        except sqlite3.Error as error:
+            raise database_error(error, self.path.parent) from error
+
+    def all(self, query: str, values: Values = ()) -> list[Any]:
+        """Return all rows of a named query."""
+        try:
+            return self._connection.execute(self._sql[query], values).fetchall()
+        except sqlite3.Error as error:
+            raise database_error(error, self.path.parent) from error
+
+    def close(self) -> None:
+        """Close the connection; what is committed stays."""
+        with suppress(sqlite3.Error):  # the log that it could not fold in is read at the next start
+            self._connection.close()
+
+    def _unusable(self, trouble: DiskTrouble) -> CxaiError:
+        if trouble.is_damage:
+            return IntegrityError(f"{self.path} can't be read as a ledger: {trouble.reason}.")
+        return StoppedError(
+            f"{self.path} can't be used: {trouble.reason}. Nothing is lost: {trouble.advice}, and"
+            " run the same command again.",
+            StopCause.DISK,
+        )

@@ -1,0 +1,134 @@
+"""Samples a run while it goes, and hands its state to whoever shows it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cxai.core.ports import Clock, Observer
+from cxai.core.run_state import ApiState, Counts, DiskFull, RunState, WorkState
+from cxai.core.tally import Tally
+from cxai.core.watchdog import Load, Section, Stall, Watchdog, look_every_s
+from cxai.observe.logging import LOG
+from cxai.observe.pace import RateEstimator
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the parts of a run show of themselves at one moment.
+
+    `expected_lines` is the length of the input, None if it is not known (yet). `disk_full` is set
+    while there is no room. `tally` and `loads` are the run's own, and change while it goes.
+    """
+
+    tally: Tally
+    loads: Mapping[Section, Load]
+    work: WorkState
+    api: ApiState
+    expected_lines: int | None = None
+    disk_full: DiskFull | None = None
+
+
+class RunMonitor:
+    """While it is entered, looks at a run again and again and shows its state to `observers`.
+
+    `sample` returns what the run shows now. A stage at which nothing moves for `stalled_after_s`
+    seconds is named in the state. The first failure of each observer is logged, by its name.
+    """
+
+    def __init__(
+        self,
+        sample: Callable[[], Sample],
+        observers: Mapping[str, Observer],
+        clock: Clock,
+        stalled_after_s: float,
+    ) -> None:
+        self._sample = sample
+        self._observers = observers
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._look_every_s = look_every_s(stalled_after_s)
+        self._watchdog = Watchdog(stalled_after_s, self._started)
+        self._pace = RateEstimator(self._started)
+        self._due = dict.fromkeys(observers, self._started)
+        self._failing: set[str] = set()
+        self._report: Mapping[str, Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch(), name="monitor")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        last = self.look()
+        for name, observer in self._observers.items():
+            with self._noting_failure(name):
+                await observer.close(last, self._report)
+
+    def look(self) -> RunState:
+        """Return the state of the run now."""
+        sample, now = self._sample(), self._clock.monotonic()
+        tally = sample.tally
+        done, total = tally.verdicts.total(), _total(sample)
+        requests_s, completed_s = self._pace.rates(now, tally.requests, tally.settled_now)
+        eta_s = None
+        if total is not None and completed_s > 0:
+            eta_s = max((total - done) / completed_s, sample.work.next_retry_s or 0.0)
+        return RunState(
+            at=self._clock.utc(),
+            elapsed_s=now - self._started,
+            done=done,
+            total=total,
+            verdicts=tally.before + tally.now,
+            counts=Counts(
+                tally.lines, tally.requests, tally.status_requests, tally.retries, tally.throttled
+            ),
+            requests_per_s=requests_s,
+            eta_s=eta_s,
+            work=sample.work,
+            api=sample.api,
+            stall=self._stall(sample, now),
+            disk_full=sample.disk_full,
+        )
+
+    def finished(self, report: Mapping[str, Any]) -> None:
+        """Note how the run ended, for the observers to be closed with."""
+        self._report = report
+
+    async def _watch(self) -> None:
+        while True:
+            state = self.look()
+            now = self._clock.monotonic()
+            for name, observer in self._observers.items():
+                if self._due[name] <= now:
+                    with self._noting_failure(name):
+                        observer.observe(state)
+                    self._due[name] = now + observer.interval_s
+            next_look = min([now + self._look_every_s, *self._due.values()])
+            await asyncio.sleep(next_look - self._clock.monotonic())
+
+    def _stall(self, sample: Sample, now: float) -> Stall | None:
+        api = sample.api
+        slow_s = None if api.holds_requests_back else 2 / api.rate
+        return self._watchdog.look(sample.loads, now, slow_s=slow_s)
+
+    @contextmanager
+    def _noting_failure(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, the export goes on
+            if name not in self._failing:
+                self._failing.add(name)
+                reason = f"{type(error).__name__}: {error}"
+                LOG.warning("observer_failed", observer=name, reason=reason)
+
+
+def _total(sample: Sample) -> int | None:
+    tally = sample.tally
+    if sample.work.input_ended:
+        return tally.ids
+    if sample.expected_lines is None:
+        return None
+    return max(tally.ids, sample.expected_lines - (tally.lines - tally.ids))

@@ -1,0 +1,66 @@
+"""The state of a run in words, and as plain values for a log line or JSON."""
+
+from typing import Any
+
+from cxai.core.figures import counted, elapsed, remaining, significant
+from cxai.core.run_state import ApiState, Kind, RunState
+
+
+def sentence(state: RunState) -> str:
+    """Say what a run does, or why it waits when it waits."""
+    work = state.work
+    match state.kind:
+        case Kind.DISK_FULL if (disk := state.disk_full) is not None:
+            return (
+                f"waiting for room in {disk.directory} for {elapsed(disk.for_s)},"
+                f" at most {elapsed(disk.at_most_s)}: {disk.lacking}"
+            )
+        case Kind.STALLED if (stall := state.stall) is not None:
+            where = f"{stall.section}: {stall.section.symptom}"
+            return f"stalled for {elapsed(stall.for_s)} at {where} ({stall.holding} there)"
+        case Kind.STOPPING:
+            return f"stopping: {counted(work.in_flight, 'requests')} in flight"
+        case Kind.WAITING_TO_RETRY:
+            what = "one ID" if work.waiting == 1 else f"the next of {work.waiting:,} IDs"
+            return f"waiting {remaining(work.next_retry_s or 0.0)} to retry {what}"
+        case Kind.WAITING_FOR_INPUT:
+            what = "input" if state.counts.lines else "the first line"
+            silence = f" for {elapsed(state.stall.for_s)}" if state.stall is not None else ""
+            return f"waiting for {what}{silence}"
+        case kind:
+            return _of_the_api(kind, state.api)
+
+
+def plain(state: RunState) -> dict[str, Any]:
+    """Return what is worth a line: the state in words and by its kind, and how far, how fast."""
+    verdicts = sorted((verdict.value, n) for verdict, n in state.verdicts.items())
+    return {
+        "state": sentence(state),
+        "kind": state.kind.value,
+        "done": state.done,
+        "total": state.total,
+        **dict(verdicts),
+        "rate_now": round(state.requests_per_s, 1),
+        "rate_allowed": round(state.api.rate, 1),
+        "in_flight": state.work.in_flight,
+        "eta_s": None if state.eta_s is None else round(state.eta_s),
+        "elapsed_s": round(state.elapsed_s, 1),
+    }
+
+
+def _of_the_api(kind: Kind, api: ApiState) -> str:
+    trouble = f" ({api.trouble})" if api.trouble else ""
+    match kind:
+        case Kind.NO_ANSWER:
+            return f"no answer from {api.url} for {elapsed(api.unanswered_s or 0.0)}{trouble}"
+        case Kind.OUTAGE:
+            return f"outage for {elapsed(api.down_for_s or 0.0)}{trouble}: probing"
+        case Kind.DOUBT:
+            return f"checking whether the API is down{trouble}"
+        case Kind.PAUSED if (pause := api.pause) is not None:
+            return f"paused for {remaining(pause.for_s)}: {pause.why}"
+        case Kind.SLOWED:
+            pace = f"{significant(api.rate)} of {significant(api.rate_ceiling, 3)} requests/s"
+            return f"slowed to {pace}: the API refuses more"
+        case _:
+            return kind.value

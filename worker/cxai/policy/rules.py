@@ -1,0 +1,31 @@
+"""The figures of the policy, and the arithmetic of waiting."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The figures of the policy. Seconds; `max_attempts` is 1 or more (1: no second look at all).
+
+    `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
+    of the interaction.
+    """
+
+    max_attempts: int = 6
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 60.0
+    retry_after_cap_s: float = 300.0
+    check_status: bool = True
+    recheck_s: float = 30.0
+    patience_s: float = 900.0
+    file_patience_s: float = 43_200.0
+
+
+def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
+    """Return the wait after the n-th failure in a row (from 1): full jitter, exponential, capped.
+
+    `draw` is a random number in [0, 1). Source: "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015.
+    """
+    doublings = min(failures - 1, 32)
+    return draw * min(cap_s, base_s * 2.0**doublings)

@@ -1,0 +1,231 @@
+"""One step in the life of an ID: from what came back for it to what happens next.
+
+Pure: the same arguments give the same step, so that a recorded life can be replayed.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from cxai.policy.job import Job
+from cxai.policy.reply import Failure, Question, Record, Refusal, Said, Seen, Status
+from cxai.policy.rules import Rules, backoff_s
+from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
+from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.words import reason
+
+# --- decisions: what is done next ---
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """There is a record: the way ends here."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The way ends here, without a record."""
+
+    verdict: Verdict
+    reason: str
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the job's question not sooner than in `delay_s` seconds.
+
+    `pause_s`, if not None, holds back the requests of all IDs for that long.
+    """
+
+    delay_s: float = 0.0
+    pause_s: float | None = None
+
+
+Decision = Keep | Settle | Ask
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """What a step has to know beyond its ID.
+
+    `now_s` is the monotonic time, `utc_s` seconds since 1970 (UTC). `refused_rounds` counts the
+    rounds of refusals by a limit, one after another, before the one that came back now.
+    """
+
+    now_s: float
+    utc_s: float
+    refused_rounds: int = 0
+
+
+Next = tuple[Job, Decision]
+
+_NoRecord = Status | Refusal | Failure
+
+_REFUSED_ALONE = 3
+
+_SECOND_LOOK_S = 5.0
+
+_HOURS_SHOWN = 48
+
+_NO_SUCH = "no such interaction"
+
+_NO_CX_AI = (
+    "processed, but there is no CX AI result:"
+    " deleted after 45 days, or declared without CX AI (includeAiResults)"
+)
+
+
+def signal(job: Job, seen: Seen) -> Signal:
+    """Return what this says about the API."""
+    return _row(job, seen).signal
+
+
+def step(  # noqa: PLR0911 - a return a meaning
+    job: Job, seen: Seen, api: ApiState, rules: Rules, draw: float
+) -> Next:
+    """Return the job after what came back for its question, and what is done next.
+
+    `draw` is a random number in [0, 1), for the jitter.
+    """
+    if isinstance(seen, Record):
+        return job, Keep(seen)
+    found = _row(job, seen)
+    job = replace(job, said=_said(job.said, seen))
+    if isinstance(seen, Status):
+        return _by_state(job, seen, found, api, rules)
+    match found.meaning:
+        case Meaning.MISSING | Meaning.NOT_YET | Meaning.GONE:
+            return _missing(job, seen, found, api, rules)
+        case Meaning.PENDING:
+            return _later(job, seen, api, rules)
+        case Meaning.LIMIT:
+            return job, _pause(seen, api, rules, draw)
+        case Meaning.TRY_AGAIN | Meaning.TRY_THEN_STATUS:
+            return _try_again(job, seen, found, api, rules, draw)
+        case meaning:
+            why = _NO_SUCH if meaning is Meaning.UNKNOWN else reason(seen)
+            return job, Settle(found.verdict, why, _stage(seen))
+
+
+def _row(job: Job, seen: Seen) -> Row:
+    """Look it up; a limit that meets this ID alone, again and again, is its own trouble."""
+    found = row(seen, job.question)
+    alone = found.signal is Signal.THROTTLED and job.refusals >= _REFUSED_ALONE
+    return ALONE if alone else found
+
+
+def _said(said: Said, seen: _NoRecord) -> Said:
+    """Note the API's words; if a refusal has none, those of the last one like it still count."""
+    match seen:
+        case Status(state=state, message=message):
+            return Said(OK, message, state)
+        case Failure(status=None):
+            return replace(said, message=None)
+        case refused:
+            before = said.message if said.status == refused.status else None
+            return replace(said, status=refused.status, message=refused.message or before)
+
+
+# --- no result ---
+
+
+def _missing(job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules) -> Next:
+    if not job.processed:
+        if rules.check_status:
+            return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
+        if found.meaning is Meaning.NOT_YET:
+            return _later(job, seen, api, rules)
+        return job, Settle(Verdict.NOT_FOUND, reason(seen), Stage.HEADERS)
+    if found.meaning is Meaning.GONE or job.looked_again:
+        return job, Settle(Verdict.NOT_FOUND, _NO_CX_AI, Stage.HEADERS)
+    # The API's endpoints may not agree for a moment.
+    delay_s = max(min(rules.recheck_s, _SECOND_LOOK_S), _asked_for_s(seen, rules))
+    return _asking(replace(job, looked_again=True), Question.RESULT, api), Ask(delay_s)
+
+
+def _by_state(job: Job, seen: Status, found: Row, api: ApiState, rules: Rules) -> Next:
+    job = replace(job, processed=found.meaning is Meaning.PROCESSED)
+    match found.meaning:
+        case Meaning.PROCESSED:
+            return _asking(job, Question.RESULT, api), Ask()
+        case Meaning.UNPROCESSABLE:
+            why = f"the API failed to process it ({seen.state})"
+            return job, Settle(found.verdict, why, Stage.BODY)
+        case Meaning.AWAITING_FILE:
+            age_s = -math.inf if seen.declared_s is None else api.utc_s - seen.declared_s
+            if age_s < rules.file_patience_s:
+                return _later(job, seen, api, rules, "its file has not arrived yet")
+            why = f"declared {_ago(age_s)} and its file never arrived ({seen.state})"
+            return job, Settle(Verdict.PROCESSING_FAILED, why, Stage.BODY)
+        case _:
+            return _later(job, seen, api, rules)
+
+
+def _later(
+    job: Job, seen: _NoRecord, api: ApiState, rules: Rules, why: str = "still being processed"
+) -> Next:
+    delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
+    waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
+    if waited_s + delay_s > rules.patience_s:
+        return job, Settle(Verdict.NOT_READY, why, Stage.BODY)
+    return _asking(job, Question.RESULT, api), Ask(delay_s)
+
+
+def _asking(job: Job, question: Question, api: ApiState) -> Job:
+    since_s = api.now_s if job.absent_since_s is None else job.absent_since_s
+    return replace(job, question=question, absent_since_s=since_s)
+
+
+def _ago(age_s: float) -> str:
+    hours = int(age_s // 3_600)
+    if hours <= 1:
+        return "an hour ago" if hours else "just now"
+    return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
+
+
+# --- no answer ---
+
+
+def _pause(seen: Refusal | Failure, api: ApiState, rules: Rules, draw: float) -> Ask:
+    own_s = backoff_s(
+        api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
+    )
+    pause_s = max(own_s, _asked_for_s(seen, rules))
+    return Ask(pause_s, pause_s)
+
+
+def _try_again(
+    job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules, draw: float
+) -> Next:
+    verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
+    # Only an ID that fails in one way all the time gets the verdict of that way.
+    if job.failing_as not in {None, verdict}:
+        verdict, most = Verdict.EXHAUSTED, rules.max_attempts
+    if found.most is not None:  # so few looks are not to fall into one hiccup of a gateway
+        draw = 0.5 + draw / 2
+    own_s = backoff_s(job.attempts + 1, rules.backoff_base_s, rules.backoff_cap_s, draw)
+    again = Ask(max(own_s, _asked_for_s(seen, rules)))
+    if not found.counts:
+        return job, again
+    attempts = max(job.attempts, min(job.attempts + 1, most))
+    job = replace(job, attempts=attempts, failing_as=verdict)
+    if attempts < most:
+        return job, again
+    if found.meaning is Meaning.TRY_THEN_STATUS and rules.check_status and not job.processed:
+        return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
+    why = reason(seen)
+    if found.signal is Signal.TOKEN_REFUSED:
+        why += ", though the token is good for others"
+    return job, Settle(verdict, why, _stage(seen))
+
+
+def _asked_for_s(seen: _NoRecord, rules: Rules) -> float:
+    if seen.retry_after_s is None:
+        return 0.0
+    return min(seen.retry_after_s, rules.retry_after_cap_s)
+
+
+def _stage(seen: Refusal | Failure) -> Stage:
+    return seen.stage if isinstance(seen, Failure) else Stage.HEADERS

@@ -1,0 +1,78 @@
+"""What came back, in words: for the reason of a verdict, and for the operator."""
+
+from collections.abc import Mapping
+
+from cxai.policy.reply import Failure, Form, Record, Refusal, Seen, Status, Trouble
+from cxai.policy.table import Key, keys
+
+_MOST_CHARS = 80
+
+_ANOTHER = "Check base_url, and whether a proxy, gateway or firewall answers in place of the API."
+
+_ADVICE: Mapping[Key, str] = {
+    "2xx": _ANOTHER,
+    "3xx": "Check base_url, and whether a proxy or a sign-in page redirects the requests.",
+    ("4xx", Form.FOREIGN): _ANOTHER,
+    "4xx": "Check base_url.",
+    401: "Check the token.",
+    402: "Check the account.",
+    403: "Check the token.",
+    (403, Form.FOREIGN): _ANOTHER,
+    407: "Check the proxy and its credentials.",
+    408: "",
+    425: "",
+    429: "",
+    Trouble.NOT_JSON: _ANOTHER,
+    Trouble.NOT_A_RESULT: "Check base_url and any proxy. If they are right, the API's results have"
+    " changed, and this version can't read them.",
+    Trouble.UNSUPPORTED_ENCODING: "Check whether a proxy changes the content coding of replies.",
+}
+"""What to check when every request gets this, by the keys of the table."""
+
+_CONNECTION = {Trouble.BROKEN_OFF: "connection broken off: "}
+
+
+def kind(seen: Seen) -> str:
+    """Return a name for what came back, to count it by; there are few."""
+    match seen:
+        case Failure(trouble):
+            return trouble.value
+        case Status(processing):
+            return processing.value
+        case Refusal(status):
+            return f"HTTP {status}"
+        case _:
+            return "record"
+
+
+OVERLOADS = frozenset({kind(Refusal(503))})
+"""Kinds of failure that may tell of a limit, if they are many among the answers."""
+
+
+def reason(seen: Seen) -> str:
+    """Say what came back, in our own words and without any of the API's."""
+    return seen.reason if isinstance(seen, Failure) else kind(seen)
+
+
+def words(seen: Seen, interaction_id: str = "") -> str:
+    """Say what came back, with the API's own words if there are any, but without the ID."""
+    if isinstance(seen, Failure):
+        return _CONNECTION.get(seen.trouble, "") + seen.reason
+    message = None if isinstance(seen, Record) else without_id(seen.message, interaction_id)
+    return f"{kind(seen)}: {message[:_MOST_CHARS]}" if message else kind(seen)
+
+
+def advice(seen: Seen) -> str:
+    """Say what to check if this comes back for every ID, in whole sentences; empty if nothing."""
+    if isinstance(seen, Failure) and seen.advice:
+        return seen.advice
+    return next((_ADVICE[key] for key in keys(seen) if key in _ADVICE), "")
+
+
+def without_id(message: str | None, interaction_id: str) -> str | None:
+    """Return the API's words without the ID, so that equal words count as equal."""
+    if message is None or not interaction_id:
+        return message
+    for spelling in (interaction_id, interaction_id.lower(), interaction_id.upper()):
+        message = message.replace(spelling, "[id]")
+    return message

@@ -1,0 +1,67 @@
+"""Reads CX AI results and lays them out in lines."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import orjson
+
+from cxai.core.layout import NO_BANDS, BandsMark
+from cxai.policy.reply import Failure, Record
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.interaction import Interaction
+from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
+from cxai.resources.cx_ai.read import read_interaction
+from cxai.resources.cx_ai.rows import nested, tables
+from cxai.resources.json_body import not_a_result
+from cxai.resources.lines import line, lines, stamped
+from cxai.resources.options import Shape
+
+
+class CxAi:
+    """CX AI results, laid out in one shape. An adapter of `ports.Resource`.
+
+    `run_id` is in every row. With `bands`, each score has its band; `bands_mark` tells them from
+    others.
+    """
+
+    layout = LAYOUT
+    path = "ai"
+
+    def __init__(
+        self,
+        shape: Shape,
+        run_id: str,
+        bands: Bands | None = None,
+        bands_mark: BandsMark = NO_BANDS,
+    ) -> None:
+        self.bands_mark = bands_mark
+        self._shape = shape
+        self._run_id = run_id
+        self._bands = bands
+
+    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
+        """Return the lines of a result; never raises, whatever the bytes are.
+
+        Fails as `read_interaction` does, and with NOT_A_RESULT if unknown fields nest too deeply to
+        be written (about 250 levels).
+        """
+        found = read_interaction(body)
+        if isinstance(found, Failure):
+            return found
+        made = self.lay_out(interaction_id, found, at)
+        return made if isinstance(made, Failure) else Record(made, found.drift)
+
+    def lay_out(
+        self, interaction_id: str, interaction: Interaction, at: datetime
+    ) -> Mapping[str, bytes] | Failure:
+        """Return the lines of a result by part set; a set without rows is left out."""
+        stamp = stamped(interaction_id, self.layout.schema_version, at, self._run_id)
+        try:
+            match self._shape:
+                case Shape.NESTED:
+                    return {RECORDS: line(nested(stamp, interaction, self._bands))}
+                case Shape.TABLES:
+                    rows = tables(interaction, self._bands)
+                    return {name: lines(stamp, of_set) for name, of_set in rows.items() if of_set}
+        except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
+            return not_a_result("can't be written as JSON: nested too deeply")

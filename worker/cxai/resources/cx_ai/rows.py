@@ -1,0 +1,130 @@
+"""From an interaction to its rows: one nested record, or rows for three tables.
+
+Both forms hold all that was sent, and hold it in a fixed order, so that the same body gives the
+same bytes. In a nested record, a key `extra` is there only where the API sent fields that we do not
+know, and is last. The rows of a table all have the same columns, and none of them holds an object:
+what has no fixed type is JSON as text, so that no loader has to guess.
+"""
+
+from collections.abc import Iterator
+
+from cxai.resources.cx_ai.bands import Bands
+from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.layout import INTERACTIONS, SCORES, SEGMENTS
+from cxai.resources.lines import Row, as_text
+
+
+def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
+    """Return the one row of an interaction. With `bands`, each model gets its band, in place."""
+    participants = interaction.participants
+    if bands is not None:
+        for name in PARTICIPANTS:
+            for bundle in _list(participants[name], "enlighten_bundles"):
+                for model in _list(bundle, "models"):
+                    _add_band(model, bundle["name"], model["name"], bands)
+    return {**stamp, **participants}
+
+
+def tables(interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
+    """Return the rows of an interaction by table; `interactions` has exactly one.
+
+    They are without the columns with which every row begins (`stamped`).
+
+    `scores` has one per participant, bundle and model, `segments` one per participant and segment.
+    What makes no row there (a bundle without models, null instead of an empty list) can be told
+    from the row of the interaction. `band` is null without `bands`.
+    """
+    participants = interaction.participants
+    scores: list[Row] = []
+    segments: list[Row] = []
+    row: Row = {}
+    for name in PARTICIPANTS:
+        participant = participants[name]
+        scores += _scores(name, participant, bands)
+        segments += _segments(name, participant)
+        for fact, value in _summary(participant).items():
+            row[f"{name}_{fact}"] = value
+    row["extra"] = _extra_as_text(participants)
+    return {INTERACTIONS: [row], SCORES: scores, SEGMENTS: segments}
+
+
+def _scores(name: str, participant: Row | None, bands: Bands | None) -> Iterator[Row]:
+    for bundle_index, bundle in enumerate(_list(participant, "enlighten_bundles")):
+        for model_index, model in enumerate(_list(bundle, "models")):
+            row = {
+                "participant": name,
+                "bundle": bundle["name"],
+                "bundle_index": bundle_index,
+                "model": model["name"],
+                "model_index": model_index,
+                **model,
+            }
+            del row["name"]
+            row.pop("extra", None)
+            row["band"] = (
+                None if bands is None else bands.band(bundle["name"], model["name"], model["score"])
+            )
+            row["extra"] = _extra_as_text(model)
+            yield row
+
+
+def _segments(name: str, participant: Row | None) -> Iterator[Row]:
+    for index, segment in enumerate(_list(participant, "voice_activity_segments")):
+        yield {
+            "participant": name,
+            "segment_index": index,
+            **segment,
+            "extra": _extra_as_text(segment),
+        }
+
+
+def _summary(participant: Row | None) -> Row:
+    """Return what the tables of scores and segments don't tell of a participant."""
+    if participant is None:
+        return dict(_NO_PARTICIPANT)
+    bundles = participant["enlighten_bundles"]
+    return {
+        "present": True,
+        "bundles": _count(bundles),
+        "models": None if bundles is None else sum(len(b["models"] or ()) for b in bundles),
+        "segments": _count(participant["voice_activity_segments"]),
+        "bundle_list": None if bundles is None else as_text([_listed(b) for b in bundles]),
+        "extra": _extra_as_text(participant),
+    }
+
+
+_NO_PARTICIPANT: Row = {
+    "present": False,
+    "bundles": None,
+    "models": None,
+    "segments": None,
+    "bundle_list": None,
+    "extra": None,
+}
+
+
+def _listed(bundle: Row) -> Row:
+    return {"name": bundle["name"], "models": _count(bundle["models"]), **_extra(bundle)}
+
+
+def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) -> None:
+    extra = _extra(scored)
+    scored.pop("extra", None)
+    scored["band"] = bands.band(bundle, model, scored["score"])
+    scored.update(extra)
+
+
+def _list(owner: Row | None, key: str) -> list[Row]:
+    return [] if owner is None else owner[key] or []
+
+
+def _count(elements: list[Row] | None) -> int | None:
+    return None if elements is None else len(elements)
+
+
+def _extra(owner: Row) -> Row:
+    return {"extra": owner["extra"]} if "extra" in owner else {}
+
+
+def _extra_as_text(owner: Row) -> str | None:
+    return as_text(owner["extra"]) if "extra" in owner else None

@@ -1,0 +1,47 @@
+"""Writes rows as JSON Lines: UTF-8, one object a line, a line feed behind each.
+
+A row is a dict of columns in a fixed order, so that the same body gives the same bytes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from cxai.core.timestamp import timestamp
+
+Row = dict[str, Any]
+
+
+def stamped(interaction_id: str, schema_version: int, at: datetime, run_id: str) -> Row:
+    """Return the columns with which every row of every part set begins."""
+    return {
+        "interaction_id": interaction_id,
+        "schema_version": schema_version,
+        "retrieved_at": timestamp(at),
+        "run_id": run_id,
+    }
+
+
+def line(row: Row) -> bytes:
+    """Return a row as a line. Raises orjson.JSONEncodeError if it nests too deeply (about 250)."""
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def lines(stamp: Row, rows: Sequence[Row]) -> bytes:
+    """Return a line for each row of one interaction, with the columns of `stamp` before its own.
+
+    `rows` holds at least one row. All have the same first column, and no value is an object.
+    """
+    # One call for all rows: orjson's time is mostly per call (222 rows: 160 µs, at once 45 µs).
+    # `between` stands nowhere else: no value is an object, and the quotes of a text are escaped.
+    first = orjson.dumps(next(iter(rows[0]))) + b":"
+    begin = orjson.dumps(stamp)[:-1] + b","
+    between = b"},{" + first
+    return begin + orjson.dumps(rows)[2:-1].replace(between, b"}\n" + begin + first) + b"\n"
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as JSON text."""
+    return orjson.dumps(value).decode()

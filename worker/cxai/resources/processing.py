@@ -1,0 +1,76 @@
+"""The body of the status endpoint: how far an interaction is.
+
+Source: the vendor's public documentation and SDK, which name thirteen states.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cxai.policy.reply import Failure, Processing, Status
+from cxai.resources.json_body import not_a_result, parse
+from cxai.resources.message import message_of, one_line
+
+MAX_STATE_CHARS = 64
+"""Characters of a state's name that are kept."""
+
+STATES: Mapping[str, Processing] = {
+    "declared": Processing.AWAITING_FILE,
+    "filePendingUpload": Processing.AWAITING_FILE,
+    "fileUploading": Processing.AWAITING_FILE,
+    "fileUploaded": Processing.UNDER_WAY,
+    "fileUploadFailed": Processing.FAILED,
+    "filePendingDownload": Processing.AWAITING_FILE,
+    "fileDownloading": Processing.AWAITING_FILE,
+    "fileDownloaded": Processing.UNDER_WAY,
+    "fileDownloadFailed": Processing.FAILED,
+    "pendingProcessing": Processing.UNDER_WAY,
+    "processing": Processing.UNDER_WAY,
+    "processed": Processing.PROCESSED,
+    "processingFailed": Processing.FAILED,
+}
+"""Every state that is documented. A file comes by one of two ways: the customer uploads it, or the
+API downloads it."""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.casefold()))
+
+
+_BY_NAME = {_letters(name): processing for name, processing in STATES.items()}
+
+# Some servers send the first moment of their calendar for "never".
+_FIRST_YEAR = 2000
+
+
+def processing(body: bytes) -> Status | Failure:
+    """Return what `body` says of the interaction; never raises, whatever the bytes are.
+
+    Of a state's name only the letters count, in whatever case. A state that is not documented means
+    that it is under way. Fails with NOT_A_RESULT if there is no JSON object with a status that is a
+    non-empty text.
+    """
+    raw = parse(body)
+    if isinstance(raw, Failure):
+        return raw
+    name = raw.get("status") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or not (name := name.strip()):
+        return not_a_result("has no status")
+    known = _BY_NAME.get(_letters(name))
+    return Status(
+        processing=known or Processing.UNDER_WAY,
+        state=one_line(name, MAX_STATE_CHARS),
+        is_known=known is not None,
+        declared_s=_seconds(raw.get("declared")),
+        message=message_of(raw.get("errorMessage")),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time after ISO 8601 (UTC unless it says otherwise) in seconds since 1970."""
+    try:
+        at = datetime.fromisoformat(value)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return at.timestamp() if at.year >= _FIRST_YEAR else None
+    except (TypeError, ValueError, OverflowError):
+        return None

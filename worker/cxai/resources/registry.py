@@ -1,0 +1,62 @@
+"""Every resource that can be retrieved. A new one is a file and a line in RESOURCES.
+
+Its module has a `LAYOUT` and a function `open_resource(options)`, and is imported when it is used:
+see ResourceModule.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from cxai.core.layout import NO_BANDS, Layout
+from cxai.core.ports import Resource
+from cxai.errors import UsageError
+from cxai.resources.options import RowOptions
+
+RESOURCES: Mapping[str, str] = {
+    # name: its module
+    "cx_ai": "cxai.resources.cx_ai",
+}
+
+
+class ResourceModule(Protocol):
+    """What the module of a resource has."""
+
+    @property
+    def LAYOUT(self) -> Layout:  # noqa: N802 - a constant of a module
+        """How its results lie in files; the same as that of the resource, once it is open."""
+        ...
+
+    def open_resource(self, options: RowOptions) -> Resource:
+        """Return it, with the rows that are asked for. Raises UsageError for what can't be used."""
+        ...
+
+
+def open_resource(name: str, options: RowOptions) -> Resource:
+    """Return the resource of that name, which has to be one of RESOURCES.
+
+    Raises UsageError if score ranges are asked for that can't be used, or that it does not have.
+    """
+    resource = _module(name).open_resource(options)
+    if options.score_bands is not None and resource.bands_mark == NO_BANDS:
+        raise UsageError(f"The resource {name} has no score ranges: leave --score-bands out.")
+    return resource
+
+
+def layout_of(name: str) -> Layout:
+    """Return how the results of a resource lie in files. Raises UsageError if it is not known."""
+    if name not in RESOURCES:
+        raise UsageError(
+            f"The export holds results of the resource {name}, but this version of cxai-worker only"
+            f" knows {', '.join(RESOURCES)}. Use the version that wrote it."
+        )
+    return _module(name).LAYOUT
+
+
+def all_part_sets() -> frozenset[str]:
+    """Return the names of all part sets that any resource writes."""
+    return frozenset().union(*(layout_of(name).all_sets for name in RESOURCES))
+
+
+def _module(name: str) -> ResourceModule:
+    return cast(ResourceModule, import_module(RESOURCES[name]))

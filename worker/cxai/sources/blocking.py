@@ -1,0 +1,25 @@
+"""A source that ends, read without an event loop."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from cxai.core.entry import Item
+from cxai.core.ports import Source
+
+
+def blocks_of(source: Source) -> Iterator[Sequence[Item]]:
+    """Yield what `source` gives, batch by batch; blocks while it waits.
+
+    Not for use within a running event loop. Raises what the source raises.
+    """
+    with asyncio.Runner() as runner:
+        batches = source.batches()
+
+        async def following() -> Sequence[Item] | None:
+            return await anext(batches, None)
+
+        try:
+            while (block := runner.run(following())) is not None:
+                yield block
+        finally:
+            runner.run(batches.aclose())
