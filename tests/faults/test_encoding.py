@@ -70,7 +70,9 @@ def verdicts_of(guids, export):
         scripts[answered] = [response(ENCODED["none"][1])] * 99
         once = environment(CXAI_MAX_ATTEMPTS="1")
         with serving(RawServer(by_id=scripts)) as api:
-            ended = go_on(api, export, [answered, *ids], "--max-failed", "1", "--allow-none", env=once)
+            ended = go_on(
+                api, export, [answered, *ids], "--max-failed", "1", "--allow-none", env=once
+            )
         assert ended.code == 0, ended.err
         verdicts = verdict_by_id(export)
         return [verdicts[one] for one in ids]

@@ -22,9 +22,7 @@ def test_what_could_not_be_had_is_listed_with_the_reason(
     assert all(row["reason"] for row in rows(tmp_path / "export", "failures"))
 
 
-@pytest.mark.parametrize(
-    ("trouble", "verdict"), [("garbled", "bad_body"), ("broken", "exhausted")]
-)
+@pytest.mark.parametrize(("trouble", "verdict"), [("garbled", "bad_body"), ("broken", "exhausted")])
 def test_what_fails_while_others_are_answered_is_listed_too(
     simulated, guids, tmp_path, export, trouble, verdict
 ):
