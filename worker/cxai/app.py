@@ -187,7 +187,9 @@ def _directory(
 
 def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
     return Setup(
-        settings,
+        settings.progress,
+        settings.progress_s,
+        settings.stalled_after_s,
         write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
         remove_progress=partial(directory.remove, PROGRESS_NAME),
         thread=thread,

@@ -11,7 +11,7 @@ from cxai.observe.setup import Setup
 
 def open_observer(setup: Setup) -> "StallLog":
     """Return it: every run has one."""
-    return StallLog(look_every_s(setup.choices.stalled_after_s))
+    return StallLog(look_every_s(setup.stalled_after_s))
 
 
 class StallLog:
