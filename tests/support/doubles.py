@@ -398,12 +398,6 @@ def _message(body):
     return words if says else None
 
 
-class PlainResult(Record):
-    """A result whose lines the recorder makes: what the pipeline still takes apart."""
-
-    more_drift = 0
-
-
 class PlainRecorder:
     """Recorder of lines with the ID and the verdict. `said` has what the API said of each ID."""
 

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai.form import Result
-from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.form import PARTICIPANTS, Result
 from cxai.resources.cx_ai.layout import (
     INTERACTIONS,
     PART_SETS,
