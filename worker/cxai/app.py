@@ -33,6 +33,7 @@ from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
+from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
@@ -104,6 +105,7 @@ async def export(
                 run_id=run_id,
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
+                notice=LOG.warning,
             )
         )
         await stack.enter_async_context(client)
