@@ -342,12 +342,12 @@ def test_a_released_part_is_not_demanded():
 
 def test_a_part_that_the_disk_no_longer_gives_is_a_problem(tmp_path, ids, monkeypatch):
     run_finished(tmp_path, ids, SCENARIO)
-    plainly = parts.open_file
+    plainly = parts.open_for_reading
 
-    def open_file(path):
+    def open_for_reading(path):
         return Failing(plainly(path)) if path.name.startswith("records") else plainly(path)
 
-    monkeypatch.setattr(parts, "open_file", open_file)
+    monkeypatch.setattr(parts, "open_for_reading", open_for_reading)
     found = verify_export(tmp_path)
     assert found.exit_code == 5
     assert "records-000001.jsonl: can't be read: Input/output error." in found.problems

@@ -8,6 +8,7 @@ from pathlib import Path
 from cxai.errors import UsageError
 from cxai.output.manifest import MANIFEST_NAME
 from cxai.output.part_state import part_pattern
+from cxai.output.private import open_for_reading
 
 LEDGER_NAME = "ledger.sqlite"
 LOCK_NAME = ".lock"
@@ -97,8 +98,7 @@ def refuse_taken(path: Path) -> None:
 def _is_ours(path: Path) -> bool:
     """Whether a file with a name of ours was written by cxai, as far as its beginning tells."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+        with open_for_reading(path) as file:
             beginning = file.read(_BEGINNING_BYTES)
     except OSError:
         return False  # a link, a directory, or not readable for us

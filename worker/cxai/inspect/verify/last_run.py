@@ -5,13 +5,13 @@ from typing import Any
 from cxai.core.figures import counted
 from cxai.errors import ExitCode
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.ledger.port import OpenedDatabase, Run
+from cxai.ledger.port import Database, Run
 from cxai.output.contents import LEDGER_NAME
 
 _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
 
 
-def check_accounts(ledger: OpenedDatabase, findings: Findings) -> None:
+def check_accounts(ledger: Database, findings: Findings) -> None:
     """Check that each run has as many outcomes as it counted: an earlier one has no more."""
     outcomes = ledger.outcomes_by_run()
     settled = {run.number: run.settled for run in ledger.runs()}
