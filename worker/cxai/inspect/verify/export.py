@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxai.core.entry import Entry, Item, key_of_secret
-from cxai.core.figures import counted
+from cxai.core.figures import counted, verb
 from cxai.inspect.at_rest import export_at_rest
 from cxai.inspect.verify.findings import Findings
 from cxai.inspect.verify.last_run import check_accounts, check_last_run
@@ -77,10 +77,9 @@ def _name_unfetched(ledger: Database, findings: Findings) -> None:
         return
     named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
     more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
-    have = "has" if ids == 1 else "have"
     findings.unfinished.append(
-        f"{counted(ids, 'IDs')} of parts that were reopened {have} no verdict: run with an input"
-        f" that holds {named}{more}."
+        f"{counted(ids, 'IDs')} of parts that were reopened {verb(ids, 'have')} no verdict:"
+        f" run with an input that holds {named}{more}."
     )
 
 
