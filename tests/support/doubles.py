@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from cxai.core.entry import Entry, Fault, Skip, key_of, refused
+from cxai.core.entry import Entry, Fault, IdRule, Skip, key_of
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import (
@@ -65,7 +65,7 @@ def entries(*ids):
 
 def invalid(*texts):
     """Return the entries of an input with one of these, which are no IDs, a line."""
-    return [refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
+    return [IdRule().refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
 
 
 def endless(block_of=10):

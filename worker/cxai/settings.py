@@ -35,7 +35,7 @@ from pydantic_settings import (
 )
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
-from cxai.core.entry import GUID_PATTERN
+from cxai.core.guid import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
 from cxai.observe.setup import Progress

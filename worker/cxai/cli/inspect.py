@@ -43,7 +43,8 @@ def verify(
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
     from cxai.api.token import VARIABLE
-    from cxai.core.entry import GUID_PATTERN, IdRule
+    from cxai.core.entry import IdRule
+    from cxai.core.guid import GUID_PATTERN
     from cxai.core.secret import Secrets
     from cxai.inspect.verify import verify_export
     from cxai.sources.blocking import blocks_of
