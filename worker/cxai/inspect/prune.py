@@ -145,7 +145,9 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
     chosen = {}
     for given in names:
         name = Path(given).name
-        if Path(given).parent not in {Path(), path} and not _is_in(given, path):
+        folder = Path(given).parent
+        is_there = folder in {Path(), path} or (folder.exists() and folder.samefile(path))
+        if not is_there:
             raise UsageError(f"{given} is not in {path}.")
         if name not in known:
             raise UsageError(
@@ -154,11 +156,6 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
             )
         chosen[name] = True
     return list(chosen)
-
-
-def _is_in(given: str, path: Path) -> bool:
-    parent = Path(given).parent
-    return parent.exists() and parent.samefile(path)
 
 
 def _checked(path: Path, state: PartState, compression: Compression, *, missing: bool) -> _Part:

@@ -41,8 +41,11 @@ _BEGINS: Mapping[str, re.Pattern[bytes]] = {
 }
 _BEGINNING_BYTES = 64
 
-_DEMO = ".demo"
-_OF_DEMO = frozenset({_DEMO, "input.txt"})
+DEMO_MARK = ".demo"
+"""Stands in a directory that the demo may write to again."""
+
+DEMO_INPUT = "input.txt"
+
 _MOST_NAMED = 3
 
 
@@ -62,14 +65,10 @@ def refuse_foreign(path: Path, sets: Collection[str]) -> None:
     `sets` are those of all parts that an export may hold. In a directory with a ledger, files of
     others are left alone.
     """
-    try:
-        names = sorted(os.listdir(path))  # noqa: PTH208 - names
-    except OSError:
-        return  # not there yet, or opening it tells why it can't be used
-    if LEDGER_NAME in names:
-        return
+    names = _names_without_ledger(path)
     part = part_pattern(sets)
-    foreign = [name for name in names if not _belongs(name, part, demo=_DEMO in names)]
+    of_demo = {DEMO_MARK, DEMO_INPUT} if DEMO_MARK in names else set()
+    foreign = [name for name in names if not (name in of_demo or _belongs(name, part))]
     if foreign:
         named = ", ".join(foreign[:_MOST_NAMED])
         more = f" and {len(foreign) - _MOST_NAMED:,} more" if len(foreign) > _MOST_NAMED else ""
@@ -81,18 +80,22 @@ def refuse_foreign(path: Path, sets: Collection[str]) -> None:
 
 def refuse_taken(path: Path) -> None:
     """Raise UsageError if a directory without a ledger has a file of others that we'd overwrite."""
-    try:
-        names = set(os.listdir(path))  # noqa: PTH208 - names
-    except OSError:
-        return  # as above
-    if LEDGER_NAME in names:
-        return
-    taken = [name for name in sorted(names & set(_BEGINS)) if not _is_ours(path / name)]
+    names = _names_without_ledger(path)
+    taken = [name for name in names if name in _BEGINS and not _is_ours(path / name)]
     if taken:
         raise UsageError(
             f"{path} holds no export, but files with names that an export needs, and not from cxai"
             f" ({', '.join(taken)}). Name another directory: they would be overwritten."
         )
+
+
+def _names_without_ledger(path: Path) -> list[str]:
+    """Return what is in a directory; nothing if that is an export, or can't be read."""
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208 - names
+    except OSError:
+        return []  # not there yet, or opening it tells why it can't be used
+    return [] if LEDGER_NAME in names else names
 
 
 def _is_ours(path: Path) -> bool:
@@ -105,10 +108,5 @@ def _is_ours(path: Path) -> bool:
     return not beginning or _BEGINS[path.name].fullmatch(beginning) is not None
 
 
-def _belongs(name: str, part: re.Pattern[str], *, demo: bool) -> bool:
-    return bool(
-        _OURS.fullmatch(name)
-        or part.fullmatch(name)
-        or _NO_CONTENT.fullmatch(name)
-        or (demo and name in _OF_DEMO)
-    )
+def _belongs(name: str, part: re.Pattern[str]) -> bool:
+    return any(form.fullmatch(name) for form in (_OURS, part, _NO_CONTENT))
