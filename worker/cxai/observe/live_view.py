@@ -36,13 +36,11 @@ class LiveView:
         )
 
     def observe(self, state: RunState) -> None:
-        """Draw it, unless the terminal is stopped."""
         if stderr_takes():
             self._live.start()
             self._live.update(drawing(state, self._live.console.width), refresh=True)
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
-        """Clear the terminal."""
         self._live.stop()
 
 

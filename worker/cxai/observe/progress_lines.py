@@ -21,7 +21,6 @@ class ProgressLines:
         self.interval_s = interval_s
 
     def observe(self, state: RunState) -> None:
-        """Write the line."""
         LOG.info("progress", **plain(state))
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:

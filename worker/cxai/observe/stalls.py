@@ -22,7 +22,6 @@ class StallLog:
         self._before: Stall | None = None
 
     def observe(self, state: RunState) -> None:
-        """Log what is new."""
         stall, before = state.stall, self._before
         self._before = stall
         if stall is not None and (before is None or before.section is not stall.section):
