@@ -17,7 +17,7 @@ from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, thr
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.errors import StoppedError, TokenRefusedError
 from cxai.governor.health import HealthSettings
 from cxai.governor.local import Ceilings, LocalLimiter

@@ -7,7 +7,7 @@ from support.doubles import MemoryLedger, QueueSource, entries, invalid
 from support.run import SIGTERM, Run
 from support.virtual import virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.errors import CommitError, InputBrokenError, StoppedError
 from cxai.policy.verdict import Verdict
 

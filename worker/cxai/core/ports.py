@@ -18,7 +18,7 @@ from cxai.errors import CxaiError
 from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import Verdict
 
 
 class Source(Protocol):
@@ -63,10 +63,6 @@ class Governor(Protocol):
         """Govern a run; `stop` ends it early."""
         ...
 
-    def end(self) -> None:
-        """Let go of the run."""
-        ...
-
     async def next_to_leave(self) -> Item:
         """Return the next item at the moment when its request may leave; first come, first served.
 
@@ -99,7 +95,7 @@ class Governor(Protocol):
         ...
 
     def rest(self) -> None:
-        """Note that nothing waits for the API."""
+        """Note that nothing waits for the API, for the time being or at the end."""
         ...
 
 
@@ -186,10 +182,8 @@ class Recorder(Protocol):
     def failure(
         self,
         entry: Entry,
-        verdict: Verdict,
-        reason: str,
+        settle: Settle,
         *,
-        stage: Stage,
         attempts: int,
         at: datetime,
         said: Said,
