@@ -25,7 +25,7 @@ from cxai.core.watchdog import Load, Section, loads
 from cxai.errors import CxaiError, InputBrokenError, TokenRefusedError
 from cxai.policy.reply import Failure, Reply, Seen
 from cxai.policy.rules import Rules
-from cxai.policy.step import ApiState, Ask, Keep, Settle, signal, step
+from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Stage, Verdict
 
@@ -209,23 +209,23 @@ class Pipeline:
             else await self.reader.read(item.entry.id, item.asked, reply, at)
         )
         api = ApiState(self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item))
-        told = signal(item.job, seen)
+        signal = signal_of(item.job, seen)
         if not item.is_canary:
             self.tally.note_drift(seen, item.job.said)
         item.job, decision = step(item.job, seen, api, self.rules, self.draw())
         match decision:
             case Ask():
                 self.tally.throttled += decision.pause_s is not None
-                self.governor.ask_again(item, decision, told)
+                self.governor.ask_again(item, decision, signal)
             case _ if item.is_canary:
                 pass  # the governor learns from it, and that was all that it was asked for
             case Keep(record):
                 self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
-            case Settle() if told is Signal.ANSWERED:
+            case Settle() if signal is Signal.ANSWERED:
                 self._settle(item, decision)
             case Settle():
                 self.governor.hold_back(item, decision)
-        for late, verdict in self.governor.learn(item, seen, told):
+        for late, verdict in self.governor.learn(item, seen, signal):
             self._settle(late, verdict)
 
     def _settle(self, item: Item, settle: Settle) -> None:
