@@ -2,6 +2,10 @@
 
 source → seen before? → backlog → pace → fetch → judge → (retry | row) → commit → acknowledge
 
+The governor takes from the backlog what may leave next, and puts back what is asked again. A canary
+is an ID that was answered before, asked once more only to see whether the API answers. An ID whose
+request does not come back within the grace of a stop stays open for the next run.
+
 Nothing here knows HTTP, SQL, files or what trouble the API is in; everything is bounded, so a slow
 stage holds back those before it. Requests are refilled first: a requester sends its next request
 before the body it has just received is read.
