@@ -31,7 +31,7 @@ from cxai.policy.reply import Failure, Reply, Seen
 from cxai.policy.rules import Rules
 from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 _JUDGED_AT_ONCE = 32
 
@@ -256,7 +256,7 @@ class Pipeline:
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:
                 self.governor.rest()
-            await self._acknowledge([outcome.entry for outcome in outcomes])
+            await self._acknowledge([o.entry for o in outcomes if o.verdict not in OPEN_AGAIN])
             self._end_if_settled()
 
     async def _acknowledge(self, entries: Sequence[Entry]) -> None:
