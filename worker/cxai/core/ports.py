@@ -48,8 +48,8 @@ class Source(Protocol):
 
         Called with entries that `batches` has yielded, in any order, each at most once: when their
         outcomes are committed, unless the next run retries them; and when they had been settled by
-        an earlier run or repeat another one. Also called after `batches` was closed, for what was still on its way. A source that
-        keeps its lines, such as a file, does nothing.
+        an earlier run or repeat another one. Also called after `batches` was closed, for what was
+        still on its way. A source that keeps its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
         and are found to be settled.
         """
