@@ -1,5 +1,6 @@
 """The examples of docs/extending.md work as they stand there: one file and one line."""
 
+import csv
 import json
 import re
 import shutil
@@ -87,6 +88,26 @@ def test_the_resource_on_the_page_works_from_its_url_to_the_check_of_its_export(
     for command in (("verify",), ("status",), ("prune", "--keep", "--all")):
         looked = run(command[0], "export", *command[1:], env=env)
         assert looked.code == 0, looked.err
+
+
+def test_the_exporter_on_the_page_writes_from_the_first_look_to_the_last_state(
+    simulated, guids, tmp_path, extended
+):
+    run = extended("An exporter", "observe", "figures_csv.py", "OBSERVERS")
+    (tmp_path / "ids.txt").write_text("\n".join(guids(3)))
+    figures, nowhere = tmp_path / "figures.csv", tmp_path / "none" / "figures.csv"
+    with simulated() as api:
+
+        def export(output, **more):
+            asked = ("run", "ids.txt", "-o", output, "--base-url", api.base_url)
+            return run(*asked, env=of_extended(tmp_path, **more))
+
+        assert export("export", FIGURES_CSV=str(figures)).code == 0
+        assert export("unwatched").code == 0
+        assert export("unwritten", FIGURES_CSV=str(nowhere)).code == 0
+    first, *_, last = csv.reader(figures.read_text().splitlines())
+    assert first[2:] == ["0", "0"]
+    assert last[2:] == ["3", "3"]
 
 
 def test_the_tables_that_the_page_names_are_there():

@@ -404,6 +404,7 @@ class PlainRecorder:
     def __init__(self):
         self.said = {}
 
-    def failure(self, entry, verdict, reason, *, stage, attempts, at, said):  # noqa: ARG002 - the port's signature
+    def failure(self, entry, settle, *, attempts, at, said):  # noqa: ARG002 - the port's signature
         self.said[entry.id] = said
-        return {"failures": f"{entry.id} {verdict} {stage} {attempts}: {reason}\n".encode()}
+        line = f"{entry.id} {settle.verdict} {settle.stage} {attempts}: {settle.reason}\n"
+        return {"failures": line.encode()}

@@ -15,6 +15,7 @@ from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Failure, Said
+from cxai.policy.step import Settle
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
@@ -132,15 +133,8 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
         found = None if body is None else resource.read(one, json.dumps(body).encode(), clock.utc())
         if body is None or isinstance(found, Failure):
             verdict = Verdict.NOT_FOUND if body is None else Verdict.BAD_BODY
-            listed = failures.failure(
-                entry,
-                verdict,
-                "why",
-                stage=Stage.HEADERS,
-                attempts=1,
-                at=clock.utc(),
-                said=Said(404),
-            )
+            settle = Settle(verdict, "why", Stage.HEADERS)
+            listed = failures.failure(entry, settle, attempts=1, at=clock.utc(), said=Said(404))
             outcomes.append(Outcome(entry, verdict, 1, listed))
         else:
             outcomes.append(Outcome(entry, Verdict.OK, 1, found.lines))

@@ -14,8 +14,9 @@ from support.doubles import (
 from support.virtual import START_S, VirtualClock
 
 from cxai.core.backlog import Backlog
+from cxai.core.bounds import Bounds
 from cxai.core.entry import key_of
-from cxai.core.pipeline import Bounds, Pipeline
+from cxai.core.pipeline import Pipeline
 from cxai.errors import StopCause, StopRequestedError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings

@@ -12,6 +12,7 @@ from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
+from cxai.policy.step import Settle
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
@@ -52,15 +53,8 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
             record = resource.read(entry.id, body, _CLOCK.utc())
             outcomes.append(Outcome(entry, Verdict.OK, 1, record.lines))
         else:
-            line = failures.failure(
-                entry,
-                Verdict.NOT_FOUND,
-                "HTTP 404",
-                stage=Stage.HEADERS,
-                attempts=1,
-                at=_CLOCK.utc(),
-                said=Said(status=404),
-            )
+            settle = Settle(Verdict.NOT_FOUND, "HTTP 404", Stage.HEADERS)
+            line = failures.failure(entry, settle, attempts=1, at=_CLOCK.utc(), said=Said(404))
             outcomes.append(Outcome(entry, Verdict.NOT_FOUND, 1, line))
     return outcomes
 

@@ -7,6 +7,7 @@ from support.store import RUN_ID
 
 from cxai.core.entry import Entry
 from cxai.policy.reply import Said
+from cxai.policy.step import Settle
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.failures import FailureRows
 
@@ -20,7 +21,8 @@ def entry(**fields):
 
 def failure(entry, verdict, reason, stage, said=Said()):  # noqa: B008 - it is frozen
     rows = FailureRows(2, RUN_ID)
-    return rows.failure(entry, verdict, reason, stage=stage, attempts=2, at=AT, said=said)
+    settle = Settle(verdict, reason, stage)
+    return rows.failure(entry, settle, attempts=2, at=AT, said=said)
 
 
 def test_a_failure_says_what_why_where_and_when():

@@ -13,11 +13,23 @@ from itertools import count
 from random import Random
 
 import pytest
-from support.doubles import OK, TOKEN_REFUSED, ListSource, endless, entries, throttled
+from support.doubles import (
+    ABSENT,
+    FOREIGN_404,
+    GARBLED,
+    HTML,
+    OK,
+    TOKEN_REFUSED,
+    TORN,
+    ListSource,
+    endless,
+    entries,
+    throttled,
+)
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.errors import StoppedError, TokenRefusedError
 from cxai.governor.health import HealthSettings
 from cxai.governor.local import Ceilings, LocalLimiter
@@ -430,6 +442,119 @@ async def test_without_patience_the_first_trouble_stops_it():
     assert run.verdict("a") is None
 
 
+# --- what everybody gets is nobody's verdict ---
+
+FOREIGN = {
+    "302": Reply(302),
+    "400 without words": Reply(400),
+    "402": Reply(402),
+    "403 page": Reply(403, b"html"),
+    "404 page": FOREIGN_404,
+    "418": Reply(418),
+    "HTML": HTML,
+    "foreign JSON": GARBLED,
+    "damaged": TORN,
+    "coding": Failure(Trouble.UNSUPPORTED_ENCODING, Stage.DECODE, "coding x", status=200),
+}
+each_foreign = pytest.mark.parametrize("seen", FOREIGN.values(), ids=FOREIGN)
+
+
+@pytest.mark.promise(
+    "A gateway's 302, 402, 403, 404 or other 4xx, HTML, foreign JSON or drifted types for every ID",
+    "no ID is charged; cause and what to check are shown within seconds; after the patience code 4,"
+    " and everything is open",
+    group="HTTP",
+)
+@each_foreign
+@virtually
+async def test_what_everybody_gets_from_the_start_is_nobodys_verdict(seen):
+    run = governed(Api(lambda *_: seen), 20.0, 10, entries(*many(60)), patience_s=MINUTE_S)
+    running = run.start()
+    await at(2.0)
+    assert run.governor.outage_s > 0
+    assert run.governor.trouble
+    assert run.governor.advice or seen is TORN
+    with pytest.raises(StoppedError, match="has refused or failed all requests for 60 s"):
+        await running
+    assert now() == pytest.approx(MINUTE_S, abs=2.0)
+    assert run.ledger.disk.verdicts == {}
+    assert run.tally.requests < 30
+
+
+@each_foreign
+@virtually
+async def test_what_everybody_gets_in_the_middle_of_a_run_is_nobodys_verdict(seen):
+    api = Api(during(5.0, 5.0 + 10 * MINUTE_S, seen))
+    run = await governed(api, 20.0, 10, entries(*many(300))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 300}
+    assert between(api.times, 6.0, 10 * MINUTE_S) < 20
+    assert max(api.times) < 10 * MINUTE_S + 2 * MINUTE_S
+
+
+@virtually
+async def test_a_blink_of_a_gateway_costs_nobody_a_verdict():
+    run = governed(Api(during(5.0, 5.5, Reply(302))), 20.0, 10, entries(*many(300)))
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 300}
+
+
+@virtually
+async def test_expired_ids_in_masses_cost_no_further_request():
+    names = many(2_000)
+    expired = set(names[300:1_700])
+    api = Api(lambda _now, _under_way, one: ABSENT if one in expired else OK)
+    run = await governed(api, 100.0, 16, entries(*names)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 600, Verdict.NOT_FOUND: 1_400}
+    assert run.tally.requests == 2_000 + 1_400  # for each its status, and no canary
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "attempts"),
+    [(Reply(302), Verdict.REDIRECTED, 2), (BROKEN, Verdict.EXHAUSTED, 6)],
+    ids=["302", "500"],
+)
+@virtually
+async def test_a_long_row_of_ids_in_trouble_costs_few_canaries(seen, verdict, attempts):
+    names = many(1_500)
+    row = set(names[500:1_000])
+    api = Api(lambda _now, _under_way, one: seen if one in row else OK)
+    run = governed(api, 100.0, 16, entries(*names), retries_per_s=100.0)
+    await run.to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 1_000, verdict: 500}
+    canaries = run.tally.requests - 1_000 - 500 * attempts
+    assert canaries <= 0.03 * 500 * attempts
+
+
+@virtually
+async def test_a_canary_whose_result_is_gone_does_not_keep_a_run_down():
+    known = set()
+
+    def answer(now, _under_way, one):
+        if (now >= 5.0 and one in known) or 5.0 <= now < 30.0:
+            return BROKEN
+        known.add(one)
+        return OK
+
+    run = await governed(Api(answer), 20.0, 10, entries(*many(300))).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 300}
+    assert now() < 2 * MINUTE_S
+
+
+@virtually
+async def test_a_verdict_is_not_held_back_until_a_silent_source_goes_on():
+    class Feed(ListSource):
+        async def batches(self):
+            yield entries("a", "b")
+            await asyncio.sleep(HOUR_S)
+
+    script = {"b": [Reply(302)] * 2}
+    run = Run(source=Feed(), script=script)
+    running = run.start()
+    await at(MINUTE_S)
+    assert run.tally.verdicts == {Verdict.OK: 1, Verdict.REDIRECTED: 1}
+    await running
+
+
 # --- one ID in trouble ---
 
 
@@ -475,6 +600,22 @@ async def test_the_last_ids_that_are_refused_or_fail_for_ever_end(seen, bad):
     await run.to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 300 - bad, Verdict.EXHAUSTED: bad}
     assert now() < 1.5 * HOUR_S
+
+
+@pytest.mark.promise(
+    "The last 100 IDs are refused with 429 for ever (at 20 requests/s)",
+    "they are settled together, in 13 minutes; with `Retry-After: 5` in 22",
+    group="Limit",
+)
+@pytest.mark.parametrize(("refusal", "minutes"), [(throttled(), 13), (throttled(5.0), 22)])
+@virtually
+async def test_ids_that_are_refused_for_ever_at_the_end_are_settled_together(refusal, minutes):
+    names = many(300)
+    tail = set(names[200:])
+    api = Api(lambda _now, _under_way, one: refusal if one in tail else OK)
+    run = await governed(api, 20.0, 10, entries(*names)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 200, Verdict.EXHAUSTED: 100}
+    assert now() < minutes * MINUTE_S
 
 
 @virtually

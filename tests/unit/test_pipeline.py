@@ -31,8 +31,8 @@ from support.doubles import (
 from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
+from cxai.core.bounds import Bounds
 from cxai.core.entry import Fault, IdRule, Skip
-from cxai.core.pipeline import Bounds
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
 from cxai.policy.reply import Question, Reply, Said
 from cxai.policy.rules import Rules

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from support.doubles import MemoryLedger, QueueSource, entries, invalid
+from support.doubles import ABSENT, FAULTY, MemoryLedger, QueueSource, entries, invalid
 from support.run import SIGTERM, Run
 from support.virtual import virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.errors import CommitError, InputBrokenError, StoppedError
 from cxai.policy.verdict import Verdict
 
@@ -27,6 +27,16 @@ async def test_what_an_earlier_run_has_settled_is_acknowledged_without_a_request
     queue = entries("a", "b")
     run = await Run(source=QueueSource(queue), ledger=ledger).to_the_end()
     assert (run.fetcher.calls, queue) == ([], [])
+
+
+@virtually
+async def test_what_the_next_run_retries_stays_in_the_queue():
+    queue, ledger = entries("a", "b", "c"), MemoryLedger()
+    script = {"b": [FAULTY] * 3, "c": [ABSENT, ABSENT]}
+    await Run(source=QueueSource(queue), ledger=ledger, script=script).to_the_end()
+    assert [entry.id for entry in queue] == ["b"]
+    again = await Run(source=QueueSource(queue), ledger=MemoryLedger(ledger.disk)).to_the_end()
+    assert (again.verdict("b"), queue) == (Verdict.OK, [])
 
 
 @virtually

@@ -17,7 +17,7 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, at, virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.core.watchdog import Section, Watchdog
 from cxai.errors import CommitError, StoppedError
 from cxai.policy.reply import Reply

@@ -30,8 +30,8 @@ from support.doubles import (
 from support.run import SIGTERM, Run
 from support.virtual import START_S, run_virtually
 
+from cxai.core.bounds import Bounds
 from cxai.core.entry import Skip
-from cxai.core.pipeline import Bounds
 from cxai.errors import CxaiError, InputBrokenError, StopCause, StoppedError
 from cxai.policy.reply import Failure, Reply, Trouble
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict

@@ -17,7 +17,7 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
-from cxai.core.pipeline import Bounds
+from cxai.core.bounds import Bounds
 from cxai.errors import DiskFullError, StopCause, StoppedError, StopRequestedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict

@@ -21,7 +21,7 @@ from cxai.policy.reply import (
     Trouble,
 )
 from cxai.policy.rules import Rules, backoff_s
-from cxai.policy.step import ApiState, Ask, Keep, Settle, signal, step
+from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal, row
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
@@ -160,7 +160,7 @@ def test_a_refused_token_has_a_second_look_and_then_it_is_about_the_id(question,
     assert (job.question, decision) == (question, Ask(0.75))
     why = f"HTTP {status}, though the token is good for others"
     assert decided(seen, job) == Settle(Verdict.REJECTED, why, Stage.HEADERS)
-    assert signal(job, seen) is Signal.TOKEN_REFUSED
+    assert signal_of(job, seen) is Signal.TOKEN_REFUSED
 
 
 # --- a limit ---
@@ -174,7 +174,7 @@ def test_a_limit_pauses_all_requests_and_costs_no_attempt(question, status):
     then, decision = after(seen, job)
     assert replace(then, said=Said()) == job
     assert decision == Ask(7.0, pause_s=7.0)
-    assert signal(job, seen) is Signal.THROTTLED
+    assert signal_of(job, seen) is Signal.THROTTLED
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_repeated_refusals_pause_longer_but_never_beyond_the_cap(refused_rounds,
 def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
     seen = Refusal(status, retry_after_s=7.0)
     job = Job(question, refusals=3)
-    assert signal(job, seen) is Signal.FAILED
+    assert signal_of(job, seen) is Signal.FAILED
     job, decision = after(seen, job)
     assert (job.attempts, decision) == (1, Ask(7.0))
     exhausted = Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
@@ -438,7 +438,7 @@ def test_what_is_no_answer_is_never_final_at_first_sight_nor_for_good(
 ):
     rules = Rules(max_attempts=max_attempts, check_status=check_status)
     job, looks = Job(question), 0
-    if signal(job, seen) in {Signal.FAILED, Signal.TOKEN_REFUSED} and row(seen, question).counts:
+    if signal_of(job, seen) in {Signal.FAILED, Signal.TOKEN_REFUSED} and row(seen, question).counts:
         decision = Ask()
         while isinstance(decision, Ask):
             job, decision = after(seen, job, rules=rules, draw=draw)

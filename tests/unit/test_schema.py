@@ -11,6 +11,7 @@ from support.store import RUN_ID
 
 from cxai.core.entry import Entry
 from cxai.policy.reply import Said
+from cxai.policy.step import Settle
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS
@@ -111,9 +112,8 @@ def test_failures_are_as_described(shape):
     entry = Entry(b"key", ID, "ids.txt", 1)
     for verdict, stage in itertools.product(set(Verdict) - {Verdict.OK}, Stage):
         for said in (Said(), Said(404, "no such interaction", "processed")):
-            lines = FailureRows(2, RUN_ID).failure(
-                entry, verdict, "why", stage=stage, attempts=0, at=AT, said=said
-            )
+            settle = Settle(verdict, "why", stage)
+            lines = FailureRows(2, RUN_ID).failure(entry, settle, attempts=0, at=AT, said=said)
             assert_as_described(lines, shape)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxai.core.tally import Tally
-from cxai.policy.reply import Drift
+from cxai.policy.reply import Drift, Record, Said
 from cxai.policy.verdict import ANSWERED, Verdict
 
 ACCOUNTS = ["lines", "ids", "duplicates", "blanks", "comments", "invalid"]
@@ -126,7 +126,7 @@ def test_reasons_are_counted_by_verdict_and_their_number_is_bounded():
 def test_drift_is_counted_by_field_and_the_number_of_fields_is_bounded():
     tally = Tally()
     for number in range(1_000):
-        tally.note_drift(Drift(("known", f"new-{number}")))
+        tally.note_drift(Record({}, Drift(("known", f"new-{number}"))), Said())
     assert tally.unknown["known"] == 1_000
     assert len(tally.unknown) == 256
     assert tally.unknown["new-0"] == 1
@@ -149,8 +149,10 @@ def test_the_words_of_the_api_are_counted_with_the_reasons_until_there_are_too_m
 
 def test_absent_fields_never_take_the_place_of_unknown_ones():
     tally = Tally()
-    tally.note_drift(Drift(absent=tuple(f"old-{number}" for number in range(1_000))))
-    tally.note_drift(Drift(("participantThree",)))
+    tally.note_drift(
+        Record({}, Drift(absent=tuple(f"old-{number}" for number in range(1_000)))), Said()
+    )
+    tally.note_drift(Record({}, Drift(("participantThree",))), Said())
     assert tally.unknown == {"participantThree": 1}
     assert len(tally.absent) == 256
     shown = list(tally.as_dict()["drift"].items())

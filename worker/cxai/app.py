@@ -16,9 +16,10 @@ from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
 from cxai.core.backlog import Backlog
+from cxai.core.bounds import Bounds
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
-from cxai.core.pipeline import Bounds, Pipeline
+from cxai.core.pipeline import Pipeline
 from cxai.core.ports import Clock, Resource, Source
 from cxai.core.run_state import ApiState, DiskFull, Pause, WorkState
 from cxai.core.secret import Secrets

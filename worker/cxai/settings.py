@@ -167,7 +167,7 @@ class Settings(BaseModel):
     )
 
     adaptive: bool = Field(
-        default=True, description="Lower both while the API refuses requests, then raise them."
+        default=True, description="Lower the rate while the API refuses requests, then raise it."
     )
 
     # The policy
@@ -186,14 +186,14 @@ class Settings(BaseModel):
         default=10,
         ge=1,
         le=1_000,
-        description="Failures in a row, on distinct IDs, that make an outage.",
+        description="Failures in a row that make a doubt about the API.",
     )
     outage_patience_s: SecondsOrZero = Field(
         default=10_800.0,
         description="How long to wait for an API that refuses or fails all requests.",
     )
     start_patience_s: Annotated[SecondsOrZero | None, Given] = Field(
-        default=None, description="How long to wait for the first reply of the API."
+        default=None, description="How long to wait for the first answer of the API."
     )
     retry_after_cap_s: Seconds = Field(
         default=300.0, description="Longest Retry-After of the API that is obeyed in full."

@@ -2,6 +2,10 @@
 
 source → seen before? → backlog → pace → fetch → judge → (retry | row) → commit → acknowledge
 
+The governor takes from the backlog what may leave next, and puts back what is asked again. A canary
+is an ID that was answered before, asked once more only to see whether the API answers. An ID whose
+request does not come back within the grace of a stop stays open for the next run.
+
 Nothing here knows HTTP, SQL, files or what trouble the API is in; everything is bounded, so a slow
 stage holds back those before it. Requests are refilled first: a requester sends its next request
 before the body it has just received is read.
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
+from cxai.core.bounds import Bounds
 from cxai.core.entry import Entry, Skip
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Clock, Fetcher, Governor, Ledger, Reader, Recorder, Source
@@ -22,76 +27,48 @@ from cxai.core.room import Room
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Load, Section, loads
 from cxai.errors import CxaiError, InputBrokenError, TokenRefusedError
-from cxai.policy.reply import Failure, Question, Record, Reply, Seen, Status
+from cxai.policy.reply import Failure, Reply, Seen
 from cxai.policy.rules import Rules
-from cxai.policy.step import ApiState, Ask, Keep, Settle, signal, step
+from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 _JUDGED_AT_ONCE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much a pipeline holds at a time.
-
-    `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
-    reach `batch_bytes` or wait for `batch_s` seconds. `grace_s`: seconds that requests under way
-    are given when the run is stopped. `disk_patience_s`: seconds that a full disk is given to have
-    room again.
-    """
-
-    in_flight: int = 10
-    batch: int = 32
-    batch_bytes: int = 8 << 20
-    batch_s: float = 1.0
-    grace_s: float = 30.0
-    disk_patience_s: float = 600.0
-
-
+@dataclass(kw_only=True, eq=False)
 class Pipeline:
     """One run over one source. `tally`, `backlog`, `room` and `loads` can be watched meanwhile.
 
     `draw` gives random numbers in [0, 1) for the jitter.
     """
 
-    def __init__(
-        self,
-        *,
-        source: Source,
-        ledger: Ledger,
-        backlog: Backlog,
-        governor: Governor,
-        fetcher: Fetcher,
-        reader: Reader,
-        recorder: Recorder,
-        clock: Clock,
-        rules: Rules,
-        bounds: Bounds,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
+    source: Source
+    ledger: Ledger
+    backlog: Backlog
+    governor: Governor
+    fetcher: Fetcher
+    reader: Reader
+    recorder: Recorder
+    clock: Clock
+    rules: Rules
+    bounds: Bounds
+    draw: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        bounds = self.bounds
         self.tally = Tally()
-        self.backlog = backlog
         self.input_ended = False
-        self._source = source
-        self._ledger = ledger
-        self._governor = governor
-        self._fetcher = fetcher
-        self._reader = reader
-        self._recorder = recorder
-        self._clock = clock
-        self._rules = rules
-        self._bounds = bounds
-        self._draw = draw
         self._loads = loads()
         self._undecided = 0  # taken in, and without an outcome
         self._in_flight: set[int] = set()
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
-        self._batch = Batch(min(bounds.batch, backlog.capacity), bounds.batch_bytes, bounds.batch_s)
+        size = min(bounds.batch, self.backlog.capacity)
+        self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
         self._input_broken: InputBrokenError | None = None
-        self.room = Room(clock, bounds.disk_patience_s, self._ending)
+        self.room = Room(self.clock, bounds.disk_patience_s, self._ending)
 
     @property
     def in_flight(self) -> int:
@@ -122,13 +99,13 @@ class Pipeline:
         Raises what it was stopped by, after everything that came back is committed; an
         InputBrokenError after everything that was read has its verdict; a CommitError at once.
         """
-        self._governor.begin(self.stop)
+        self.governor.begin(self.stop)
         try:
             async with asyncio.TaskGroup() as group:
                 intake = group.create_task(self._take_in(), name="intake")
                 requesters = [
                     group.create_task(self._request(n), name=f"requester-{n}")
-                    for n in range(self._bounds.in_flight)
+                    for n in range(self.bounds.in_flight)
                 ]
                 judging = group.create_task(self._judge(), name="judge")
                 committing = group.create_task(self._commit(), name="committer")
@@ -143,7 +120,7 @@ class Pipeline:
             first = failed.exceptions[0]
             raise first from first.__cause__
         finally:
-            self._governor.end()
+            self.governor.rest()
             self.backlog.close()
         if (why := self._stopped_by or self._input_broken) is not None:
             raise why
@@ -152,7 +129,7 @@ class Pipeline:
 
     async def _take_in(self) -> None:
         try:
-            async with contextlib.aclosing(self._source.batches()) as batches:
+            async with contextlib.aclosing(self.source.batches()) as batches:
                 reading = self._loads[Section.INPUT]
                 reading.enter()
                 async for items in batches:
@@ -163,7 +140,7 @@ class Pipeline:
             self._input_broken = error  # raised when what was read has its verdicts
         self._loads[Section.INPUT].leave()
         self.input_ended = True
-        self._governor.input_ended()
+        self.governor.input_ended()
         self._commit_the_last()
         self._end_if_settled()
 
@@ -171,11 +148,11 @@ class Pipeline:
         entries = [item for item in items if isinstance(item, Entry)]
         looking = self._loads[Section.LOOK_UP]
         looking.enter(len(entries))
-        admission = await self.room.wait_for(lambda: self._ledger.admit(entries))
+        admission = await self.room.wait_for(lambda: self.ledger.admit(entries))
         looking.leave(len(entries))
         self.tally.count_in(items, admission)
         if admission.answered is not None:
-            self._governor.know_answered(admission.answered)
+            self.governor.know_answered(admission.answered)
         if len(admission.fresh) < len(entries):
             fresh = set(admission.fresh)
             await self._acknowledge([entry for entry in entries if entry not in fresh])
@@ -185,30 +162,23 @@ class Pipeline:
             if entry.invalid is None:
                 self.backlog.offer(Item(entry))
             else:
-                self._settle(Item(entry), _invalid(entry))
+                why = str(entry.invalid)
+                self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, Stage.INPUT))
                 await self._batch.room()
 
     # --- backlog → pace → fetch ---
 
     async def _request(self, requester: int) -> None:
         while not self._ending.is_set():
-            item = await self._governor.next_to_leave()
+            item = await self.governor.next_to_leave()
             if self._ending.is_set():
                 return
             self._in_flight.add(requester)
-            self._count_out(item)
-            reply = await self._fetcher.fetch(item.entry.id, item.asked)
+            self.tally.count_out(item)
+            reply = await self.fetcher.fetch(item.entry.id, item.asked)
             self._loads[Section.JUDGE].enter()
             await self._replies.put((item, reply))
             self._in_flight.discard(requester)
-
-    def _count_out(self, item: Item) -> None:
-        self.tally.requests += 1
-        if item.asked is Question.STATUS:
-            self.tally.status_requests += 1
-        elif item.requests > 0 or item.is_canary:
-            self.tally.retries += 1
-        item.requests += 1
 
     async def _drain(self, requesters: Sequence[asyncio.Task[None]]) -> None:
         """Let requests under way come back within the grace period; the others never leave."""
@@ -216,7 +186,7 @@ class Pipeline:
             if number not in self._in_flight:
                 requester.cancel()
         at_once = isinstance(self._stopped_by, TokenRefusedError)
-        await asyncio.wait(requesters, timeout=0 if at_once else self._bounds.grace_s)
+        await asyncio.wait(requesters, timeout=0 if at_once else self.bounds.grace_s)
         for requester in requesters:
             requester.cancel()
         await asyncio.wait(requesters)
@@ -236,56 +206,38 @@ class Pipeline:
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
     async def _decide(self, item: Item, reply: Reply | Failure) -> None:
-        now, at = self._clock.monotonic(), self._clock.utc()
+        at = self.clock.utc()
         seen: Seen = (
-            await self._reader.read(item.entry.id, item.asked, reply, at)
-            if isinstance(reply, Reply)
-            else reply
+            reply
+            if isinstance(reply, Failure)
+            else await self.reader.read(item.entry.id, item.asked, reply, at)
         )
-        self._note_drift(item, seen)
-        heard = signal(item.job, seen)
-        api = ApiState(now, at.timestamp(), self._governor.refused_rounds(item))
-        item.job, decision = step(item.job, seen, api, self._rules, self._draw())
+        api = ApiState(self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item))
+        signal = signal_of(item.job, seen)
+        if not item.is_canary:
+            self.tally.note_drift(seen, item.job.said)
+        item.job, decision = step(item.job, seen, api, self.rules, self.draw())
         match decision:
             case Ask():
                 self.tally.throttled += decision.pause_s is not None
-                self._governor.ask_again(item, decision, heard)
+                self.governor.ask_again(item, decision, signal)
             case _ if item.is_canary:
                 pass  # the governor learns from it, and that was all that it was asked for
             case Keep(record):
-                self._keep(item, record)
-            case Settle() if heard is Signal.ANSWERED:
+                self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
+            case Settle() if signal is Signal.ANSWERED:
                 self._settle(item, decision)
             case Settle():
-                self._governor.hold_back(item, decision)
-        for late, verdict in self._governor.learn(item, seen, heard):
+                self.governor.hold_back(item, decision)
+        for late, verdict in self.governor.learn(item, seen, signal):
             self._settle(late, verdict)
 
-    def _note_drift(self, item: Item, seen: Seen) -> None:
-        if item.is_canary:
-            return
-        if isinstance(seen, Record):
-            self.tally.note_drift(seen.drift)
-        elif isinstance(seen, Status) and not seen.is_known and seen.state != item.job.said.state:
-            self.tally.note_state(seen.state)
-
-    def _keep(self, item: Item, record: Record) -> None:
-        self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
-
     def _settle(self, item: Item, settle: Settle) -> None:
-        lines = self._recorder.failure(
-            item.entry,
-            settle.verdict,
-            settle.reason,
-            stage=settle.stage,
-            attempts=item.requests,
-            at=self._clock.utc(),
-            said=item.job.said,
-        )
-        fault = item.entry.invalid
-        reason = settle.reason if fault is None else fault.kind
+        entry, at, said = item.entry, self.clock.utc(), item.job.said
+        lines = self.recorder.failure(entry, settle, attempts=item.requests, at=at, said=said)
+        reason = settle.reason if entry.invalid is None else entry.invalid.kind
         self.tally.note_reason(settle.verdict, reason, item.words)
-        self._add(Outcome(item.entry, settle.verdict, item.requests, lines))
+        self._add(Outcome(entry, settle.verdict, item.requests, lines))
 
     # --- batch → commit → acknowledge ---
 
@@ -298,18 +250,18 @@ class Pipeline:
         committing = self._loads[Section.COMMIT]
         while outcomes := await self._batch.take():
             committing.enter(len(outcomes))
-            await self.room.wait_for(lambda: self._ledger.commit(outcomes))
+            await self.room.wait_for(lambda: self.ledger.commit(outcomes))
             committing.leave(len(outcomes))
             self.tally.now.update(outcome.verdict for outcome in outcomes)
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:
-                self._governor.rest()
-            await self._acknowledge([outcome.entry for outcome in outcomes])
+                self.governor.rest()
+            await self._acknowledge([o.entry for o in outcomes if o.verdict not in OPEN_AGAIN])
             self._end_if_settled()
 
     async def _acknowledge(self, entries: Sequence[Entry]) -> None:
         try:
-            await self._source.acknowledge(entries)
+            await self.source.acknowledge(entries)
         except InputBrokenError as error:
             self._input_broken = error  # nothing is lost: they come again, and are settled then
 
@@ -320,7 +272,3 @@ class Pipeline:
     def _end_if_settled(self) -> None:
         if self.input_ended and self.backlog.open == 0:
             self._ending.set()
-
-
-def _invalid(entry: Entry) -> Settle:
-    return Settle(Verdict.INVALID_ID, str(entry.invalid), Stage.INPUT)

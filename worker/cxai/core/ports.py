@@ -18,7 +18,7 @@ from cxai.errors import CxaiError
 from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import Verdict
 
 
 class Source(Protocol):
@@ -44,12 +44,12 @@ class Source(Protocol):
         ...
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Note that each of `entries` has a verdict that survives power loss.
+        """Note that each of `entries` has a final verdict that survives power loss.
 
         Called with entries that `batches` has yielded, in any order, each at most once: when their
-        outcomes are committed, and when they had been settled by an earlier run or repeat another
-        one. Also called after `batches` was closed, for what was still on its way. A source that
-        keeps its lines, such as a file, does nothing.
+        outcomes are committed, unless the next run retries them; and when they had been settled by
+        an earlier run or repeat another one. Also called after `batches` was closed, for what was
+        still on its way. A source that keeps its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
         and are found to be settled.
         """
@@ -61,10 +61,6 @@ class Governor(Protocol):
 
     def begin(self, stop: Callable[[CxaiError], None]) -> None:
         """Govern a run; `stop` ends it early."""
-        ...
-
-    def end(self) -> None:
-        """Let go of the run."""
         ...
 
     async def next_to_leave(self) -> Item:
@@ -99,7 +95,7 @@ class Governor(Protocol):
         ...
 
     def rest(self) -> None:
-        """Note that nothing waits for the API."""
+        """Note that nothing waits for the API, for the time being or at the end."""
         ...
 
 
@@ -186,10 +182,8 @@ class Recorder(Protocol):
     def failure(
         self,
         entry: Entry,
-        verdict: Verdict,
-        reason: str,
+        settle: Settle,
         *,
-        stage: Stage,
         attempts: int,
         at: datetime,
         said: Said,

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
 from cxai.core.ports import Admission
-from cxai.policy.reply import Drift
+from cxai.policy.reply import Question, Record, Said, Seen, Status
 from cxai.policy.verdict import ANSWERED, Verdict
 
 _MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
@@ -106,15 +107,25 @@ class Tally:
         in_ledger = self.committed in {None, self.now.total()}
         return self.lines == parts and self.open >= 0 and in_ledger
 
-    def note_drift(self, drift: Drift) -> None:
-        """Count what is not as documented; absent fields never take the place of unknown ones."""
-        self.more_drift += drift.more
-        self._note_paths(self.unknown, drift.unknown)
-        self._note_paths(self.absent, drift.absent)
+    def count_out(self, item: Item) -> None:
+        """Count a request that leaves for an item."""
+        self.requests += 1
+        if item.asked is Question.STATUS:
+            self.status_requests += 1
+        elif item.requests > 1 or item.is_canary:
+            self.retries += 1
 
-    def note_state(self, state: str) -> None:
-        """Count a state of the status endpoint that is not documented."""
-        self._note_paths(self.unknown, (f"status: {state}",))
+    def note_drift(self, seen: Seen, before: Said) -> None:
+        """Count what is not as documented; absent fields never take the place of unknown ones.
+
+        An unknown state counts once in a row: `before` is what the API had said.
+        """
+        if isinstance(seen, Record):
+            self.more_drift += seen.drift.more
+            self._note_paths(self.unknown, seen.drift.unknown)
+            self._note_paths(self.absent, seen.drift.absent)
+        elif isinstance(seen, Status) and not seen.is_known and seen.state != before.state:
+            self._note_paths(self.unknown, (f"status: {seen.state}",))
 
     def _note_paths(self, counts: Counter[str], paths: tuple[str, ...]) -> None:
         for path in paths:

@@ -9,8 +9,8 @@ _MOST_SAVED = 10.0
 class RetryBudget:
     """Lets `per_s` repeated requests a second pass in the long run, and a few at once.
 
-    Who comes when it is spent is told to wait, and never turned away. Times are seconds of one
-    monotonic clock, given by the caller.
+    Callers wait when it is spent; none is rejected. Times are seconds of one monotonic clock, given
+    by the caller.
     """
 
     per_s: float

@@ -88,10 +88,6 @@ class Governor:
         """Govern a run; `stop` ends it early."""
         self._stop = stop
 
-    def end(self) -> None:
-        """Let go of the run."""
-        self._patience.reset()
-
     async def next_to_leave(self) -> Item:
         """Return the next item at the moment when its request may leave; first come, first served.
 
@@ -129,6 +125,7 @@ class Governor:
             item = self._backlog.take()
         else:
             item = self._probe = self._next_probe()
+        item.requests += 1
         item.asked, item.left_s = item.job.question, self._clock.monotonic()
         if self._first_left_s is None:
             self._first_left_s = item.left_s
@@ -219,7 +216,7 @@ class Governor:
             self._look_when_idle()
 
     def rest(self) -> None:
-        """Note that nothing waits for the API."""
+        """Note that nothing waits for the API, for the time being or at the end."""
         self._patience.reset()
 
     def _note_answer(self, item: Item, seen: Seen, *, is_over: bool) -> None:

@@ -10,7 +10,8 @@ Each reply is a signal about the API itself:
 A failure is *held*: it counts against its ID only once a request that left later is answered. If
 failures come in a row instead, the API itself is in DOUBT. Then nothing leaves but a canary, a
 request that the API has answered before. If the canary is answered, the failures were the IDs' own
-and are charged. If not, the API is DOWN and they are forgiven: they never happened.
+and are charged. If not, the API is DOWN and they are forgiven: they never happened. As long as the
+API has answered nothing, there is no canary, and an ordinary request leaves in its place.
 
 UP: requests leave as usual.
     ANSWERED        what left before is charged; the row of failures ends
@@ -26,15 +27,17 @@ DOUBT: only canaries leave, one at a time.
                     something else, it is asked again; another: held
     TOKEN_REFUSED   the canary, twice: the token is refused; another: held
 
-DOWN: only probes leave, one at a time, after ever longer waits.
+DOWN: only probes leave, the canary and ordinary requests by turns, one at a time, after ever longer
+waits.
     ANSWERED        if it left since → UP; if it left before, nothing changes
     FAILED          forgiven; the probe: the wait doubles
     THROTTLED       the probe: the same wait again
     TOKEN_REFUSED   held → DOUBT
 
-N counts failures in a row by kind, and the kinds add up as shares of their N. An ordinary answer
-sets every N back. If a verdict is held back while nothing is ready or under way (the end of a run,
-a full backlog, a silent queue), that is a doubt as well: see `idle`.
+N counts failures in a row by kind, and the kinds add up as shares of their N. R counts rounds: the
+refusals of all that had left before the first of them came back are one. An ordinary answer sets
+every N back. If a verdict is held back while nothing is ready or under way (the end of a run, a
+full backlog, a silent queue), that is a doubt as well: see `idle`.
 
 A request that left before the state was entered is neither canary nor probe. Pure: times are
 seconds of one monotonic clock, given by the caller.
@@ -130,7 +133,7 @@ class Health(Generic[Item]):
     has_canary: bool = False
     doubts: int = 0
     _held: dict[Item, Held[Item]] = field(default_factory=dict)
-    _row: Counter[str] = field(default_factory=Counter)  # failures since the last answer, by kind
+    _in_a_row: Counter[str] = field(default_factory=Counter)  # failures by kind, since an answer
     _needed: dict[str, int] = field(default_factory=dict)  # N by kind, where it was doubled
     _rounds: int = 0  # refused rounds in a row
     _rounds_needed: int = 0
@@ -205,8 +208,8 @@ class Health(Generic[Item]):
 
     def _answered(self, left_at: float, now: float, news: News[Item], *, is_probe: bool) -> None:
         self._rounds = 0
-        self._row.clear()
-        self._answers += self.settings.others if is_probe else 1
+        self._in_a_row.clear()
+        self._answers += self.settings.others if is_probe else 1  # the canary's is enough
         if self.state is State.DOWN:
             if left_at >= self.since:
                 news.was_short = "" if self._probes else self.about
@@ -235,8 +238,8 @@ class Health(Generic[Item]):
     ) -> None:
         self._hold(item, left_at, kind)
         if self.state is State.UP:
-            self._row[kind] += 1
-            if self._share_of_row() >= _ALMOST_ONE:
+            self._in_a_row[kind] += 1
+            if self._share_in_a_row() >= _ALMOST_ONE:
                 self._doubt(kind, now)
         elif is_probe:
             if self.state is State.DOUBT:
@@ -305,9 +308,9 @@ class Health(Generic[Item]):
     def _take(self, items: list[Item]) -> list[Held[Item]]:
         return [self._held.pop(item) for item in items]
 
-    def _share_of_row(self) -> float:
+    def _share_in_a_row(self) -> float:
         least = self.settings.failures
-        return sum(n / self._needed.get(kind, least) for kind, n in self._row.items())
+        return sum(n / self._needed.get(kind, least) for kind, n in self._in_a_row.items())
 
     def _need_more(self) -> None:
         """Let the next doubt of this kind come later: this one was wrong."""

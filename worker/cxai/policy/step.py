@@ -77,7 +77,7 @@ _NO_CX_AI = (
 )
 
 
-def signal(job: Job, seen: Seen) -> Signal:
+def signal_of(job: Job, seen: Seen) -> Signal:
     """Return what this says about the API."""
     return _row(job, seen).signal
 

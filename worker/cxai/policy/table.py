@@ -5,8 +5,8 @@ class and form, then by its class; a failure by its kind; a status by how far th
 Nothing else in this package compares a status code or a text.
 
 Sources: the API's documentation (401, 404), its sister endpoints (408 and 429 are retryable), RFC
-9110 for the rest. Whose words a reply has is the weakest fact of all (`Form`); so a row that rests
-on it is never final at first sight, and all verdicts that it can lead to are asked again.
+9110 for the rest. Whose words a reply has is the weakest fact of all (`Form`): so a refusal in
+foreign words gets a second look before it counts, and `rejected` is asked again by the next run.
 """
 
 from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ from datetime import datetime
 from cxai.core.entry import Entry
 from cxai.core.layout import FAILURES
 from cxai.policy.reply import Said
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.step import Settle
 from cxai.resources.lines import line, stamped
 
 
@@ -23,19 +23,17 @@ class FailureRows:
     def failure(
         self,
         entry: Entry,
-        verdict: Verdict,
-        reason: str,
+        settle: Settle,
         *,
-        stage: Stage,
         attempts: int,
         at: datetime,
         said: Said,
     ) -> Mapping[str, bytes]:
         row = {
             **stamped(entry.id, self._schema_version, at, self._run_id),
-            "verdict": verdict,
-            "reason": reason,
-            "stage": stage,
+            "verdict": settle.verdict,
+            "reason": settle.reason,
+            "stage": settle.stage,
             "attempts": attempts,
             "api_status": said.status,
             "api_message": said.message,

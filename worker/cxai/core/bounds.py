@@ -1,0 +1,21 @@
+"""How much a run holds, and for how long it waits for its own machine."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a pipeline holds at a time.
+
+    `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
+    reach `batch_bytes` or wait for `batch_s` seconds. `grace_s`: seconds that requests under way
+    are given when the run is stopped. `disk_patience_s`: seconds that a full disk is given to have
+    room again.
+    """
+
+    in_flight: int = 10
+    batch: int = 32
+    batch_bytes: int = 8 << 20
+    batch_s: float = 1.0
+    grace_s: float = 30.0
+    disk_patience_s: float = 600.0
