@@ -195,7 +195,7 @@ class MemoryLedger:
         await self.gate.wait()
         self._attempts += 1
         if self.is_full:
-            raise DiskFullError("The disk is full.")
+            raise DiskFullError("The disk is full.", "the disk is full")
         if self._attempts == self._fails_at:
             raise CommitError("The disk is full.")
         verdicts = dict(self.disk.verdicts)
