@@ -166,7 +166,7 @@ class MemoryLedger:
 
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled, answered = [], 0, Counter(), None
+        fresh, duplicates, settled, answered, done = [], 0, Counter(), None, []
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
@@ -177,9 +177,10 @@ class MemoryLedger:
                 fresh.append(entry)
                 continue
             settled[verdict] += 1
+            done.append(entry)
             if verdict is Verdict.OK:
                 answered = entry
-        return Admission(fresh, duplicates, settled, answered)
+        return Admission(fresh, duplicates, settled, answered, done)
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))

@@ -17,7 +17,21 @@ async def test_everything_that_has_a_verdict_is_acknowledged():
     queue = [*entries("a", "b", "a", "b"), *invalid("?")]
     run = await Run(source=QueueSource(queue)).to_the_end()
     assert (run.tally.ids, run.tally.duplicates, run.tally.invalid) == (2, 2, 1)
+    assert [entry.id for entry in queue] == ["a", "b"]  # these came twice: the next run drops them
+    await Run(source=QueueSource(queue), ledger=MemoryLedger(run.ledger.disk)).to_the_end()
     assert queue == []
+
+
+@virtually
+async def test_a_message_that_comes_again_is_not_acknowledged_before_its_commit():
+    queue, ledger = entries("a", "b", "a", "a"), MemoryLedger()
+    ledger.gate.clear()
+    run = Run(source=QueueSource(queue), ledger=ledger)
+    task = run.start()
+    await asyncio.sleep(60)
+    assert (run.tally.duplicates, len(queue)) == (2, 4)
+    ledger.gate.set()
+    await task
 
 
 @virtually

@@ -267,7 +267,6 @@ def _governor(
         retries_per_s=settings.rate * settings.retry_share,
         health=HealthSettings(
             failures=settings.outage_after,
-            most_failures=max(8 * settings.outage_after, settings.outage_after),
             others=settings.in_flight,
             probe_base_s=settings.backoff_base_s,
             probe_cap_s=settings.backoff_cap_s,

@@ -153,9 +153,7 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self.governor.know_answered(admission.answered)
-        if len(admission.fresh) < len(entries):
-            fresh = set(admission.fresh)
-            await self._acknowledge([entry for entry in entries if entry not in fresh])
+        await self._acknowledge(admission.done)
         for entry in admission.fresh:
             await self.backlog.enter()
             self._undecided += 1

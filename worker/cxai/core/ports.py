@@ -47,9 +47,10 @@ class Source(Protocol):
         """Note that each of `entries` has a final verdict that survives power loss.
 
         Called with entries that `batches` has yielded, in any order, each at most once: when their
-        outcomes are committed, unless the next run retries them; and when they had been settled by
-        an earlier run or repeat another one. Also called after `batches` was closed, for what was
-        still on its way. A source that keeps its lines, such as a file, does nothing.
+        outcomes are committed, unless the next run retries them; and when an earlier run had
+        settled them. One that repeats another of this run is left alone: it may be the same
+        message, on its way for the second time. Also called after `batches` was closed, for what
+        was still on its way. A source that keeps its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
         and are found to be settled.
         """
@@ -197,14 +198,16 @@ class Admission:
     """What the ledger says of a block of entries.
 
     `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
-    `settled` counts, by verdict, those which an earlier run has settled for good. `answered` is one
-    of these that has a record, None if there is none in this block: an ID that the API knows.
+    `done` entries have been settled for good by an earlier run; `settled` counts them by verdict,
+    and `answered` is one of them that has a record, None if there is none: an ID that the API
+    knows.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
     answered: Entry | None = field(default=None, compare=False)
+    done: Sequence[Entry] = field(default=(), compare=False)
 
 
 class Ledger(Protocol):

@@ -34,10 +34,10 @@ waits.
     THROTTLED       the probe: the same wait again
     TOKEN_REFUSED   held → DOUBT
 
-N counts failures in a row by kind, and the kinds add up as shares of their N. R counts rounds: the
-refusals of all that had left before the first of them came back are one. An ordinary answer sets
-every N back. If a verdict is held back while nothing is ready or under way (the end of a run, a
-full backlog, a silent queue), that is a doubt as well: see `idle`.
+N counts failures in a row, of whatever kind. R counts rounds: the refusals of all that had left
+before the first of them came back are one. An ordinary answer sets N back. If a verdict is held
+back while nothing is ready or under way (the end of a run, a full backlog, a silent queue), that is
+a doubt as well: see `idle`.
 
 A request that left before the state was entered is neither canary nor probe. Pure: times are
 seconds of one monotonic clock, given by the caller.
@@ -58,7 +58,8 @@ _LIMIT, _TOKEN = "limit", "token"
 # A refused token is looked at so often before it counts.
 _LOOKS = 2
 
-_ALMOST_ONE = 1.0 - 1e-9
+# N and R grow to eight times what they are at first.
+_MOST_DOUBLINGS = 3
 
 
 class State(StrEnum):
@@ -73,15 +74,14 @@ class State(StrEnum):
 class HealthSettings:
     """The figures of the table.
 
-    `failures`: N, failures in a row that make a doubt, doubled up to `most_failures` while canaries
-    are answered. `rounds`: R, refused rounds in a row that do. `others`: answers to other requests
-    after which a refusal with 429 is the ID's own trouble; as many as may be in flight. A probe
-    leaves `probe_base_s` seconds after the API is found DOWN, the next ones after twice the wait
-    each, at most `probe_cap_s` seconds.
+    `failures`: N, failures in a row that make a doubt; `rounds`: R, refused rounds in a row that
+    do. Both grow to eight times that. `others`: answers to other requests after which a refusal
+    with 429 is the ID's own trouble; as many as may be in flight. A probe leaves `probe_base_s`
+    seconds after the API is found DOWN, the next ones after twice the wait each, at most
+    `probe_cap_s` seconds.
     """
 
     failures: int = 10
-    most_failures: int = 80
     rounds: int = 3
     others: int = 10
     probe_base_s: float = 1.0
@@ -133,10 +133,10 @@ class Health(Generic[Item]):
     has_canary: bool = False
     doubts: int = 0
     _held: dict[Item, Held[Item]] = field(default_factory=dict)
-    _in_a_row: Counter[str] = field(default_factory=Counter)  # failures by kind, since an answer
-    _needed: dict[str, int] = field(default_factory=dict)  # N by kind, where it was doubled
-    _rounds: int = 0  # refused rounds in a row
-    _rounds_needed: int = 0
+    _failures: int = 0  # since the last answer
+    _doublings: int = 0  # of N
+    _rounds: int = 0  # refused ones in a row
+    _round_doublings: int = 0  # of R
     _answers: int = 0
     _refused_at: float = float("-inf")
     _renewed_at: float = float("-inf")
@@ -207,23 +207,22 @@ class Health(Generic[Item]):
     # --- the signals ---
 
     def _answered(self, left_at: float, now: float, news: News[Item], *, is_probe: bool) -> None:
-        self._rounds = 0
-        self._in_a_row.clear()
+        self._rounds = self._failures = 0
         self._answers += self.settings.others if is_probe else 1  # the canary's is enough
         if self.state is State.DOWN:
             if left_at >= self.since:
                 news.was_short = "" if self._probes else self.about
-                self._needed.clear()
+                self._doublings = 0
                 self._enter(State.UP, now)
             return
         if self.state is State.UP:
-            self._needed.clear()
+            self._doublings = 0
         if self._held:
             news.charged = self._take(self._charged_by(left_at, is_probe=is_probe))
         if self.state is State.DOUBT and not any(held.kinds for held in self._held.values()):
             news.refused_alone = is_probe and self.about == _LIMIT
             if is_probe and self.about != _LIMIT:
-                self._need_more()
+                self._doublings = min(self._doublings + 1, _MOST_DOUBLINGS)
             self._enter(State.UP, now)
 
     def _failed(
@@ -238,8 +237,8 @@ class Health(Generic[Item]):
     ) -> None:
         self._hold(item, left_at, kind)
         if self.state is State.UP:
-            self._in_a_row[kind] += 1
-            if self._share_in_a_row() >= _ALMOST_ONE:
+            self._failures += 1
+            if self._failures >= self.settings.failures * 2**self._doublings:
                 self._doubt(kind, now)
         elif is_probe:
             if self.state is State.DOUBT:
@@ -259,21 +258,21 @@ class Health(Generic[Item]):
                 self._probe_at = now + self._probe_wait_s()
         elif self.state is State.DOUBT and is_probe:
             if self.about == _LIMIT:  # the limit is shared by all
-                self._need_more()
+                self._round_doublings = min(self._round_doublings + 1, _MOST_DOUBLINGS)
+                self._rounds = 0
                 self._enter(State.UP, now)
         else:
-            # From its arrival: what left later and was answered before this tells nothing about it.
-            held = self._hold(item, now)
+            held = self._hold(item, left_at)
             if held is not None:
                 held.is_throttled, held.answers = True, self._answers
-            needed = self._rounds_needed or self.settings.rounds
+            needed = self.settings.rounds * 2**self._round_doublings
             if self.state is State.UP and self._rounds >= needed and self.has_canary:
                 self._doubt(_LIMIT, now)
 
     def _token_refused(
         self, item: Item | None, left_at: float, now: float, news: News[Item], *, is_probe: bool
     ) -> None:
-        held = self._hold(item, now, _TOKEN)
+        held = self._hold(item, left_at, _TOKEN)
         if left_at <= self._renewed_at:  # it was another token
             news.forgiven = self._take([held.item]) if held is not None else []
         elif not (self.state is State.DOUBT and self.about == _TOKEN):
@@ -307,19 +306,6 @@ class Health(Generic[Item]):
 
     def _take(self, items: list[Item]) -> list[Held[Item]]:
         return [self._held.pop(item) for item in items]
-
-    def _share_in_a_row(self) -> float:
-        least = self.settings.failures
-        return sum(n / self._needed.get(kind, least) for kind, n in self._in_a_row.items())
-
-    def _need_more(self) -> None:
-        """Let the next doubt of this kind come later: this one was wrong."""
-        if self.about == _LIMIT:
-            self._rounds_needed = 2 * (self._rounds_needed or self.settings.rounds)
-            self._rounds = 0
-        else:
-            needed = 2 * self._needed.get(self.about, self.settings.failures)
-            self._needed[self.about] = min(needed, self.settings.most_failures)
 
     # --- the states ---
 

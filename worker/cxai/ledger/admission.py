@@ -36,6 +36,7 @@ class Admissions:
         duplicates = 0
         settled: Counter[Verdict] = Counter()
         answered: Entry | None = None
+        done: list[Entry] = []
         are_new = self._keys.add_all([entry.key for entry in entries])
         for entry, is_new in zip(entries, are_new, strict=True):
             if not is_new:
@@ -46,9 +47,10 @@ class Admissions:
                 fresh.append(entry)
                 continue
             settled[verdict] += 1
+            done.append(entry)
             if verdict is Verdict.OK:
                 answered = entry
-        return Admission(fresh, duplicates, settled, answered)
+        return Admission(fresh, duplicates, settled, answered, done)
 
     def _verdict_before(self, key: Key) -> Verdict | None:
         if not self._has_earlier_runs:
