@@ -18,6 +18,7 @@ from cxai.core.entry import Entry, IdRule
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
+from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
@@ -36,7 +37,9 @@ async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
     form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
     with (
         OutputDirectory(directory) as output,
-        Committer(output, form, SystemClock(), part_bytes=_PART_BYTES, run_id=_RUN_ID) as store,
+        Committer(
+            output, form, SystemClock(), part_bytes=_PART_BYTES, run_id=_RUN_ID, notice=LOG.warning
+        ) as store,
     ):
         async with aclosing(FileSource([str(ids)], IdRule()).batches()) as blocks:
             async for block in blocks:

@@ -49,7 +49,7 @@ def location(request, tmp_path, in_memory):  # noqa: ARG001 - registers the othe
 
 @pytest.fixture
 def database(location):
-    with open_database(location) as database:
+    with closing(open_database(location)) as database:
         database.create(FORM, AT)
         yield database
 
@@ -83,7 +83,7 @@ def part(database, part_set, number=1):
 
 
 def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
-    with open_database(location) as database:
+    with closing(open_database(location)) as database:
         assert database.is_new
         database.create(FORM, AT)
         assert not database.is_new
@@ -96,7 +96,7 @@ def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
 
 def test_the_form_is_kept_and_its_origin_may_move(location, database):
     database.close()
-    with open_database(location) as again:
+    with closing(open_database(location)) as again:
         assert again.form(layout_of) == FORM
         moved = ExportForm(LAYOUT, FORM.shape, FORM.compression, "other.example")
         again.move(moved)
@@ -117,12 +117,12 @@ def test_the_layout_is_asked_for_by_the_name_of_the_resource(database):
 
 @pytest.mark.parametrize("column", ["shape", "compression"])
 def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
-    with open_database(tmp_path) as database:
+    with closing(open_database(tmp_path)) as database:
         database.create(FORM, AT)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file, file:
         file.execute(f"UPDATE export SET {column} = 'odd'")  # noqa: S608 - a name of ours
     with (
-        open_database(tmp_path) as database,
+        closing(open_database(tmp_path)) as database,
         pytest.raises(IntegrityError, match=r"the ledger is damaged \('odd' is unknown\)"),
     ):
         database.form(layout_of)
@@ -269,7 +269,7 @@ def test_runs_are_there_in_order_each_with_its_end(location, database):
     commit(database, ended, outcomes(a="ok"))
     database.end_run(ended, "finished", {"exit_code": 0}, LATER)
     database.close()
-    with open_database(location) as again:
+    with closing(open_database(location)) as again:
         first, second = again.runs()
     assert (first.number, first.run_id, first.ended, first.report) == (killed, "killed", None, {})
     assert (second.number, second.settled, second.ended) == (ended, 1, "finished")

@@ -21,6 +21,7 @@ from cxai.errors import CommitError
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
+from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
@@ -46,6 +47,7 @@ class LocalDisk:
                 SystemClock(),
                 part_bytes=1 << 20,
                 run_id=RUN_ID,
+                notice=LOG.warning,
                 reopen=reopen,
             ) as self.store,
         ):

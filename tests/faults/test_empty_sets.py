@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from backports import zstd
@@ -122,7 +122,7 @@ def test_the_manifest_says_which_run_added_a_part(export, small):
 
 def added(export):
     """Return which run finished which part, by the part's name, as the ledger has it."""
-    with open_database(export) as ledger:
+    with closing(open_database(export)) as ledger:
         return {
             part_name(part, Compression.NONE): part.run_id
             for part in ledger.parts()

@@ -192,7 +192,9 @@ def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_delete
     for content in (b"first", b"second"):
         for name in strangers:
             (export / name).write_bytes(content)
-        assert go_on(api, export, ids).code == 0
+        done = go_on(api, export, ids)
+        assert done.code == 0
+        assert done.err.count("event=file_quarantined") == len(strangers)
     aside = export / "set-aside"
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
         name + suffix: content

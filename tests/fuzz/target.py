@@ -22,7 +22,7 @@ from cxai.api.content_coding import MAX_CODINGS, Limits, decode
 from cxai.api.retry_after import retry_after_s
 from cxai.policy.reply import Failure, Form, Question, Record, Refusal, Reply, Status, Trouble
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape

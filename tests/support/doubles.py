@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from cxai.core.entry import Entry, Fault, Skip, key_of, refused
+from cxai.core.entry import Entry, Fault, IdRule, Skip, key_of
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import (
@@ -65,7 +65,7 @@ def entries(*ids):
 
 def invalid(*texts):
     """Return the entries of an input with one of these, which are no IDs, a line."""
-    return [refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
+    return [IdRule().refused(raw.encode(), "ids.txt", 1, Fault("is not a GUID")) for raw in texts]
 
 
 def endless(block_of=10):
@@ -196,7 +196,7 @@ class MemoryLedger:
         await self.gate.wait()
         self._attempts += 1
         if self.is_full:
-            raise DiskFullError("The disk is full.")
+            raise DiskFullError("The disk is full.", "the disk is full")
         if self._attempts == self._fails_at:
             raise CommitError("The disk is full.")
         verdicts = dict(self.disk.verdicts)
@@ -397,12 +397,6 @@ def _form(body):
 def _message(body):
     _, says, words = body.decode().partition("says: ")
     return words if says else None
-
-
-class PlainResult(Record):
-    """A result whose lines the recorder makes: what the pipeline still takes apart."""
-
-    more_drift = 0
 
 
 class PlainRecorder:

@@ -1,6 +1,6 @@
 """Whether a record holds all that was sent, and nothing else."""
 
-from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.form import PARTICIPANTS
 
 CAMEL = {
     "all_participants": "allParticipants",

@@ -32,7 +32,7 @@ class Books:
 
 
 class MemoryDatabase:
-    """Adapter of port.OpenedDatabase on books in memory."""
+    """Adapter of port.Database on books in memory."""
 
     is_displaced = False
 
@@ -165,12 +165,6 @@ class MemoryDatabase:
 
     def close(self):
         pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def _counted(self, counts) -> Mapping[str, int]:
         found = Counter(

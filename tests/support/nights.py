@@ -11,6 +11,7 @@ from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
+from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Failure, Said
@@ -145,6 +146,7 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
             clock,
             part_bytes=1 << 28,
             run_id=night.run_id,
+            notice=LOG.warning,
         ) as store,
     ):
         for start in range(0, len(outcomes), 2):

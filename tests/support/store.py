@@ -8,6 +8,7 @@ from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
+from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
@@ -82,6 +83,7 @@ def opened(
             _CLOCK,
             part_bytes=part_bytes,
             run_id=run_id,
+            notice=LOG.warning,
             reopen_missing=reopen_missing,
         ) as store,
     ):

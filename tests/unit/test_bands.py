@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxai.errors import UsageError
-from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.bands_file import load_bands
+from cxai.resources.cx_ai.bands import Bands, load_bands
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "score_bands.example.toml"
 

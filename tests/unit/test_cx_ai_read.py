@@ -19,8 +19,7 @@ from support.faithful import CAMEL, as_sent, covers
 
 from cxai.policy.reply import NO_DRIFT, Drift, Failure, Trouble
 from cxai.policy.verdict import Stage
-from cxai.resources.cx_ai.form import MAX_BUNDLE_NAME_CHARS
-from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.form import MAX_BUNDLE_NAME_CHARS, PARTICIPANTS, Interaction
 from cxai.resources.cx_ai.read import MAX_ABSENT, read_interaction
 from cxai.resources.drift import MAX_KEY_CHARS, MAX_UNKNOWN
 

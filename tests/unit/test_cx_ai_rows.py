@@ -13,7 +13,7 @@ from cxai.core.layout import FAILURES
 from cxai.policy.reply import Failure, Trouble
 from cxai.policy.verdict import Stage
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.form import PARTICIPANTS, Interaction
 from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.read import read_interaction
 from cxai.resources.cx_ai.resource import CxAi

@@ -12,7 +12,6 @@ from cxai.core.entry import (
     Entry,
     Fault,
     IdRule,
-    refused,
 )
 from cxai.core.guid import guid_in
 from cxai.core.secret import Secrets
@@ -21,6 +20,8 @@ from cxai.errors import UsageError
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 WIDE = IdRule(r"(?s).*")
 WHY = Fault("is odd")
+
+refused = IdRule().refused
 
 
 def test_a_guid_is_one_whatever_its_case_and_stays_as_it_was_written():

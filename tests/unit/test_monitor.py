@@ -128,7 +128,10 @@ async def test_an_observer_that_fails_is_logged_once_and_harms_no_other(capsys):
 
 @virtually
 async def test_the_parts_of_a_run_are_shown_as_they_are():
-    api, full = api_state(pause=Pause(2.0, "too fast")), DiskFull("exports/x", 1.0, 600.0)
+    api, full = (
+        api_state(pause=Pause(2.0, "too fast")),
+        DiskFull("exports/x", 1.0, 600.0, "the disk is full"),
+    )
     tally = completed(2, lines=4, requests=9, status_requests=3, retries=4, throttled=1)
     state = await state_after(2, sample(tally, api=api, disk_full=full))
     assert (state.at, state.elapsed_s) == (START_UTC + timedelta(seconds=2), 2.0)

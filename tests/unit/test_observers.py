@@ -13,11 +13,10 @@ from support.states import AT, api_state, run_state
 from cxai.core.timestamp import timestamp
 from cxai.core.watchdog import Section, Stall
 from cxai.observe.logging import LOG
-from cxai.observe.progress import Progress
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
-from cxai.observe.setup import Setup
+from cxai.observe.setup import Progress, Setup
 from cxai.observe.stalls import StallLog
 from cxai.observe.unanswered import UnansweredLog
 from cxai.output.contents import PROGRESS_NAME
@@ -165,7 +164,14 @@ class Terminal:
 
 def opened(**choices):
     settings = Settings(**choices)
-    setup = Setup(settings, write_progress=print, remove_progress=print, thread=None)
+    setup = Setup(
+        settings.progress,
+        settings.progress_s,
+        settings.stalled_after_s,
+        write_progress=print,
+        remove_progress=print,
+        thread=None,
+    )
     return open_observers(setup)
 
 

@@ -1,6 +1,6 @@
 """The pace of a run is that of its last seconds."""
 
-from cxai.observe.pace import RateEstimator
+from cxai.observe.monitor import RateEstimator
 
 START = 1_000.0
 

@@ -32,7 +32,7 @@ from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
 from cxai.core.bounds import Bounds
-from cxai.core.entry import Fault, Skip, refused
+from cxai.core.entry import Fault, IdRule, Skip
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
 from cxai.policy.reply import Question, Reply, Said
 from cxai.policy.rules import Rules
@@ -426,7 +426,7 @@ async def test_a_line_that_is_no_id_has_its_verdict_without_a_request():
 @virtually
 async def test_lines_that_are_wrong_in_the_same_way_are_counted_together():
     faults = Fault("is not a GUID", "31 hex digits"), Fault("is not a GUID", "'x' at position 3")
-    odd = [refused(b"odd", "ids.txt", line, fault) for line, fault in enumerate(faults, 1)]
+    odd = [IdRule().refused(b"odd", "ids.txt", line, fault) for line, fault in enumerate(faults, 1)]
     run = await Run(odd).to_the_end()
     assert run.tally.reasons == {Verdict.INVALID_ID: {"is not a GUID": 2}}
     assert run.lines("failures") == [

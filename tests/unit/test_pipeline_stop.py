@@ -267,7 +267,7 @@ async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
 async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
     class NoRoom(MemoryLedger):
         async def admit(self, _entries):
-            raise DiskFullError("no room")
+            raise DiskFullError("no room", "the disk is full")
 
     run = Run(entries("a"), ledger=NoRoom(), bounds=Bounds(disk_patience_s=30))
     with pytest.raises(DiskFullError):
@@ -279,7 +279,7 @@ async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
 async def test_a_stop_ends_the_wait_for_room_under_a_look_up():
     class NoRoom(MemoryLedger):
         async def admit(self, _entries):
-            raise DiskFullError("no room")
+            raise DiskFullError("no room", "the disk is full")
 
     run = Run(entries("a"), ledger=NoRoom())
     running = run.start()

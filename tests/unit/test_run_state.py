@@ -11,7 +11,7 @@ from cxai.policy.verdict import Verdict
 STUCK = Stall(Section.COMMIT, 181.2, 12)
 SILENT = Stall(Section.INPUT, 181.2, 1)
 PAUSE = Pause(12.3, "too fast")
-FULL = DiskFull("exports/x", 12.3, 600.0)
+FULL = DiskFull("exports/x", 12.3, 600.0, "the disk is full")
 REFUSED = "Connection refused"
 
 

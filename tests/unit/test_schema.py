@@ -14,7 +14,7 @@ from cxai.policy.reply import Said
 from cxai.policy.step import Settle
 from cxai.policy.verdict import Stage, Verdict
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.cx_ai.schema import json_schema, markdown

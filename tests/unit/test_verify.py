@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from support.store import run_finished, run_killed
+from support.store import entries_of, run_finished, run_killed
 
-from cxai.core.entry import IdRule, Skip
+from cxai.core.entry import Skip
 from cxai.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
 from cxai.inspect.verify import export as of_one
 from cxai.inspect.verify import parts, verify_export
@@ -237,14 +237,9 @@ def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
     assert any("are listed with it in the failures" in one for one in problems(tmp_path))
 
 
-def lines_of(ids):
-    rule = IdRule()
-    return [rule.read(one.encode(), "ids.txt", line) for line, one in enumerate(ids, 1)]
-
-
 def test_an_input_of_which_each_line_has_its_verdict_is_complete(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
-    asked = lines_of(ids)
+    asked = entries_of(ids)
     found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], asked[10:]])
     assert (found.asked, found.missing, found.exit_code) == (25, 0, 0)
     assert found.as_dict().items() >= {"intact": True, "complete": True, "missing": 0}.items()
@@ -261,7 +256,7 @@ def test_an_input_without_an_id_shows_nothing_and_is_not_green(tmp_path, ids, bl
 
 def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
     run_finished(tmp_path, ids[:12], SCENARIO)
-    found = verify_export(tmp_path, [lines_of(ids)])
+    found = verify_export(tmp_path, [entries_of(ids)])
     assert (found.problems, found.missing, found.exit_code) == ([], 13, 4)
     first, missing, *examples, more, advice = found.text().splitlines()
     assert first.startswith(f"{tmp_path} is intact, but INCOMPLETE (12 lines in 2 parts, ")
@@ -275,14 +270,14 @@ def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
 
 def test_one_line_without_a_verdict_is_told_in_the_singular(tmp_path, ids):
     run_finished(tmp_path, ids[:-1], SCENARIO)
-    said = verify_export(tmp_path, [lines_of(ids)]).text()
+    said = verify_export(tmp_path, [entries_of(ids)]).text()
     assert "  1 line of the input has no verdict:" in said
 
 
 def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
     run_finished(tmp_path, ids[:12], SCENARIO)
     (tmp_path / "records-000001.jsonl").unlink()
-    found = verify_export(tmp_path, [lines_of(ids)])
+    found = verify_export(tmp_path, [entries_of(ids)])
     assert found.exit_code == 5
     said = found.text().splitlines()
     place = said.index("  It is INCOMPLETE, too:")
@@ -292,7 +287,7 @@ def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
 
 def test_in_an_export_that_was_only_begun_all_lines_are_missing(tmp_path, ids):
     (tmp_path / "ledger.sqlite").touch()
-    assert verify_export(tmp_path, [lines_of(ids)]).missing == 25
+    assert verify_export(tmp_path, [entries_of(ids)]).missing == 25
 
 
 @pytest.mark.parametrize(
@@ -342,12 +337,12 @@ def test_a_released_part_is_not_demanded():
 
 def test_a_part_that_the_disk_no_longer_gives_is_a_problem(tmp_path, ids, monkeypatch):
     run_finished(tmp_path, ids, SCENARIO)
-    plainly = parts.open_file
+    plainly = parts.open_for_reading
 
-    def open_file(path):
+    def open_for_reading(path):
         return Failing(plainly(path)) if path.name.startswith("records") else plainly(path)
 
-    monkeypatch.setattr(parts, "open_file", open_file)
+    monkeypatch.setattr(parts, "open_for_reading", open_for_reading)
     found = verify_export(tmp_path)
     assert found.exit_code == 5
     assert "records-000001.jsonl: can't be read: Input/output error." in found.problems

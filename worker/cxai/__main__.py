@@ -1,4 +1,4 @@
-"""`cxai`, and `python -m worker`: what has to happen before the imports that take time.
+"""`cxai`, and `python -m cxai`: what has to happen before the imports that take time.
 
 A container's process 1 ignores a signal that it has no handler for, so one is there from the first
 moment on; the command's own, of a run, replaces it (cxai/cli/signals.py).

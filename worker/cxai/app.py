@@ -34,6 +34,7 @@ from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
+from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
@@ -105,6 +106,7 @@ async def export(
                 run_id=run_id,
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
+                notice=LOG.warning,
             )
         )
         await stack.enter_async_context(client)
@@ -188,7 +190,9 @@ def _directory(
 
 def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
     return Setup(
-        settings,
+        settings.progress,
+        settings.progress_s,
+        settings.stalled_after_s,
         write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
         remove_progress=partial(directory.remove, PROGRESS_NAME),
         thread=thread,

@@ -8,9 +8,7 @@ class SystemClock:
     """Adapter of ports.Clock."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
         return time.monotonic()
 
     def utc(self) -> datetime:
-        """Return the wall clock's time in UTC."""
         return datetime.now(UTC)

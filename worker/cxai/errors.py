@@ -96,7 +96,7 @@ class DiskFullError(CommitError):
     `lacking` says what there was no room for: bytes, inodes or a quota.
     """
 
-    def __init__(self, message: str, lacking: str = "the disk is full") -> None:
+    def __init__(self, message: str, lacking: str) -> None:
         super().__init__(message, StopCause.DISK_FULL)
         self.lacking = lacking
 

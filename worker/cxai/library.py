@@ -18,7 +18,7 @@ from cxai.core.ports import Source
 from cxai.core.stop import StopRequest
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
-from cxai.observe.progress import Progress
+from cxai.observe.setup import Progress
 from cxai.settings import Settings
 
 Name = str | os.PathLike[str]

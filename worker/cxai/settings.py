@@ -35,10 +35,10 @@ from pydantic_settings import (
 )
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
-from cxai.core.entry import GUID_PATTERN
+from cxai.core.guid import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
-from cxai.observe.progress import Progress
+from cxai.observe.setup import Progress
 from cxai.output.compression import Compression
 from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ssl
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -12,14 +11,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from cxai.api.base_url import checked_base_url
-from cxai.api.connections import (
-    PASSAGE,
-    Connector,
-    Depart,
-    FloodError,
-    Passage,
-    Request,
-)
+from cxai.api.connections import PASSAGE, Connector, Depart, FloodError, Passage, Request
 from cxai.api.proxy import checked_proxy
 from cxai.api.retry_after import retry_after_s
 from cxai.api.route import Route
@@ -135,12 +127,7 @@ class ApiClient:
         self._session._retry_connection = False  # noqa: SLF001
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._session.close()
 
     def renew(self) -> bool:
@@ -203,9 +190,7 @@ class ApiClient:
             response.status,
             body,
             ", ".join(headers.getall("Content-Encoding", ())),
-            retry_after_s(headers.get("Retry-After"), self._clock.utc())
-            if "Retry-After" in headers
-            else None,
+            retry_after_s(headers.get("Retry-After"), self._clock.utc()),
             is_cut,
         )
 

@@ -12,6 +12,7 @@ from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
+from cxai.output.contents import DEMO_INPUT, DEMO_MARK
 from cxai.output.private import make_directories, open_private
 from cxai.output.registry import output_directory
 from cxai.settings import load_settings
@@ -33,9 +34,6 @@ _SCENARIO = Scenario(
 
 
 _REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-
-_MARK = ".demo"
-"""Stands in a directory that the demo may write to again."""
 
 _SETTINGS = {
     "recheck_s": 1.0,  # the simulator needs no 30 s of rest
@@ -78,14 +76,14 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
 
 
 def _write_input(output: Path, ids: int) -> Path:
-    path = output / "input.txt"
+    path = output / DEMO_INPUT
     try:
-        if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
+        if output.is_dir() and any(output.iterdir()) and not (output / DEMO_MARK).exists():
             raise UsageError(
                 f"{output} holds something that the demo did not make. Give it a new directory."
             )
         make_directories(output, [])
-        os.close(open_private(output / _MARK, _REWRITE))
+        os.close(open_private(output / DEMO_MARK, _REWRITE))
         with open(open_private(path, _REWRITE), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             file.write("\n".join(demo_input(ids)))
     except OSError as error:

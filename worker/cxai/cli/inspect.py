@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cxai.cli.options import AsJson, Directory
+from cxai.cli.options import AsJson, Column, Directory, Field
 from cxai.cli.streams import json_text, tell
 from cxai.errors import ExitCode, UsageError
 
@@ -28,10 +28,8 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
-    ] = None,
-    field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
+    column: Column = None,
+    field: Field = None,
     id_pattern: Annotated[
         str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
     ] = "",
@@ -45,7 +43,8 @@ def verify(
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
     from cxai.api.token import VARIABLE
-    from cxai.core.entry import GUID_PATTERN, IdRule
+    from cxai.core.entry import IdRule
+    from cxai.core.guid import GUID_PATTERN
     from cxai.core.secret import Secrets
     from cxai.inspect.verify import verify_export
     from cxai.sources.blocking import blocks_of

@@ -18,6 +18,8 @@ Output = Annotated[
         "--output", "-o", parser=_directory, metavar="DIR", help="Directory of the export."
     ),
 ]
+Column = Annotated[str | None, typer.Option(help="CSV column with the IDs: its name or number.")]
+Field = Annotated[str | None, typer.Option(help="JSONL field with the IDs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Directory = Annotated[
     Path, typer.Argument(help="Directory of an export.", metavar="DIR", parser=_directory)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxai.cli.exits import finish
-from cxai.cli.options import AsJson, Output
+from cxai.cli.options import AsJson, Column, Field, Output
 from cxai.cli.streams import say
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
@@ -34,10 +34,8 @@ def run(  # noqa: D103 - see RUN_HELP
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(help="CSV column with the IDs: its name or number.")
-    ] = None,
-    field: Annotated[str | None, typer.Option(help="JSONL field with the IDs.")] = None,
+    column: Column = None,
+    field: Field = None,
     id_pattern: Annotated[
         str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
     ] = None,
@@ -56,8 +54,9 @@ def run(  # noqa: D103 - see RUN_HELP
         str | None, typer.Option(help="More verdicts to retry, separated by commas.")
     ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts at one ID. [6]")] = None,
-    patience: Annotated[
-        float | None, typer.Option(help="Seconds to wait for interactions under way. [900]")
+    patience_s: Annotated[
+        float | None,
+        typer.Option("--patience", help="Seconds to wait for interactions under way. [900]"),
     ] = None,
     max_failed: Annotated[
         float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
@@ -65,8 +64,8 @@ def run(  # noqa: D103 - see RUN_HELP
     allow_none: Annotated[
         bool | None, typer.Option("--allow-none", help="A run without any result is no error.")
     ] = None,
-    grace: Annotated[
-        float | None, typer.Option(help="Seconds a stopped run waits for replies. [30]")
+    grace_s: Annotated[
+        float | None, typer.Option("--grace", help="Seconds a stopped run waits for replies. [30]")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
     token_file: Annotated[
@@ -91,37 +90,17 @@ def run(  # noqa: D103 - see RUN_HELP
     ] = False,
     as_json: AsJson = False,
 ) -> None:
+    options = dict(locals())
+
     from cxai.api.token import read_token
     from cxai.app import source_of
     from cxai.cli.process import export_as_command, run_to_end
     from cxai.observe.logging import LOG
     from cxai.observe.redaction import Redaction
-    from cxai.settings import LogFormat, load_settings
+    from cxai.settings import LogFormat, Settings, load_settings
     from cxai.sources.census import Census
 
-    given = {
-        "column": column,
-        "field": field,
-        "id_pattern": id_pattern,
-        "allow_empty": allow_empty,
-        "rate": rate,
-        "in_flight": in_flight,
-        "burst": burst,
-        "shape": shape,
-        "compression": compression,
-        "score_bands": score_bands,
-        "retry": retry,
-        "max_attempts": max_attempts,
-        "patience_s": patience,
-        "max_failed": max_failed,
-        "allow_none": allow_none,
-        "grace_s": grace,
-        "base_url": base_url,
-        "token_file": token_file,
-        "ca_file": ca_file,
-        "proxy": proxy,
-        "progress": progress,
-    }
+    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     if proxy is not None and "@" in proxy:
         raise UsageError(
             "--proxy holds a user name or a password, which each user of this machine could see in"
@@ -130,7 +109,7 @@ def run(  # noqa: D103 - see RUN_HELP
     redaction = Redaction()
     as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
     LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings
-    settings = load_settings({k: v for k, v in given.items() if v is not None}, config)
+    settings = load_settings(given, config)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     token = read_token(settings.token_file)
     redaction.add(token)

@@ -29,7 +29,10 @@ After {after} requests it wants another token. To give it to a run without stopp
 async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
     """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
     stopped = asyncio.Event()
-    simulator = _simulator(scenario, token, port)
+    try:
+        simulator = Simulator(scenario, token=token, port=port)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         stack.enter_context(stop.passed_to(lambda _why: stopped.set()))
@@ -41,13 +44,6 @@ async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str],
             ) from None
         tell(_how_to(simulator, token))
         await stopped.wait()
-
-
-def _simulator(scenario: Scenario, token: str, port: int) -> Simulator:
-    try:
-        return Simulator(scenario, token=token, port=port)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _how_to(simulator: Simulator, token: str) -> str:

@@ -1,7 +1,7 @@
 """`cxai demo` and `cxai simulate`: the API as a local server, and an export against it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,10 +38,15 @@ def simulate(
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second that it allows.")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time it allows.")] = None,
-    latency: Annotated[float | None, typer.Option(help="Seconds to each response.")] = None,
-    outage: Annotated[float | None, typer.Option(help="Seconds that each outage lasts.")] = None,
-    outage_every: Annotated[
-        float | None, typer.Option(help="Seconds from one outage to the next. [20]")
+    latency_s: Annotated[
+        float | None, typer.Option("--latency", help="Seconds to each response.")
+    ] = None,
+    outage_s: Annotated[
+        float | None, typer.Option("--outage", help="Seconds that each outage lasts.")
+    ] = None,
+    outage_every_s: Annotated[
+        float | None,
+        typer.Option("--outage-every", help="Seconds from one outage to the next. [20]"),
     ] = None,
     token_after: Annotated[
         int | None, typer.Option(help="Requests after which another token counts.")
@@ -68,7 +73,9 @@ def simulate(
 
     Results are deterministic per ID. `GET /simulator/stats` tells what it was asked.
     """
-    from dataclasses import replace
+    options = dict(locals())
+
+    from dataclasses import fields, replace
 
     from cxai.cli.process import run_to_end
     from cxai.cli.serve import serve
@@ -78,29 +85,11 @@ def simulate(
     if list_them:
         tell(listing())
         return
-    given: dict[str, Any] = {
-        "seed": seed,
-        "rate": rate,
-        "in_flight": in_flight,
-        "latency_s": latency,
-        "outage_s": outage,
-        "outage_every_s": outage_every,
-        "token_after": token_after,
-        "missing": missing,
-        "processing": processing,
-        "abandoned": abandoned,
-        "failed": failed,
-        "throttled": throttled,
-        "erring": erring,
-        "slow": slow,
-        "corrupt": corrupt,
-        "broken": broken,
-        "garbled": garbled,
-        "faulty": faulty,
-    }
+    names = {field.name for field in fields(Scenario)}
+    given = {k: v for k, v in options.items() if v is not None and k in names}
     try:
         base = Scenario() if scenario is None else named(scenario)
-        chosen = replace(base, **{k: v for k, v in given.items() if v is not None})
+        chosen = replace(base, **given)
     except ValueError as error:
         raise UsageError(str(error)) from None
     run_to_end(serve(chosen, token, port, tell))

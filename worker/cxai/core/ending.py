@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxai.core.figures import counted, percent
+from cxai.core.figures import counted, percent, verb
 from cxai.core.tally import Tally
 from cxai.errors import (
     CxaiError,
@@ -122,9 +122,8 @@ def _finished(tally: Tally, tolerance: Tolerance) -> Ending:
         failures = _failures(tally, tolerance)
         return _not_green(Reason.TOO_MANY_FAILED, f"{failures}, above {limit}")
     answered = tally.ids - tally.failed_ids
-    said = f"{answered:,} of {counted(tally.ids, 'IDs')} have a record or the API's answer"
-    if tally.ids == 1:
-        said = said.replace(" have ", " has ")
+    ids = counted(tally.ids, "IDs")
+    said = f"{answered:,} of {ids} {verb(tally.ids, 'have')} a record or the API's answer"
     if not tally.verdicts[Verdict.OK]:
         said += "; none has a result, which --allow-none permits"
     if tally.failed:
@@ -154,8 +153,7 @@ def _failures(tally: Tally, tolerance: Tolerance) -> str:
     """Say how many failed, IDs and invalid lines apart, and what share that is of all."""
     share = percent(tally.failed, tally.ids + tally.invalid, (tolerance.max_failed,))
     ids = f"{tally.failed_ids:,} of {counted(tally.ids, 'IDs')}"
-    has = "has" if tally.invalid == 1 else "have"
-    lines = f"{counted(tally.invalid, 'lines')} {has} no valid ID"
+    lines = f"{counted(tally.invalid, 'lines')} {verb(tally.invalid, 'have')} no valid ID"
     if not tally.invalid:
         return f"{ids} ({share}) failed"
     if not tally.failed_ids:
@@ -165,8 +163,8 @@ def _failures(tally: Tally, tolerance: Tolerance) -> str:
 
 def _unfetched(tally: Tally) -> str:
     ids = counted(tally.unfetched, "IDs")
-    has, are = ("has", "is") if tally.unfetched == 1 else ("have", "are")
-    return f"{ids} of reopened parts {has} no verdict and {are} not in this input"
+    has, is_not = verb(tally.unfetched, "have"), verb(tally.unfetched, "are")
+    return f"{ids} of reopened parts {has} no verdict and {is_not} not in this input"
 
 
 def _stopped(by: CxaiError) -> str:

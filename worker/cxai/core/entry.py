@@ -6,21 +6,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from cxai.core.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
-from cxai.core.secret import Secrets
+from cxai.core.secret import MASK, Secrets
 from cxai.core.text import printable
 from cxai.errors import UsageError
-
-__all__ = [
-    "GUID_PATTERN",
-    "Entry",
-    "Fault",
-    "IdRule",
-    "Item",
-    "Skip",
-    "key_of",
-    "key_of_secret",
-    "refused",
-]
 
 _GUID = re.compile(GUID_PATTERN)
 
@@ -34,8 +22,6 @@ _EXCERPT_CHARS = 80
 
 # More of a refused line is not examined: what is shown of it is shorter.
 _EXAMINED_BYTES = 4_096
-
-_MASK = "[token]"
 
 
 class Skip(Enum):
@@ -149,10 +135,16 @@ class IdRule:
         return self._is_guid and is_almost_guid(raw[:_EXAMINED_BYTES].decode("utf-8", "replace"))
 
     def refused(self, raw: bytes, source: str, line: int, fault: Fault) -> Entry:
-        """Return the entry of a line that holds no allowed ID; nothing of a secret is in it."""
+        """Return the entry of a line that holds no allowed ID; nothing of a secret is in it.
+
+        It is distinct by its place (the source's name as given, and the line) and by its bytes: two
+        bad lines are never one, and a later run over the same file finds them settled. In a file
+        with another name, or moved to another line, it is another line, and is listed there.
+        """
         if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
-            return Entry(key_of_secret(source, line), _MASK, source, line, IS_SECRET)
-        return refused(raw, source, line, fault)
+            return Entry(key_of_secret(source, line), MASK, source, line, IS_SECRET)
+        shown = printable(raw, _EXCERPT_CHARS)
+        return Entry(_key_of_refused(raw, source, line), shown, source, line, fault)
 
 
 def key_of(interaction_id: str) -> bytes | str:
@@ -165,18 +157,6 @@ def key_of(interaction_id: str) -> bytes | str:
 def key_of_secret(source: str, line: int) -> bytes:
     """Return what makes a line with a secret distinct: its place alone, so nothing tells of it."""
     return _key_of_refused(b"", source, line)
-
-
-def refused(raw: bytes, source: str, line: int, fault: Fault) -> Entry:
-    """Return the entry of a line that holds no allowed ID.
-
-    It is distinct by its place (the source's name as given, and the line) and by its bytes: two
-    bad lines are never one, and a later run over the same file finds them settled. In a file with
-    another name, or moved to another line, it is another line, and is listed there.
-    """
-    return Entry(
-        _key_of_refused(raw, source, line), printable(raw, _EXCERPT_CHARS), source, line, fault
-    )
 
 
 def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:

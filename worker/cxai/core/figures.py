@@ -11,6 +11,11 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what.removesuffix('s') if n == 1 else what}"
 
 
+def verb(n: int, plural: str) -> str:
+    """Return the verb for `n` things: `have` or `has`, `are` or `is`. It is given in the plural."""
+    return {"have": "has", "are": "is"}[plural] if n == 1 else plural
+
+
 def significant(value: float, digits: int = 2) -> str:
     """Return a number with that many significant digits, and with all before its point."""
     if value == 0:

@@ -101,7 +101,7 @@ class DiskFull:
     directory: str
     for_s: float
     at_most_s: float
-    lacking: str = "the disk is full"
+    lacking: str
 
 
 @dataclass(frozen=True, slots=True)

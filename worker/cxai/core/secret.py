@@ -3,6 +3,9 @@
 from cxai.core.guid import guid_in
 from cxai.core.spelling import MOST_TIMES_ESCAPED, as_id, letters, unescaped
 
+MASK = "[token]"
+"""What stands in the place of a secret."""
+
 # A shorter secret may be a part of an ordinary word or ID: it is looked for as a whole.
 _PART_FROM_CHARS = 12
 

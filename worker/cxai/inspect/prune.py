@@ -8,6 +8,7 @@ between leaves files that the export no longer needs.
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,14 @@ from cxai.core.ports import Clock
 from cxai.core.text import printable
 from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
-from cxai.ledger.port import OpenedDatabase
-from cxai.ledger.registry import open_database
+from cxai.inspect.at_rest import export_at_rest
+from cxai.ledger.port import Database
 from cxai.ledger.runs import write_manifest
-from cxai.ledger.trouble import stopping
 from cxai.output.compression import OPEN_UNPACKED, Compression
-from cxai.output.contents import require_export
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
+from cxai.output.private import open_for_reading
 from cxai.resources.registry import layout_of
 
 _READ_BYTES = 1 << 20
@@ -92,12 +92,7 @@ def prune_export(
     nothing. Raises UsageError for what can't be released, IntegrityError for a part that is not
     what was written, StoppedError if the disk fails; nothing is released then.
     """
-    require_export(path)
-    with (
-        OutputDirectory(path, create=False, purpose="prune") as directory,
-        open_database(path) as ledger,
-        stopping(f"release parts of {path}", path),
-    ):
+    with export_at_rest(path, "prune", "release parts of") as (directory, ledger):
         if ledger.is_new:
             raise UsageError(f"{path} holds no finished part yet.")
         compression = ledger.form(layout_of).compression
@@ -150,7 +145,9 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
     chosen = {}
     for given in names:
         name = Path(given).name
-        if Path(given).parent not in {Path(), path} and not _is_in(given, path):
+        folder = Path(given).parent
+        is_there = folder in {Path(), path} or (folder.exists() and folder.samefile(path))
+        if not is_there:
             raise UsageError(f"{given} is not in {path}.")
         if name not in known:
             raise UsageError(
@@ -161,16 +158,11 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
     return list(chosen)
 
 
-def _is_in(given: str, path: Path) -> bool:
-    parent = Path(given).parent
-    return parent.exists() and parent.samefile(path)
-
-
 def _checked(path: Path, state: PartState, compression: Compression, *, missing: bool) -> _Part:
     """Return what is to be released, after its content was held against the ledger."""
     name = part_name(state, compression)
     if os.path.lexists(path / name):
-        if _sha256_of(path / name, None) != state.sha256:
+        if _sha256_of(path / name) != state.sha256:
             raise IntegrityError(
                 f"{path / name} is not what was written: its SHA-256 is not the ledger's. Nothing"
                 f" was released. `cxai verify {path}` says where it differs."
@@ -204,12 +196,11 @@ def _has_copy(path: Path, state: PartState, compression: Compression) -> bool:
     return False
 
 
-def _sha256_of(path: Path, unpacked: Callable[[Any], Any] | None) -> str:
-    """Return the SHA-256 of a file's content, empty if it can't be read as what it should be."""
+def _sha256_of(path: Path, unpacked: Callable[[Any], Any] = nullcontext) -> str:
+    """Return the SHA-256 of a file's content. Raises IntegrityError if it can't be read."""
     sha256 = hashlib.sha256()
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as raw, (unpacked or _plain)(raw) as file:  # noqa: PTH123 - a descriptor
+        with open_for_reading(path) as raw, unpacked(raw) as file:
             while chunk := file.read(_READ_BYTES):
                 sha256.update(chunk)
     except (OSError, EOFError, ValueError) as error:
@@ -217,12 +208,8 @@ def _sha256_of(path: Path, unpacked: Callable[[Any], Any] | None) -> str:
     return sha256.hexdigest()
 
 
-def _plain(file: Any) -> Any:
-    return file
-
-
 def _rewrite_manifest(
-    directory: OutputDirectory, ledger: OpenedDatabase, compression: Compression
+    directory: OutputDirectory, ledger: Database, compression: Compression
 ) -> None:
     """Let the manifest name no file that is about to go; there is none before a run has ended."""
     reports = [run.report for run in ledger.runs() if run.ended is not None]

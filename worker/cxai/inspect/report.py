@@ -9,7 +9,7 @@ from textwrap import TextWrapper
 from typing import Any
 
 from cxai.core.ending import Ending, Tolerance, ending
-from cxai.core.figures import counted, duration
+from cxai.core.figures import counted, duration, verb
 from cxai.core.tally import Tally
 from cxai.core.text import printable
 from cxai.errors import CxaiError, ExitCode, StopCause, StoppedError, TokenRefusedError
@@ -158,8 +158,8 @@ def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterato
 def _still_open(tally: Tally) -> str:
     if not tally.open:
         return ""
-    are = "is" if tally.open == 1 else "are"
-    return f": {tally.open:,} of {counted(tally.ids, 'IDs')} {are} still open"
+    ids = counted(tally.ids, "IDs")
+    return f": {tally.open:,} of {ids} {verb(tally.open, 'are')} still open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,10 @@ import orjson
 
 from cxai.core.figures import counted
 from cxai.core.text import printable
-from cxai.core.timestamp import in_one_format
 from cxai.errors import DirectoryInUseError
-from cxai.ledger.port import Run
-from cxai.ledger.registry import open_database
-from cxai.ledger.trouble import stopping
-from cxai.output.contents import PROGRESS_NAME, require_export
-from cxai.output.directory import OutputDirectory
+from cxai.inspect.at_rest import export_at_rest
+from cxai.ledger.port import Database, Run
+from cxai.output.contents import PROGRESS_NAME
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
 from cxai.resources.registry import layout_of
@@ -79,10 +76,11 @@ class Status:
 
 def export_status(path: Path) -> Status:
     """Return the status of the export in `path`. Raises UsageError if there is none."""
-    require_export(path)
     try:
-        with OutputDirectory(path, create=False, purpose="status"):
-            return _at_rest(path)
+        with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
+            return (
+                Status(path, running=None, verdicts={}) if ledger.is_new else _at_rest(path, ledger)
+            )
     except DirectoryInUseError:
         return Status(path, running=_progress(path))
 
@@ -95,21 +93,20 @@ def _progress(path: Path) -> Mapping[str, Any]:
     return {}
 
 
-def _at_rest(path: Path) -> Status:
-    with open_database(path) as ledger, stopping(f"read the ledger of {path}", path):
-        if ledger.is_new:
-            return Status(path, running=None, verdicts={})
-        compression = ledger.form(layout_of).compression
-        parts = ledger.parts()
-        missing = missing_parts(path, parts, compression)
-        return Status(
-            path,
-            running=None,
-            verdicts=ledger.verdicts(),
-            missing=tuple(part_name(part, compression) for part in missing),
-            parts=tuple(_sums(parts)),
-            runs=tuple(_run(run) for run in ledger.runs()),
-        )
+def _at_rest(path: Path, ledger: Database) -> Status:
+    if ledger.is_new:
+        return Status(path, running=None, verdicts={})
+    compression = ledger.form(layout_of).compression
+    parts = ledger.parts()
+    missing = missing_parts(path, parts, compression)
+    return Status(
+        path,
+        running=None,
+        verdicts=ledger.verdicts(),
+        missing=tuple(part_name(part, compression) for part in missing),
+        parts=tuple(_sums(parts)),
+        runs=tuple(_run(run) for run in ledger.runs()),
+    )
 
 
 def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]]:
@@ -130,8 +127,8 @@ def _run(run: Run) -> Mapping[str, Any]:
     return {
         "run": run.number,
         "run_id": run.run_id,
-        "started_at": in_one_format(run.started_at),
-        "seen_at": in_one_format(run.seen_at),
+        "started_at": run.started_at,
+        "seen_at": run.seen_at,
         "settled": run.settled,
         "ended": run.ended,
         **{key: run.report.get(key) for key in ("exit_code", "reason", "headline")},

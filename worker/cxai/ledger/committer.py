@@ -29,10 +29,6 @@ from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
 
 
-def _unnoticed(*_: object, **__: object) -> None:
-    """Take a notice of which nothing is made."""
-
-
 class Committer:
     """Ledger and parts of one output directory, of which the caller holds the lock.
 
@@ -52,9 +48,9 @@ class Committer:
         *,
         part_bytes: int,
         run_id: str,
+        notice: Notice,
         reopen: Collection[Verdict] = (),
         reopen_missing: bool = False,
-        notice: Notice = _unnoticed,
     ) -> None:
         self._directory = directory
         self._form = form
@@ -102,7 +98,7 @@ class Committer:
     def settled(self) -> int:
         """Return how many outcomes of this run are committed. Raises CommitError."""
         with self._doing("count what is committed in"):
-            return self._run.settled()
+            return self._database.settled(self._run.number)
 
     def unfetched(self) -> int:
         """Return how many IDs of withdrawn parts have no verdict again. Raises CommitError."""

@@ -15,6 +15,8 @@ from cxai.output.private import open_private
 # A transaction keeps the pages that it changes in memory: 256 keys change 1 MiB at most.
 _KEYS_AT_ONCE = 256
 
+_PRAGMAS = ("journal_mode = MEMORY", "synchronous = OFF", "locking_mode = EXCLUSIVE", SMALL_CACHE)
+
 
 class DistinctKeys:
     """A set of keys in a scratch file, gone when it is closed. Not durable, and need not be.
@@ -31,9 +33,8 @@ class DistinctKeys:
         )
         # The journal lets an insert that finds the disk full be undone, and tried again.
         with self._translated():
-            for pragma in ("journal_mode = MEMORY", "synchronous = OFF", SMALL_CACHE):
+            for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute(
                 "CREATE TABLE seen (key ANY PRIMARY KEY) STRICT, WITHOUT ROWID"
             )

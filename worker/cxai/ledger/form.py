@@ -49,27 +49,17 @@ def refuse_other_resource(there: str, here: str, directory: Path) -> None:
 
 def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> None:
     """Raise UsageError, naming both values, if rows of both can't stand in one export."""
+    same_compression = f"Ask for --compression {there.compression}"
+    same_bands = "Use the same score ranges (--score-bands)"
     differing = (
         ("shape", there.shape, here.shape, f"Ask for --shape {there.shape}"),
-        (
-            "compression",
-            there.compression,
-            here.compression,
-            f"Ask for --compression {there.compression}",
-        ),
-        (
-            "results of",
-            there.origin,
-            here.origin,
-            "Ask for the same API (--base-url)",
-        ),
+        ("compression", there.compression, here.compression, same_compression),
+        ("results of", there.origin, here.origin, "Ask for the same API (--base-url)"),
         (
             "score ranges",
             there.bands,
             here.bands,
-            "Use the same score ranges (--score-bands)"
-            if there.bands.digest
-            else "Leave --score-bands out",
+            same_bands if there.bands.digest else "Leave --score-bands out",
         ),
     )
     for what, stored, asked, remedy in differing:

@@ -27,11 +27,9 @@ class LocalLedger:
         self._thread = thread
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell what of `entries` is to be done. Call it once per entry of the input."""
         return await self._on_thread(lambda: self._committer.admit(entries))
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
-        """Make all outcomes durable, with their lines, or none. Raises CommitError."""
         await self._on_thread(lambda: self._committer.commit(outcomes))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:

@@ -10,8 +10,7 @@ does it whole or not at all, and it is durable when the method returns.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
@@ -40,7 +39,7 @@ class Run:
 
 
 class Database(Protocol):
-    """What a run needs of the database."""
+    """What a run needs of the database, and the commands that look into an export."""
 
     @property
     def is_new(self) -> bool:
@@ -141,14 +140,6 @@ class Database(Protocol):
         """Note how a run ended."""
         ...
 
-    def close(self) -> None:
-        """Let go of it; what is committed stays."""
-        ...
-
-
-class OpenedDatabase(Database, Protocol):
-    """What the commands need besides that look into an export, or release parts of it."""
-
     def problems(self) -> Sequence[str]:
         """Return what the engine finds wrong with its own storage."""
         ...
@@ -176,15 +167,6 @@ class OpenedDatabase(Database, Protocol):
         """Note that the files of sealed parts may go; those that were released before stay so."""
         ...
 
-    def __enter__(self) -> Self:
-        """Return it, to be closed at the end of the block."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
+    def close(self) -> None:
+        """Let go of it; what is committed stays."""
         ...

@@ -71,7 +71,7 @@ def recover_parts(
     for name in _part_files(directory.path, form.layout.all_sets):
         if name not in known:
             (directory.path / name).rename(place_aside(directory.path, name))
-            notice("set aside", file=name, why="the ledger does not know it")
+            notice("file_quarantined", file=name, reason="the ledger does not know it")
     directory.sync()  # also the name of a part that a killed run has just created
     return OpenParts(directory, open_parts, compression)
 

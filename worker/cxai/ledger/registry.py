@@ -4,23 +4,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cxai.errors import UsageError
-from cxai.ledger.port import OpenedDatabase
+from cxai.ledger.port import Database
 
 
-def _sqlite(location: str) -> OpenedDatabase:
+def _sqlite(location: str) -> Database:
     from cxai.ledger.sqlite import SqliteDatabase
     from cxai.output.contents import LEDGER_NAME
 
     return SqliteDatabase(Path(location) / LEDGER_NAME)
 
 
-DATABASES: Mapping[str, Callable[[str], OpenedDatabase]] = {
+DATABASES: Mapping[str, Callable[[str], Database]] = {
     "": _sqlite,  # the path of an output directory
 }
 """What opens the ledger at a location, by the scheme of that location."""
 
 
-def open_database(location: Path | str) -> OpenedDatabase:
+def open_database(location: Path | str) -> Database:
     """Open a ledger; one that is not there yet is created, without anything in it.
 
     Raises UsageError if no engine is known for the location, IntegrityError if what is there is

@@ -29,10 +29,6 @@ class CurrentRun:
         """Return the time of a change of the books."""
         return timestamp(self._clock.utc())
 
-    def settled(self) -> int:
-        """Return how many outcomes of this run are committed."""
-        return self._database.settled(self.number)
-
     def end(
         self,
         ended: str,

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from cxai.core.layout import FAILURES, BandsMark, Layout
 from cxai.core.outcome import Outcome
+from cxai.core.timestamp import in_one_format
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm, refuse_other_version
 from cxai.ledger.port import Key, Run
@@ -21,7 +22,7 @@ FORMAT = 2
 
 
 class SqliteDatabase:
-    """Adapter of port.OpenedDatabase, on one file. Opening it raises as Connection does."""
+    """Adapter of port.Database, on one file. Opening it raises as Connection does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,13 +61,8 @@ class SqliteDatabase:
         for value, known in ((shape, layout.shapes), (compression, frozenset(Compression))):
             if value not in known:
                 raise IntegrityError(f"{directory}: the ledger is damaged ({value!r} is unknown).")
-        return ExportForm(
-            layout,
-            shape,
-            Compression(compression),
-            origin,
-            BandsMark(bands, bands_name),
-        )
+        mark = BandsMark(bands, bands_name)
+        return ExportForm(layout, shape, Compression(compression), origin, mark)
 
     def move(self, form: ExportForm) -> None:
         with self._connection.transaction():
@@ -193,12 +189,11 @@ class SqliteDatabase:
             self._connection.run("end_run", row)
 
     def runs(self) -> Sequence[Run]:
-        return [
-            Run(number, run_id, started_at, seen_at, settled, ended, _report(tally))
-            for (
-                number, run_id, started_at, seen_at, settled, ended, tally,
-            ) in self._connection.all("read_runs")
-        ]  # fmt: skip
+        runs = []
+        for number, run_id, *times, settled, ended, tally in self._connection.all("read_runs"):
+            started_at, seen_at = map(in_one_format, times)
+            runs.append(Run(number, run_id, started_at, seen_at, settled, ended, _report(tally)))
+        return runs
 
     # --- the file ---
 
@@ -208,12 +203,6 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _row_of(form: ExportForm) -> Mapping[str, str | int]:

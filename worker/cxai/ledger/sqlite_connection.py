@@ -20,8 +20,7 @@ from cxai.ledger.trouble import (
     has_no_inodes,
     trouble_of,
 )
-from cxai.output.displaced import is_displaced
-from cxai.output.private import open_private
+from cxai.output.private import is_displaced, open_private
 
 SMALL_CACHE = "cache_size = -512"
 """In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
@@ -137,10 +136,7 @@ class Connection:
 
     def one(self, query: str, values: Values = ()) -> Any:
         """Return the first row of a named query, None if there is none."""
-        try:
-            return self._connection.execute(self._sql[query], values).fetchone()
-        except sqlite3.Error as error:
-            raise database_error(error, self.path.parent) from error
+        return next(iter(self.all(query, values)), None)
 
     def all(self, query: str, values: Values = ()) -> list[Any]:
         """Return all rows of a named query."""

@@ -45,8 +45,6 @@ class DatabaseError(Exception):
         self.trouble = trouble
 
 
-FIX_DISK = "fix the disk"
-
 _ADVICE = {
     errno.EROFS: "make the file system writable again (the system log says why it is not)",
     errno.EACCES: "restore the permission to write there",
@@ -80,7 +78,7 @@ def trouble_of(error: OSError, directory: Path) -> DiskTrouble:
 
 def advice_on(lack: Lack | None, number: int) -> str:
     """Return what its user can do about a lack of room, or else an error of that number."""
-    return _ADVICE.get(number, FIX_DISK) if lack is None else _ADVICE_BY_LACK[lack]
+    return _ADVICE.get(number, "fix the disk") if lack is None else _ADVICE_BY_LACK[lack]
 
 
 def has_no_inodes(directory: Path) -> bool:

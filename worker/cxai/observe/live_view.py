@@ -6,8 +6,7 @@ from typing import Any
 from cxai.core.figures import duration, significant
 from cxai.core.run_state import RunState
 from cxai.observe.logging import stderr_takes
-from cxai.observe.progress import Progress
-from cxai.observe.setup import Setup
+from cxai.observe.setup import Progress, Setup
 from cxai.observe.state_text import sentence
 
 _LEAST_BAR, _MOST_BAR = 8, 30
@@ -16,7 +15,7 @@ _GAP = "  "
 
 def open_observer(setup: Setup) -> "LiveView | None":
     """Return it if progress is to be shown as a bar."""
-    return LiveView() if setup.choices.progress.shown is Progress.BAR else None
+    return LiveView() if setup.progress.shown is Progress.BAR else None
 
 
 class LiveView:
@@ -37,13 +36,11 @@ class LiveView:
         )
 
     def observe(self, state: RunState) -> None:
-        """Draw it, unless the terminal is stopped."""
         if stderr_takes():
             self._live.start()
             self._live.update(drawing(state, self._live.console.width), refresh=True)
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
-        """Clear the terminal."""
         self._live.stop()
 
 

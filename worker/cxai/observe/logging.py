@@ -118,10 +118,5 @@ def _structlogger(redaction: Redaction, *, as_json: bool) -> Any:
     )
     return structlog.wrap_logger(
         structlog.WriteLogger(_Lossy()),  # type: ignore[arg-type]
-        processors=[
-            structlog.processors.add_log_level,
-            stamp,
-            render,
-            redact,
-        ],
+        processors=[structlog.processors.add_log_level, stamp, render, redact],
     )

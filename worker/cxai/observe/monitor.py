@@ -1,6 +1,7 @@
 """Samples a run while it goes, and hands its state to whoever shows it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from cxai.core.run_state import ApiState, Counts, DiskFull, RunState, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Load, Section, Stall, Watchdog, look_every_s
 from cxai.observe.logging import LOG
-from cxai.observe.pace import RateEstimator
+
+_RATE_WINDOW_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,25 @@ class Sample:
     api: ApiState
     expected_lines: int | None = None
     disk_full: DiskFull | None = None
+
+
+class RateEstimator:
+    """How many requests and verdicts a second there were in the last ten, from `now` on."""
+
+    def __init__(self, now: float) -> None:
+        self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
+
+    def rates(self, now: float, requests: int, completed: int) -> tuple[float, float]:
+        """Return requests and completed IDs a second, by the totals that there are at `now`."""
+        history = self._history
+        while len(history) > 1 and now - history[1][0] >= _RATE_WINDOW_S:
+            history.popleft()
+        then, requests_then, completed_then = history[0]
+        history.append((now, requests, completed))
+        span = now - then
+        if span <= 0:
+            return 0.0, 0.0
+        return (requests - requests_then) / span, (completed - completed_then) / span
 
 
 class RunMonitor:

@@ -36,7 +36,6 @@ class ProgressFile:
         self._writing: Future[None] | None = None
 
     def observe(self, state: RunState) -> None:
-        """Begin to write it, unless the thread is still busy with the one before."""
         if self._writing is not None:
             if not self._writing.done():
                 return
@@ -46,7 +45,6 @@ class ProgressFile:
         self._writing = self._thread.submit(_without_disk_errors, lambda: self._write(line))
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
-        """Remove the file, after a write that is under way there."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, _without_disk_errors, self._remove)
 

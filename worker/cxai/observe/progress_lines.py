@@ -5,15 +5,13 @@ from typing import Any
 
 from cxai.core.run_state import RunState
 from cxai.observe.logging import LOG
-from cxai.observe.progress import Progress
-from cxai.observe.setup import Setup
+from cxai.observe.setup import Progress, Setup
 from cxai.observe.state_text import plain
 
 
 def open_observer(setup: Setup) -> "ProgressLines | None":
     """Return it if progress is to be shown as lines."""
-    wanted = setup.choices.progress.shown is Progress.LINES
-    return ProgressLines(setup.choices.progress_s) if wanted else None
+    return ProgressLines(setup.progress_s) if setup.progress.shown is Progress.LINES else None
 
 
 class ProgressLines:
@@ -23,7 +21,6 @@ class ProgressLines:
         self.interval_s = interval_s
 
     def observe(self, state: RunState) -> None:
-        """Write the line."""
         LOG.info("progress", **plain(state))
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:

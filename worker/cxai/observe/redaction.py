@@ -4,9 +4,8 @@ import re
 
 from pydantic import SecretStr
 
+from cxai.core.secret import MASK
 from cxai.core.spelling import anchor, may_be_disguised, pattern
-
-_MASK = "[token]"
 
 # A shorter one would be found in ordinary words of the data.
 _LEAST_CHARS_IN_DATA = 8
@@ -35,7 +34,7 @@ class Redaction:
     def __call__(self, text: str) -> str:
         """Return `text` without any of the secrets."""
         for found in self._found:
-            text = found.sub(_MASK, text)
+            text = found.sub(MASK, text)
         return text
 
     def may_be_in(self, data: bytes) -> bool:

@@ -1,41 +1,41 @@
 """What observers are opened with: values of settings, and what they may write to."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
-
-from cxai.observe.progress import Progress
+from enum import StrEnum
 
 
-class Choices(Protocol):
-    """The settings that observers read."""
+class Progress(StrEnum):
+    """How a run shows its progress: AUTO is BAR where standard error is a terminal, else LINES."""
 
-    @property
-    def progress(self) -> Progress:
-        """How progress is shown."""
-        ...
+    AUTO = "auto"
+    BAR = "bar"
+    LINES = "lines"
+    NONE = "none"
 
     @property
-    def progress_s(self) -> float:
-        """Seconds between two lines of progress."""
-        ...
-
-    @property
-    def stalled_after_s(self) -> float:
-        """Seconds without a move at one stage that are a stall."""
-        ...
+    def shown(self) -> "Progress":
+        """The choice that AUTO comes to here and now."""
+        if self is not Progress.AUTO:
+            return self
+        return Progress.BAR if sys.stderr.isatty() else Progress.LINES
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What an observer may need.
 
-    `write_progress` replaces the progress file by these bytes, `remove_progress` deletes it; both
-    raise OSError. `thread` commits as well: nothing but the disk of the export is waited for there.
+    `progress_s` is the time between two lines of progress, `stalled_after_s` the time without a
+    move at one stage that is a stall. `write_progress` replaces the progress file by these bytes,
+    `remove_progress` deletes it; both raise OSError. `thread` commits as well: nothing but the disk
+    of the export is waited for there.
     """
 
-    choices: Choices
+    progress: Progress
+    progress_s: float
+    stalled_after_s: float
     write_progress: Callable[[bytes], None]
     remove_progress: Callable[[], None]
     thread: Executor

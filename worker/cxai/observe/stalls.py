@@ -11,7 +11,7 @@ from cxai.observe.setup import Setup
 
 def open_observer(setup: Setup) -> "StallLog":
     """Return it: every run has one."""
-    return StallLog(look_every_s(setup.choices.stalled_after_s))
+    return StallLog(look_every_s(setup.stalled_after_s))
 
 
 class StallLog:
@@ -22,7 +22,6 @@ class StallLog:
         self._before: Stall | None = None
 
     def observe(self, state: RunState) -> None:
-        """Log what is new."""
         stall, before = state.stall, self._before
         self._before = stall
         if stall is not None and (before is None or before.section is not stall.section):

@@ -25,7 +25,6 @@ class UnansweredLog:
         self._is_logged = False
 
     def observe(self, state: RunState) -> None:
-        """Log it when it is time."""
         api = state.api
         for_s = api.unanswered_s
         if for_s is None or self._is_logged:

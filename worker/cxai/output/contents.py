@@ -8,6 +8,7 @@ from pathlib import Path
 from cxai.errors import UsageError
 from cxai.output.manifest import MANIFEST_NAME
 from cxai.output.part_state import part_pattern
+from cxai.output.private import open_for_reading
 
 LEDGER_NAME = "ledger.sqlite"
 LOCK_NAME = ".lock"
@@ -40,8 +41,11 @@ _BEGINS: Mapping[str, re.Pattern[bytes]] = {
 }
 _BEGINNING_BYTES = 64
 
-_DEMO = ".demo"
-_OF_DEMO = frozenset({_DEMO, "input.txt"})
+DEMO_MARK = ".demo"
+"""Stands in a directory that the demo may write to again."""
+
+DEMO_INPUT = "input.txt"
+
 _MOST_NAMED = 3
 
 
@@ -61,14 +65,10 @@ def refuse_foreign(path: Path, sets: Collection[str]) -> None:
     `sets` are those of all parts that an export may hold. In a directory with a ledger, files of
     others are left alone.
     """
-    try:
-        names = sorted(os.listdir(path))  # noqa: PTH208 - names
-    except OSError:
-        return  # not there yet, or opening it tells why it can't be used
-    if LEDGER_NAME in names:
-        return
+    names = _names_without_ledger(path)
     part = part_pattern(sets)
-    foreign = [name for name in names if not _belongs(name, part, demo=_DEMO in names)]
+    of_demo = {DEMO_MARK, DEMO_INPUT} if DEMO_MARK in names else set()
+    foreign = [name for name in names if not (name in of_demo or _belongs(name, part))]
     if foreign:
         named = ", ".join(foreign[:_MOST_NAMED])
         more = f" and {len(foreign) - _MOST_NAMED:,} more" if len(foreign) > _MOST_NAMED else ""
@@ -80,13 +80,8 @@ def refuse_foreign(path: Path, sets: Collection[str]) -> None:
 
 def refuse_taken(path: Path) -> None:
     """Raise UsageError if a directory without a ledger has a file of others that we'd overwrite."""
-    try:
-        names = set(os.listdir(path))  # noqa: PTH208 - names
-    except OSError:
-        return  # as above
-    if LEDGER_NAME in names:
-        return
-    taken = [name for name in sorted(names & set(_BEGINS)) if not _is_ours(path / name)]
+    names = _names_without_ledger(path)
+    taken = [name for name in names if name in _BEGINS and not _is_ours(path / name)]
     if taken:
         raise UsageError(
             f"{path} holds no export, but files with names that an export needs, and not from cxai"
@@ -94,21 +89,24 @@ def refuse_taken(path: Path) -> None:
         )
 
 
+def _names_without_ledger(path: Path) -> list[str]:
+    """Return what is in a directory; nothing if that is an export, or can't be read."""
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208 - names
+    except OSError:
+        return []  # not there yet, or opening it tells why it can't be used
+    return [] if LEDGER_NAME in names else names
+
+
 def _is_ours(path: Path) -> bool:
     """Whether a file with a name of ours was written by cxai, as far as its beginning tells."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+        with open_for_reading(path) as file:
             beginning = file.read(_BEGINNING_BYTES)
     except OSError:
         return False  # a link, a directory, or not readable for us
     return not beginning or _BEGINS[path.name].fullmatch(beginning) is not None
 
 
-def _belongs(name: str, part: re.Pattern[str], *, demo: bool) -> bool:
-    return bool(
-        _OURS.fullmatch(name)
-        or part.fullmatch(name)
-        or _NO_CONTENT.fullmatch(name)
-        or (demo and name in _OF_DEMO)
-    )
+def _belongs(name: str, part: re.Pattern[str]) -> bool:
+    return any(form.fullmatch(name) for form in (_OURS, part, _NO_CONTENT))

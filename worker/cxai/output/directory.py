@@ -9,9 +9,8 @@ from typing import Self
 
 from cxai.errors import DirectoryInUseError, StopCause, StoppedError, UsageError
 from cxai.output.contents import LOCK_NAME
-from cxai.output.displaced import is_displaced
 from cxai.output.durable import sync
-from cxai.output.private import make_directories, open_private
+from cxai.output.private import is_displaced, make_directories, open_private
 
 _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE})
 

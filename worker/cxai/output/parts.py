@@ -13,11 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from cxai.errors import IntegrityError
-from cxai.output import displaced
 from cxai.output.compression import COMPRESS, Compression
 from cxai.output.durable import sync_data
 from cxai.output.part_state import Extent, PartState, part_name
-from cxai.output.private import open_private
+from cxai.output.private import is_displaced, open_private
 
 _MOST_BUFFERS = 512  # of one pwritev; Linux allows 1,024
 _READ_BYTES = 1 << 20
@@ -101,7 +100,7 @@ class OpenPart:
     @property
     def is_displaced(self) -> bool:
         """Whether something else, or nothing, stands under its name by now. Raises OSError."""
-        return self.is_open and displaced.is_displaced(self.path, os.fstat(self._fd))
+        return self.is_open and is_displaced(self.path, os.fstat(self._fd))
 
     def copy_committed(self, target: Path) -> None:
         """Write what is committed to a new file, from the descriptor that is still open."""

@@ -1,8 +1,9 @@
-"""Files and directories for their owner alone, whatever the umask."""
+"""Files and directories of ours: for their owner alone, whatever the umask, and in their place."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
@@ -45,3 +46,23 @@ def make_directories(path: Path, created: list[Path]) -> None:
         except FileExistsError:  # another process was quicker, or it is a dangling link
             continue
         created.append(directory)
+
+
+def open_for_reading(path: Path) -> BinaryIO:
+    """Open a file that has to be a file: no link is followed, and no pipe is waited for.
+
+    Raises OSError.
+    """
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: PTH123 - a descriptor
+
+
+def is_displaced(path: Path, ours: os.stat_result, *, follow: bool = False) -> bool:
+    """Whether something else than `ours`, which is open, or nothing stands at `path` by now.
+
+    `follow` says whether a symbolic link there is followed. Raises OSError if it can't be known.
+    """
+    try:
+        there = path.stat(follow_symlinks=follow)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return not os.path.samestat(ours, there)

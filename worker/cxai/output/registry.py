@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 def _local(destination: str, what: str) -> "OutputDirectory":
     from cxai.output.directory import OutputDirectory
 
-    return OutputDirectory(local_path(destination, what, supported=_supported()))
+    known = " and ".join(f"{scheme}://" if scheme else "local paths" for scheme in DESTINATIONS)
+    return OutputDirectory(local_path(destination, what, supported=known))
 
 
-DESTINATIONS: Mapping[str, Callable[[str, str], "OutputDirectory"]] = {
-    "": _local,
-}
+DESTINATIONS: Mapping[str, Callable[[str, str], "OutputDirectory"]] = {"": _local}
 """What makes the output directory of a destination, by its scheme; without any IO as yet."""
 
 
@@ -32,7 +31,3 @@ def output_directory(
     """
     text = str(destination)
     return DESTINATIONS.get(scheme_of(text), _local)(text, what)
-
-
-def _supported() -> str:
-    return " and ".join(f"{scheme}://" if scheme else "local paths" for scheme in DESTINATIONS)

@@ -29,7 +29,6 @@ class FailureRows:
         at: datetime,
         said: Said,
     ) -> Mapping[str, bytes]:
-        """Return the line that lists an ID without a record, by its part set."""
         row = {
             **stamped(entry.id, self._schema_version, at, self._run_id),
             "verdict": settle.verdict,

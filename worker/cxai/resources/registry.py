@@ -1,12 +1,13 @@
 """Every resource that can be retrieved. A new one is a file and a line in RESOURCES.
 
-Its module has a `LAYOUT` and a function `open_resource(options)`, and is imported when it is used:
-see ResourceModule.
+Its module, imported when it is used, has a `LAYOUT`, that of the resource, and a function
+`open_resource(options)` that returns the Resource with the rows that are asked for. That raises
+UsageError for what can't be used.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any
 
 from cxai.core.layout import NO_BANDS, Layout
 from cxai.core.ports import Resource
@@ -19,25 +20,12 @@ RESOURCES: Mapping[str, str] = {
 }
 
 
-class ResourceModule(Protocol):
-    """What the module of a resource has."""
-
-    @property
-    def LAYOUT(self) -> Layout:  # noqa: N802 - a constant of a module
-        """How its results lie in files; the same as that of the resource, once it is open."""
-        ...
-
-    def open_resource(self, options: RowOptions) -> Resource:
-        """Return it, with the rows that are asked for. Raises UsageError for what can't be used."""
-        ...
-
-
 def open_resource(name: str, options: RowOptions) -> Resource:
     """Return the resource of that name, which has to be one of RESOURCES.
 
     Raises UsageError if score ranges are asked for that can't be used, or that it does not have.
     """
-    resource = _module(name).open_resource(options)
+    resource: Resource = _module(name).open_resource(options)
     if options.score_bands is not None and resource.bands_mark == NO_BANDS:
         raise UsageError(f"The resource {name} has no score ranges: leave --score-bands out.")
     return resource
@@ -50,7 +38,8 @@ def layout_of(name: str) -> Layout:
             f"The export holds results of the resource {name}, but this version of cxai-worker only"
             f" knows {', '.join(RESOURCES)}. Use the version that wrote it."
         )
-    return _module(name).LAYOUT
+    layout: Layout = _module(name).LAYOUT
+    return layout
 
 
 def all_part_sets() -> frozenset[str]:
@@ -58,5 +47,5 @@ def all_part_sets() -> frozenset[str]:
     return frozenset().union(*(layout_of(name).all_sets for name in RESOURCES))
 
 
-def _module(name: str) -> ResourceModule:
-    return cast(ResourceModule, import_module(RESOURCES[name]))
+def _module(name: str) -> Any:
+    return import_module(RESOURCES[name])

@@ -34,10 +34,7 @@ TEXT = Format((), items_of_text, hint_for_text)
 TABLE = Format((".csv", ".tsv"), items_of_table, hint_for_table)
 JSON_LINES = Format((".jsonl", ".ndjson"), items_of_jsonl, hint_for_json_lines)
 
-FORMATS = (
-    TABLE,
-    JSON_LINES,
-)
+FORMATS = (TABLE, JSON_LINES)
 
 
 @dataclass(frozen=True, slots=True)

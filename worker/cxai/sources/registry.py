@@ -1,13 +1,14 @@
 """The sources of IDs by the scheme of their names. A new one is a file and a line in SOURCES.
 
-Its module has a function `open_source(names, options)`, an Opener, and is imported when it is used.
+Its module, imported when it is used, has a function `open_source(names, options)`. It gets the
+names as they were given, schemes included, and returns the Source; it may take until the first ID
+is there. It raises UsageError, naming what is wrong and what to do, for one that can't be used.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Protocol
 
 from cxai.core.ports import Source
 from cxai.core.text import printable
@@ -22,18 +23,6 @@ SOURCES: Mapping[str, str] = {
     _PATH: "cxai.sources.file",
     STDIN: "cxai.sources.file",
 }
-
-
-class Opener(Protocol):
-    """Opens a source of one kind."""
-
-    def __call__(self, names: Sequence[str], options: SourceOptions) -> Source:
-        """Return the source that `names` name, as they were given, schemes included.
-
-        It may take until the first ID is there. Raises UsageError, naming what is wrong and what
-        to do, for one that can't be used.
-        """
-        ...
 
 
 # RFC 3986, 3.1; one letter alone is a drive of Windows, and no scheme that anyone uses.
@@ -56,8 +45,8 @@ def open_source(names: Sequence[str], options: SourceOptions) -> Source:
             " a run can't read together. Give each to a run of its own, into the same directory."
         )
     (module,) = modules
-    opener: Opener = import_module(module).open_source
-    return opener(names, options)
+    source: Source = import_module(module).open_source(names, options)
+    return source
 
 
 def _module_of(name: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxai.core.entry import Entry, Item, key_of_secret
-from cxai.core.figures import counted
+from cxai.core.figures import counted, verb
+from cxai.inspect.at_rest import export_at_rest
 from cxai.inspect.verify.findings import Findings
 from cxai.inspect.verify.last_run import check_accounts, check_last_run
 from cxai.inspect.verify.manifest import check_manifest
@@ -14,11 +15,8 @@ from cxai.inspect.verify.names import check_names
 from cxai.inspect.verify.parts import read_parts
 from cxai.inspect.verify.rows import Rows
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.port import Key, OpenedDatabase
-from cxai.ledger.registry import open_database
-from cxai.ledger.trouble import stopping
-from cxai.output.contents import LEDGER_NAME, require_export
-from cxai.output.directory import OutputDirectory
+from cxai.ledger.port import Database, Key
+from cxai.output.contents import LEDGER_NAME
 from cxai.output.part_state import PartState
 from cxai.resources.registry import all_part_sets, layout_of
 
@@ -38,13 +36,8 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
     open and the last run came to its end, with nothing left to do.
     Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
     """
-    require_export(path)
     findings = Findings(path)
-    with (
-        OutputDirectory(path, create=False, purpose="verify"),
-        open_database(path) as ledger,
-        stopping(f"verify {path}", path),
-    ):
+    with export_at_rest(path, "verify", "verify") as (_, ledger):
         for problem in ledger.problems():
             findings.add(f"{LEDGER_NAME}: {problem}")
         known = {} if ledger.is_new else _verify_parts(ledger, findings)
@@ -64,7 +57,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
     return findings
 
 
-def _verify_parts(ledger: OpenedDatabase, findings: Findings) -> dict[str, PartState]:
+def _verify_parts(ledger: Database, findings: Findings) -> dict[str, PartState]:
     """Verify the parts that the ledger knows and return them by the names of their files."""
     form = ledger.form(layout_of)
     known = read_parts(ledger, findings.directory, form.compression)
@@ -77,23 +70,20 @@ def _verify_parts(ledger: OpenedDatabase, findings: Findings) -> dict[str, PartS
     return known
 
 
-def _name_unfetched(ledger: OpenedDatabase, findings: Findings) -> None:
+def _name_unfetched(ledger: Database, findings: Findings) -> None:
     """Say which IDs of reopened parts no run has asked for again."""
     ids, keys = ledger.unfetched(_MOST_NAMED)
     if not ids:
         return
     named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
     more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
-    have = "has" if ids == 1 else "have"
     findings.unfinished.append(
-        f"{counted(ids, 'IDs')} of parts that were reopened {have} no verdict: run with an input"
-        f" that holds {named}{more}."
+        f"{counted(ids, 'IDs')} of parts that were reopened {verb(ids, 'have')} no verdict:"
+        f" run with an input that holds {named}{more}."
     )
 
 
-def _look_up(
-    ledger: OpenedDatabase, findings: Findings, expected: Iterable[Sequence[Item]]
-) -> None:
+def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
     """Look each line of the input up, whether it has come out as a verdict."""
     empty = ledger.is_new
     for block in expected:
@@ -104,11 +94,11 @@ def _look_up(
                     findings.miss(item if empty else _without_secret(ledger, item))
 
 
-def _has_verdict(ledger: OpenedDatabase, key: Key) -> bool:
+def _has_verdict(ledger: Database, key: Key) -> bool:
     return ledger.outcome(key) is not None
 
 
-def _without_secret(ledger: OpenedDatabase, entry: Entry) -> Entry:
+def _without_secret(ledger: Database, entry: Entry) -> Entry:
     """Hide what stands where a run has found the token, which may not be known here."""
     if _has_verdict(ledger, key_of_secret(entry.source, entry.line)):
         return replace(entry, id="(not shown: a run has found the API token here)")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cxai.core.entry import Entry
-from cxai.core.figures import counted
+from cxai.core.figures import counted, verb
 from cxai.core.text import printable
 from cxai.errors import ExitCode
 
@@ -142,8 +142,8 @@ class Findings:
 
     def _incomplete(self) -> Iterator[str]:
         if self.missing:
-            have = "has" if self.missing == 1 else "have"
-            yield f"  {counted(self.missing, 'lines')} of the input {have} no verdict:"
+            lines, have = counted(self.missing, "lines"), verb(self.missing, "have")
+            yield f"  {lines} of the input {have} no verdict:"
             yield from _listed(self.examples, self.missing - len(self.examples), "    ")
         yield from (f"  {what}" for what in self.unfinished)
         if not self.is_complete:

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from cxai.core.figures import counted
+from cxai.core.figures import counted, verb
 from cxai.errors import ExitCode
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.ledger.port import OpenedDatabase, Run
+from cxai.ledger.port import Database, Run
 from cxai.output.contents import LEDGER_NAME
 
 _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
 
 
-def check_accounts(ledger: OpenedDatabase, findings: Findings) -> None:
+def check_accounts(ledger: Database, findings: Findings) -> None:
     """Check that each run has as many outcomes as it counted: an earlier one has no more."""
     outcomes = ledger.outcomes_by_run()
     settled = {run.number: run.settled for run in ledger.runs()}
@@ -36,10 +36,10 @@ def _as_dict(last: Run) -> dict[str, Any]:
 def check_last_run(findings: Findings, last: Run | None, *, has_outcomes: bool) -> None:
     """Say what a run has still to do: all that would make a loaded export an incomplete one."""
     if findings.open_parts:
-        lines = counted(sum(findings.open_parts.values()), "lines")
-        are = "is" if lines == "1 line" else "are"
+        lines = sum(findings.open_parts.values())
+        has = f"{counted(lines, 'lines')} {verb(lines, 'are')}"
         where = ", ".join(findings.open_parts)
-        findings.unfinished.append(f"{lines} {are} in parts that are not finished: {where}.")
+        findings.unfinished.append(f"{has} in parts that are not finished: {where}.")
     if last is None:
         findings.unfinished.append("No run has begun here: there is nothing to load.")
         return

@@ -8,10 +8,10 @@ import orjson
 
 from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.inspect.verify.parts import open_file
 from cxai.ledger.port import Run
 from cxai.output.manifest import MANIFEST_NAME
 from cxai.output.part_state import PartState
+from cxai.output.private import open_for_reading
 
 _OF_A_PART = ("set", "bytes", "records", "sha256", "run_id", "released_at")
 
@@ -45,7 +45,7 @@ def check_manifest(
 
 def _read(path: Path) -> dict[str, Any]:
     """Return what a manifest holds. Raises OSError, and ValueError if it is none."""
-    with open_file(path) as file:
+    with open_for_reading(path) as file:
         content = orjson.loads(file.read())
     if not _is_manifest(content):
         raise ValueError("it is not a manifest")

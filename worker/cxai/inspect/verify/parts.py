@@ -11,10 +11,11 @@ from typing import BinaryIO
 from cxai.core.figures import counted
 from cxai.inspect.verify.damage import differing_byte
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.ledger.port import OpenedDatabase
+from cxai.ledger.port import Database
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
+from cxai.output.private import open_for_reading
 from cxai.zstd import zstd
 
 _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
@@ -24,9 +25,7 @@ _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
 }
 
 
-def read_parts(
-    ledger: OpenedDatabase, directory: Path, compression: Compression
-) -> dict[str, PartState]:
+def read_parts(ledger: Database, directory: Path, compression: Compression) -> dict[str, PartState]:
     """Return the parts that the ledger has, by the names of their files.
 
     One that a crash has kept from getting its final name is still open.
@@ -40,18 +39,13 @@ def has_file(part: PartState) -> bool:
     return not part.is_released and (part.sealed or part.bytes > 0)
 
 
-def open_file(path: Path) -> BinaryIO:
-    """Open a file that is to be in the directory itself. Raises OSError; a pipe never blocks it."""
-    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: PTH123
-
-
 def lines_of(
-    ledger: OpenedDatabase, findings: Findings, name: str, part: PartState, compression: Compression
+    ledger: Database, findings: Findings, name: str, part: PartState, compression: Compression
 ) -> Iterator[bytes]:
     """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
     path = findings.directory / name
     try:
-        file = open_file(path)
+        file = open_for_reading(path)
     except OSError as error:
         wanted = counted(part.records, "lines")
         is_gone = isinstance(error, FileNotFoundError)
@@ -87,7 +81,7 @@ def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Itera
 
 
 def _extents(
-    ledger: OpenedDatabase, findings: Findings, name: str, part: PartState, file: BinaryIO
+    ledger: Database, findings: Findings, name: str, part: PartState, file: BinaryIO
 ) -> Iterator[bytes]:
     extents = ledger.extents(part)
     if not extents:  # of a part without lines

@@ -12,7 +12,7 @@ from cxai.inspect.verify.findings import Findings
 from cxai.inspect.verify.parts import has_file, lines_of
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm
-from cxai.ledger.port import Key, OpenedDatabase
+from cxai.ledger.port import Database, Key
 from cxai.output.part_state import PartState
 from cxai.policy.verdict import Verdict
 
@@ -25,7 +25,7 @@ class Rows:
 
     def __init__(
         self,
-        ledger: OpenedDatabase,
+        ledger: Database,
         findings: Findings,
         known: Mapping[str, PartState],
         seen: DistinctKeys,

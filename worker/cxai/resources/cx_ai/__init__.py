@@ -7,7 +7,7 @@ from cxai.resources.options import RowOptions
 
 def open_resource(options: RowOptions) -> Resource:
     """Return it, with its score ranges. Raises UsageError if these can't be used."""
-    from cxai.resources.cx_ai.bands_file import load_bands  # noqa: PLC0415 - only for a run
+    from cxai.resources.cx_ai.bands import load_bands  # noqa: PLC0415 - only for a run
     from cxai.resources.cx_ai.resource import CxAi  # noqa: PLC0415
 
     file = options.score_bands

@@ -5,11 +5,13 @@ Scores and offsets are doubles, also where a whole number was sent.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AliasGenerator, ConfigDict, Field, WithJsonSchema, with_config
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
+
+from cxai.policy.reply import NO_DRIFT, Drift
 
 MAX_BUNDLE_NAME_CHARS = 1024
 """Characters in the name of a bundle: in tables, each of its models has a copy."""
@@ -131,7 +133,23 @@ PARTICIPANT_FORM = ObjectForm(
 RESULT_FIELDS = _camel(Result)
 """The fields of a result, as the API calls them, with our names; each is a participant."""
 
+PARTICIPANTS = tuple(RESULT_FIELDS.values())
+
 KNOWN_FIELDS = frozenset(RESULT_FIELDS).union(
     *(form.fields for form in (PARTICIPANT_FORM, _BUNDLE, _MODEL, _SEGMENT))
 )
 """What the API calls the fields of all objects of the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A validated CX AI result: what its rows are made from.
+
+    `participants` maps each of PARTICIPANTS to
+    `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, with
+    keys in snake_case and in the order of the form. Fields that the form does not know stand under
+    `extra` beside those it knows; `drift` names them, and the documented fields that were absent.
+    """
+
+    participants: dict[str, Any] = field(repr=False)
+    drift: Drift = NO_DRIFT

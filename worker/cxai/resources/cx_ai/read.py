@@ -15,11 +15,12 @@ from cxai.policy.reply import Failure
 from cxai.resources.cx_ai.form import (
     KNOWN_FIELDS,
     PARTICIPANT_FORM,
+    PARTICIPANTS,
     RESULT_FIELDS,
+    Interaction,
     ObjectForm,
     Result,
 )
-from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
 from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 

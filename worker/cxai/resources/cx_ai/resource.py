@@ -1,6 +1,5 @@
 """Reads CX AI results and lays them out in lines."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import orjson
@@ -8,7 +7,6 @@ import orjson
 from cxai.core.layout import NO_BANDS, BandsMark
 from cxai.policy.reply import Failure, Record
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.interaction import Interaction
 from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
 from cxai.resources.cx_ai.read import read_interaction
 from cxai.resources.cx_ai.rows import nested, tables
@@ -48,20 +46,14 @@ class CxAi:
         found = read_interaction(body)
         if isinstance(found, Failure):
             return found
-        made = self.lay_out(interaction_id, found, at)
-        return made if isinstance(made, Failure) else Record(made, found.drift)
-
-    def lay_out(
-        self, interaction_id: str, interaction: Interaction, at: datetime
-    ) -> Mapping[str, bytes] | Failure:
-        """Return the lines of a result by part set; a set without rows is left out."""
         stamp = stamped(interaction_id, self.layout.schema_version, at, self._run_id)
         try:
             match self._shape:
                 case Shape.NESTED:
-                    return {RECORDS: line(nested(stamp, interaction, self._bands))}
+                    made = {RECORDS: line(nested(stamp, found, self._bands))}
                 case Shape.TABLES:
-                    rows = tables(interaction, self._bands)
-                    return {name: lines(stamp, of_set) for name, of_set in rows.items() if of_set}
+                    rows = tables(found, self._bands)
+                    made = {name: lines(stamp, of_set) for name, of_set in rows.items() if of_set}
         except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
             return not_a_result("can't be written as JSON: nested too deeply")
+        return Record(made, found.drift)

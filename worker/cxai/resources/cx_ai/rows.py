@@ -9,7 +9,7 @@ what has no fixed type is JSON as text, so that no loader has to guess.
 from collections.abc import Iterator
 
 from cxai.resources.cx_ai.bands import Bands
-from cxai.resources.cx_ai.interaction import PARTICIPANTS, Interaction
+from cxai.resources.cx_ai.form import PARTICIPANTS, Interaction
 from cxai.resources.cx_ai.layout import INTERACTIONS, SCORES, SEGMENTS
 from cxai.resources.lines import Row, as_text
 

@@ -7,14 +7,14 @@ can't differ from it; the columns that we add are described here.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai.form import Result
-from cxai.resources.cx_ai.interaction import PARTICIPANTS
+from cxai.resources.cx_ai.form import PARTICIPANTS, Result
 from cxai.resources.cx_ai.layout import (
     INTERACTIONS,
     PART_SETS,
@@ -175,13 +175,13 @@ def _index(name: str, what: str, owner: str) -> Column:
 
 
 def _records() -> Table:
-    columns = (*_stamp(), *_fields_of_a_result(), _EXTRA_OBJECT)
+    columns = (*_stamp(), *_participants(), _EXTRA_OBJECT)
     return Table(RECORDS, "One line per interaction.", columns)
 
 
 def _interactions() -> Table:
     columns = [*_stamp()]
-    for participant in _fields_of_a_result():
+    for participant in _participants():
         columns += _summary(participant.name, participant.comment.removesuffix("."))
     return Table(
         INTERACTIONS,
@@ -222,7 +222,7 @@ def _summary(name: str, who: str) -> Iterator[Column]:
 
 
 def _scores() -> Table:
-    name, *fields = (c for c in _fields("Model") if c.name not in ("band", "extra"))
+    name, *fields = (c for c in _struct("Model").columns if c.name not in ("band", "extra"))
     columns = (
         *_stamp(),
         _PARTICIPANT,
@@ -242,7 +242,7 @@ def _segments() -> Table:
         *_stamp(),
         _PARTICIPANT,
         _index("segment_index", "segment", "the participant"),
-        *(column for column in _fields("Segment") if column.name != "extra"),
+        *(column for column in _struct("Segment").columns if column.name != "extra"),
         _extra("segment"),
     )
     return Table(SEGMENTS, "One row per participant and voice activity segment.", columns)
@@ -296,42 +296,32 @@ def _failures() -> Table:
 _SCALARS = {"string": Scalar.TEXT, "number": Scalar.DOUBLE}
 
 
+@cache
 def _form() -> dict[str, Any]:
     return TypeAdapter(Result).json_schema(mode="serialization")
 
 
-def _fields_of_a_result() -> tuple[Column, ...]:
-    form = _form()
-    return tuple(_column(name, value, form) for name, value in form["properties"].items())
+def _participants() -> Iterator[Column]:
+    return _columns(_form()["properties"])
 
 
-def _fields(of: str) -> tuple[Column, ...]:
-    form = _form()
-    return _struct(of, form).columns
-
-
-def _struct(title: str, form: Mapping[str, Any]) -> Struct:
-    definition = form["$defs"][title]
-    columns = [_column(name, value, form) for name, value in definition["properties"].items()]
+def _struct(title: str) -> Struct:
+    definition = _form()["$defs"][title]
+    columns = [*_columns(definition["properties"])]
     if title == "Model":
         columns.append(_BAND_IF_CONFIGURED)
     return Struct(title, definition["description"], (*columns, _EXTRA_OBJECT))
 
 
-def _column(name: str, value: Mapping[str, Any], form: Mapping[str, Any]) -> Column:
-    alternatives = [each for each in value["anyOf"] if each != {"type": "null"}]
-    (sent,) = alternatives
-    return Column(
-        name,
-        _type(sent, form),
-        value["description"],
-        nullable=len(alternatives) < len(value["anyOf"]),
-    )
+def _columns(properties: Mapping[str, Any]) -> Iterator[Column]:
+    for name, value in properties.items():
+        (sent,) = (each for each in value["anyOf"] if each != {"type": "null"})
+        yield Column(name, _type(sent), value["description"], nullable=len(value["anyOf"]) > 1)
 
 
-def _type(sent: Mapping[str, Any], form: Mapping[str, Any]) -> Scalar | Struct | ListOf:
+def _type(sent: Mapping[str, Any]) -> Scalar | Struct | ListOf:
     if "$ref" in sent:
-        return _struct(sent["$ref"].rpartition("/")[2], form)
+        return _struct(sent["$ref"].rpartition("/")[2])
     if sent["type"] == "array":
-        return ListOf(_struct(sent["items"]["$ref"].rpartition("/")[2], form))
+        return ListOf(_struct(sent["items"]["$ref"].rpartition("/")[2]))
     return _SCALARS[sent["type"]]
