@@ -125,7 +125,7 @@ def _chosen(
         if every:
             raise UsageError("Name parts, or ask for --all of them; not both.")
         return [finished[name] for name in _named(path, names, finished)]
-    with_rows = {name: state for name, state in finished.items() if state.bytes}
+    with_rows = {name: state for name, state in finished.items() if state.records}
     gone = {name for name in with_rows if not os.path.lexists(path / name)}
     if every:
         return [state for name, state in with_rows.items() if missing or name not in gone]
