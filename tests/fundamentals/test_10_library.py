@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from support.waiting import PATIENCE_S, wait_until
 
 import cxai
 from cxai import IntegrityError, Settings, StopRequest, UsageError, Verdict, export
+from cxai.errors import StopCause, StoppedError
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"rate": 1_000, "backoff_base_s": 0.01, "recheck_s": 0.05}
@@ -83,6 +85,14 @@ async def test_a_source_of_ones_own_yields_lists_of_entries(simulated, tmp_path,
         ({"source": "nowhere.txt"}, "nowhere.txt"),
         ({"source": []}, "name at least one file"),
         ({"output": f"exports-{TOKEN}"}, "holds the API token"),
+        ({"output": ""}, "The output directory is empty"),
+        ({"source": None}, "can't be of type NoneType"),
+        ({"source": {"ids.txt"}}, "can't be of type set"),
+        ({"source": b"ids.txt"}, "can't be of type bytes"),
+        ({"source": [1, 2]}, "can't be of type list"),
+        ({"source": (one for one in ["ids.txt"])}, "can't be of type generator"),
+        ({"stop": threading.Event()}, "can't be of type Event: give an asyncio.Event"),
+        ({"stop": True}, "can't be of type bool"),
     ],
 )
 async def test_what_can_not_be_used_raises_and_leaves_nothing_behind(
@@ -150,6 +160,80 @@ async def test_a_stop_that_is_asked_for_before_the_run_begins_is_not_lost(
             settings_for(api), ids_txt, tmp_path / "export", token=TOKEN, stop=stop
         )
     assert (report.exit_code, api.stats.requests) == (4, 0)
+
+
+@pytest.fixture
+def silent_pipe(tmp_path):
+    """Return a pipe that somebody has open for writing, and writes nothing to."""
+    path = tmp_path / "ids.fifo"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    yield path
+    os.close(writer)
+
+
+@pytest.mark.parametrize("kind", [asyncio.Event, StopRequest])
+@pytest.mark.parametrize("is_made_before", [True, False])
+async def test_a_stop_does_not_wait_for_the_first_id_of_a_pipe(
+    tmp_path, silent_pipe, kind, is_made_before
+):
+    stop = kind()
+    make = stop.set if kind is asyncio.Event else stop.make
+    if is_made_before:
+        make()
+    run = asyncio.create_task(
+        export(Settings(), silent_pipe, tmp_path / "export", token=TOKEN, stop=stop)
+    )
+    await wait_until(lambda: looks_at_inputs() or run.done(), "the look at the pipe")
+    make()
+    with pytest.raises(StoppedError, match="Stopped by the caller") as stopped:
+        await asyncio.wait_for(run, PATIENCE_S)
+    assert stopped.value.by is StopCause.CALLER
+    assert not (tmp_path / "export").exists()
+
+
+def looks_at_inputs():
+    return any(thread.name == "look" for thread in threading.enumerate())
+
+
+WAITS_FOR_A_PIPE = """
+import asyncio, sys, cxai
+
+async def main():
+    run = cxai.export(cxai.Settings(), sys.argv[1], "export", token="%(token)s")
+    try:
+        await asyncio.wait_for(run, 0.5)
+    except TimeoutError:
+        print("cancelled")
+
+asyncio.run(main())
+"""
+
+
+def test_an_export_that_waits_for_a_pipe_keeps_no_program_from_ending(tmp_path, silent_pipe):
+    (tmp_path / "program.py").write_text(WAITS_FOR_A_PIPE % {"token": TOKEN})
+    done = subprocess.run(
+        [sys.executable, "program.py", silent_pipe],
+        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT / "worker")), capture_output=True,
+        check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"cancelled\n", b"")
+
+
+async def test_a_program_may_change_its_directory_while_an_export_runs(
+    simulated, tmp_path, ids_txt, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with simulated(latency_s=0.05) as api:
+        settings = settings_for(api, in_flight=2, batch=1)
+        run = asyncio.create_task(export(settings, ids_txt, "export", token=TOKEN))
+        await wait_until(lambda: api.stats.requests >= 6, "some requests")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        report = await run
+    assert report.exit_code == 0
+    assert len(rows(tmp_path / "export")) == 20
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 async def test_a_run_that_is_cancelled_loses_nothing(simulated, tmp_path, ids_txt):

@@ -41,6 +41,7 @@ from cxai.observe.registry import open_observers
 from cxai.observe.setup import Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
+from cxai.output.local_path import scheme_of
 from cxai.output.registry import output_directory
 from cxai.policy.rules import Rules
 from cxai.resources.failures import FailureRows
@@ -161,6 +162,18 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
     return open_source(
         names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
     )
+
+
+def lasting_path(output: str) -> Path:
+    """Return the path of an output directory, right even when the process changes its own.
+
+    Raises UsageError for an empty one, which a Path would take for the current directory.
+    """
+    if not output:
+        raise UsageError("The output directory is empty: name a path.")
+    path = Path(output)
+    is_name = output.startswith("~") or scheme_of(output)  # what it means is decided later
+    return path if is_name else path.absolute()
 
 
 async def _run(pipeline: Pipeline) -> CxaiError | None:

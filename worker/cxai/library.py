@@ -6,9 +6,12 @@ loop's policy, the log, standard streams, the environment.
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -16,12 +19,15 @@ from cxai import app
 from cxai.api.token import checked_token, read_token
 from cxai.core.ports import Source
 from cxai.core.stop import StopRequest
-from cxai.errors import UsageError
+from cxai.errors import StoppedError, UsageError
 from cxai.inspect.report import Report
 from cxai.observe.setup import Progress
 from cxai.settings import Settings
 
 Name = str | os.PathLike[str]
+
+# How long a stop waits for a look at the input that is under way: at files it takes less.
+_LOOK_GRACE_S = 0.5
 
 
 async def export(
@@ -45,9 +51,10 @@ async def export(
 
     A run that ended early is no error: `report.exit_code` and `report.ending` say how it ended.
     Raises UsageError, with nothing created, for arguments, an input or a directory that can't be
-    used; StoppedError for a disk that fails before the run begins; IntegrityError, with nothing
-    sent, if the files of the directory and its ledger contradict each other. Cancelling it is
-    safe, too, as everything committed stays; but parts stay open and no report is made.
+    used; StoppedError for a disk that fails before the run begins, and for a stop while a pipe has
+    not given its first ID; IntegrityError, with nothing sent, if the files of the directory and its
+    ledger contradict each other. Cancelling it is safe, too, as everything committed stays; but
+    parts stay open and no report is made.
 
     Any number of exports can run in one process at a time, each into a directory of its own.
     """
@@ -56,8 +63,8 @@ async def export(
     with _request(stop) as request:
         return await app.export(
             quiet,
-            await _source(quiet, source, secret),
-            Path(output),
+            await _source(quiet, source, secret, request),
+            app.lasting_path(os.fspath(output)),
             secret,
             stop=request,
             force=force,
@@ -77,24 +84,68 @@ def _secret(settings: Settings, token: str | SecretStr | None) -> SecretStr:
 
 
 async def _source(
-    settings: Settings, source: Name | Sequence[Name] | Source, token: SecretStr
+    settings: Settings,
+    source: Name | Sequence[Name] | Source,
+    token: SecretStr,
+    stop: StopRequest,
 ) -> Source:
-    if isinstance(source, str | os.PathLike):
-        source = [source]
-    if not isinstance(source, Sequence):
+    if isinstance(source, Source):
         return source
-    if not source:
+    names = [source] if isinstance(source, str | os.PathLike) else source
+    if not isinstance(names, Sequence) or not all(
+        isinstance(name, str | os.PathLike) for name in names
+    ):
+        raise UsageError(
+            f"An input can't be of type {type(source).__name__}: name a file or a list of files, or"
+            " give a source (an object with batches, acknowledge and is_endless)."
+        )
+    if not names:
         raise UsageError("No input: name at least one file of IDs.")
-    names = [os.fspath(name) for name in source]
-    return await asyncio.to_thread(app.source_of, settings, names, token)
+    return await _opened(
+        partial(app.source_of, settings, [os.fspath(name) for name in names], token), stop
+    )
+
+
+async def _opened(opening: Callable[[], Source], stop: StopRequest) -> Source:
+    """Return the source that is opened on a thread; from a pipe its first ID may never come.
+
+    On a daemon thread, so that it keeps no program from ending. Raises what `stop` is made for.
+    """
+    found: Future[Source] = Future()
+    found.set_running_or_notify_cancel()  # from now on nobody cancels it but in name
+
+    def work() -> None:
+        try:
+            found.set_result(opening())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised to the caller
+            found.set_exception(error)
+
+    stopped: asyncio.Future[StoppedError] = asyncio.get_running_loop().create_future()
+    opened = asyncio.wrap_future(found)
+    either: tuple[asyncio.Future[Any], ...] = opened, stopped
+    threading.Thread(target=work, name="look", daemon=True).start()
+    try:
+        with stop.passed_to(stopped.set_result):
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([opened], timeout=_LOOK_GRACE_S)
+        if not opened.done():
+            raise stopped.result()
+        return opened.result()
+    finally:
+        opened.cancel()
 
 
 @contextmanager
 def _request(stop: asyncio.Event | StopRequest | None) -> Iterator[StopRequest]:
     """Return the request that stands for `stop`; an event is watched while this is entered."""
-    if not isinstance(stop, asyncio.Event):
+    if stop is None or isinstance(stop, StopRequest):
         yield stop or StopRequest()
         return
+    if not isinstance(stop, asyncio.Event):
+        raise UsageError(
+            f"A stop can't be of type {type(stop).__name__}: give an asyncio.Event, or a"
+            " cxai.StopRequest, which any thread may make."
+        )
     request = StopRequest()
 
     async def heed(event: asyncio.Event) -> None:

@@ -7,7 +7,7 @@ over every adapter and over its in-memory double.
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
@@ -21,6 +21,7 @@ from cxai.policy.table import Signal
 from cxai.policy.verdict import Verdict
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the IDs come from: at least once each. What is not acknowledged may come again.
 
