@@ -1,9 +1,12 @@
+import pytest
 from pydantic import SecretStr
 from support.command import TOKEN
 from support.doubles import QueueSource
 
 from cxai.app import export
+from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.errors import InputBrokenError, UsageError
 from cxai.settings import load_settings
 
 
@@ -39,3 +42,46 @@ async def test_a_source_that_has_to_be_closed_is_closed_after_the_last_acknowled
     assert source.events[0] == "opened"
     assert set(source.events[1:-1]) == {"acknowledged"}
     assert source.events[-1] == "closed"
+
+
+class Unclosable(Connection):
+    """Queue whose connection can't be closed; or whose closing hides what went wrong."""
+
+    def __init__(self, messages, closing):
+        super().__init__(messages)
+        self._closing = closing
+
+    async def __aexit__(self, *exc):
+        await super().__aexit__(*exc)
+        if isinstance(self._closing, Exception):
+            raise self._closing
+        return self._closing
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [ConnectionError(f"reset, {TOKEN}"), InputBrokenError("It is gone."), TimeoutError(), True],
+)
+async def test_a_source_that_can_not_be_closed_changes_nothing_of_how_the_run_ended(
+    simulated, guids, tmp_path, capsys, closing
+):
+    queue = [IdRule().read(one.encode(), "queue", line) for line, one in enumerate(guids(3), 1)]
+    with simulated() as api:
+        settings = load_settings({"base_url": api.base_url, "rate": 1_000, "progress": "none"})
+        source = Unclosable(queue, closing)
+        report = await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+    assert (report.exit_code, queue, source.events[-1]) == (0, [], "closed")
+    log = capsys.readouterr().err
+    assert ("source_not_closed" in log) == (closing is not True)
+    assert "event=run_finished exit_code=0" in log.splitlines()[-1]
+    assert TOKEN not in log
+
+
+async def test_an_error_of_a_run_is_not_hidden_by_how_its_source_is_closed(tmp_path):
+    (tmp_path / "export").write_text("no directory")
+    settings = load_settings({"progress": "none"})
+    for closing in (True, ConnectionError()):
+        source = Unclosable([], closing)
+        with pytest.raises(UsageError, match="export"):
+            await export(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        assert source.events == ["opened", "closed"]

@@ -1,9 +1,10 @@
 """The composition root: opens what a run needs, wires it, and closes it in reverse order."""
 
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -93,8 +94,7 @@ async def export(
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        if isinstance(source, AbstractAsyncContextManager):
-            await stack.enter_async_context(source)
+        await stack.enter_async_context(_entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
@@ -162,6 +162,26 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
     return open_source(
         names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
     )
+
+
+@asynccontextmanager
+async def _entered(source: Source) -> AsyncIterator[None]:
+    """Enter a source that has something to close.
+
+    A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
+    by then, or comes again.
+    """
+    if not isinstance(source, AbstractAsyncContextManager):
+        yield
+        return
+    await source.__aenter__()
+    try:
+        yield
+    finally:
+        try:
+            await source.__aexit__(*sys.exc_info())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
+            LOG.warning("source_not_closed", reason=f"{type(error).__name__}: {error}")
 
 
 def lasting_path(output: str) -> Path:
