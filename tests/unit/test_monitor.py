@@ -126,6 +126,52 @@ async def test_an_observer_that_fails_is_logged_once_and_harms_no_other(capsys):
     assert 'reason="ValueError: no room on the wall"' in lines[0]
 
 
+class WithoutInterval(Seen):
+    """An observer whose interval can't be read; it is shown the state now and then."""
+
+    def __init__(self, interval_s):
+        super().__init__()
+        self._wrong = interval_s
+
+    @property
+    def interval_s(self):
+        if isinstance(self._wrong, Exception):
+            raise self._wrong
+        return self._wrong
+
+    @interval_s.setter
+    def interval_s(self, _):
+        pass
+
+
+@pytest.mark.parametrize("wrong", [ValueError("none is set"), "2", None])
+@virtually
+async def test_an_observer_without_an_interval_is_logged_once_and_harms_no_other(capsys, wrong):
+    good = Seen()
+    async with monitor_of(bad=WithoutInterval(wrong), good=good):
+        await asyncio.sleep(100.5)
+    assert (len(good.states), len(good.ends)) == (101, 1)
+    assert capsys.readouterr().err.count("event=observer_failed observer=bad") == 1
+
+
+class Hanging(Seen):
+    """An observer that never comes to its end."""
+
+    async def close(self, last, report):
+        await super().close(last, report)
+        await asyncio.get_running_loop().create_future()
+
+
+@virtually
+async def test_an_observer_that_does_not_close_is_left_and_the_others_are_closed(capsys):
+    good = Seen()
+    async with asyncio.timeout(60):
+        async with monitor_of(bad=Hanging(), good=good):
+            await asyncio.sleep(1)
+    assert len(good.ends) == 1
+    assert "event=observer_failed observer=bad reason=TimeoutError" in capsys.readouterr().err
+
+
 @virtually
 async def test_the_parts_of_a_run_are_shown_as_they_are():
     api, full = (

@@ -6,22 +6,25 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import ModuleType
 
 import pytest
+from support.command import TOKEN
 from support.states import AT, api_state, run_state
 
+from cxai import Settings, export
 from cxai.core.timestamp import timestamp
 from cxai.core.watchdog import Section, Stall
+from cxai.errors import UsageError
 from cxai.observe.logging import LOG
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
-from cxai.observe.registry import open_observers
+from cxai.observe.registry import OBSERVERS, open_observers
 from cxai.observe.setup import Progress, Setup
 from cxai.observe.stalls import StallLog
 from cxai.observe.unanswered import UnansweredLog
 from cxai.output.contents import PROGRESS_NAME
 from cxai.output.directory import OutputDirectory
-from cxai.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +212,23 @@ def test_every_observer_has_its_interval():
         "stalls": 0.5,
         "unanswered": 1.0,
     }
+
+
+# --- one that can't be as wanted ---
+
+
+@pytest.mark.parametrize("error", [UsageError("It needs an address."), ImportError("no package")])
+async def test_an_observer_that_can_not_be_opened_refuses_the_run_and_leaves_nothing_behind(
+    tmp_path, guids, monkeypatch, error
+):
+    def open_observer(_setup):
+        raise error
+
+    module = ModuleType("refusing")
+    module.open_observer = open_observer
+    monkeypatch.setitem(sys.modules, "refusing", module)
+    monkeypatch.setitem(OBSERVERS, "refusing", "refusing")
+    (tmp_path / "ids.txt").write_text("\n".join(guids(3)))
+    with pytest.raises(type(error)):
+        await export(Settings(), tmp_path / "ids.txt", tmp_path / "export", token=TOKEN)
+    assert not (tmp_path / "export").exists()

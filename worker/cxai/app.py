@@ -98,6 +98,7 @@ async def export(
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
+        observers = open_observers(_setup(settings, directory, thread))
         committer = stack.enter_context(
             Committer(
                 directory,
@@ -130,7 +131,7 @@ async def export(
         monitor = await stack.enter_async_context(
             RunMonitor(
                 lambda: _sample(pipeline, governor, limiter, census, directory.path, settings),
-                open_observers(_setup(settings, directory, thread)),
+                observers,
                 clock,
                 settings.stalled_after_s,
             )
@@ -181,7 +182,9 @@ async def _entered(source: Source) -> AsyncIterator[None]:
         try:
             await source.__aexit__(*sys.exc_info())
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
-            LOG.warning("source_not_closed", reason=f"{type(error).__name__}: {error}")
+            LOG.warning(
+                "source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": ")
+            )
 
 
 def lasting_path(output: str) -> Path:

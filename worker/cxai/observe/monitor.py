@@ -16,6 +16,10 @@ from cxai.observe.logging import LOG
 _RATE_WINDOW_S = 10.0
 
 
+# What an observer may take to show the end: one that never does would keep the run from ending.
+_CLOSE_S = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What the parts of a run show of themselves at one moment.
@@ -86,7 +90,8 @@ class RunMonitor:
         last = self.look()
         for name, observer in self._observers.items():
             with self._noting_failure(name):
-                await observer.close(last, self._report)
+                async with asyncio.timeout(_CLOSE_S):
+                    await observer.close(last, self._report)
 
     def look(self) -> RunState:
         """Return the state of the run now."""
@@ -124,9 +129,10 @@ class RunMonitor:
             now = self._clock.monotonic()
             for name, observer in self._observers.items():
                 if self._due[name] <= now:
+                    self._due[name] = now + self._look_every_s  # if it has no interval
                     with self._noting_failure(name):
+                        self._due[name] = now + observer.interval_s
                         observer.observe(state)
-                    self._due[name] = now + observer.interval_s
             next_look = min([now + self._look_every_s, *self._due.values()])
             await asyncio.sleep(next_look - self._clock.monotonic())
 
@@ -142,7 +148,7 @@ class RunMonitor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the export goes on
             if name not in self._failing:
                 self._failing.add(name)
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
                 LOG.warning("observer_failed", observer=name, reason=reason)
 
 
