@@ -147,6 +147,15 @@ async def test_an_id_that_this_run_has_settled_is_a_duplicate_too(disk):
         assert await ledger.admit([a]) == Admission([], 1, {})
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+async def test_a_duplicate_is_done_once_its_id_has_a_final_verdict(disk, verdict):
+    first, again, later = entries("a", "a", "a")
+    with disk.ledger() as ledger:
+        assert (await ledger.admit([first, again])).done == []
+        await ledger.commit([outcome(first, verdict)])
+        assert (await ledger.admit([later])).done == ([] if verdict in OPEN_AGAIN else [later])
+
+
 async def test_an_id_and_a_line_that_is_none_are_distinct_and_both_are_settled(disk):
     (a,), (odd,) = entries("a"), invalid("a")
     with disk.ledger() as ledger:

@@ -170,6 +170,8 @@ class MemoryLedger:
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
+                if self.disk.verdicts.get(entry.key) not in {None, *self._open_again}:
+                    done.append(entry)
                 continue
             self._seen.add(entry.key)
             verdict = self.disk.verdicts.get(entry.key)

@@ -1,6 +1,7 @@
 """A source is told what is settled for good: never earlier, and whatever way it was settled."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from support.doubles import ABSENT, FAULTY, MemoryLedger, QueueSource, entries, invalid
@@ -9,7 +10,7 @@ from support.virtual import virtually
 
 from cxai.core.bounds import Bounds
 from cxai.errors import CommitError, InputBrokenError, StoppedError
-from cxai.policy.verdict import Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 
 @virtually
@@ -102,3 +103,59 @@ async def test_a_source_that_takes_no_acknowledgement_loses_nothing_and_is_named
     with pytest.raises(InputBrokenError, match="can't be reached"):
         await run.pipeline.run()
     assert (run.verdict("a"), run.verdict("b")) == (Verdict.OK, Verdict.OK)
+
+
+# --- delivered again, while the first delivery is on its way, or behind it ---
+
+
+class Redelivering(QueueSource):
+    """Delivers each message that is left so many times, as other lines, and then waits."""
+
+    def __init__(self, messages, times, after_s):
+        super().__init__(messages, is_endless=True)
+        self.acknowledged = 0
+        self._times = times
+        self._after_s = after_s
+
+    async def batches(self):
+        delivered = list(self.messages)
+        for number in range(self._times):
+            yield [replace(item, line=item.line + 1_000 * number) for item in delivered]
+            await asyncio.sleep(self._after_s)
+        await asyncio.get_running_loop().create_future()
+
+    async def acknowledge(self, entries):
+        self.acknowledged += len(entries)
+        await super().acknowledge([replace(one, line=one.line % 1_000) for one in entries])
+
+
+async def stopped_after(seconds, run):
+    task = run.start()
+    await asyncio.sleep(seconds)
+    run.pipeline.stop(SIGTERM)
+    with pytest.raises(StoppedError):
+        await task
+
+
+@virtually
+async def test_a_message_that_comes_again_after_its_commit_is_acknowledged_in_an_endless_run():
+    source = Redelivering([*entries("a", "b"), *invalid("?")], times=3, after_s=30.0)
+    await stopped_after(200, Run(source=source))
+    assert (source.messages, source.acknowledged) == ([], 9)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 30.0, 900.0])
+@virtually
+async def test_a_message_that_comes_again_stays_in_the_queue_if_the_next_run_retries_it(after_s):
+    source = Redelivering(entries("a", "b"), times=2, after_s=after_s)
+    run = Run(source=source, script={"b": [FAULTY] * 3})
+    await stopped_after(2_000, run)
+    assert run.verdict("b") in OPEN_AGAIN
+    assert [entry.id for entry in source.messages] == ["b"]
+
+
+@virtually
+async def test_a_message_that_comes_again_stays_in_the_queue_if_its_run_is_stopped_before():
+    source = Redelivering(entries("a", "b"), times=2, after_s=1.0)
+    await stopped_after(10, Run(source=source, script={}, latency_s=1_000.0))
+    assert (len(source.messages), source.acknowledged) == (2, 0)

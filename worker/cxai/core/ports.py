@@ -49,9 +49,10 @@ class Source(Protocol):
 
         Called with entries that `batches` has yielded, in any order, each at most once: when their
         outcomes are committed, unless the next run retries them; and when an earlier run had
-        settled them. One that repeats another of this run is left alone: it may be the same
-        message, on its way for the second time. Also called after `batches` was closed, for what
-        was still on its way. A source that keeps its lines, such as a file, does nothing.
+        settled them. One that repeats another of this run is acknowledged if that is settled by
+        then; else it is left alone: it may be the same message, on its way for the second time.
+        Also called after `batches` was closed, for what was still on its way. A source that keeps
+        its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
         and are found to be settled.
         """
@@ -199,9 +200,9 @@ class Admission:
     """What the ledger says of a block of entries.
 
     `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
-    `done` entries have been settled for good by an earlier run; `settled` counts them by verdict,
-    and `answered` is one of them that has a record, None if there is none: an ID that the API
-    knows.
+    `settled` counts, by verdict, those which an earlier run has settled for good; `answered` is one
+    of these that has a record, None if there is none: an ID that the API knows. `done` are all that
+    are settled for good by now, duplicates too.
     """
 
     fresh: Sequence[Entry]

@@ -1,8 +1,8 @@
 """What is to be done: of the lines of an input, those that no line before and no run has settled.
 
 Two things are asked of each entry: has it stood in this input before (the keys of one input, on
-disk), and has an earlier run given it a verdict that stands (the database)? What this run itself
-settles is never asked of the database, since it is among the keys.
+disk), and has an earlier run given it a verdict that stands (the database)? Of one that has stood
+there, the database is asked as well: a queue may drop it if its ID has been settled by now.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ class Admissions:
     ) -> None:
         self._keys = keys
         self._database = database
-        self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._open = {None, *OPEN_AGAIN, *reopen} - {Verdict.OK}
         self._has_earlier_runs = database.has_outcomes()
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
@@ -41,9 +41,11 @@ class Admissions:
         for entry, is_new in zip(entries, are_new, strict=True):
             if not is_new:
                 duplicates += 1
+                if self._verdict(entry.key) not in self._open:
+                    done.append(entry)
                 continue
-            verdict = self._verdict_before(entry.key)
-            if verdict is None or verdict in self._open_again:
+            verdict = self._verdict(entry.key) if self._has_earlier_runs else None
+            if verdict is None or verdict in self._open:
                 fresh.append(entry)
                 continue
             settled[verdict] += 1
@@ -52,8 +54,6 @@ class Admissions:
                 answered = entry
         return Admission(fresh, duplicates, settled, answered, done)
 
-    def _verdict_before(self, key: Key) -> Verdict | None:
-        if not self._has_earlier_runs:
-            return None
+    def _verdict(self, key: Key) -> Verdict | None:
         outcome = self._database.outcome(key)
         return None if outcome is None else Verdict(outcome[0])
