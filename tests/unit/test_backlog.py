@@ -64,8 +64,10 @@ async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have()
     backlog = Backlog(10)
     backlog.again(item("failed"), 0.0)
     assert backlog.take_other() is None
-    backlog.offer(item("new"))
-    assert backlog.take_other().entry.id == "new"
+    for name in "abc":
+        backlog.offer(item(name))
+    assert backlog.take_other().entry.id == "c"  # the one that is least like those that failed
+    assert taken(backlog) == ["failed", "a", "b"]
 
 
 @virtually

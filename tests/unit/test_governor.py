@@ -44,6 +44,7 @@ MINUTE_S = 60.0
 HOUR_S = 3600.0
 BUSY = Reply(503)
 BROKEN = Reply(500)
+UNPARSED = Failure(Trouble.NOT_JSON, Stage.PARSE, "is no JSON", status=200)
 UNREACHABLE = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "name resolution failed")
 
 
@@ -625,6 +626,23 @@ async def test_ids_that_failed_among_others_make_no_outage_when_nobody_else_is_l
     api = Api(lambda _now, _under_way, one: BROKEN if one in bad else OK)
     run = await governed(api, 20.0, 10, entries(*names)).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 270, Verdict.EXHAUSTED: 30}
+
+
+@pytest.mark.promise(
+    "The first 500 IDs of an input fail for ever: 500, HTML, values of another type",
+    "that is theirs as soon as one that stands far behind them is answered",
+    group="HTTP",
+)
+@pytest.mark.parametrize("seen", [BROKEN, UNPARSED, Reply(404, b"<html>")])
+@virtually
+async def test_a_long_row_of_bad_ids_at_the_start_holds_nobody_back(seen):
+    names = many(1_000)
+    bad = set(names[:500])
+    api = Api(lambda _now, _under_way, one: seen if one in bad else OK)
+    run = await governed(api, 20.0, 10, entries(*names)).to_the_end()
+    assert run.tally.verdicts[Verdict.OK] == 500
+    assert run.tally.verdicts.total() == 1_000
+    assert max(api.times) < 500 * 6 / 10.0 + 120.0  # repeats have half of the rate
 
 
 # --- the token ---

@@ -88,8 +88,11 @@ class Backlog:
         return self._due.popleft() if self._due else self._new.popleft()
 
     def take_other(self) -> Item | None:
-        """Return the next item that has not failed, None if there is none."""
-        return self._new.popleft() if self._new else None
+        """Return an item that has not failed, None if there is none.
+
+        What fails alike stands side by side in an input (one age, one origin), so it is the last.
+        """
+        return self._new.pop() if self._new else None
 
     def again(self, item: Item, delay_s: float, *, behind: int = 0) -> None:
         """Offer an item again, not sooner than in `delay_s` seconds.
