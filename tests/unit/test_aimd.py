@@ -1,5 +1,6 @@
 """The arithmetic of a limit that finds its place."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,17 @@ def test_a_refusal_halves_it():
     limit = Aimd(FLOOR, CEILING)
     assert refuse(limit, 10.0)
     assert limit.value == 50.0
+
+
+def test_cuts_at_which_nothing_was_answered_are_taken_back_but_one():
+    limit = Aimd(FLOOR, CEILING)
+    for second in range(10):
+        refuse(limit, 10.0 + second)
+    limit.take_back(CEILING)
+    assert limit.value == 50.0
+    assert used_for(limit, 19.0, 2.0) == pytest.approx(95.0)
+    limit.take_back(CEILING)
+    assert limit.value == pytest.approx(95.0)  # that was one cut
 
 
 def test_requests_that_left_before_a_cut_was_felt_do_not_cut_again():

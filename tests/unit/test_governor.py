@@ -360,6 +360,25 @@ async def test_a_night_of_refusals_costs_nobody_a_verdict():
     assert max(api.times) < 10.0 + 8 * HOUR_S + 15 * MINUTE_S
 
 
+@pytest.mark.promise(
+    "Everything is refused with 429 for seconds, minutes or an hour",
+    "pauses, and no attempt is burned; the pace is what it was soon after",
+    group="Limit",
+)
+@pytest.mark.parametrize("seconds", [3.0, 60.0, HOUR_S])
+@pytest.mark.parametrize("rate", [5.0, 20.0, 200.0])
+@pytest.mark.parametrize("begin", [0.0, 10.0])
+@virtually
+async def test_refusals_of_everything_leave_the_pace_as_it_was(begin, rate, seconds):
+    names = many(int(rate * 60.0))
+    api = Api(during(begin, begin + seconds, throttled()))
+    run = await governed(api, rate, 16, entries(*names)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: len(names)}
+    pause_s = min(2 * seconds, RULES.backoff_cap_s)
+    undisturbed_s = len(names) / min(rate, 16 / LATENCY_S)
+    assert max(api.times) < begin + seconds + pause_s + undisturbed_s + 20.0
+
+
 @pytest.mark.parametrize(
     ("seen", "trouble"),
     [

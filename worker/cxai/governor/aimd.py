@@ -51,6 +51,14 @@ class Aimd:
         self._grown_at = now
         return True
 
+    def take_back(self, answered_at: float) -> None:
+        """Leave one cut of those since `answered_at` was the value and anything was answered.
+
+        What is refused at any value tells nothing of where the limit is.
+        """
+        if self.value < answered_at * _CUT:
+            self.value, self._known = answered_at * _CUT, answered_at
+
     def grow(self, now: float, *, in_use: bool) -> None:
         """Grow for the time since the last call, if the limit was `in_use`."""
         span_s, self._grown_at = min(now - self._grown_at, _LONGEST_SPAN_S), now

@@ -69,6 +69,7 @@ class LocalLimiter:
         self._used_at = -math.inf
         self._overloads = 0.0  # as a share of the latest replies
         self._answered_at_rate = rate
+        self._refused_at = -math.inf
         self._news = asyncio.Event()
         self._paused_until = -math.inf
         self._paused_why = ""
@@ -102,9 +103,14 @@ class LocalLimiter:
         now = self._now()
         if signal is Signal.ANSWERED:
             self._overloads -= self._overloads / _REPLIES
+            is_since = left_s > self._refused_at  # else it left at another rate
+            if is_since:
+                self._rate.take_back(self._answered_at_rate)
             self._rate.grow(now, in_use=now - self._used_at < _IN_USE_S)
-            self._answered_at_rate = self._rate.value
+            if is_since:
+                self._answered_at_rate = self._rate.value
         elif signal is Signal.THROTTLED and self._adaptive:
+            self._refused_at = now
             self._rate.refuse(left_s, now)
         self._follow()
 
