@@ -1,7 +1,8 @@
 """What shows a run while it goes, by name. A new observer is a file and a line in OBSERVERS.
 
 Its module has a function `open_observer(setup)` that returns an observer, or None if it is not
-wanted, and raises UsageError if it can't be as wanted.
+wanted, and raises UsageError if it can't be as wanted. What it returns holds nothing yet that has
+to be released: the run may still be refused.
 """
 
 from collections.abc import Mapping
