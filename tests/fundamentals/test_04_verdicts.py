@@ -40,7 +40,7 @@ def test_what_everybody_gets_is_nobodys_verdict(simulated, guids, tmp_path, expo
         ended = export(api, guids(20), START_PATIENCE_S=1)
         assert ended.code == 4
         assert "refused or failed all requests" in ended.out
-        assert api.stats.requests < 30
+        assert api.stats.requests < 100  # one at a time, after ever longer waits
     with simulated() as api:
         assert export(api, guids(20)).code == 0
     assert verdicts(tmp_path / "export") == {"ok": 20}
