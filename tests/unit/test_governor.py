@@ -649,6 +649,23 @@ async def test_ids_that_failed_among_others_make_no_outage_when_nobody_else_is_l
 
 
 @pytest.mark.promise(
+    "The first 40 IDs of an input are refused for ever: 429, or 503 with Retry-After",
+    "others are asked as well, and with their answers the 40 are `exhausted`",
+    group="Limit",
+)
+@pytest.mark.parametrize("bad", [15, 25, 40])
+@pytest.mark.parametrize("seen", [throttled(), throttled(5.0), Reply(503, retry_after_s=5.0)])
+@virtually
+async def test_the_first_ids_that_are_refused_for_ever_hold_nobody_back(seen, bad):
+    names = many(300)
+    head = set(names[:bad])
+    api = Api(lambda _now, _under_way, one: seen if one in head else OK)
+    run = await governed(api, 20.0, 10, entries(*names)).to_the_end()
+    assert run.tally.verdicts == {Verdict.OK: 300 - bad, Verdict.EXHAUSTED: bad}
+    assert now() < 1.5 * HOUR_S
+
+
+@pytest.mark.promise(
     "The first 500 IDs of an input fail for ever: 500, HTML, values of another type",
     "that is theirs as soon as one that stands far behind them is answered",
     group="HTTP",

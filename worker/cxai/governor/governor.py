@@ -22,6 +22,8 @@ from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.words import OVERLOADS, advice, kind, reason, words
 
+_MOST_DOUBLINGS = 16
+
 
 class Governor:
     """Adapter of ports.Governor for one pipeline.
@@ -160,8 +162,10 @@ class Governor:
         if ask.pause_s is not None:
             self._limiter.pause(ask.pause_s, "the API asked for fewer requests")
             if not item.is_canary:
-                # Others first: their answers show whether it is refused alone.
-                self._backlog.again(item, ask.delay_s, behind=self.health.settings.others)
+                # Others first: their answers show whether it is refused alone. The longer there is
+                # none, the more of them: else the same few would be asked in turns for ever.
+                rounds = min(self.refused_rounds(item), _MOST_DOUBLINGS)
+                self._backlog.again(item, ask.delay_s, behind=self.health.settings.others << rounds)
         elif not item.is_canary:
             delay_s = ask.delay_s
             if signal is not Signal.ANSWERED:
