@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxai.core.layout import NO_BANDS, BandsMark
 from cxai.errors import UsageError
 from cxai.resources.cx_ai.bands import Bands, load_bands
 
@@ -162,3 +163,8 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path):
         load_bands(tmp_path / "absent.toml")
     with pytest.raises(UsageError, match="can't be read: Is a directory"):
         load_bands(tmp_path)
+
+
+def test_score_ranges_are_named_with_the_beginning_of_their_digest():
+    assert str(BandsMark("0123456789abcdef", "ranges.toml")) == "ranges.toml (01234567)"
+    assert str(NO_BANDS) == "none"

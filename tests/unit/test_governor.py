@@ -716,6 +716,35 @@ async def test_a_renewed_token_that_is_refused_as_well_stops_the_run():
     assert set(run.ledger.disk.verdicts.values()) == {Verdict.OK}
 
 
+@virtually
+async def test_a_first_id_for_which_the_token_is_refused_waits_for_another_that_can_tell():
+    class Slow(ListSource):
+        async def batches(self):
+            yield entries("a")
+            await asyncio.sleep(MINUTE_S)
+            yield entries("b", "c")
+
+    run = Run(source=Slow(), script={"a": [Reply(403)] * 2})
+    await run.to_the_end()
+    assert (run.verdict("a"), run.verdict("b")) == (Verdict.REJECTED, Verdict.OK)
+    assert len(run.fetcher.asked("a")) == 2
+
+
+@virtually
+async def test_a_turn_that_is_waited_for_in_a_pause_is_given_up_when_the_token_is_refused():
+    script = {"a": [throttled(60.0), OK], "b": [TOKEN_REFUSED, OK], "c": [BROKEN, OK]}
+    run = Run(
+        entries("a", "b", "c", "d"),
+        script=script,
+        latency_s=lambda call: {"b": 10.0, "d": 20.0}.get(call.id, 0.1),
+    )
+    running = run.start()
+    await at(15.0)
+    assert (run.governor.health.doubts_token, run.pipeline.in_flight) == (True, 1)
+    await running
+    assert run.tally.verdicts == {Verdict.OK: 4}
+
+
 # --- the retry budget ---
 
 

@@ -266,6 +266,12 @@ def test_a_canary_that_has_its_result_is_never_charged():
     assert (api.state, len(news.forgiven)) == (DOWN, 3)
 
 
+def test_a_canary_that_comes_back_late_and_refused_is_not_held():
+    api = Api(ANSWERED)
+    api.health.learn(THROTTLED, "HTTP 429", None, api.now + 1, api.now + 2, is_probe=False)
+    assert (api.state, api.health.held) == (UP, 0)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Signal)), st.booleans(), st.floats(0, 20))))
 def test_whatever_comes_nothing_is_charged_twice_or_in_an_outage_and_none_is_forgotten(steps):

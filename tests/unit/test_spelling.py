@@ -62,3 +62,10 @@ def test_a_secret_that_was_renewed_is_recognized_as_well():
     secrets.add(OPAQUE)
     assert secrets.include(GUID)
     assert secrets.include(OPAQUE)
+
+
+def test_a_text_that_is_escaped_more_often_than_is_looked_at_holds_none():
+    text = "%"
+    for _ in range(30):
+        text = quote(text, safe="")
+    assert not Secrets(GUID).are_in(text)

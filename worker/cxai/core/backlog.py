@@ -62,6 +62,11 @@ class Backlog:
         return len(self._due) + len(self._new)
 
     @property
+    def has_other(self) -> bool:
+        """Whether an item may be taken that has not failed."""
+        return bool(self._new)
+
+    @property
     def waiting(self) -> int:
         """How many wait for the time of their retry."""
         return len(self._timers)

@@ -225,7 +225,7 @@ class Pipeline:
                 self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
             case Settle() if signal is Signal.ANSWERED:
                 self._settle(item, decision)
-            case Settle():
+            case _:
                 self.governor.hold_back(item, decision)
         for late, verdict in self.governor.learn(item, seen, signal):
             self._settle(late, verdict)

@@ -109,10 +109,17 @@ class Governor:
         """Return how long the next request has to wait, None for until there is news."""
         if self.health.state is State.UP:
             return 0.0 if self._backlog.ready else None
-        can_tell = self._canary.is_known or self._backlog.ready or self._held_back
-        if self._probe is not None or not can_tell:
+        if self._probe is not None or not self._can_tell():
             return None
         return self.health.wait_s(self._clock.monotonic())
+
+    def _can_tell(self) -> bool:
+        """Whether there is anything whose answer would tell about the API."""
+        if self._canary.is_known:
+            return True
+        if self.health.doubts_token:  # an ID for which it was refused says nothing new
+            return self._backlog.has_other
+        return self._backlog.ready > 0 or bool(self._held_back)
 
     def _may_leave(self) -> bool:
         return self._wait_s() == 0
@@ -267,13 +274,13 @@ class Governor:
 
     def _look_when_idle(self) -> None:
         """With nothing under way: see whether anything is left that could tell."""
+        if self.health.doubts_token and self._has_all and not self._can_tell():
+            self._renew_or_stop()
         if self._backlog.ready:
             return
         if self._held_back:
             self.health.idle(self._clock.monotonic())
             self._news.set()
-        if self.health.doubts_token and self._has_all and not self._canary.is_known:
-            self._renew_or_stop()
 
     # --- when to give up ---
 
@@ -281,6 +288,7 @@ class Governor:
         """Go on if there is another token than the refused one, else stop with nothing marked."""
         if self._renew():
             self._forgive(self.health.renewed(self._clock.monotonic()).forgiven)
+            self._news.set()
             return
         self._stop(
             TokenRefusedError(

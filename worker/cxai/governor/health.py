@@ -186,7 +186,7 @@ class Health(Generic[Item]):
                 self._failed(kind, item, left_at, now, news, is_probe=is_probe)
             case Signal.THROTTLED:
                 self._throttled(item, left_at, now, is_probe=is_probe)
-            case Signal.TOKEN_REFUSED:
+            case _:
                 self._token_refused(item, left_at, now, news, is_probe=is_probe)
         return news
 
