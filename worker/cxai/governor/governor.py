@@ -169,15 +169,23 @@ class Governor:
         if ask.pause_s is not None:
             self._limiter.pause(ask.pause_s, "the API asked for fewer requests")
             if not item.is_canary:
-                # Others first: their answers show whether it is refused alone. The longer there is
-                # none, the more of them: else the same few would be asked in turns for ever.
-                rounds = min(self.refused_rounds(item), _MOST_DOUBLINGS)
-                self._backlog.again(item, ask.delay_s, behind=self.health.settings.others << rounds)
+                self._backlog.again(item, ask.delay_s, behind=self._others_first(item))
         elif not item.is_canary:
             delay_s = ask.delay_s
             if signal is not Signal.ANSWERED:
                 delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
             self._backlog.again(item, delay_s)
+
+    def _others_first(self, item: Item) -> int:
+        """Return behind how many others a refused item goes: they show whether it is alone.
+
+        Until anything was answered, behind ever more of them: else the same few would be asked in
+        turns for ever.
+        """
+        others = self.health.settings.others
+        if self._canary.is_known:
+            return others
+        return others << min(self.refused_rounds(item), _MOST_DOUBLINGS)
 
     def hold_back(self, item: Item, verdict: Settle) -> None:
         """Hold a verdict back that the API has not given: the trouble may be the API's own."""
