@@ -480,7 +480,7 @@ def test_a_socket_and_a_name_with_nul_are_refused(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("ids")
         assert refusal(source("ids")).startswith("ids is a socket.")
-    assert refusal(source("a\0b")).startswith("a\0b can't be read: embedded null byte.")
+    assert refusal(source("a\0b")).startswith("a\0b can't be read: ")
 
 
 def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
