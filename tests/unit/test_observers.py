@@ -138,8 +138,10 @@ def test_a_stall_that_moves_to_another_stage_is_logged_again(capsys):
 @pytest.mark.parametrize(
     ("shown", "is_logged"),
     [
-        ({"unanswered_s": 9.0, "trouble": "Connection refused"}, False),
-        ({"unanswered_s": 10.0, "trouble": "Connection refused", "advice": "Check it."}, True),
+        ({"unanswered_s": 2.0, "trouble": "Connection refused"}, False),
+        ({"unanswered_s": 3.0, "trouble": "Connection refused", "advice": "Check it."}, True),
+        ({"down_for_s": 2.0, "trouble": "HTTP 302"}, False),
+        ({"down_for_s": 3.0, "trouble": "HTTP 302", "advice": "Check base_url."}, True),
         ({"unanswered_s": 44.0}, False),
         ({"unanswered_s": 45.0}, True),
         ({"unanswered_s": None, "trouble": "HTTP 503"}, False),
@@ -155,6 +157,13 @@ def test_the_log_says_so_once_with_url_cause_and_what_to_check(shown, is_logged,
         assert f"url={api_state().url}" in line
         assert f'cause="{shown.get("trouble", "no reply to any request yet")}"' in line
         assert "check=" in line
+
+
+def test_the_log_says_so_again_in_the_next_outage(capsys):
+    log = UnansweredLog()
+    for for_s in (3.0, 60.0, None, 3.0):
+        log.observe(run_state(api={"down_for_s": for_s, "trouble": "HTTP 503"}))
+    assert len(events(capsys, "api_unanswered")) == 2
 
 
 # --- which of them are opened ---

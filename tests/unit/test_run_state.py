@@ -69,7 +69,7 @@ def shows(kind, said, **shown):
         ),
         shows(
             Kind.NO_ANSWER,
-            "no answer from https://api.test for 12 s (Connection refused)",
+            "no usable answer from https://api.test for 12 s (Connection refused)",
             work={"open": 3},
             api={"unanswered_s": 12.4, "trouble": REFUSED, "down_for_s": 8.0},
         ),

@@ -52,7 +52,9 @@ def _of_the_api(kind: Kind, api: ApiState) -> str:
     trouble = f" ({api.trouble})" if api.trouble else ""
     match kind:
         case Kind.NO_ANSWER:
-            return f"no answer from {api.url} for {elapsed(api.unanswered_s or 0.0)}{trouble}"
+            return (
+                f"no usable answer from {api.url} for {elapsed(api.unanswered_s or 0.0)}{trouble}"
+            )
         case Kind.OUTAGE:
             return f"outage for {elapsed(api.down_for_s or 0.0)}{trouble}: probing"
         case Kind.DOUBT:

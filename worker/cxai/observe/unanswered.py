@@ -1,4 +1,4 @@
-"""Logs that the API has not answered once since the start of a run, with the cause if known."""
+"""Logs that the API answers nothing, from the start or in an outage, with the cause if known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.setup import Setup
 
 # That is worth a warning after so long: sooner if the cause is known.
-_SILENT_S, _FAILING_S = 45.0, 10.0
+_SILENT_S, _FAILING_S = 45.0, 3.0
 
 
 def open_observer(_setup: Setup) -> "UnansweredLog":
@@ -17,7 +17,7 @@ def open_observer(_setup: Setup) -> "UnansweredLog":
 
 
 class UnansweredLog:
-    """Logs it once, with the URL, the cause, and what to check."""
+    """Logs it once each time, with the URL, the cause, and what to check."""
 
     interval_s = 1.0
 
@@ -26,10 +26,10 @@ class UnansweredLog:
 
     def observe(self, state: RunState) -> None:
         api = state.api
-        for_s = api.unanswered_s
-        if for_s is None or self._is_logged:
-            return
-        if for_s >= (_FAILING_S if api.trouble else _SILENT_S):
+        for_s = api.down_for_s if api.unanswered_s is None else api.unanswered_s
+        if for_s is None:
+            self._is_logged = False
+        elif not self._is_logged and for_s >= (_FAILING_S if api.trouble else _SILENT_S):
             self._is_logged = True
             LOG.warning(
                 "api_unanswered",
