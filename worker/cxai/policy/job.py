@@ -12,10 +12,9 @@ _NOTHING = Said()
 class Job:
     """What an ID has behind it, and what is asked next.
 
-    `requests` counts the requests that were made for it, the one under way included; its caller
-    counts them. `attempts` counts those that cost an attempt, and `failing_as` is the verdict that
-    all of them lead to: `exhausted` once they differ. `refusals` counts how often it was refused by
-    a limit while others were answered; its caller raises it.
+    `attempts` counts the requests that cost an attempt, and `failing_as` is the verdict that all of
+    them lead to: `exhausted` once they differ. `refusals` counts how often it was refused by a
+    limit while others were answered; its caller raises it.
 
     `absent_since_s` is the monotonic time of the first "no result" of this run. `processed` is
     whether the status endpoint called it processed, `looked_again` whether its result was missing
@@ -23,7 +22,6 @@ class Job:
     """
 
     question: Question = Question.RESULT
-    requests: int = 0
     attempts: int = 0
     failing_as: Verdict | None = None
     refusals: int = 0
