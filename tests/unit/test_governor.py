@@ -658,7 +658,7 @@ async def test_ids_that_failed_among_others_make_no_outage_when_nobody_else_is_l
 
 @pytest.mark.promise(
     "The first 40 IDs of an input are refused for ever: 429, or 503 with Retry-After",
-    "others are asked as well, and with their answers the 40 are `exhausted`",
+    "other IDs are asked as well; once these are answered, the 40 are `exhausted`",
     group="Limit",
 )
 @pytest.mark.parametrize("bad", [15, 25, 40])
@@ -675,7 +675,7 @@ async def test_the_first_ids_that_are_refused_for_ever_hold_nobody_back(seen, ba
 
 @pytest.mark.promise(
     "The first 500 IDs of an input fail for ever: 500, HTML, values of another type",
-    "that is theirs as soon as one that stands far behind them is answered",
+    "charged to them as soon as an ID far behind them is answered",
     group="HTTP",
 )
 @pytest.mark.parametrize("seen", [BROKEN, UNPARSED, Reply(404, b"<html>")])
