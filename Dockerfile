@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
 FROM python:3.13-slim AS build
 WORKDIR /build
-COPY requirements/run.txt requirements/build.txt requirements/
+COPY requirements/extras.txt requirements/build.txt requirements/
 # From complete locks, so that no resolver takes part; nothing is built with tools that no lock names.
 RUN python -m venv /opt/cxai \
  && /opt/cxai/bin/pip install --no-cache-dir --disable-pip-version-check \
-    --no-deps --require-hashes --only-binary :all: --requirement requirements/run.txt \
+    --no-deps --require-hashes --only-binary :all: --requirement requirements/extras.txt \
  && /opt/cxai/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --require-hashes --only-binary :all: --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./

@@ -63,8 +63,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes 
 
 lock: dev-set  ## Pin newer versions of all dependencies
 	$(COMPILE) pyproject.toml --output-file requirements/run.txt
+	$(COMPILE) pyproject.toml --all-extras --constraint requirements/run.txt --output-file requirements/extras.txt
 	$(COMPILE) --group build --constraint requirements/run.txt --output-file requirements/build.txt
-	$(COMPILE) pyproject.toml --group dev --group build --group lock --constraint requirements/run.txt \
+	$(COMPILE) pyproject.toml --all-extras --group dev --group build --group lock --constraint requirements/extras.txt \
 	  --constraint requirements/build.txt --output-file requirements/dev.txt
 	$(COMPILE) --group bench --output-file requirements/bench.txt
 

@@ -81,7 +81,7 @@ class ListSource:
     `acknowledged` has the entries that were.
     """
 
-    is_endless = False
+    is_queue = False
 
     def __init__(self, blocks=(), *, breaks=None):
         self.acknowledged = []
@@ -164,14 +164,16 @@ class MemoryLedger:
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         self._seen = set()
 
+    async def left_over(self):
+        return
+        yield
+
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled, answered, done = [], 0, Counter(), None, []
+        fresh, duplicates, settled, answered = [], 0, Counter(), None
         for entry in block:
             if entry.key in self._seen:
                 duplicates += 1
-                if self.disk.verdicts.get(entry.key) not in {None, *self._open_again}:
-                    done.append(entry)
                 continue
             self._seen.add(entry.key)
             verdict = self.disk.verdicts.get(entry.key)
@@ -179,10 +181,9 @@ class MemoryLedger:
                 fresh.append(entry)
                 continue
             settled[verdict] += 1
-            done.append(entry)
             if verdict is Verdict.OK:
                 answered = entry
-        return Admission(fresh, duplicates, settled, answered, done)
+        return Admission(fresh, duplicates, settled, answered)
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))

@@ -18,10 +18,16 @@ from cxai.defaults import defaults_file
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS = PROJECT["dependency-groups"]
+EXTRAS = [each for extra in PROJECT["project"]["optional-dependencies"].values() for each in extra]
 WANTED = {
     "run": PROJECT["project"]["dependencies"],
     "build": GROUPS["build"],
-    "dev": PROJECT["project"]["dependencies"] + GROUPS["dev"] + GROUPS["build"] + GROUPS["lock"],
+    "extras": [*PROJECT["project"]["dependencies"], *EXTRAS],
+    "dev": [
+        *PROJECT["project"]["dependencies"],
+        *EXTRAS,
+        *(requirement for group in ("dev", "build", "lock") for requirement in GROUPS[group]),
+    ],
 }
 PINNED = re.compile(r"^([\w.-]+)==(\S+)(?: ; (.+?))? \\$", re.MULTILINE)
 OURS = {"cxai-worker", "pip", "setuptools", "wheel"}
@@ -69,7 +75,7 @@ def test_a_lock_names_all_that_is_needed_and_nothing_else(name):
 
 def test_the_locks_agree_with_each_other():
     dev = lock("dev").items()
-    assert lock("run").items() <= dev
+    assert lock("run").items() <= lock("extras").items() <= dev
     assert lock("build").items() <= dev
     assert not lock("run").keys() & lock("build").keys()  # the latter are uninstalled again
 

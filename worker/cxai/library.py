@@ -97,7 +97,7 @@ async def _source(
     ):
         raise UsageError(
             f"An input can't be of type {type(source).__name__}: name a file or a list of files, or"
-            " give a source (an object with batches, acknowledge and is_endless)."
+            " give a source (an object with batches, acknowledge and is_queue)."
         )
     if not names:
         raise UsageError("No input: name at least one file of IDs.")

@@ -55,7 +55,7 @@ def verify(
         token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
         rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
         source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
-        if source.is_endless:
+        if source.is_queue:
             raise UsageError("An input to verify has to end: name files that hold its IDs.")
         found = verify_export(directory, blocks_of(source))
     elif column is not None or field is not None or id_pattern or allow_empty:

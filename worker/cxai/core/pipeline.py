@@ -1,6 +1,6 @@
 """Life of an ID, in the order in which it lives it.
 
-source → seen before? → backlog → pace → fetch → judge → (retry | row) → commit → acknowledge
+source → seen before? → acknowledge → backlog → pace → fetch → judge → (retry | row) → commit
 
 The governor takes from the backlog what may leave next, and puts back what is asked again. A canary
 is an ID that was answered before, asked once more only to see whether the API answers. An ID whose
@@ -31,7 +31,7 @@ from cxai.policy.reply import Failure, Reply, Seen
 from cxai.policy.rules import Rules
 from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.verdict import Stage, Verdict
 
 _JUDGED_AT_ONCE = 32
 
@@ -125,10 +125,14 @@ class Pipeline:
         if (why := self._stopped_by or self._input_broken) is not None:
             raise why
 
-    # --- source → seen before? → backlog ---
+    # --- source → seen before? → acknowledge → backlog ---
 
     async def _take_in(self) -> None:
         try:
+            async with contextlib.aclosing(self.ledger.left_over()) as left_over:
+                async for admission in left_over:
+                    self.tally.count_in(admission.fresh, admission)
+                    await self._enter(admission.fresh)
             async with contextlib.aclosing(self.source.batches()) as batches:
                 reading = self._loads[Section.INPUT]
                 reading.enter()
@@ -153,8 +157,14 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self.governor.know_answered(admission.answered)
-        await self._acknowledge(admission.done)
-        for entry in admission.fresh:
+        try:
+            await self.source.acknowledge(entries)
+        except InputBrokenError as error:
+            self._input_broken = error  # nothing is lost: they come again, and are known then
+        await self._enter(admission.fresh)
+
+    async def _enter(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
             await self.backlog.enter()
             self._undecided += 1
             if entry.invalid is None:
@@ -237,7 +247,7 @@ class Pipeline:
         self.tally.note_reason(settle.verdict, reason, item.words)
         self._add(Outcome(entry, settle.verdict, item.requests, lines))
 
-    # --- batch → commit → acknowledge ---
+    # --- batch → commit ---
 
     def _add(self, outcome: Outcome) -> None:
         self._batch.add(outcome)
@@ -254,14 +264,7 @@ class Pipeline:
             self.backlog.release(len(outcomes))
             if self.backlog.open == 0:
                 self.governor.rest()
-            await self._acknowledge([o.entry for o in outcomes if o.verdict not in OPEN_AGAIN])
             self._end_if_settled()
-
-    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
-        try:
-            await self.source.acknowledge(entries)
-        except InputBrokenError as error:
-            self._input_broken = error  # nothing is lost: they come again, and are settled then
 
     def _commit_the_last(self) -> None:
         if self.input_ended and self._undecided == 0:

@@ -30,8 +30,11 @@ class Source(Protocol):
     """
 
     @property
-    def is_endless(self) -> bool:
-        """Whether it goes on until the run is stopped, as a queue does."""
+    def is_queue(self) -> bool:
+        """Whether it lets go of what is acknowledged, as a queue does; a file keeps its lines.
+
+        What a queue has let go of is kept by the ledger until it has a final verdict.
+        """
         ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
@@ -45,16 +48,12 @@ class Source(Protocol):
         ...
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Note that each of `entries` has a final verdict that survives power loss.
+        """Let go of `entries`: the ledger has them, and they survive power loss.
 
-        Called with entries that `batches` has yielded, in any order, each at most once: when their
-        outcomes are committed, unless the next run retries them; and when an earlier run had
-        settled them. One that repeats another of this run is acknowledged if that is settled by
-        then; else it is left alone: it may be the same message, on its way for the second time.
-        Also called after `batches` was closed, for what was still on its way. A source that keeps
-        its lines, such as a file, does nothing.
+        Called once with all entries of a batch, before the next one is asked for. A source that
+        keeps its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
-        and are found to be settled.
+        and are found in the ledger.
         """
         ...
 
@@ -201,24 +200,36 @@ class Admission:
 
     `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
     `settled` counts, by verdict, those which an earlier run has settled for good; `answered` is one
-    of these that has a record, None if there is none: an ID that the API knows. `done` are all that
-    are settled for good by now, duplicates too.
+    of these that has a record, None if there is none: an ID that the API knows. `retaken` counts,
+    by verdict, the duplicates that are fresh all the same: a queue has sent an ID again for which
+    this run found a verdict that is not final.
     """
 
     fresh: Sequence[Entry]
     duplicates: int
     settled: Mapping[Verdict, int]
     answered: Entry | None = field(default=None, compare=False)
-    done: Sequence[Entry] = field(default=(), compare=False)
+    retaken: Mapping[Verdict, int] = field(default_factory=dict)
 
 
 class Ledger(Protocol):
-    """Knows every ID that has a verdict, and makes verdict and record one."""
+    """Knows every ID that has a verdict, and makes verdict and record one.
+
+    It also keeps what a queue has let go of until that has a final verdict.
+    """
+
+    def left_over(self) -> AsyncGenerator[Admission, None]:
+        """Yield what earlier runs have taken from a queue and not settled, block by block.
+
+        To be iterated once, to its end, before the first `admit`. Raises CommitError.
+        """
+        ...
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
         """Tell what of `entries` is to be done. Call it once per entry of the input.
 
-        Raises CommitError when the ledger fails.
+        When it returns, a queue may let go of all of them. Raises CommitError when the ledger
+        fails.
         """
         ...
 

@@ -25,6 +25,8 @@ class Tally:
     but those are no IDs. `unknown` counts results by the path of a field that the schema lacks,
     `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
     paths that are kept. `reasons` counts IDs that ended without a record in this run.
+    `retaken` counts verdicts of this run that were not final, and whose IDs a queue has sent again:
+    they are not in `now` any more.
     `committed` is how many outcomes of this run the ledger has, None until it has been asked.
     `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
     """
@@ -45,6 +47,7 @@ class Tally:
     absent: Counter[str] = field(default_factory=Counter)
     more_drift: int = 0
     reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
+    retaken: int = 0
     committed: int | None = None
     unfetched: int = 0
 
@@ -52,7 +55,8 @@ class Tally:
         """Count a block of the input, and what the ledger says of it."""
         settled_invalid = admission.settled.get(Verdict.INVALID_ID, 0)
         fresh_invalid = sum(entry.invalid is not None for entry in admission.fresh)
-        distinct = len(admission.fresh) + sum(admission.settled.values())
+        retaken = sum(admission.retaken.values())
+        distinct = len(admission.fresh) - retaken + sum(admission.settled.values())
         invalid = fresh_invalid + settled_invalid
         self.lines += len(items)
         self.blanks += items.count(Skip.BLANK)
@@ -61,6 +65,8 @@ class Tally:
         self.invalid += invalid
         self.ids += distinct - invalid
         self.before.update(admission.settled)
+        self.now.subtract(admission.retaken)
+        self.retaken += retaken
 
     @property
     def verdicts(self) -> Counter[Verdict]:
@@ -104,7 +110,7 @@ class Tally:
     def adds_up(self) -> bool:
         """Whether every line is accounted for, and the ledger has what was counted."""
         parts = self.ids + self.duplicates + self.blanks + self.comments + self.invalid
-        in_ledger = self.committed in {None, self.now.total()}
+        in_ledger = self.committed in {None, self.now.total() + self.retaken}
         return self.lines == parts and self.open >= 0 and in_ledger
 
     def count_out(self, item: Item) -> None:

@@ -1,8 +1,7 @@
 """What is to be done: of the lines of an input, those that no line before and no run has settled.
 
 Two things are asked of each entry: has it stood in this input before (the keys of one input, on
-disk), and has an earlier run given it a verdict that stands (the database)? Of one that has stood
-there, the database is asked as well: a queue may drop it if its ID has been settled by now.
+disk), and has an earlier run given it a verdict that stands (the database)?
 """
 
 from collections import Counter
@@ -36,23 +35,19 @@ class Admissions:
         duplicates = 0
         settled: Counter[Verdict] = Counter()
         answered: Entry | None = None
-        done: list[Entry] = []
         are_new = self._keys.add_all([entry.key for entry in entries])
         for entry, is_new in zip(entries, are_new, strict=True):
             if not is_new:
                 duplicates += 1
-                if self._verdict(entry.key) not in self._open:
-                    done.append(entry)
                 continue
             verdict = self._verdict(entry.key) if self._has_earlier_runs else None
             if verdict is None or verdict in self._open:
                 fresh.append(entry)
                 continue
             settled[verdict] += 1
-            done.append(entry)
             if verdict is Verdict.OK:
                 answered = entry
-        return Admission(fresh, duplicates, settled, answered, done)
+        return Admission(fresh, duplicates, settled, answered)
 
     def _verdict(self, key: Key) -> Verdict | None:
         outcome = self._database.outcome(key)

@@ -1,7 +1,7 @@
 """The ledger of one machine, as the event loop sees it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -25,6 +25,10 @@ class LocalLedger:
     def __init__(self, committer: Committer, thread: ThreadPoolExecutor) -> None:
         self._committer = committer
         self._thread = thread
+
+    async def left_over(self) -> AsyncGenerator[Admission, None]:
+        return
+        yield
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
         return await self._on_thread(lambda: self._committer.admit(entries))

@@ -47,7 +47,7 @@ class FileSource:
     Raises UsageError if these contradict each other. Nothing is opened before `check` or `blocks`.
     """
 
-    is_endless = False
+    is_queue = False
 
     def __init__(
         self,

@@ -1,0 +1,87 @@
+"""The port of a place for objects: what is written there is whole, durable and never changed.
+
+Names are relative to the place, with `/` between their parts.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cxai.errors import CxaiError, ExitCode
+
+
+class StoreError(CxaiError):
+    """The place can't be used now: the same call may be made again.
+
+    The message says what failed, in a sentence, without credentials.
+    """
+
+    exit_code = ExitCode.STOPPED
+
+
+class TakenError(CxaiError):
+    """Under this name something else stands already. Nothing was changed."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as it is listed: its name, its size in bytes and the time (UTC) of its writing."""
+
+    name: str
+    size: int
+    written_at: datetime
+
+
+class ObjectStore(Protocol):
+    """A place for objects. Every method raises StoreError if the place can't be used now.
+
+    Whether a call that raised it had an effect is unknown; every call may be repeated.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: a path, or a URL without credentials."""
+        ...
+
+    async def check(self) -> None:
+        """Write an object, read it and delete it again. Raises UsageError if that can't work."""
+        ...
+
+    async def put_new(self, name: str, data: bytes) -> None:
+        """Write an object that survives power loss when this returns.
+
+        One of the same name and content is left as it is: it is from an earlier try. Raises
+        TakenError if it has another content.
+        """
+        ...
+
+    async def publish(self, pending: str, name: str, sha256: bytes) -> None:
+        """Give the object `pending` its final name; complete if it has that already.
+
+        `sha256` is that of its content. Raises TakenError if another content has that name, or
+        neither object is there.
+        """
+        ...
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Write an object in place of one with that name: the only kind that changes."""
+        ...
+
+    def names(self, prefix: str, after: str = "") -> AsyncGenerator[Listed, None]:
+        """Yield the objects whose names begin with `prefix/`, in order, those after `after`."""
+        ...
+
+    def read(self, name: str) -> AsyncGenerator[bytes, None]:
+        """Yield the content of an object in chunks. Raises FileNotFoundError if there is none."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
