@@ -31,7 +31,10 @@ ROOMS = {
     "ledger": {"output", "core", "policy", "errors"},
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
-    "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},
+    "settings": {
+        *("api", "observe", "output", "resources", "sources", "core", "policy", "errors"),
+        "defaults",
+    },
     "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
     "app": {
         *("closing", "settings", "inspect", "observe", "ledger", "output", "resources", "sources"),
