@@ -6,8 +6,9 @@ pool and its retries are not used.
 """
 
 import asyncio
+import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from cxai.sources.queue import RefusedError, UnreachableError
+from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
 from cxai.sources.redis_url import StreamAddress
 
 MOST = 100
@@ -41,20 +42,26 @@ _REFUSALS = {
     " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
     " begins with the oldest message that the stream has; send again what it lacks.",
     "WRONGTYPE": "that key is no stream. Name the key of a stream.",
-    "NOPERM": "its user may not do that ({said}). It needs XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING"
-    " and XACK for this key.",
     "MOVED": "another node of the cluster has this key ({said}). Name that one.",
 }
+
+# From these versions on. An older one adds up wrongly for ever once messages were lost.
+_COUNTS_RIGHTLY = {b"valkey_version": (8, 1), b"redis_version": (7, 4, 1)}
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a stream; `fields` is None if it was deleted while it was pending."""
+    """A message of a stream; `fields` is None if it was deleted before it was acknowledged.
+
+    With `missing`, it stands for so many messages that were deleted before anyone got them. They
+    followed the one with its `id`.
+    """
 
     id: bytes
     fields: Fields | None
+    missing: int = 0
 
 
 class RedisStream:
@@ -81,6 +88,7 @@ class RedisStream:
             **(tls if address.is_tls else {}),
         )
         self._one_at_a_time = asyncio.Lock()
+        self._shows_gaps: bool | None = None  # not known yet
 
     async def create_group(self) -> bool:
         """Create the group, which then begins with the oldest message; False if it is there.
@@ -98,6 +106,28 @@ class RedisStream:
     async def pending(self, after: bytes) -> Sequence[Message]:
         """Return messages that were delivered to us and not acknowledged, from behind `after`."""
         return _of_one_stream(await self._read(after))
+
+    async def gap(self) -> Message | None:
+        """Return what stands for messages that were trimmed before anyone got them, if there are.
+
+        That is seen only until later ones are read. None as well where the server's counts don't
+        show it (before Redis 7.4.1 and Valkey 8.1), or the user may not look.
+        """
+        if self._shows_gaps is False:
+            return None
+        try:
+            if self._shows_gaps is None:
+                self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
+            stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
+            groups = await self._call("XINFO", "GROUPS", self._address.stream)
+        except DeniedError:
+            self._shows_gaps = False
+            return None
+        name = self._address.group.encode()
+        for group in map(_named, groups):
+            if group[b"name"] == name and group[b"entries-read"] is not None:
+                return _gap(stream, group)
+        return None
 
     async def new(self, block_s: float) -> Sequence[Message]:
         """Return messages that nobody has; wait for one up to `block_s` seconds."""
@@ -174,12 +204,43 @@ def _message(raw: Any) -> Message:
     return Message(number, fields)
 
 
+def _named(flat: Any) -> dict[bytes, Any]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _gap(stream: Mapping[bytes, Any], group: Mapping[bytes, Any]) -> Message | None:
+    """Return what stands for the messages between the group's last one and the stream's first."""
+    last = group[b"last-delivered-id"]
+    if stream[b"length"] and _order(stream[b"recorded-first-entry-id"]) <= _order(last):
+        return None
+    missing = stream[b"entries-added"] - stream[b"length"] - group[b"entries-read"]
+    return Message(last, None, missing) if missing > 0 else None
+
+
+def _order(message_id: bytes) -> tuple[int, int]:
+    milliseconds, _, number = message_id.partition(b"-")
+    return int(milliseconds), int(number)
+
+
+def _shows_gaps(info: bytes) -> bool:
+    """Whether the server counts what a group has read rightly after the stream was trimmed."""
+    for name, since in _COUNTS_RIGHTLY.items():
+        if found := re.search(rb"^%s:([0-9.]+)" % name, info, re.MULTILINE):
+            return tuple(map(int, found[1].split(b"."))) >= since
+    return False
+
+
 def _understood(error: exceptions.ResponseError) -> Exception:
     """Return what an error reply means for the reading."""
     said = str(error)
     code = getattr(error, "status_code", None) or said.partition(" ")[0]
     if code in _PASSING:
         return UnreachableError(f"it says: {said}")
+    if code == "NOPERM":
+        return DeniedError(
+            f"its user may not do that ({said}). It needs XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING,"
+            " XACK and XINFO for this key, and INFO."
+        )
     if "unknown command" in said:
         return RefusedError(f"it has no such command: {said}. Redis 6.2 or later is needed.")
     return RefusedError(_REFUSALS.get(code, "it says: {said}.").format(said=said))

@@ -33,7 +33,8 @@ _MOST_BETWEEN_CLAIMS_S = 15.0
 # How often to look whether messages that other consumers have are settled, or become ours.
 _LOOK_S = 1.0
 
-_MARK = "#"
+# Before the ID of a message: not this one, but what followed it.
+_BEHIND = ">"
 
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "RedisStreamSource":
@@ -53,8 +54,9 @@ class RedisStreamSource:
     the first use, and begins with the oldest message. If it is gone later, messages may be lost:
     that breaks the input. So does a server that can't be reached for longer than the patience.
 
-    A message that was deleted before it was taken in is an entry without an ID: it is listed as
-    invalid, and `notice` learns of it.
+    A message that was deleted before it was taken in is an entry without an ID, and so are those
+    together that were trimmed before anyone got them: they are listed as invalid, and `notice`
+    learns of them.
 
     The end is a silence of `until_idle_s` seconds, with nothing pending for any consumer.
     """
@@ -67,7 +69,7 @@ class RedisStreamSource:
             options.rule.secrets.add(password.get_secret_value())
         self._address = address
         self._options = options
-        self._reader = MessageReader(options.rule, options.field)
+        self._reader = MessageReader(address.name, options.rule, options.field)
         self._outage = Outage(address.name, options.patience_s, options.notice)
         self._stream = RedisStream(address, password)
         self._has_group = False
@@ -104,8 +106,8 @@ class RedisStreamSource:
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Let go of these messages (XACK); they stay in the stream. Raises InputBrokenError."""
-        ids = [entry.source.rpartition(_MARK)[2].encode() for entry in entries]
-        if ids:
+        numbers = map(self._reader.number_of, entries)
+        if ids := [one.encode() for one in numbers if not one.startswith(_BEHIND)]:
             await self._outage.outlast(lambda: self._stream.acknowledge(ids))
 
     async def _create_group(self) -> None:
@@ -119,17 +121,19 @@ class RedisStreamSource:
         self._has_group = True
 
     def _entry(self, message: Message) -> Entry:
-        source = f"{self._address.name}{_MARK}{message.id.decode()}"
+        number = message.id.decode()
+        if message.missing:
+            return self._reader.lost(_BEHIND + number, message.missing)
         if message.fields is None:
-            return self._reader.lost(source)
-        return self._reader.read_fields(message.fields, source)
+            return self._reader.lost(number)
+        return self._reader.read_fields(message.fields, number)
 
     def _name_lost(self, lost: Sequence[Message]) -> None:
         if lost:
             self._options.notice(
                 "queue_messages_lost",
                 queue=self._address.name,
-                count=len(lost),
+                count=sum(message.missing or 1 for message in lost),
                 first=lost[0].id.decode(),
                 reason="they were deleted from the stream before they were taken in",
             )
@@ -145,6 +149,7 @@ class _Reading:
         self._pending_after: bytes | None = FIRST  # None: all that was pending for us is read
         self._claim_from = FIRST
         self._until_claim = Silence(0.0)
+        self._gap: Message | None = None  # the last that was named
 
     async def next(self) -> Sequence[Message] | None:
         """Return the next messages, none if there are none just now, None at the end.
@@ -165,6 +170,10 @@ class _Reading:
             return messages
         if self._until_claim.left_s <= 0:
             return await self._claim()
+        gap = await self._stream.gap()
+        if gap is not None and gap != self._gap:
+            self._gap = gap
+            return [gap]
         if (left_s := self.silence.left_s) > 0:
             return await self._stream.new(min(_BLOCK_S, left_s, self._until_claim.left_s))
         messages = await self._stream.new(0.0)

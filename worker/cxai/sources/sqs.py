@@ -39,8 +39,6 @@ _OPTIONS = {"region": "such as eu-central-1; AWS_REGION by default"}
 _DELETE_ATTEMPTS = 3
 _BETWEEN_DELETES_S = 0.2
 
-_MARK = "#"
-
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "SqsSource":
     """Return the source of a queue; nothing is connected yet. Raises UsageError."""
@@ -77,7 +75,7 @@ class SqsSource:
         self._queue = queue
         self._until_idle_s = options.until_idle_s
         self._notice = options.notice
-        self._reader = MessageReader(options.rule, options.field)
+        self._reader = MessageReader(name, options.rule, options.field)
         self._outage = Outage(name, options.patience_s, options.notice)
         self._handles: dict[str, str] = {}  # of what was delivered and not acknowledged
 
@@ -129,7 +127,7 @@ class SqsSource:
         handles = [
             handle
             for entry in entries
-            if (handle := self._handles.pop(entry.source, None)) is not None
+            if (handle := self._handles.pop(self._reader.number_of(entry), None)) is not None
         ]
         for start in range(0, len(handles), MOST):
             await self._delete(handles[start : start + MOST])
@@ -156,6 +154,6 @@ class SqsSource:
 
     def _entries(self, messages: Sequence[Message]) -> Sequence[Entry]:
         """Return an entry for each message; a standard queue may deliver one twice at a time."""
-        named = {f"{self._name}{_MARK}{message.id}": message for message in messages}
-        self._handles.update((source, one.handle) for source, one in named.items())
-        return [self._reader.read(one.body.encode(), source) for source, one in named.items()]
+        distinct = {message.id: message for message in messages}
+        self._handles.update((number, one.handle) for number, one in distinct.items())
+        return [self._reader.read(one.body.encode(), number) for number, one in distinct.items()]
