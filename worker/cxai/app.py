@@ -22,11 +22,12 @@ from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
 from cxai.core.ports import Clock, Resource, Source
-from cxai.core.run_state import ApiState, DiskFull, Pause, WorkState
+from cxai.core.room import Room
+from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
-from cxai.errors import CxaiError, UsageError
+from cxai.errors import CxaiError, DiskFullError, UsageError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings, State
 from cxai.governor.local import Ceilings, LocalLimiter
@@ -243,7 +244,7 @@ def _sample(
     output: Path,
     settings: Settings,
 ) -> Sample:
-    backlog, paused, waited_s = pipeline.backlog, limiter.paused, pipeline.room.waited_s
+    backlog, paused = pipeline.backlog, limiter.paused
     return Sample(
         tally=pipeline.tally,
         loads=pipeline.loads,
@@ -267,10 +268,15 @@ def _sample(
             unanswered_s=governor.unanswered_s,
         ),
         expected_lines=census.lines if census else None,
-        disk_full=None
-        if waited_s is None
-        else DiskFull(printable(output), waited_s, settings.disk_patience_s, pipeline.room.lacking),
+        blocked=_blocked(pipeline.room, printable(output), settings.disk_patience_s),
     )
+
+
+def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
+    error, for_s = room.blocked_by, room.waited_s
+    if error is None or for_s is None:
+        return None
+    return Blocked(place, for_s, at_most_s, error.lacking, isinstance(error, DiskFullError))
 
 
 # --- from settings to what each part takes ---
