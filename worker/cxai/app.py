@@ -43,7 +43,7 @@ from cxai.settings import Settings
 from cxai.sources.census import Census
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
-from cxai.wiring import bounds_of, client_of, wired
+from cxai.wiring import bounds_of, client_of, score_ranges, wired
 
 
 async def export(
@@ -74,7 +74,7 @@ async def export(
     clock = SystemClock()
     started = clock.monotonic()
     resource = open_resource(
-        settings.resource, RowOptions(settings.shape, run_id, settings.score_bands)
+        settings.resource, RowOptions(settings.shape, run_id, score_ranges(settings))
     )
     limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
     client = client_of(

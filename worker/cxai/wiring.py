@@ -25,6 +25,7 @@ from cxai.observe.monitor import Sample
 from cxai.observe.redaction import Redaction
 from cxai.policy.rules import Rules
 from cxai.resources.failures import FailureRows
+from cxai.resources.options import ScoreRanges
 from cxai.resources.reader import BodyReader, Decode
 from cxai.settings import Settings
 
@@ -158,6 +159,11 @@ def _governor(
         ),
         api=client.base_url,
     )
+
+
+def score_ranges(settings: Settings) -> ScoreRanges | None:
+    """Return the score ranges of the settings. Raises UsageError if their file can't be read."""
+    return None if settings.score_bands is None else ScoreRanges.read(settings.score_bands)
 
 
 def client_of(
