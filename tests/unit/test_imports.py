@@ -29,6 +29,8 @@ ROOMS = {
     "resources": {"core", "policy", "errors"},
     "output": {"errors", "zstd", "version"},
     "ledger": {"output", "core", "policy", "errors"},
+    "objects": {"errors"},
+    "cluster": set(),
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {
@@ -36,9 +38,12 @@ ROOMS = {
         "defaults",
     },
     "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
+    "wiring": {
+        *("settings", "observe", "resources", "api", "governor", "core", "policy", "errors"),
+    },
     "app": {
-        *("closing", "settings", "inspect", "observe", "ledger", "output", "resources", "sources"),
-        *("api", "governor", "core", "policy", "errors", "clock"),
+        *("closing", "wiring", "settings", "inspect", "observe", "ledger", "output", "resources"),
+        *("sources", "api", "governor", "core", "errors", "clock"),
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},
