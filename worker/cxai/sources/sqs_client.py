@@ -6,6 +6,7 @@ profile, role of the machine or the pod.
 """
 
 import math
+import os
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ MOST = 10
 
 MOST_WAIT_S = 20
 """The longest wait of one call: the service allows no more."""
+
+# What most AWS clients read, and the platforms set; botocore itself knows AWS_DEFAULT_REGION alone.
+_REGION = "AWS_REGION"
 
 _CONNECT_S = 5
 _READ_S = MOST_WAIT_S + 10
@@ -79,7 +83,7 @@ class SqsQueue:
             )
             try:
                 opening = get_session().create_client(
-                    "sqs", region_name=self._region, config=config
+                    "sqs", region_name=self._region or os.environ.get(_REGION), config=config
                 )
                 self._client = await self._stack.enter_async_context(opening)
             except (BotoCoreError, ValueError) as error:
