@@ -112,12 +112,17 @@ class SqsSource:
 
         await self._outage.outlast(self._queue.open)
         silence.restart()
+        nothing_hidden = False
         while True:
             if messages := await self._outage.outlast(receive):
                 yield self._entries(messages)
                 silence.restart()
-            elif silence.left_s <= 0 and await self._is_empty(silence):
+                nothing_hidden = False
+            elif nothing_hidden:
                 return
+            elif silence.left_s <= 0:
+                # What is found out now is true of the next call, which may be the last one.
+                nothing_hidden = await self._outage.outlast(partial(self._hides_nothing, silence))
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Delete these messages. Those that can't be deleted come again, and are known then.
@@ -140,16 +145,12 @@ class SqsSource:
                 return
         self._notice("queue_messages_not_deleted", queue=self._name, count=len(handles))
 
-    async def _is_empty(self, silence: Silence) -> bool:
-        """Whether nothing is in flight that may still come again within a visibility timeout."""
+    async def _hides_nothing(self, silence: Silence) -> bool:
+        """Whether nothing was delivered that may come again after this silence."""
         try:
             in_flight, hidden_s = await self._queue.in_flight()
         except DeniedError:  # a reader may well do without the permission to look
             return True
-        except UnreachableError as error:
-            self._outage.note(error)
-            silence.restart()
-            return False
         return not in_flight or silence.lasted_s > hidden_s
 
     def _entries(self, messages: Sequence[Message]) -> Sequence[Entry]:

@@ -17,6 +17,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004 - of botocore, which has one of its own
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
@@ -24,6 +25,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
 
@@ -78,13 +80,12 @@ class SqsQueue:
     async def open(self) -> None:
         """Find the queue, if that is not done yet."""
         if self._client is None:
+            region = self._region or os.environ.get(_REGION) or None
             config = AioConfig(
                 connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries={"total_max_attempts": 1}
             )
             try:
-                opening = get_session().create_client(
-                    "sqs", region_name=self._region or os.environ.get(_REGION), config=config
-                )
+                opening = get_session().create_client("sqs", region_name=region, config=config)
                 self._client = await self._stack.enter_async_context(opening)
             except (BotoCoreError, ValueError) as error:
                 raise _understood(error) from error
@@ -139,7 +140,7 @@ class SqsQueue:
 async def _called(call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
         return await call
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
         raise _understood(error) from error
 
 
@@ -157,9 +158,11 @@ def _understood(error: Exception) -> Exception:
         )
     if isinstance(error, ClientError):
         return _answered(error)
-    if isinstance(error, HTTPClientError | OSError):
+    if isinstance(error, ConnectionError | HTTPClientError | OSError):
         return UnreachableError(f"its endpoint can't be reached: {type(error).__name__}")
-    return RefusedError(f"it can't be used: {type(error).__name__}: {error}")
+    if isinstance(error, ResponseParserError):
+        return UnreachableError("its endpoint sends what is no reply of SQS")
+    return RefusedError(f"it can't be used: {type(error).__name__}.")
 
 
 def _answered(error: ClientError) -> Exception:
