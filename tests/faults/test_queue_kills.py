@@ -21,7 +21,6 @@ class Redis:
     def __init__(self, server, stream, messages):
         self._server = server
         self._stream = stream
-        self.environment = environment()
         self.port = server.port
         server.send(stream, *messages)
 
@@ -81,7 +80,6 @@ def finish(queue, api, export):
 @pytest.mark.parametrize(
     ("kind", "command", "after"),
     [
-        ("redis", 0, False),
         ("redis", 0, True),
         ("redis", 1, False),
         ("redis", 1, True),

@@ -7,20 +7,22 @@ class Tripwire:
     """An async context manager between a client and the server at `port`.
 
     When bytes from the client hold `pattern`, `action()` is called once: before they are passed on,
-    or with `after` once the server has answered them, before the client has that answer.
+    or with `after` once the server has answered them, before the client has that answer. With
+    `tls`, an SSLContext, the client has to speak TLS.
     """
 
-    def __init__(self, port, pattern, action, *, after=False):
+    def __init__(self, port, pattern=None, action=None, *, after=False, tls=None):
         self._to = port
         self._pattern = pattern
         self._action = action
         self._after = after
-        self._is_tripped = False
+        self._tls = tls
+        self._is_tripped = pattern is None
         self._answer_is_due = False
         self._tasks = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}"
         return self
