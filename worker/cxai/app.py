@@ -15,6 +15,7 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
+from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
@@ -104,6 +105,7 @@ async def export(
             settings,
             source=source,
             ledger=LocalLedger(committer, thread),
+            backlog=Backlog(settings.backlog),
             pace=limiter,
             client=client,
             fetcher=client,

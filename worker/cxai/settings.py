@@ -254,6 +254,17 @@ class Settings(BaseModel):
         default=5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
     )
 
+    # Many workers
+    flush_s: Seconds = Field(
+        default=300.0, description="Longest wait of an outcome for its object, with many workers."
+    )
+    flush_ids: int = Field(
+        default=5_000, ge=1, le=100_000, description="Outcomes in one object, at most."
+    )
+    worker_ttl_s: Seconds = Field(
+        default=15.0, description="Silence after which a worker is taken for dead."
+    )
+
     # The run
     retry: Verdicts = Field(
         default=frozenset(),
@@ -336,7 +347,7 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
-    return Settings.model_construct(**dict(layered))
+    return Settings.model_construct(layered.model_fields_set, **dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
