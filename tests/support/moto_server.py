@@ -18,6 +18,12 @@ from support.waiting import wait_until_blocking
 
 TESTS = Path(__file__).parents[1]
 
+ANY_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+    "AWS_SECRET_ACCESS_KEY": "made-up-secret-access-key",
+    "AWS_REGION": "us-east-1",
+}
+
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory):
