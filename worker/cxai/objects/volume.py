@@ -21,8 +21,7 @@ _REFUSED = {
     errno.EACCES: "Give this user the right to read and write there.",
     errno.EPERM: "Give this user the right to read and write there.",
     errno.EROFS: "Mount the volume so that it can be written.",
-    errno.ELOOP: "No symbolic link is followed inside it: put a directory there.",
-    errno.ENOTDIR: "Something there that has to be a directory is none: move it away.",
+    errno.ENOTDIR: "A directory is needed there, and no symbolic link is followed: move it away.",
     errno.ENAMETOOLONG: "Choose a path with shorter names.",
 }
 
