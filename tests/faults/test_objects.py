@@ -1,6 +1,7 @@
 """What disks, volumes and crashes can do to objects that are files."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import signal
@@ -25,7 +26,7 @@ PENDING = "_pending/7-1-records"
 FINAL = "records/records-000000001.jsonl"
 MANIFEST = "manifest.json"
 
-HOW = ("before", "after", "torn", "power")
+HOW = ("before", "after", "torn", "power", "power, but not for removals")
 
 
 class Worker:
@@ -105,6 +106,29 @@ def test_a_crash_at_any_system_call_tears_nothing_and_the_next_try_completes_it(
         assert_nothing_torn(root, worker.promised)
         worker.go_on()
         assert_complete(root)
+
+
+def test_what_the_next_try_completes_survives_a_power_loss_right_after_it(tmp_path):
+    for number in range(number_of_steps(tmp_path)):
+        root = prepared(tmp_path / str(number))
+        worker = Worker(root)
+        steps = VolumeSteps(number, "after")
+        with pytest.raises(CrashedError), steps:
+            worker.work()
+        with VolumeSteps(1000, "power", since=steps):  # behind the last call
+            worker.go_on()
+        assert_complete(root)
+
+
+def test_an_object_that_a_repeated_call_finds_written_survives_a_power_loss(tmp_path):
+    for number in range(number_of_steps(tmp_path)):
+        root = prepared(tmp_path / str(number))
+        steps = VolumeSteps(number, "after")
+        with contextlib.suppress(CrashedError), steps:
+            VolumeFiles(root).put_new(FINAL, CONTENT)
+        with VolumeSteps(1000, "power", since=steps):
+            VolumeFiles(root).put_new(FINAL, CONTENT)
+        assert (root / FINAL).read_bytes() == CONTENT
 
 
 def test_what_was_confirmed_survives_a_power_loss_right_after_it(tmp_path):

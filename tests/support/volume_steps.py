@@ -2,13 +2,22 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from support.crashing import Steps
 
 
 class VolumeSteps(Steps):
-    """Steps for calls with `dir_fd`. A power loss takes back what was not synced, in its order."""
+    """Steps for calls with `dir_fd`.
+
+    A power loss takes back what was not synced; with `power, but not for removals`, all of that but
+    the names that were removed: a file system need not keep the order of two directories.
+    """
+
+    def __init__(self, crash_at=None, how="before", *, since=None):
+        self._removals_last = how == "power, but not for removals"
+        super().__init__(crash_at, "power" if self._removals_last else how, since=since)
 
     NAMES = ("write", "fsync", "link", "unlink", "rename", "mkdir")
 
@@ -24,8 +33,11 @@ class VolumeSteps(Steps):
         if self._how == "torn" and name == "write":
             fd, data = arguments
             self._noted(name, call, (fd, data[: len(data) // 2]), named)
-            return
-        super()._crash(name, call, arguments, named)
+        elif self._how == "after":
+            with suppress(OSError):  # a call that failed
+                self._noted(name, call, arguments, named)
+        else:
+            super()._crash(name, call, arguments, named)
 
     def _noted(self, name, call, arguments, named):
         match name:
@@ -36,7 +48,7 @@ class VolumeSteps(Steps):
             case "rename":
                 there = path_of(arguments[1], named["dst_dir_fd"])
                 if there.exists():
-                    self._removed(there)
+                    self._replaced(there)
         result = call(*arguments, **named)
         match name:
             case "fsync":
@@ -54,6 +66,10 @@ class VolumeSteps(Steps):
         return result
 
     def _removed(self, path):
+        if not self._removals_last:
+            self._replaced(path)
+
+    def _replaced(self, path):
         content = path.read_bytes()
         self._undone_with(path.parent, lambda: path.write_bytes(content))
 
