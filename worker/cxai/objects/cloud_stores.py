@@ -18,6 +18,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from cxai.errors import UsageError
 from cxai.objects.cloud import CloudStore, Store
+from cxai.objects.deadline import LEAST_S
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -42,7 +43,7 @@ _ENDPOINTS = {
 }
 
 # Four retries within a few seconds: what takes longer is for the caller to wait for, and to log.
-_RETRIES: "RetryConfig" = {
+RETRIES: "RetryConfig" = {
     "max_retries": 4,
     "backoff": {
         "init_backoff": timedelta(seconds=0.2),
@@ -68,15 +69,20 @@ class Address:
     account: str | None
 
 
-def cloud_store(destination: str) -> CloudStore:
-    """Return the place of a URL. Raises UsageError if the URL or the environment can't be right."""
+def cloud_store(
+    destination: str, *, retries: "RetryConfig" = RETRIES, least_s: float = LEAST_S
+) -> CloudStore:
+    """Return the place of a URL. Raises UsageError if the URL or the environment can't be right.
+
+    `retries` happen within a call, which is given up after `least_s` and what its size needs.
+    """
     address = address_of(destination)
     client: ClientConfig = {**_CLIENT, "allow_http": _allows_http(address.scheme, os.environ)}
     try:
-        store = _BUILDERS[address.scheme](address, client)
+        store = _BUILDERS[address.scheme](address, client, retries)
     except BaseError as error:
         raise UsageError(f"{address.url} can't be used: {_first_words(error)}.") from None
-    return CloudStore(store, address.url)
+    return CloudStore(store, address.url, least_s=least_s)
 
 
 def address_of(destination: str) -> Address:
@@ -126,36 +132,36 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _s3(address: Address, client: "ClientConfig") -> Store:
+def _s3(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
     return S3Store(
         address.bucket,
         prefix=address.prefix or None,
         config={"disable_bulk_delete": True},  # one at a time, as every store can
         client_options=client,
-        retry_config=_RETRIES,
+        retry_config=retries,
     )
 
 
-def _gcs(address: Address, client: "ClientConfig") -> Store:
+def _gcs(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
     return GCSStore(
         address.bucket,
         prefix=address.prefix or None,
         client_options=client,
-        retry_config=_RETRIES,
+        retry_config=retries,
     )
 
 
-def _azure(address: Address, client: "ClientConfig") -> Store:
+def _azure(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
     return AzureStore(
         address.bucket,
         prefix=address.prefix or None,
         config={"account_name": address.account} if address.account else None,
         client_options=client,
-        retry_config=_RETRIES,
+        retry_config=retries,
     )
 
 
-_BUILDERS: Mapping[str, Callable[[Address, "ClientConfig"], Store]] = {
+_BUILDERS: Mapping[str, Callable[[Address, "ClientConfig", "RetryConfig"], Store]] = {
     "s3": _s3,
     "gs": _gcs,
     "az": _azure,
