@@ -81,7 +81,10 @@ def cloud_store(
     try:
         store = _BUILDERS[address.scheme](address, client, retries)
     except BaseError as error:
-        raise UsageError(f"{address.url} can't be used: {_first_words(error)}.") from None
+        raise UsageError(
+            f"{address.url} can't be used: {_first_words(error)}. Set what is missing in the"
+            " environment, in the variables of the cloud's own tools."
+        ) from None
     return CloudStore(store, address.url, least_s=least_s)
 
 
@@ -170,5 +173,5 @@ _BUILDERS: Mapping[str, Callable[[Address, "ClientConfig", "RetryConfig"], Store
 
 
 def _first_words(error: BaseError) -> str:
-    """Return what obstore says of a configuration, without the values of which it speaks."""
-    return str(error).partition("\n")[0].partition(": ")[2].rstrip(".")
+    """Return what obstore says of the configuration, without the values of which it speaks."""
+    return str(error).partition("\n")[0].split(": ")[1].rstrip(".")

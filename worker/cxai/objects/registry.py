@@ -22,7 +22,7 @@ def _cloud(destination: str) -> ObjectStore:
     try:
         from cxai.objects.cloud_stores import cloud_store
     except ModuleNotFoundError as error:
-        if error.name != "obstore":
+        if not str(error.name).startswith("obstore"):
             raise
         raise UsageError(
             f"A destination {scheme_of(destination)}://… needs the package obstore, which is not"
