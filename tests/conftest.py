@@ -6,6 +6,7 @@ from random import Random
 import hypothesis
 import pytest
 from support.command import TOKEN
+from support.moto_server import bucket, moto  # noqa: F401 - fixtures
 from support.serving import serving
 
 from cxai.simulator import Scenario, Simulator

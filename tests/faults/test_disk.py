@@ -18,6 +18,7 @@ from support.crashing import Steps
 from support.in_process import cxai_here
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
+from support.small_disk import system
 from support.store import commit, entries_of, opened, outcomes_of, run_finished
 from support.waiting import wait_until_blocking
 
@@ -28,32 +29,6 @@ from cxai.ledger.sqlite_connection import database_error
 from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Return a maker of a mounted file system of so many KiB; calling it again resizes it.
-
-    With `inodes` it has no room for more files and directories than that, its root included.
-    """
-    disk = tmp_path / "disk"
-
-    def mount(size_kib, inodes=None):
-        options = f"size={size_kib}k" + (f",nr_inodes={inodes}" if inodes else "")
-        if disk.exists():
-            options += ",remount"
-        disk.mkdir(exist_ok=True)
-        mounted = system("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk)
-        if mounted.returncode:
-            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode()}")
-        return disk
-
-    yield mount
-    system("umount", disk)
-
-
-def system(command, *arguments):
-    return subprocess.run([shutil.which(command), *arguments], capture_output=True, check=False)
 
 
 @pytest.mark.promise(

@@ -28,6 +28,7 @@ ROOMS = {
     "sources": {"core", "errors", "zstd"},
     "resources": {"core", "policy", "errors"},
     "output": {"errors", "zstd", "version"},
+    "objects": {"output", "errors"},
     "ledger": {"output", "core", "policy", "errors"},
     "objects": {"errors"},
     "cluster": {"core", "policy", "errors"},
