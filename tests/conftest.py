@@ -10,6 +10,8 @@ from support.serving import serving
 
 from cxai.simulator import Scenario, Simulator
 
+pytest_plugins = ["support.postgres"]
+
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
