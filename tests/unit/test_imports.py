@@ -30,7 +30,7 @@ ROOMS = {
     "output": {"errors", "zstd", "version"},
     "ledger": {"output", "core", "policy", "errors"},
     "objects": {"errors"},
-    "cluster": set(),
+    "cluster": {"core", "governor", "policy", "errors"},
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},
