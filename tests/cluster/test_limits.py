@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from support.account import Account, Session
@@ -38,7 +39,7 @@ def ticks_of(reserved):
 
 
 async def renew(limits, worker, wanted=MANY, *, keep=(), beat=1, ttl_s=TTL_S):
-    return await limits.renew_slots(worker, beat, keep, wanted, ttl_s)
+    return await limits.renew_slots(worker, beat, keep, wanted, ttl_s=ttl_s, live_s=5.0)
 
 
 # --- the rate ---
@@ -52,7 +53,7 @@ async def test_no_two_ticks_of_all_workers_are_closer_than_the_rate_allows(accou
             ticks += [tick for answer in answers for tick in ticks_of(answer)]
     ticks.sort()
     assert len(ticks) > 20
-    closest = min(later - earlier for earlier, later in zip(ticks, ticks[1:], strict=False))
+    closest = min(later - earlier for earlier, later in pairwise(ticks))
     assert closest > STEP_S - 1e-5
 
 

@@ -26,8 +26,6 @@ HORIZON_S = 0.25
 SLICE_S = 0.05
 """No more ticks are granted at a time than the rate allows within this."""
 
-_LIVE_S = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
@@ -84,16 +82,24 @@ class AccountLimits:
         return Reserved(*row)
 
     async def renew_slots(
-        self, worker: int, beat: int, keep: Sequence[int], wanted: int, ttl_s: float
+        self,
+        worker: int,
+        beat: int,
+        keep: Sequence[int],
+        wanted: int,
+        *,
+        ttl_s: float,
+        live_s: float,
     ) -> Held | None:
-        """Keep these slots for `ttl_s`, give up others, take what may be had of those wanted.
+        """Keep these slots for `ttl_s`, give up others, take free ones up to a fair share.
 
+        Shares are among the workers that have beaten within `live_s`.
         None if this worker was declared gone, or a later beat has overtaken this one.
         """
         slots, may_use, of = await self._row(
             "SELECT held, may_use, slots"
             " FROM renew_slots(%s::bigint, %s::bigint, %s::int[], %s::int, %s, %s)",
-            worker, beat, list(keep), wanted, ttl_s, _LIVE_S,
+            worker, beat, list(keep), wanted, ttl_s, live_s,
         )  # fmt: skip
         return None if slots is None else Held(slots, may_use, of)
 

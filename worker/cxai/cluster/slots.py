@@ -15,6 +15,9 @@ RESERVE_S = 10.0
 
 BEAT_S = 1.0
 
+# A worker that is silent for so many beats has no share of the slots that are free.
+_LIVE_BEATS = 5
+
 # A worker that has run dry asks at once, but no more often than this.
 _GAP_S = 0.1
 
@@ -134,7 +137,12 @@ class Slots:
         sent = self._now()
         try:
             held = await self._limits.renew_slots(
-                self._worker, self._beats, self._held, self._wanted, self._ttl_s
+                self._worker,
+                self._beats,
+                self._held,
+                self._wanted,
+                ttl_s=self._ttl_s,
+                live_s=self._beat_s * _LIVE_BEATS,
             )
         except BlockedError:
             self._ran_dry |= ran_dry
