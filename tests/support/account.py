@@ -1,0 +1,151 @@
+"""Workers of one account, each with a connection of its own to a real database."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+
+import psycopg
+
+from cxai.clock import SystemClock
+from cxai.cluster.limiter import ClusterLimiter, GovernedFetcher
+from cxai.cluster.limits import AccountLimits
+from cxai.cluster.slots import Slots
+from cxai.errors import BlockedError
+from cxai.policy.reply import Reply
+
+WORKERS = """
+CREATE SCHEMA cxai;
+CREATE TABLE cxai.worker (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gone boolean NOT NULL DEFAULT false
+);
+"""
+
+
+class Session:
+    """One connection to the database: what limits.Query asks for. Counts its round trips."""
+
+    def __init__(self, database):
+        self._database = database
+        self._connection = None
+        self._one_at_a_time = asyncio.Lock()
+        self.round_trips = 0
+
+    async def __call__(self, statement, values=()):
+        async with self._one_at_a_time:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = await psycopg.AsyncConnection.connect(
+                        self._database.dsn,
+                        autocommit=True,
+                        options="-c search_path=cxai",
+                        prepare_threshold=2,
+                    )
+                self.round_trips += 1
+                cursor = await self._connection.execute(statement, values)
+                return await cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError as error:
+                await self.close()
+                raise BlockedError("The database is away.", "connection lost") from error
+
+    async def close(self):
+        if self._connection is not None:
+            with suppress(psycopg.OperationalError):
+                await self._connection.close()
+
+
+class Account:
+    """The limits of one account in a database."""
+
+    def __init__(self, database, rate, in_flight=10):
+        self.database = database
+        if rate is None:  # another process has set them
+            return
+        for statement in (WORKERS, files("cxai.cluster").joinpath("limits.sql").read_text()):
+            database.execute(statement, search_path="cxai")
+        self.limit_to(rate, in_flight)
+
+    def execute(self, statement, *values):
+        return self.database.execute(statement, values, search_path="cxai")
+
+    def limit_to(self, rate, in_flight):
+        self.execute("SELECT limit_to(%s::float8, %s::int)", rate, in_flight)
+
+    def register(self):
+        ((worker,),) = self.execute("INSERT INTO worker DEFAULT VALUES RETURNING id")
+        return worker
+
+    def holders(self):
+        """Return who holds each slot that is held, by its number."""
+        return dict(self.execute("SELECT n, holder FROM slot WHERE holder IS NOT NULL"))
+
+    @asynccontextmanager
+    async def worker(self, clock=None, *, total_timeout_s=0.5, reserve_s=1.0, **options):
+        """Yield the limiter of one more worker; `session` is its connection."""
+        session = Session(self.database)
+        limits, clock = AccountLimits(session), clock or SystemClock()
+        slots = Slots(
+            limits,
+            self.register(),
+            clock,
+            total_timeout_s=total_timeout_s,
+            reserve_s=reserve_s,
+            beat_s=0.25,
+        )
+        try:
+            async with ClusterLimiter(limits, slots, clock, **options) as limiter:
+                limiter.session = session
+                yield limiter
+        finally:
+            await session.close()
+
+
+class TimedApi:
+    """A fetcher that notes when each request leaves, and how many are under way."""
+
+    def __init__(self, clock=None, latency_s=0.02):
+        self._now = (clock or SystemClock()).monotonic
+        self.latency_s = latency_s
+        self.times = []
+        self.under_way = self.most = 0
+
+    def by(self, limiter):
+        """Return the fetcher of one worker, as a run has it."""
+        return GovernedFetcher(_Client(self, limiter), limiter)
+
+    async def answer(self):
+        self.times.append(self._now())
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(self.latency_s)
+            return Reply(200, b"")
+        finally:
+            self.under_way -= 1
+
+
+class _Client:
+    def __init__(self, api, limiter):
+        self._api, self._limiter = api, limiter
+
+    async def fetch(self, _id, _question):
+        await self._limiter.depart()
+        return await self._api.answer()
+
+    def renew(self):
+        return False
+
+
+async def work(limiter, fetcher, enough, requesters=10):
+    """Send requests as a pipeline does, until `enough()`."""
+    turn = asyncio.Lock()
+
+    async def one():
+        while not enough():
+            async with turn:
+                if not await limiter.acquire(lambda: not enough()):
+                    return
+            await fetcher.fetch("id", None)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(requesters):
+            group.create_task(one())
