@@ -30,7 +30,9 @@ ROOMS = {
     "output": {"errors", "zstd", "version"},
     "ledger": {"output", "core", "policy", "errors"},
     "objects": {"errors"},
-    "cluster": set(),
+    "cluster": {
+        *("inspect", "ledger", "output", "objects", "core", "policy", "errors", "version", "zstd"),
+    },
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},

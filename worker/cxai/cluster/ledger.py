@@ -89,8 +89,7 @@ class ClusterLedger:
         self._attempt: _Attempt | None = None
         self._turn = asyncio.Lock()
 
-    async def left_over(self) -> AsyncGenerator[Admission, None]:
-        """Yield nothing: what earlier workers have not settled, the source gives again."""
+    async def left_over(self) -> AsyncGenerator[Admission, None]:  # noqa: D102 - the port says it
         return
         yield
 

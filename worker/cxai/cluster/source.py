@@ -94,8 +94,7 @@ class ClusterSource:
         queue = await self._books.queue()
         if queue.fed:
             self._on_drained()
-        has_more = not queue.fed or queue.has_blocks or queue.has_unpublished
-        return self._until_settled and not has_more
+        return self._until_settled and queue.is_settled
 
     async def __aenter__(self) -> Self:
         return self
