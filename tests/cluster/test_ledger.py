@@ -61,7 +61,7 @@ async def test_a_batch_becomes_one_numbered_object_for_each_set(engine, store, s
     worker = await start()
     a, b, c = await worker.take()
     await worker.ledger.commit([outcome(a), outcome(b, Verdict.NOT_FOUND), outcome(c)])
-    assert sorted(store.contents) == [
+    assert sorted(store.objects) == [
         "failures/failures-000000001.jsonl.gz",
         "records/records-000000001.jsonl.gz",
     ]
@@ -76,7 +76,7 @@ async def test_the_log_has_the_size_hash_and_lines_of_each_object(engine, store,
     await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
     (row,) = await worker.books.objects(0, 10)
     assert (row.number, row.set, row.records, row.published) == (1, "records", 2, True)
-    assert row.size == len(store.contents["records/records-000000001.jsonl.gz"])
+    assert row.size == len(store.objects["records/records-000000001.jsonl.gz"][0])
 
 
 async def test_a_block_is_gone_when_its_last_id_has_a_verdict(engine, start):

@@ -14,10 +14,14 @@ from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.source import ClusterSource
 from cxai.core.outcome import Outcome
+from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.failures import FailureRows
+from cxai.resources.options import Shape
 
+FORM = ExportForm(LAYOUT, Shape.NESTED, Compression.GZIP, "https://api.elevateai.com")
 RUN_ID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
 
 
@@ -34,7 +38,7 @@ def outcome(entry, verdict=Verdict.OK):
     """Return an outcome with a line like those of a run, but short."""
     row = {
         "interaction_id": entry.id,
-        "schema_version": 1,
+        "schema_version": LAYOUT.schema_version,
         "retrieved_at": "2026-11-27T03:00:00.000Z",
         "run_id": RUN_ID,
     }
@@ -57,7 +61,7 @@ class Worker:
             self.store,
             self.holdings,
             self.publishing,
-            FailureRows(1, RUN_ID),
+            FailureRows(LAYOUT.schema_version, RUN_ID),
             SystemClock(),
             Compression.GZIP,
             AtOnce(),

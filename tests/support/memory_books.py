@@ -49,6 +49,11 @@ class Engine:
             self.blocks[next(self._numbers)] = _Block(fresh[start : start + block_of])
         self.fed = fed
 
+    def queue_again(self, entry):
+        """Open an ID again that has a verdict, as feeding or retrying it does."""
+        self.items[item_key(entry.key)] = None
+        self.blocks[next(self._numbers)] = _Block([entry])
+
     def declare_gone(self, worker):
         """Free what a worker holds; nothing that it tries counts any more."""
         self.workers[worker] = replace(self.workers[worker], gone=True)
@@ -162,8 +167,8 @@ class MemoryBooks:
 
     async def verdicts(self, keys):
         await asyncio.sleep(0)
-        found = {key: self.engine.items.get(key) for key in keys}
-        return {key: settled for key, settled in found.items() if settled is not None}
+        items = self.engine.items
+        return {key: items[key] or (None, None) for key in keys if key in items}
 
     async def workers(self):
         await asyncio.sleep(0)

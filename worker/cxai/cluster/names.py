@@ -7,10 +7,8 @@
 import re
 from collections.abc import Iterable
 
+from cxai.objects.port import PENDING
 from cxai.output.compression import SUFFIX, Compression
-
-PENDING = "_pending"
-"""The prefix of what does not count yet: a loader never reads it."""
 
 MANIFEST = "manifest.json"
 

@@ -8,8 +8,8 @@ whatever such a worker tries.
 from datetime import timedelta
 
 from cxai.cluster.books import Books
-from cxai.cluster.names import PENDING, worker_of
-from cxai.objects.port import Listed, ObjectStore
+from cxai.cluster.names import worker_of
+from cxai.objects.port import PENDING, Listed, ObjectStore
 
 _AGE = timedelta(days=1)
 

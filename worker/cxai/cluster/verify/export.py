@@ -50,7 +50,7 @@ async def verify_cluster(
         rows.compare(counts)
     if expected is not None:
         await _look_up(books, findings, expected)
-    await check_names(store, findings, known, form.layout.all_sets, counts.last_object)
+    await check_names(books, store, findings, known, form.layout.all_sets, counts.last_object)
     queue = await books.queue()
     is_settled = queue.is_settled and not at_work
     await check_manifest(store, findings, known, counts, form.compression, is_settled=is_settled)

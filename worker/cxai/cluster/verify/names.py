@@ -3,29 +3,38 @@
 import re
 from collections.abc import Collection
 
-from cxai.cluster.names import PENDING, FinalNames
+from cxai.cluster.books import Books
+from cxai.cluster.names import FinalNames
 from cxai.core.figures import counted, verb
 from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
-from cxai.objects.port import ObjectStore
+from cxai.objects.port import PENDING, ObjectStore
 
 _LOADABLE = re.compile(r".*\.(jsonl|ndjson).*", re.IGNORECASE | re.DOTALL)
 _MOST_NOTES = 10
 
 
 async def check_names(
-    store: ObjectStore, findings: Findings, known: Collection[str], sets: Collection[str], last: int
+    books: Books,
+    store: ObjectStore,
+    findings: Findings,
+    known: Collection[str],
+    sets: Collection[str],
+    last: int,
 ) -> None:
-    """Name what lies among the objects of `sets` and is not `known`.
+    """Name what lies among the objects of `sets` and is not `known`, the log up to number `last`.
 
-    Objects with numbers above `last` were committed after the log was read. Raises StoreError.
+    Raises StoreError and EngineDown.
     """
     numbered = FinalNames(sets)
     others = 0
     for part_set in sorted(sets):
         async for listed in store.names(part_set):
-            if listed.name in known or (numbered.number(listed.name) or 0) > last:
+            if listed.name in known:
                 continue
+            number = numbered.number(listed.name) or 0
+            if number > last and number <= await books.last_object():
+                continue  # it was committed after the log was read
             shown = printable(listed.name)
             if _LOADABLE.fullmatch(listed.name):
                 problem = f"{shown}: the ledger knows no such object, but a loader would read it."
