@@ -9,12 +9,12 @@ from support.faulty import Killed
 from support.memory_books import Engine
 from support.memory_objects import MemoryObjects
 
-from cxai.cluster.books import EngineDown
+from cxai.cluster.engine import EngineDownError
 from cxai.errors import BlockedError, FencedError, IntegrityError
 from cxai.objects.port import StoreError
 from cxai.policy.verdict import Verdict
 
-DOWN = EngineDown("The database can't be reached: connection refused.", "connection refused")
+DOWN = EngineDownError("db/cxai", "connection refused")
 FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 
 
@@ -136,7 +136,9 @@ async def test_it_says_what_is_missing(engine, start):
     engine.feed(entries("a"))
     worker = await start()
     worker.books.fail("commit", DOWN)
-    with pytest.raises(BlockedError, match="database can't be reached: connection refused"):
+    with pytest.raises(
+        BlockedError, match="database db/cxai can't be used now: connection refused"
+    ):
         await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
 
 
@@ -321,10 +323,10 @@ async def test_a_commit_is_waited_for_however_often_the_caller_is_cancelled(
     assert await ids_seen(store) == once("a")
 
 
-# --- IDs that no worker comes back with ---
+# --- IDs that cost workers ---
 
 
-async def test_an_id_that_one_worker_after_the_other_dies_with_is_given_up_as_poison(
+async def test_an_id_that_costs_one_worker_after_the_other_is_given_up_as_poison(
     engine, store, start
 ):
     engine.feed(entries("a", "b"), block_of=1)
@@ -336,14 +338,14 @@ async def test_an_id_that_one_worker_after_the_other_dies_with_is_given_up_as_po
     assert [entry.id for entry in await worker.take(2)] == ["b"]
     (row,) = await lines_of(store, "failures")
     assert (row["interaction_id"], row["verdict"]) == ("a", "poison")
-    assert row["reason"] == "11 workers took this ID, and none of them came to a verdict"
+    assert row["reason"] == "10 workers were lost, one after the other, while they had this ID"
     assert len(engine.blocks) == 1
 
 
 async def test_an_admission_counts_poison_as_settled_and_may_be_made_again(engine, store, start):
     engine.feed(entries("a", "b"), block_of=1)
     for block in engine.blocks.values():
-        block.deliveries = 10
+        block.losses = 10
     worker = await start()
     claimed = await worker.books.claim(2)
     for block in claimed:

@@ -11,14 +11,14 @@ from support.memory_books import Engine
 from support.memory_objects import MemoryObjects
 from support.virtual import virtually
 
-from cxai.cluster.books import EngineDown
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.restored import refuse_restored
 from cxai.errors import IntegrityError
 from cxai.objects.port import StoreError, TakenError
 from cxai.output.compression import Compression
 
-DOWN = EngineDown("The database can't be reached: connection refused.", "connection refused")
+DOWN = EngineDownError("db/cxai", "connection refused")
 FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 SETS = ("records", "failures")
 

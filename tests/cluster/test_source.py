@@ -10,12 +10,12 @@ from support.memory_books import Engine
 from support.memory_objects import MemoryObjects
 from support.virtual import virtually
 
-from cxai.cluster.books import EngineDown
+from cxai.cluster.engine import EngineDownError
 from cxai.core.ports import Source
 from cxai.errors import FencedError
 from cxai.objects.port import StoreError
 
-DOWN = EngineDown("The database can't be reached: connection refused.", "connection refused")
+DOWN = EngineDownError("db/cxai", "connection refused")
 FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 IDS = [f"n{number}" for number in range(450)]
 

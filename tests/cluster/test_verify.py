@@ -9,7 +9,7 @@ from support.doubles import entries, invalid
 from support.memory_books import Engine
 from support.memory_objects import Fault, MemoryObjects
 
-from cxai.cluster.books import EngineDown
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
 from cxai.cluster.verify.unpacking import LineReader
@@ -359,7 +359,7 @@ async def test_a_manifest_that_is_none_is_named(export, content):
 
 async def test_an_engine_or_a_store_that_fails_is_no_finding(export):
     worker = await export.start()
-    worker.books.fail("verdicts", EngineDown("It can't be reached.", "connection refused"))
+    worker.books.fail("verdicts", EngineDownError("db/cxai", "connection refused"))
     with pytest.raises(BlockedError):
         await verify_cluster(worker.books, export.store, FORM)
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from cxai.cluster.books import Claimed, Counts, ObjectRow, Queue, WorkerRow
 from cxai.cluster.keys import item_key
+from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, WorkerRow
 from cxai.errors import FencedError
 from cxai.policy.verdict import Verdict
 
-_POISONED_AFTER = 10
+_AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
 
 
 @dataclass
 class _Block:
     entries: list
     owner: int | None = None
-    deliveries: int = 0
+    losses: int = 0
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Engine:
         self.workers[worker] = replace(self.workers[worker], gone=True)
         for block in self.blocks.values():
             if block.owner == worker:
-                block.owner = None
+                block.owner, block.losses = None, block.losses + 1
 
 
 class MemoryBooks:
@@ -72,7 +72,9 @@ class MemoryBooks:
     async def register(self, name):
         await asyncio.sleep(0)
         self.worker = len(self.engine.workers) + 1
-        self.engine.workers[self.worker] = WorkerRow(self.worker, name, gone=False)
+        self.engine.workers[self.worker] = WorkerRow(
+            self.worker, name, _AT, silent_s=0.0, gone=False, state="", blocks=0
+        )
         return self.worker
 
     async def claim(self, blocks):
@@ -87,9 +89,8 @@ class MemoryBooks:
         if not open_entries:
             del self.engine.blocks[number]
             return None
-        block.owner, block.deliveries = self.worker, block.deliveries + 1
-        poisoned = len(block.entries) == 1 and block.deliveries > _POISONED_AFTER
-        return Claimed(number, block.deliveries, open_entries, poisoned)
+        block.owner = self.worker
+        return Claimed(number, block.losses + 1, open_entries)
 
     async def commit(self, outcomes, blocks, written):
         await asyncio.sleep(0)
@@ -109,7 +110,7 @@ class MemoryBooks:
                 one.sha256,
                 worker=self.worker,
                 published=False,
-                committed_at=datetime(2026, 11, 27, 3, tzinfo=UTC),
+                committed_at=_AT,
             )
         for key, verdict, _ in outcomes:
             engine.items[key] = number, verdict
@@ -139,10 +140,10 @@ class MemoryBooks:
     async def objects(self, after, most):
         await asyncio.sleep(0)
         rows = sorted(self.engine.objects.items())
-        return [row for (number, _), row in rows if number > after][:most]
+        return [row for (number, _), row in rows if after < number <= after + most]
 
     async def leave(self):
-        await asyncio.sleep(0)
+        await self.give_back(keep=())
         self.engine.declare_gone(self.worker)
 
     async def give_back(self, *, keep):
@@ -182,9 +183,7 @@ class MemoryBooks:
         return Counts(
             lines=engine.lines,
             duplicates=engine.duplicates,
-            ids=len(engine.items),
             verdicts={verdict: verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
-            open=len(engine.items) - verdicts.total(),
             queued=len(engine.blocks) - leased,
             leased=leased,
             fed=engine.fed,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from cxai.cluster.books import Claimed
+from cxai.cluster.rows import Claimed
 from cxai.core.entry import Entry
 
 Key = bytes | str
@@ -34,10 +34,10 @@ class Holdings:
             self._block_of[entry.key] = claimed.block
             self._left[claimed.block] += 1
             if claimed.poisoned:
-                self._poisoned[entry.key] = claimed.deliveries
+                self._poisoned[entry.key] = claimed.deliveries - 1
 
     def poisoned_after(self, entry: Entry) -> int | None:
-        """Return how many workers an ID was given to if none came back with it, else None."""
+        """Return how many workers were lost with an ID that is given up, None for any other."""
         return self._poisoned.get(entry.key)
 
     def blocks_of(self, entries: Iterable[Entry]) -> Mapping[int, bool]:

@@ -18,7 +18,8 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from cxai.cluster.books import Books, EngineDown
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.holdings import Holdings, Key
 from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack
@@ -47,7 +48,7 @@ class _Attempt:
     packed: Sequence[Packed]
     to_put: list[Packed] = field(init=False)
     may_count: bool = False
-    blocked_by: EngineDown | StoreError | None = None
+    blocked_by: EngineDownError | StoreError | None = None
 
     def __post_init__(self) -> None:
         self.to_put = list(self.packed)
@@ -94,18 +95,18 @@ class ClusterLedger:
         yield
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell what of `entries` is to be done: all but IDs that no worker came back with.
+        """Tell what of `entries` is to be done: all but IDs that cost one worker after the other.
 
         These have the verdict `poison` when it returns. Raises as `commit` does.
         """
         fresh: list[Entry] = []
         poisoned: list[Outcome] = []
         for entry in entries:
-            deliveries = self._holdings.poisoned_after(entry)
-            if deliveries is None:
+            lost = self._holdings.poisoned_after(entry)
+            if lost is None:
                 fresh.append(entry)
             else:
-                poisoned.append(self._poisoned(entry, deliveries))
+                poisoned.append(self._poisoned(entry, lost))
         if not poisoned:
             return Admission(fresh, 0, {})
         await self.commit(poisoned)
@@ -128,7 +129,7 @@ class ClusterLedger:
                 attempt = await self._attempt_at(outcomes)
                 try:
                     number = await self._count(attempt)
-                except (EngineDown, StoreError) as error:
+                except (EngineDownError, StoreError) as error:
                     attempt.blocked_by = error
                     raise
             self._attempt = None
@@ -183,8 +184,8 @@ class ClusterLedger:
                 raise
             return number
 
-    def _poisoned(self, entry: Entry, deliveries: int) -> Outcome:
-        why = f"{deliveries:,} workers took this ID, and none of them came to a verdict"
+    def _poisoned(self, entry: Entry, lost: int) -> Outcome:
+        why = f"{lost:,} workers were lost, one after the other, while they had this ID"
         settle = Settle(Verdict.POISON, why, Stage.INPUT)
         lines = self._recorder.failure(entry, settle, attempts=0, at=self._clock.utc(), said=Said())
         return Outcome(entry, Verdict.POISON, 0, lines)

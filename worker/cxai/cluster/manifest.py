@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-from cxai.cluster.books import Books, ObjectRow
+from cxai.cluster.books import Books
 from cxai.cluster.log import logged_objects
 from cxai.cluster.names import MANIFEST, final_name
+from cxai.cluster.rows import ObjectRow
 from cxai.core.timestamp import timestamp
 from cxai.objects.port import ObjectStore
 from cxai.output.compression import Compression
@@ -55,7 +56,8 @@ class Manifest:
         """Write what the log has now; of a settled export, that of all workers' last is right.
 
         Workers may write at the same time, and the slowest replaces what the others wrote. So each
-        looks, after it has written, whether it was that late. Raises StoreError and EngineDown.
+        looks, after it has written, whether it was that late. Raises StoreError and
+        EngineDownError.
         """
         while True:
             before = await self._state()
@@ -67,7 +69,7 @@ class Manifest:
     async def refresh(self) -> bool:
         """Write it if the export is settled and this worker has not written that; return whether.
 
-        For workers that run without end. Raises StoreError and EngineDown.
+        For workers that run without end. Raises StoreError and EngineDownError.
         """
         state = await self._state()
         if not state.is_settled or state == self._written:
@@ -97,13 +99,15 @@ class Manifest:
                 "last_object": counts.last_object,
             },
         }
-        begun = orjson.dumps(head, option=orjson.OPT_INDENT_2).removesuffix(b"\n}")
-        chunks = [begun, b',\n  "parts": [']
+        # Entry by entry: as values, those of 100,000 objects would take 20 times the room.
+        content = bytearray(orjson.dumps(head, option=orjson.OPT_INDENT_2).removesuffix(b"\n}"))
+        content += b',\n  "parts": ['
         separator = b"\n    "
         async for entry in self._entries(counts.last_object):
-            chunks += (separator, orjson.dumps(entry))
+            content += separator + orjson.dumps(entry)
             separator = b",\n    "
-        return b"".join([*chunks, b"\n  ]\n}\n"])
+        content += b"\n  ]\n}\n"
+        return bytes(content)
 
     async def _entries(self, up_to: int) -> AsyncGenerator[dict[str, Any], None]:
         async for row in logged_objects(self._books, up_to):

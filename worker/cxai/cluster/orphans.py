@@ -28,7 +28,7 @@ class Orphans:
         """Delete what nothing can make count any more; return how many objects that were.
 
         Ages are on the store's own clock: a worker's may be wrong by hours. Raises StoreError and
-        EngineDown; it may be repeated.
+        EngineDownError; it may be repeated.
         """
         await self._store.replace(_CLOCK, b"cxai\n")
         try:

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cxai.cluster.books import Written
 from cxai.cluster.names import pending_name
+from cxai.cluster.rows import Written
 from cxai.core.outcome import Outcome
 from cxai.output.compression import COMPRESS, Compression
 

@@ -9,9 +9,11 @@ import asyncio
 import random
 from collections.abc import Callable, Collection
 
-from cxai.cluster.books import Books, EngineDown, Written
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
+from cxai.cluster.rows import Written
 from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.errors import BlockedError, FencedError
 from cxai.objects.port import ObjectStore, StoreError
@@ -49,14 +51,14 @@ class Publishing:
         for one in written:
             try:
                 await self._publish(number, one.set, one.pending, one.sha256)
-            except (StoreError, EngineDown, FencedError) as error:
+            except (StoreError, EngineDownError, FencedError) as error:
                 self.trouble = str(error)
                 return
 
     async def repair(self) -> int:
         """Publish what is late, and what workers that are gone have committed; return how many.
 
-        Raises StoreError, EngineDown, and TakenError as `publish_own`.
+        Raises StoreError, EngineDownError, and TakenError as `publish_own`.
         """
         late = [(*where, *what) for where, what in self._late.items()]
         left = [*late, *await self._books.unpublished(of_the_gone=True)]

@@ -15,7 +15,7 @@ async def refuse_restored(
     """Raise IntegrityError if objects were published that the log does not have any more.
 
     IDs whose verdict is lost would be fetched again, and stand in two objects. To be called before
-    a worker claims anything; other workers may be at work. Raises StoreError and EngineDown.
+    a worker claims anything; other workers may be at work. Raises StoreError and EngineDownError.
     """
     known = await books.last_object()
     numbered = FinalNames(sets)

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from cxai.cluster.books import Books, Claimed, EngineDown
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.holdings import Holdings
+from cxai.cluster.rows import Claimed
 from cxai.core.entry import Entry, Skip
 from cxai.errors import FencedError
 
@@ -67,7 +69,7 @@ class ClusterSource:
                 if not claimed and await self._is_over():
                     return
                 self.trouble = ""
-            except EngineDown as error:
+            except EngineDownError as error:
                 self.trouble = str(error)
                 claimed = ()
             if claimed:
@@ -101,6 +103,6 @@ class ClusterSource:
 
     async def __aexit__(self, *exc: object) -> None:
         with suppress(
-            EngineDown, FencedError
+            EngineDownError, FencedError
         ):  # others free them, once this worker is seen no more
             await self._books.leave()

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cxai.cluster.books import Books, Counts, ObjectRow
+from cxai.cluster.books import Books
 from cxai.cluster.keys import item_key
 from cxai.cluster.log import logged_objects
 from cxai.cluster.names import final_name
+from cxai.cluster.rows import Counts, ObjectRow
 from cxai.cluster.verify.manifest import check_manifest
 from cxai.cluster.verify.names import check_names
 from cxai.cluster.verify.objects import Objects
@@ -33,7 +34,7 @@ async def verify_cluster(
     names, and each other its line in the failures; that there is no object that a loader would read
     and the log lacks; that the manifest says the same; and that nothing is left to do.
     Workers may be at work: what they commit meanwhile is not looked at, and it is said that they
-    do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDown.
+    do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDownError.
     """
     findings = Findings(Path(), place=store.location)
     counts = await books.counts()

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from cxai.cluster.books import Counts, ObjectRow
 from cxai.cluster.manifest import part_of
 from cxai.cluster.names import MANIFEST
+from cxai.cluster.rows import Counts, ObjectRow
 from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.objects.port import ObjectStore

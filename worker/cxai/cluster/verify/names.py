@@ -24,7 +24,7 @@ async def check_names(
 ) -> None:
     """Name what lies among the objects of `sets` and is not `known`, the log up to number `last`.
 
-    Raises StoreError and EngineDown.
+    Raises StoreError and EngineDownError.
     """
     numbered = FinalNames(sets)
     others = 0

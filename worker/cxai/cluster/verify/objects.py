@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import AsyncGenerator
 
-from cxai.cluster.books import ObjectRow
 from cxai.cluster.names import final_name
+from cxai.cluster.rows import ObjectRow
 from cxai.cluster.verify.unpacking import UNPACKING_ERRORS, LineReader
 from cxai.core.figures import counted
 from cxai.inspect.verify.findings import Advice, Findings

@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
-from cxai.cluster.books import Books, Counts, ObjectRow
+from cxai.cluster.books import Books
 from cxai.cluster.keys import item_key
+from cxai.cluster.rows import Counts, ObjectRow
 from cxai.cluster.verify.objects import Objects
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
