@@ -30,7 +30,10 @@ ROOMS = {
     "output": {"errors", "zstd", "version"},
     "objects": {"output", "errors"},
     "ledger": {"output", "core", "policy", "errors"},
-    "cluster": {"core", "governor", "policy", "errors"},
+    "cluster": {
+        *("inspect", "ledger", "output", "objects", "governor", "core", "policy", "errors"),
+        *("version", "zstd"),
+    },
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},
