@@ -204,3 +204,13 @@ LANGUAGE sql AS $$
   DELETE FROM demand WHERE worker = me;
   UPDATE slot SET holder = NULL WHERE holder = me;
 $$;
+
+-- How the limits stand, for people.
+CREATE FUNCTION cxai.account_state(
+  OUT rate float8, OUT rate_now float8, OUT in_flight int, OUT in_use bigint, OUT paused_s float8
+) LANGUAGE sql STABLE AS $$
+  SELECT g.rate, g.rate_now, g.in_flight,
+    (SELECT count(*) FROM slot WHERE holder IS NOT NULL AND until > clock_timestamp()),
+    greatest(0, extract(epoch FROM g.pause_until - clock_timestamp())::float8)
+  FROM governor g;
+$$;
