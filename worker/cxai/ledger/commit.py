@@ -11,11 +11,12 @@ failed may be durable all the same, and then counts what is in the files.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from cxai.core.layout import FAILURES
 from cxai.core.outcome import Outcome
-from cxai.errors import CxaiError
+from cxai.errors import BlockedError, CxaiError
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
@@ -38,14 +39,29 @@ class BatchCommit:
         self._database = database
         self._rotation = rotation
         self._main_set = main_set
+        self._failed: CxaiError | None = None
 
-    def commit(self, outcomes: Collection[Outcome], at: str) -> None:
+    def commit(self, outcomes: Collection[Outcome], at: str, replaced: int = 0) -> None:
         """Commit a batch; `at` is the time of this commit.
+
+        `replaced` of the outcomes take the place of others of this run.
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
         the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was.
+        where it was. After the latter two nothing is committed any more.
         """
+        with self._unless_failed():
+            self._commit(outcomes, at, replaced)
+
+    def seal_old(self) -> None:
+        """Seal the parts that are old enough. Raises as `commit` does."""
+        with self._unless_failed():
+            try:
+                self._rotation.seal_old()
+            except (OSError, DatabaseError) as error:
+                raise self._taken_back(error) from error
+
+    def _commit(self, outcomes: Collection[Outcome], at: str, replaced: int) -> None:
         lines: defaultdict[str, list[bytes]] = defaultdict(list)
         for outcome in outcomes:
             for part_set, text in outcome.lines.items():
@@ -61,17 +77,41 @@ class BatchCommit:
         except OSError as error:
             raise undecided(error, self._parts.directory.path) from error
         try:
-            self._count(outcomes, extents, at)
+            self._count(outcomes, extents, at, replaced)
         except DatabaseError as error:
             if error.trouble.lack is None:
                 raise undecided(error, self._parts.directory.path) from error
             raise self._taken_back(error) from error
         self._parts.advance(lines)
+        self._rotation.ages.begin(lines)
 
-    def _count(self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str) -> None:
+    @contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Let nothing follow a failure that only the next start can resolve: it may be waiting."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            yield
+        except BlockedError:
+            raise
+        except CxaiError as error:
+            self._failed = error
+            raise
+
+    def _count(
+        self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str, replaced: int
+    ) -> None:
         part_of = {extent.after.set: extent.after.number for extent in extents}
         recorded, failed = part_of.get(self._main_set, 0), part_of.get(FAILURES, 0)
-        self._database.commit(self._run, outcomes, extents, at, recorded=recorded, failed=failed)
+        self._database.commit(
+            self._run,
+            outcomes,
+            extents,
+            at,
+            recorded=recorded,
+            failed=failed,
+            replaced=replaced,
+        )
 
     def _taken_back(self, error: OSError | DatabaseError) -> CxaiError:
         """Cut the batch off that could not be written; return what is to be raised."""
