@@ -192,13 +192,13 @@ def in_inbox(database, after=0):
 
 
 def test_what_is_put_in_the_inbox_is_there_as_it_was_and_in_its_order(location, database):
-    assert (database.inbox_size(), in_inbox(database)) == (0, [])
+    assert (database.inbox_size(), in_inbox(database)) == ((0, 0), [])
     database.put_in_inbox(ENTRIES[:2])
     database.put_in_inbox(ENTRIES[2:])
     database.close()
     with closing(open_database(location)) as again:
         assert in_inbox(again) == ENTRIES
-        assert again.inbox_size() == len(ENTRIES)
+        assert again.inbox_size() == (len(ENTRIES), len(ENTRIES))
         assert all(again.is_in_inbox(entry.key) for entry in ENTRIES)
         assert not again.is_in_inbox(key_of("d"))
 
@@ -219,6 +219,7 @@ def test_an_entry_leaves_the_inbox_with_its_final_verdict(database, verdict):
     commit(database, run, outcomes(a=verdict, z=verdict))
     left = ["a", "b"] if verdict in OPEN_AGAIN else ["b"]
     assert [entry.id for entry in in_inbox(database)] == left
+    assert database.inbox_size() == (len(left), 1)
 
 
 def test_a_batch_that_does_not_count_leaves_the_inbox_as_it_is(database):
@@ -275,7 +276,7 @@ def test_a_ledger_of_an_earlier_version_gets_an_inbox_with_its_next_run(tmp_path
         file.execute("DROP TABLE begun")
     with closing(open_database(tmp_path)) as database:
         assert database.form(layout_of) == FORM
-        assert database.inbox_size() == 0
+        assert database.inbox_size() == (0, 0)
         run = database.start_run("next", AT)
         database.put_in_inbox(entries("a"))
         commit(database, run, outcomes(b="ok"), grown(part(database, "scores"), 10))

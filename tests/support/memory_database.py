@@ -105,7 +105,8 @@ class MemoryDatabase:
         return behind[:most]
 
     def inbox_size(self):
-        return len(self._books.inbox)
+        entries = self._books.inbox.values()
+        return len(entries), sum(entry.key not in self._books.outcomes for entry in entries)
 
     def put_unfetched_in_inbox(self, source):
         _, keys = self.unfetched(len(self._books.reopened))

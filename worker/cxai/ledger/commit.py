@@ -11,12 +11,11 @@ failed may be durable all the same, and then counts what is in the files.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 
 from cxai.core.layout import FAILURES
 from cxai.core.outcome import Outcome
-from cxai.errors import BlockedError, CxaiError
+from cxai.errors import CxaiError
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
@@ -39,7 +38,6 @@ class BatchCommit:
         self._database = database
         self._rotation = rotation
         self._main_set = main_set
-        self._failed: CxaiError | None = None
 
     def commit(self, outcomes: Collection[Outcome], at: str, replaced: int = 0) -> None:
         """Commit a batch; `at` is the time of this commit.
@@ -48,20 +46,8 @@ class BatchCommit:
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
         the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was. After the latter two nothing is committed any more.
+        where it was.
         """
-        with self._unless_failed():
-            self._commit(outcomes, at, replaced)
-
-    def seal_old(self) -> None:
-        """Seal the parts that are old enough. Raises as `commit` does."""
-        with self._unless_failed():
-            try:
-                self._rotation.seal_old()
-            except (OSError, DatabaseError) as error:
-                raise self._taken_back(error) from error
-
-    def _commit(self, outcomes: Collection[Outcome], at: str, replaced: int) -> None:
         lines: defaultdict[str, list[bytes]] = defaultdict(list)
         for outcome in outcomes:
             for part_set, text in outcome.lines.items():
@@ -85,18 +71,12 @@ class BatchCommit:
         self._parts.advance(lines)
         self._rotation.ages.begin(lines)
 
-    @contextmanager
-    def _unless_failed(self) -> Iterator[None]:
-        """Let nothing follow a failure that only the next start can resolve: it may be waiting."""
-        if self._failed is not None:
-            raise self._failed
+    def seal_old(self) -> None:
+        """Seal the parts that are old enough. Raises as `commit` does."""
         try:
-            yield
-        except BlockedError:
-            raise
-        except CxaiError as error:
-            self._failed = error
-            raise
+            self._rotation.seal_old()
+        except (OSError, DatabaseError) as error:
+            raise self._taken_back(error) from error
 
     def _count(
         self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str, replaced: int

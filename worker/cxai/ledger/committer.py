@@ -6,8 +6,8 @@ becomes durable (commit.py), how parts get their final names (rotation.py), what
 one thread calls it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
+from cxai.errors import BlockedError, CxaiError
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
 from cxai.ledger.distinct import DistinctKeys
@@ -61,6 +62,7 @@ class Committer:
     ) -> None:
         self._directory = directory
         self._form = form
+        self._failed: CxaiError | None = None
         path = directory.path
         with ExitStack() as opened:
             with self._doing("open the export in"):
@@ -86,6 +88,7 @@ class Committer:
                     keys = opened.enter_context(DistinctKeys(path))
                     self._admissions = Admissions(keys, self._database, reopen)
                 ages = PartAges(part_every_s, clock, self._database.begun())
+                ages.begin(part.state.set for part in self._parts if part.state.bytes)
             self._seals_by_age = part_every_s is not None
             self._rotation = Rotation(self._parts, self._database, form, part_bytes, ages)
             self._batches = BatchCommit(
@@ -117,9 +120,10 @@ class Committer:
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
         the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was.
+        where it was. After the latter two nothing is committed any more.
         """
-        self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
+        with self._unless_failed():
+            self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
         self._inbox.note_committed(outcomes)
 
     def seal_old(self) -> float | None:
@@ -131,11 +135,12 @@ class Committer:
         """
         if not self._seals_by_age:
             return None
-        self._batches.seal_old()
-        if self._rotation.has_unlisted:
-            with self._doing("list the sealed parts of"):
-                self._run.list_parts(self._directory, self._form.compression)
-            self._rotation.has_unlisted = False
+        with self._unless_failed():
+            self._batches.seal_old()
+            if self._rotation.has_unlisted:
+                with self._doing("list the sealed parts of"):
+                    self._run.list_parts(self._directory, self._form.compression)
+                self._rotation.has_unlisted = False
         return self._rotation.ages.next_s()
 
     def settled(self) -> int:
@@ -171,6 +176,19 @@ class Committer:
     def close(self) -> None:
         """Close everything. What is committed stays; what is not will be cut."""
         self._opened.close()
+
+    @contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Let nothing follow a failure that only the next start can resolve: it may be waiting."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            yield
+        except BlockedError:
+            raise
+        except CxaiError as error:
+            self._failed = error
+            raise
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
         return stopping(f"{what} {self._directory.path}", self._directory.path)

@@ -132,8 +132,8 @@ class Database(Protocol):
         """
         ...
 
-    def inbox_size(self) -> int:
-        """Return how many entries are in the inbox."""
+    def inbox_size(self) -> tuple[int, int]:
+        """Return how many entries are in the inbox, and how many of these have no verdict."""
         ...
 
     def put_unfetched_in_inbox(self, source: str) -> None:

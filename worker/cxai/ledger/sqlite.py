@@ -112,11 +112,11 @@ class SqliteDatabase:
         rows = self._connection.all("read_entries", {"after": after, "most": most})
         return [(position, entry_of(row)) for position, *row in rows]
 
-    def inbox_size(self) -> int:
+    def inbox_size(self) -> tuple[int, int]:
         if self._connection.one("find_inbox") is None:
-            return 0
-        (size,) = self._connection.one("count_entries")
-        return int(size)
+            return 0, 0
+        entries, without_verdict = self._connection.one("count_entries")
+        return entries, without_verdict
 
     def put_unfetched_in_inbox(self, source: str) -> None:
         with self._connection.transaction():

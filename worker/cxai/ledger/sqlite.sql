@@ -220,8 +220,9 @@ SELECT 1 FROM sqlite_schema WHERE name = 'inbox';
 SELECT 1 FROM inbox LIMIT 1;
 
 -- name: count_entries
--- How much is in the inbox.
-SELECT count(*) FROM inbox;
+-- How much is in the inbox, and how much of that has no verdict.
+SELECT count(*), count(*) - count(outcome.key)
+FROM inbox LEFT JOIN outcome ON outcome.key = inbox.key;
 
 -- name: find_entry
 -- Whether an entry is in the inbox.
