@@ -34,7 +34,7 @@ def test_a_source_that_is_opened_has_been_looked_at(tmp_path):
     (tmp_path / "ids.txt").write_text("# none\n")
     assert "holds no ID" in refusal(str(tmp_path / "ids.txt"))
     options = SourceOptions(IdRule(), allow_empty=True)
-    assert open_source([str(tmp_path / "ids.txt")], options).is_endless is False
+    assert open_source([str(tmp_path / "ids.txt")], options).is_queue is False
 
 
 @pytest.mark.promise(

@@ -46,6 +46,9 @@ from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 from cxai.wiring import bounds_of, client_of, score_ranges, wired
 
+# Rows of a queue are in a finished part, where others read them, after this time.
+_PART_EVERY_S = 900.0
+
 
 async def export(
     settings: Settings,
@@ -98,6 +101,8 @@ async def export(
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
                 notice=LOG.warning,
+                part_every_s=_part_every_s(settings, source),
+                is_queue=source.is_queue,
             )
         )
         await stack.enter_async_context(client)
@@ -232,3 +237,10 @@ def _form(settings: Settings, resource: Resource) -> ExportForm:
         origin_of(settings.base_url),
         resource.bands_mark,
     )
+
+
+def _part_every_s(settings: Settings, source: Source) -> float | None:
+    """Return the age from which on a part is sealed: a run without end seals none at its end."""
+    if settings.part_every_s is None:
+        return _PART_EVERY_S if source.is_queue else None
+    return settings.part_every_s or None

@@ -243,6 +243,11 @@ class Settings(BaseModel):
     part_bytes: int = Field(
         default=256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
     )
+    part_every_s: Annotated[SecondsOrZero | None, Given] = Field(
+        default=None,
+        description="Age of its first row from which on a part is sealed while the run goes; 0 is"
+        " never.",
+    )
     batch: int = Field(
         default=32, ge=1, le=10_000, description="Outcomes that are committed together, at most."
     )

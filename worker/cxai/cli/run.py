@@ -49,6 +49,14 @@ def run(  # noqa: D103 - see RUN_HELP
     ] = None,
     shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
     compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
+    part_every_s: Annotated[
+        float | None,
+        typer.Option(
+            "--part-every",
+            help="Seconds after which rows are in a finished part, also while the run goes on."
+            " \\[900 for a queue without an end]",
+        ),
+    ] = None,
     score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
     retry: Annotated[
         str | None, typer.Option(help="More verdicts to retry, separated by commas.")

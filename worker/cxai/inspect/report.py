@@ -81,6 +81,8 @@ class Report:
             yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
         yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
+        if tally.left_over:
+            yield f"  ({tally.left_over:,} of them left in the inbox by earlier runs over a queue)"
         yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
