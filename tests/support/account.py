@@ -92,7 +92,7 @@ class Account:
             beat_s=0.25,
         )
         try:
-            async with ClusterLimiter(limits, slots, clock, **options) as limiter:
+            async with ClusterLimiter(limits, slots, clock, rate=1.0, **options) as limiter:
                 limiter.session = session
                 yield limiter
         finally:

@@ -48,12 +48,18 @@ class ClusterLimiter:
     is learned is shared. While the engine can't be reached, nothing starts once the ticks in hand
     are used up; that ends by itself. With `adaptive` off, refusals don't lower the account's rate.
 
-    `total_timeout_s` is that of the requests. Raises, from `acquire`, whatever unexpected error
-    ended its work.
+    `rate` is the account's limit as far as it is known, until the engine has said it.
+    Raises, from `acquire`, whatever unexpected error ended its work.
     """
 
     def __init__(
-        self, limits: AccountLimits, slots: Slots, clock: Clock, *, adaptive: bool = True
+        self,
+        limits: AccountLimits,
+        slots: Slots,
+        clock: Clock,
+        *,
+        rate: float,
+        adaptive: bool = True,
     ) -> None:
         self.slots = slots
         self._limits = limits
@@ -65,7 +71,7 @@ class ClusterLimiter:
         self._late_before = 0
         self._round_trip_s = 0.0
         self._turns_lost = 0  # requests that have their slot and wait for another turn
-        self._rate = self._rate_limit = math.nan
+        self._rate = self._rate_limit = rate
         self._used_at = -math.inf
         self._paused_until = -math.inf
         self._paused_why = ""
@@ -103,12 +109,12 @@ class ClusterLimiter:
 
     @property
     def rate(self) -> float:
-        """Requests per second that the account is allowed now; NaN until the engine has said it."""
+        """Requests per second that are allowed now, for all workers together."""
         return self._rate
 
     @property
     def rate_limit(self) -> float:
-        """The most that `rate` can be, as it was set; NaN until the engine has said it."""
+        """The most that `rate` can be: the account's limit."""
         return self._rate_limit
 
     @property
