@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import traceback
 from datetime import timedelta
 from urllib.parse import unquote
 
 import pytest
+from support.certificate import CA, server_context
 from support.moto_server import ANY_CREDENTIALS
 from support.raw_server import Ending, RawServer, header, response
 from support.store_proxy import StoreProxy
@@ -29,6 +31,9 @@ SECRET = ANY_CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """Leave nothing but these credentials, and nowhere to look for others."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
     for name, value in {**ANY_CREDENTIALS, "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1"}.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
@@ -182,10 +187,10 @@ PASSING = [
 ]
 REFUSED = [
     ("403 Forbidden", "AccessDenied", "Give the credentials the rights to read, write, list and"),
-    ("403 Forbidden", "SignatureDoesNotMatch", "The credentials are wrong. Set the credentials"),
-    ("403 Forbidden", "InvalidAccessKeyId", "The credentials are wrong. Set the credentials"),
+    ("403 Forbidden", "SignatureDoesNotMatch", "The credentials are wrong. Set them in"),
+    ("403 Forbidden", "InvalidAccessKeyId", "The credentials are wrong. Set them in"),
     ("403 Forbidden", "RequestTimeTooSkewed", "Set the clock of this machine"),
-    ("400 Bad Request", "ExpiredToken", "The credentials have expired. Set the credentials"),
+    ("400 Bad Request", "ExpiredToken", "The credentials have expired. Set them in"),
     ("401 Unauthorized", "", "The credentials are wrong"),
     ("404 Not Found", "NoSuchBucket", "There is no such bucket. Check its name"),
     ("301 Moved Permanently", "PermanentRedirect", "Set AWS_REGION to the region of the bucket"),
@@ -227,9 +232,10 @@ async def test_what_is_refused_is_a_usage_error_of_the_check(opened, status, cod
         assert SECRET not in words(raised)
 
 
-async def test_an_outage_is_no_usage_error_of_the_check(opened):
+async def test_an_outage_is_no_usage_error_of_the_check_whatever_the_bucket_is_called(opened):
+    store = opened("http://127.0.0.1:1", "credentials-and-certificates-403-nosuchbucket")
     with pytest.raises(StoreError, match=r"no connection. Check the endpoint, the network and the"):
-        await opened("http://127.0.0.1:1").check()
+        await store.check()
 
 
 @pytest.mark.promise(
@@ -270,13 +276,35 @@ async def test_a_store_that_overwrites_in_spite_of_the_condition_is_refused_by_t
             await opened(server.base_url).check()
 
 
-async def test_without_credentials_the_check_says_where_they_come_from(opened, environment):
+@pytest.mark.parametrize("refusal", ["", "403 Forbidden", "404 Not Found"])
+async def test_without_credentials_the_check_says_where_they_come_from(
+    opened, environment, refusal
+):
     environment.delenv("AWS_ACCESS_KEY_ID")
     environment.delenv("AWS_SECRET_ACCESS_KEY")
-    async with RawServer([response()]) as server:
-        with pytest.raises(UsageError, match=r"there are no credentials. Set the credentials in"):
+    async with RawServer([response()]) as server, RawServer([response(status=refusal)]) as metadata:
+        if refusal:
+            environment.setenv("AWS_METADATA_ENDPOINT", metadata.base_url)
+        with pytest.raises(UsageError, match=r"there are no credentials. Set them in"):
             await opened(server.base_url).check()
         assert server.requests == []
+
+
+@pytest.mark.parametrize("certificate", ["unknown_authority", "expired", "other_host"])
+async def test_a_certificate_that_is_not_trusted_is_named_and_nothing_is_sent(
+    opened, environment, certificate
+):
+    environment.setenv("SSL_CERT_FILE", str(CA))
+    async with RawServer([response(b"", 'ETag: "1"')], tls=server_context(certificate)) as server:
+        with pytest.raises(UsageError, match=r"its certificate is not trusted. Set SSL_CERT_FILE"):
+            await opened(server.base_url).check()
+        assert server.requests == []
+
+
+async def test_the_certificates_of_ssl_cert_file_are_trusted(opened, environment):
+    environment.setenv("SSL_CERT_FILE", str(CA))
+    async with RawServer([response(b"", 'ETag: "1"')], tls=server_context()) as server:
+        await opened(server.base_url).put_new(PENDING, CONTENT)
 
 
 async def test_the_folder_that_a_console_makes_is_no_object(moto, bucket, opened):

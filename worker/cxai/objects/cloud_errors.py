@@ -12,12 +12,18 @@ from cxai.objects.port import StoreError, StoreRefusedError
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _KIND = re.compile(r"\bkind: (Connect|Timeout)\b")
+# What was asked for credentials, by the words of obstore and the paths of the services: not by
+# words that a bucket or a prefix may hold.
 _OF_CREDENTIALS = re.compile(
-    r"/latest/(?:api/token|meta-data)|computeMetadata|/metadata/identity|oauth2|AssumeRole"
-    r"|[Cc]redential",
+    r"performing token request|Failed to read token file|credential error|AssumeRoleWith"
+    r"|/latest/(?:api/token|meta-data)"
 )
+_OF_TLS = re.compile(r"\bInvalidCertificate\(")
 
-_NO_CREDENTIALS = "Set the credentials in the environment, in the variables of the cloud's tools."
+_GIVE_CREDENTIALS = (
+    "Set them in the environment, in the variables of the cloud's own tools, or give this machine a"
+    " role."
+)
 _FULL = "Free up space there, or raise the quota."
 _CHECK_NAME = "Check its name, and whose account the credentials are of."
 
@@ -26,18 +32,18 @@ _ADVICE = {
     "NoSuchBucket": (True, f"There is no such bucket. {_CHECK_NAME}"),
     "ContainerNotFound": (True, f"There is no such container. {_CHECK_NAME}"),
     "RequestTimeTooSkewed": (True, "Set the clock of this machine."),
-    "ExpiredToken": (True, f"The credentials have expired. {_NO_CREDENTIALS}"),
-    "InvalidToken": (True, f"The credentials are wrong. {_NO_CREDENTIALS}"),
-    "InvalidAccessKeyId": (True, f"The credentials are wrong. {_NO_CREDENTIALS}"),
-    "SignatureDoesNotMatch": (True, f"The credentials are wrong. {_NO_CREDENTIALS}"),
-    "AuthenticationFailed": (True, f"The credentials are wrong. {_NO_CREDENTIALS}"),
+    "ExpiredToken": (True, f"The credentials have expired. {_GIVE_CREDENTIALS}"),
+    "InvalidToken": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
+    "InvalidAccessKeyId": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
+    "SignatureDoesNotMatch": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
+    "AuthenticationFailed": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
     "AuthorizationHeaderMalformed": (True, "Set AWS_REGION to the region of the bucket."),
     "PermanentRedirect": (True, "Set AWS_REGION to the region of the bucket."),
     "QuotaExceeded": (False, f"It is full. {_FULL}"),
     "XMinioStorageFull": (False, f"It is full. {_FULL}"),
     "XMinioAdminBucketQuotaExceeded": (False, f"It is full. {_FULL}"),
     "301": (True, "Set AWS_REGION to the region of the bucket."),
-    "401": (True, f"The credentials are wrong. {_NO_CREDENTIALS}"),
+    "401": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
     "403": (True, "Give the credentials the rights to read, write, list and delete there."),
     "404": (True, f"There is no such bucket. {_CHECK_NAME}"),
     "405": (True, "It can't do what an export needs: choose another place."),
@@ -72,6 +78,8 @@ def failure_of(error: Exception) -> Failure:
 def store_error(what: str, failure: Failure) -> StoreError:
     """Return the error for a failed request. `what` failed, up to the name of the place."""
     told = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
+    if _OF_CREDENTIALS.search(failure.text):
+        return StoreRefusedError(f"Can't {what}: there are no credentials. {_GIVE_CREDENTIALS}")
     advice = _ADVICE.get(failure.code) or _ADVICE.get(failure.status)
     if advice is not None:
         refused, words = advice
@@ -85,8 +93,11 @@ def store_error(what: str, failure: Failure) -> StoreError:
 def _without_an_answer(what: str, text: str) -> StoreError:
     if "incorrectly configured region" in text:
         return StoreRefusedError(f"Can't {what}: {_ADVICE['301'][1]}")
-    if _OF_CREDENTIALS.search(text):
-        return StoreRefusedError(f"Can't {what}: there are no credentials. {_NO_CREDENTIALS}")
+    if _OF_TLS.search(text):
+        return StoreRefusedError(
+            f"Can't {what}: its certificate is not trusted. Set SSL_CERT_FILE to the CA's, or check"
+            " the name of the endpoint."
+        )
     match _KIND.search(text):
         case None:
             return StoreError(f"Can't {what}: what came back is no answer of an object store.")
