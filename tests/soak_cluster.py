@@ -62,6 +62,7 @@ ENVIRONMENT = environment(
 
 WORKERS = 4
 IN_FLIGHT = 40
+COMPRESSION = "zstd"
 STORES = {"volume": VolumeStore, "s3": S3Store}
 FINISHED, STOPPED = 0, 4
 MAY_END_WITH = {FINISHED, STOPPED}
@@ -154,7 +155,7 @@ class Cluster:
         destination = f"{self.store.destination}/{self.name}"
         self.command(
             "cluster", "init", self.url_without_export, "--export", self.name, "-o", destination,
-            "--rate", self.rate, "--in-flight", self.in_flight, "--compression", "zstd",
+            "--rate", self.rate, "--in-flight", self.in_flight, "--compression", COMPRESSION,
             "--base-url", self.base_url, "--flush", 1,
         )  # fmt: skip
 
@@ -444,7 +445,7 @@ def run_soak(directory, ids, *, seconds=600.0, rate=300.0, seed=1, store="volume
             feed = Feed(cluster, parts[1:], every_s=ids / rate / len(parts))
             chaos = Chaos(cluster, feed, chance, seconds) if name == "chaos" else None
             measured = run_export(cluster, feed, simulator, front, chaos)
-            exported = Exported(engine.database, name, place.reader(name))
+            exported = Exported(engine.database, name, place.reader(name), COMPRESSION)
             found = problems_of(cluster, exported, asked, measured)
             say(f"--- {name}")
             for line in figures(cluster, exported, asked, measured):

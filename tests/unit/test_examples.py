@@ -21,7 +21,7 @@ DAG = DEPLOY / "airflow" / "cxai_nightly.py"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PAGES = [ROOT / "docs" / "cluster.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 
-NO_SETTINGS = {"CXAI_API_TOKEN", "CXAI_CONFIG"}
+NO_SETTINGS = {"CXAI_API_TOKEN", "CXAI_POSTGRES_PASSWORD_FILE", "CXAI_REDIS_PASSWORD"}
 """What has another reader than settings.py, which says so itself."""
 
 
@@ -104,7 +104,7 @@ def commands():
     yield from (pytest.param(arguments, id=" ".join(arguments[:3])) for arguments in in_pages())
 
 
-@pytest.mark.parametrize("arguments", commands())
+@pytest.mark.parametrize("arguments", list(commands()))
 def test_each_command_line_is_one_that_the_command_takes(arguments):
     command, name, left = typer.main.get_command(app), "cxai", arguments
     while hasattr(command, "commands"):
