@@ -34,7 +34,7 @@ from support.soak_places import Engine, S3Store, VolumeStore
 from cxai.simulator import Scenario, Simulator
 
 SCENARIO = Scenario(
-    latency_s=0.02,
+    latency_s=0.05,
     slow_s=0.5,
     missing=0.03,
     processing=0.01,

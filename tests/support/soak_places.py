@@ -5,9 +5,9 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 
+import psutil
 from support.cluster_checker import Bucket, Volume
 from support.moto_server import moto_server, new_bucket
 from support.postgres import Server
@@ -102,9 +102,8 @@ class Engine:
         home = tempfile.mkdtemp(prefix="cxai-soak-postgres-")
         self.server = Server(home)
         self.server.create()
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        stack.callback(self.server.let_go)
         self.server.start()
-        stack.callback(self.server.stop, "immediate")
         self.database = self.server.new_database()
         self.relay = stack.enter_context(serving(Relay(self.server.port)))
 
@@ -114,16 +113,15 @@ class Engine:
     @property
     def cpu_s(self):
         """The processor time that all of its processes have taken since its start."""
-        return sum(map(_cpu_s, [self.server.pid, *_children(self.server.pid)]))
+        note = self.server.data / "postmaster.pid"
+        postmaster = psutil.Process(int(note.read_text().splitlines()[0]))
+        times = postmaster.cpu_times()
+        ended = times.children_user + times.children_system
+        return ended + sum(map(_cpu_s, [postmaster, *postmaster.children()]))
 
 
-def _children(pid):
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(one) for one in listed.read_text().split()] if listed.exists() else []
-
-
-def _cpu_s(pid):
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # children's included
+def _cpu_s(process):
+    with suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        return times.user + times.system
     return 0.0
