@@ -157,7 +157,10 @@ def test_a_job_is_tried_again_only_where_that_can_help():
             ExitCode.STOPPED: "Ignore",
             ExitCode.ABOVE_THRESHOLD: "Count",
         }
-        assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]} in rules
+        assert {
+            "action": "Ignore",
+            "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+        } in rules
 
 
 def test_the_dag_knows_the_exit_codes():
