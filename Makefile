@@ -23,10 +23,10 @@ INSTALL = @python="$(PYTHON)"; \
   fi; \
   "$$python" requirements/install.py "$(VENV)"
 
-.PHONY: help demo test cover soak fuzz bench promise check lock clean run-set dev-set
+.PHONY: help demo test cover soak soak-cluster fuzz bench promise check lock clean run-set dev-set
 
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: run-set  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
@@ -47,6 +47,10 @@ cover: dev-set  ## Show that every branch of the pure core and the pipeline is t
 
 soak: dev-set  ## Kill an export of 200,000 IDs fifty times while everything fails, then reconcile it
 	$(BIN)/python tests/soak.py
+
+soak-cluster: STORE ?= volume
+soak-cluster: dev-set  ## Kill and freeze four workers, and kill their engine, then reconcile (STORE=s3: in S3)
+	$(BIN)/python tests/soak_cluster.py --ids $(IDS) --store $(STORE)
 
 fuzz: MINUTES ?= 1
 fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1
