@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 from support.command import TOKEN
 from support.moto_server import bucket, moto  # noqa: F401 - fixtures
+from support.redis_server import own_redis, shared_redis, stream  # noqa: F401 - fixtures
 from support.serving import serving
 
 from cxai.simulator import Scenario, Simulator

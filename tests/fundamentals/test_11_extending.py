@@ -57,8 +57,8 @@ def test_the_source_on_the_page_works_from_its_name_to_the_last_acknowledgement(
     assert list(spool.iterdir()) == []
     assert "name one spool" in run("run", f"{name}/none", "-o", "export").err
     assert (
-        "only files, spool:// and standard input."
-        in run("run", "redis://host/0", "-o", "export").err
+        "only files, spool://, redis://, rediss://, sqs:// and standard input."
+        in run("run", "kafka://host/0", "-o", "export").err
     )
 
 

@@ -36,7 +36,10 @@ ROOMS = {
     },
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
-    "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},
+    "settings": {
+        *("api", "observe", "output", "resources", "sources", "core", "policy", "errors"),
+        "defaults",
+    },
     "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
     "wiring": {
         *("settings", "observe", "resources", "api", "governor", "core", "policy", "errors"),

@@ -154,9 +154,17 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
     the settings say.
     """
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
-    return open_source(
-        names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
+    options = SourceOptions(
+        rule,
+        settings.column,
+        settings.field,
+        settings.allow_empty,
+        settings.until_idle_s,
+        settings.queue_patience_s,
+        settings.redis_password_file,
+        LOG.warning,
     )
+    return open_source(names, options)
 
 
 @asynccontextmanager

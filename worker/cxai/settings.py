@@ -44,6 +44,7 @@ from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
 from cxai.resources.registry import RESOURCES
+from cxai.sources.redis_password import VARIABLE as REDIS_PASSWORD_VARIABLE
 
 _PREFIX = "CXAI_"
 CONFIG_VARIABLE = "CXAI_CONFIG"
@@ -218,12 +219,24 @@ class Settings(BaseModel):
         default=None, description="CSV column that holds the IDs."
     )
     field: Annotated[str | None, Given] = Field(
-        default=None, description="JSONL field that holds the IDs."
+        default=None, description="Field of JSONL, or of a queue's messages, that holds the IDs."
     )
     id_pattern: str = Field(
         default=GUID_PATTERN, description="Regular expression that a whole ID has to match."
     )
     allow_empty: bool = Field(default=False, description="An input without any ID is no error.")
+    until_idle_s: Annotated[Seconds | None, Given] = Field(
+        default=None,
+        description="Time without a message after which a queue has ended; none for a run without"
+        " an end.",
+    )
+    queue_patience_s: SecondsOrZero = Field(
+        default=600.0, description="How long to wait for a queue that can't be reached."
+    )
+    redis_password_file: Annotated[LocalPath | None, Given] = Field(
+        default=None,
+        description="File that holds the password of Redis; without it, CXAI_REDIS_PASSWORD does.",
+    )
 
     # The output
     resource: Annotated[str, AfterValidator(_known_resource)] = Field(
@@ -391,7 +404,7 @@ def _is_service_link(name: str, value: str) -> bool:
 
 def _refuse_unknown_variables() -> None:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    in_capitals = {TOKEN_VARIABLE, CONFIG_VARIABLE}
+    in_capitals = {TOKEN_VARIABLE, CONFIG_VARIABLE, REDIS_PASSWORD_VARIABLE}
     given: dict[str, str] = {}
     for name, value in os.environ.items():
         upper = name.upper()

@@ -19,7 +19,7 @@ Output = Annotated[
     ),
 ]
 Column = Annotated[str | None, typer.Option(help="CSV column with the IDs: its name or number.")]
-Field = Annotated[str | None, typer.Option(help="JSONL field with the IDs.")]
+Field = Annotated[str | None, typer.Option(help="Field with the IDs, of JSONL or messages.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Directory = Annotated[
     Path, typer.Argument(help="Directory of an export.", metavar="DIR", parser=_directory)

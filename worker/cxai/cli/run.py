@@ -26,7 +26,7 @@ def run(  # noqa: D103 - see RUN_HELP
         list[str] | None,
         typer.Argument(
             help="Files with interaction IDs: text (one a line), CSV, JSON Lines; gzip or zstd;"
-            " - or nothing for standard input.",
+            " - or nothing for standard input. Or a queue: redis://HOST/DB/STREAM, sqs://NAME.",
             metavar="[SOURCE]...",
             show_default=False,
         ),
@@ -41,6 +41,12 @@ def run(  # noqa: D103 - see RUN_HELP
     ] = None,
     allow_empty: Annotated[
         bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = None,
+    until_idle_s: Annotated[
+        float | None,
+        typer.Option(
+            "--until-idle", help="Seconds without a message that end the run of a queue. [never]"
+        ),
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
