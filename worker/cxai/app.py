@@ -33,7 +33,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
-from cxai.observe.setup import Setup
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import scheme_of
@@ -86,7 +86,7 @@ async def export(
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_entered(source))
+        await stack.enter_async_context(entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
@@ -168,7 +168,7 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
 
 
 @asynccontextmanager
-async def _entered(source: Source) -> AsyncIterator[None]:
+async def entered(source: Source) -> AsyncIterator[None]:
     """Enter a source that has something to close.
 
     A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
@@ -231,9 +231,11 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
         settings.progress,
         settings.progress_s,
         settings.stalled_after_s,
-        write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
-        remove_progress=partial(directory.remove, PROGRESS_NAME),
-        thread=thread,
+        ProgressPlace(
+            partial(directory.replace, PROGRESS_NAME, durable=False),
+            partial(directory.remove, PROGRESS_NAME),
+            thread,
+        ),
     )
 
 

@@ -49,9 +49,7 @@ def ranges_of(form: Mapping[str, Any]) -> ScoreRanges | None:
     return ScoreRanges(Path(form["bands_name"]), bands.encode()) if bands else None
 
 
-def shared_settings(
-    own: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]
-) -> Settings:
+def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
     """Return the settings of a worker: its own, and those of the export in place of some.
 
     Raises UsageError if the worker was given one of these with another value, or if this version
@@ -65,7 +63,7 @@ def shared_settings(
     except ValidationError as error:
         names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
         raise UsageError(
-            f"The export was made by another version of cxai-worker: this one can't use its {names}."
+            f"Another version of cxai-worker made this export: this one can't use its {names}."
         ) from None
     shared = {name: getattr(settings, name) for name in shared}
     if own.score_bands is not None:

@@ -26,9 +26,13 @@ def init(
     export: Annotated[str, typer.Option(help="Name of the export.")],
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="PLACE", help="s3://bucket/prefix, gs://, az://, or"
-                     " a directory that all workers see."),
-    ],  # fmt: skip
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PLACE",
+            help="s3://bucket/prefix, gs://, az://, or a directory that all workers see.",
+        ),
+    ],
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
     ] = None,
@@ -41,6 +45,9 @@ def init(
     shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
     compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
     score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
+    total_timeout_s: Annotated[
+        float | None, typer.Option("--total-timeout", help="Longest time for a request. [120]")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
     max_failed: Annotated[
         float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
@@ -59,14 +66,14 @@ def init(
     options = dict(locals())
 
     from cxai.cli.process import run_to_end
-    from cxai.cluster_app import init_export
+    from cxai.cluster_commands import init_export
     from cxai.settings import Settings, load_settings
 
     given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     tell(run_to_end(init_export(load_settings(given, config), database, export, output)))
 
 
-def enqueue(
+def enqueue_ids(
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -94,18 +101,23 @@ def enqueue(
     """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
     options = dict(locals())
 
-    from cxai.cli.process import enqueue_as_command, run_to_end
+    from cxai.cli.process import as_command, run_to_end
+    from cxai.cluster_commands import enqueue
+    from cxai.observe.redaction import Redaction
     from cxai.settings import Settings, load_settings
 
     given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     settings = load_settings(given, config)
-    fed = run_to_end(enqueue_as_command(settings, sources, to, last=last))
+    work = as_command(
+        settings, Redaction(), lambda stop: enqueue(settings, sources, to, last=last, stop=stop)
+    )
+    fed = run_to_end(work)
     tell(json_text(fed.as_dict()) if as_json else fed.text())
     if fed.exit_code:
         raise typer.Exit(fed.exit_code)
 
 
-def retry(
+def retry_verdicts(
     verdicts: Annotated[
         str, typer.Argument(help="Verdicts, separated by commas, such as not_found,exhausted.")
     ],
@@ -117,9 +129,9 @@ def retry(
 ) -> None:
     """Queue IDs of an export again that ended with one of VERDICTS; a record stays as it is."""
     from cxai.cli.process import run_to_end
-    from cxai.cluster_app import retry_verdicts
+    from cxai.cluster_commands import retry
     from cxai.core.figures import counted
 
-    queued = run_to_end(retry_verdicts(in_, verdicts))
+    queued = run_to_end(retry(in_, verdicts))
     text = f"{counted(queued, 'IDs')} {'is' if queued == 1 else 'are'} queued again."
     tell(json_text({"queued": queued}) if as_json else text)

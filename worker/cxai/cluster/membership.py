@@ -22,14 +22,13 @@ class Membership:
     beat from being answered, empty if it was.
     """
 
-    def __init__(
-        self, books: Books, clock: Clock, ttl_s: float, state: Callable[[], str]
-    ) -> None:
+    def __init__(self, books: Books, clock: Clock, ttl_s: float, state: Callable[[], str]) -> None:
         self._books = books
         self._now = clock.monotonic
         self._ttl_s = ttl_s
         self._state = state
         self._unbroken_since: float | None = None
+        self._answered = 0.0
         self.lacking = ""
 
     async def keep(self, on_gone: Callable[[int], None] = lambda _count: None) -> None:
