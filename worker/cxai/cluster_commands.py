@@ -50,7 +50,7 @@ async def init_export(settings: Settings, database: str, export: str, output: st
         output = str(local_path(output, "The destination").absolute())
     store = open_store(output)
     try:
-        await store.check()
+        await store.prepare()
         form = form_of(settings, resource, ranges, output)
         done = await schema.init(url, form, terms_of(settings))
     finally:

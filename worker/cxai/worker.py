@@ -141,6 +141,7 @@ class _Worker:
     async def _register(self) -> None:
         export, form = self._export, self._export.form
         with as_trouble_of_a_run():
+            await export.store.check()
             await refuse_restored(
                 export.books, export.store, form.layout.all_sets, form.compression
             )
