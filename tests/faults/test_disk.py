@@ -19,7 +19,7 @@ from support.in_process import cxai_here
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
 from support.small_disk import system
-from support.store import commit, entries_of, opened, outcomes_of, run_finished
+from support.store import REPORT, commit, entries_of, opened, outcomes_of, run_finished
 from support.waiting import wait_until_blocking
 
 from cxai.errors import CommitError, DiskFullError, IntegrityError
@@ -202,6 +202,34 @@ def test_wherever_a_disk_fills_up_the_same_commit_may_be_tried_again(ids, small_
             store.commit = patiently
             commit(store, ids, SCENARIO, batch=4)
         run_finished(disk / "export", ids, SCENARIO)
+        assert_exact(disk / "export", ids, SCENARIO)
+        shutil.rmtree(disk / "export")
+    assert met == {OSError, DatabaseError}
+
+
+@pytest.mark.promise(
+    "The disk is full when a part is to be finished because of its age",
+    "waited for like any other full disk; then the part is finished, and the manifest lists it",
+)
+def test_an_old_part_that_finds_the_disk_full_is_finished_once_there_is_room(ids, small_disk):
+    disk, met = small_disk(2_000), set()
+    for free_kib in range(0, 40, 4):
+        with opened(disk / "export", part_every_s=1e-9) as store:
+            commit(store, ids, SCENARIO)
+            room = os.statvfs(disk)
+            filling = bytes(room.f_bfree * room.f_bsize - (free_kib << 10))
+            (disk / "filling").write_bytes(filling)
+            for _ in range(2):
+                try:
+                    store.seal_old()
+                except DiskFullError as error:
+                    met.add(type(error.__cause__))
+            (disk / "filling").unlink()
+            store.seal_old()
+            manifest = json.loads((disk / "export" / "manifest.json").read_text())
+            files = {part["file"] for part in manifest["parts"]}
+            assert files == {"records-000001.jsonl", "failures-000001.jsonl"}
+            store.end_run("finished", REPORT)
         assert_exact(disk / "export", ids, SCENARIO)
         shutil.rmtree(disk / "export")
     assert met == {OSError, DatabaseError}

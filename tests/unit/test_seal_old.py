@@ -9,6 +9,8 @@ from support.crashing import Steps
 from support.leftovers import SCENARIO
 from support.store import REPORT, RUN_ID, commit, entries_of, opened, outcomes_of, run_finished
 
+from cxai import Settings
+from cxai.app import part_every_s
 from cxai.errors import CommitError
 from cxai.inspect.verify import verify_export
 from cxai.resources.options import Shape
@@ -206,3 +208,15 @@ def test_a_disk_that_fails_while_an_old_part_is_finished_stops_the_run(tmp_path,
                     again()
         run_finished(export, ids, SCENARIO)
         assert_exact(export, ids, SCENARIO)
+
+
+@pytest.mark.parametrize(
+    ("given", "of_files", "of_a_queue"),
+    [(None, None, 900.0), (60.0, 60.0, 60.0), (0.0, None, None)],
+)
+def test_parts_of_a_queue_are_finished_every_quarter_of_an_hour_unless_settings_differ(
+    given, of_files, of_a_queue
+):
+    settings = Settings(part_every_s=given)
+    assert part_every_s(settings, is_queue=False) == of_files
+    assert part_every_s(settings, is_queue=True) == of_a_queue

@@ -101,7 +101,7 @@ async def export(
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
                 notice=LOG.warning,
-                part_every_s=_part_every_s(settings, source),
+                part_every_s=part_every_s(settings, is_queue=source.is_queue),
                 is_queue=source.is_queue,
             )
         )
@@ -165,6 +165,16 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
         LOG.warning,
     )
     return open_source(names, options)
+
+
+def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
+    """Return the age in seconds from which on a part is sealed while the run goes, None for never.
+
+    A queue may have no end that would seal it.
+    """
+    if settings.part_every_s is None:
+        return _PART_EVERY_S if is_queue else None
+    return settings.part_every_s or None
 
 
 @asynccontextmanager
@@ -247,10 +257,3 @@ def _form(settings: Settings, resource: Resource) -> ExportForm:
         origin_of(settings.base_url),
         resource.bands_mark,
     )
-
-
-def _part_every_s(settings: Settings, source: Source) -> float | None:
-    """Return the age from which on a part is sealed: a run without end seals none at its end."""
-    if settings.part_every_s is None:
-        return _PART_EVERY_S if source.is_queue else None
-    return settings.part_every_s or None
