@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cxai.objects.port import StoreError, StoreRefusedError
 
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})\b")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _KIND = re.compile(r"\bkind: (Connect|Timeout)\b")
 # What was asked for credentials, by the words of obstore and the paths of the services: not by
