@@ -96,6 +96,18 @@ async def test_a_lost_answer_hides_no_other_content(moto, bucket, opened):
             await opened(proxy.url, bucket).put_new(PENDING, CONTENT)
 
 
+async def test_a_conflict_over_nothing_is_an_error_after_which_the_call_may_be_repeated(
+    moto, bucket, opened
+):
+    conflict = response(xml("ConditionalRequestConflict"), status="409 Conflict")
+    async with StoreProxy(moto, {0: conflict}) as proxy:  # another wrote it at that moment, in vain
+        store = opened(proxy.url, bucket)
+        with pytest.raises(StoreError, match="answers HTTP 409 ConditionalRequestConflict"):
+            await store.put_new(PENDING, CONTENT)
+        await store.put_new(PENDING, CONTENT)
+        assert await content(store, PENDING) == CONTENT
+
+
 PUBLISHING = 5  # requests: is the final name free, how large is it, copy, is it whole, delete
 
 

@@ -138,8 +138,8 @@ class CloudStore:
         async for _ in self.names(PENDING):  # raises if the bucket itself is gone
             break
         return TakenError(
-            f"{pending} is not in {self._location}, and {name} is not what it was: somebody has"
-            " deleted or changed them."
+            f"{pending} is not in {self._location}, and {name} is not what it was: they were"
+            " deleted or changed."
         )
 
     async def _if_there(self, what: str, call: Awaitable[T], size: int = 0) -> T | None:
