@@ -102,7 +102,7 @@ async def test_a_conflict_over_nothing_is_an_error_after_which_the_call_may_be_r
     conflict = response(xml("ConditionalRequestConflict"), status="409 Conflict")
     async with StoreProxy(moto, {0: conflict}) as proxy:  # another wrote it at that moment, in vain
         store = opened(proxy.url, bucket)
-        with pytest.raises(StoreError, match="answers HTTP 409 ConditionalRequestConflict"):
+        with pytest.raises(StoreError, match="another call is writing it, or has deleted it"):
             await store.put_new(PENDING, CONTENT)
         await store.put_new(PENDING, CONTENT)
         assert await content(store, PENDING) == CONTENT
@@ -225,6 +225,20 @@ async def test_what_may_pass_is_an_error_that_says_what_it_is(opened, status, co
     assert len(server.requests) == (1 if status.startswith("4") and "429" not in status else 2)
     assert SECRET not in words(raised)
     assert f"write {PENDING} to s3://bucket/a/prefix: " in str(raised.value)
+
+
+@pytest.mark.parametrize("call", ["replace", "publish", "delete"])
+async def test_a_conflict_where_nothing_is_created_is_an_error_like_any_other(opened, call):
+    conflict = response(xml("OperationAborted"), status="409 Conflict")
+    async with RawServer([conflict]) as server:
+        store = opened(server.base_url)
+        calls = {
+            "replace": lambda: store.replace(FINAL, CONTENT),
+            "publish": lambda: store.publish(PENDING, FINAL, SHA256),
+            "delete": lambda: store.delete(FINAL),
+        }
+        with pytest.raises(StoreError, match="answers HTTP 409"):
+            await calls[call]()
 
 
 @pytest.mark.promise(
