@@ -16,7 +16,7 @@ from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Record, Trouble
 from cxai.policy.verdict import Stage
 from cxai.resources.drift import MAX_UNKNOWN
-from cxai.resources.options import RowOptions, Shape
+from cxai.resources.options import RowOptions, ScoreRanges, Shape
 from cxai.resources.registry import RESOURCES, all_part_sets, layout_of, open_resource
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -113,7 +113,7 @@ def assert_bounded(drift):
 def test_score_ranges_are_used_or_refused_and_never_passed_over(name, tmp_path):
     file = tmp_path / "bands.toml"
     file.write_text('[[table]]\nbundle = "B"\nbands = [{ name = "low", upper = 0 }]\n')
-    options = RowOptions(Shape.NESTED, RUN_ID, file)
+    options = RowOptions(Shape.NESTED, RUN_ID, ScoreRanges.read(file))
     try:
         resource = open_resource(name, options)
     except UsageError as error:

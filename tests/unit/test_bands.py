@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cxai.core.layout import NO_BANDS, BandsMark
 from cxai.errors import UsageError
 from cxai.resources.cx_ai.bands import Bands, load_bands
+from cxai.resources.options import ScoreRanges
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "score_bands.example.toml"
 
@@ -127,7 +128,7 @@ def test_ranges_that_can_not_be_meant_are_refused_by_name(config, words):
 
 def test_the_example_is_in_force_only_once_it_is_filled_in():
     with pytest.raises(UsageError, match=r"example\.toml: holds no score ranges"):
-        load_bands(EXAMPLE)
+        load_bands(ScoreRanges.read(EXAMPLE))
 
 
 def test_the_example_has_the_right_form(tmp_path):
@@ -137,7 +138,7 @@ def test_the_example_has_the_right_form(tmp_path):
     filled_in.write_text(
         "\n".join(line.removeprefix("#") for line in lines if not prose.match(line))
     )
-    bands = load_bands(filled_in)
+    bands = load_bands(ScoreRanges.read(filled_in))
     assert bands.band("Customer Satisfaction", "ActiveListening", -1.5) == "made-up low"
     assert bands.band("Sales Effectiveness", "any", 0.1) == "made-up frequent"
 
@@ -154,15 +155,15 @@ def test_a_file_that_can_not_be_used_is_named(tmp_path, content, words):
     file = tmp_path / "ranges.toml"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=words) as refused:
-        load_bands(file)
+        load_bands(ScoreRanges.read(file))
     assert str(file) in str(refused.value)
 
 
 def test_a_file_that_can_not_be_read_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"absent\.toml: can't be read: No such file"):
-        load_bands(tmp_path / "absent.toml")
+        ScoreRanges.read(tmp_path / "absent.toml")
     with pytest.raises(UsageError, match="can't be read: Is a directory"):
-        load_bands(tmp_path)
+        ScoreRanges.read(tmp_path)
 
 
 def test_score_ranges_are_named_with_the_beginning_of_their_digest():

@@ -8,7 +8,7 @@ import pytest
 from support.states import api_state
 from support.virtual import START_UTC, VirtualClock, virtually
 
-from cxai.core.run_state import Counts, DiskFull, Kind, Pause, WorkState
+from cxai.core.run_state import Blocked, Counts, Kind, Pause, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Section, loads
 from cxai.observe.logging import LOG
@@ -176,12 +176,12 @@ async def test_an_observer_that_does_not_close_is_left_and_the_others_are_closed
 async def test_the_parts_of_a_run_are_shown_as_they_are():
     api, full = (
         api_state(pause=Pause(2.0, "too fast")),
-        DiskFull("exports/x", 1.0, 600.0, "the disk is full"),
+        Blocked("exports/x", 1.0, 600.0, "the disk is full", is_full=True),
     )
     tally = completed(2, lines=4, requests=9, status_requests=3, retries=4, throttled=1)
-    state = await state_after(2, sample(tally, api=api, disk_full=full))
+    state = await state_after(2, sample(tally, api=api, blocked=full))
     assert (state.at, state.elapsed_s) == (START_UTC + timedelta(seconds=2), 2.0)
-    assert (state.api, state.disk_full) == (api, full)
+    assert (state.api, state.blocked) == (api, full)
     assert state.counts == Counts(4, 9, 3, 4, 1)
 
 

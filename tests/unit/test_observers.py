@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -13,9 +14,11 @@ from support.command import TOKEN
 from support.states import AT, api_state, run_state
 
 from cxai import Settings, export
+from cxai.core.run_state import Blocked
 from cxai.core.timestamp import timestamp
 from cxai.core.watchdog import Section, Stall
 from cxai.errors import UsageError
+from cxai.observe.blocked import BlockedLog
 from cxai.observe.logging import LOG
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
@@ -123,6 +126,18 @@ def test_each_stall_is_logged_as_it_begins_and_as_it_ends(capsys):
     assert 'level=info event="moves again" stage=commit' in over
 
 
+def test_a_place_that_can_not_be_used_is_logged_as_it_begins_and_as_it_ends(capsys):
+    log = BlockedLog()
+    down = Blocked("the database", 1.0, None, "connection refused", is_full=False)
+    for blocked in (None, down, replace(down, for_s=7.2), None, None):
+        log.observe(run_state(blocked=blocked))
+    began, ended = capsys.readouterr().err.splitlines()
+    assert "event=storage_blocked" in began
+    assert "connection refused" in began
+    assert "event=storage_back" in ended
+    assert "after_s=7" in ended
+
+
 def test_an_input_that_is_silent_is_no_warning(capsys):
     StallLog(1.0).observe(run_state(stall=Stall(Section.INPUT, 61.4, 1)))
     assert "level=info event=stalled stage=input" in capsys.readouterr().err
@@ -197,7 +212,7 @@ def opened(**choices):
     ],
 )
 def test_the_progress_is_shown_as_it_was_chosen(choice, shown):
-    others = {"progress_file", "stalls", "unanswered"}
+    others = {"progress_file", "stalls", "blocked", "unanswered"}
     assert opened(progress=choice).keys() == shown | others
 
 
@@ -219,6 +234,7 @@ def test_every_observer_has_its_interval():
         "progress_lines": 7.0,
         "progress_file": 1.0,
         "stalls": 0.5,
+        "blocked": 1.0,
         "unanswered": 1.0,
     }
 

@@ -256,7 +256,7 @@ async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
     run = Run(entries("a", "b"), ledger=NoRoomFirst())
     task = run.start()
     await at(3.0)
-    assert run.pipeline.room.lacking == "the disk quota is used up"
+    assert run.pipeline.room.blocked_by.lacking == "the disk quota is used up"
     assert run.pipeline.room.waited_s == pytest.approx(3, abs=0.1)
     await task
     assert run.pipeline.room.waited_s is None

@@ -3,7 +3,7 @@
 import pytest
 from support.states import run_state
 
-from cxai.core.run_state import DiskFull, Kind, Pause
+from cxai.core.run_state import Blocked, Kind, Pause
 from cxai.core.watchdog import Section, Stall
 from cxai.observe.state_text import plain, sentence
 from cxai.policy.verdict import Verdict
@@ -11,7 +11,7 @@ from cxai.policy.verdict import Verdict
 STUCK = Stall(Section.COMMIT, 181.2, 12)
 SILENT = Stall(Section.INPUT, 181.2, 1)
 PAUSE = Pause(12.3, "too fast")
-FULL = DiskFull("exports/x", 12.3, 600.0, "the disk is full")
+FULL = Blocked("exports/x", 12.3, 600.0, "the disk is full", is_full=True)
 REFUSED = "Connection refused"
 
 
@@ -91,8 +91,14 @@ def shows(kind, said, **shown):
             Kind.DISK_FULL,
             "waiting for room in exports/x for 12 s, at most 600 s: the disk is full",
             work={"open": 3, "is_stopping": True},
-            disk_full=FULL,
+            blocked=FULL,
             stall=STUCK,
+        ),
+        shows(
+            Kind.STORAGE,
+            "waiting for the database for 5 s: connection refused",
+            work={"open": 3},
+            blocked=Blocked("the database", 5.0, None, "connection refused", is_full=False),
         ),
         shows(
             Kind.STALLED,

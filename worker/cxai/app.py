@@ -11,32 +11,25 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cxai.api.base_url import origin_of
-from cxai.api.client import ApiClient
-from cxai.api.content_coding import Limits, check_codecs, decode
+from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
-from cxai.core.backlog import Backlog
-from cxai.core.bounds import Bounds
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
-from cxai.core.ports import Clock, Resource, Source
-from cxai.core.run_state import ApiState, DiskFull, Pause, WorkState
+from cxai.core.ports import Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
 from cxai.errors import CxaiError, UsageError
-from cxai.governor.governor import Governor
-from cxai.governor.health import HealthSettings, State
 from cxai.governor.local import Ceilings, LocalLimiter
-from cxai.governor.patience import PatienceSettings
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
 from cxai.observe.logging import LOG
-from cxai.observe.monitor import RunMonitor, Sample
+from cxai.observe.monitor import RunMonitor
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
 from cxai.observe.setup import Setup
@@ -44,18 +37,13 @@ from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import scheme_of
 from cxai.output.registry import output_directory
-from cxai.policy.rules import Rules
-from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
-from cxai.resources.reader import BodyReader, Decode
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.census import Census
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
-
-# The first answer is waited for as long as this: nobody is watching.
-_START_PATIENCE_S = 600.0
+from cxai.wiring import bounds_of, client_of, score_ranges, wired
 
 
 async def export(
@@ -86,11 +74,11 @@ async def export(
     clock = SystemClock()
     started = clock.monotonic()
     resource = open_resource(
-        settings.resource, RowOptions(settings.shape, run_id, settings.score_bands)
+        settings.resource, RowOptions(settings.shape, run_id, score_ranges(settings))
     )
     limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
-    client = _client(
-        settings, resource, Token(token, settings.token_file, redaction.add), limiter, clock
+    client = client_of(
+        settings, resource, Token(token, settings.token_file, redaction.add), limiter.depart, clock
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
@@ -112,39 +100,38 @@ async def export(
             )
         )
         await stack.enter_async_context(client)
-        backlog = Backlog(settings.backlog)
-        governor = _governor(settings, backlog, limiter, client, clock)
-        pipeline = Pipeline(
+        run = wired(
+            settings,
             source=source,
             ledger=LocalLedger(committer, thread),
-            backlog=backlog,
-            governor=governor,
+            pace=limiter,
+            client=client,
             fetcher=client,
-            reader=BodyReader(
-                resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
-            ),
-            recorder=FailureRows(resource.layout.schema_version, run_id),
+            resource=resource,
+            run_id=run_id,
+            reading=reading,
+            redaction=redaction,
             clock=clock,
-            rules=_rules(settings),
-            bounds=_bounds(settings),
+            bounds=bounds_of(settings),
         )
+        place = printable(directory.path)
         monitor = await stack.enter_async_context(
             RunMonitor(
-                lambda: _sample(pipeline, governor, limiter, census, directory.path, settings),
+                lambda: run.sample(place, census.lines if census else None),
                 observers,
                 clock,
                 settings.stalled_after_s,
             )
         )
-        with (stop or StopRequest()).passed_to(pipeline.stop):
-            stopped_by = await _run(pipeline)
+        with (stop or StopRequest()).passed_to(run.pipeline.stop):
+            stopped_by = await _stopped_by(run.pipeline)
         report = Report(
             directory.path,
-            pipeline.tally,
+            run.pipeline.tally,
             clock.monotonic() - started,
             Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
             stopped_by,
-            governor.trouble,
+            run.governor.trouble,
             run_id,
         )
         report = close_books(report, committer)
@@ -199,7 +186,7 @@ def lasting_path(output: str) -> Path:
     return path if is_name else path.absolute()
 
 
-async def _run(pipeline: Pipeline) -> CxaiError | None:
+async def _stopped_by(pipeline: Pipeline) -> CxaiError | None:
     """Run the pipeline; return what stopped it early, None if nothing did."""
     try:
         await pipeline.run()
@@ -235,47 +222,6 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
     )
 
 
-def _sample(
-    pipeline: Pipeline,
-    governor: Governor,
-    limiter: LocalLimiter,
-    census: Census | None,
-    output: Path,
-    settings: Settings,
-) -> Sample:
-    backlog, paused, waited_s = pipeline.backlog, limiter.paused, pipeline.room.waited_s
-    return Sample(
-        tally=pipeline.tally,
-        loads=pipeline.loads,
-        work=WorkState(
-            open=backlog.open,
-            waiting=backlog.waiting,
-            next_retry_s=backlog.next_due_s(),
-            in_flight=pipeline.in_flight,
-            input_ended=pipeline.input_ended,
-            is_stopping=pipeline.ending,
-        ),
-        api=ApiState(
-            url=governor.api,
-            rate=limiter.rate,
-            rate_ceiling=settings.rate,
-            pause=Pause(*paused) if paused else None,
-            in_doubt=governor.health.state is State.DOUBT,
-            down_for_s=governor.outage_s,
-            trouble=governor.trouble or "",
-            advice=governor.advice,
-            unanswered_s=governor.unanswered_s,
-        ),
-        expected_lines=census.lines if census else None,
-        disk_full=None
-        if waited_s is None
-        else DiskFull(printable(output), waited_s, settings.disk_patience_s, pipeline.room.lacking),
-    )
-
-
-# --- from settings to what each part takes ---
-
-
 def _form(settings: Settings, resource: Resource) -> ExportForm:
     return ExportForm(
         resource.layout,
@@ -283,74 +229,4 @@ def _form(settings: Settings, resource: Resource) -> ExportForm:
         settings.compression,
         origin_of(settings.base_url),
         resource.bands_mark,
-    )
-
-
-def _decoder(settings: Settings) -> Decode:
-    max_ratio = settings.max_ratio
-    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
-
-
-def _governor(
-    settings: Settings, backlog: Backlog, limiter: LocalLimiter, client: ApiClient, clock: Clock
-) -> Governor:
-    start_s = settings.start_patience_s
-    return Governor(
-        backlog,
-        limiter,
-        clock,
-        renew=client.renew,
-        retries_per_s=settings.rate * settings.retry_share,
-        health=HealthSettings(
-            failures=settings.outage_after,
-            others=settings.in_flight,
-            probe_base_s=settings.backoff_base_s,
-            probe_cap_s=settings.backoff_cap_s,
-        ),
-        patience=PatienceSettings(
-            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
-        ),
-        api=client.base_url,
-    )
-
-
-def _client(
-    settings: Settings, resource: Resource, token: Token, limiter: LocalLimiter, clock: Clock
-) -> ApiClient:
-    return ApiClient(
-        settings.base_url,
-        token,
-        clock,
-        result_path=resource.path,
-        depart=limiter.depart,
-        in_flight=settings.in_flight,
-        connect_timeout_s=settings.connect_timeout_s,
-        read_timeout_s=settings.read_timeout_s,
-        total_timeout_s=settings.total_timeout_s,
-        max_wire_bytes=settings.max_wire_bytes,
-        ca_file=settings.ca_file,
-        proxy=settings.proxy,
-    )
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        max_attempts=settings.max_attempts,
-        backoff_base_s=settings.backoff_base_s,
-        backoff_cap_s=settings.backoff_cap_s,
-        retry_after_cap_s=settings.retry_after_cap_s,
-        check_status=settings.check_status,
-        recheck_s=settings.recheck_s,
-        patience_s=settings.patience_s,
-        file_patience_s=settings.file_patience_s,
-    )
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
-        in_flight=settings.in_flight,
-        batch=settings.batch,
-        batch_s=settings.batch_s,
-        grace_s=settings.grace_s,
-        disk_patience_s=settings.disk_patience_s,
     )

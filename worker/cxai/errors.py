@@ -27,6 +27,8 @@ class StopCause(StrEnum):
     INPUT = "input"
     DISK = "disk"
     DISK_FULL = "disk_full"
+    STORAGE = "storage"
+    TAKEN_OVER = "taken_over"
 
 
 class CxaiError(Exception):
@@ -90,15 +92,32 @@ class CommitError(StoppedError):
         super().__init__(message, by)
 
 
-class DiskFullError(CommitError):
+class BlockedError(CommitError):
+    """A place that a run writes to can't be used for now; the same work may be tried again.
+
+    `lacking` says what is missing, in a phrase: room on a disk, or the connection to a database.
+    """
+
+    def __init__(self, message: str, lacking: str, by: StopCause = StopCause.STORAGE) -> None:
+        super().__init__(message, by)
+        self.lacking = lacking
+
+
+class DiskFullError(BlockedError):
     """There was no room on the disk. What needed it was taken back whole, and may be tried again.
 
     `lacking` says what there was no room for: bytes, inodes or a quota.
     """
 
     def __init__(self, message: str, lacking: str) -> None:
-        super().__init__(message, StopCause.DISK_FULL)
-        self.lacking = lacking
+        super().__init__(message, lacking, StopCause.DISK_FULL)
+
+
+class FencedError(StoppedError):
+    """Others took this worker for dead, and its IDs: nothing that it does counts any more."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StopCause.TAKEN_OVER)
 
 
 class IntegrityError(CxaiError):

@@ -237,7 +237,7 @@ class Ledger(Protocol):
         """Make all outcomes durable, with their lines, or none.
 
         When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
-        a DiskFullError, the same commit may be tried again.
+        a BlockedError, the same commit may be tried again.
         """
         ...
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     DOUBT = "doubt"
     OUTAGE = "outage"
     DISK_FULL = "disk_full"
+    STORAGE = "storage"
     STALLED = "stalled"
     STOPPING = "stopping"
     FINISHING = "finishing"
@@ -92,16 +93,17 @@ class ApiState:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskFull:
-    """The run has waited `for_s` seconds, of `at_most_s`, for room in `directory`.
+class Blocked:
+    """The run has waited `for_s` seconds, of `at_most_s` (None: without end), for `place`.
 
-    `lacking` says what there is no room for.
+    `lacking` says what is missing there; `is_full` is whether that is room.
     """
 
-    directory: str
+    place: str
     for_s: float
-    at_most_s: float
+    at_most_s: float | None
     lacking: str
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,13 @@ class RunState:
     work: WorkState
     api: ApiState
     stall: Stall | None = None
-    disk_full: DiskFull | None = None
+    blocked: Blocked | None = None
 
     @property
     def kind(self) -> Kind:
         """What the run does, or what it waits for: of several reasons the one that holds it."""
-        if self.disk_full is not None:
-            return Kind.DISK_FULL
+        if self.blocked is not None:
+            return Kind.DISK_FULL if self.blocked.is_full else Kind.STORAGE
         if self.stall is not None and self.stall.section is not Section.INPUT:
             return Kind.STALLED
         if self.work.is_stopping and not self.work.is_done:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cxai.core.ports import Clock, Observer
-from cxai.core.run_state import ApiState, Counts, DiskFull, RunState, WorkState
+from cxai.core.run_state import ApiState, Blocked, Counts, RunState, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Load, Section, Stall, Watchdog, look_every_s
 from cxai.observe.logging import LOG
@@ -24,8 +24,9 @@ _CLOSE_S = 10.0
 class Sample:
     """What the parts of a run show of themselves at one moment.
 
-    `expected_lines` is the length of the input, None if it is not known (yet). `disk_full` is set
-    while there is no room. `tally` and `loads` are the run's own, and change while it goes.
+    `expected_lines` is the length of the input, None if it is not known (yet). `blocked` is set
+    while a place to write can't be used. `tally` and `loads` are the run's own, and change while it
+    goes.
     """
 
     tally: Tally
@@ -33,7 +34,7 @@ class Sample:
     work: WorkState
     api: ApiState
     expected_lines: int | None = None
-    disk_full: DiskFull | None = None
+    blocked: Blocked | None = None
 
 
 class RateEstimator:
@@ -116,7 +117,7 @@ class RunMonitor:
             work=sample.work,
             api=sample.api,
             stall=self._stall(sample, now),
-            disk_full=sample.disk_full,
+            blocked=sample.blocked,
         )
 
     def finished(self, report: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ OBSERVERS: Mapping[str, str] = {
     "progress_lines": "cxai.observe.progress_lines",
     "progress_file": "cxai.observe.progress_file",
     "stalls": "cxai.observe.stalls",
+    "blocked": "cxai.observe.blocked",
     "unanswered": "cxai.observe.unanswered",
 }
 

@@ -10,11 +10,10 @@ def sentence(state: RunState) -> str:
     """Say what a run does, or why it waits when it waits."""
     work = state.work
     match state.kind:
-        case Kind.DISK_FULL if (disk := state.disk_full) is not None:
-            return (
-                f"waiting for room in {disk.directory} for {elapsed(disk.for_s)},"
-                f" at most {elapsed(disk.at_most_s)}: {disk.lacking}"
-            )
+        case Kind.DISK_FULL | Kind.STORAGE if (blocked := state.blocked) is not None:
+            what = f"room in {blocked.place}" if blocked.is_full else blocked.place
+            most = "" if blocked.at_most_s is None else f", at most {elapsed(blocked.at_most_s)}"
+            return f"waiting for {what} for {elapsed(blocked.for_s)}{most}: {blocked.lacking}"
         case Kind.STALLED if (stall := state.stall) is not None:
             where = f"{stall.section}: {stall.section.symptom}"
             return f"stalled for {elapsed(stall.for_s)} at {where} ({stall.holding} there)"

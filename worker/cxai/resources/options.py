@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
+
+from cxai.errors import UsageError
 
 
 class Shape(StrEnum):
@@ -13,13 +16,30 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreRanges:
+    """The file of score ranges: where it is, for people, and what it holds."""
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return those of a file. Raises UsageError, naming it, if it can't be read."""
+        try:
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UsageError(f"Score ranges {path}: can't be read: {reason}.") from error
+
+
+@dataclass(frozen=True, slots=True)
 class RowOptions:
     """What decides the rows of a run.
 
-    `run_id` is in every row. `score_bands` is the file with the score ranges that name a band for
-    each score, None if there is none.
+    `run_id` is in every row. `score_bands` are the score ranges that name a band for each score,
+    None if there are none.
     """
 
     shape: Shape
     run_id: str
-    score_bands: Path | None = None
+    score_bands: ScoreRanges | None = None

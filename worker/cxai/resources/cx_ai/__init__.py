@@ -10,8 +10,8 @@ def open_resource(options: RowOptions) -> Resource:
     from cxai.resources.cx_ai.bands import load_bands  # noqa: PLC0415 - only for a run
     from cxai.resources.cx_ai.resource import CxAi  # noqa: PLC0415
 
-    file = options.score_bands
-    if file is None:
+    ranges = options.score_bands
+    if ranges is None:
         return CxAi(options.shape, options.run_id)
-    bands = load_bands(file)
-    return CxAi(options.shape, options.run_id, bands, bands.mark(file.name))
+    bands = load_bands(ranges)
+    return CxAi(options.shape, options.run_id, bands, bands.mark(ranges.path.name))

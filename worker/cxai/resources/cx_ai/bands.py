@@ -10,28 +10,26 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from cxai.core.layout import BandsMark
 from cxai.errors import UsageError
+from cxai.resources.options import ScoreRanges
 
 _TABLE_KEYS = frozenset({"bundle", "model", "bands"})
 _BAND_KEYS = frozenset({"name", "lower", "upper"})
 _MAX_INT = 2**53  # beyond it, a float may be another number
 
 
-def load_bands(path: Path) -> "Bands":
-    """Return the score ranges that the TOML file at `path` holds.
+def load_bands(ranges: ScoreRanges) -> "Bands":
+    """Return the score ranges that a TOML file holds.
 
     Its form is shown by config/score_bands.example.toml. Raises UsageError, naming the file and
-    what to do, if it can't be read or holds anything else.
+    what to do, if it holds anything else.
     """
+    path = ranges.path
     try:
-        return Bands(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageError(f"Score ranges {path}: can't be read: {reason}.") from error
+        return Bands(tomllib.loads(ranges.content.decode()))
     except ValueError as error:  # no TOML, or no UTF-8
         raise UsageError(f"Score ranges {path}: is not TOML: {error}.") from error
     except UsageError as error:

@@ -1,0 +1,214 @@
+"""From settings to the parts of a run that are the same on one machine and on many.
+
+The composition roots, app.py and worker.py, add what differs: source, ledger and limiter.
+"""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from cxai.api.client import ApiClient
+from cxai.api.content_coding import Limits, decode
+from cxai.api.token import Token
+from cxai.core.backlog import Backlog
+from cxai.core.bounds import Bounds
+from cxai.core.pipeline import Pipeline
+from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Resource, Source
+from cxai.core.room import Room
+from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
+from cxai.errors import DiskFullError
+from cxai.governor.governor import Governor
+from cxai.governor.health import HealthSettings, State
+from cxai.governor.patience import PatienceSettings
+from cxai.observe.monitor import Sample
+from cxai.observe.redaction import Redaction
+from cxai.policy.rules import Rules
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import ScoreRanges
+from cxai.resources.reader import BodyReader, Decode
+from cxai.settings import Settings
+
+# The first answer is waited for as long as this: nobody is watching.
+_START_PATIENCE_S = 600.0
+
+
+class Pace(Limiter, Protocol):
+    """A limiter that can be watched, and that has the last word before a request is sent."""
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that are allowed now."""
+        ...
+
+    @property
+    def paused(self) -> tuple[float, str] | None:
+        """Seconds that the pause still lasts and why, None if there is none."""
+        ...
+
+    async def depart(self) -> None:
+        """Return at the moment when a request whose turn it is may go onto its connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is wired and not begun: its pipeline, and what is watched of it."""
+
+    pipeline: Pipeline
+    governor: Governor
+    pace: Pace
+    settings: Settings
+
+    def sample(self, place: str, expected_lines: int | None = None) -> Sample:
+        """Return what it shows of itself now; `place` is where its results go."""
+        pipeline, governor = self.pipeline, self.governor
+        backlog, paused = pipeline.backlog, self.pace.paused
+        return Sample(
+            tally=pipeline.tally,
+            loads=pipeline.loads,
+            work=WorkState(
+                open=backlog.open,
+                waiting=backlog.waiting,
+                next_retry_s=backlog.next_due_s(),
+                in_flight=pipeline.in_flight,
+                input_ended=pipeline.input_ended,
+                is_stopping=pipeline.ending,
+            ),
+            api=ApiState(
+                url=governor.api,
+                rate=self.pace.rate,
+                rate_ceiling=self.settings.rate,
+                pause=Pause(*paused) if paused else None,
+                in_doubt=governor.health.state is State.DOUBT,
+                down_for_s=governor.outage_s,
+                trouble=governor.trouble or "",
+                advice=governor.advice,
+                unanswered_s=governor.unanswered_s,
+            ),
+            expected_lines=expected_lines,
+            blocked=_blocked(pipeline.room, place, self.settings.disk_patience_s),
+        )
+
+
+def wired(
+    settings: Settings,
+    *,
+    source: Source,
+    ledger: Ledger,
+    pace: Pace,
+    client: ApiClient,
+    fetcher: Fetcher,
+    resource: Resource,
+    run_id: str,
+    reading: Executor,
+    redaction: Redaction,
+    clock: Clock,
+    bounds: Bounds,
+) -> Run:
+    """Return the run that these parts make; `fetcher` is the client, or what stands before it."""
+    backlog = Backlog(settings.backlog)
+    governor = _governor(settings, backlog, pace, client, clock)
+    pipeline = Pipeline(
+        source=source,
+        ledger=ledger,
+        backlog=backlog,
+        governor=governor,
+        fetcher=fetcher,
+        reader=BodyReader(
+            resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
+        ),
+        recorder=FailureRows(resource.layout.schema_version, run_id),
+        clock=clock,
+        rules=_rules(settings),
+        bounds=bounds,
+    )
+    return Run(pipeline, governor, pace, settings)
+
+
+def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
+    error, for_s = room.blocked_by, room.waited_s
+    if error is None or for_s is None:
+        return None
+    return Blocked(place, for_s, at_most_s, error.lacking, isinstance(error, DiskFullError))
+
+
+def _decoder(settings: Settings) -> Decode:
+    max_ratio = settings.max_ratio
+    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
+
+
+def _governor(
+    settings: Settings, backlog: Backlog, limiter: Limiter, client: ApiClient, clock: Clock
+) -> Governor:
+    start_s = settings.start_patience_s
+    return Governor(
+        backlog,
+        limiter,
+        clock,
+        renew=client.renew,
+        retries_per_s=settings.rate * settings.retry_share,
+        health=HealthSettings(
+            failures=settings.outage_after,
+            others=settings.in_flight,
+            probe_base_s=settings.backoff_base_s,
+            probe_cap_s=settings.backoff_cap_s,
+        ),
+        patience=PatienceSettings(
+            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
+        ),
+        api=client.base_url,
+    )
+
+
+def score_ranges(settings: Settings) -> ScoreRanges | None:
+    """Return the score ranges of the settings. Raises UsageError if their file can't be read."""
+    return None if settings.score_bands is None else ScoreRanges.read(settings.score_bands)
+
+
+def client_of(
+    settings: Settings,
+    resource: Resource,
+    token: Token,
+    depart: Callable[[], Awaitable[None]],
+    clock: Clock,
+) -> ApiClient:
+    """Return the client of the API; `depart` is awaited before each request is sent."""
+    return ApiClient(
+        settings.base_url,
+        token,
+        clock,
+        result_path=resource.path,
+        depart=depart,
+        in_flight=settings.in_flight,
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        total_timeout_s=settings.total_timeout_s,
+        max_wire_bytes=settings.max_wire_bytes,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        max_attempts=settings.max_attempts,
+        backoff_base_s=settings.backoff_base_s,
+        backoff_cap_s=settings.backoff_cap_s,
+        retry_after_cap_s=settings.retry_after_cap_s,
+        check_status=settings.check_status,
+        recheck_s=settings.recheck_s,
+        patience_s=settings.patience_s,
+        file_patience_s=settings.file_patience_s,
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much a run on one machine holds at a time."""
+    return Bounds(
+        in_flight=settings.in_flight,
+        batch=settings.batch,
+        batch_s=settings.batch_s,
+        grace_s=settings.grace_s,
+        disk_patience_s=settings.disk_patience_s,
+    )
