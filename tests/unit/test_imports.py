@@ -30,7 +30,6 @@ ROOMS = {
     "output": {"errors", "zstd", "version"},
     "objects": {"output", "errors"},
     "ledger": {"output", "core", "policy", "errors"},
-    "objects": {"errors"},
     "cluster": set(),
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},

@@ -77,16 +77,16 @@ def failure_of(error: Exception) -> Failure:
 
 def store_error(what: str, failure: Failure) -> StoreError:
     """Return the error for a failed request. `what` failed, up to the name of the place."""
-    told = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
+    answer = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
     if _OF_CREDENTIALS.search(failure.text):
         return StoreRefusedError(f"Can't {what}: there are no credentials. {_GIVE_CREDENTIALS}")
     advice = _ADVICE.get(failure.code) or _ADVICE.get(failure.status)
     if advice is not None:
         refused, words = advice
         kind = StoreRefusedError if refused else StoreError
-        return kind(f"Can't {what}: it answers {told}. {words}")
-    if told:
-        return StoreError(f"Can't {what}: it answers {told}.")
+        return kind(f"Can't {what}: it answers {answer}. {words}")
+    if answer:
+        return StoreError(f"Can't {what}: it answers {answer}.")
     return _without_an_answer(what, failure.text)
 
 
