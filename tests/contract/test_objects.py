@@ -169,6 +169,18 @@ async def test_reading_what_is_not_there_says_so(store):
             await content(store, name)
 
 
+async def test_a_reader_may_stop_early_also_after_the_store_was_closed(another):
+    store = another()
+    await store.prepare()
+    await store.put_new(FINAL, bytes(3_000_000))
+    before, after = store.read(FINAL), store.read(FINAL)
+    for reader in (before, after):
+        assert await anext(reader)
+    await before.aclose()
+    await store.close()
+    await after.aclose()
+
+
 async def test_deleting_may_be_repeated(store):
     await store.put_new(FINAL, CONTENT)
     for _ in range(2):

@@ -96,6 +96,18 @@ async def test_a_lost_answer_hides_no_other_content(moto, bucket, opened):
             await opened(proxy.url, bucket).put_new(PENDING, CONTENT)
 
 
+async def test_a_conflict_over_nothing_is_an_error_after_which_the_call_may_be_repeated(
+    moto, bucket, opened
+):
+    conflict = response(xml("ConditionalRequestConflict"), status="409 Conflict")
+    async with StoreProxy(moto, {0: conflict}) as proxy:  # another wrote it at that moment, in vain
+        store = opened(proxy.url, bucket)
+        with pytest.raises(StoreError, match="another call is writing it, or has deleted it"):
+            await store.put_new(PENDING, CONTENT)
+        await store.put_new(PENDING, CONTENT)
+        assert await content(store, PENDING) == CONTENT
+
+
 PUBLISHING = 5  # requests: is the final name free, how large is it, copy, is it whole, delete
 
 
@@ -213,6 +225,20 @@ async def test_what_may_pass_is_an_error_that_says_what_it_is(opened, status, co
     assert len(server.requests) == (1 if status.startswith("4") and "429" not in status else 2)
     assert SECRET not in words(raised)
     assert f"write {PENDING} to s3://bucket/a/prefix: " in str(raised.value)
+
+
+@pytest.mark.parametrize("call", ["replace", "publish", "delete"])
+async def test_a_conflict_where_nothing_is_created_is_an_error_like_any_other(opened, call):
+    conflict = response(xml("OperationAborted"), status="409 Conflict")
+    async with RawServer([conflict]) as server:
+        store = opened(server.base_url)
+        calls = {
+            "replace": lambda: store.replace(FINAL, CONTENT),
+            "publish": lambda: store.publish(PENDING, FINAL, SHA256),
+            "delete": lambda: store.delete(FINAL),
+        }
+        with pytest.raises(StoreError, match="answers HTTP 409"):
+            await calls[call]()
 
 
 @pytest.mark.promise(
@@ -340,15 +366,44 @@ async def test_google_creates_an_object_only_if_there_is_none(environment):
     assert header(request, "x-goog-if-generation-match") == ["0"]
 
 
-@pytest.mark.parametrize("destination", [
-    "az://container/a/prefix", "abfss://container@account.dfs.core.windows.net/a/prefix",
-])  # fmt: skip
-async def test_azure_creates_an_object_only_if_there_is_none(environment, destination):
-    async with RawServer([response(b"", 'ETag: "1"')]) as server:
+@pytest.fixture
+def azure(environment):
+    """Return what opens a container at a server."""
+
+    def at(server, destination="az://container/a/prefix"):
         environment.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
         environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c2VjcmV0")
         environment.setenv("AZURE_STORAGE_ENDPOINT", server.base_url)
-        await open_store(destination).put_new(PENDING, CONTENT)
+        return open_store(destination)
+
+    return at
+
+
+@pytest.mark.parametrize("destination", [
+    "az://container/a/prefix", "abfss://container@account.dfs.core.windows.net/a/prefix",
+])  # fmt: skip
+async def test_azure_creates_an_object_only_if_there_is_none(azure, destination):
+    async with RawServer([response(b"", 'ETag: "1"')]) as server:
+        await azure(server, destination).put_new(PENDING, CONTENT)
     [request] = server.requests
-    assert re.match(rf"PUT /(\w+/)?container/a/prefix/{PENDING} ", request)
+    assert request.startswith(f"PUT /container/a/prefix/{PENDING} ")
     assert header(request, "If-None-Match") == ["*"]
+
+
+def deleted_in_azure(status):
+    """Return Azure's answer to a batch with one deletion."""
+    part = f"Content-ID: 0\r\n\r\nHTTP/1.1 {status}\r\nServer: Windows-Azure-Blob/1.0\r\n\r\n"
+    body = f"--part\r\nContent-Type: application/http\r\n{part}\r\n--part--\r\n".encode()
+    return response(body, "Content-Type: multipart/mixed; boundary=part", status="202 Accepted")
+
+
+@pytest.mark.parametrize("status", ["202 Accepted", "404 The specified blob does not exist."])
+async def test_azure_deletes_an_object_if_it_is_there(azure, status):
+    async with RawServer([deleted_in_azure(status)]) as server:
+        await azure(server).delete(PENDING)
+
+
+async def test_azure_says_what_it_refuses_to_delete(azure):
+    async with RawServer([deleted_in_azure("403 Not allowed.")]) as server:
+        with pytest.raises(StoreRefusedError, match=r"HTTP 403. Give the credentials the rights"):
+            await azure(server).delete(PENDING)

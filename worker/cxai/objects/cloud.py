@@ -17,7 +17,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from cxai.objects.cloud_errors import failure_of, store_error
 from cxai.objects.deadline import LEAST_S, deadline_s
-from cxai.objects.port import PENDING, Listed, StoreError, TakenError, checked_name
+from cxai.objects.port import Listed, StoreError, TakenError, checked_name
 from cxai.objects.trial import try_out
 
 Store: TypeAlias = S3Store | GCSStore | AzureStore
@@ -51,17 +51,20 @@ class CloudStore:
     async def put_new(self, name: str, data: bytes) -> None:
         what = f"write {checked_name(name)} to"
         put = obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
-        try:
-            await self._do(what, put, len(data))
-        except AlreadyExistsError as error:
-            there = await self._sha256(name)
-            if there is None:  # another writes it at this moment, or has deleted it
-                raise store_error(f"{what} {self._location}", failure_of(error)) from None
-            if there != hashlib.sha256(data).digest():
-                raise self._taken(name) from None
+        if await self._do(what, _is_created(put), len(data)):
+            return
+        there = await self._sha256(name)
+        if there is None:
+            raise StoreError(
+                f"Can't {what} {self._location}: another call is writing it, or has deleted it."
+            )
+        if there != hashlib.sha256(data).digest():
+            raise self._taken(name)
 
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
         checked_name(pending), checked_name(name)
+        # No store copies on a condition in the same way. None is needed: a final name belongs to
+        # one object alone, so two that copy at the same moment copy the same content.
         is_copied = await self._size(name) is None and await self._copied(pending, name)
         if not is_copied and await self._sha256(name) != sha256:
             raise await self._misplaced(pending, name)
@@ -86,12 +89,8 @@ class CloudStore:
         got = await self._if_there(what, obstore.get_async(self._store, name))
         if got is None:
             raise FileNotFoundError(errno.ENOENT, "There is no such object", name)
-        rest = got.meta["size"]
         async for chunk in self._each(what, aiter(got.stream(CHUNK_BYTES))):
-            rest -= len(chunk)
             yield bytes(chunk)
-        if rest:
-            raise StoreError(f"Can't {what} {self._location}: it ended {rest} bytes too early.")
 
     async def delete(self, name: str) -> None:
         delete = obstore.delete_async(self._store, checked_name(name))
@@ -135,11 +134,9 @@ class CloudStore:
     async def _misplaced(self, pending: str, name: str) -> TakenError:
         if await self._size(pending) is not None:
             return self._taken(name)
-        async for _ in self.names(PENDING):  # raises if the bucket itself is gone
-            break
         return TakenError(
-            f"{pending} is not in {self._location}, and {name} is not what it was: somebody has"
-            " deleted or changed them."
+            f"{pending} is not in {self._location}, and {name} is not what it was: they were"
+            " deleted or changed."
         )
 
     async def _if_there(self, what: str, call: Awaitable[T], size: int = 0) -> T | None:
@@ -162,10 +159,16 @@ class CloudStore:
                 f"Can't {what} {self._location}: it has not answered for {patience_s:.0f} s."
                 " Check the network and the store."
             ) from None
-        except AlreadyExistsError:
-            raise
         except (BaseError, OSError) as error:
             raise store_error(f"{what} {self._location}", failure_of(error)) from None
+
+
+async def _is_created(put: Awaitable[object]) -> bool:
+    try:
+        await put
+    except AlreadyExistsError:
+        return False
+    return True
 
 
 async def _none_if_absent(call: Awaitable[T]) -> T | None:

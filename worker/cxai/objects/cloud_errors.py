@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cxai.objects.port import StoreError, StoreRefusedError
 
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})\b")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _KIND = re.compile(r"\bkind: (Connect|Timeout)\b")
 # What was asked for credentials, by the words of obstore and the paths of the services: not by
@@ -77,16 +77,16 @@ def failure_of(error: Exception) -> Failure:
 
 def store_error(what: str, failure: Failure) -> StoreError:
     """Return the error for a failed request. `what` failed, up to the name of the place."""
-    told = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
+    answer = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
     if _OF_CREDENTIALS.search(failure.text):
         return StoreRefusedError(f"Can't {what}: there are no credentials. {_GIVE_CREDENTIALS}")
     advice = _ADVICE.get(failure.code) or _ADVICE.get(failure.status)
     if advice is not None:
         refused, words = advice
         kind = StoreRefusedError if refused else StoreError
-        return kind(f"Can't {what}: it answers {told}. {words}")
-    if told:
-        return StoreError(f"Can't {what}: it answers {told}.")
+        return kind(f"Can't {what}: it answers {answer}. {words}")
+    if answer:
+        return StoreError(f"Can't {what}: it answers {answer}.")
     return _without_an_answer(what, failure.text)
 
 

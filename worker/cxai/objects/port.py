@@ -55,9 +55,9 @@ class ObjectStore(Protocol):
         ...
 
     async def prepare(self) -> None:
-        """Create what a new place needs, and check it. For the one who sets an export up.
+        """Create what a new place needs, and check it: once, when an export is set up.
 
-        Raises UsageError as `check` does. May be repeated.
+        May be repeated. Raises what `check` does.
         """
         ...
 
@@ -79,7 +79,8 @@ class ObjectStore(Protocol):
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
         """Give the object `pending` its final name; complete if it has that already.
 
-        `sha256` is that of its content. Raises TakenError if another content has that name, or
+        `sha256` is that of its content. A final name is that of one object alone: two that publish
+        different objects under it at the same moment are not kept apart everywhere. Raises TakenError if another content has that name, or
         neither object is there.
         """
         ...

@@ -77,7 +77,10 @@ class Volume:
             if chunk is None:
                 raise FileNotFoundError(errno.ENOENT, "There is no such object", name)
         finally:
-            self._thread.submit(reading.close)
+            try:
+                self._thread.submit(reading.close)
+            except RuntimeError:  # the store was closed before its reader
+                reading.close()
 
     async def delete(self, name: str) -> None:
         await self._run(f"delete {name} in", lambda: self._files.delete(name))
@@ -127,5 +130,6 @@ class _Reading:
         return None if self._fd is None else os.read(self._fd, CHUNK_BYTES)
 
     def close(self) -> None:
+        """Give the descriptor back."""
         if self._fd is not None:
             os.close(self._fd)

@@ -6,16 +6,14 @@ synced up to the root. So whatever stands under a name is whole, and what a cras
 below `_pending/`. Everything here blocks. Raises OSError where nothing else is said.
 """
 
-import errno
-import hashlib
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cxai.objects.directory_entry import DirectoryEntry
 from cxai.objects.port import PENDING, Listed, StoreRefusedError, TakenError, checked_name
 from cxai.output.durable import sync
 from cxai.output.private import DIRECTORY_MODE, make_directories, open_private
@@ -23,44 +21,6 @@ from cxai.output.private import DIRECTORY_MODE, make_directories, open_private
 CHUNK_BYTES = 1 << 20
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-
-
-class _Place:
-    """A name in an open directory, and the directories above it."""
-
-    def __init__(self, fds: list[int], leaf: str) -> None:
-        self._fds = fds  # the root first
-        self.directory = fds[-1]
-        self.leaf = leaf
-
-    def sync(self) -> None:
-        """Make the name durable; also a directory above it that another process has created."""
-        for fd in reversed(self._fds):
-            sync(fd)
-
-    def stat(self) -> os.stat_result | None:
-        with suppress(FileNotFoundError):
-            return os.stat(self.leaf, dir_fd=self.directory, follow_symlinks=False)
-        return None
-
-    def open(self) -> int | None:
-        """Return a descriptor of the file, None if there is none, or something else."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self.leaf, flags, dir_fd=self.directory)
-        except OSError as error:
-            if error.errno in {errno.ENOENT, errno.ELOOP, errno.EMLINK, errno.ENXIO}:
-                return None
-            raise
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
-        os.close(fd)
-        return None
-
-    def remove(self) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self.leaf, dir_fd=self.directory)
 
 
 class VolumeFiles:
@@ -88,16 +48,16 @@ class VolumeFiles:
         with self._place(name, create=True) as place:
             if place.stat() is None and self._created(place, data):
                 return
-            if not _holds(place, data):
+            if not place.holds(data):
                 raise TakenError(f"{self.root / name} is there already, with another content.")
             place.sync()
 
     def publish(self, pending: str, name: str, sha256: bytes) -> None:
         with self._place(pending, create=True) as source, self._place(name, create=True) as place:
             try:
-                _link(source, place)
+                place.link_from(source)
             except (FileExistsError, FileNotFoundError):
-                if not _are_one(source, place) and _sha256(place) != sha256:
+                if not place.is_one_with(source) and place.sha256() != sha256:
                     raise self._misplaced(source, pending, name) from None
             place.sync()
             source.remove()
@@ -128,7 +88,7 @@ class VolumeFiles:
         return []
 
     @contextmanager
-    def _place(self, name: str, *, create: bool = False) -> Iterator[_Place]:
+    def _place(self, name: str, *, create: bool = False) -> Iterator[DirectoryEntry]:
         """Open the directories of a name, following no link below the root."""
         *directories, leaf = checked_name(name).split("/")
         fds: list[int] = []
@@ -136,7 +96,7 @@ class VolumeFiles:
             fds.append(self._open_root())
             for directory in directories:
                 fds.append(_open_directory(fds[-1], directory, create=create))
-            yield _Place(fds, leaf)
+            yield DirectoryEntry(fds, leaf)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -157,18 +117,18 @@ class VolumeFiles:
             ) from None
         return fd
 
-    def _created(self, place: _Place, data: bytes) -> bool:
+    def _created(self, place: DirectoryEntry, data: bytes) -> bool:
         """Write the object; return False if there is one by now."""
         with self._scratch(place.leaf, data) as scratch:
             try:
-                _link(scratch, place)
+                place.link_from(scratch)
             except FileExistsError:
                 return False
             place.sync()
         return True
 
     @contextmanager
-    def _scratch(self, leaf: str, data: bytes) -> Iterator[_Place]:
+    def _scratch(self, leaf: str, data: bytes) -> Iterator[DirectoryEntry]:
         """Yield a new synced file below `_pending/`, which is gone afterwards."""
         with self._place(f"{PENDING}/{leaf}.{secrets.token_hex(4)}.partial") as scratch:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -184,11 +144,11 @@ class VolumeFiles:
                 with suppress(OSError):  # it is swept with all else that was left there
                     scratch.remove()
 
-    def _misplaced(self, source: _Place, pending: str, name: str) -> TakenError:
+    def _misplaced(self, source: DirectoryEntry, pending: str, name: str) -> TakenError:
         if source.stat() is None:
             return TakenError(
                 f"{self.root / pending} is not there, and {self.root / name} is not what it was:"
-                " somebody has deleted or changed them."
+                " they were deleted or changed."
             )
         return TakenError(
             f"{self.root / name} is there already, with another content than {pending}."
@@ -210,49 +170,10 @@ def _open_directory(parent: int, name: str, *, create: bool) -> int:
     return fd
 
 
-def _link(source: _Place, place: _Place) -> None:
-    """Give a file a second name. Raises FileExistsError if that is taken."""
-    here, there = source.directory, place.directory
-    try:
-        os.link(source.leaf, place.leaf, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # SMB and some others have no hard links. Two that write different objects of one name in
-        # the same instant are not held apart there; no two workers ever choose the same name.
-        if place.stat() is not None:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place.leaf) from None
-        os.rename(source.leaf, place.leaf, src_dir_fd=here, dst_dir_fd=there)
-
-
 def _write(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest[:CHUNK_BYTES]) :]
-
-
-def _holds(place: _Place, data: bytes) -> bool:
-    there = place.stat()
-    return (
-        there is not None
-        and there.st_size == len(data)
-        and (_sha256(place) == hashlib.sha256(data).digest())
-    )
-
-
-def _are_one(one: _Place, other: _Place) -> bool:
-    """Whether both names are of the same file: a crash came between its link and its unlink."""
-    here, there = one.stat(), other.stat()
-    return here is not None and there is not None and os.path.samestat(here, there)
-
-
-def _sha256(place: _Place) -> bytes | None:
-    """Return the checksum of a file, None if there is none."""
-    fd = place.open()
-    if fd is None:
-        return None
-    with open(fd, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _below(directory: int, prefix: str, after: str) -> Iterator[Listed]:
