@@ -83,7 +83,10 @@ async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_p
 async def test_a_wait_that_is_cancelled_takes_no_answer_to_the_next_statement(url, database):
     engine = Engine(url, purpose="test", search_path=search_path(url))
     waiting = asyncio.create_task(engine.rows("SELECT 1, pg_sleep(60)"))
-    sleeps = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    sleeps = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    )
     await wait_until(lambda: database.execute(sleeps))
     waiting.cancel()
 
