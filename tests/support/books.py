@@ -53,3 +53,24 @@ async def commit(books, claimed, verdict=Verdict.OK, *, of=None, pending=None, f
     return await books.commit(
         outcomes_of(entries, verdict), blocks, [written(entries, pending=pending)]
     )
+
+
+def silence(database, *workers):
+    """Make it so that these workers were last heard of an hour ago."""
+    database.execute(
+        "UPDATE cxai.worker SET seen = seen - interval '1 hour' WHERE id = ANY (%s)",
+        ([one.worker for one in workers],),
+    )
+
+
+async def lose(database, worker, by):
+    """Let others take a worker for dead."""
+    silence(database, worker)
+    assert await by.beat("", may_reap=True) == 1
+
+
+def state_of(database, export="nightly"):
+    """Return all that the engine holds of an export, for comparing."""
+    tables = ("export", "item", "tally", "block", "object")
+    ordered = "SELECT t::text FROM cxai_{}.{} t ORDER BY 1"
+    return {table: database.execute(ordered.format(export, table)) for table in tables}

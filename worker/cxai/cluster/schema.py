@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from psycopg import sql
@@ -23,16 +24,23 @@ _PATIENCE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What makes one version of the tables out of the version before: the names of SQL files.
+    """What makes one version of the tables out of the version before: files of SQL.
 
     `account` is run once, `export` for each export. A step that was released never changes.
     """
 
-    account: Sequence[str]
-    export: Sequence[str]
+    account: Sequence[Traversable]
+    export: Sequence[Traversable]
 
 
-STEPS: Sequence[Step] = (Step(("account.sql", "books.sql", "limits.sql"), ("export.sql",)),)
+_HERE = files(__package__)
+
+STEPS: Sequence[Step] = (
+    Step(
+        account=(_HERE / "account.sql", _HERE / "books.sql", _HERE / "limits.sql"),
+        export=(_HERE / "export.sql",),
+    ),
+)
 """All steps from an empty database on: how many were taken is the version of its tables."""
 
 
@@ -162,13 +170,13 @@ async def _upgrade(connection: Connection, before: int, steps: Sequence[Step]) -
     await connection.execute(number.format(_ACCOUNT, sql.Literal(len(steps))))
 
 
-async def _run(connection: Connection, names: Sequence[str], path: Sequence[str]) -> None:
+async def _run(connection: Connection, scripts: Sequence[Traversable], path: Sequence[str]) -> None:
     schemas = sql.SQL(", ").join(map(sql.Identifier, path))
     await connection.execute(sql.SQL("SET LOCAL search_path = {}").format(schemas))
     # A function may name what is created after it, or in the schema of an export.
     await connection.execute("SET LOCAL check_function_bodies = off")
-    for name in names:
-        await connection.execute((files(__package__) / name).read_bytes())
+    for script in scripts:
+        await connection.execute(script.read_bytes())
 
 
 async def _write_export(
