@@ -197,6 +197,17 @@ async def test_a_slot_is_given_back_exactly_when_its_request_is_over_however_it_
         assert limiter.slots.in_flight == 0
 
 
+async def test_slots_that_will_be_free_soon_are_known_from_how_long_requests_take(database):
+    async with Account(database, 500.0, in_flight=4).worker() as limiter:
+        slots = limiter.slots
+        async with slots.one():
+            await asyncio.sleep(0.05)
+        async with slots.one(), slots.one(), slots.one():
+            await wait_until(lambda: slots.has_room() and slots.free == 1, "the fourth slot")
+            assert slots.free_within(0.0) == 1
+            assert slots.free_within(60.0) == 4
+
+
 async def test_a_worker_that_ends_gives_its_slots_back(database):
     account, api = Account(database, 500.0), TimedApi()
     async with at_work(account, api):

@@ -180,11 +180,25 @@ async def shares(account, *wants):
         ((MANY, MANY, MANY), [4, 3, 3]),
         ((MANY, 1, MANY), [5, 1, 4]),
         ((2, MANY, 0), [2, 8, 0]),
-        ((MANY,) * 12, [1] * 10 + [0] * 2),
     ],
 )
 async def test_slots_are_shared_by_what_workers_want(account, wants, expected):
     assert await shares(account, *wants) == expected
+
+
+def test_with_more_workers_than_slots_each_has_one_in_its_turn(account):
+    workers = [account.register() for _ in range(15)]
+    for worker in workers:
+        wants = "INSERT INTO demand VALUES (%s, %s, 1, clock_timestamp())"
+        account.execute(wants, worker, MANY)
+    served = set()
+    for turn in range(20):
+        found = account.execute(
+            "SELECT id FROM worker WHERE share(id, 10, 60, %s) = 1", f"minute {turn}"
+        )
+        assert len(found) == 10
+        served.update(worker for (worker,) in found)
+    assert served == set(workers)
 
 
 async def test_twelve_workers_at_once_hold_distinct_slots(account):

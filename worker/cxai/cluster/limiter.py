@@ -237,7 +237,8 @@ class ClusterLimiter:
         self._slice = 1 if self._ticks.late > self._late_before else self._slice * 2
         self._slice = min(self._slice, _MOST_AT_ONCE)
         self._late_before = self._ticks.late
-        return min(self._slice, self.slots.free + self._turns_lost - len(self._ticks))
+        room = self.slots.free_within(self._lead_s) + self._turns_lost
+        return min(self._slice, room - len(self._ticks))
 
     def _take_in(self, reserved: Reserved, sent: float, received: float) -> None:
         clock = self._engine_clock
