@@ -122,6 +122,15 @@ class ClusterLimiter:
         """Why the database that holds the limits can't be reached, empty if it can."""
         return self._limits.lacking
 
+    @property
+    def waits_for(self) -> str:
+        """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
+        if self.lacking:
+            return f"the database of the account's limits: {self.lacking}"
+        if self.slots.of and not self.slots.usable:
+            return f"one of the account's {self.slots.of} requests in flight: others have them all"
+        return ""
+
     # --- turns ---
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
