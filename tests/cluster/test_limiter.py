@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from support.account import Account, Session, TimedApi, work
+from support.account import Account, TimedApi, work
 from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
@@ -336,8 +336,8 @@ async def test_without_adapting_a_refusal_changes_nothing(database):
 class Learner:
     """A worker's lessons, on a clock of the test."""
 
-    def __init__(self, session, start):
-        self.lessons = Lessons(AccountLimits(session), EngineClock(), asyncio.Event())
+    def __init__(self, query, start):
+        self.lessons = Lessons(AccountLimits(query), EngineClock(), asyncio.Event())
         self.now = start
 
     async def learn(self, signal=None, *, after_s=1.0):
@@ -356,9 +356,9 @@ async def learners(account, count):
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):
-            session = Session(account.database)
-            stack.push_async_callback(session.close)
-            found.append(Learner(session, start))
+            engine = account.engine()
+            stack.push_async_callback(engine.close)
+            found.append(Learner(engine.rows, start))
         yield found
 
 
@@ -396,7 +396,7 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
         await wait_until(more_than(api, 20))
         own_postgres.kill()
         await wait_until(lambda: all(limiter.lacking for limiter in limiters), "its absence")
-        assert all("connection lost" in limiter.waits_for for limiter in limiters)
+        assert all("the database" in limiter.waits_for for limiter in limiters)
         sent = len(api.times)
         own_postgres.start()
         await wait_until(more_than(api, sent + 50))
