@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from support.account import Account, Session, TimedApi, work
+from support.account import Account, TimedApi, work
 from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
@@ -197,6 +197,29 @@ async def test_a_slot_is_given_back_exactly_when_its_request_is_over_however_it_
         assert limiter.slots.in_flight == 0
 
 
+async def test_slots_that_will_be_free_soon_are_known_from_how_long_requests_take(database):
+    async with Account(database, 500.0, in_flight=4).worker() as limiter:
+        slots = limiter.slots
+        async with slots.one():
+            await asyncio.sleep(0.05)
+        async with slots.one(), slots.one(), slots.one():
+            await wait_until(lambda: slots.has_room() and slots.free == 1, "the fourth slot")
+            assert slots.free_within(0.0) == 1
+            assert slots.free_within(60.0) == 4
+
+
+async def test_a_worker_without_a_slot_says_so_and_has_one_when_another_ends(database):
+    account, api = Account(database, 500.0, in_flight=1), TimedApi()
+    async with at_work(account, api) as (one,):
+        await wait_until(lambda: one.slots.usable == 1)
+        assert one.waits_for == ""
+        async with at_work(account, api) as (other,):
+            words = "one of the account's 1 requests in flight: others have them all"
+            await wait_until(lambda: words in {one.waits_for, other.waits_for}, words)
+        await wait_until(lambda: one.slots.usable == 1)
+    assert api.most <= 1
+
+
 async def test_a_worker_that_ends_gives_its_slots_back(database):
     account, api = Account(database, 500.0), TimedApi()
     async with at_work(account, api):
@@ -313,17 +336,15 @@ async def test_without_adapting_a_refusal_changes_nothing(database):
 class Learner:
     """A worker's lessons, on a clock of the test."""
 
-    def __init__(self, session):
-        self.lessons = Lessons(AccountLimits(session), EngineClock(), asyncio.Event())
-        self.now = 0.0
+    def __init__(self, query, start):
+        self.lessons = Lessons(AccountLimits(query), EngineClock(), asyncio.Event())
+        self.now = start
 
-    async def learn(self, signal=None, *, after_s=1.0, left_s=None, in_use=True):
+    async def learn(self, signal=None, *, after_s=1.0):
         """Fold in what was learned so many seconds later."""
-        real = SystemClock().monotonic()
         self.now += after_s
-        now = real + self.now
         if signal is not None:
-            self.lessons.learn(signal, now if left_s is None else left_s, now, in_use=in_use)
+            self.lessons.learn(signal, self.now, self.now, in_use=True)
         else:
             self.lessons.restore()
         return await self.lessons.fold(SystemClock().monotonic)
@@ -331,12 +352,13 @@ class Learner:
 
 @asynccontextmanager
 async def learners(account, count):
+    start = SystemClock().monotonic()
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):
-            session = Session(account.database)
-            stack.push_async_callback(session.close)
-            found.append(Learner(session))
+            engine = account.engine()
+            stack.push_async_callback(engine.close)
+            found.append(Learner(engine.rows, start))
         yield found
 
 
@@ -374,6 +396,7 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
         await wait_until(more_than(api, 20))
         own_postgres.kill()
         await wait_until(lambda: all(limiter.lacking for limiter in limiters), "its absence")
+        assert all("the database" in limiter.waits_for for limiter in limiters)
         sent = len(api.times)
         own_postgres.start()
         await wait_until(more_than(api, sent + 50))

@@ -4,8 +4,9 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
+import psycopg
 import pytest
-from support.account import Account, Session
+from support.account import Account
 
 from cxai.cluster.limits import HORIZON_S, MARGIN, SLICE_S, AccountLimits
 
@@ -26,11 +27,11 @@ async def sessions(account, count=1, *, settled=True):
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):
-            session = Session(account.database)
-            stack.push_async_callback(session.close)
+            engine = account.engine()
+            stack.push_async_callback(engine.close)
             if settled:
-                await session("SELECT set_config('cxai.session_since', '0', false)")
-            found.append(AccountLimits(session))
+                await engine.rows("SELECT set_config('cxai.session_since', '0', false)")
+            found.append(AccountLimits(engine.rows))
         yield found
 
 
@@ -123,8 +124,6 @@ async def test_other_limits_hold_from_the_next_reservation_on(account):
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_rate_that_would_hang_or_never_hold_is_refused(account, rate):
-    import psycopg  # noqa: PLC0415 - as all of tests/support does
-
     with pytest.raises(psycopg.errors.CheckViolation):
         account.limit_to(rate, 10)
 
@@ -180,11 +179,25 @@ async def shares(account, *wants):
         ((MANY, MANY, MANY), [4, 3, 3]),
         ((MANY, 1, MANY), [5, 1, 4]),
         ((2, MANY, 0), [2, 8, 0]),
-        ((MANY,) * 12, [1] * 10 + [0] * 2),
     ],
 )
 async def test_slots_are_shared_by_what_workers_want(account, wants, expected):
     assert await shares(account, *wants) == expected
+
+
+def test_with_more_workers_than_slots_each_has_one_in_its_turn(account):
+    workers = [account.register() for _ in range(15)]
+    for worker in workers:
+        wants = "INSERT INTO demand VALUES (%s, %s, 1, clock_timestamp())"
+        account.execute(wants, worker, MANY)
+    served = set()
+    for turn in range(20):
+        found = account.execute(
+            "SELECT id FROM worker WHERE share(id, 10, 60, %s) = 1", f"minute {turn}"
+        )
+        assert len(found) == 10
+        served.update(worker for (worker,) in found)
+    assert served == set(workers)
 
 
 async def test_twelve_workers_at_once_hold_distinct_slots(account):

@@ -1,56 +1,16 @@
 """Workers of one account, each with a connection of its own to a real database."""
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.resources import files
 
-import psycopg
-
 from cxai.clock import SystemClock
+from cxai.cluster.engine import Engine
 from cxai.cluster.limiter import ClusterLimiter, GovernedFetcher
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.slots import Slots
-from cxai.errors import BlockedError
+from cxai.cluster.url import parse_engine_url
 from cxai.policy.reply import Reply
-
-WORKERS = """
-CREATE SCHEMA cxai;
-CREATE TABLE cxai.worker (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gone boolean NOT NULL DEFAULT false
-);
-"""
-
-
-class Session:
-    """One connection to the database: what limits.Query asks for. Counts its round trips."""
-
-    def __init__(self, database):
-        self._database = database
-        self._connection = None
-        self._one_at_a_time = asyncio.Lock()
-        self.round_trips = 0
-
-    async def __call__(self, statement, values=()):
-        async with self._one_at_a_time:
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await psycopg.AsyncConnection.connect(
-                        self._database.dsn,
-                        autocommit=True,
-                        options="-c search_path=cxai",
-                        prepare_threshold=2,
-                    )
-                self.round_trips += 1
-                cursor = await self._connection.execute(statement, values)
-                return await cursor.fetchall() if cursor.description else []
-            except psycopg.OperationalError as error:
-                await self.close()
-                raise BlockedError("The database is away.", "connection lost") from error
-
-    async def close(self):
-        if self._connection is not None:
-            with suppress(psycopg.OperationalError):
-                await self._connection.close()
 
 
 class Account:
@@ -60,8 +20,10 @@ class Account:
         self.database = database
         if rate is None:  # another process has set them
             return
-        for statement in (WORKERS, files("cxai.cluster").joinpath("limits.sql").read_text()):
-            database.execute(statement, search_path="cxai")
+        database.execute("CREATE SCHEMA cxai")
+        for name in ("account.sql", "limits.sql"):
+            statements = files("cxai.cluster").joinpath(name).read_text()
+            database.execute(statements, search_path="cxai")
         self.limit_to(rate, in_flight)
 
     def execute(self, statement, *values):
@@ -71,8 +33,16 @@ class Account:
         self.execute("SELECT limit_to(%s::float8, %s::int)", rate, in_flight)
 
     def register(self):
-        ((worker,),) = self.execute("INSERT INTO worker DEFAULT VALUES RETURNING id")
+        ((worker,),) = self.execute(
+            "INSERT INTO worker (id, export, name)"
+            " SELECT coalesce(max(id), 0) + 1, 'nightly', 'a worker' FROM worker RETURNING id"
+        )
         return worker
+
+    def engine(self):
+        """Return a connection for the limits, to be closed."""
+        url = parse_engine_url(self.database.url())
+        return Engine(url, purpose="limits", search_path=("cxai",))
 
     def holders(self):
         """Return who holds each slot that is held, by its number."""
@@ -80,9 +50,9 @@ class Account:
 
     @asynccontextmanager
     async def worker(self, clock=None, *, total_timeout_s=0.5, reserve_s=1.0, **options):
-        """Yield the limiter of one more worker; `session` is its connection."""
-        session = Session(self.database)
-        limits, clock = AccountLimits(session), clock or SystemClock()
+        """Yield the limiter of one more worker."""
+        engine, clock = self.engine(), clock or SystemClock()
+        limits = AccountLimits(engine.rows)
         slots = Slots(
             limits,
             self.register(),
@@ -93,10 +63,9 @@ class Account:
         )
         try:
             async with ClusterLimiter(limits, slots, clock, rate=1.0, **options) as limiter:
-                limiter.session = session
                 yield limiter
         finally:
-            await session.close()
+            await engine.close()
 
 
 class TimedApi:

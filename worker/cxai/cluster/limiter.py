@@ -122,6 +122,15 @@ class ClusterLimiter:
         """Why the database that holds the limits can't be reached, empty if it can."""
         return self._limits.lacking
 
+    @property
+    def waits_for(self) -> str:
+        """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
+        if self.lacking:
+            return f"the database of the account's limits: {self.lacking}"
+        if self.slots.of and not self.slots.usable:
+            return f"one of the account's {self.slots.of} requests in flight: others have them all"
+        return ""
+
     # --- turns ---
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
@@ -237,7 +246,8 @@ class ClusterLimiter:
         self._slice = 1 if self._ticks.late > self._late_before else self._slice * 2
         self._slice = min(self._slice, _MOST_AT_ONCE)
         self._late_before = self._ticks.late
-        return min(self._slice, self.slots.free + self._turns_lost - len(self._ticks))
+        room = self.slots.free_within(self._lead_s) + self._turns_lost
+        return min(self._slice, room - len(self._ticks))
 
     def _take_in(self, reserved: Reserved, sent: float, received: float) -> None:
         clock = self._engine_clock

@@ -131,21 +131,25 @@ BEGIN
 END $$;
 
 -- A fair share of `slots` for one worker: those who want less than an equal share leave the rest to
--- the others. The last ones get what does not divide: the oldest of those who want most.
-CREATE FUNCTION share(me bigint, slots int, live_s float8) RETURNS int
+-- the others, and what does not divide goes to the oldest of those who want most. With fewer slots
+-- than workers, some have one each, and others when another `turn` has come: no ID waits for ever
+-- for a worker that never has one.
+CREATE FUNCTION share(me bigint, slots int, live_s float8, turn text) RETURNS int
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    d record;
-    workers int;
+    seen_after timestamptz := clock_timestamp() - make_interval(secs => live_s);
     rest int := slots;
+    workers int;
     given int;
+    d record;
 BEGIN
-    SELECT count(*) INTO workers FROM demand
-    WHERE seen > clock_timestamp() - make_interval(secs => live_s);
+    SELECT count(*) INTO workers FROM demand WHERE wants > 0 AND seen > seen_after;
     FOR d IN
-        SELECT worker, wants FROM demand
-        WHERE seen > clock_timestamp() - make_interval(secs => live_s)
-        ORDER BY wants, worker DESC
+        SELECT worker, wants FROM demand WHERE wants > 0 AND seen > seen_after
+        ORDER BY
+            CASE WHEN slots < workers THEN md5(worker || turn) END,
+            wants,
+            worker DESC
     LOOP
         given := least(d.wants, rest / workers);
         IF d.worker = me THEN
@@ -182,7 +186,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT in_flight INTO STRICT slots FROM governor;
-    may_use := share(me, slots, live_s);
+    may_use := share(me, slots, live_s, date_trunc('minute', clock_timestamp())::text);
     new_until := clock_timestamp() + make_interval(secs => ttl_s);
     UPDATE slot SET holder = NULL WHERE holder = me AND n <> ALL (keep);
     UPDATE slot SET until = new_until WHERE holder = me;
@@ -205,11 +209,11 @@ LANGUAGE sql AS $$
 $$;
 
 -- How the limits stand, for people.
-CREATE FUNCTION cxai.account_state(
-  OUT rate float8, OUT rate_now float8, OUT in_flight int, OUT in_use bigint, OUT paused_s float8
+CREATE FUNCTION account_state(
+    OUT rate float8, OUT rate_now float8, OUT in_flight int, OUT in_use bigint, OUT paused_s float8
 ) LANGUAGE sql STABLE AS $$
-  SELECT g.rate, g.rate_now, g.in_flight,
-    (SELECT count(*) FROM slot WHERE holder IS NOT NULL AND until > clock_timestamp()),
-    greatest(0, extract(epoch FROM g.pause_until - clock_timestamp())::float8)
-  FROM governor g;
+    SELECT g.rate, g.rate_now, g.in_flight,
+        (SELECT count(*) FROM slot WHERE holder IS NOT NULL AND until > clock_timestamp()),
+        greatest(0, extract(epoch FROM g.pause_until - clock_timestamp())::float8)
+    FROM governor g;
 $$;

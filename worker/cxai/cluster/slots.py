@@ -21,6 +21,9 @@ _LIVE_BEATS = 5
 # A worker that has run dry asks at once, but no more often than this.
 _GAP_S = 0.1
 
+# How long requests take is the mean of about so many.
+_LATEST = 10
+
 # So many times the slots that were needed are asked for, so that several ticks can be used at once.
 _AHEAD = 2
 
@@ -66,6 +69,7 @@ class Slots:
         self._peak = 0  # in flight since the last beat
         self._ran_dry = False  # since the last beat
         self._wanted = 0  # as the engine knows
+        self._took_s = 0.0  # a request of late
         self._hurry = asyncio.Event()
         self._freed = asyncio.Event()
 
@@ -73,6 +77,13 @@ class Slots:
     def free(self) -> int:
         """How many more requests may start now."""
         return max(0, self.usable - self.in_flight) if self.outlasts_a_request else 0
+
+    def free_within(self, seconds: float) -> int:
+        """Return how many requests may start by then, if others end as quickly as of late."""
+        if not (free := self.free):
+            return 0
+        ending = self.in_flight * seconds / self._took_s if self._took_s else 0
+        return min(self.usable, free + int(ending))
 
     @property
     def usable(self) -> int:
@@ -106,10 +117,12 @@ class Slots:
             self._freed.clear()
             await self._freed.wait()
         self.in_flight += 1
+        started = self._now()
         try:
             yield
         finally:
             self.in_flight -= 1
+            self._took_s += (self._now() - started - self._took_s) / _LATEST
             self._notify()
 
     async def keep(self) -> None:
