@@ -113,11 +113,11 @@ class RedisStream:
         That is seen only until later ones are read. None as well where the server's counts don't
         show it (before Redis 7.4.1 and Valkey 8.1), or the user may not look.
         """
-        if self._shows_gaps is False:
-            return None
         try:
             if self._shows_gaps is None:
                 self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
+            if not self._shows_gaps:
+                return None
             stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
             groups = await self._call("XINFO", "GROUPS", self._address.stream)
         except DeniedError:
