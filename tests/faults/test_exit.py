@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
+from support.garbage import leave_out_again
 from support.raw_server import RawServer, response
 from support.serving import serving
 
@@ -44,7 +45,10 @@ def run(tmp_path):
             }
         )
         source = FileSource([str(tmp_path / "ids.txt")], IdRule())
-        return await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        try:
+            return await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        finally:
+            leave_out_again()
 
     return run_here
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from support.garbage import leave_out_again, leave_out_what_is_there
 from support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,9 @@ _IMPORTED = (
         f"cxai.{one}"
         for one in ("cli.main", "cli.demo", "cli.serve", "inspect.status", "inspect.verify")
     ),
-    *("encodings.idna", "rich.console", "structlog", "uvloop"),  # with the first event or loop
+    # What a run imports when it begins, with its first event, or with its loop.
+    *("cxai.ledger.sqlite", "cxai.resources.cx_ai.resource", "cxai.resources.cx_ai.layout"),
+    *("encodings.idna", "rich.console", "structlog", "uvloop"),
 )
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "SSL_", "OPENSSL_")
 _HEADER_BYTES = 8
@@ -132,6 +135,9 @@ def _receive(connection):
 def _serve(connection):
     for name in _IMPORTED:
         importlib.import_module(name)
+    main = importlib.import_module("cxai.__main__")
+    leave_out_what_is_there()  # or each command would look at all of it, and so copy it
+    atexit.register(leave_out_again)
     while True:
         try:
             request, fds = _receive(connection)
@@ -141,8 +147,8 @@ def _serve(connection):
         if pid == 0:
             connection.close()
             _become(request, fds)
-            sys.modules["__main__"] = importlib.import_module("cxai.__main__")
-            sys.modules["__main__"].main()  # which ends this process, as it would any other
+            sys.modules["__main__"] = main
+            main.main()  # which ends this process, as it would any other
         for fd in fds:
             os.close(fd)
         _send(connection, pid)
