@@ -1,8 +1,6 @@
 """The token goes to the API and nowhere else; what is written is its owner's alone."""
 
 import stat
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,17 +53,15 @@ def everything_in(directory):
     return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
 
 
-# The command itself, with a fault of ours that carries the token in its message and its locals.
+# A fault of ours that carries the token in its message and its locals.
 FAULTY = """
 import os
-from cxai.cli.main import main
 from cxai.core.pipeline import Pipeline
 
 async def run(self):
     token = os.environ["CXAI_API_TOKEN"]
     raise RuntimeError(token, {"X-API-Token": token})
 Pipeline.run = run
-main()
 """
 
 
@@ -74,17 +70,11 @@ main()
     "code 70, where it happened, and no traceback that could show it",
 )
 def test_the_token_is_not_in_what_is_told_of_a_fault_of_ours(api, export, ids):
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTY, "run", "-o", export, "--base-url", api.base_url],
-        input="\n".join(ids).encode(),
-        env=environment(),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 70
-    assert b"an internal error, RuntimeError" in done.stderr
-    assert b"Traceback" not in done.stderr
-    texts = [done.stdout, done.stderr, *everything_in(export)]
+    done = go_on(api, export, ids, first=FAULTY)
+    assert done.code == 70
+    assert "an internal error, RuntimeError" in done.err
+    assert "Traceback" not in done.err
+    texts = [done.out.encode(), done.err.encode(), *everything_in(export)]
     assert not [text for text in texts if TOKEN.encode() in text]
 
 

@@ -36,9 +36,9 @@ def cxai_argv(*arguments):
     return [sys.executable, "-m", "cxai", *map(str, arguments)]
 
 
-def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None):
-    """Run `cxai` to its end."""
-    command = start_cxai(*arguments, env=env, cwd=cwd, stdin=subprocess.PIPE)
+def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None, first=None):
+    """Run `cxai` to its end. `first` is Python that its process runs before: a fault to test."""
+    command = start_cxai(*arguments, env=env, cwd=cwd, stdin=subprocess.PIPE, first=first)
     try:
         out, err = command.communicate(stdin or b"", timeout_s)
     finally:
@@ -46,18 +46,21 @@ def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None):
     return Ended(command.returncode, out.decode(), err.decode())
 
 
-def start_cxai(*arguments, env=None, cwd=None, stdin=None, umask=-1, forked=True, **how):
+def start_cxai(
+    *arguments, env=None, cwd=None, stdin=None, umask=-1, first=None, forked=True, **how
+):
     """Start `cxai` and return its process, which has pipes for its output.
 
     It is forked from a process that has its imports, unless that would make a difference.
     """
     env = env or environment()
     if not forked or how or not FORKS.can_start(env):
+        argv = cxai_argv(*arguments)
+        if first:
+            argv[1:3] = ["-c", f"{first}\nfrom cxai.__main__ import main\nmain()"]
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
-            cxai_argv(*arguments), env=env, cwd=cwd, umask=umask, **pipes, **how
-        )
-    process = FORKS.start(arguments, env, cwd, umask)
+        return subprocess.Popen(argv, env=env, cwd=cwd, umask=umask, **pipes, **how)
+    process = FORKS.start(arguments, env, cwd, umask, first)
     if stdin is None:
         end_input(process)
     return process

@@ -80,6 +80,8 @@ def _watch(main, request, fds):
         report.close()
         _become(request, streams)
         sys.modules["__main__"] = main
+        if request["first"]:
+            exec(request["first"], {})  # noqa: S102 - a test's own
         main.main()  # which ends this process, as it would any other
     for stream in streams:
         os.close(stream)

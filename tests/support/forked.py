@@ -34,7 +34,7 @@ class Forks:
         """Whether it makes no difference that the command is forked and not started."""
         return _read_at_start(env) == _read_at_start(os.environ)
 
-    def start(self, arguments, env, cwd=None, umask=-1):
+    def start(self, arguments, env, cwd=None, umask=-1, first=None):
         """Start a command with pipes for its standard streams."""
         arguments = [str(one) for one in arguments]
         request = {
@@ -42,6 +42,7 @@ class Forks:
             "environment": dict(env),
             "directory": os.fspath(cwd or Path.cwd()),
             "umask": umask,
+            "first": first,
         }
         (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
         report, its = socket.socketpair()
