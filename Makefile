@@ -13,6 +13,9 @@ PYTHON ?= $(shell for each in $(BIN)/python python3 python3.14 python3.13 python
 # Another project's modules don't belong into what is installed or tested here.
 unexport PYTHONPATH PYTHONHOME
 
+# What is compiled is kept, or each of the hundreds of processes of the tests would do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 INSTALL = @python="$(PYTHON)"; \
   if [ -z "$$python" ]; then \
     echo "cxai-worker needs Python 3.11 or newer, and neither python3 nor python3.11 to python3.14 is one. Install it, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
