@@ -130,6 +130,20 @@ async def test_what_is_blocked_counts_once_when_it_is_tried_again(
     assert await names_of(store, "_pending") == []
 
 
+async def test_a_store_that_is_full_is_waited_for(engine, store, start):
+    engine.feed(entries("a", "b"))
+    worker = await start()
+    a, b = await worker.take()
+    await worker.ledger.commit([outcome(a)])
+    store.room = len(store.objects["records/records-000000001.jsonl.gz"][0])
+    for _ in range(3):
+        with pytest.raises(BlockedError, match="is full"):
+            await worker.ledger.commit([outcome(b)])
+    store.room = None
+    await worker.ledger.commit([outcome(b)])
+    assert await ids_seen(store) == once("a", "b")
+
+
 async def test_it_says_what_is_missing(engine, start):
     engine.feed(entries("a"))
     worker = await start()

@@ -8,7 +8,7 @@ from itertools import count
 
 from cxai.cluster.engine import EngineDownError
 from cxai.cluster.keys import item_key
-from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, WorkerRow
+from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, Recount, WorkerRow
 from cxai.errors import FencedError, IntegrityError
 from cxai.policy.verdict import Verdict
 
@@ -195,6 +195,12 @@ class MemoryBooks:
             last_object=engine.last_object,
             unpublished=sum(not row.published for row in engine.objects.values()),
         )
+
+    async def recount(self):
+        counts = await self.counts()
+        waiting = (await self.verdicts([*self.engine.items])).values()
+        in_blocks = sum(verdict is None for _, verdict in waiting)
+        return Recount(len(self.engine.items), counts.verdicts, in_blocks)
 
     def _owner(self, block):
         return self.engine.blocks[block].owner if block in self.engine.blocks else None
