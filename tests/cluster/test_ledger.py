@@ -115,7 +115,7 @@ async def test_an_empty_commit_does_nothing(engine, start):
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
 @pytest.mark.parametrize(
     ("where", "method", "error"),
-    [("store", "put_new", FAILS), ("books", "commit", DOWN), ("books", "committed", DOWN)],
+    [("store", "put_new", FAILS), ("books", "commit", DOWN)],
 )
 async def test_what_is_blocked_counts_once_when_it_is_tried_again(
     engine, store, start, where, method, error, after
@@ -123,13 +123,25 @@ async def test_what_is_blocked_counts_once_when_it_is_tried_again(
     engine.feed(entries("a", "b"))
     worker = await start()
     done = [outcome(entry) for entry in await worker.take()]
-    if method == "committed":  # is asked only after a commit with an unknown result
-        worker.books.fail("commit", DOWN)
     getattr(worker, where).fail(method, error, error, after=after)
     assert await blocked_tries(worker, done) >= 1
     assert await ids_seen(store) == once("a", "b")
     assert engine.last_object == 1
     assert await names_of(store, "_pending") == []
+
+
+async def test_a_store_that_is_full_is_waited_for(engine, store, start):
+    engine.feed(entries("a", "b"))
+    worker = await start()
+    a, b = await worker.take()
+    await worker.ledger.commit([outcome(a)])
+    store.room = len(store.objects["records/records-000000001.jsonl.gz"][0])
+    for _ in range(3):
+        with pytest.raises(BlockedError, match="is full"):
+            await worker.ledger.commit([outcome(b)])
+    store.room = None
+    await worker.ledger.commit([outcome(b)])
+    assert await ids_seen(store) == once("a", "b")
 
 
 async def test_it_says_what_is_missing(engine, start):
@@ -142,41 +154,17 @@ async def test_it_says_what_is_missing(engine, start):
         await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
 
 
-async def test_a_commit_whose_answer_was_lost_is_found_in_the_log_and_not_made_again(
+async def test_a_commit_whose_answer_was_lost_counts_even_if_its_worker_is_taken_for_dead(
     engine, store, start
 ):
     engine.feed(entries("a"))
-    worker = await start()
+    worker, other = await start(), await start("other")
     done = [outcome(entry) for entry in await worker.take()]
     worker.books.fail("commit", DOWN, after=True)
     with pytest.raises(BlockedError):
         await worker.ledger.commit(done)
-    await worker.ledger.commit(done)
-    assert worker.books.calls.count("commit") == 1
-    assert await ids_seen(store) == once("a")
-
-
-async def test_a_commit_that_arrives_while_it_is_repeated_counts_once(engine, store, start):
-    """The connection broke, the log did not have it yet, and then the first try came through."""
-    engine.feed(entries("a"))
-    worker = await start()
-    done = [outcome(entry) for entry in await worker.take()]
-    late = []
-
-    async def on_its_way(*args):
-        late.append(args)
-        raise DOWN
-
-    worker.books.commit = on_its_way
-    with pytest.raises(BlockedError):
-        await worker.ledger.commit(done)
-    del worker.books.commit
-
-    async def not_there_yet(_pending):
-        del worker.books.committed
-        await worker.books.commit(*late.pop())
-
-    worker.books.committed = not_there_yet
+    engine.declare_gone(worker.books.worker)
+    await other.publishing.repair()
     await worker.ledger.commit(done)
     assert await ids_seen(store) == once("a")
     assert engine.last_object == 1

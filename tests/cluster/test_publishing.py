@@ -206,15 +206,21 @@ async def test_the_age_is_on_the_clock_of_the_store(engine, store, start):
 
 
 @virtually
-async def test_orphans_are_swept_within_the_first_hour_and_each_hour(engine, store, start):
-    engine.feed(entries("a"))
-    dying, other = await start("dying"), await start("other")
-    await leave_orphan(dying, engine)
+async def test_orphans_are_swept_at_once_and_each_hour(engine, store, start):
+    engine.feed(entries("a", "b"), block_of=1)
+    first, second, other = [await start(name) for name in ("first", "second", "other")]
+    await leave_orphan(first, engine)
+    await leave_orphan(second, engine)
+    one, another = await names_of(store, "_pending")
+    age(store, timedelta(hours=23, minutes=30))
+    store.objects[one] = store.objects[one][0], store.objects[one][1] - timedelta(days=1)
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
-    await asyncio.sleep(1900)
-    age(store, timedelta(days=2))
-    assert await names_of(store, "_pending") != []
-    await asyncio.sleep(3600)
+    await asyncio.sleep(1)
+    assert await names_of(store, "_pending") == [another]
+    age(store, timedelta(hours=1))
+    await asyncio.sleep(3500)
+    assert await names_of(store, "_pending") == [another]
+    await asyncio.sleep(200)
     assert await names_of(store, "_pending") == []
     repairing.cancel()
 

@@ -194,26 +194,11 @@ async def test_an_engine_that_cannot_be_reached_is_waited_for_and_named(engine, 
 
 
 @virtually
-async def test_blocks_of_a_claim_whose_answer_was_lost_are_given_back_and_claimed_again(
-    engine, start
-):
+async def test_blocks_of_a_claim_whose_answer_was_lost_come_with_the_next_one(engine, start):
     engine.feed(entries(*IDS))
     worker = await start()
-    worker.books.fail("claim", DOWN, None, DOWN, after=True)
-    assert sorted(await work_off(worker)) == sorted(IDS)
-
-
-@virtually
-async def test_blocks_that_it_works_on_are_not_given_back_then(engine, start):
-    engine.feed(entries(*IDS))
-    worker = await start()
-    async with aclosing(worker.source.batches()) as batches:
-        first = await anext(batches)
-        worker.books.fail("claim", DOWN, after=True)
-        await anext(batches)
-        held = {block for block, it in engine.blocks.items() if it.owner == worker.books.worker}
-        assert held == set(worker.holdings.blocks)
-        await commit(worker, first)
+    worker.books.lose_answers(2)
+    assert await work_off(worker) == IDS
 
 
 @virtually

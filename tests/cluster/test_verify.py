@@ -13,9 +13,13 @@ from cxai.cluster.engine import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
 from cxai.cluster.verify.unpacking import LineReader
+from cxai.core.outcome import Outcome
 from cxai.errors import BlockedError, ExitCode
+from cxai.ledger.form import ExportForm
 from cxai.output.compression import COMPRESS, Compression
 from cxai.policy.verdict import Verdict
+from cxai.resources.cx_ai.layout import LAYOUT
+from cxai.resources.options import Shape
 
 RECORDS = "records/records-000000001.jsonl.gz"
 FAILURES = "failures/failures-000000001.jsonl.gz"
@@ -200,11 +204,41 @@ async def test_a_record_that_two_objects_have_is_found_once_more(export):
     )
 
 
+async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export):
+    export.engine.lines += 1
+    findings = await export.verify()
+    assert "The ledger has counted 5 IDs, but has 4." in findings.problems
+    assert "The ledger has counted 1 open IDs, but has 0." in findings.problems
+    assert "report it" in findings.text()
+
+
 async def test_a_log_that_lacks_a_number_is_a_fault_of_ours(export):
     export.engine.last_object = 3
     findings = await export.verify()
     assert "The ledger has counted 3 objects, but knows 2." in findings.problems
     assert "report it" in findings.text()
+
+
+async def test_rows_of_one_result_in_several_sets_are_each_held_against_its_verdict():
+    form = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP)
+    export = Export()
+    export.engine.feed(entries("a", "b", "c"))
+    worker = await export.start()
+    a, b, c = await worker.take()
+    for one in (a, b):
+        line = outcome(one).lines["records"]
+        tables = {"interactions": line, "scores": line + line, "segments": b""}
+        await worker.ledger.commit([Outcome(one, Verdict.OK, 1, tables)])
+    await worker.ledger.commit([outcome(c, Verdict.NOT_FOUND)])
+    await Manifest(worker.books, export.store, STORED_FORM, form.sets, Compression.GZIP).write()
+    findings = await verify_cluster(worker.books, export.store, form)
+    assert (findings.exit_code, findings.parts) == (ExitCode.FINISHED, 5)
+    both = [f"scores/scores-00000000{number}.jsonl.gz" for number in (1, 2)]
+    objects = export.store.objects
+    objects[both[0]], objects[both[1]] = objects[both[1]], objects[both[0]]
+    findings = await verify_cluster(worker.books, export.store, form)
+    assert "scores, object 1: a row for b, which the ledger has in object 2." in findings.problems
+    assert "scores, object 2: a row for a, which the ledger has in object 1." in findings.problems
 
 
 # --- what a loader would read beside it ---
@@ -303,7 +337,20 @@ async def test_workers_that_commit_meanwhile_make_it_incomplete_and_nothing_else
 
     worker.books.verdicts = commit_first
     findings = await verify_cluster(worker.books, export.store, FORM)
-    assert_incomplete(findings, "Workers have committed more while this was verified.")
+    assert_incomplete(findings, "It has changed while it was verified")
+
+
+async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
+    worker = await export.start()
+    recount = worker.books.recount
+
+    async def retried_first():
+        export.engine.queue_again(entries("a", "b", "c")[2])
+        return await recount()
+
+    worker.books.recount = retried_first
+    findings = await verify_cluster(worker.books, export.store, FORM)
+    assert_incomplete(findings, "It has changed while it was verified")
 
 
 async def test_lines_of_an_input_without_a_verdict_are_counted(export):

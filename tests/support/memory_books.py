@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
+from cxai.cluster.engine import EngineDownError
 from cxai.cluster.keys import item_key
-from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, WorkerRow
-from cxai.errors import FencedError
+from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, Recount, WorkerRow
+from cxai.errors import FencedError, IntegrityError
 from cxai.policy.verdict import Verdict
 
 _AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
@@ -68,6 +69,12 @@ class MemoryBooks:
     def __init__(self, engine):
         self.engine = engine
         self.worker = None
+        self._lost_answers = 0
+        self._held = set()
+
+    def lose_answers(self, times):
+        """Let the connection break after the next claims have taken effect."""
+        self._lost_answers = times
 
     async def register(self, name):
         await asyncio.sleep(0)
@@ -80,25 +87,31 @@ class MemoryBooks:
     async def claim(self, blocks):
         await asyncio.sleep(0)
         self._require_not_gone()
-        free = [number for number, block in self.engine.blocks.items() if block.owner is None]
-        return [claimed for number in free[:blocks] if (claimed := self._claim(number))]
+        every = self.engine.blocks.items()
+        mine = [n for n, it in every if it.owner == self.worker and n not in self._held]
+        free = [n for n, it in every if it.owner is None][: max(0, blocks - len(mine))]
+        for number in free:
+            self.engine.blocks[number].owner = self.worker
+        if self._lost_answers:
+            self._lost_answers -= 1
+            raise EngineDownError("db/cxai", "connection reset")
+        self._held.update(mine + free)
+        return [self._claimed(number) for number in mine + free]
 
-    def _claim(self, number):
+    def _claimed(self, number):
         block = self.engine.blocks[number]
         open_entries = [e for e in block.entries if self.engine.items[item_key(e.key)] is None]
-        if not open_entries:
-            del self.engine.blocks[number]
-            return None
-        block.owner = self.worker
         return Claimed(number, block.losses + 1, open_entries)
 
     async def commit(self, outcomes, blocks, written):
         await asyncio.sleep(0)
         engine = self.engine
+        if (number := await self.committed(written[0].pending)) is not None:
+            return number
         if any(self._owner(block) != self.worker for block in blocks):
             raise FencedError("Others took this worker for dead, and its IDs.")
         if any(engine.items[key] is not None for key, _, _ in outcomes):
-            raise FencedError("An ID has a verdict already.")
+            raise IntegrityError("An ID has a verdict already.")
         engine.last_object = number = engine.last_object + 1
         for one in written:
             engine.objects[number, one.set] = ObjectRow(
@@ -143,19 +156,10 @@ class MemoryBooks:
         return [row for (number, _), row in rows if after < number <= after + most]
 
     async def leave(self):
-        await self.give_back(keep=())
+        for block in self.engine.blocks.values():
+            if block.owner == self.worker:
+                block.owner = None
         self.engine.declare_gone(self.worker)
-
-    async def give_back(self, *, keep):
-        await asyncio.sleep(0)
-        lost = [
-            block
-            for number, block in self.engine.blocks.items()
-            if block.owner == self.worker and number not in keep
-        ]
-        for block in lost:
-            block.owner = None
-        return len(lost)
 
     async def queue(self):
         await asyncio.sleep(0)
@@ -171,9 +175,10 @@ class MemoryBooks:
         items = self.engine.items
         return {key: items[key] or (None, None) for key in keys if key in items}
 
-    async def workers(self):
+    async def gone(self, workers):
         await asyncio.sleep(0)
-        return list(self.engine.workers.values())
+        known = self.engine.workers
+        return {worker for worker in workers if worker in known and known[worker].gone}
 
     async def counts(self):
         await asyncio.sleep(0)
@@ -190,6 +195,12 @@ class MemoryBooks:
             last_object=engine.last_object,
             unpublished=sum(not row.published for row in engine.objects.values()),
         )
+
+    async def recount(self):
+        counts = await self.counts()
+        waiting = (await self.verdicts([*self.engine.items])).values()
+        in_blocks = sum(verdict is None for _, verdict in waiting)
+        return Recount(len(self.engine.items), counts.verdicts, in_blocks)
 
     def _owner(self, block):
         return self.engine.blocks[block].owner if block in self.engine.blocks else None

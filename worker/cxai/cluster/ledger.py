@@ -8,8 +8,8 @@
 
 Until the transaction is durable nothing of the batch exists, and what was put is swept up later.
 From then on all of it does: whatever happens to this worker, another one publishes it
-(publishing.py). Where the engine does not say whether the transaction counts, the log does: it has
-the names of the objects.
+(publishing.py). Where it is unknown whether the transaction counts, it is sent again: the engine
+knows it by the names of its objects, and it counts once.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock, Recorder
-from cxai.errors import FencedError
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression
 from cxai.policy.reply import Said
@@ -38,25 +37,16 @@ from cxai.policy.verdict import Stage, Verdict
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """A commit under way: what is left to put, and whether it may count already.
-
-    `blocked_by` is why the last try at it failed.
-    """
+    """A commit under way, what is left to put, and why the last try at it failed."""
 
     keys: tuple[Key, ...]
     outcomes: Collection[Outcome]
     packed: Sequence[Packed]
     to_put: list[Packed] = field(init=False)
-    may_count: bool = False
     blocked_by: EngineDownError | StoreError | None = None
 
     def __post_init__(self) -> None:
         self.to_put = list(self.packed)
-
-    @property
-    def name(self) -> str:
-        """The name by which the log knows it."""
-        return self.packed[0].written.pending
 
 
 class ClusterLedger:
@@ -167,26 +157,16 @@ class ClusterLedger:
 
     async def _count(self, attempt: _Attempt) -> int:
         """Return the number under which an attempt counts, which it does from then on."""
-        if attempt.may_count and (number := await self._books.committed(attempt.name)) is not None:
-            return number
         while attempt.to_put:
             packed = attempt.to_put[-1]
             await self._store.put_new(packed.written.pending, packed.content)
             attempt.to_put.pop()
-        is_first, attempt.may_count = not attempt.may_count, True
         outcomes = attempt.outcomes
-        try:
-            return await self._books.commit(
-                [(item_key(o.entry.key), o.verdict, o.requests) for o in outcomes],
-                self._holdings.blocks_of(outcome.entry for outcome in outcomes),
-                [packed.written for packed in attempt.packed],
-            )
-        except FencedError:
-            # A try before this one may have been slow to arrive, and have counted only now.
-            number = None if is_first else await self._books.committed(attempt.name)
-            if number is None:
-                raise
-            return number
+        return await self._books.commit(
+            [(item_key(o.entry.key), o.verdict, o.requests) for o in outcomes],
+            self._holdings.blocks_of(outcome.entry for outcome in outcomes),
+            [packed.written for packed in attempt.packed],
+        )
 
     def _poisoned(self, entry: Entry, lost: int) -> Outcome:
         why = f"{lost:,} workers were lost, one after the other, while they had this ID"

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from cxai.cluster.books import Books
 from cxai.cluster.names import worker_of
-from cxai.objects.port import PENDING, Listed, ObjectStore
+from cxai.objects.port import PENDING, ObjectStore
 
 _AGE = timedelta(days=1)
 
@@ -38,23 +38,20 @@ class Orphans:
 
     async def _sweep(self) -> int:
         swept = 0
-        now = gone = None
+        now = None
         async for listed in self._store.names(PENDING):
             if listed.name == _CLOCK:
                 now = listed.written_at
             elif now is None:
                 break  # another worker sweeps, and has deleted what tells the time
-            elif listed.written_at < now - _AGE:
-                if gone is None:
-                    gone = {worker.id for worker in await self._books.workers() if worker.gone}
-                swept += await self._delete_if_orphan(listed, gone)
+            elif listed.written_at < now - _AGE and await self._is_orphan(listed.name):
+                await self._store.delete(listed.name)
+                swept += 1
         return swept
 
-    async def _delete_if_orphan(self, listed: Listed, gone: set[int]) -> bool:
-        """Delete an old object, unless it counts or could still come to count."""
-        if worker_of(listed.name) not in gone:
+    async def _is_orphan(self, name: str) -> bool:
+        """Whether an object does not count and never will: only a worker that lives can commit."""
+        worker = worker_of(name)
+        if worker is None or worker not in await self._books.gone([worker]):
             return False
-        if await self._books.committed(listed.name) is not None:
-            return False
-        await self._store.delete(listed.name)
-        return True
+        return await self._books.committed(name) is None

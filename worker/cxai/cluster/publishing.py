@@ -67,13 +67,13 @@ class Publishing:
         return len(left)
 
     async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
-        """Repair every few seconds, and sweep up orphans every hour, until it is cancelled.
+        """Repair every few seconds, sweep up orphans at once and every hour, until it is cancelled.
 
         Trouble that passes is waited for. Raises IntegrityError if an object has another content
         than it should, FencedError if others took this worker for dead.
         """
         loop = asyncio.get_running_loop()
-        next_sweep_s = loop.time() + _SWEEP_S * draw()  # workers that start together take turns
+        next_sweep_s = loop.time()
         while True:
             try:
                 with as_trouble_of_a_run():

@@ -9,7 +9,6 @@ from typing import Self
 from cxai.cluster.books import Books
 from cxai.cluster.engine import EngineDownError
 from cxai.cluster.holdings import Holdings
-from cxai.cluster.rows import Claimed
 from cxai.core.entry import Entry, Skip
 from cxai.errors import FencedError
 
@@ -33,8 +32,8 @@ class ClusterSource:
     called, again and again, while all has been fed and nothing is left to claim: what waits to be
     committed is not to wait any longer.
 
-    An engine that can't be reached is waited for; `trouble` then says why. Leaving it gives back
-    what has no verdict.
+    An engine that can't be reached is waited for; `trouble` then says why. Blocks of an answer that
+    was lost come with the next one. Leaving the source gives back what has no verdict.
     """
 
     is_queue = False  # the engine has the IDs already: the ledger needs no inbox
@@ -55,7 +54,6 @@ class ClusterSource:
         self._until_settled = until_settled
         self._on_drained = on_drained
         self._draw = draw
-        self._is_unsure = False  # whether a claim may have given blocks that never arrived here
         self.trouble = ""
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
@@ -65,13 +63,15 @@ class ClusterSource:
             while self._need() <= 0:  # noqa: ASYNC110 - a backlog has no event for that
                 await asyncio.sleep(_LOOK_S)
             try:
-                claimed = await self._claim()
+                claimed = await self._books.claim(_MOST_BLOCKS)
                 if not claimed and await self._is_over():
                     return
                 self.trouble = ""
             except EngineDownError as error:
                 self.trouble = str(error)
                 claimed = ()
+            for block in claimed:
+                self._holdings.take(block)
             if claimed:
                 wait_s = _FIRST_WAIT_S
                 yield [entry for block in claimed for entry in block.entries]
@@ -81,16 +81,6 @@ class ClusterSource:
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Do nothing: a commit lets go of its IDs."""
-
-    async def _claim(self) -> Sequence[Claimed]:
-        if self._is_unsure:
-            await self._books.give_back(keep=self._holdings.blocks)
-        self._is_unsure = True
-        claimed = await self._books.claim(_MOST_BLOCKS)
-        self._is_unsure = False
-        for block in claimed:
-            self._holdings.take(block)
-        return claimed
 
     async def _is_over(self) -> bool:
         queue = await self._books.queue()

@@ -1,13 +1,13 @@
 """One export of a cluster, verified: its log, objects, rows, names and manifest, in this order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cxai.cluster.books import Books
 from cxai.cluster.keys import item_key
 from cxai.cluster.log import logged_objects
 from cxai.cluster.names import final_name
-from cxai.cluster.rows import Counts, ObjectRow
+from cxai.cluster.rows import Counts, ObjectRow, Recount
 from cxai.cluster.verify.manifest import check_manifest
 from cxai.cluster.verify.names import check_names
 from cxai.cluster.verify.objects import Objects
@@ -17,6 +17,7 @@ from cxai.core.figures import counted, verb
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.ledger.form import ExportForm
 from cxai.objects.port import ObjectStore
+from cxai.policy.verdict import Verdict
 
 
 async def verify_cluster(
@@ -31,8 +32,9 @@ async def verify_cluster(
 
     Checked are the name, size, SHA-256 and number of lines of each object; that each line is a row
     of this export; that each ID with the verdict ok has one record, in the object that the log
-    names, and each other its line in the failures; that there is no object that a loader would read
-    and the log lacks; that the manifest says the same; and that nothing is left to do.
+    names, and each other its line in the failures; that the engine's counts agree with its IDs;
+    that there is no object that a loader would read and the log lacks; that the manifest says the
+    same; and that nothing is left to do.
     Workers may be at work: what they commit meanwhile is not looked at, and it is said that they
     do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDownError.
     """
@@ -45,15 +47,16 @@ async def verify_cluster(
         known[final_name(row.number, row.set, form.compression)] = row
         await rows.check(row)
     _check_numbers(findings, known, counts)
-    if at_work := await books.last_object() != counts.last_object:
-        findings.unfinished.append("Workers have committed more while this was verified.")
-    else:
+    recount, now = await books.recount(), await books.counts()
+    if is_at_rest := _accounts(now) == _accounts(counts):
         rows.compare(counts)
+        _check_accounts(findings, counts, recount)
+    else:
+        findings.unfinished.append("It has changed while it was verified: workers are at work.")
     if expected is not None:
         await _look_up(books, findings, expected)
     await check_names(books, store, findings, known, form.layout.all_sets, counts.last_object)
-    queue = await books.queue()
-    is_settled = queue.is_settled and not at_work
+    is_settled = is_at_rest and (await books.queue()).is_settled
     await check_manifest(store, findings, known, counts, form.compression, is_settled=is_settled)
     _say_what_is_left(findings, counts)
     return findings
@@ -67,6 +70,26 @@ def _check_numbers(findings: Findings, known: dict[str, ObjectRow], counts: Coun
             f"The ledger has counted {counts.last_object:,} objects, but knows {there:,}.",
             Advice.REPORT,
         )
+
+
+def _accounts(counts: Counts) -> tuple[object, ...]:
+    """Return what changes as lines are fed, retried and settled, and at no other time."""
+    return counts.lines, counts.last_object, _by_name(counts.verdicts)
+
+
+def _check_accounts(findings: Findings, counts: Counts, recount: Recount) -> None:
+    """Compare what was counted as it happened with what is there, item by item."""
+    for what, kept, there in (
+        ("IDs", counts.ids, recount.ids),
+        ("open IDs", counts.open, recount.in_blocks),
+        ("verdicts", _by_name(counts.verdicts), _by_name(recount.verdicts)),
+    ):
+        if kept != there:
+            findings.add(f"The ledger has counted {kept} {what}, but has {there}.", Advice.REPORT)
+
+
+def _by_name(verdicts: Mapping[Verdict, int]) -> dict[str, int]:
+    return {verdict.value: n for verdict, n in verdicts.items()}
 
 
 def _say_what_is_left(findings: Findings, counts: Counts) -> None:
