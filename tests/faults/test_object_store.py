@@ -290,6 +290,13 @@ async def test_an_answer_that_stops_in_the_middle_is_an_error_in_time(opened):
             await content(opened(server.base_url, least_s=0.3), FINAL)
 
 
+async def test_a_connection_that_is_cut_again_and_again_is_an_error_that_says_so(opened):
+    async with RawServer([Ending.RESET]) as server:
+        with pytest.raises(StoreError, match=r"the connection was cut. Check the network"):
+            await opened(server.base_url).put_new(PENDING, CONTENT)
+        assert len(server.requests) == 2
+
+
 async def test_a_page_of_a_proxy_is_no_list_of_objects(opened):
     async with RawServer([response(b"<!DOCTYPE html><html><p>Please log in</html>")]) as server:
         with pytest.raises(StoreError, match="what came back is no answer of an object store"):

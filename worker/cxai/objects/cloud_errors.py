@@ -11,7 +11,7 @@ from cxai.objects.port import StoreError, StoreRefusedError
 
 _STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})\b")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_KIND = re.compile(r"\bkind: (Connect|Timeout)\b")
+_KIND = re.compile(r"\bHttpError \{\s*kind: (\w+)")
 # What was asked for credentials, by the words of obstore and the paths of the services: not by
 # words that a bucket or a prefix may hold.
 _OF_CREDENTIALS = re.compile(
@@ -98,12 +98,14 @@ def _without_an_answer(what: str, text: str) -> StoreError:
             f"Can't {what}: its certificate is not trusted. Set SSL_CERT_FILE to the CA's, or check"
             " the name of the endpoint."
         )
-    match _KIND.search(text):
+    kind = _KIND.search(text)
+    match kind[1] if kind else None:
+        case "Connect":
+            failed = "no connection. Check the endpoint, the network and the proxy."
+        case "Timeout":
+            failed = "it does not answer. Check the network and the store."
         case None:
-            return StoreError(f"Can't {what}: what came back is no answer of an object store.")
-        case kind if kind[1] == "Timeout":
-            return StoreError(f"Can't {what}: it does not answer.")
+            failed = "what came back is no answer of an object store. Check the endpoint."
         case _:
-            return StoreError(
-                f"Can't {what}: no connection. Check the endpoint, the network and the proxy."
-            )
+            failed = "the connection was cut. Check the network and the store."
+    return StoreError(f"Can't {what}: {failed}")

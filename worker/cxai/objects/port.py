@@ -80,8 +80,8 @@ class ObjectStore(Protocol):
         """Give the object `pending` its final name; complete if it has that already.
 
         `sha256` is that of its content. A final name is that of one object alone: two that publish
-        different objects under it at the same moment are not kept apart everywhere. Raises TakenError if another content has that name, or
-        neither object is there.
+        different objects under it at the same moment are not kept apart everywhere. Raises
+        TakenError if another content has that name, or neither object is there.
         """
         ...
 
