@@ -234,6 +234,13 @@ class Books:
         rows = await self._engine.rows("SELECT * FROM verdicts(%s::bytea[])", (list(keys),))
         return {key: (number, VERDICTS[code]) for key, number, code in rows}
 
+    async def gone(self, workers: Collection[int]) -> Collection[int]:
+        """Return which of these workers are gone, of whichever export: they commit nothing more."""
+        rows = await self._engine.rows(
+            "SELECT id FROM worker WHERE id = ANY (%s::bigint[]) AND gone", (list(workers),)
+        )
+        return {worker for (worker,) in rows}
+
     async def workers(self) -> Sequence[WorkerRow]:
         """Return the workers of this export: all that live, and those that ended today."""
         return [WorkerRow(*row) for row in await self._engine.rows(_WORKERS)]
