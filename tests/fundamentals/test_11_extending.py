@@ -22,7 +22,7 @@ def extended(tmp_path):
     package = tmp_path / "worker" / "cxai"
 
     def extend(section, room, name, table):
-        shutil.copytree(ROOT / "worker" / "cxai", package, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(ROOT / "worker" / "cxai", package)  # with what is compiled of it
         text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
         file, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
         (package / room / name).write_text(file)

@@ -256,6 +256,11 @@ class Settings(BaseModel):
     part_bytes: int = Field(
         default=256 * MIB, ge=1, description="Size on disk from which on a part is sealed."
     )
+    part_every_s: Annotated[SecondsOrZero | None, Given] = Field(
+        default=None,
+        description="Age of its first row from which on a part is sealed while the run goes; 0 is"
+        " never.",
+    )
     batch: int = Field(
         default=32, ge=1, le=10_000, description="Outcomes that are committed together, at most."
     )
@@ -265,6 +270,17 @@ class Settings(BaseModel):
     )
     backlog: int = Field(
         default=5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
+    )
+
+    # Many workers
+    flush_s: Seconds = Field(
+        default=300.0, description="Longest wait of an outcome for its object, with many workers."
+    )
+    flush_ids: int = Field(
+        default=5_000, ge=1, le=100_000, description="Outcomes in one object, at most."
+    )
+    worker_ttl_s: Seconds = Field(
+        default=15.0, description="Silence after which a worker is taken for dead."
     )
 
     # The run
@@ -349,7 +365,7 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
-    return Settings.model_construct(**dict(layered))
+    return Settings.model_construct(layered.model_fields_set, **dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
