@@ -1,5 +1,6 @@
 """Queues as a source: what goes wrong with Redis streams and SQS, against real servers."""
 
+import asyncio
 import os
 import signal
 import time
@@ -298,6 +299,29 @@ async def test_an_acknowledgement_outlasts_a_restart(own_redis, ids):
             own_redis.start()
             await source.acknowledge(batch)
     assert own_redis.pending("ids") == 0
+
+
+async def test_a_failover_is_an_outage_that_passes(own_redis, ids):
+    noticed = Noticed()
+    own_redis.send("ids", *ids)
+    url = own_redis.url("ids")
+    async with opened(url, notice=noticed) as source, aclosing(source.batches()) as batches:
+        own_redis("REPLICAOF", "127.0.0.1", "1")
+        reading = asyncio.create_task(anext(batches))
+        await wait_until(lambda: "queue_unreachable" in events(noticed), "the outage")
+        own_redis("REPLICAOF", "NO", "ONE")
+        assert ids_of(await reading) == ids
+    assert any("READONLY" in str(values) or "write" in str(values) for _, values in noticed)
+
+
+async def test_a_server_that_takes_connections_and_does_not_reply_is_an_outage():
+    noticed = Noticed()
+    with serving(RawServer([Ending.SILENCE])) as server:
+        async with opened(f"redis://127.0.0.1:{server.port}/0/ids", notice=noticed):
+            pass
+    assert [(event, values["reason"]) for event, values in noticed] == [
+        ("queue_unreachable", "it does not reply")
+    ]
 
 
 # --- Redis: other consumers ---

@@ -160,6 +160,15 @@ async def test_a_source_that_takes_no_acknowledgement_loses_nothing_and_is_named
     assert (again.fetcher.calls, queue) == ([], [])
 
 
+@virtually
+async def test_a_source_that_takes_no_acknowledgement_is_not_asked_for_more():
+    queue = entries(*(f"n{number}" for number in range(25)))
+    run = Run(source=Unreachable(queue, is_endless=True), ledger=of_queue())
+    with pytest.raises(InputBrokenError, match="can't be reached"):
+        await run.pipeline.run()
+    assert (run.tally.ids, run.tally.verdicts[Verdict.OK]) == (10, 10)  # those of the first batch
+
+
 # --- delivered again, while the first delivery is on its way, or behind it ---
 
 

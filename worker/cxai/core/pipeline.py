@@ -163,11 +163,14 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self.governor.know_answered(admission.answered)
+        broken: InputBrokenError | None = None
         try:
             await self.source.acknowledge(entries)
         except InputBrokenError as error:
-            self._input_broken = error  # nothing is lost: they come again, and are known then
+            broken = error  # nothing is lost: they come again, and are known then
         await self._enter(admission.fresh)
+        if broken is not None:
+            raise broken
 
     async def _enter(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

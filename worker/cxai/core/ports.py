@@ -53,7 +53,7 @@ class Source(Protocol):
         Called once with all entries of a batch, before the next one is asked for. A source that
         keeps its lines, such as a file, does nothing.
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
-        and are found in the ledger.
+        and are found in the ledger. It is not asked for more after that.
         """
         ...
 

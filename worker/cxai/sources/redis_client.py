@@ -27,7 +27,7 @@ MOST = 100
 FIRST = b"0-0"
 """The ID before that of any message."""
 
-_CONNECT_S = 5.0
+_CONNECT_S = 3.0
 _REPLY_S = 10.0
 
 # What errors that pass by themselves begin with: a failover, a full disk or memory, a restart.
@@ -80,11 +80,10 @@ class RedisStream:
             db=address.database,
             username=address.user,
             password=None if password is None else password.get_secret_value(),
-            socket_connect_timeout=_CONNECT_S,
-            socket_timeout=None,  # of our own, since it depends on the command
+            socket_connect_timeout=None,  # ours, for the login as well
+            socket_timeout=None,  # ours, since it depends on the command
             retry=Retry(NoBackoff(), 0),
             protocol=2,
-            client_name="cxai",
             **(tls if address.is_tls else {}),
         )
         self._one_at_a_time = asyncio.Lock()
@@ -174,18 +173,22 @@ class RedisStream:
     async def _call(self, *words: Any, timeout_s: float = _REPLY_S) -> Any:
         async with self._one_at_a_time:
             try:
-                await self._connection.connect()
+                async with asyncio.timeout(_CONNECT_S):
+                    await self._connection.connect()
                 async with asyncio.timeout(timeout_s):
                     await self._connection.send_command(*words, check_health=False)
                     return await self._connection.read_response()
             except exceptions.ResponseError as error:
-                raise _understood(error) from error
+                understood = _understood(error)
+                if isinstance(understood, UnreachableError):
+                    await self.close()  # behind the name there may be another server by now
+                raise understood from error
             except (exceptions.AuthenticationError, exceptions.InvalidResponse) as error:
                 await self.close()
                 raise RefusedError(_refused(error)) from error
             except TimeoutError as error:
                 await self.close()
-                raise UnreachableError(f"no reply for {timeout_s:.0f} s") from error
+                raise UnreachableError("it does not reply") from error
             except (exceptions.RedisError, OSError) as error:
                 await self.close()
                 raise _failed(error) from error

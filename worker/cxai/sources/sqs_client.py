@@ -111,13 +111,12 @@ class SqsQueue:
         ]
 
     async def delete(self, handles: Sequence[str]) -> Sequence[str]:
-        """Delete MOST messages at most; return the handles of those that may be tried again."""
+        """Delete MOST messages at most; return the handles of those that could not be deleted."""
         entries = [{"Id": str(number), "ReceiptHandle": one} for number, one in enumerate(handles)]
         reply = await _called(
             self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
         )
-        failed = [one for one in reply.get("Failed", ()) if not one.get("SenderFault")]
-        return [handles[int(one["Id"])] for one in failed]
+        return [handles[int(one["Id"])] for one in reply.get("Failed", ())]
 
     async def in_flight(self) -> tuple[int, float]:
         """Return about how many messages have been delivered to anyone and are not deleted.
