@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from support.virtual import virtually
 
-from cxai.errors import InputBrokenError
+from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.queue import Outage, RefusedError, Silence, UnreachableError
 
 
@@ -74,6 +74,33 @@ async def test_what_is_refused_is_not_waited_for():
     with pytest.raises(InputBrokenError, match="q can't be read on: connection refused"):
         await Outage("q", 600.0, queue.notice).outlast(queue.answer)
     assert len(queue.asked) == 1
+
+
+@virtually
+async def test_what_is_refused_at_the_first_attempt_is_a_mistake_of_the_command():
+    queue = Queue(1, RefusedError)
+    with pytest.raises(UsageError, match="q can't be read: connection refused"):
+        await Outage("q", 600.0, queue.notice).begin(queue.answer)
+
+
+@virtually
+async def test_a_first_attempt_that_fails_begins_an_outage_and_one_patience():
+    queue = Queue(1)
+    outage = Outage("q", 20.0, queue.notice)
+    await outage.begin(queue.answer)
+    assert [event for event, _ in queue.events] == ["queue_unreachable"]
+    await asyncio.sleep(21)
+    with pytest.raises(InputBrokenError):
+        await outage.outlast(Queue(1).answer)
+
+
+@virtually
+async def test_a_first_attempt_without_a_reply_is_given_up_soon():
+    queue = Queue(0)
+    begun = asyncio.get_running_loop().time()
+    await Outage("q", 600.0, queue.notice).begin(asyncio.Event().wait)
+    assert asyncio.get_running_loop().time() - begun == 5.0
+    assert queue.events[0][1]["reason"] == "it does not reply"
 
 
 @virtually

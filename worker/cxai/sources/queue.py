@@ -15,6 +15,9 @@ T = TypeVar("T")
 _BACKOFF_BASE_S = 0.1
 _BACKOFF_CAP_S = 5.0
 
+# The first attempt is made before a run heeds a stop: it may not take long.
+_FIRST_ATTEMPT_S = 5.0
+
 
 class UnreachableError(Exception):
     """A queue does not answer, or not now: that may pass. As text it says why, in a few words."""
@@ -44,6 +47,21 @@ class Outage:
         self._since: float | None = None
         self._failures = 0
 
+    async def begin(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Make a first attempt, so that what is refused is known before anything is created.
+
+        Raises UsageError then. Any other failure is the beginning of an outage.
+        """
+        try:
+            async with asyncio.timeout(_FIRST_ATTEMPT_S):
+                await attempt()
+        except TimeoutError:
+            self._note(UnreachableError("it does not reply"))
+        except UnreachableError as error:
+            self._note(error)
+        except RefusedError as error:
+            raise UsageError(f"{self._name} can't be read: {error}") from error
+
     async def outlast(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` does, which is repeated while it raises UnreachableError.
 
@@ -53,7 +71,7 @@ class Outage:
             try:
                 done = await attempt()
             except UnreachableError as error:
-                self.note(error)
+                self._note(error)
                 self._lose_patience(error)
                 backoff_s = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2**self._failures)
                 await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -63,7 +81,7 @@ class Outage:
                 self._end()
                 return done
 
-    def note(self, error: UnreachableError) -> None:
+    def _note(self, error: UnreachableError) -> None:
         """Note that the queue can't be reached: an outage begins, or goes on."""
         if self._since is None:
             self._since = _now()

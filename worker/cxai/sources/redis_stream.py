@@ -10,7 +10,6 @@ from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
     Outage,
-    RefusedError,
     Silence,
     UnreachableError,
     refuse_other_options,
@@ -79,12 +78,10 @@ class RedisStreamSource:
     async def __aenter__(self) -> Self:
         """Connect. Raises UsageError if it is refused; an outage is waited for by `batches`."""
         try:
-            await self._create_group()
-        except UnreachableError as error:
-            self._outage.note(error)
-        except RefusedError as error:
+            await self._outage.begin(self._create_group)
+        except BaseException:
             await self._stream.close()
-            raise UsageError(f"{self._address.name} can't be read: {error}") from error
+            raise
         return self
 
     async def __aexit__(

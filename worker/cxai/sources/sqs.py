@@ -15,7 +15,6 @@ from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
     DeniedError,
     Outage,
-    RefusedError,
     Silence,
     UnreachableError,
     options_in,
@@ -82,12 +81,10 @@ class SqsSource:
     async def __aenter__(self) -> Self:
         """Find the queue. Raises UsageError if it is refused; an outage is waited for later."""
         try:
-            await self._queue.open()
-        except UnreachableError as error:
-            self._outage.note(error)
-        except RefusedError as error:
+            await self._outage.begin(self._queue.open)
+        except BaseException:
             await self._queue.close()
-            raise UsageError(f"{self._name} can't be read: {error}") from error
+            raise
         return self
 
     async def __aexit__(
