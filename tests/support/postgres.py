@@ -246,6 +246,16 @@ def _shared(meeting_place):
         return server
 
 
+@contextmanager
+def own_server():
+    """Keep a server of its own: it may be killed and restarted."""
+    server = Server(_new_home())
+    server.create()
+    server.start()
+    yield server
+    server.let_go()
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """Return the server that all tests of a session share: never stop or kill this one."""
@@ -265,9 +275,6 @@ def database(postgres):
 
 @pytest.fixture
 def own_postgres():
-    """Return a server of this test alone: it may be killed and restarted."""
-    server = Server(_new_home())
-    server.create()
-    server.start()
-    yield server
-    server.let_go()
+    """Return a server of this test alone."""
+    with own_server() as server:
+        yield server

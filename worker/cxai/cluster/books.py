@@ -47,7 +47,7 @@ class Books:
     def __init__(self, url: EngineUrl, *, worker_ttl_s: float = WORKER_TTL_S) -> None:
         self.url = url
         self.worker: int | None = None
-        self._worker_ttl_s = worker_ttl_s
+        self.worker_ttl_s = worker_ttl_s
         self._held: set[int] = set()
         self._known = 0
         path = schema.search_path(url)
@@ -89,7 +89,7 @@ class Books:
         their blocks freed; returns how many were. Only a worker whose own beats have been answered
         without a gap for that long may do so: else it was itself, or the engine, that was silent.
         """
-        values = (self.worker, _text(state), self._worker_ttl_s, may_reap)
+        values = (self.worker, _text(state), self.worker_ttl_s, may_reap)
         (row,) = await self._pulse.rows("SELECT beat(%s, %s, %s, %s)", values)
         return int(row[0])
 
@@ -233,6 +233,13 @@ class Books:
         """Return the object and the verdict of each of these keys that has one."""
         rows = await self._engine.rows("SELECT * FROM verdicts(%s::bytea[])", (list(keys),))
         return {key: (number, VERDICTS[code]) for key, number, code in rows}
+
+    async def gone(self, workers: Collection[int]) -> Collection[int]:
+        """Return which of these workers are gone, of whichever export: they commit nothing more."""
+        rows = await self._engine.rows(
+            "SELECT id FROM worker WHERE id = ANY (%s::bigint[]) AND gone", (list(workers),)
+        )
+        return {worker for (worker,) in rows}
 
     async def workers(self) -> Sequence[WorkerRow]:
         """Return the workers of this export: all that live, and those that ended today."""

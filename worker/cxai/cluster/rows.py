@@ -118,6 +118,11 @@ class Queue:
     has_blocks: bool
     has_unpublished: bool
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do, and nothing more is to come."""
+        return self.fed and not (self.has_blocks or self.has_unpublished)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
