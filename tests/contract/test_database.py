@@ -10,7 +10,7 @@ from support.memory_database import Books, MemoryDatabase
 from support.store import run_finished, run_killed
 
 from cxai.clock import SystemClock
-from cxai.core.entry import key_of
+from cxai.core.entry import IdRule, key_of
 from cxai.core.layout import FAILURES, BandsMark
 from cxai.core.outcome import Outcome
 from cxai.errors import IntegrityError, UsageError
@@ -22,7 +22,7 @@ from cxai.ledger.registry import DATABASES, open_database
 from cxai.ledger.trouble import DatabaseError
 from cxai.output.compression import Compression
 from cxai.output.part_state import Extent, PartState, part_name
-from cxai.policy.verdict import Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.options import Shape
 from cxai.resources.registry import layout_of
@@ -141,8 +141,8 @@ def test_a_batch_counts_with_its_outcomes_its_extents_and_the_progress_of_its_ru
     run = database.start_run("first", AT)
     extents = [grown(part(database, "interactions"), 20), grown(part(database, FAILURES), 10)]
     commit(database, run, outcomes(a="ok", b="ok", c="not_found"), *extents, recorded=1, failed=3)
-    assert database.outcome(key_of("a")) == ("ok", 1)
-    assert database.outcome(key_of("c")) == ("not_found", 3)
+    assert database.outcome(key_of("a")) == ("ok", 1, run)
+    assert database.outcome(key_of("c")) == ("not_found", 3, run)
     assert database.outcome(key_of("d")) is None
     assert database.verdicts() == {"not_found": 1, "ok": 2}
     assert database.outcomes_by_run() == {run: 3}
@@ -176,7 +176,127 @@ def test_an_id_with_a_record_gets_no_other_verdict_and_nothing_of_that_batch_cou
     assert part(database, "interactions").bytes == 0
 
 
+# --- the inbox ---
+
+ODD = "sp\udcffol"  # the name of a file need not be Unicode
+ENTRIES = [
+    *entries("c", "a"),
+    *invalid("no id", ""),
+    replace(entries("b")[0], source=ODD, line=7),
+    IdRule().read(b"3F2504E0-4F89-11D3-9A0C-0305E82C3301", "queue", 3),
+]
+
+
+def in_inbox(database, after=0):
+    return [entry for _, entry in database.inbox(after, 100)]
+
+
+def test_what_is_put_in_the_inbox_is_there_as_it_was_and_in_its_order(location, database):
+    assert (database.inbox_size(), in_inbox(database)) == ((0, 0), [])
+    database.put_in_inbox(ENTRIES[:2])
+    database.put_in_inbox(ENTRIES[2:])
+    database.close()
+    with closing(open_database(location)) as again:
+        assert in_inbox(again) == ENTRIES
+        assert again.inbox_size() == (len(ENTRIES), len(ENTRIES))
+        assert all(again.is_in_inbox(entry.key) for entry in ENTRIES)
+        assert not again.is_in_inbox(key_of("d"))
+
+
+def test_the_inbox_is_read_a_block_at_a_time_while_entries_leave_it(database):
+    run = database.start_run("first", AT)
+    database.put_in_inbox(entries(*"abcdef"))
+    (_, _), (position, _) = database.inbox(0, 2)
+    commit(database, run, outcomes(a="ok", b="ok", d="ok"))
+    assert [entry.id for entry in in_inbox(database, position)] == ["c", "e", "f"]
+    assert in_inbox(database, database.inbox(position, 3)[-1][0]) == []
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_an_entry_leaves_the_inbox_with_its_final_verdict(database, verdict):
+    run = database.start_run("first", AT)
+    database.put_in_inbox(entries("a", "b"))
+    commit(database, run, outcomes(a=verdict, z=verdict))
+    left = ["a", "b"] if verdict in OPEN_AGAIN else ["b"]
+    assert [entry.id for entry in in_inbox(database)] == left
+    assert database.inbox_size() == (len(left), 1)
+
+
+def test_a_batch_that_does_not_count_leaves_the_inbox_as_it_is(database):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(a="ok"))
+    database.put_in_inbox(entries("b"))
+    with pytest.raises(DatabaseError):
+        commit(database, run, outcomes(b="ok", a="not_found"))
+    assert in_inbox(database) == entries("b")
+
+
+def test_entries_of_which_one_is_there_already_are_not_put_in_the_inbox_at_all(database):
+    database.put_in_inbox(entries("a"))
+    with pytest.raises(DatabaseError):
+        database.put_in_inbox(entries("b", "a"))
+    assert in_inbox(database) == entries("a")
+
+
+def test_an_entry_that_has_a_record_leaves_the_inbox_with_the_next_run(database):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(a="ok", b="not_found"))
+    database.put_in_inbox(entries("a", "b"))
+    database.start_run("second", AT)
+    assert [entry.id for entry in in_inbox(database)] == ["b"]
+
+
+def test_a_verdict_that_replaces_another_of_its_run_counts_once(database):
+    run = database.start_run("first", AT)
+    commit(database, run, outcomes(a="exhausted", b="ok"))
+    database.commit(run, outcomes(a="ok"), [], LATER, recorded=1, failed=1, replaced=1)
+    assert database.settled(run) == 2
+    assert database.outcomes_by_run() == {run: 2}
+
+
+def test_unfetched_ids_may_be_put_in_the_inbox_once(database):
+    run = database.start_run("first", AT)
+    guid = IdRule().read(b"3F2504E0-4F89-11D3-9A0C-0305E82C3301", "queue", 3)
+    commit(database, run, [*outcomes(a="ok", b="ok"), Outcome(guid, Verdict.OK, 1, {})])
+    database.put_in_inbox(entries("c"))
+    database.withdraw([part(database, name) for name in FORM.record_sets])
+    commit(database, run, outcomes(b="ok"), recorded=2)
+    for _ in range(2):
+        database.put_unfetched_in_inbox("reopened")
+        assert sorted(entry.id for entry in in_inbox(database)) == [guid.id.lower(), "a", "c"]
+        assert {entry.source for entry in in_inbox(database)[1:]} == {"reopened"}
+    assert {entry.key for entry in in_inbox(database)} == {guid.key, key_of("a"), key_of("c")}
+
+
+def test_a_ledger_of_an_earlier_version_gets_an_inbox_with_its_next_run(tmp_path):
+    with closing(open_database(tmp_path)) as database:
+        database.create(FORM, AT)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file, file:
+        file.execute("DROP TABLE inbox")
+        file.execute("DROP TABLE begun")
+    with closing(open_database(tmp_path)) as database:
+        assert database.form(layout_of) == FORM
+        assert database.inbox_size() == (0, 0)
+        run = database.start_run("next", AT)
+        database.put_in_inbox(entries("a"))
+        commit(database, run, outcomes(b="ok"), grown(part(database, "scores"), 10))
+        assert in_inbox(database) == entries("a")
+        assert database.begun() == {"scores": LATER}
+
+
 # --- parts ---
+
+
+def test_it_is_known_since_when_an_open_part_has_rows(database):
+    run = database.start_run("first", AT)
+    first = grown(part(database, "scores"), 10)
+    assert database.begun() == {}
+    commit(database, run, outcomes(a="ok"), first)
+    second = grown(first.after, 10)
+    database.commit(run, outcomes(b="ok"), [second], "2027", recorded=1, failed=1)
+    assert database.begun() == {"scores": LATER}
+    database.seal([second.after], [])
+    assert database.begun() == {}
 
 
 def test_what_is_sealed_is_followed_by_an_empty_open_part(database):

@@ -6,10 +6,11 @@ lines are fed (tests/cluster/test_books.py).
 
 import asyncio
 import gzip
+import sqlite3
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
-from cxai.errors import CommitError
+from cxai.errors import CommitError, DiskFullError
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
@@ -44,7 +45,7 @@ class LocalDisk:
         self._path = path
 
     @contextmanager
-    def ledger(self, *, reopen=()):
+    def ledger(self, *, reopen=(), is_queue=False):
         form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
         with (
             OutputDirectory(self._path) as directory,
@@ -57,6 +58,7 @@ class LocalDisk:
                 run_id=RUN_ID,
                 notice=LOG.warning,
                 reopen=reopen,
+                is_queue=is_queue,
             ) as self.store,
         ):
             yield LocalLedger(self.store, self._thread)
@@ -70,6 +72,10 @@ class LocalDisk:
             yield resume.set
         finally:
             resume.set()
+
+    def record_behind_the_back_of_the_inbox(self, interaction_id):
+        with closing(sqlite3.connect(self._path / "ledger.sqlite")) as ledger, ledger:
+            ledger.execute("INSERT INTO outcome VALUES (?, 'ok', 1, 1, 1)", (interaction_id,))
 
     def lines(self):
         """Return all lines, as the next run finds them."""
@@ -85,13 +91,16 @@ class MemoryDisk:
         self._disk = Disk()
 
     @contextmanager
-    def ledger(self, *, reopen=()):
-        yield MemoryLedger(self._disk, reopen=reopen)
+    def ledger(self, *, reopen=(), is_queue=False):
+        yield MemoryLedger(self._disk, reopen=reopen, is_queue=is_queue)
 
     @contextmanager
     def slow(self, ledger):
         ledger.gate.clear()
         yield ledger.gate.set
+
+    def record_behind_the_back_of_the_inbox(self, interaction_id):
+        self._disk.verdicts[interaction_id] = Verdict.OK
 
     def lines(self):
         return sorted(line for part in self._disk.lines.values() for line in part.splitlines())
@@ -203,15 +212,6 @@ async def test_an_id_that_this_run_has_settled_is_a_duplicate_too(disk):
         assert await ledger.admit([a]) == Admission([], 1, {})
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-async def test_a_duplicate_is_done_once_its_id_has_a_final_verdict(disk, verdict):
-    first, again, later = entries("a", "a", "a")
-    with disk.ledger() as ledger:
-        assert (await ledger.admit([first, again])).done == []
-        await ledger.commit([outcome(first, verdict)])
-        assert (await ledger.admit([later])).done == ([] if verdict in OPEN_AGAIN else [later])
-
-
 async def test_an_id_and_a_line_that_is_none_are_distinct_and_both_are_settled(disk):
     (a,), (odd,) = entries("a"), invalid("a")
     with disk.ledger() as ledger:
@@ -285,6 +285,133 @@ async def test_an_id_that_was_not_committed_is_not_settled(disk):
         await ledger.admit(entries("a"))
     with disk.ledger() as ledger:
         assert (await ledger.admit(entries("a"))).fresh == entries("a")
+
+
+# --- the inbox: what a queue has let go of ---
+
+
+async def left_over(ledger):
+    return [entry async for admission in ledger.left_over() for entry in admission.fresh]
+
+
+async def take_in(disk, *ids):
+    """Admit IDs in a run over a queue that then is killed."""
+    with disk.ledger(is_queue=True) as ledger:
+        await ledger.admit(entries(*ids))
+
+
+@pytest.mark.parametrize("is_queue", [True, False])
+async def test_what_a_queue_has_let_go_of_is_left_over_in_its_order_until_it_is_settled(
+    disk, is_queue
+):
+    taken = [*entries("c", "a"), *invalid("no id"), *entries("b")]
+    with disk.ledger(is_queue=True) as ledger:
+        assert await left_over(ledger) == []
+        assert await ledger.admit(taken) == Admission(taken, 0, {})
+    with disk.ledger(is_queue=is_queue) as ledger:
+        found = await left_over(ledger)
+        assert found == taken
+        assert [entry.invalid for entry in found] == [entry.invalid for entry in taken]
+        ends = (Verdict.OK, Verdict.NOT_FOUND, Verdict.INVALID_ID)
+        await ledger.commit([outcome(*one) for one in zip(taken, ends, strict=False)])
+    with disk.ledger(is_queue=is_queue) as ledger:
+        assert await left_over(ledger) == taken[3:]
+
+
+async def test_left_over_entries_come_in_blocks_of_a_bounded_size_however_many_there_are(disk):
+    await take_in(disk, *(f"n{number}" for number in range(1_203)))
+    with disk.ledger(is_queue=True) as ledger:
+        sizes = [len(admission.fresh) async for admission in ledger.left_over()]
+    assert sum(sizes) == 1_203
+    assert max(sizes) <= 500
+
+
+async def test_a_verdict_that_is_not_final_leaves_an_entry_in_the_inbox(disk):
+    await take_in(disk, "a")
+    for verdict in sorted(OPEN_AGAIN):
+        with disk.ledger() as ledger:
+            (a,) = await left_over(ledger)
+            await ledger.commit([outcome(a, verdict)])
+    with disk.ledger(is_queue=True) as ledger:
+        (a,) = await left_over(ledger)
+        await ledger.commit([outcome(a)])
+    with disk.ledger() as ledger:
+        assert await left_over(ledger) == []
+
+
+async def test_files_leave_nothing_in_the_inbox(disk):
+    await settle(disk, {"a": Verdict.EXHAUSTED})
+    with disk.ledger() as ledger:
+        await ledger.admit(entries("b"))
+    with disk.ledger(is_queue=True) as ledger:
+        assert await left_over(ledger) == []
+
+
+@pytest.mark.parametrize("is_queue", [True, False])
+async def test_what_is_left_over_and_comes_again_is_a_duplicate(disk, is_queue):
+    await take_in(disk, "a", "b")
+    with disk.ledger(is_queue=is_queue) as ledger:
+        await left_over(ledger)
+        b, c = entries("b", "c")
+        assert await ledger.admit([b, c, b]) == Admission([c], 2, {})
+
+
+async def test_of_a_queue_a_duplicate_is_told_by_inbox_and_outcomes(disk):
+    a, b, again = entries("a", "b", "a")
+    await settle(disk, {"b": Verdict.OK})
+    with disk.ledger(is_queue=True) as ledger:
+        assert await ledger.admit([a, again, b]) == Admission([a], 1, {Verdict.OK: 1})
+        assert await ledger.admit([again]) == Admission([], 1, {})
+        await ledger.commit([outcome(a, Verdict.NOT_FOUND)])
+        assert await ledger.admit([again]) == Admission([], 1, {})
+        assert (await ledger.admit([b])).answered == b
+    with disk.ledger(is_queue=True) as ledger:
+        assert await ledger.admit([again]) == Admission([], 0, {Verdict.NOT_FOUND: 1})
+
+
+@pytest.mark.parametrize("verdict", sorted(OPEN_AGAIN))
+async def test_an_id_that_a_queue_sends_again_is_done_again_if_its_verdict_is_not_final(
+    disk, verdict
+):
+    first, second = entries("a", "a")
+    with disk.ledger(is_queue=True) as ledger:
+        await ledger.admit([first])
+        await ledger.commit([outcome(first, verdict)])
+        assert await ledger.admit([second, first]) == Admission(
+            [second], 2, {}, retaken={verdict: 1}
+        )
+        assert await ledger.admit([first]) == Admission([], 1, {})
+        await ledger.commit([outcome(second, verdict)])
+        assert (await ledger.admit([first])).retaken == {verdict: 1}
+        await ledger.commit([outcome(first)])
+        assert await ledger.admit([second]) == Admission([], 1, {})
+
+
+async def test_a_verdict_that_is_retried_on_demand_is_retried_once_a_run(disk):
+    (a,) = entries("a")
+    await settle(disk, {"a": Verdict.NOT_FOUND})
+    with disk.ledger(is_queue=True, reopen={Verdict.NOT_FOUND}) as ledger:
+        assert (await ledger.admit([a])).fresh == [a]
+        await ledger.commit([outcome(a, Verdict.NOT_FOUND)])
+        assert await ledger.admit([a]) == Admission([], 1, {})
+    with disk.ledger(is_queue=True) as ledger:
+        assert await left_over(ledger) == []
+
+
+async def test_what_was_to_be_retried_on_demand_is_retried_although_the_run_was_killed(disk):
+    await settle(disk, {"a": Verdict.NOT_FOUND})
+    with disk.ledger(is_queue=True, reopen={Verdict.NOT_FOUND}) as ledger:
+        await ledger.admit(entries("a"))
+    with disk.ledger() as ledger:
+        assert await left_over(ledger) == entries("a")
+
+
+async def test_what_got_a_record_without_the_inbox_is_left_over_no_more(disk):
+    """As by an older version, which has no inbox and finds the ID in an input of its own."""
+    await take_in(disk, "a", "b")
+    disk.record_behind_the_back_of_the_inbox("a")
+    with disk.ledger() as ledger:
+        assert await left_over(ledger) == entries("a", "b")[1:]
 
 
 # --- commits ---
@@ -364,36 +491,78 @@ async def test_a_full_disk_under_a_look_up_is_told_as_a_failed_commit_is(tmp_pat
             await ledger.admit(entries(*(f"n{number}" for number in range(10_000))))
 
 
+@pytest.mark.parametrize("is_queue", [True, False])
+async def test_a_commit_of_files_does_not_look_into_the_inbox_as_long_as_it_is_empty(
+    tmp_path, is_queue
+):
+    disk, statements = LocalDisk(tmp_path / "export"), []
+    with disk.ledger(is_queue=is_queue) as ledger:
+        assert await left_over(ledger) == []
+        fresh = (await ledger.admit(entries("a", "b"))).fresh
+        disk.store._database._connection._connection.set_trace_callback(statements.append)
+        await ledger.commit([outcome(entry) for entry in fresh])
+    assert any("INTO outcome" in statement for statement in statements)
+    assert any("inbox" in statement for statement in statements) is is_queue
+
+
+async def test_a_queue_that_is_taken_in_on_a_full_disk_may_be_taken_in_again(tmp_path):
+    disk = LocalDisk(tmp_path / "export")
+    block = entries(*(f"n{number}" for number in range(2_000)))
+    with disk.ledger(is_queue=True) as ledger:
+        database = disk.store._database._connection._connection
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages + 2}")
+        for _ in range(2):
+            with pytest.raises(DiskFullError, match="database or disk is full"):
+                await ledger.admit(block)
+        database.execute("PRAGMA max_page_count = 100000")
+        assert await ledger.admit(block) == Admission(block, 0, {})
+    with disk.ledger(is_queue=True) as ledger:
+        assert await left_over(ledger) == block
+
+
 # --- the double does not drift ---
 
 ids = st.sampled_from([f"n{number}" for number in range(6)])
 blocks = st.lists(ids, max_size=8)
 verdicts = st.sampled_from(Verdict)
-# A run: what is reopened, then blocks of IDs, each with what becomes of those that are to be done.
+# A run: whether its source is a queue, what becomes of what was left over, what is reopened, and
+# blocks of IDs, each with what becomes of those that are to be done.
+ends_of_a_block = st.lists(st.none() | verdicts, min_size=8, max_size=8)
 histories = st.lists(
     st.tuples(
+        st.booleans(),
+        ends_of_a_block,
         st.sets(st.sampled_from(WITHOUT_RECORD), max_size=2),
-        st.lists(st.tuples(blocks, st.lists(st.none() | verdicts, min_size=8, max_size=8))),
+        st.lists(st.tuples(blocks, ends_of_a_block)),
     ),
     max_size=4,
 )
 
 
+async def commit_some(ledger, fresh, ends):
+    """Commit those of `fresh` that come to an end."""
+    outcomes = [
+        outcome(entry, verdict)
+        for entry, verdict in zip(fresh, ends, strict=False)
+        if verdict is not None
+    ]
+    if outcomes:
+        await ledger.commit(outcomes)
+
+
 async def live_through(disk, history):
     """Return everything that a disk has said in the course of a history."""
     said = []
-    for reopen, steps in history:
-        with disk.ledger(reopen=reopen) as ledger:
+    for is_queue, ends_of_left_over, reopen, steps in history:
+        with disk.ledger(reopen=reopen, is_queue=is_queue) as ledger:
+            waiting = await left_over(ledger)
+            said.append(waiting)
+            await commit_some(ledger, waiting, ends_of_left_over)
             for block, ends in steps:
                 admission = await ledger.admit(entries(*block))
                 said.append(admission)
-                outcomes = [
-                    outcome(entry, verdict)
-                    for entry, verdict in zip(admission.fresh, ends, strict=False)
-                    if verdict is not None
-                ]
-                if outcomes:
-                    await ledger.commit(outcomes)
+                await commit_some(ledger, admission.fresh, ends)
     return said, disk.lines()
 
 

@@ -69,7 +69,7 @@ class Steps:
 
     def __enter__(self):
         for name in self.NAMES:
-            self._patch.setattr(os, name, self._watched(name, getattr(os, name)))
+            self._patch.setattr(os, name, self.watched(name, getattr(os, name)))
         self._patch.setattr(os, "open", self._watched_open(os.open))
         return self
 
@@ -78,7 +78,9 @@ class Steps:
         if self._how == "power" and len(self.taken) <= self._crash_at:
             self.volatile.lose()
 
-    def _watched(self, name, call):
+    def watched(self, name, call):
+        """Return a call that is counted as one of the steps, and may be the one that crashes."""
+
         def step(*arguments, **named):
             number = len(self.taken)
             self.taken.append(name)

@@ -111,9 +111,11 @@ class QueueSource:
     their end it raises `breaks`, if that is given, or waits for ever, if it `is_endless`.
     """
 
+    is_queue = True
+
     def __init__(self, messages, *, breaks=None, is_endless=False):
-        self.is_endless = is_endless
         self.messages = messages
+        self._is_endless = is_endless
         self._breaks = breaks
 
     async def batches(self):
@@ -122,7 +124,7 @@ class QueueSource:
             yield delivered[start : start + 10]
         if self._breaks is not None:
             raise self._breaks
-        if self.is_endless:
+        if self._is_endless:
             await asyncio.get_running_loop().create_future()
 
     async def acknowledge(self, entries):
@@ -142,6 +144,7 @@ class Disk:
     """What outlives a MemoryLedger, as a directory outlives a process."""
 
     verdicts: dict[bytes | str, Verdict] = field(default_factory=dict)
+    inbox: dict[bytes | str, Entry] = field(default_factory=dict)
     lines: dict[str, bytes] = field(default_factory=lambda: defaultdict(bytes))
 
 
@@ -150,10 +153,10 @@ class MemoryLedger:
 
     A commit waits for `gate` (open, until a test clears it). The commit with the number `fails_at`
     (from 1) raises CommitError; while `is_full`, each raises DiskFullError. `commits` has the
-    outcomes of each that succeeded.
+    outcomes of each that succeeded. With `is_queue` it keeps what it admits in the inbox.
     """
 
-    def __init__(self, disk=None, *, reopen=(), fails_at=None):
+    def __init__(self, disk=None, *, reopen=(), fails_at=None, is_queue=False):
         self.is_full = False
         self.disk = disk or Disk()
         self.gate = asyncio.Event()
@@ -162,28 +165,59 @@ class MemoryLedger:
         self._attempts = 0
         self._fails_at = fails_at
         self._open_again = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
+        self._is_queue = is_queue
         self._seen = set()
+        self._now = {}  # the verdicts of this run
+        self._again = set()
 
     async def left_over(self):
-        return
-        yield
+        self.disk.inbox = {
+            key: entry
+            for key, entry in self.disk.inbox.items()
+            if self.disk.verdicts.get(key) is not Verdict.OK
+        }
+        waiting = list(self.disk.inbox.values())
+        for start in range(0, len(waiting), 3):
+            await asyncio.sleep(0)
+            block = waiting[start : start + 3]
+            self._seen.update(entry.key for entry in block)
+            yield Admission(block, 0, {})
 
     async def admit(self, block):
         await asyncio.sleep(0)  # others get their turn, as they do while a thread looks it up
-        fresh, duplicates, settled, answered = [], 0, Counter(), None
+        fresh, duplicates, settled, answered, retaken = [], 0, Counter(), None, Counter()
         for entry in block:
-            if entry.key in self._seen:
+            if self._has_come(entry.key):
                 duplicates += 1
+                if self._is_to_be_replaced(entry.key):
+                    retaken[self._now[entry.key]] += 1
+                    self._again.add(entry.key)
+                    fresh.append(entry)
                 continue
-            self._seen.add(entry.key)
             verdict = self.disk.verdicts.get(entry.key)
             if verdict is None or verdict in self._open_again:
                 fresh.append(entry)
-                continue
-            settled[verdict] += 1
-            if verdict is Verdict.OK:
-                answered = entry
-        return Admission(fresh, duplicates, settled, answered)
+                if self._is_queue:
+                    self.disk.inbox[entry.key] = entry
+            else:
+                settled[verdict] += 1
+                if verdict is Verdict.OK:
+                    answered = entry
+            if not self._is_queue:
+                self._seen.add(entry.key)
+        return Admission(fresh, duplicates, settled, answered, retaken)
+
+    def _has_come(self, key):
+        if self._is_queue:
+            return key in self.disk.inbox or key in self._now
+        return key in self._seen
+
+    def _is_to_be_replaced(self, key):
+        is_left = self._is_queue and key in self.disk.inbox
+        return is_left and key in self._now and key not in self._again
+
+    async def seal_old(self):
+        return None
 
     async def commit(self, outcomes):
         work = asyncio.ensure_future(self._commit(list(outcomes)))
@@ -209,6 +243,11 @@ class MemoryLedger:
             verdicts[outcome.entry.key] = outcome.verdict
         self.disk.verdicts = verdicts
         for outcome in outcomes:
+            key, verdict = outcome.entry.key, outcome.verdict
+            self._now[key] = verdict
+            self._again.discard(key)
+            if verdict not in OPEN_AGAIN:
+                self.disk.inbox.pop(key, None)
             for part_set, lines in outcome.lines.items():
                 self.disk.lines[part_set] += lines
         self.commits.append(outcomes)

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
+from cxai.core.entry import Entry
 from cxai.core.layout import FAILURES
 from cxai.ledger.form import ExportForm, refuse_other_version
-from cxai.ledger.port import Key, Run
+from cxai.ledger.port import Key, Run, Settled
 from cxai.ledger.trouble import DatabaseError, DiskTrouble
 from cxai.output.part_state import PartState
-from cxai.policy.verdict import Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 FORMAT = 1
 
@@ -25,6 +27,8 @@ class Books:
 
     form: ExportForm | None = None
     outcomes: dict[Key, tuple[str, int, int]] = field(default_factory=dict)  # verdict, run, part
+    inbox: dict[int, Entry] = field(default_factory=dict)
+    begun: dict[tuple[str, int], str] = field(default_factory=dict)
     parts: dict[tuple[str, int], PartState] = field(default_factory=dict)
     extents: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
@@ -64,8 +68,8 @@ class MemoryDatabase:
         return any(verdict != "invalid_id" for verdict, _, _ in self._books.outcomes.values())
 
     def outcome(self, key):
-        verdict, _, part = self._books.outcomes.get(key, (None, 0, 0))
-        return None if verdict is None else (verdict, part)
+        verdict, run, part = self._books.outcomes.get(key, (None, 0, 0))
+        return None if verdict is None else Settled(verdict, part, run)
 
     def verdicts(self):
         return self._counted(lambda _verdict, _part: True)
@@ -86,7 +90,40 @@ class MemoryDatabase:
     def extents(self, part):
         return self._books.extents.get((part.set, part.number), [])
 
-    def commit(self, run, outcomes, extents, at, *, recorded, failed):
+    def put_in_inbox(self, entries):
+        with self._transaction():
+            for entry in entries:
+                if self.is_in_inbox(entry.key):
+                    raise DatabaseError(DiskTrouble("it is in the inbox already", "fix the disk"))
+                self._books.inbox[max(self._books.inbox, default=0) + 1] = entry
+
+    def is_in_inbox(self, key):
+        return any(entry.key == key for entry in self._books.inbox.values())
+
+    def inbox(self, after, most):
+        behind = [(at, entry) for at, entry in sorted(self._books.inbox.items()) if at > after]
+        return behind[:most]
+
+    def inbox_size(self):
+        entries = self._books.inbox.values()
+        return len(entries), sum(entry.key not in self._books.outcomes for entry in entries)
+
+    def put_unfetched_in_inbox(self, source):
+        _, keys = self.unfetched(len(self._books.reopened))
+        for line, key in enumerate(sorted(keys, key=str), 1):
+            if not self.is_in_inbox(key):
+                name = str(UUID(bytes=key)) if isinstance(key, bytes) else key
+                self.put_in_inbox([Entry(key, name, source, line)])
+
+    def begun(self):
+        begun = self._books.begun
+        return {
+            part.set: begun[part.set, part.number]
+            for part in self.parts()
+            if not part.sealed and (part.set, part.number) in begun
+        }
+
+    def commit(self, run, outcomes, extents, at, *, recorded, failed, replaced=0):
         with self._transaction():
             for outcome in outcomes:
                 key, verdict = outcome.entry.key, outcome.verdict
@@ -95,11 +132,15 @@ class MemoryDatabase:
                     raise DatabaseError(DiskTrouble(why, "fix the disk"))
                 part = recorded if verdict is Verdict.OK else failed
                 self._books.outcomes[key] = (verdict.value, run, part)
+                if verdict not in OPEN_AGAIN:
+                    self._clear_inbox(lambda one, key=key: one == key)
             for extent in extents:
                 self._keep(extent.after)
                 self._extend(extent)
+                if extent.offset == 0:
+                    self._books.begun[extent.after.set, extent.after.number] = at
             known = self._books.runs[run - 1]
-            settled = known.settled + len(outcomes)
+            settled = known.settled + len(outcomes) - replaced
             self._books.runs[run - 1] = replace(known, seen_at=at, settled=settled)
 
     def seal(self, parts, empty):
@@ -135,6 +176,7 @@ class MemoryDatabase:
         return len(ids), ids[:most]
 
     def start_run(self, run_id, at):
+        self._clear_inbox(lambda key: self._books.outcomes.get(key, ("",))[0] == "ok")
         number = len(self._books.runs) + 1
         self._books.runs.append(Run(number, run_id, at, at, 0, None, {}))
         return number
@@ -165,6 +207,10 @@ class MemoryDatabase:
 
     def close(self):
         pass
+
+    def _clear_inbox(self, is_to_go):
+        inbox = self._books.inbox
+        self._books.inbox = {at: entry for at, entry in inbox.items() if not is_to_go(entry.key)}
 
     def _counted(self, counts) -> Mapping[str, int]:
         found = Counter(

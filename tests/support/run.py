@@ -58,7 +58,7 @@ class Run:
         clock = VirtualClock()
         bounds = bounds or Bounds()
         self.source = source or ListSource(blocks)
-        self.ledger = ledger or MemoryLedger()
+        self.ledger = ledger or MemoryLedger(is_queue=self.source.is_queue)
         self.limiter = limiter or FreeLimiter(clock)
         self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
         room = Backlog(backlog)

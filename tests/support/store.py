@@ -69,6 +69,9 @@ def opened(
     steps=None,
     run_id=RUN_ID,
     reopen_missing=False,
+    part_every_s=None,
+    is_queue=False,
+    clock=_CLOCK,
 ):
     """Return the committer of an output directory, recovered as at the start of a run.
 
@@ -80,19 +83,26 @@ def opened(
         Committer(
             directory,
             ExportForm(LAYOUT, shape, compression, THIS_MACHINE),
-            _CLOCK,
+            clock,
             part_bytes=part_bytes,
             run_id=run_id,
             notice=LOG.warning,
             reopen_missing=reopen_missing,
+            part_every_s=part_every_s,
+            is_queue=is_queue,
         ) as store,
     ):
         yield store
 
 
+def left_over(store):
+    """Return all that earlier runs have left in the inbox."""
+    return [entry for block in iter(lambda: store.left_over().fresh, []) for entry in block]
+
+
 def commit(store, ids, scenario, *, batch=10, shape=Shape.NESTED):
-    """Settle what is open of `ids`, `batch` at a time."""
-    fresh = store.admit(entries_of(ids)).fresh
+    """Settle what is open of `ids`, and what is left over, `batch` at a time."""
+    fresh = [*left_over(store), *store.admit(entries_of(ids)).fresh]
     for start in range(0, len(fresh), batch):
         store.commit(outcomes_of(fresh[start : start + batch], scenario, shape))
 

@@ -9,7 +9,7 @@ import pytest
 from support.checker import assert_exact
 from support.command import rows
 from support.leftovers import SCENARIO
-from support.store import REPORT, entries_of, opened, run_finished, run_killed
+from support.store import REPORT, entries_of, left_over, opened, run_finished, run_killed
 
 from cxai.clock import SystemClock
 from cxai.errors import IntegrityError
@@ -102,6 +102,25 @@ def assert_unfetched(export, ids):
     assert any(one in found.unfinished[0] for one in ids)
     with opened(export) as store:
         assert store.unfetched() == len(ids)
+
+
+@pytest.mark.promise(
+    "Parts of an export from a queue are reopened: the queue does not send their IDs again",
+    "the next run over a queue takes them from the ledger, whatever the queue has",
+    group="Queues",
+)
+@pytest.mark.parametrize("lost", ["records", "failures"])
+def test_a_run_over_a_queue_asks_all_ids_of_lost_parts_again_by_itself(tmp_path, ids, lost):
+    run_finished(tmp_path, ids, SCENARIO, is_queue=True)
+    held = {row["interaction_id"] for row in rows(tmp_path, lost)}
+    (tmp_path / f"{lost}-000001.jsonl").unlink()
+    with opened(tmp_path, reopen_missing=True, is_queue=True) as store:
+        assert {entry.id for entry in left_over(store)} == held
+        assert store.unfetched() == len(held)
+    run_finished(tmp_path, [], SCENARIO, is_queue=True)  # the run before was killed
+    assert unfetched(tmp_path) == 0
+    assert_exact(tmp_path, ids, SCENARIO)
+    assert verify_export(tmp_path).exit_code == 0
 
 
 def test_lines_that_are_no_ids_are_not_to_be_asked_again(tmp_path, ids):

@@ -169,6 +169,7 @@ def test_the_plain_form_is_rounded_and_names_the_verdicts():
         ("kind", "working"),
         ("done", 3),
         ("total", 5),
+        ("open", 2),
         ("not_found", 1),
         ("ok", 2),
         ("rate_now", 0.3),

@@ -15,6 +15,7 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
+from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
@@ -32,7 +33,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
-from cxai.observe.setup import Setup
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import scheme_of
@@ -44,6 +45,9 @@ from cxai.sources.census import Census
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 from cxai.wiring import bounds_of, client_of, score_ranges, wired
+
+# Rows of a queue are in a finished part, where others read them, after this time.
+_PART_EVERY_S = 900.0
 
 
 async def export(
@@ -82,7 +86,7 @@ async def export(
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_entered(source))
+        await stack.enter_async_context(entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
@@ -97,6 +101,8 @@ async def export(
                 reopen=settings.retry,
                 reopen_missing=reopen_missing,
                 notice=LOG.warning,
+                part_every_s=part_every_s(settings, is_queue=source.is_queue),
+                is_queue=source.is_queue,
             )
         )
         await stack.enter_async_context(client)
@@ -104,6 +110,7 @@ async def export(
             settings,
             source=source,
             ledger=LocalLedger(committer, thread),
+            backlog=Backlog(settings.backlog),
             pace=limiter,
             client=client,
             fetcher=client,
@@ -140,20 +147,45 @@ async def export(
     return report
 
 
-def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Source:
+def source_of(
+    settings: Settings,
+    names: Sequence[str],
+    token: SecretStr,
+    redis_password: SecretStr | None = None,
+) -> Source:
     """Return the source that `names` name; without any, standard input.
 
+    `redis_password` is for a stream of Redis, if no file of the settings holds it.
     It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
     the settings say.
     """
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
-    return open_source(
-        names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
+    options = SourceOptions(
+        rule,
+        settings.column,
+        settings.field,
+        settings.allow_empty,
+        settings.until_idle_s,
+        settings.queue_patience_s,
+        settings.redis_password_file,
+        redis_password,
+        LOG.warning,
     )
+    return open_source(names, options)
+
+
+def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
+    """Return the age in seconds from which on a part is sealed while the run goes, None for never.
+
+    A queue may have no end that would seal it.
+    """
+    if settings.part_every_s is None:
+        return _PART_EVERY_S if is_queue else None
+    return settings.part_every_s or None
 
 
 @asynccontextmanager
-async def _entered(source: Source) -> AsyncIterator[None]:
+async def entered(source: Source) -> AsyncIterator[None]:
     """Enter a source that has something to close.
 
     A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
@@ -216,9 +248,11 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
         settings.progress,
         settings.progress_s,
         settings.stalled_after_s,
-        write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
-        remove_progress=partial(directory.remove, PROGRESS_NAME),
-        thread=thread,
+        ProgressPlace(
+            partial(directory.replace, PROGRESS_NAME, durable=False),
+            partial(directory.remove, PROGRESS_NAME),
+            thread,
+        ),
     )
 
 

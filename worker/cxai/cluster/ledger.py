@@ -102,6 +102,10 @@ class ClusterLedger:
         await self.commit(poisoned)
         return Admission(fresh, 0, {Verdict.POISON: len(poisoned)})
 
+    async def seal_old(self) -> float | None:
+        """Do nothing: what is committed is published at once."""
+        return None
+
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
 

@@ -93,6 +93,10 @@ class Pipeline:
         self._stopped_by = self._stopped_by or why
         self._ending.set()
 
+    def flush(self) -> None:
+        """Commit what waits for others to be committed with."""
+        self._batch.flush()
+
     async def run(self) -> None:
         """Take every ID of the source to its verdict.
 
@@ -109,6 +113,7 @@ class Pipeline:
                 ]
                 judging = group.create_task(self._judge(), name="judge")
                 committing = group.create_task(self._commit(), name="committer")
+                group.create_task(self._seal_old(), name="sealer")
                 await self._ending.wait()
                 intake.cancel()
                 await self._drain(requesters)
@@ -132,6 +137,7 @@ class Pipeline:
             async with contextlib.aclosing(self.ledger.left_over()) as left_over:
                 async for admission in left_over:
                     self.tally.count_in(admission.fresh, admission)
+                    self.tally.left_over += len(admission.fresh)
                     await self._enter(admission.fresh)
             async with contextlib.aclosing(self.source.batches()) as batches:
                 reading = self._loads[Section.INPUT]
@@ -265,6 +271,15 @@ class Pipeline:
             if self.backlog.open == 0:
                 self.governor.rest()
             self._end_if_settled()
+
+    async def _seal_old(self) -> None:
+        while not self._ending.is_set():
+            wait_s = await self.room.wait_for(self.ledger.seal_old)
+            if wait_s is None:
+                return
+            with contextlib.suppress(TimeoutError):  # not cancelled: its failure is never missed
+                async with asyncio.timeout(wait_s):
+                    await self._ending.wait()
 
     def _commit_the_last(self) -> None:
         if self.input_ended and self._undecided == 0:

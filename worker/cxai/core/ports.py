@@ -233,6 +233,14 @@ class Ledger(Protocol):
         """
         ...
 
+    async def seal_old(self) -> float | None:
+        """Finish what has waited long enough for those who read the export while the run goes.
+
+        Returns after how many seconds to call it again, None for never. Raises CommitError; if it
+        is a BlockedError, it may be tried again.
+        """
+        ...
+
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
 

@@ -25,8 +25,9 @@ class Tally:
     but those are no IDs. `unknown` counts results by the path of a field that the schema lacks,
     `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
     paths that are kept. `reasons` counts IDs that ended without a record in this run.
+    `left_over` of the lines are from earlier runs, which had taken them from a queue.
     `retaken` counts verdicts of this run that were not final, and whose IDs a queue has sent again:
-    they are not in `now` any more.
+    they are not in `now` any more, but their `reasons` have been counted.
     `committed` is how many outcomes of this run the ledger has, None until it has been asked.
     `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
     """
@@ -47,6 +48,7 @@ class Tally:
     absent: Counter[str] = field(default_factory=Counter)
     more_drift: int = 0
     reasons: dict[Verdict, Counter[str]] = field(default_factory=dict)
+    left_over: int = 0
     retaken: int = 0
     committed: int | None = None
     unfetched: int = 0
@@ -166,6 +168,7 @@ class Tally:
         """Return the reconciliation as plain values, for JSON."""
         return {
             "lines": self.lines,
+            "left_over": self.left_over,
             "ids": self.ids,
             "duplicates": self.duplicates,
             "blanks": self.blanks,

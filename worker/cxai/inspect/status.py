@@ -26,7 +26,9 @@ class Status:
     """What an output directory holds. `running` is a live run's progress, None if none runs.
 
     `verdicts` counts over all inputs of all runs; it is None while a run holds the ledger.
-    `missing` names finished parts that were not released, and whose files are not there.
+    `missing` names finished parts that were not released, and whose files are not there. `inbox`
+    counts what was taken from a queue and has no final verdict, and how much of that has none at
+    all; while a run holds the ledger it is None, and the progress has the latter as `open`.
     """
 
     directory: Path
@@ -35,6 +37,7 @@ class Status:
     missing: tuple[str, ...] = ()
     parts: tuple[tuple[str, int, int, int, int], ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
+    inbox: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -42,6 +45,7 @@ class Status:
             "directory": printable(self.directory),
             "running": self.running,
             "verdicts": self.verdicts,
+            "inbox": self.inbox and {"entries": self.inbox[0], "open": self.inbox[1]},
             "sets": [
                 {
                     "set": name,
@@ -63,6 +67,7 @@ class Status:
             return f"{printable(self.directory)}: a run is under way.\n  {facts or 'just started'}"
         lines = [f"{printable(self.directory)}: no run is under way."]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
+        lines += _in_inbox(*self.inbox or (0, 0))
         lines += [
             f"  {name}: {counted(records, 'records')} in {counted(parts, 'parts')}, {size:,} bytes"
             + (f" ({counted(released, 'parts')} released)" if released else "")
@@ -79,7 +84,9 @@ def export_status(path: Path) -> Status:
     try:
         with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
             return (
-                Status(path, running=None, verdicts={}) if ledger.is_new else _at_rest(path, ledger)
+                Status(path, running=None, verdicts={}, inbox=(0, 0))
+                if ledger.is_new
+                else _at_rest(path, ledger)
             )
     except DirectoryInUseError:
         return Status(path, running=_progress(path))
@@ -94,8 +101,6 @@ def _progress(path: Path) -> Mapping[str, Any]:
 
 
 def _at_rest(path: Path, ledger: Database) -> Status:
-    if ledger.is_new:
-        return Status(path, running=None, verdicts={})
     compression = ledger.form(layout_of).compression
     parts = ledger.parts()
     missing = missing_parts(path, parts, compression)
@@ -106,6 +111,7 @@ def _at_rest(path: Path, ledger: Database) -> Status:
         missing=tuple(part_name(part, compression) for part in missing),
         parts=tuple(_sums(parts)),
         runs=tuple(_run(run) for run in ledger.runs()),
+        inbox=ledger.inbox_size(),
     )
 
 
@@ -120,6 +126,14 @@ def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]
             sum(part.records for part in of_set),
             sum(part.bytes for part in of_set),
             sum(part.is_released for part in of_set),
+        )
+
+
+def _in_inbox(entries: int, without_verdict: int) -> Iterator[str]:
+    if entries:
+        yield (
+            f"  {counted(entries, 'messages')} of a queue in the inbox, {without_verdict:,} without"
+            " a verdict: the next run begins with them"
         )
 
 

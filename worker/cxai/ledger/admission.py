@@ -2,6 +2,8 @@
 
 Two things are asked of each entry: has it stood in this input before (the keys of one input, on
 disk), and has an earlier run given it a verdict that stands (the database)?
+
+That is of files, which keep their lines. Of a queue, see inbox.py.
 """
 
 from collections import Counter
@@ -29,6 +31,10 @@ class Admissions:
         self._open = {None, *OPEN_AGAIN, *reopen} - {Verdict.OK}
         self._has_earlier_runs = database.has_outcomes()
 
+    def expect(self, left_over: Sequence[Entry]) -> None:
+        """Note entries that are to be done whatever the input holds: there they are duplicates."""
+        self._keys.add_all([entry.key for entry in left_over])
+
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be done now, and count the others."""
         fresh: list[Entry] = []
@@ -50,5 +56,5 @@ class Admissions:
         return Admission(fresh, duplicates, settled, answered)
 
     def _verdict(self, key: Key) -> Verdict | None:
-        outcome = self._database.outcome(key)
-        return None if outcome is None else Verdict(outcome[0])
+        settled = self._database.outcome(key)
+        return None if settled is None else Verdict(settled.verdict)

@@ -39,8 +39,10 @@ class BatchCommit:
         self._rotation = rotation
         self._main_set = main_set
 
-    def commit(self, outcomes: Collection[Outcome], at: str) -> None:
+    def commit(self, outcomes: Collection[Outcome], at: str, replaced: int = 0) -> None:
         """Commit a batch; `at` is the time of this commit.
+
+        `replaced` of the outcomes take the place of others of this run.
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
         the next start can tell what is durable; IntegrityError if a file of the export is no longer
@@ -61,17 +63,35 @@ class BatchCommit:
         except OSError as error:
             raise undecided(error, self._parts.directory.path) from error
         try:
-            self._count(outcomes, extents, at)
+            self._count(outcomes, extents, at, replaced)
         except DatabaseError as error:
             if error.trouble.lack is None:
                 raise undecided(error, self._parts.directory.path) from error
             raise self._taken_back(error) from error
         self._parts.advance(lines)
+        self._rotation.ages.begin(lines)
 
-    def _count(self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str) -> None:
+    def seal_old(self) -> None:
+        """Seal the parts that are old enough. Raises as `commit` does."""
+        try:
+            self._rotation.seal_old()
+        except (OSError, DatabaseError) as error:
+            raise self._taken_back(error) from error
+
+    def _count(
+        self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str, replaced: int
+    ) -> None:
         part_of = {extent.after.set: extent.after.number for extent in extents}
         recorded, failed = part_of.get(self._main_set, 0), part_of.get(FAILURES, 0)
-        self._database.commit(self._run, outcomes, extents, at, recorded=recorded, failed=failed)
+        self._database.commit(
+            self._run,
+            outcomes,
+            extents,
+            at,
+            recorded=recorded,
+            failed=failed,
+            replaced=replaced,
+        )
 
     def _taken_back(self, error: OSError | DatabaseError) -> CxaiError:
         """Cut the batch off that could not be written; return what is to be raised."""

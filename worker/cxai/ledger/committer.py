@@ -1,12 +1,13 @@
 """The ledger of one machine: one output directory, its parts and its database, for one run.
 
-Each idea has a file: what is to be done (admission.py), how a batch becomes durable (commit.py),
-how parts get their final names (rotation.py), what a start finds (recovery.py, reopen.py), and the
-run itself in the books (runs.py). Nothing here is async; one thread calls it.
+Each idea has a file: what is to be done (admission.py, and inbox.py for queues), how a batch
+becomes durable (commit.py), how parts get their final names (rotation.py), what a start finds
+(recovery.py, reopen.py), and the run itself in the books (runs.py). Nothing here is async;
+one thread calls it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +16,13 @@ from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
+from cxai.errors import BlockedError, CxaiError
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
+from cxai.ledger.inbox import REOPENED, Inbox, QueueAdmissions
+from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
 from cxai.ledger.recovery import Notice, open_ledger, recover_parts
 from cxai.ledger.reopen import withdraw_missing
@@ -36,8 +40,10 @@ class Committer:
     the directory holds an export of another form; CommitError if the disk fails. `reopen` are
     verdicts that are to be asked again, beside those that always are; with `reopen_missing` so are
     the IDs of parts whose files are missing, and were not released. A part of `part_bytes` or more
-    is sealed, together with those that hold other rows of the same IDs. `run_id` is what the rows
-    of this run carry. `notice` takes what the operator should know of the start.
+    is sealed, together with those that hold other rows of the same IDs; so is one whose first row
+    is `part_every_s` seconds old, unless that is None. `run_id` is what the rows of this run carry.
+    `notice` takes what the operator should know of the start. `is_queue` is whether the source lets
+    go of what is admitted: then it is kept in the inbox.
     """
 
     def __init__(
@@ -51,9 +57,12 @@ class Committer:
         notice: Notice,
         reopen: Collection[Verdict] = (),
         reopen_missing: bool = False,
+        part_every_s: float | None = None,
+        is_queue: bool = False,
     ) -> None:
         self._directory = directory
         self._form = form
+        self._failed: CxaiError | None = None
         path = directory.path
         with ExitStack() as opened:
             with self._doing("open the export in"):
@@ -68,14 +77,34 @@ class Committer:
                     withdraw_missing(self._database, form, path, notice)
                 self._parts = recover_parts(directory, self._database.parts(), form, notice)
                 opened.callback(self._parts.close)
-                keys = opened.enter_context(DistinctKeys(path))
-                self._admissions = Admissions(keys, self._database, reopen)
                 self._run = CurrentRun(self._database, clock, run_id)
-            self._rotation = Rotation(self._parts, self._database, form, part_bytes)
+                self._inbox = Inbox(self._database, self._run.number)
+                self._admissions: Admissions | QueueAdmissions
+                if is_queue:
+                    if self._database.unfetched() != (0, []):  # a queue does not send them again
+                        self._database.put_unfetched_in_inbox(REOPENED)
+                    self._admissions = QueueAdmissions(self._inbox, reopen)
+                else:
+                    keys = opened.enter_context(DistinctKeys(path))
+                    self._admissions = Admissions(keys, self._database, reopen)
+                ages = PartAges(part_every_s, clock, self._database.begun())
+                ages.begin(part.state.set for part in self._parts if part.state.bytes)
+            self._seals_by_age = part_every_s is not None
+            self._rotation = Rotation(self._parts, self._database, form, part_bytes, ages)
             self._batches = BatchCommit(
                 self._run.number, self._parts, self._database, self._rotation, form.record_sets[0]
             )
             self._opened = opened.pop_all()
+
+    def left_over(self) -> Admission:
+        """Return what earlier runs have left in the inbox, block by block; nothing at the end.
+
+        Raises CommitError when the disk fails.
+        """
+        with self._doing("read the inbox of"):
+            block = self._inbox.next_left_over()
+            self._admissions.expect(block)
+        return Admission(block, 0, {})
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be done, and count duplicates and what is settled.
@@ -91,14 +120,36 @@ class Committer:
 
         Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
         the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was.
+        where it was. After the latter two nothing is committed any more.
         """
-        self._batches.commit(outcomes, self._run.now())
+        with self._unless_failed():
+            self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
+        self._inbox.note_committed(outcomes)
+
+    def seal_old(self) -> float | None:
+        """Seal the parts that are old enough, and list in the manifest all that are sealed.
+
+        Returns after how many seconds to do so again, None if parts are not sealed by their age.
+        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
+        the next start can tell what is durable; IntegrityError as `commit` does.
+        """
+        if not self._seals_by_age:
+            return None
+        with self._unless_failed():
+            self._batches.seal_old()
+            if self._rotation.has_unlisted:
+                with self._doing("list the sealed parts of"):
+                    self._run.list_parts(self._directory, self._form.compression)
+                self._rotation.has_unlisted = False
+        return self._rotation.ages.next_s()
 
     def settled(self) -> int:
-        """Return how many outcomes of this run are committed. Raises CommitError."""
+        """Return how many outcomes of this run are committed, those included that were replaced.
+
+        Raises CommitError.
+        """
         with self._doing("count what is committed in"):
-            return self._database.settled(self._run.number)
+            return self._database.settled(self._run.number) + self._inbox.replaced
 
     def unfetched(self) -> int:
         """Return how many IDs of withdrawn parts have no verdict again. Raises CommitError."""
@@ -125,6 +176,19 @@ class Committer:
     def close(self) -> None:
         """Close everything. What is committed stays; what is not will be cut."""
         self._opened.close()
+
+    @contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Let nothing follow a failure that only the next start can resolve: it may be waiting."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            yield
+        except BlockedError:
+            raise
+        except CxaiError as error:
+            self._failed = error
+            raise
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
         return stopping(f"{what} {self._directory.path}", self._directory.path)

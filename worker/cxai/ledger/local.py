@@ -27,14 +27,17 @@ class LocalLedger:
         self._thread = thread
 
     async def left_over(self) -> AsyncGenerator[Admission, None]:
-        return
-        yield
+        while (admission := await self._on_thread(self._committer.left_over)).fresh:
+            yield admission
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
         return await self._on_thread(lambda: self._committer.admit(entries))
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         await self._on_thread(lambda: self._committer.commit(outcomes))
+
+    async def seal_old(self) -> float | None:
+        return await self._on_thread(self._committer.seal_old)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -10,8 +10,9 @@ does it whole or not at all, and it is durable when the method returns.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from cxai.core.entry import Entry
 from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.ledger.form import ExportForm
@@ -21,12 +22,20 @@ Key = bytes | str
 """What makes an entry distinct, as in core/entry.py."""
 
 
+class Settled(NamedTuple):
+    """The verdict of an entry, the number of the part that has its rows, and the run it is of."""
+
+    verdict: str
+    part: int
+    run: int
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run into an export: `run_id` as in the rows that it wrote, times as text.
 
-    `settled` counts its outcomes. `ended` is None and `report` empty while it runs, and if it was
-    killed or its disk failed.
+    `settled` counts the entries that got their verdict from it. `ended` is None and `report` empty
+    while it runs, and if it was killed or its disk failed.
     """
 
     number: int
@@ -75,8 +84,8 @@ class Database(Protocol):
         """Whether any ID has a verdict: refused lines of the input don't count."""
         ...
 
-    def outcome(self, key: Key) -> tuple[str, int] | None:
-        """Return the verdict of an entry and the number of the part that has its rows."""
+    def outcome(self, key: Key) -> Settled | None:
+        """Return what is settled of an entry, None if nothing is."""
         ...
 
     def verdicts(self) -> Mapping[str, int]:
@@ -96,13 +105,43 @@ class Database(Protocol):
         *,
         recorded: int,
         failed: int,
+        replaced: int = 0,
     ) -> None:
         """Count a batch: its outcomes, what it appended to the parts, and the run's progress.
 
         The rows of outcomes with a record stand in the parts with the number `recorded`, those of
         all others in the part `failed` of the failures. An ID with a record never gets another
-        verdict: that fails, and nothing of the batch counts.
+        verdict: that fails, and nothing of the batch counts. `replaced` of the outcomes take the
+        place of others of the same run. An entry whose verdict is not in OPEN_AGAIN leaves the
+        inbox, if it is there.
         """
+        ...
+
+    def put_in_inbox(self, entries: Collection[Entry]) -> None:
+        """Keep entries, which are not there yet, behind all others that are in the inbox."""
+        ...
+
+    def is_in_inbox(self, key: Key) -> bool:
+        """Whether an entry is in the inbox."""
+        ...
+
+    def inbox(self, after: int, most: int) -> Sequence[tuple[int, Entry]]:
+        """Return up to `most` entries of the inbox with their positions, those above `after`.
+
+        Positions are above 0, and in the order in which the entries were put there.
+        """
+        ...
+
+    def inbox_size(self) -> tuple[int, int]:
+        """Return how many entries are in the inbox, and how many of these have no verdict."""
+        ...
+
+    def put_unfetched_in_inbox(self, source: str) -> None:
+        """Put the IDs of withdrawn parts that have no verdict there, as entries of `source`."""
+        ...
+
+    def begun(self) -> Mapping[str, str]:
+        """Return when the open part of a set got its first row, of each set where it has one."""
         ...
 
     def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
@@ -125,11 +164,14 @@ class Database(Protocol):
         ...
 
     def start_run(self, run_id: str, at: str) -> int:
-        """Note that a run begins and return its number, from 1."""
+        """Note that a run begins and return its number, from 1.
+
+        What is in the inbox and has a record leaves it: an older version of cxai has no inbox.
+        """
         ...
 
     def settled(self, run: int) -> int:
-        """Return how many outcomes of a run are committed."""
+        """Return how many entries have their verdict from a run, as it has counted them."""
         ...
 
     def finish_parts(self, run: int) -> None:

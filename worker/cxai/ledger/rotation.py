@@ -1,4 +1,4 @@
-"""The sealing of parts: a part that is large enough, or the end of a run, ends it.
+"""The sealing of parts: a part that is large or old enough, or the end of a run, ends it.
 
 In the database first, then by name: whoever sees a final name sees a whole part. A crash between
 them leaves names behind the database, and the next start catches them up (recovery.py). So what
@@ -18,6 +18,7 @@ from cxai.errors import IntegrityError
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
+from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
 from cxai.ledger.trouble import never_again
 from cxai.output.part_state import PartState
@@ -25,16 +26,25 @@ from cxai.output.parts import as_named
 
 
 class Rotation:
-    """Seals the open parts of a run; a part of `part_bytes` or more is large.
+    """Seals the open parts of a run.
 
+    A part of `part_bytes` or more is large; `ages` says when one is old. `has_unlisted` is whether
+    parts were sealed since it was last set to False.
     Raises OSError and DatabaseError; IntegrityError if a file of the export is no longer where it
     was, or another one has the name that a part is to get; CommitError when only the next start can
     tell what is durable.
     """
 
     def __init__(
-        self, parts: OpenParts, database: Database, form: ExportForm, part_bytes: int
+        self,
+        parts: OpenParts,
+        database: Database,
+        form: ExportForm,
+        part_bytes: int,
+        ages: PartAges,
     ) -> None:
+        self.ages = ages
+        self.has_unlisted = False
         self._parts = parts
         self._database = database
         self._form = form
@@ -44,6 +54,10 @@ class Rotation:
     def seal_large(self) -> None:
         """Seal the parts that are large enough, and those with other rows of the same results."""
         self._seal(self._of_at_least(self._part_bytes))
+
+    def seal_old(self) -> None:
+        """Seal the parts that are old enough, and those with other rows of the same results."""
+        self._seal([name for sets in self._together if self.ages.are_old(sets) for name in sets])
 
     def seal_all(self) -> None:
         """Seal all parts with rows; a set that has no file gets an empty one."""
@@ -82,6 +96,8 @@ class Rotation:
             for name in sets:
                 self._parts.give_final_name(name)
             self._parts.directory.sync()
+        self.ages.end(sets)
+        self.has_unlisted = True
 
 
 def _refuse_taken(final: Path) -> None:

@@ -1,4 +1,4 @@
-"""One run in the books: its start, and its orderly end with the manifest.
+"""One run in the books: its start, its manifests while it goes, and its orderly end with the last.
 
 At the end: the manifest by rename, then the end in the database. So a run that has an end in the
 ledger has a manifest, and one whose end could not be noted has none that says so.
@@ -23,11 +23,28 @@ class CurrentRun:
     def __init__(self, database: Database, clock: Clock, run_id: str) -> None:
         self._database = database
         self._clock = clock
+        self._run_id = run_id
         self.number = database.start_run(run_id, self.now())
 
     def now(self) -> str:
         """Return the time of a change of the books."""
         return timestamp(self._clock.utc())
+
+    def list_parts(self, directory: OutputDirectory, compression: Compression) -> None:
+        """Write a manifest that has the parts sealed so far, and says that the run is under way.
+
+        Raises OSError and DatabaseError; then it may be done again.
+        """
+        self._database.finish_parts(self.number)
+        at = self.now()
+        report = {
+            "run_id": self._run_id,
+            "headline": f"The run was under way at {at}.",
+            "ended": None,
+            "exit_code": None,
+            "reason": "under_way",
+        }
+        write_manifest(directory, self._database, compression, report)
 
     def end(
         self,
@@ -54,6 +71,9 @@ def write_manifest(
     compression: Compression,
     report: Mapping[str, Any],
 ) -> None:
-    """Write what the database says of the finished parts; `report` is that of the last run."""
+    """Write what the database says of the finished parts; `report` is that of the last run.
+
+    That one may be under way: see `list_parts`.
+    """
     content = manifest(database.parts(), compression, database.verdicts(), report)
     directory.replace(MANIFEST_NAME, content)

@@ -6,16 +6,18 @@ from typing import Any
 
 import orjson
 
+from cxai.core.entry import Entry
 from cxai.core.layout import FAILURES, BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.timestamp import in_one_format
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm, refuse_other_version
-from cxai.ledger.port import Key, Run
+from cxai.ledger.port import Key, Run, Settled
 from cxai.ledger.sqlite_connection import Connection
+from cxai.ledger.sqlite_inbox import entry_of, row_of_entry, text_as_bytes
 from cxai.output.compression import Compression
 from cxai.output.part_state import Extent, PartState
-from cxai.policy.verdict import Verdict
+from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 FORMAT = 2
 """Of the tables in sqlite.sql; a ledger of another format is refused."""
@@ -27,6 +29,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = Connection(path)
+        self._may_have_inbox = False  # while nothing is there, a commit doesn't look
 
     # --- the export ---
 
@@ -41,6 +44,7 @@ class SqliteDatabase:
     def create(self, form: ExportForm, at: str) -> None:
         with self._connection.transaction():
             self._connection.run_script("schema")
+            self._connection.run_script("later_tables")
             self._connection.run("write_export", {**_row_of(form), "created_at": at})
             for name in form.sets:
                 self._write_part(PartState(name, 1))
@@ -76,9 +80,9 @@ class SqliteDatabase:
     def has_answers(self) -> bool:
         return self._connection.one("read_any_answer") is not None
 
-    def outcome(self, key: Key) -> tuple[str, int] | None:
-        row: tuple[str, int] | None = self._connection.one("read_outcome", (key,))
-        return row
+    def outcome(self, key: Key) -> Settled | None:
+        row = self._connection.one("read_outcome", (key,))
+        return None if row is None else Settled(*row)
 
     def verdicts(self) -> Mapping[str, int]:
         return dict(self._connection.all("count_verdicts"))
@@ -93,6 +97,31 @@ class SqliteDatabase:
         (ids,) = self._connection.one("count_unfetched")
         some = self._connection.all("read_unfetched", {"most": most}) if ids and most else []
         return ids, [key for (key,) in some]
+
+    # --- the inbox ---
+
+    def put_in_inbox(self, entries: Collection[Entry]) -> None:
+        with self._connection.transaction():
+            self._connection.run_many("write_entry", map(row_of_entry, entries))
+        self._may_have_inbox = True
+
+    def is_in_inbox(self, key: Key) -> bool:
+        return self._connection.one("find_entry", (key,)) is not None
+
+    def inbox(self, after: int, most: int) -> Sequence[tuple[int, Entry]]:
+        rows = self._connection.all("read_entries", {"after": after, "most": most})
+        return [(position, entry_of(row)) for position, *row in rows]
+
+    def inbox_size(self) -> tuple[int, int]:
+        if self._connection.one("find_inbox") is None:
+            return 0, 0
+        entries, without_verdict = self._connection.one("count_entries")
+        return entries, without_verdict
+
+    def put_unfetched_in_inbox(self, source: str) -> None:
+        with self._connection.transaction():
+            self._connection.run("write_unfetched", {"source": text_as_bytes(source)})
+        self._may_have_inbox = True
 
     # --- parts ---
 
@@ -116,6 +145,7 @@ class SqliteDatabase:
         *,
         recorded: int,
         failed: int,
+        replaced: int = 0,
     ) -> None:
         with self._connection.transaction():
             self._connection.run_many(
@@ -130,7 +160,12 @@ class SqliteDatabase:
             for extent in extents:
                 self._write_part(extent.after)
                 self._write_extent(extent)
-            progress = {"at": at, "settled": len(outcomes), "run": run}
+                if extent.offset == 0:
+                    self._connection.run("write_begun", {**_name_of(extent.after), "at": at})
+            if self._may_have_inbox:
+                final = ((o.entry.key,) for o in outcomes if o.verdict not in OPEN_AGAIN)
+                self._connection.run_many("delete_entry", final)
+            progress = {"at": at, "settled": len(outcomes) - replaced, "run": run}
             self._connection.run("note_progress", progress)
 
     def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
@@ -141,6 +176,9 @@ class SqliteDatabase:
             for part in parts:
                 self._write_part(part.as_sealed())
                 self._write_part(part.following())
+
+    def begun(self) -> Mapping[str, str]:
+        return dict(self._connection.all("read_begun"))
 
     def withdraw(self, parts: Collection[PartState]) -> int:
         ids = 0
@@ -177,6 +215,10 @@ class SqliteDatabase:
 
     def start_run(self, run_id: str, at: str) -> int:
         with self._connection.transaction():
+            self._connection.run_script("later_tables")
+            self._may_have_inbox = self._connection.one("read_any_entry") is not None
+            if self._may_have_inbox:
+                self._connection.run("delete_recorded", ())
             return self._connection.run("start_run", {"run_id": run_id, "at": at}).lastrowid or 0
 
     def settled(self, run: int) -> int:

@@ -81,6 +81,29 @@ CREATE TABLE run (
     tally TEXT                      -- its reconciliation, as JSON
 ) STRICT;
 
+-- name: later_tables
+-- These came after the others. A ledger without them gets them with its next run; versions that
+-- don't know them leave them alone.
+
+-- What a queue has let go of, in order of arrival, until it has a final verdict.
+CREATE TABLE IF NOT EXISTS inbox (
+    position INTEGER PRIMARY KEY,
+    key ANY NOT NULL UNIQUE,
+    id TEXT,                  -- as it is requested; NULL if the key says it all
+    source BLOB NOT NULL,     -- UTF-8; a name that is no Unicode keeps its surrogates
+    line INTEGER NOT NULL,
+    fault TEXT,               -- why it holds no allowed ID, and the details; NULL if it does
+    detail TEXT
+) STRICT;
+
+-- When an open part got its first row.
+CREATE TABLE IF NOT EXISTS begun (
+    set_name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (set_name, number)
+) STRICT, WITHOUT ROWID;
+
 -- name: read_any_table
 -- Whether the tables have been made.
 SELECT 1 FROM sqlite_schema LIMIT 1;
@@ -121,6 +144,14 @@ ORDER BY part.set_name, part.number;
 INSERT INTO added
 SELECT set_name, number, :run FROM part WHERE sealed
 ON CONFLICT DO NOTHING;
+
+-- name: write_begun
+-- The first commit to a part.
+INSERT OR REPLACE INTO begun VALUES (:set, :number, :at);
+
+-- name: read_begun
+-- When the open parts got their first rows.
+SELECT part.set_name, at FROM part JOIN begun USING (set_name, number) WHERE NOT sealed;
 
 -- name: release_part
 -- The file of a finished part may go; its IDs keep their verdicts and are never asked again.
@@ -178,7 +209,49 @@ ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.reques
 
 -- name: read_outcome
 -- The verdict of an entry, and where its rows are.
-SELECT verdict, part FROM outcome WHERE key = ?;
+SELECT verdict, part, run FROM outcome WHERE key = ?;
+
+-- name: find_inbox
+-- Whether a ledger has an inbox already.
+SELECT 1 FROM sqlite_schema WHERE name = 'inbox';
+
+-- name: read_any_entry
+-- Whether anything is in the inbox.
+SELECT 1 FROM inbox LIMIT 1;
+
+-- name: count_entries
+-- How much is in the inbox, and how much of that has no verdict.
+SELECT count(*), count(*) - count(outcome.key)
+FROM inbox LEFT JOIN outcome ON outcome.key = inbox.key;
+
+-- name: find_entry
+-- Whether an entry is in the inbox.
+SELECT 1 FROM inbox WHERE key = ?;
+
+-- name: write_entry
+-- An entry that a queue is to let go of; after all others.
+INSERT INTO inbox (key, id, source, line, fault, detail) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: read_entries
+-- The entries behind a position, those that came first before others.
+SELECT position, key, id, source, line, fault, detail FROM inbox
+WHERE position > :after ORDER BY position LIMIT :most;
+
+-- name: delete_entry
+-- It has a final verdict.
+DELETE FROM inbox WHERE key = ?;
+
+-- name: delete_recorded
+-- Entries that have a record: a version without an inbox has found their IDs in its own input.
+DELETE FROM inbox WHERE EXISTS (
+    SELECT 1 FROM outcome WHERE outcome.key = inbox.key AND verdict = 'ok'
+);
+
+-- name: write_unfetched
+-- IDs of withdrawn parts: no queue sends them again. They stand in no line of it.
+INSERT OR IGNORE INTO inbox (key, source, line)
+SELECT key, :source, row_number() OVER () FROM reopened
+WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
 
 -- name: read_any_outcome
 -- Whether anything has a verdict.

@@ -38,6 +38,7 @@ def plain(state: RunState) -> dict[str, Any]:
         "kind": state.kind.value,
         "done": state.done,
         "total": state.total,
+        "open": state.work.open,
         **dict(verdicts),
         "rate_now": round(state.requests_per_s, 1),
         "rate_allowed": round(state.api.rate, 1),

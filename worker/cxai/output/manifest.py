@@ -22,8 +22,8 @@ def manifest(
 
     `parts` are those whose files are to be there; `released_parts` are those which `cxai prune`
     released: their files may be gone, and their rows are no less part of the export. `run_id` is
-    that of the run that finished a part: the part is in the manifest of that run first, and never
-    changes afterwards.
+    that of the run that finished a part: the part is in a manifest of that run first, and never
+    changes afterwards. `run` is the report of the last run, which may be under way.
     """
     entries: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for part in parts:

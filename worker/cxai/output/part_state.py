@@ -14,7 +14,8 @@ class PartState:
 
     `released_at` is when `cxai prune` released its file, None while the file has to be there.
     `run_id` is of the run that finished it: the first that came to an orderly end with the part in
-    it, whichever runs wrote its rows; None before. From then on the part never changes.
+    it, or sealed it by its age, whichever runs wrote its rows; None before. From then on the part
+    never changes.
     """
 
     set: str

@@ -49,6 +49,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) 
         if not ledger.is_new:
             check_accounts(ledger, findings)
             _name_unfetched(ledger, findings)
+            _count_waiting(ledger, findings)
         runs = [] if ledger.is_new else ledger.runs()
     last = runs[-1] if runs else None
     check_names(findings, known, all_part_sets())
@@ -81,6 +82,16 @@ def _name_unfetched(ledger: Database, findings: Findings) -> None:
         f"{counted(ids, 'IDs')} of parts that were reopened {verb(ids, 'have')} no verdict:"
         f" run with an input that holds {named}{more}."
     )
+
+
+def _count_waiting(ledger: Database, findings: Findings) -> None:
+    """Say how much of what a queue has let go of has no verdict yet."""
+    _, waiting = ledger.inbox_size()
+    if waiting:
+        findings.unfinished.append(
+            f"{counted(waiting, 'messages')} of a queue {verb(waiting, 'are')} in the inbox without"
+            " a verdict."
+        )
 
 
 def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:

@@ -115,7 +115,8 @@ class Rows:
 
     def _outcome(self, key: Key) -> tuple[str | None, int]:
         """Return the verdict of an ID, None if it has none, and the part that has its rows."""
-        return self._ledger.outcome(key) or (None, 0)
+        settled = self._ledger.outcome(key)
+        return (None, 0) if settled is None else (settled.verdict, settled.part)
 
     def _add(self, part: PartState, what: str) -> None:
         self._findings.add(f"{part.set}, part {part.number}: {what}")
