@@ -279,8 +279,8 @@ async def test_a_worker_whose_clock_is_wrong_by_years_is_as_good_as_any(
 
 @pytest.fixture
 async def shift(url, database, open_books, guids):
-    """Return a maker of shifts over 600 IDs, and the keys of these."""
-    entries = entries_of(guids(600))
+    """Return a maker of shifts over 1,500 IDs, and the keys of these."""
+    entries = entries_of(guids(1_500))
     feeder = await open_books(url, register=False)
     await feeder.enqueue(entries + entries[:100])
 
@@ -302,7 +302,7 @@ async def test_workers_that_die_and_freeze_at_random_settle_each_id_once(
     assert checked(database, shift, keys) == NOTHING_WRONG
     books = await open_books(url, register=False)
     counts, real = await books.counts(), await books.recount()
-    assert (real.ids, real.verdicts, real.in_blocks) == (600, counts.verdicts, 0)
+    assert (real.ids, real.verdicts, real.in_blocks) == (1_500, counts.verdicts, 0)
 
 
 async def test_a_worker_that_ignores_that_it_was_declared_gone_is_refused_by_the_engine(

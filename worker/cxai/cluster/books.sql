@@ -1,5 +1,7 @@
 -- What workers and feeders do with an export, each in one transaction and one round trip.
 -- Locks are taken in the order worker, block, export, item, so that no two can wait for each other.
+-- A plan for arrays of any length compares each element with each; so those functions that take
+-- long ones plan for the arrays at hand: a commit of 400 takes 5 ms instead of 150.
 --   CX001  the worker is gone, or a block is not its own: it is fenced
 --   CX002  worker and engine disagree on what is settled
 --   CX003  the database was restored to an earlier point
@@ -103,7 +105,7 @@ CREATE FUNCTION commit(
     me bigint, known int, blocks bigint[], finished bigint[],
     sets text[], pendings text[], counts int[], sizes bigint[], hashes bytea[],
     settled bytea[], verdicts smallint[], asked smallint[]
-) RETURNS int LANGUAGE plpgsql AS $$
+) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE n int; number int; touched bigint[]; done int[];
 BEGIN
     PERFORM 1 FROM block WHERE id = ANY (blocks) AND owner = me ORDER BY id FOR UPDATE;
@@ -181,7 +183,7 @@ $$;
 CREATE FUNCTION enqueue(
     sources text[], all_keys bytea[], all_lines bigint[], payloads jsonb[], again smallint[],
     OUT fresh int, OUT duplicates int, OUT settled jsonb, OUT requeued jsonb
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE new_keys bytea[]; old_keys bytea[];
 BEGIN
     PERFORM 1 FROM export FOR UPDATE;
@@ -271,10 +273,10 @@ CREATE FUNCTION objects(after int, most int) RETURNS TABLE (
     FROM object o WHERE o.no > after AND o.no <= after::bigint + most ORDER BY o.no, o.set
 $$;
 
--- The object and verdict of each of these items that has a verdict.
+-- The object and verdict of each of these items: NULL without one.
 CREATE FUNCTION verdicts(of_keys bytea[])
 RETURNS TABLE (key bytea, object int, verdict smallint) LANGUAGE sql STABLE AS $$
-    SELECT key, object, verdict FROM item WHERE key = ANY (of_keys) AND verdict IS NOT NULL
+    SELECT key, object, verdict FROM item WHERE key = ANY (of_keys)
 $$;
 
 -- How far the export is, by its own account: in no time, however large it is.
