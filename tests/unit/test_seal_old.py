@@ -192,6 +192,7 @@ def steps_of_sealing(export, clock, ids, steps):
 @pytest.mark.promise(
     "A failing disk while a part is finished because of its age",
     "the run stops with exit code 4 before anything more is committed; the next run ends exact",
+    group="Disk",
 )
 def test_a_disk_that_fails_while_an_old_part_is_finished_stops_the_run(tmp_path, clock, ids):
     steps = steps_of_sealing(tmp_path / "undisturbed", clock, ids, Steps())
