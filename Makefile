@@ -13,6 +13,9 @@ PYTHON ?= $(shell for each in $(BIN)/python python3 python3.14 python3.13 python
 # Another project's modules don't belong into what is installed or tested here.
 unexport PYTHONPATH PYTHONHOME
 
+# What is compiled is kept, or each of the hundreds of processes of the tests would do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 INSTALL = @python="$(PYTHON)"; \
   if [ -z "$$python" ]; then \
     echo "cxai-worker needs Python 3.11 or newer, and neither python3 nor python3.11 to python3.14 is one. Install it, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
@@ -23,14 +26,17 @@ INSTALL = @python="$(PYTHON)"; \
   fi; \
   "$$python" requirements/install.py "$(VENV)"
 
-.PHONY: help demo test cover soak fuzz bench promise check lock clean run-set dev-set
+.PHONY: help demo demo-cluster test cover soak soak-cluster fuzz bench promise check lock clean run-set dev-set
 
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: run-set  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
 	$(BIN)/cxai demo --output demo-export
+
+demo-cluster: dev-set  ## Watch three workers share an export, one of them killed in the middle
+	PYTHONPATH=tests:. $(BIN)/python -m demo.cluster
 
 # Two more than there are processors, since many tests wait for a server, a signal or a moment.
 test: dev-set  ## Run the tests
@@ -47,6 +53,10 @@ cover: dev-set  ## Show that every branch of the pure core and the pipeline is t
 
 soak: dev-set  ## Kill an export of 200,000 IDs fifty times while everything fails, then reconcile it
 	$(BIN)/python tests/soak.py
+
+soak-cluster: STORE ?= volume
+soak-cluster: dev-set  ## Kill and freeze four workers, and kill their engine, then reconcile (STORE=s3: in S3)
+	$(BIN)/python tests/soak_cluster.py --ids $(IDS) --store $(STORE)
 
 fuzz: MINUTES ?= 1
 fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1
@@ -70,7 +80,7 @@ lock: dev-set  ## Pin newer versions of all dependencies
 	$(COMPILE) --group bench --output-file requirements/bench.txt
 
 clean:  ## Remove what the other commands made
-	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export demo-cluster fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 run-set:
 	$(INSTALL) run

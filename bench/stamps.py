@@ -9,12 +9,13 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python's socket has no name for it
 _STAMP = struct.Struct("qq")  # seconds since the epoch, and nanoseconds
-_STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
+STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
+"""The room for ancillary data that `recvmsg` needs for a stamp."""
 
 _READ_BYTES = 1 << 16
 _SEND_BYTES = 1 << 17  # a whole response: then one call sends it
@@ -33,24 +34,30 @@ def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
         loop.add_reader(connection, read, connection)
 
     def read(connection: socket.socket) -> None:
-        data, stamps, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
+        data, stamps, _, _ = connection.recvmsg(_READ_BYTES, STAMP_ROOM)
         if data:
-            # The kernel begins to stamp a moment after it was asked to: the first may have none.
-            at = _seconds(_STAMP.unpack(stamps[0][2])) if stamps else time.time()
-            answer(at, data, connection.sendall)
+            answer(seconds_of(stamps), data, connection.sendall)
         else:
             loop.remove_reader(connection)
             connection.close()
 
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         listener.settimeout(0)
-        for option, value in ((_SO_TIMESTAMPNS, 1), (socket.SO_SNDBUF, _SEND_BYTES)):
-            listener.setsockopt(socket.SOL_SOCKET, option, value)  # for who is accepted, too
+        stamp_arrivals(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         loop.add_reader(listener, accept)
         yield listener.getsockname()[1]
         loop.remove_reader(listener)
 
 
-def _seconds(stamp: tuple[int, int]) -> float:
-    seconds, nanoseconds = stamp
-    return seconds + nanoseconds * 1e-9
+def stamp_arrivals(listener: socket.socket) -> None:
+    """Ask the kernel to stamp what arrives on the connections that this listener accepts."""
+    listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def seconds_of(stamps: Sequence[tuple[int, int, bytes]]) -> float:
+    """Return the time of the stamp that came with data, in seconds since the epoch."""
+    if not stamps:  # The kernel begins a moment after it was asked to: the first may have none.
+        return time.time()
+    seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
+    return float(seconds) + float(nanoseconds) * 1e-9

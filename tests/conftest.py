@@ -1,18 +1,31 @@
 """What all tests share: a simulated API on loopback, in a thread of its own."""
 
+import gc
 import uuid
 from random import Random
 
 import hypothesis
 import pytest
 from support.command import TOKEN
+from support.garbage import leave_out_what_is_there
+from support.moto_server import bucket, moto  # noqa: F401 - fixtures
+from support.redis_server import own_redis, shared_redis, stream  # noqa: F401 - fixtures
 from support.serving import serving
 
 from cxai.simulator import Scenario, Simulator
 
+pytest_plugins = ["support.postgres"]
+
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
+
+gc.disable()  # until all tests are collected: what they are made of stays
+
+
+def pytest_collection_finish():
+    leave_out_what_is_there()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val):

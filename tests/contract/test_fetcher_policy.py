@@ -24,7 +24,7 @@ from cxai.policy.table import has_body
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-BASE = "https://api.test"
+BASE = "http://127.0.0.1:9"
 URLS = {
     Question.RESULT: f"{BASE}/v1/interactions/{ID}/ai",
     Question.STATUS: f"{BASE}/v1/interactions/{ID}/status",

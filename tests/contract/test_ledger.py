@@ -1,6 +1,11 @@
-"""What every ledger promises, over the local one on a real disk and over its double in memory."""
+"""What every ledger promises, over the local one on a real disk and over its double in memory.
+
+What a commit promises holds for a cluster's, too. There the engine decides what is to be done, when
+lines are fed (tests/cluster/test_books.py).
+"""
 
 import asyncio
+import gzip
 import sqlite3
 import tempfile
 import threading
@@ -11,7 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cluster import Worker
 from support.doubles import Disk, MemoryLedger, entries, invalid
+from support.memory_books import Engine, MemoryBooks
+from support.memory_objects import MemoryObjects
 from support.store import RUN_ID
 
 from cxai.clock import SystemClock
@@ -98,12 +106,60 @@ class MemoryDisk:
         return sorted(line for part in self._disk.lines.values() for line in part.splitlines())
 
 
+class Cluster:
+    """The same for workers of a cluster: what one is to do was fed, and claimed by it."""
+
+    def __init__(self):
+        self._engine = Engine()
+        self._store = MemoryObjects()
+
+    @contextmanager
+    def ledger(self):
+        worker = Worker(MemoryBooks(self._engine), self._store)
+        admit = worker.ledger.admit
+
+        async def feed_and_admit(block):
+            await worker.books.register("a worker")
+            self._engine.feed(block)
+            for claimed in await worker.books.claim(len(block)):
+                worker.holdings.take(claimed)
+            return await admit(block)
+
+        worker.ledger.admit = feed_and_admit
+        yield worker.ledger
+
+    @contextmanager
+    def slow(self, _ledger):
+        self._store.gates["put_new"] = resume = asyncio.Event()
+        yield resume.set
+
+    def lines(self):
+        return sorted(
+            line
+            for name, (content, _) in self._store.objects.items()
+            for line in gzip.decompress(content).splitlines()
+            if not name.startswith("_pending/")
+        )
+
+
 WITHOUT_RECORD = [verdict for verdict in Verdict if verdict is not Verdict.OK]
 
 
 @pytest.fixture(params=["local", "double"])
 def disk(request, tmp_path):
     return LocalDisk(tmp_path / "export") if request.param == "local" else MemoryDisk()
+
+
+@pytest.fixture(params=["local", "double", "cluster"])
+def place(request, tmp_path):
+    """Return where commits go, of any ledger."""
+    match request.param:
+        case "local":
+            return LocalDisk(tmp_path / "export")
+        case "double":
+            return MemoryDisk()
+        case _:
+            return Cluster()
 
 
 def outcome(entry, verdict=Verdict.OK):
@@ -384,31 +440,44 @@ async def test_a_commit_counts_with_all_of_its_outcomes_or_with_none(disk):
         assert await ledger.admit([a, b, c]) == Admission([a, c], 0, {Verdict.OK: 1})
 
 
+async def test_every_line_of_a_commit_is_there_once(place):
+    a, b, c = entries("a", "b", "c")
+    with place.ledger() as ledger:
+        await ledger.admit([a, b, c])
+        await ledger.commit([outcome(a), outcome(b, Verdict.NOT_FOUND)])
+        await ledger.commit([outcome(c)])
+    assert place.lines() == [b"a ok", b"b not_found", b"c ok"]
+
+
 @pytest.mark.parametrize("times", [1, 2, 3])
-async def test_a_commit_is_waited_for_however_often_the_caller_is_cancelled(disk, times):
+async def test_a_commit_is_waited_for_however_often_the_caller_is_cancelled(place, times):
     (a,) = entries("a")
-    with disk.ledger() as ledger, disk.slow(ledger) as resume:
-        committing = asyncio.create_task(ledger.commit([outcome(a)]))
-        await others_turn()
-        for _ in range(times):
-            committing.cancel()
+    with place.ledger() as ledger:
+        await ledger.admit([a])
+        with place.slow(ledger) as resume:
+            committing = asyncio.create_task(ledger.commit([outcome(a)]))
             await others_turn()
-        assert not committing.done()
-        resume()
-        with pytest.raises(asyncio.CancelledError):
-            await committing
-    with disk.ledger() as ledger:
-        assert (await ledger.admit([a])).settled == {Verdict.OK: 1}
+            for _ in range(times):
+                committing.cancel()
+                await others_turn()
+            assert not committing.done()
+            resume()
+            with pytest.raises(asyncio.CancelledError):
+                await committing
+    assert place.lines() == [b"a ok"]
 
 
-async def test_others_go_on_while_the_disk_is_slow(disk):
+async def test_others_go_on_while_the_disk_is_slow(place):
     (a,) = entries("a")
-    with disk.ledger() as ledger, disk.slow(ledger) as resume:
-        committing = asyncio.create_task(ledger.commit([outcome(a)]))
-        await others_turn()
-        assert not committing.done()
-        resume()
-        await committing
+    with place.ledger() as ledger:
+        await ledger.admit([a])
+        with place.slow(ledger) as resume:
+            committing = asyncio.create_task(ledger.commit([outcome(a)]))
+            await others_turn()
+            assert not committing.done()
+            resume()
+            await committing
+    assert place.lines() == [b"a ok"]
 
 
 # --- what only the local one can meet ---

@@ -1,7 +1,8 @@
-"""What every limiter promises: LocalLimiter on real time, its double on virtual time.
+"""What every limiter promises: local and shared ones on real time, their double on virtual time.
 
 What only LocalLimiter promises, its rate, is told from the times when requests left, never from
-how long it took: a busy machine is late, but it is never early.
+how long it took: a busy machine is late, but it is never early. The rate of workers that share an
+account is that of tests/cluster/test_limiter.py.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import math
 import time
 
 import pytest
+from support.account import Account
 from support.doubles import FreeLimiter
 from support.virtual import START_S, VirtualClock, quiet, run_virtually, virtually
 
@@ -21,9 +23,14 @@ PAUSE_S = 0.05
 ROUNDING_S = 1e-9  # times are large, differences of them small
 
 
-@pytest.fixture(params=["local", "local-burst", "double"])
+@pytest.fixture(params=["local", "local-burst", "shared", "double"])
 def limited(request):
     """Return what runs `play(limiter, clock)` with a limiter, on the time that suits it."""
+
+    async def play_shared(play, database):
+        clock = SystemClock()
+        async with Account(database, FAST).worker(clock) as limiter:
+            return await play(limiter, clock)
 
     def run(play):
         async def start(make_limiter, clock):
@@ -32,6 +39,8 @@ def limited(request):
         match request.param:
             case "double":
                 return run_virtually(start(FreeLimiter, VirtualClock()))
+            case "shared":
+                return asyncio.run(play_shared(play, request.getfixturevalue("database")))
             case kind:
                 burst = kind.endswith("burst")
                 return asyncio.run(

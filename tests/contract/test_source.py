@@ -4,17 +4,22 @@ import asyncio
 import gzip
 import os
 import threading
+import uuid
 from contextlib import aclosing, suppress
+from functools import partial
 
 import orjson
 import pytest
 from backports import zstd
 from support.doubles import ListSource, QueueSource
+from support.sqs import SqsServer
 
-from cxai.core.entry import IdRule, Skip
+from cxai.core.entry import Entry, IdRule, Skip
 from cxai.core.ports import Source
 from cxai.errors import InputBrokenError
 from cxai.sources.file import FileSource
+from cxai.sources.options import SourceOptions
+from cxai.sources.registry import open_source
 
 RULE = IdRule()
 BROKEN = InputBrokenError("The list can't be read on.")
@@ -78,6 +83,27 @@ def in_pipe(ids, tmp_path, *, broken=False):
     return FileSource([str(path)], RULE)
 
 
+async def in_redis(server, ids, _tmp_path, *, broken=False):
+    name = f"ids-{uuid.uuid4().hex}"
+    server.send(name, *ids)
+    source = open_source([server.url(name)], SourceOptions(RULE, until_idle_s=0.05))
+    if broken:
+        await source.__aenter__()
+        server("XGROUP", "DESTROY", name, "cxai")
+    return source
+
+
+async def in_sqs(endpoint, ids, _tmp_path, *, broken=False):
+    server = SqsServer(endpoint)
+    url = server.queue()
+    server.send(url, *(text or " " for text in ids))  # SQS takes no empty message
+    source = open_source([server.name_of(url)], SourceOptions(RULE, until_idle_s=0.05))
+    if broken:
+        await source.__aenter__()
+        server.delete(url)
+    return source
+
+
 WHOLE = {
     "text": in_file("ids.txt", text),
     "csv": in_file("ids.csv", table),
@@ -91,17 +117,49 @@ BREAKABLE = {
     "list": in_list,
     "queue": in_queue,
 }
+SERVED = {"redis": ("shared_redis", in_redis), "sqs": ("moto", in_sqs)}
 
 
-@pytest.fixture(params=[*WHOLE, *BREAKABLE])
-def source_of(request, tmp_path):
-    make = (WHOLE | BREAKABLE)[request.param]
-    return lambda ids: make(ids, tmp_path)
+class Made:
+    """Makes sources of one kind; they are closed at the end. `many` IDs are many for it."""
+
+    def __init__(self, request, tmp_path, monkeypatch):
+        self.many = 40 if request.param == "sqs" else 5_000
+        self._tmp_path = tmp_path
+        self._sources = []
+        if request.param == "sqs":
+            for name, value in SqsServer(request.getfixturevalue("moto")).environment.items():
+                monkeypatch.setenv(name, value)
+        if request.param in SERVED:
+            server, make = SERVED[request.param]
+            self._make = partial(make, request.getfixturevalue(server))
+        else:
+            self._make = (WHOLE | BREAKABLE)[request.param]
+
+    async def __call__(self, ids, **how):
+        source = self._make(ids, self._tmp_path, **how)
+        if asyncio.iscoroutine(source):
+            source = await source
+            self._sources.append(source)
+        return source
+
+    async def close(self):
+        for source in self._sources:
+            await source.__aexit__(None, None, None)
 
 
-@pytest.fixture(params=BREAKABLE)
-def broken_source_of(request, tmp_path):
-    return lambda ids: BREAKABLE[request.param](ids, tmp_path, broken=True)
+@pytest.fixture(params=[*WHOLE, *BREAKABLE, *SERVED])
+async def source_of(request, tmp_path, monkeypatch):
+    made = Made(request, tmp_path, monkeypatch)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=[*BREAKABLE, *SERVED])
+async def broken_source_of(request, tmp_path, monkeypatch):
+    made = Made(request, tmp_path, monkeypatch)
+    yield partial(made, broken=True)
+    await made.close()
 
 
 def guids(count):
@@ -109,44 +167,55 @@ def guids(count):
 
 
 async def taken_from(source: Source):
-    return [item async for batch in source.batches() for item in batch]
+    taken = []
+    async for batch in source.batches():
+        taken += batch
+        await source.acknowledge([item for item in batch if isinstance(item, Entry)])
+    return taken
 
 
 async def test_every_id_comes_once_and_in_order(source_of):
-    assert [entry.id for entry in await taken_from(source_of(guids(5_000)))] == guids(5_000)
+    ids = guids(source_of.many)
+    assert [entry.id for entry in await taken_from(await source_of(ids))] == ids
 
 
 async def test_an_empty_input_has_no_items(source_of):
-    assert await taken_from(source_of([])) == []
+    assert await taken_from(await source_of([])) == []
 
 
 async def test_duplicates_blanks_and_refused_lines_pass_each_as_an_item(source_of):
-    first, again, blank, refused, last = await taken_from(source_of([A, A.upper(), "", "..", B]))
+    source = await source_of([A, A.upper(), "", "..", B])
+    first, again, blank, refused, last = await taken_from(source)
     assert first.key == again.key
     assert blank is Skip.BLANK or blank.invalid  # a message without a text is a mistake
     assert (refused.id, refused.invalid.kind) == ("..", "is not a GUID")
     assert last.id == B
-    assert first.line < again.line < refused.line < last.line
+    if first.source == last.source:  # each message of a queue is a source of its own
+        assert first.line < again.line < refused.line < last.line
 
 
 async def test_the_whole_input_never_comes_at_once(source_of):
-    sizes = [len(batch) async for batch in source_of(guids(5_000)).batches()]
-    assert sum(sizes) == 5_000
+    source, sizes = await source_of(guids(source_of.many)), []
+    async for batch in source.batches():
+        sizes.append(len(batch))
+        await source.acknowledge(batch)
+    assert sum(sizes) == source_of.many
     assert min(sizes) > 0
     assert max(sizes) <= 512
 
 
 async def test_a_consumer_may_leave_early(source_of):
-    async with aclosing(source_of(guids(20_000)).batches()) as batches:
+    source = await source_of(guids(4 * source_of.many))
+    async with aclosing(source.batches()) as batches:
         assert (await anext(batches))[0].id == guids(1)[0]
     assert "source" not in [thread.name for thread in threading.enumerate()]
 
 
 async def test_a_consumer_may_be_cancelled(source_of):
-    taken = []
+    source, taken = await source_of(guids(4 * source_of.many)), []
 
     async def consume():
-        async for batch in source_of(guids(20_000)).batches():
+        async for batch in source.batches():
             taken.append(batch)
             asyncio.current_task().cancel()
             await asyncio.sleep(0)
@@ -157,38 +226,40 @@ async def test_a_consumer_may_be_cancelled(source_of):
 
 
 async def test_an_input_that_breaks_gives_the_items_before_and_then_says_so(broken_source_of):
-    taken = []
+    source, taken = await broken_source_of(guids(300)), []
 
     async def consume():
-        async for batch in broken_source_of(guids(3_000)).batches():
+        async for batch in source.batches():
             taken.extend(batch)
+            await source.acknowledge(batch)
 
     with pytest.raises(InputBrokenError, match="can't be read on"):
         await consume()
-    assert [entry.id for entry in taken] == guids(3_000)[: len(taken)]
+    assert [entry.id for entry in taken] == guids(300)[: len(taken)]
 
 
 async def test_a_source_says_whether_it_lets_go_of_what_is_acknowledged(source_of):
-    source = source_of([A, B])
+    source = await source_of([A, B])
     assert source.is_queue in {True, False}
     assert len(await taken_from(source)) == 2
 
 
 async def test_entries_are_told_apart_by_source_and_line(source_of):
-    entries = await taken_from(source_of([A, B, A]))
+    entries = await taken_from(await source_of([A, B, A]))
     assert len({(entry.source, entry.line) for entry in entries}) == 3
 
 
 async def test_each_batch_is_acknowledged_before_the_next_is_asked_for(source_of):
-    source, taken = source_of(guids(1_000)), []
+    source, taken = await source_of(ids := guids(source_of.many // 5)), []
     async for batch in source.batches():
         await source.acknowledge(batch)
         taken.extend(batch)
-    assert [entry.id for entry in taken] == guids(1_000)
+    assert [entry.id for entry in taken] == ids
 
 
 async def test_a_batch_without_entries_is_acknowledged_too(source_of):
-    await source_of([A]).acknowledge([])
+    source = await source_of([A])
+    await source.acknowledge([])
 
 
 async def test_a_file_keeps_its_lines_and_a_queue_what_is_not_acknowledged(tmp_path):

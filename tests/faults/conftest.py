@@ -4,6 +4,7 @@ import pytest
 import uvloop
 from support.expected import is_small
 from support.leftovers import SCENARIO
+from support.small_disk import small_disk  # noqa: F401 - a fixture
 
 
 def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's signature

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import uuid
 
 import pytest
@@ -18,6 +16,7 @@ from support.crashing import Steps
 from support.in_process import cxai_here
 from support.leftovers import SCENARIO, go_on
 from support.running import end_input, ended, running, wait_for_line
+from support.small_disk import system
 from support.store import REPORT, commit, entries_of, opened, outcomes_of, run_finished
 from support.waiting import wait_until_blocking
 
@@ -28,32 +27,6 @@ from cxai.ledger.sqlite_connection import database_error
 from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Return a maker of a mounted file system of so many KiB; calling it again resizes it.
-
-    With `inodes` it has no room for more files and directories than that, its root included.
-    """
-    disk = tmp_path / "disk"
-
-    def mount(size_kib, inodes=None):
-        options = f"size={size_kib}k" + (f",nr_inodes={inodes}" if inodes else "")
-        if disk.exists():
-            options += ",remount"
-        disk.mkdir(exist_ok=True)
-        mounted = system("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk)
-        if mounted.returncode:
-            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode()}")
-        return disk
-
-    yield mount
-    system("umount", disk)
-
-
-def system(command, *arguments):
-    return subprocess.run([shutil.which(command), *arguments], capture_output=True, check=False)
 
 
 @pytest.mark.promise(
@@ -73,10 +46,9 @@ def test_a_full_disk_stops_the_run_and_with_more_room_it_goes_on(api, ids, small
     assert_exact(export, ids, SCENARIO)
 
 
-# The command itself, on a disk that has no room for a batch from the third on, but for less.
+# A disk that has no room for a batch from the third on, but for less.
 NO_ROOM_FOR_BATCHES = """
 import errno, os
-from cxai.cli.main import main
 
 plainly, written = os.pwritev, []
 def pwritev(fd, chunks, offset):
@@ -85,7 +57,6 @@ def pwritev(fd, chunks, offset):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return plainly(fd, chunks, offset)
 os.pwritev = pwritev
-main()
 """
 
 
@@ -94,18 +65,10 @@ main()
     "the parts are sealed, and manifest, status and verify tell of a run that was stopped",
 )
 def test_a_run_that_a_full_disk_stops_ends_in_good_order(api, export, ids):
-    done = subprocess.run(
-        [
-            sys.executable, "-c", NO_ROOM_FOR_BATCHES, "run", "-o", export, "--json",
-            "--base-url", api.base_url, "--rate", "100000",
-        ],
-        input="\n".join(ids).encode(),
-        env=environment(CXAI_DISK_PATIENCE_S="0", CXAI_BATCH="5"),
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 4, done.stderr
-    told = json.loads(done.stdout)
+    env = environment(CXAI_DISK_PATIENCE_S="0", CXAI_BATCH="5")
+    done = go_on(api, export, ids, "--json", env=env, first=NO_ROOM_FOR_BATCHES)
+    assert done.code == 4, done.err
+    told = done.json
     assert "No space left" in told["stopped_by"]
     settled = told["verdicts"]["ok"]
     assert 0 < settled < len(ids)
@@ -278,13 +241,12 @@ def test_a_disk_that_is_full_at_any_write_leaves_nothing_torn(small, tmp_path):
         finish(directory, ids)
 
 
-# The command itself, on a disk whose syncs fail from the second commit on; it lists them all.
+# A disk whose syncs fail from the second commit on; it lists them all.
 FAILING_SYNC = """
-import errno, os, sys
+import errno, os
 from pathlib import Path
-from cxai.cli.main import main
 
-log = Path(sys.argv.pop(1))
+log = Path(os.environ["SYNCS"])
 def watched(name, sync):
     def step(fd):
         with log.open("a") as told:
@@ -295,7 +257,6 @@ def watched(name, sync):
     return step
 os.fdatasync = watched("fdatasync", os.fdatasync)
 os.fsync = watched("fsync", os.fsync)
-main()
 """
 
 
@@ -376,18 +337,10 @@ def test_a_batch_of_which_it_is_not_known_whether_it_is_durable_is_not_touched(
 
 @pytest.mark.promise("EIO from fsync", "the run exits with code 4; no second sync is tried")
 def test_a_failed_sync_ends_the_run_and_is_not_tried_again(api, export, ids, tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable, "-c", FAILING_SYNC, tmp_path / "syncs", "run", "-o", export,
-            "--base-url", api.base_url, "--rate", "100000",
-        ],
-        input="\n".join(ids).encode(),
-        env=environment(CXAI_BATCH="5"),
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 4, done.stderr
-    assert b"Input/output error" in done.stdout + done.stderr
+    env = environment(CXAI_BATCH="5", SYNCS=str(tmp_path / "syncs"))
+    done = go_on(api, export, ids, env=env, first=FAILING_SYNC)
+    assert done.code == 4, done.err
+    assert "Input/output error" in done.out + done.err
     syncs = (tmp_path / "syncs").read_text().split()
     assert (syncs.count("fdatasync"), syncs[-1]) == (2, "fdatasync")
     assert go_on(api, export, ids).code == 0
@@ -424,12 +377,11 @@ def test_a_read_only_disk_is_told(api, ids, small_disk):
     assert api.stats.requests == 0
 
 
-# The command itself, on a disk that is read-only from the third batch on.
+# A disk that is read-only from the third batch on.
 READ_ONLY = """
-import errno, os, sys
-from cxai.cli.main import main
+import errno, os
 
-code, written = getattr(errno, sys.argv.pop(1)), []
+code, written = getattr(errno, os.environ["ERROR"]), []
 def guarded(name):
     plainly = getattr(os, name)
     def call(*arguments, **named):
@@ -441,7 +393,6 @@ def guarded(name):
     return call
 for name in ("pwritev", "pwrite", "ftruncate", "open", "unlink", "rename", "mkdir", "chmod"):
     setattr(os, name, guarded(name))
-main()
 """
 
 
@@ -459,18 +410,10 @@ main()
     ],
 )
 def test_a_disk_that_turns_read_only_under_a_run_stops_it(api, export, ids, code, told):
-    done = subprocess.run(
-        [
-            sys.executable, "-c", READ_ONLY, code, "run", "-o", export,
-            "--base-url", api.base_url, "--rate", "100000",
-        ],
-        input="\n".join(ids).encode(),
-        env=environment(CXAI_BATCH="5"),
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 4, done.stderr
-    assert f"Can't write to {export}: {told}" in done.stdout.decode() + done.stderr.decode()
+    env = environment(CXAI_BATCH="5", ERROR=code)
+    done = go_on(api, export, ids, env=env, first=READ_ONLY)
+    assert done.code == 4, done.err
+    assert f"Can't write to {export}: {told}" in done.out + done.err
     (export / "progress.json").unlink(missing_ok=True)  # a run would replace it
     run_finished(export, ids, SCENARIO)
     assert_exact(export, ids, SCENARIO)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
+from support.garbage import leave_out_again
 from support.raw_server import RawServer, response
 from support.serving import serving
 
@@ -44,7 +45,10 @@ def run(tmp_path):
             }
         )
         source = FileSource([str(tmp_path / "ids.txt")], IdRule())
-        return await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        try:
+            return await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+        finally:
+            leave_out_again()
 
     return run_here
 
@@ -251,8 +255,9 @@ def test_a_refused_run_is_an_error_in_the_log(simulated, tmp_path, arguments, to
     "Standard output is full, so that the report of a run is lost",
     "code 2 if the run was green, else the run's own; standard error says why",
 )
-@pytest.mark.parametrize(("scenario", "code"), [({}, 2), ({"missing": 1.0}, 1)])
-@pytest.mark.parametrize("arguments", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("scenario", "code", "arguments"), [({}, 2, []), ({"missing": 1.0}, 1, ["--json"])]
+)
 def test_a_report_that_can_not_be_printed_is_not_green(
     simulated, guids, tmp_path, scenario, code, arguments
 ):

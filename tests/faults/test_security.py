@@ -1,8 +1,6 @@
 """The token goes to the API and nowhere else; what is written is its owner's alone."""
 
 import stat
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +22,8 @@ from support.waiting import wait_until_blocking
 def test_the_token_is_nowhere_but_in_the_request(simulated, export, ids):
     chatty = {"CXAI_PROGRESS_S": "0.05", "CXAI_BATCH": "5", "CXAI_BACKOFF_BASE_S": "0.01"}
     with simulated(latency_s=0.1, missing=0.2, garbled=0.1, erring=0.1, corrupt=0.1) as api:
-        with running(api, export, ids, "--max-failed", "1", env=environment(**chatty)) as process:
+        env = environment(**chatty)
+        with running(api, export, ids, "--max-failed", "1", env=env, forked=False) as process:
             wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")
             command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
             during = everything_in(export)
@@ -54,17 +53,15 @@ def everything_in(directory):
     return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
 
 
-# The command itself, with a fault of ours that carries the token in its message and its locals.
+# A fault of ours that carries the token in its message and its locals.
 FAULTY = """
 import os
-from cxai.cli.main import main
 from cxai.core.pipeline import Pipeline
 
 async def run(self):
     token = os.environ["CXAI_API_TOKEN"]
     raise RuntimeError(token, {"X-API-Token": token})
 Pipeline.run = run
-main()
 """
 
 
@@ -73,17 +70,11 @@ main()
     "code 70, where it happened, and no traceback that could show it",
 )
 def test_the_token_is_not_in_what_is_told_of_a_fault_of_ours(api, export, ids):
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTY, "run", "-o", export, "--base-url", api.base_url],
-        input="\n".join(ids).encode(),
-        env=environment(),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 70
-    assert b"an internal error, RuntimeError" in done.stderr
-    assert b"Traceback" not in done.stderr
-    texts = [done.stdout, done.stderr, *everything_in(export)]
+    done = go_on(api, export, ids, first=FAULTY)
+    assert done.code == 70
+    assert "an internal error, RuntimeError" in done.err
+    assert "Traceback" not in done.err
+    texts = [done.out.encode(), done.err.encode(), *everything_in(export)]
     assert not [text for text in texts if TOKEN.encode() in text]
 
 

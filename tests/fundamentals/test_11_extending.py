@@ -22,7 +22,7 @@ def extended(tmp_path):
     package = tmp_path / "worker" / "cxai"
 
     def extend(section, room, name, table):
-        shutil.copytree(ROOT / "worker" / "cxai", package, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(ROOT / "worker" / "cxai", package)  # with what is compiled of it
         text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
         file, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
         (package / room / name).write_text(file)
@@ -57,8 +57,8 @@ def test_the_source_on_the_page_works_from_its_name_to_the_last_acknowledgement(
     assert list(spool.iterdir()) == []
     assert "name one spool" in run("run", f"{name}/none", "-o", "export").err
     assert (
-        "only files, spool:// and standard input."
-        in run("run", "redis://host/0", "-o", "export").err
+        "only files, spool://, redis://, rediss://, sqs:// and standard input."
+        in run("run", "kafka://host/0", "-o", "export").err
     )
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.forked import Forks
+from support.forked import FORKS
 
 TOKEN = "canary-7f3a9c51e0"  # noqa: S105 - looks like nothing else, so that a leak is seen
 
@@ -36,36 +36,39 @@ def cxai_argv(*arguments):
     return [sys.executable, "-m", "cxai", *map(str, arguments)]
 
 
-_FORKS = Forks()
+def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None, first=None):
+    """Run `cxai` to its end. `first` is Python that its process runs before: a fault to test."""
+    command = start_cxai(*arguments, env=env, cwd=cwd, stdin=subprocess.PIPE, first=first)
+    try:
+        out, err = command.communicate(stdin or b"", timeout_s)
+    finally:
+        command.kill()
+    return Ended(command.returncode, out.decode(), err.decode())
 
 
-def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None):
-    """Run `cxai` to its end."""
+def start_cxai(
+    *arguments, env=None, cwd=None, stdin=None, umask=-1, first=None, forked=True, **how
+):
+    """Start `cxai` and return its process, which has pipes for its output.
+
+    It is forked from a process that has its imports, unless that would make a difference.
+    """
     env = env or environment()
-    if _FORKS.can_start(env):
-        code, out, err = _FORKS.run(arguments, stdin, env, cwd, timeout_s)
-        return Ended(code, out.decode(), err.decode())
-    done = subprocess.run(
-        cxai_argv(*arguments),
-        input=stdin,
-        capture_output=True,
-        timeout=timeout_s,
-        env=env,
-        cwd=cwd,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    if not forked or how or not FORKS.can_start(env):
+        argv = cxai_argv(*arguments)
+        if first:
+            argv[1:3] = ["-c", f"{first}\nfrom cxai.__main__ import main\nmain()"]
+        pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(argv, env=env, cwd=cwd, umask=umask, **pipes, **how)
+    process = FORKS.start(arguments, env, cwd, umask, first)
+    if stdin is None:
+        end_input(process)
+    return process
 
 
-def start_cxai(*arguments, env=None, **how):
-    """Start `cxai` and return its process."""
-    return subprocess.Popen(
-        cxai_argv(*arguments),
-        env=env or environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **how,
-    )
+def end_input(process):
+    process.stdin.close()
+    process.stdin = None
 
 
 def rows(directory, part_set="records", *, sealed_only=True):

@@ -1,33 +1,25 @@
 """`cxai` without the half second of its imports: a process that has them forks for each command.
 
 The command is the real one, in a process of its own, with its own arguments, environment,
-directory and standard streams. Only what Python reads before its first import is the server's.
+directory and standard streams. Only what Python reads before its first import is the server's,
+and the command line that `ps` shows.
 """
 
 import atexit
-import importlib
-import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from support.fork_server import ROOT, receive, send
 from support.waiting import PATIENCE_S
 
-ROOT = Path(__file__).parents[2]
-_IMPORTED = (
-    *(
-        f"cxai.{one}"
-        for one in ("cli.main", "cli.demo", "cli.serve", "inspect.status", "inspect.verify")
-    ),
-    *("encodings.idna", "rich.console", "structlog", "uvloop"),  # with the first event or loop
-)
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "SSL_", "OPENSSL_")
-_HEADER_BYTES = 8
 
 
 class Forks:
@@ -42,127 +34,118 @@ class Forks:
         """Whether it makes no difference that the command is forked and not started."""
         return _read_at_start(env) == _read_at_start(os.environ)
 
-    def run(self, arguments, stdin, env, cwd, timeout_s):
-        """Run a command to its end; return its code, standard output and standard error."""
+    def start(self, arguments, env, cwd=None, umask=-1, first=None):
+        """Start a command with pipes for its standard streams."""
+        arguments = [str(one) for one in arguments]
         request = {
-            "arguments": [os.fsencode(str(one)).hex() for one in arguments],
+            "arguments": [os.fsencode(one).hex() for one in arguments],
             "environment": dict(env),
             "directory": os.fspath(cwd or Path.cwd()),
-            "umask": _umask(),
+            "umask": umask,
+            "first": first,
         }
-        with self._lock, ThreadPoolExecutor(3) as threads:
+        (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
+        report, its = socket.socketpair()
+        with self._lock:
             self._server = self._server or _start_server()
-            (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
-            _send(self._server, request, (theirs_in, theirs_out, theirs_err))
-            texts = [threads.submit(_read_all, fd) for fd in (out, err)]
-            threads.submit(_write_all, feed, stdin or b"")
-            pid = _receive(self._server)[0]
-            killed = threading.Event()
-            late = threading.Timer(timeout_s, lambda: (killed.set(), os.kill(pid, 9)))
-            late.start()
-            code = _receive(self._server)[0]
-            late.cancel()
-            shown = [text.result() for text in texts]
-        if killed.is_set():
-            raise subprocess.TimeoutExpired(list(map(str, arguments)), timeout_s, *shown)
-        return code, *shown
+            send(self._server, request, (theirs_in, theirs_out, theirs_err, its.detach()))
+        pipes = os.fdopen(feed, "wb"), os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        return Forked(arguments, report, *pipes)
+
+
+FORKS = Forks()
+
+
+class Forked:
+    """A command under way: what tests need of subprocess.Popen."""
+
+    def __init__(self, arguments, report, stdin, stdout, stderr):
+        self.args = ["cxai", *arguments]
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.returncode = None
+        self._report = report
+        self.pid = receive(report)[0]
+        self._reading = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        for stream in (self.stdout, self.stderr, self.stdin):
+            if stream:
+                stream.close()
+        self.wait()
+
+    def poll(self):
+        """Return the exit code, or None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """Wait for the end and return the exit code. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = receive(self._report)[0]
+            self._report.close()
+        return self.returncode
+
+    def communicate(self, text=None, timeout=None):
+        """Write `text`, close the input and wait; return all that was not yet read, as bytes."""
+        if self._reading is None:
+            self._reading = [_Reading(stream) for stream in (self.stdout, self.stderr)]
+            if self.stdin and not self.stdin.closed:
+                writing = (self.stdin, text or b"")
+                threading.Thread(target=_write_all, args=writing, daemon=True).start()
+        self.wait(timeout)
+        for reading in self._reading:
+            reading.join(PATIENCE_S)
+        return tuple(reading.text for reading in self._reading)
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+class _Reading(threading.Thread):
+    """Reads a stream to its end, in a thread: two pipes may both be full."""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self.text = b""
+        self._stream = stream
+        self.start()
+
+    def run(self):
+        if not self._stream.closed:
+            with self._stream:
+                self.text = self._stream.read()
+
+
+def _write_all(stream, text):
+    with suppress(BrokenPipeError), stream:
+        stream.write(text)
 
 
 def _read_at_start(env):
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_START)}
 
 
-def _umask():
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _read_all(fd):
-    with os.fdopen(fd, "rb") as stream:
-        return stream.read()
-
-
-def _write_all(fd, content):
-    with suppress(BrokenPipeError), os.fdopen(fd, "wb", buffering=0) as stream:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[stream.write(rest) :]
-
-
 def _start_server():
     ours, its = socket.socketpair()
     server = subprocess.Popen(
-        [sys.executable, "-m", "support.forked", str(its.fileno())],
+        [sys.executable, "-m", "support.fork_server", str(its.fileno())],
         pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'worker'}:{ROOT / 'tests'}"},
     )  # fmt: skip
     its.close()
     atexit.register(lambda: (ours.close(), server.wait(PATIENCE_S)))
     return ours
-
-
-# --- both sides ---
-
-
-def _send(connection, content, fds=()):
-    """Send JSON, and descriptors, which are closed here."""
-    text = json.dumps(content).encode()
-    socket.send_fds(connection, [len(text).to_bytes(_HEADER_BYTES, "big")], fds)
-    connection.sendall(text)
-    for fd in fds:
-        os.close(fd)
-
-
-def _receive(connection):
-    """Return the JSON that comes next, and its descriptors. Raises EOFError at the end."""
-    header, fds, _, _ = socket.recv_fds(connection, _HEADER_BYTES, 3)
-    if not header:
-        raise EOFError
-    rest = int.from_bytes(header, "big")
-    text = b""
-    while len(text) < rest:
-        text += connection.recv(rest - len(text))
-    return json.loads(text), fds
-
-
-# --- the server ---
-
-
-def _serve(connection):
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    while True:
-        try:
-            request, fds = _receive(connection)
-        except EOFError:
-            return
-        pid = os.fork()
-        if pid == 0:
-            connection.close()
-            _become(request, fds)
-            sys.modules["__main__"] = importlib.import_module("cxai.__main__")
-            sys.modules["__main__"].main()  # which ends this process, as it would any other
-        for fd in fds:
-            os.close(fd)
-        _send(connection, pid)
-        _send(connection, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
-def _become(request, fds):
-    for number, fd in enumerate(fds):
-        os.dup2(fd, number)
-        os.close(fd)
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    os.chdir(request["directory"])
-    os.umask(request["umask"])
-    arguments = [os.fsdecode(bytes.fromhex(one)) for one in request["arguments"]]
-    sys.argv = [str(ROOT / "worker" / "cxai" / "__main__.py"), *arguments]
-    sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", closefd=False, errors="backslashreplace", buffering=1)
-
-
-if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from support.command import TOKEN, Ended
+from support.garbage import leave_out_again
 
 from cxai.cli.main import main
 
@@ -17,5 +18,6 @@ def cxai_here(capsys, *arguments, **environment):
         patch.setattr(sys, "argv", ["cxai", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
+    leave_out_again()
     out, err = capsys.readouterr()
     return Ended(ended.value.code, out, err)

@@ -9,10 +9,10 @@ SCENARIO = Scenario(missing=0.2)
 """Of the `api` of tests/faults, and so of whatever was left of an export from it."""
 
 
-def go_on(api, export, ids, *arguments, env=None):
+def go_on(api, export, ids, *arguments, env=None, first=None):
     """Run the command that goes on with an export."""
     command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100000", *arguments]
-    return cxai(*command, stdin="\n".join(ids).encode(), env=env)
+    return cxai(*command, stdin="\n".join(ids).encode(), env=env, first=first)
 
 
 def content_of(export):

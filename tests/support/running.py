@@ -5,7 +5,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
-from support.command import environment, start_cxai
+from support.command import end_input, environment, start_cxai
 from support.waiting import PATIENCE_S
 
 
@@ -25,11 +25,6 @@ def running(api, export, ids, *arguments, input_ends=True, env=None, **how):
     finally:
         process.kill()
         process.communicate(timeout=PATIENCE_S)
-
-
-def end_input(process):
-    process.stdin.close()
-    process.stdin = None
 
 
 def ended(process):

@@ -449,13 +449,13 @@ ANY_SIZE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_bytes_are_a_result_or_a_failure(body):
     assert_reads_well(body)
 
 
 @given(json_values | st.dictionaries(st.sampled_from([*CAMEL.values(), "x"]), json_values))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_json_is_a_result_that_has_it_all_or_a_failure(value):
     assert_reads_well(orjson.dumps(value))
 
@@ -468,7 +468,7 @@ def test_any_result_in_the_documented_form_is_read_without_drift(value):
 
 
 @given(results(deviating=True))
-@settings(max_examples=200, deadline=None, suppress_health_check=ANY_SIZE)
+@settings(max_examples=100, deadline=None, suppress_health_check=ANY_SIZE)
 def test_any_result_with_absent_and_unknown_fields_is_kept_whole(value):
     assert isinstance(assert_reads_well(orjson.dumps(value)), Interaction)
 
@@ -477,7 +477,7 @@ def test_any_result_with_absent_and_unknown_fields_is_kept_whole(value):
     field=st.sampled_from(["name", "score", "minScoreOffset", "quartile1", "unknown"]),
     value=json_values,
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_field_with_any_value_is_kept_or_refused_by_name(field, value):
     found = assert_reads_well(body_with_model(**{field: value}))
     if isinstance(found, Failure):

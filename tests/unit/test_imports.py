@@ -28,24 +28,43 @@ ROOMS = {
     "sources": {"core", "errors", "zstd"},
     "resources": {"core", "policy", "errors"},
     "output": {"errors", "zstd", "version"},
+    "objects": {"output", "errors"},
     "ledger": {"output", "core", "policy", "errors"},
-    "objects": {"errors"},
-    "cluster": set(),
+    "cluster": {
+        *("inspect", "ledger", "output", "objects", "governor", "core", "policy", "errors"),
+        *("version", "zstd"),
+    },
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
-    "settings": {"api", "observe", "output", "resources", "core", "policy", "errors", "defaults"},
+    "settings": {
+        *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
+        *("errors", "defaults"),
+    },
     "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
     "wiring": {
         *("settings", "observe", "resources", "api", "governor", "core", "policy", "errors"),
     },
+    "terms": {"settings", "resources", "core", "errors"},
     "app": {
         *("closing", "wiring", "settings", "inspect", "observe", "ledger", "output", "resources"),
         *("sources", "api", "governor", "core", "errors", "clock"),
     },
+    "shared_export": {
+        *("cluster", "terms", "settings", "ledger", "objects", "resources", "api", "core"),
+    },
+    "worker": {
+        *("shared_export", "cluster", "terms", "closing", "wiring", "settings", "inspect"),
+        *("observe", "resources", "api", "core", "errors", "clock"),
+    },
+    "cluster_commands": {
+        *("shared_export", "cluster", "terms", "app", "wiring", "settings", "inspect", "objects"),
+        *("output", "resources", "api", "core", "policy", "errors", "clock"),
+    },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},
     "cli": {
-        *("app", "settings", "inspect", "observe", "output", "resources", "sources", "api", "core"),
+        *("app", "worker", "cluster_commands", "cluster", "settings", "inspect", "observe"),
+        *("output", "resources", "sources", "api", "core"),
         *("simulator", "errors", "clock", "defaults", "version"),
     },
     "__main__": {"cli", "errors"},

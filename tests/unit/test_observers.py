@@ -23,7 +23,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import OBSERVERS, open_observers
-from cxai.observe.setup import Progress, Setup
+from cxai.observe.setup import Progress, ProgressPlace, Setup
 from cxai.observe.stalls import StallLog
 from cxai.observe.unanswered import UnansweredLog
 from cxai.output.contents import PROGRESS_NAME
@@ -195,9 +195,7 @@ def opened(**choices):
         settings.progress,
         settings.progress_s,
         settings.stalled_after_s,
-        write_progress=print,
-        remove_progress=print,
-        thread=None,
+        ProgressPlace(print, print, None),
     )
     return open_observers(setup)
 

@@ -160,7 +160,7 @@ def moody(moods, script):
     return dict.fromkeys(names, answer)
 
 
-runs = settings(max_examples=150, deadline=None)  # whole runs, of any length
+runs = settings(max_examples=80, deadline=None)  # whole runs, of any length
 
 
 @runs

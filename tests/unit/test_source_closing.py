@@ -2,6 +2,7 @@ import pytest
 from pydantic import SecretStr
 from support.command import TOKEN
 from support.doubles import QueueSource
+from support.garbage import leave_out_again
 
 from cxai.app import export
 from cxai.cli.process import export_as_command
@@ -70,6 +71,7 @@ async def test_a_source_that_can_not_be_closed_changes_nothing_of_how_the_run_en
         settings = load_settings({"base_url": api.base_url, "rate": 1_000, "progress": "none"})
         source = Unclosable(queue, closing)
         report = await export_as_command(settings, source, tmp_path / "export", SecretStr(TOKEN))
+    leave_out_again()
     assert (report.exit_code, queue, source.events[-1]) == (0, [], "closed")
     log = capsys.readouterr().err
     assert ("source_not_closed" in log) == (closing is not True)

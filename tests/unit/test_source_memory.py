@@ -45,7 +45,7 @@ def test_ten_times_the_lines_need_no_more_memory(kind, lines):
         return peak_bytes(PARSERS[kind](repeat(lines, times), "ids", RULE))
 
     peak(2)
-    assert peak(50) < 1.2 * peak(5)
+    assert peak(30) < 1.2 * peak(3)
 
 
 @pytest.mark.parametrize("kind", PARSERS)

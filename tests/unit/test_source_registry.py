@@ -43,7 +43,7 @@ def test_a_source_that_is_opened_has_been_looked_at(tmp_path):
     group="Input",
 )
 @pytest.mark.parametrize(
-    "url", ["s3://bucket/ids.txt", "https://x/ids", "redis://host/0", "s3:/b/x", "file:///ids.txt"]
+    "url", ["s3://bucket/ids.txt", "https://x/ids", "kafka://host/0", "s3:/b/x", "file:///ids.txt"]
 )
 def test_a_url_without_a_source_is_refused_with_what_there_is_instead(url):
     said = refusal(url)
@@ -52,20 +52,55 @@ def test_a_url_without_a_source_is_refused_with_what_there_is_instead(url):
     assert "pipe them into standard input (-)" in said
 
 
-def test_a_scheme_that_is_mistyped_is_put_right(monkeypatch):
-    monkeypatch.setitem(SOURCES, "redis", "cxai.sources.redis")
-    said = refusal("rediss://host/0")
-    assert "redis:// and standard input. Do you mean redis://?" in said
+def test_a_scheme_that_is_mistyped_is_put_right():
+    said = refusal("reddis://host/0/ids")
+    assert "redis://, rediss://, sqs:// and standard input. Do you mean redis" in said
 
 
-def test_sources_of_different_kinds_are_not_read_together(monkeypatch):
-    monkeypatch.setitem(SOURCES, "redis", "cxai.sources.redis")
+def test_sources_of_different_kinds_are_not_read_together():
     assert refusal("ids.txt", "redis://x").startswith("ids.txt and redis://x are sources of diff")
     assert refusal("-", "redis://x").startswith("- and redis://x are sources of different kinds")
 
 
 def test_a_password_in_a_url_is_not_shown():
-    assert refusal("redis://user:s3cret@host/0").startswith("redis://…@host/0 is a URL.")
+    assert refusal("kafka://user:s3cret@host/0").startswith("kafka://…@host/0 is a URL.")
+    assert "s3cret" not in refusal("redis://user:s3cret@host/0/ids")
+    assert "s3cret" not in refusal("sqs://key:s3cret@ids")
+
+
+@pytest.mark.parametrize("name", ["redis://host/0/ids", "sqs://ids"])
+def test_a_queue_is_one_and_has_no_columns(name):
+    assert "give each to a run of its own" in refusal(name, name)
+    assert "--field" in refusal(name, options=SourceOptions(IdRule(), column="id"))
+
+
+@pytest.mark.parametrize(
+    "name", ["sqs://", "sqs://ids?zone=x", "sqs://1/ids", "sqs://a/b/c", "sqs://a b"]
+)
+def test_a_queue_of_sqs_is_named_by_its_name_and_account(name):
+    assert "sqs://" in refusal(name)
+
+
+def test_only_a_queue_ends_when_it_is_idle(tmp_path):
+    (tmp_path / "ids.txt").write_text(GUID)
+    options = SourceOptions(IdRule(), until_idle_s=5.0)
+    assert "--until-idle" in refusal(str(tmp_path / "ids.txt"), options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("redis://host/0/ids", "redis", "redis"), ("sqs://ids", "aiobotocore", "sqs")],
+)
+def test_a_package_that_is_missing_is_named_with_how_to_install_it(name, package, extra):
+    command = (
+        f"import sys; sys.modules['{package}'] = None\n"
+        "from cxai.core.entry import IdRule\n"
+        "from cxai.sources.options import SourceOptions\n"
+        "from cxai.sources.registry import open_source\n"
+        f"open_source(['{name}'], SourceOptions(IdRule()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, check=False)
+    assert f'pip install "cxai-worker[{extra}]"' in ended.stderr.decode()
 
 
 @pytest.mark.parametrize(

@@ -175,14 +175,14 @@ def test_a_second_record_of_an_id_is_told(tmp_path, ids):
 
 
 def test_no_more_than_a_hundred_problems_are_kept_and_the_rest_is_counted(tmp_path, guids):
-    run_finished(tmp_path, guids(150), Scenario())
+    run_finished(tmp_path, guids(110), Scenario())
     edit(
         tmp_path / "records-000001.jsonl",
         lambda content: content.replace(b'{"interaction_id"', b'{"interaction_ID"'),
     )
     found = verify_export(tmp_path)
     assert len(found.problems) == 100
-    assert found.more > 50
+    assert found.more >= 10
     assert f"… and {found.more} more" in found.text()
 
 

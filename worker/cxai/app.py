@@ -15,6 +15,7 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
+from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
@@ -32,7 +33,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
-from cxai.observe.setup import Setup
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
 from cxai.output.local_path import scheme_of
@@ -85,7 +86,7 @@ async def export(
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_entered(source))
+        await stack.enter_async_context(entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
         reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
@@ -109,6 +110,7 @@ async def export(
             settings,
             source=source,
             ledger=LocalLedger(committer, thread),
+            backlog=Backlog(settings.backlog),
             pace=limiter,
             client=client,
             fetcher=client,
@@ -145,16 +147,31 @@ async def export(
     return report
 
 
-def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Source:
+def source_of(
+    settings: Settings,
+    names: Sequence[str],
+    token: SecretStr,
+    redis_password: SecretStr | None = None,
+) -> Source:
     """Return the source that `names` name; without any, standard input.
 
+    `redis_password` is for a stream of Redis, if no file of the settings holds it.
     It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
     the settings say.
     """
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
-    return open_source(
-        names, SourceOptions(rule, settings.column, settings.field, settings.allow_empty)
+    options = SourceOptions(
+        rule,
+        settings.column,
+        settings.field,
+        settings.allow_empty,
+        settings.until_idle_s,
+        settings.queue_patience_s,
+        settings.redis_password_file,
+        redis_password,
+        LOG.warning,
     )
+    return open_source(names, options)
 
 
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
@@ -168,7 +185,7 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
 
 
 @asynccontextmanager
-async def _entered(source: Source) -> AsyncIterator[None]:
+async def entered(source: Source) -> AsyncIterator[None]:
     """Enter a source that has something to close.
 
     A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
@@ -231,9 +248,11 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
         settings.progress,
         settings.progress_s,
         settings.stalled_after_s,
-        write_progress=partial(directory.replace, PROGRESS_NAME, durable=False),
-        remove_progress=partial(directory.remove, PROGRESS_NAME),
-        thread=thread,
+        ProgressPlace(
+            partial(directory.replace, PROGRESS_NAME, durable=False),
+            partial(directory.remove, PROGRESS_NAME),
+            thread,
+        ),
     )
 
 

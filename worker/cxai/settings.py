@@ -35,6 +35,7 @@ from pydantic_settings import (
 )
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cluster.url import PASSWORD_FILE_VARIABLE as POSTGRES_PASSWORD_FILE_VARIABLE
 from cxai.core.guid import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
@@ -44,6 +45,7 @@ from cxai.output.local_path import local_path
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
 from cxai.resources.registry import RESOURCES
+from cxai.sources.redis_password import VARIABLE as REDIS_PASSWORD_VARIABLE
 
 _PREFIX = "CXAI_"
 CONFIG_VARIABLE = "CXAI_CONFIG"
@@ -218,12 +220,24 @@ class Settings(BaseModel):
         default=None, description="CSV column that holds the IDs."
     )
     field: Annotated[str | None, Given] = Field(
-        default=None, description="JSONL field that holds the IDs."
+        default=None, description="Field of JSONL, or of a queue's messages, that holds the IDs."
     )
     id_pattern: str = Field(
         default=GUID_PATTERN, description="Regular expression that a whole ID has to match."
     )
     allow_empty: bool = Field(default=False, description="An input without any ID is no error.")
+    until_idle_s: Annotated[Seconds | None, Given] = Field(
+        default=None,
+        description="Time without a message after which a queue has ended; none for a run without"
+        " an end.",
+    )
+    queue_patience_s: SecondsOrZero = Field(
+        default=600.0, description="How long to wait for a queue that can't be reached."
+    )
+    redis_password_file: Annotated[LocalPath | None, Given] = Field(
+        default=None,
+        description="File that holds the password of Redis; without it, CXAI_REDIS_PASSWORD does.",
+    )
 
     # The output
     resource: Annotated[str, AfterValidator(_known_resource)] = Field(
@@ -257,6 +271,17 @@ class Settings(BaseModel):
     )
     backlog: int = Field(
         default=5_000, ge=1, le=1_000_000, description="IDs taken in and not yet settled, at most."
+    )
+
+    # Many workers
+    flush_s: Seconds = Field(
+        default=300.0, description="Longest wait of an outcome for its object, with many workers."
+    )
+    flush_ids: int = Field(
+        default=5_000, ge=1, le=100_000, description="Outcomes in one object, at most."
+    )
+    worker_ttl_s: Seconds = Field(
+        default=15.0, description="Silence after which a worker is taken for dead."
     )
 
     # The run
@@ -341,7 +366,7 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
-    return Settings.model_construct(**dict(layered))
+    return Settings.model_construct(layered.model_fields_set, **dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -380,7 +405,10 @@ def _is_service_link(name: str, value: str) -> bool:
 
 def _refuse_unknown_variables() -> None:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    in_capitals = {TOKEN_VARIABLE, CONFIG_VARIABLE}
+    in_capitals = {
+        *(TOKEN_VARIABLE, CONFIG_VARIABLE),
+        *(REDIS_PASSWORD_VARIABLE, POSTGRES_PASSWORD_FILE_VARIABLE),
+    }
     given: dict[str, str] = {}
     for name, value in os.environ.items():
         upper = name.upper()

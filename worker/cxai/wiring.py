@@ -96,6 +96,7 @@ def wired(
     *,
     source: Source,
     ledger: Ledger,
+    backlog: Backlog,
     pace: Pace,
     client: ApiClient,
     fetcher: Fetcher,
@@ -107,7 +108,6 @@ def wired(
     bounds: Bounds,
 ) -> Run:
     """Return the run that these parts make; `fetcher` is the client, or what stands before it."""
-    backlog = Backlog(settings.backlog)
     governor = _governor(settings, backlog, pace, client, clock)
     pipeline = Pipeline(
         source=source,

@@ -214,13 +214,13 @@ class Connector(aiohttp.TCPConnector):
             if protocol.requests == 0 or self._may_be_used(protocol, passage):
                 break
             connection.close()
-        protocol.requests += 1
         passage.connection = protocol
         try:
             await self._depart()
         except BaseException:
-            connection.release()
+            connection.release()  # to be used by the next: it has carried nothing
             raise
+        protocol.requests += 1
         protocol.begin()
         return connection
 

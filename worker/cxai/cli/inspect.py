@@ -1,25 +1,37 @@
 """`cxai status`, `verify` and `prune`: an export that is there already."""
 
 import os
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxai.cli.options import AsJson, Column, Directory, Field
+from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of, is_shared
 from cxai.cli.streams import json_text, tell
 from cxai.errors import ExitCode, UsageError
 
+if TYPE_CHECKING:  # take long to import
+    from cxai.core.entry import Item
+    from cxai.inspect.verify.findings import Findings
 
-def status(directory: Directory, as_json: AsJson = False) -> None:
+
+def status(place: Place, as_json: AsJson = False) -> None:
     """Tell how far an export is, running or not."""
+    if is_shared(place):
+        from cxai.cli.process import run_to_end
+        from cxai.cluster_commands import status as shared_status
+
+        shared = run_to_end(shared_status(place))
+        tell(json_text(shared.as_dict()) if as_json else shared.text())
+        return
     from cxai.inspect.status import export_status
 
-    found = export_status(directory)
+    found = export_status(directory_of(place))
     tell(json_text(found.as_dict()) if as_json else found.text())
 
 
 def verify(
-    directory: Directory,
+    place: Place,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -51,20 +63,31 @@ def verify(
     from cxai.sources.options import SourceOptions
     from cxai.sources.registry import open_source
 
+    def verify_place(expected: "Iterator[Sequence[Item]] | None" = None) -> "Findings":
+        if not is_shared(place):
+            directory = directory_of(place)
+            return (
+                verify_export(directory) if expected is None else verify_export(directory, expected)
+            )
+        from cxai.cli.process import run_to_end
+        from cxai.cluster_commands import verify as verify_shared
+
+        return run_to_end(verify_shared(place, expected))
+
     if sources:
         token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
         rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
         source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
         if source.is_queue:
             raise UsageError("An input to verify has to end: name files that hold its IDs.")
-        found = verify_export(directory, blocks_of(source))
+        found = verify_place(blocks_of(source))
     elif column is not None or field is not None or id_pattern or allow_empty:
         raise UsageError(
             "--column, --field, --id-pattern and --allow-empty are about an input: name it behind"
             " the directory, or - for standard input."
         )
     else:
-        found = verify_export(directory)
+        found = verify_place()
     tell(json_text(found.as_dict()) if as_json else found.text())
     if found.exit_code is not ExitCode.FINISHED:
         raise typer.Exit(found.exit_code)

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from cxai.cli.cluster import cluster, enqueue_ids, retry_verdicts
 from cxai.cli.exits import exit_after
 from cxai.cli.inspect import prune, status, verify
 from cxai.cli.run import RUN_HELP, run
@@ -46,6 +47,9 @@ def _main(
 app.command(help=RUN_HELP)(run)
 for _command in (demo, simulate, status, verify, prune, schema):
     app.command()(_command)
+app.command("enqueue")(enqueue_ids)
+app.command("retry")(retry_verdicts)
+app.add_typer(cluster, name="cluster")
 
 
 def main() -> NoReturn:

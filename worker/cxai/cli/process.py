@@ -6,7 +6,7 @@ event loop.
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from cxai.cli.descriptors import need_descriptors
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
 from cxai.core.ports import Source
+from cxai.core.stop import StopRequest
 from cxai.inspect.report import Report
 from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
@@ -27,6 +28,15 @@ from cxai.sources.census import Census
 T = TypeVar("T")
 
 _START_PATIENCE_ON_A_TERMINAL_S = 60.0
+
+
+async def as_command(
+    settings: Settings, redaction: Redaction, work: Callable[[StopRequest], Awaitable[T]]
+) -> T:
+    """Do `work`, which signals stop, with its log on standard error."""
+    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    with stop_signals() as stop, rare_collections():
+        return await work(stop)
 
 
 async def export_as_command(
@@ -42,10 +52,11 @@ async def export_as_command(
     """Run an export as cxai.app.export does, ended by signals, with its log on standard error."""
     need_descriptors(settings.in_flight)
     redaction = Redaction(token)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
-    with stop_signals() as stop, rare_collections():
-        return await export(
-            _with_start_patience(settings),
+    return await as_command(
+        settings,
+        redaction,
+        lambda stop: export(
+            with_start_patience(settings),
             source,
             output,
             token,
@@ -54,10 +65,34 @@ async def export_as_command(
             census=census,
             force=force,
             reopen_missing=reopen_missing,
-        )
+        ),
+    )
 
 
-def _with_start_patience(settings: Settings) -> Settings:
+async def work_as_command(
+    settings: Settings, url: str, token: SecretStr, *, until_settled: bool
+) -> Report:
+    """Work at a shared export as cxai.worker.work does, ended by signals, with its log."""
+    from cxai.cluster.url import parse_engine_url  # noqa: PLC0415 - needs an extra
+    from cxai.worker import work  # noqa: PLC0415
+
+    need_descriptors(settings.in_flight)
+    place, redaction = parse_engine_url(url), Redaction(token)
+    return await as_command(
+        settings,
+        redaction,
+        lambda stop: work(
+            with_start_patience(settings),
+            place,
+            token,
+            until_settled=until_settled,
+            stop=stop,
+            redaction=redaction,
+        ),
+    )
+
+
+def with_start_patience(settings: Settings) -> Settings:
     """Wait less for the first reply where someone is watching: they want to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings

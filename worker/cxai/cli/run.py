@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cxai.cli.exits import finish
-from cxai.cli.options import AsJson, Column, Field, Output
+from cxai.cli.options import AsJson, Column, Field, RunOutput, is_shared
 from cxai.cli.streams import say
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
@@ -21,12 +22,13 @@ RUN_HELP = (
 
 
 def run(  # noqa: D103 - see RUN_HELP
-    output: Output,
+    output: RunOutput = None,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
             help="Files with interaction IDs: text (one a line), CSV, JSON Lines; gzip or zstd;"
-            " - or nothing for standard input.",
+            " - or nothing for standard input. Or a queue: redis://HOST/DB/STREAM, sqs://NAME. Or"
+            " an export that workers share: postgres://USER@HOST/DATABASE#NAME.",
             metavar="[SOURCE]...",
             show_default=False,
         ),
@@ -41,6 +43,12 @@ def run(  # noqa: D103 - see RUN_HELP
     ] = None,
     allow_empty: Annotated[
         bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = None,
+    until_idle_s: Annotated[
+        float | None,
+        typer.Option(
+            "--until-idle", help="Seconds without a message that end the run of a queue. [never]"
+        ),
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
@@ -86,6 +94,10 @@ def run(  # noqa: D103 - see RUN_HELP
         str | None, typer.Option(help="Proxy, http://host:port; with a password: CXAI_PROXY.")
     ] = None,
     progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. \\[auto]")] = None,
+    until_settled: Annotated[
+        bool,
+        typer.Option("--until-settled", help="End when a shared export has nothing left to do."),
+    ] = False,
     reopen_missing: Annotated[
         bool,
         typer.Option(
@@ -99,14 +111,16 @@ def run(  # noqa: D103 - see RUN_HELP
     as_json: AsJson = False,
 ) -> None:
     options = dict(locals())
+    shared = _shared_export(sources or [], output, until_settled=until_settled)
 
     from cxai.api.token import read_token
     from cxai.app import source_of
-    from cxai.cli.process import export_as_command, run_to_end
+    from cxai.cli.process import export_as_command, run_to_end, work_as_command
     from cxai.observe.logging import LOG
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat, Settings, load_settings
     from cxai.sources.census import Census
+    from cxai.sources.redis_password import password_in_environment
 
     given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     if proxy is not None and "@" in proxy:
@@ -121,12 +135,40 @@ def run(  # noqa: D103 - see RUN_HELP
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     token = read_token(settings.token_file)
     redaction.add(token)
+    if shared is not None:
+        work = work_as_command(settings, shared, token, until_settled=until_settled)
+        finish(run_to_end(work), as_json=as_json)
+    assert output is not None  # noqa: S101 - or it would have been refused
     if not sources and sys.stdin.isatty():
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source = source_of(settings, sources or [], token)
+    source = source_of(settings, sources or [], token, password_in_environment())
     census = Census(sources or [])
     census.start()
     work = export_as_command(
         settings, source, output, token, census=census, force=force, reopen_missing=reopen_missing
     )
     finish(run_to_end(work), as_json=as_json)
+
+
+def _shared_export(
+    sources: Sequence[str], output: Path | None, *, until_settled: bool
+) -> str | None:
+    """Return the URL of the export to work at, None if this is a run into a directory."""
+    shared = [name for name in sources if is_shared(name)]
+    if not shared:
+        if until_settled:
+            raise UsageError("--until-settled is for an export that workers share (postgres://).")
+        if output is None:
+            raise UsageError("Missing option '--output' / '-o': name the directory of the export.")
+        return None
+    if len(sources) > 1:
+        raise UsageError(
+            "A worker works at one export: name its URL alone. Feed files or a queue into it with"
+            " `cxai enqueue SOURCE --to URL`."
+        )
+    if output is not None:
+        raise UsageError(
+            "Leave --output out: where the objects of a shared export go was said to"
+            " `cxai cluster init`."
+        )
+    return shared[0]

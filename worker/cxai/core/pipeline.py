@@ -93,6 +93,10 @@ class Pipeline:
         self._stopped_by = self._stopped_by or why
         self._ending.set()
 
+    def flush(self) -> None:
+        """Commit what waits for others to be committed with."""
+        self._batch.flush()
+
     async def run(self) -> None:
         """Take every ID of the source to its verdict.
 

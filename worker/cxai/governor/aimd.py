@@ -30,11 +30,20 @@ class Aimd:
     value: float = 0.0
     _known: float = 0.0
     _probed_s: float = 0.0
-    _cut_felt_at: float = float("-inf")
+    cut_felt_at: float = float("-inf")
     _grown_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.value = self._known = self.ceiling
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """All that it has learned."""
+        return (self.value, self._known, self._probed_s, self.cut_felt_at, self._grown_at)
+
+    def resume(self, *figures: float) -> None:
+        """Go on where one with these figures was."""
+        self.value, self._known, self._probed_s, self.cut_felt_at, self._grown_at = figures
 
     def refuse(self, left_at: float, now: float) -> bool:
         """Halve for a request that left at `left_at` and was refused; return whether it did.
@@ -42,12 +51,12 @@ class Aimd:
         Requests that left before the last cut tell nothing about the value since; nor do those
         of one more round trip, which still meet what had left before it.
         """
-        if left_at <= self._cut_felt_at:
+        if left_at <= self.cut_felt_at:
             return False
         self._known = self.value
         self.value = max(self.floor, self.value * _CUT)
         self._probed_s = 0.0
-        self._cut_felt_at = now + (now - left_at)
+        self.cut_felt_at = now + (now - left_at)
         self._grown_at = now
         return True
 
@@ -61,7 +70,10 @@ class Aimd:
 
     def grow(self, now: float, *, in_use: bool) -> None:
         """Grow for the time since the last call, if the limit was `in_use`."""
-        span_s, self._grown_at = min(now - self._grown_at, _LONGEST_SPAN_S), now
+        span_s = min(now - self._grown_at, _LONGEST_SPAN_S)
+        if span_s <= 0:
+            return
+        self._grown_at = now
         if not in_use or self.value >= self.ceiling:
             return
         near = _NEAR * self._known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from asyncio_throttle.throttler import Throttler
 
 from cxai.core.ports import Clock
-from cxai.governor.aimd import Aimd
+from cxai.governor.adaptive import IN_USE_S, AdaptiveRate
 from cxai.governor.pacing import MARGIN, Schedule, Window
 from cxai.policy.table import Signal
 
@@ -19,15 +19,6 @@ _ACCOUNT_STEP_S = 0.001
 
 # Narrower than the schedule's, so that what comes as scheduled need not wait at the exit.
 _EXIT_MARGIN = MARGIN / 2
-
-# However often the API refuses, one request every ten seconds leaves to see whether it still does.
-_LEAST_RATE = 0.1
-
-# The rate was in use if a request had to wait for it this short a time ago.
-_IN_USE_S = 1.0
-
-# Overloads are a limit, not accidents, if they are more than this share of so many latest replies.
-_REPLIES, _SHARE = 20, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +49,7 @@ class LocalLimiter:
             raise ValueError(f"rate must be above 0 and finite, not {rate}")
         per_window = max(1, math.floor(rate))
         self._now = clock.monotonic
-        self._adaptive = ceilings.adaptive
-        self._rate = Aimd(min(rate, _LEAST_RATE), rate)
+        self._rate = AdaptiveRate(rate, adaptive=ceilings.adaptive)
         self._schedule = Schedule(rate, burst=ceilings.burst)
         self._account = Throttler(
             per_window, per_window / rate * (1 + _EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
@@ -67,9 +57,6 @@ class LocalLimiter:
         self._spread = Window(rate, burst=ceilings.burst, margin=_EXIT_MARGIN)
         self._exit = asyncio.Lock()
         self._used_at = -math.inf
-        self._overloads = 0.0  # as a share of the latest replies
-        self._answered_at_rate = rate
-        self._refused_at = -math.inf
         self._news = asyncio.Event()
         self._paused_until = -math.inf
         self._paused_why = ""
@@ -101,29 +88,17 @@ class LocalLimiter:
     def learn(self, signal: Signal, left_s: float) -> None:
         """Adapt to what a request that left at `left_s` tells of the API."""
         now = self._now()
-        if signal is Signal.ANSWERED:
-            self._overloads -= self._overloads / _REPLIES
-            is_since = left_s > self._refused_at  # else it left at another rate
-            if is_since:
-                self._rate.take_back(self._answered_at_rate)
-            self._rate.grow(now, in_use=now - self._used_at < _IN_USE_S)
-            if is_since:
-                self._answered_at_rate = self._rate.value
-        elif signal is Signal.THROTTLED and self._adaptive:
-            self._refused_at = now
-            self._rate.refuse(left_s, now)
+        self._rate.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
         self._follow()
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers tell of a limit."""
-        self._overloads += (1.0 - self._overloads) / _REPLIES
-        if self._overloads > _SHARE and self._adaptive:
-            self._rate.refuse(left_s, self._now())
-            self._follow()
+        self._rate.note_overload(left_s, self._now())
+        self._follow()
 
     def restore(self) -> None:
         """Take back what was lowered since the last answer: it was no limit that all share."""
-        self._rate.value = max(self._rate.value, self._answered_at_rate)
+        self._rate.restore()
         self._follow()
 
     def pause(self, seconds: float, why: str) -> None:

@@ -1,7 +1,7 @@
 """The end of a run: the reconciliation, where the files are, what to do about what failed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,14 +91,24 @@ class Report:
         yield ""
         yield from self._work()
         yield from _drift(tally)
-        yield f"  The export is in {printable(self.output)}"
+        yield f"  The export is in {self._place}"
         yield from self._advice()
 
+    @property
+    def _place(self) -> str:
+        return printable(self.output)
+
+    @property
+    def _failures(self) -> str:
+        return printable(self.output / "failures-*.jsonl*")
+
     def _work(self) -> Iterator[str]:
-        tally = self.tally
+        yield self._done_by(self.tally)
+
+    def _done_by(self, tally: Tally) -> str:
         completed = tally.settled_now
         pace = completed / self.elapsed_s if self.elapsed_s > 0 else 0.0
-        yield (
+        return (
             f"  {counted(completed, 'IDs')} completed in {duration(self.elapsed_s)}"
             f" ({pace:,.1f}/s) with {counted(tally.requests, 'requests')}:"
             f" {tally.retries:,} {'retry' if tally.retries == 1 else 'retries'},"
@@ -109,10 +119,9 @@ class Report:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
-            listed = printable(self.output / "failures-*.jsonl*")
             earlier = any(v is not Verdict.OK for v in self.tally.before)
             released = " (or in parts that were released)" if earlier else ""
-            yield f"  IDs without a record are listed in {listed}{released}:"
+            yield f"  IDs without a record are listed in {self._failures}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield _Row(f"    {verdict:{width}}  {counts[verdict]:>7,}  ", ADVICE[verdict])
@@ -120,7 +129,7 @@ class Report:
                 yield _Row(f"    {'':{width}}  {'':>7}  ", f"{reason} ({times:,})")
         closed = [v for v in missing if v not in OPEN_AGAIN | ANSWERED and v != Verdict.INVALID_ID]
         if closed:
-            yield f"  To retry those, add: --retry {','.join(closed)}"
+            yield f"  {self._retry_closed(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
             yield "  Not one was found. Is base_url right? If not, export into a new directory."
         if self.tally.unfetched:
@@ -130,7 +139,13 @@ class Report:
         if self.tally.open:
             yield "  To resume, run the same command again."
         elif again:
-            yield f"  Running the same command again retries {', '.join(again)}."
+            yield f"  {self._retry_open(again)}"
+
+    def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
+        return f"To retry those, add: --retry {','.join(verdicts)}"
+
+    def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
+        return f"Running the same command again retries {', '.join(verdicts)}."
 
     def _reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
         """Return the commonest reasons where they say more than the verdict."""

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from cxai.errors import CxaiError, ExitCode
 
+PENDING = "_pending"
+"""What lies below it does not count yet. What a killed process has left behind lies there alone."""
+
 
 class StoreError(CxaiError):
     """The place can't be used now: the same call may be made again.
@@ -18,6 +21,10 @@ class StoreError(CxaiError):
     """
 
     exit_code = ExitCode.STOPPED
+
+
+class StoreRefusedError(StoreError):
+    """The place won't do it until rights, credentials or the place itself are changed."""
 
 
 class TakenError(CxaiError):
@@ -38,7 +45,8 @@ class Listed:
 class ObjectStore(Protocol):
     """A place for objects. Every method raises StoreError if the place can't be used now.
 
-    Whether a call that raised it had an effect is unknown; every call may be repeated.
+    Whether a call that raised it, or was cancelled, had an effect is unknown; every call may be
+    repeated. Calls end by themselves, with a StoreError at the latest (objects/deadline.py).
     """
 
     @property
@@ -46,8 +54,18 @@ class ObjectStore(Protocol):
         """Where it is, for people: a path, or a URL without credentials."""
         ...
 
+    async def prepare(self) -> None:
+        """Create what a new place needs, and check it: once, when an export is set up.
+
+        May be repeated. Raises what `check` does.
+        """
+        ...
+
     async def check(self) -> None:
-        """Write an object, read it and delete it again. Raises UsageError if that can't work."""
+        """Do everything that an export needs once, with an object that is deleted again.
+
+        Raises UsageError if it can't work as things are, StoreError if that may pass.
+        """
         ...
 
     async def put_new(self, name: str, data: bytes) -> None:
@@ -61,8 +79,9 @@ class ObjectStore(Protocol):
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
         """Give the object `pending` its final name; complete if it has that already.
 
-        `sha256` is that of its content. Raises TakenError if another content has that name, or
-        neither object is there.
+        `sha256` is that of its content. A final name is that of one object alone: two that publish
+        different objects under it at the same moment are not kept apart everywhere. Raises
+        TakenError if another content has that name, or neither object is there.
         """
         ...
 
@@ -85,3 +104,10 @@ class ObjectStore(Protocol):
     async def close(self) -> None:
         """Let go of what it holds."""
         ...
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an object. Raises ValueError if it would lead elsewhere."""
+    if not name.isprintable() or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise ValueError(f"{name!r} can't be the name of an object")
+    return name

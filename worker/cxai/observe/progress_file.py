@@ -14,9 +14,10 @@ from cxai.observe.setup import Setup
 from cxai.observe.state_text import plain
 
 
-def open_observer(setup: Setup) -> "ProgressFile":
-    """Return it: every run has one."""
-    return ProgressFile(setup.write_progress, setup.remove_progress, setup.thread)
+def open_observer(setup: Setup) -> "ProgressFile | None":
+    """Return it if the run has a file for it."""
+    place = setup.progress_file
+    return None if place is None else ProgressFile(place.write, place.remove, place.thread)
 
 
 class ProgressFile:

@@ -24,18 +24,28 @@ class Progress(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressPlace:
+    """The file that shows the progress of a run.
+
+    `write` replaces it by these bytes, `remove` deletes it; both raise OSError. `thread` commits as
+    well: nothing but the disk of the export is waited for there.
+    """
+
+    write: Callable[[bytes], None]
+    remove: Callable[[], None]
+    thread: Executor
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """What an observer may need.
 
     `progress_s` is the time between two lines of progress, `stalled_after_s` the time without a
-    move at one stage that is a stall. `write_progress` replaces the progress file by these bytes,
-    `remove_progress` deletes it; both raise OSError. `thread` commits as well: nothing but the disk
-    of the export is waited for there.
+    move at one stage that is a stall. `progress_file` is where `cxai status` looks, if it is to
+    look into a file.
     """
 
     progress: Progress
     progress_s: float
     stalled_after_s: float
-    write_progress: Callable[[bytes], None]
-    remove_progress: Callable[[], None]
-    thread: Executor
+    progress_file: ProgressPlace | None = None

@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     TOO_LARGE = "too_large"
     REDIRECTED = "redirected"
     EXHAUSTED = "exhausted"
+    POISON = "poison"
 
 
 OPEN_AGAIN = frozenset(
@@ -30,6 +31,7 @@ OPEN_AGAIN = frozenset(
         Verdict.UNSUPPORTED_ENCODING,
         Verdict.REDIRECTED,
         Verdict.EXHAUSTED,
+        Verdict.POISON,
     }
 )
 """Verdicts that the next run retries by itself: asking again may well give another answer.
@@ -55,6 +57,8 @@ ADVICE: Mapping[Verdict, str] = {
     " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
     Verdict.REDIRECTED: "the API, or a proxy before it, redirects requests; check base_url",
     Verdict.EXHAUSTED: "the API kept failing; run the same command again",
+    Verdict.POISON: "each worker that had one of them was lost; look for the cause in the workers'"
+    " logs and memory limits",
 }
 """What a user can do about each verdict but `ok`."""
 

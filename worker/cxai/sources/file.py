@@ -30,6 +30,10 @@ _Version = tuple[int, int, int, int]
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "FileSource":
     """Return the source of files, looked at as far as the first ID. Raises UsageError."""
+    if options.until_idle_s is not None:
+        raise UsageError(
+            "--until-idle (until_idle_s) is for queues: files and standard input have an end."
+        )
     source = FileSource(names, options.rule, column=options.column, field=options.field)
     source.check(allow_empty=options.allow_empty)
     return source

@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, the ID in one of its fields."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -20,24 +20,37 @@ def items_of_jsonl(
 ) -> Iterator[list[Item]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
+    `object_reader` says what an item is. A line that is longer than MAX_LINE_BYTES is refused.
+    Raises InputBrokenError.
+    """
+    item = object_reader(rule, field)
+    for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
+        if isinstance(lines, Overlong):
+            yield [lines.refused(rule, name, first)]
+        else:
+            yield [item(line, name, number) for number, line in enumerate(lines, first)]
+
+
+def object_reader(rule: IdRule, field: str | None = None) -> Callable[[bytes, str, int], Item]:
+    """Return a function that reads one object: `item(line, source, number)` is what it is.
+
     `field` is a key, or a path of keys with dots between them (`call.interaction_id`). Without it
     the first of DEFAULT_FIELDS that a line has, and that isn't null, holds its ID. A line of white
     space is BLANK. Refused with a reason of its own: what is not JSON, has no such field or has it
-    twice, has something else than a string there, or is longer than MAX_LINE_BYTES.
-    Raises InputBrokenError.
+    twice, or has something else than a string there.
     """
     fields = (field,) if field is not None else DEFAULT_FIELDS
     absent = Fault(f"has no field {' or '.join(map(repr, fields))}")
     leaves = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
     keys = frozenset(key for one in fields for key in (one, *one.split(".")))
 
-    def item(line: bytes, number: int) -> Item:
+    def item(line: bytes, source: str, number: int) -> Item:
         if not line.strip():
             return Skip.BLANK
         try:
             row: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            return rule.refused(line, name, number, Fault(f"is not JSON ({error.msg})"))
+            return rule.refused(line, source, number, Fault(f"is not JSON ({error.msg})"))
         # A key may be spelled with escapes, too: then it can't be counted.
         may_be_twice = b"\\" in line or any(line.count(leaf) > 1 for leaf in leaves)
         for one in fields:
@@ -45,17 +58,14 @@ def items_of_jsonl(
             if value is _ABSENT or (value is None and one is not fields[-1]):
                 continue
             if not isinstance(value, str):
-                return rule.refused(line, name, number, Fault(f"field {one!r} is not a string"))
+                return rule.refused(line, source, number, Fault(f"field {one!r} is not a string"))
             if (may_be_twice and _has_twice(line, keys)) or _has_in_two_places(row, one):
-                return rule.refused(line, name, number, Fault(f"has a field twice, {one!r} maybe"))
-            return rule.read(value.encode(), name, number)
-        return rule.refused(line, name, number, absent)
+                fault = Fault(f"has a field twice, {one!r} maybe")
+                return rule.refused(line, source, number, fault)
+            return rule.read(value.encode(), source, number)
+        return rule.refused(line, source, number, absent)
 
-    for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
-        if isinstance(lines, Overlong):
-            yield [lines.refused(rule, name, first)]
-        else:
-            yield [item(line, number) for number, line in enumerate(lines, first)]
+    return item
 
 
 def _value(row: Any, field: str) -> Any:

@@ -22,6 +22,9 @@ SOURCES: Mapping[str, str] = {
     # scheme: the module that opens it
     _PATH: "cxai.sources.file",
     STDIN: "cxai.sources.file",
+    "redis": "cxai.sources.redis_stream",
+    "rediss": "cxai.sources.redis_stream",
+    "sqs": "cxai.sources.sqs",
 }
 
 

@@ -35,8 +35,19 @@ class Advice(StrEnum):
         " `cxai prune DIR PART --missing`. If they are lost, fetch their IDs again: `cxai run` as"
         " before, with --reopen-missing."
     )
+    RESTORE_OBJECTS = (
+        "Don't load it. Restore the named objects from a copy, or from an earlier version if the"
+        " bucket keeps them; or export these IDs again, under another name and destination."
+    )
+    MOVE_OBJECTS = (
+        "Move the objects that the ledger does not know elsewhere: a loader that reads by prefix"
+        " would load them, too. If the database was restored to an earlier point, restore a later"
+        " state of it instead."
+    )
     REPORT = "Keep the directory as it is, and report it: that is a fault of cxai."
 
+
+_DAMAGE = frozenset({Advice.RESTORE, Advice.MISSING, Advice.RESTORE_OBJECTS})
 
 _FINISH = "Don't load it yet: run the same `cxai run` command again, then verify again."
 _ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify again."
@@ -45,6 +56,8 @@ _ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify a
 @dataclass(slots=True)
 class Findings:
     """What `verify` found: it is green only if nothing is wrong, and nothing is missing.
+
+    `directory` is where the export lies, or else `place`, if that is no directory.
 
     `problems` contradict the ledger, `unfinished` says what a run has still to do, `notes` is for
     information alone. `parts`, `lines` and `bytes` count what was read, `released` the parts that
@@ -68,6 +81,7 @@ class Findings:
     open_parts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     last_run: dict[str, Any] | None = None
+    place: str = ""
 
     def add(self, problem: str, advice: Advice = Advice.RESTORE) -> None:
         """Keep a problem, and what to do about it."""
@@ -84,6 +98,10 @@ class Findings:
             self.examples.append(f"{entry.source}, line {entry.line}: {entry.id}")
 
     @property
+    def _where(self) -> str:
+        return printable(self.place or self.directory)
+
+    @property
     def is_complete(self) -> bool:
         """Whether no run has anything left to do, whatever the files look like."""
         return not (self.missing or self.unfinished)
@@ -98,7 +116,7 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
-            "directory": printable(self.directory),
+            "directory": self._where,
             "exit_code": int(self.exit_code),
             "intact": not self.problems,
             "complete": self.is_complete,
@@ -123,10 +141,10 @@ class Findings:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        where = printable(self.directory)
+        where = self._where
         if self.problems:
             what = "CONTRADICTS its ledger"
-            if Advice.RESTORE in self.advice or Advice.MISSING in self.advice:
+            if not _DAMAGE.isdisjoint(self.advice):
                 what = "is DAMAGED"
             yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)

@@ -1,0 +1,34 @@
+"""What the cluster's tests share: an export in a real database, and books of it."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+from support.books import FORM, TERMS
+
+from cxai.cluster.books import Books
+from cxai.cluster.schema import init
+from cxai.cluster.url import parse_engine_url
+
+
+@pytest.fixture
+async def open_books():
+    """Return a maker of books, by URL; all are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def make(url, *, register=True, **how):
+            books = Books(parse_engine_url(url) if isinstance(url, str) else url, **how)
+            stack.push_async_callback(books.close)
+            await books.open()
+            if register:
+                await books.register("a worker")
+            return books
+
+        yield make
+
+
+@pytest.fixture
+async def url(database):
+    """Return the URL of a new export."""
+    url = parse_engine_url(database.url())
+    await init(url, FORM, TERMS)
+    return url

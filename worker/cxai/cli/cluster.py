@@ -1,0 +1,137 @@
+"""`cxai cluster init`, `enqueue` and `retry`: an export that many workers share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxai.cli.options import AsJson, Column, Field
+from cxai.cli.streams import json_text, tell
+
+cluster = typer.Typer(
+    no_args_is_help=True, help="Exports that many workers share, kept in PostgreSQL."
+)
+
+Export = Annotated[
+    str,
+    typer.Option(metavar="URL", help="The export: postgres://user@host/database#name."),
+]
+
+
+@cluster.command()
+def init(
+    database: Annotated[
+        str, typer.Argument(metavar="DATABASE", help="postgres://user@host/database.")
+    ],
+    export: Annotated[str, typer.Option(help="Name of the export.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PLACE",
+            help="s3://bucket/prefix, gs://, az://, or a directory that all workers see.",
+        ),
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second of all workers together. [5]")
+    ] = None,
+    in_flight: Annotated[
+        int | None, typer.Option(help="Requests at a time of all workers together. [10]")
+    ] = None,
+    shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
+    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
+    score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
+    total_timeout_s: Annotated[
+        float | None, typer.Option("--total-timeout", help="Longest time for a request. [120]")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
+    max_failed: Annotated[
+        float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
+    ] = None,
+    allow_none: Annotated[
+        bool | None, typer.Option("--allow-none", help="An export without any result is no error.")
+    ] = None,
+    flush_s: Annotated[
+        float | None, typer.Option("--flush", help="Seconds between two objects of a worker. [300]")
+    ] = None,
+) -> None:
+    """Create an export in a database, or change the limits of one that is there.
+
+    The limits hold for all workers together: more workers are no faster, but go on when one dies.
+    """
+    options = dict(locals())
+
+    from cxai.cli.process import run_to_end
+    from cxai.cluster_commands import init_export
+    from cxai.settings import Settings, load_settings
+
+    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
+    tell(run_to_end(init_export(load_settings(given, config), database, export, output)))
+
+
+def enqueue_ids(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files with interaction IDs, - for standard input, or a queue (redis://, sqs://).",
+            metavar="SOURCE...",
+        ),
+    ],
+    to: Export,
+    last: Annotated[
+        bool, typer.Option("--last", help="Nothing follows: workers may end when all is settled.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
+    ] = None,
+    column: Column = None,
+    field: Field = None,
+    id_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
+    ] = None,
+    allow_empty: Annotated[
+        bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
+    options = dict(locals())
+
+    from cxai.cli.process import as_command, run_to_end
+    from cxai.cluster_commands import enqueue
+    from cxai.observe.redaction import Redaction
+    from cxai.settings import Settings, load_settings
+
+    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
+    settings = load_settings(given, config)
+    work = as_command(
+        settings, Redaction(), lambda stop: enqueue(settings, sources, to, last=last, stop=stop)
+    )
+    fed = run_to_end(work)
+    tell(json_text(fed.as_dict()) if as_json else fed.text())
+    if fed.exit_code:
+        raise typer.Exit(fed.exit_code)
+
+
+def retry_verdicts(
+    verdicts: Annotated[
+        str, typer.Argument(help="Verdicts, separated by commas, such as not_found,exhausted.")
+    ],
+    in_: Annotated[
+        str,
+        typer.Option("--in", metavar="URL", help="The export: postgres://user@host/database#name."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Queue IDs of an export again that ended with one of VERDICTS; a record stays as it is."""
+    from cxai.cli.process import run_to_end
+    from cxai.cluster_commands import retry
+    from cxai.core.figures import counted
+
+    queued = run_to_end(retry(in_, verdicts))
+    text = f"{counted(queued, 'IDs')} {'is' if queued == 1 else 'are'} queued again."
+    tell(json_text({"queued": queued}) if as_json else text)

@@ -1,0 +1,189 @@
+"""The ledger of a cluster: a batch becomes objects and one transaction of the engine.
+
+1. The lines of the batch are compressed: one object for each set.
+2. The objects are put under names that nothing else has. They do not count yet.
+3. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
+   blocks of IDs that are finished with them.
+4. The objects get their final names, and the engine notes that they have them.
+
+Until the transaction is durable nothing of the batch exists, and what was put is swept up later.
+From then on all of it does: whatever happens to this worker, another one publishes it
+(publishing.py). Where it is unknown whether the transaction counts, it is sent again: the engine
+knows it by the names of its objects, and it counts once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
+from cxai.cluster.holdings import Holdings, Key
+from cxai.cluster.keys import item_key
+from cxai.cluster.packing import Packed, pack
+from cxai.cluster.publishing import Publishing
+from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.core.entry import Entry
+from cxai.core.outcome import Outcome
+from cxai.core.ports import Admission, Clock, Recorder
+from cxai.objects.port import ObjectStore, StoreError
+from cxai.output.compression import Compression
+from cxai.policy.reply import Said
+from cxai.policy.step import Settle
+from cxai.policy.verdict import Stage, Verdict
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """A commit under way, what is left to put, and why the last try at it failed."""
+
+    keys: tuple[Key, ...]
+    outcomes: Collection[Outcome]
+    packed: Sequence[Packed]
+    to_put: list[Packed] = field(init=False)
+    blocked_by: EngineDownError | StoreError | None = None
+
+    def __post_init__(self) -> None:
+        self.to_put = list(self.packed)
+
+
+class ClusterLedger:
+    """Adapter of ports.Ledger for one worker of a cluster, which has been registered.
+
+    All entries that the source gives are fresh: the engine has dropped duplicates when they were
+    fed. `thread` compresses. Once begun, a commit is waited for, even when the caller is cancelled
+    meanwhile.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        store: ObjectStore,
+        holdings: Holdings,
+        publishing: Publishing,
+        recorder: Recorder,
+        clock: Clock,
+        compression: Compression,
+        thread: Executor,
+    ) -> None:
+        self._books = books
+        self._store = store
+        self._holdings = holdings
+        self._publishing = publishing
+        self._recorder = recorder
+        self._clock = clock
+        self._compression = compression
+        self._thread = thread
+        self._sequence = 0
+        self._attempt: _Attempt | None = None
+        self._turn = asyncio.Lock()
+
+    async def left_over(self) -> AsyncGenerator[Admission, None]:  # noqa: D102 - the port says it
+        return
+        yield
+
+    async def admit(self, entries: Sequence[Entry]) -> Admission:
+        """Tell what of `entries` is to be done: all but IDs that cost one worker after the other.
+
+        These have the verdict `poison` when it returns. Raises as `commit` does.
+        """
+        fresh: list[Entry] = []
+        poisoned: list[Outcome] = []
+        for entry in entries:
+            lost = self._holdings.poisoned_after(entry)
+            if lost is None:
+                fresh.append(entry)
+            else:
+                poisoned.append(self._poisoned(entry, lost))
+        if not poisoned:
+            return Admission(fresh, 0, {})
+        await self.commit(poisoned)
+        return Admission(fresh, 0, {Verdict.POISON: len(poisoned)})
+
+    async def seal_old(self) -> float | None:
+        """Do nothing: what is committed is published at once."""
+        return None
+
+    async def commit(self, outcomes: Collection[Outcome]) -> None:
+        """Make all outcomes durable, with their lines, or none.
+
+        Raises BlockedError: none counts as far as this worker knows, and the same call, made again,
+        finds out (until it has, no other commit is made); FencedError: none counts; IntegrityError
+        if an object has another content than it should.
+        """
+        if outcomes:
+            await _to_its_end(self._commit(outcomes))
+
+    async def _commit(self, outcomes: Collection[Outcome]) -> None:
+        entries = [outcome.entry for outcome in outcomes]
+        async with self._turn:
+            with as_trouble_of_a_run():
+                attempt = await self._attempt_at(outcomes)
+                try:
+                    number = await self._count(attempt)
+                except (EngineDownError, StoreError) as error:
+                    attempt.blocked_by = error
+                    raise
+            self._attempt = None
+            self._holdings.settle(entries)
+        with as_trouble_of_a_run():
+            await self._publishing.publish_own(
+                number, [packed.written for packed in attempt.packed]
+            )
+
+    async def _attempt_at(self, outcomes: Collection[Outcome]) -> _Attempt:
+        """Return the attempt at this commit, the one under way if it is repeated.
+
+        There is one at a time: which blocks a commit finishes depends on those before it.
+        """
+        keys = tuple(outcome.entry.key for outcome in outcomes)
+        if self._attempt is None:
+            self._attempt = await self._begin(keys, outcomes)
+        elif self._attempt.keys != keys:
+            raise self._attempt.blocked_by or RuntimeError("A commit was given up.")
+        return self._attempt
+
+    async def _begin(self, keys: tuple[Key, ...], outcomes: Collection[Outcome]) -> _Attempt:
+        worker = self._books.worker
+        if worker is None:
+            raise RuntimeError("A worker commits that has not been registered.")
+        self._sequence += 1
+        packed = await asyncio.get_running_loop().run_in_executor(
+            self._thread, pack, outcomes, worker, self._sequence, self._compression
+        )
+        return _Attempt(keys, outcomes, packed)
+
+    async def _count(self, attempt: _Attempt) -> int:
+        """Return the number under which an attempt counts, which it does from then on."""
+        while attempt.to_put:
+            packed = attempt.to_put[-1]
+            await self._store.put_new(packed.written.pending, packed.content)
+            attempt.to_put.pop()
+        outcomes = attempt.outcomes
+        return await self._books.commit(
+            [(item_key(o.entry.key), o.verdict, o.requests) for o in outcomes],
+            self._holdings.blocks_of(outcome.entry for outcome in outcomes),
+            [packed.written for packed in attempt.packed],
+        )
+
+    def _poisoned(self, entry: Entry, lost: int) -> Outcome:
+        why = f"{lost:,} workers were lost, one after the other, while they had this ID"
+        settle = Settle(Verdict.POISON, why, Stage.INPUT)
+        lines = self._recorder.failure(entry, settle, attempts=0, at=self._clock.utc(), said=Said())
+        return Outcome(entry, Verdict.POISON, 0, lines)
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Wait for `work`, however often the caller is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # cancelled once more: raised below
+                await asyncio.wait([task])
+        with suppress(Exception):
+            task.result()  # nobody is left to whom a failure matters
+        raise

@@ -1,0 +1,265 @@
+"""The pace of one worker among all that share an account: turns, slots and pauses from a database.
+
+A request leaves when four things hold, and they are looked at once more at the moment when it goes
+onto its connection (`depart`): a tick of the account's rate is there and not late, a slot is free,
+the slot's lease outlasts the request, and nothing is paused. Opening a connection may take long;
+then the turn is lost, and the request gets another one (fetcher.py).
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+
+from cxai.cluster.engine_clock import EngineClock
+from cxai.cluster.lessons import Lessons
+from cxai.cluster.limits import AccountLimits, Reserved
+from cxai.cluster.reservations import Reservations
+from cxai.cluster.slots import BEAT_S, Slots
+from cxai.core.ports import Clock
+from cxai.errors import BlockedError
+from cxai.governor.adaptive import IN_USE_S
+from cxai.policy.table import Signal
+
+# While the engine can't be reached, it is tried again this often.
+_RETRY_S = 0.5
+
+# However far the next tick is ahead, it is looked after this often: limits may have changed.
+_LOOK_S = 1.0
+
+_PAUSED_BY_OTHERS = "the API asked another worker for fewer requests"
+
+
+class TurnLostError(Exception):
+    """A request may not leave now although it had its turn. Nothing of it was sent."""
+
+
+class ClusterLimiter:
+    """Adapter of ports.Limiter: one worker's share of the account's rate and requests in flight.
+
+    Use it as an async context manager: within it, slots are renewed, ticks are reserved, and what
+    is learned is shared. While the engine can't be reached, nothing starts once the ticks in hand
+    are used up; that ends by itself. With `adaptive` off, refusals don't lower the account's rate.
+
+    `rate` is the account's limit as far as it is known, until the engine has said it.
+    Raises, from `acquire`, whatever unexpected error ended its work.
+    """
+
+    def __init__(
+        self,
+        limits: AccountLimits,
+        slots: Slots,
+        clock: Clock,
+        *,
+        rate: float,
+        adaptive: bool = True,
+    ) -> None:
+        self.slots = slots
+        self._limits = limits
+        self._now = clock.monotonic
+        self._adaptive = adaptive
+        engine_clock = EngineClock()
+        self._reservations = Reservations(limits, clock, engine_clock)
+        self._ticks = self._reservations.ticks
+        self._turns_lost = 0  # requests that have their slot and wait for another turn
+        self._rate = self._rate_limit = rate
+        self._used_at = -math.inf
+        self._paused_until = -math.inf
+        self._paused_why = ""
+        self._unshared_pause = False
+        self._urgent = asyncio.Event()
+        self._lessons = Lessons(limits, engine_clock, self._urgent)
+        self._news = asyncio.Event()
+        self._wants_ticks = asyncio.Event()
+        self._failure: Exception | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        slots.on_news = self._news.set
+
+    async def __aenter__(self) -> Self:
+        works = {"slots": self.slots.keep(), "ticks": self._reserve(), "pace": self._share()}
+        self._tasks = [
+            asyncio.create_task(self._watched(work), name=f"account-{name}")
+            for name, work in works.items()
+        ]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        with contextlib.suppress(BlockedError):  # then they come back when the lease has run out
+            await self.slots.give_back()
+
+    # --- what a person may see ---
+
+    @property
+    def paused(self) -> tuple[float, str] | None:
+        """Seconds that the pause still lasts and why, None if there is none."""
+        left = self._paused_until - self._now()
+        return (left, self._paused_why) if left > 0 else None
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that are allowed now, for all workers together."""
+        return self._rate
+
+    @property
+    def rate_limit(self) -> float:
+        """The most that `rate` can be: the account's limit."""
+        return self._rate_limit
+
+    @property
+    def lacking(self) -> str:
+        """Why the database that holds the limits can't be reached, empty if it can."""
+        return self._limits.lacking
+
+    @property
+    def waits_for(self) -> str:
+        """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
+        if self.lacking:
+            return f"the database of the account's limits: {self.lacking}"
+        if self.slots.of and not self.slots.usable:
+            return f"one of the account's {self.slots.of} requests in flight: others have them all"
+        return ""
+
+    # --- turns ---
+
+    async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
+        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
+        return await self._turn(is_wanted, self.slots.has_room)
+
+    async def another_turn(self) -> None:
+        """Return when a request that has its slot, and lost its turn, may leave."""
+        self._turns_lost += 1
+        try:
+            await self._turn(lambda: True, lambda: self.slots.outlasts_a_request)
+        finally:
+            self._turns_lost -= 1
+
+    async def depart(self) -> None:
+        """Return if a request may go onto its connection at this moment.
+
+        Raises TurnLostError if its tick is too late by now, its lease too short, or all are paused.
+        """
+        now = self._now()
+        if now < self._paused_until or not self.slots.outlasts_a_request:
+            raise TurnLostError
+        if not self._ticks.depart(now):
+            raise TurnLostError
+
+    def pause(self, seconds: float, why: str) -> None:
+        """Let nothing of any worker leave for `seconds` from now; never shortens a pause."""
+        if self._pause_until(self._now() + seconds, why):
+            self._unshared_pause = True
+            self._urgent.set()
+
+    def _pause_until(self, until: float, why: str) -> bool:
+        if until <= self._paused_until:
+            return False
+        self._paused_until, self._paused_why = until, why
+        self._ticks.drop()
+        return True
+
+    async def _turn(self, is_wanted: Callable[[], bool], has_room: Callable[[], bool]) -> bool:
+        while is_wanted():
+            if self._failure is not None:
+                raise self._failure
+            now = self._now()
+            wait_s: float | None = self._paused_until - now
+            if wait_s is None or wait_s <= 0:
+                wait_s = self._tick_wait_s(now) if has_room() else None
+            if wait_s == 0:
+                self._ticks.take()
+                return True
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+        return False
+
+    def _tick_wait_s(self, now: float) -> float | None:
+        wait_s = self._ticks.wait_s(now)
+        if self._ticks.reach_s(now) < self._reservations.lead_s:
+            self._wants_ticks.set()
+        return wait_s
+
+    # --- what an answer of the API tells ---
+
+    def learn(self, signal: Signal, left_s: float) -> None:
+        """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
+        if self._adaptive:
+            now = self._now()
+            self._lessons.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
+        self._news.set()
+
+    def note_overload(self, left_s: float) -> None:
+        """Note an overload that was no outage: many of them among the answers tell of a limit."""
+        if self._adaptive:
+            self._lessons.note_overload(left_s, self._now())
+
+    def restore(self) -> None:
+        """Take back what was lowered since the last answer: it was no limit that all share."""
+        self._lessons.restore()
+
+    # --- what goes on beside ---
+
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - raised again, from `acquire`
+            self._failure = error
+            self._news.set()
+
+    async def _reserve(self) -> None:
+        """Have ticks at hand as long as requests wait for them."""
+        while True:
+            await self._wants_ticks.wait()
+            self._wants_ticks.clear()
+            room = self.slots.free_within(self._reservations.lead_s) + self._turns_lost
+            if self.paused or (most := self._reservations.most(room)) < 1:
+                continue
+            try:
+                reserved = await self._reservations.reserve(most)
+            except BlockedError:
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self._note(reserved)
+                if not reserved.granted:
+                    await asyncio.sleep(min(reserved.wait_s, _LOOK_S))
+            self._news.set()
+
+    def _note(self, reserved: Reserved) -> None:
+        now = self._now()
+        self._rate, self._rate_limit = reserved.rate_allowed, reserved.rate_limit
+        self._lessons.all_have_learned |= reserved.has_learned
+        if reserved.is_in_use:
+            self._used_at = now
+        if reserved.paused_s > 0:
+            self._pause_until(now + reserved.paused_s, _PAUSED_BY_OTHERS)
+        if self.paused:
+            self._ticks.drop()
+
+    async def _share(self) -> None:
+        """Share pauses and refusals at once, the rest once a beat."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._urgent.wait()
+            self._urgent.clear()
+            try:
+                await self._share_pause()
+                rate = await self._lessons.fold(self._now)
+            except BlockedError:
+                await asyncio.sleep(_RETRY_S)
+                self._urgent.set()
+            else:
+                self._rate = self._rate if rate is None else rate
+                self._news.set()
+
+    async def _share_pause(self) -> None:
+        while self._unshared_pause and (paused := self.paused):
+            until = self._paused_until
+            await self._limits.pause(paused[0])
+            self._unshared_pause = self._paused_until > until
+        self._unshared_pause = False

@@ -1,0 +1,133 @@
+"""The account's limits in the database: limits.sql as typed calls."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cxai.errors import BlockedError
+
+Query = Callable[[str, Sequence[object]], Awaitable[Sequence[Sequence[Any]]]]
+"""Runs one statement, in a transaction of its own, and returns its rows.
+
+Raises BlockedError when the engine can't be reached: whether the statement had an effect is unknown
+then. A statement is never repeated by itself.
+"""
+
+MARGIN = 0.02
+"""Share of the account's rate that is left unused.
+
+Requests arrive up to so much of a second closer together than they were planned: by what they may
+leave late (ticks.SLACK_S), what clocks are known wrong by, and what the network takes.
+"""
+
+HORIZON_S = 0.25
+"""No tick is granted that is further ahead: see `reserve` in limits.sql."""
+
+SLICE_S = 0.05
+"""No more ticks are granted at a time than the rate allows within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """An answer of `reserve`; its fields are described there."""
+
+    now_s: float
+    granted: int
+    first_s: float | None
+    step_s: float
+    wait_s: float
+    is_in_use: bool
+    paused_s: float
+    rate_limit: float
+    rate_allowed: float
+    has_learned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The slots that a worker holds, how many it may use, and how many the account has."""
+
+    slots: Sequence[int]
+    may_use: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What all workers have learned of the API's own limit; `figures` are an AdaptiveRate's."""
+
+    now_s: float
+    revision: int
+    rate: float
+    figures: Sequence[float] | None
+
+
+class AccountLimits:
+    """The limits of one account, seen by one worker. Every method may raise BlockedError.
+
+    `lacking` says what kept the last call from being answered, empty if it was.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self.lacking = ""
+
+    async def reserve(self, most: int, lead_s: float) -> Reserved:
+        """Reserve up to `most` ticks, the first not before `lead_s` from now."""
+        row = await self._row(
+            "SELECT now_s, granted, first_s, step_s, wait_s, is_in_use, paused_s, rate_limit,"
+            " rate_allowed, has_learned FROM reserve(%s::int, %s, %s, %s, %s)",
+            most, lead_s, HORIZON_S, SLICE_S, MARGIN,
+        )  # fmt: skip
+        return Reserved(*row)
+
+    async def renew_slots(
+        self,
+        worker: int,
+        beat: int,
+        keep: Sequence[int],
+        wanted: int,
+        *,
+        ttl_s: float,
+        live_s: float,
+    ) -> Held | None:
+        """Keep these slots for `ttl_s`, give up others, take free ones up to a fair share.
+
+        Shares are among the workers that have beaten within `live_s`.
+        None if this worker was declared gone, or a later beat has overtaken this one.
+        """
+        slots, may_use, of = await self._row(
+            "SELECT held, may_use, slots"
+            " FROM renew_slots(%s::bigint, %s::bigint, %s::int[], %s::int, %s, %s)",
+            worker, beat, list(keep), wanted, ttl_s, live_s,
+        )  # fmt: skip
+        return None if slots is None else Held(slots, may_use, of)
+
+    async def give_slots_back(self, worker: int) -> None:
+        """Give up all slots of a worker that has nothing in flight."""
+        await self._row("SELECT give_slots_back(%s::bigint)", worker)
+
+    async def pause(self, seconds: float) -> None:
+        """Let no request of any worker leave for so long; never shortens a pause."""
+        await self._row("SELECT pause(%s)", seconds)
+
+    async def learned(self) -> Learned:
+        """Return what all workers have learned."""
+        return Learned(*await self._row("SELECT now_s, revision, rate, figures FROM learned()"))
+
+    async def adapt(self, revision: int, rate: float, figures: Sequence[float] | None) -> bool:
+        """Replace what was learned at this revision; return False if others have, meanwhile."""
+        kept = None if figures is None else list(figures)
+        (is_done,) = await self._row(
+            "SELECT adapt(%s::bigint, %s, %s::float8[])", revision, rate, kept
+        )
+        return bool(is_done)
+
+    async def _row(self, statement: str, *values: object) -> Sequence[Any]:
+        try:
+            (row,) = await self._query(statement, values)
+        except BlockedError as error:
+            self.lacking = error.lacking
+            raise
+        self.lacking = ""
+        return row

@@ -1,0 +1,60 @@
+"""The beat of a worker: it tells the others that it lives, and finds those that don't."""
+
+import asyncio
+from collections.abc import Callable
+
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
+from cxai.core.ports import Clock
+
+_BEATS_A_TTL = 6
+"""So many beats may be lost before others take a worker for dead."""
+
+_MOST_S = 2.0
+
+
+class Membership:
+    """Beats for a worker that has been registered.
+
+    A worker that was silent for `ttl_s` is declared gone by one whose own beats were answered
+    without a gap for as long: else it may be this machine, or the engine, that was silent.
+    `state` returns what this worker does or waits for, in words. `lacking` says what keeps the last
+    beat from being answered, empty if it was.
+    """
+
+    def __init__(self, books: Books, clock: Clock, ttl_s: float, state: Callable[[], str]) -> None:
+        self._books = books
+        self._now = clock.monotonic
+        self._ttl_s = ttl_s
+        self._state = state
+        self._unbroken_since: float | None = None
+        self._answered = 0.0
+        self.lacking = ""
+
+    async def keep(self, on_gone: Callable[[int], None] = lambda _count: None) -> None:
+        """Beat until it is cancelled; `on_gone` is called with how many workers were declared gone.
+
+        Raises FencedError once others took this worker for dead.
+        """
+        every_s = min(_MOST_S, self._ttl_s / _BEATS_A_TTL)
+        while True:
+            if gone := await self._beat():
+                on_gone(gone)
+            await asyncio.sleep(every_s)
+
+    async def _beat(self) -> int:
+        sent = self._now()
+        since = self._unbroken_since
+        try:
+            gone = await self._books.beat(
+                self._state(), may_reap=since is not None and sent - since > self._ttl_s
+            )
+        except EngineDownError as error:
+            self._unbroken_since, self.lacking = None, error.lacking
+            return 0
+        self.lacking = ""
+        answered = self._now()
+        if since is None or answered - self._answered > self._ttl_s / 2:  # this machine was silent
+            self._unbroken_since = answered
+        self._answered = answered
+        return gone

@@ -1,0 +1,57 @@
+"""Orphans: objects that were put and never counted, since their worker was killed before it did.
+
+They cost room and nothing else. One is deleted when it is older than a day, the log does not have
+it, and its worker is gone: then nothing can make it count any more, since the engine refuses
+whatever such a worker tries.
+"""
+
+from datetime import timedelta
+
+from cxai.cluster.books import Books
+from cxai.cluster.names import worker_of
+from cxai.objects.port import PENDING, ObjectStore
+
+_AGE = timedelta(days=1)
+
+_CLOCK = f"{PENDING}/0-clock"
+"""Is written to see the store's time. It sorts before all others: workers count from 1."""
+
+
+class Orphans:
+    """Finds and deletes the orphans of one export."""
+
+    def __init__(self, books: Books, store: ObjectStore) -> None:
+        self._books = books
+        self._store = store
+
+    async def sweep(self) -> int:
+        """Delete what nothing can make count any more; return how many objects that were.
+
+        Ages are on the store's own clock: a worker's may be wrong by hours. Raises StoreError and
+        EngineDownError; it may be repeated.
+        """
+        await self._store.replace(_CLOCK, b"cxai\n")
+        try:
+            return await self._sweep()
+        finally:
+            await self._store.delete(_CLOCK)
+
+    async def _sweep(self) -> int:
+        swept = 0
+        now = None
+        async for listed in self._store.names(PENDING):
+            if listed.name == _CLOCK:
+                now = listed.written_at
+            elif now is None:
+                break  # another worker sweeps, and has deleted what tells the time
+            elif listed.written_at < now - _AGE and await self._is_orphan(listed.name):
+                await self._store.delete(listed.name)
+                swept += 1
+        return swept
+
+    async def _is_orphan(self, name: str) -> bool:
+        """Whether an object does not count and never will: only a worker that lives can commit."""
+        worker = worker_of(name)
+        if worker is None or worker not in await self._books.gone([worker]):
+            return False
+        return await self._books.committed(name) is None

@@ -1,0 +1,67 @@
+"""The objects of a commit: lines, compressed frame by frame, and what the log says of them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cxai.cluster.names import pending_name
+from cxai.cluster.rows import Written
+from cxai.core.outcome import Outcome
+from cxai.output.compression import COMPRESS, Compression
+
+_FRAME_BYTES = 1 << 20
+"""How much goes into one frame. The lines of a commit are never joined as a whole, and frames of a
+MiB are hardly larger than one frame would be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An object that is to be put: its content, and what the log will say of it."""
+
+    content: bytes
+    written: Written
+
+
+def pack(
+    outcomes: Collection[Outcome], worker: int, sequence: int, compression: Compression
+) -> Sequence[Packed]:
+    """Return one object for each set that `outcomes` have lines in; pure, and slow.
+
+    The same arguments give the same objects.
+    """
+    return [
+        _packed(lines, pending_name(worker, sequence, part_set, compression), part_set, compression)
+        for part_set, lines in sorted(_by_set(outcomes).items())
+    ]
+
+
+def _by_set(outcomes: Collection[Outcome]) -> Mapping[str, Sequence[bytes]]:
+    lines: defaultdict[str, list[bytes]] = defaultdict(list)
+    for outcome in outcomes:
+        for part_set, text in outcome.lines.items():
+            if text:
+                lines[part_set].append(text)
+    return lines
+
+
+def _packed(
+    lines: Sequence[bytes], pending: str, part_set: str, compression: Compression
+) -> Packed:
+    content = b"".join(_frames(lines, compression))
+    records = sum(text.count(b"\n") for text in lines)
+    sha256 = hashlib.sha256(content).digest()
+    return Packed(content, Written(part_set, pending, records, len(content), sha256))
+
+
+def _frames(lines: Sequence[bytes], compression: Compression) -> Iterator[bytes]:
+    frame: list[bytes] = []
+    size = 0
+    for text in lines:
+        frame.append(text)
+        size += len(text)
+        if size >= _FRAME_BYTES:
+            yield from COMPRESS[compression](frame)
+            frame, size = [], 0
+    if frame:
+        yield from COMPRESS[compression](frame)

@@ -1,0 +1,93 @@
+"""Publishing: what counts gets its final name, whatever became of the worker that wrote it.
+
+An object counts from its commit on, and is to be seen by loaders from its publishing on. Both steps
+of publishing (the final name, the note that it has it) may be done again, by any worker, at the
+same time.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
+from cxai.cluster.names import final_name
+from cxai.cluster.orphans import Orphans
+from cxai.cluster.rows import Written
+from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.errors import BlockedError, FencedError
+from cxai.objects.port import ObjectStore, StoreError
+from cxai.output.compression import Compression
+
+_REPAIR_S = 2.0
+_SWEEP_S = 3600.0
+
+
+class Publishing:
+    """Publishes objects of one export: those of this worker, and those that the gone have left.
+
+    `trouble` says why something could not be done lately, empty if nothing was in the way.
+    """
+
+    def __init__(self, books: Books, store: ObjectStore, compression: Compression) -> None:
+        self._books = books
+        self._store = store
+        self._compression = compression
+        self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
+        self.trouble = ""
+
+    @property
+    def late(self) -> Collection[tuple[int, str]]:
+        """Objects of this worker, by number and set, that could not be published at once."""
+        return self._late.keys()
+
+    async def publish_own(self, number: int, written: Collection[Written]) -> None:
+        """Publish what this worker has just committed; what can't be now is late.
+
+        Raises TakenError if there is another object with that name: a contradiction.
+        """
+        for one in written:
+            self._late[number, one.set] = one.pending, one.sha256
+        for one in written:
+            try:
+                await self._publish(number, one.set, one.pending, one.sha256)
+            except (StoreError, EngineDownError, FencedError) as error:
+                self.trouble = str(error)
+                return
+
+    async def repair(self) -> int:
+        """Publish what is late, and what workers that are gone have committed; return how many.
+
+        Raises StoreError, EngineDownError, and TakenError as `publish_own`.
+        """
+        late = [(*where, *what) for where, what in self._late.items()]
+        left = [*late, *await self._books.unpublished(of_the_gone=True)]
+        for number, part_set, pending, sha256 in left:
+            await self._publish(number, part_set, pending, sha256)
+        return len(left)
+
+    async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
+        """Repair every few seconds, sweep up orphans at once and every hour, until it is cancelled.
+
+        Trouble that passes is waited for. Raises IntegrityError if an object has another content
+        than it should, FencedError if others took this worker for dead.
+        """
+        loop = asyncio.get_running_loop()
+        next_sweep_s = loop.time()
+        while True:
+            try:
+                with as_trouble_of_a_run():
+                    await self.repair()
+                    if loop.time() >= next_sweep_s:
+                        next_sweep_s = loop.time() + _SWEEP_S
+                        await Orphans(self._books, self._store).sweep()
+                self.trouble = ""
+            except BlockedError as error:
+                self.trouble = str(error)
+            await asyncio.sleep(_REPAIR_S * (0.5 + draw()))
+
+    async def _publish(self, number: int, part_set: str, pending: str, sha256: bytes) -> None:
+        name = final_name(number, part_set, self._compression)
+        await self._store.publish(pending, name, sha256)
+        await self._books.mark_published(number, part_set)
+        self._late.pop((number, part_set), None)

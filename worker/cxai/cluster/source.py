@@ -1,0 +1,98 @@
+"""The source of a cluster: blocks of IDs that the engine gives to one worker at a time."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from typing import Self
+
+from cxai.cluster.books import Books
+from cxai.cluster.engine import EngineDownError
+from cxai.cluster.holdings import Holdings
+from cxai.core.entry import Entry, Skip
+from cxai.errors import FencedError
+
+_MOST_BLOCKS = 4
+"""Blocks that are claimed at a time: enough for a round trip's worth of requests, and few enough
+that the workers share the end of an input."""
+
+_LOOK_S = 0.05
+"""How often the source asks whether its worker can use more IDs."""
+
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 2.0
+
+
+class ClusterSource:
+    """Adapter of ports.Source: claims blocks as the worker can use more IDs, and as there are any.
+
+    `need` returns how many IDs the worker could take on now; nothing is claimed while that is 0 or
+    less. It ends, with `until_settled`, when the export is finished: all of the input has been fed,
+    every ID has its verdict and every object its final name; without, never. `on_drained` is
+    called, again and again, while all has been fed and nothing is left to claim: what waits to be
+    committed is not to wait any longer.
+
+    An engine that can't be reached is waited for; `trouble` then says why. Blocks of an answer that
+    was lost come with the next one. Leaving the source gives back what has no verdict.
+    """
+
+    is_queue = False  # the engine has the IDs already: the ledger needs no inbox
+
+    def __init__(
+        self,
+        books: Books,
+        holdings: Holdings,
+        need: Callable[[], int],
+        *,
+        until_settled: bool,
+        on_drained: Callable[[], None] = lambda: None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._books = books
+        self._holdings = holdings
+        self._need = need
+        self._until_settled = until_settled
+        self._on_drained = on_drained
+        self._draw = draw
+        self.trouble = ""
+
+    async def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
+        """Yield the IDs of blocks as they are claimed. Raises FencedError."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            while self._need() <= 0:  # noqa: ASYNC110 - a backlog has no event for that
+                await asyncio.sleep(_LOOK_S)
+            try:
+                claimed = await self._books.claim(_MOST_BLOCKS)
+                if not claimed and await self._is_over():
+                    return
+                self.trouble = ""
+            except EngineDownError as error:
+                self.trouble = str(error)
+                claimed = ()
+            for block in claimed:
+                self._holdings.take(block)
+            if claimed:
+                wait_s = _FIRST_WAIT_S
+                yield [entry for block in claimed for entry in block.entries]
+            else:
+                await asyncio.sleep(wait_s * (0.5 + self._draw()))
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Do nothing: a commit lets go of its IDs."""
+
+    async def _is_over(self) -> bool:
+        queue = await self._books.queue()
+        if queue.fed:
+            self._on_drained()
+        return self._until_settled and queue.is_settled
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        with suppress(
+            EngineDownError, FencedError
+        ):  # others free them, once this worker is seen no more
+            await self._books.leave()

@@ -1,0 +1,113 @@
+"""How far a shared export is, and what its workers do or wait for."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cxai.cluster.account import Account, AccountState
+from cxai.cluster.books import Books
+from cxai.cluster.rows import Counts, WorkerRow
+from cxai.core.figures import counted, significant
+from cxai.core.timestamp import timestamp
+from cxai.objects.port import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """An export, its account and its workers, as the database knows them at one moment."""
+
+    export: str
+    destination: str
+    counts: Counts
+    account: AccountState
+    workers: Sequence[WorkerRow]
+
+    @property
+    def _summary(self) -> str:
+        counts = self.counts
+        if not counts.finished:
+            return "open" if counts.fed else "open, and more lines may come"
+        left = f", {counted(counts.unpublished, 'objects')} to be published"
+        return f"settled{left if counts.unpublished else ''}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        counts = self.counts
+        return {
+            "export": self.export,
+            "destination": self.destination,
+            "state": self._summary,
+            "lines": counts.lines,
+            "duplicates": counts.duplicates,
+            "ids": counts.ids,
+            "open": counts.open,
+            "verdicts": {verdict.value: n for verdict, n in counts.verdicts.items()},
+            "fed": counts.fed,
+            "blocks": {"queued": counts.queued, "leased": counts.leased},
+            "objects": {"committed": counts.last_object, "unpublished": counts.unpublished},
+            "account": asdict(self.account),
+            "workers": [_of_worker(worker) for worker in self.workers],
+        }
+
+    def text(self) -> str:
+        """Return it for people."""
+        counts, account = self.counts, self.account
+        lines = [
+            f"{self.export}: {self._summary}.",
+            f"  {counted(counts.lines, 'lines')} = {_sum(_origins(counts))}",
+            f"  {counts.ids:,} distinct = {_sum(_ends(counts))}",
+            f"  {counted(counts.last_object, 'commits')} in {self.destination}",
+            f"  All workers together: {significant(account.rate)} requests/s{self._lowered}",
+            f"  and {account.in_flight:,} in flight, of which {account.in_use:,} are taken",
+        ]
+        if account.paused_s:
+            lines.append(f"  All requests are paused for {account.paused_s:.0f} s.")
+        live = [worker for worker in self.workers if not worker.gone]
+        lines.append(f"  {counted(len(live), 'workers')}{':' if live else ' at work.'}")
+        lines += [
+            f"    {worker.name} (seen {worker.silent_s:.0f} s ago,"
+            f" {counted(worker.blocks, 'blocks')}): {worker.state or 'starting'}"
+            for worker in live
+        ]
+        return "\n".join(lines)
+
+    @property
+    def _lowered(self) -> str:
+        account = self.account
+        is_lowered = account.rate_now < account.rate
+        return f" (now {significant(account.rate_now)}: the API refuses more)" if is_lowered else ""
+
+
+async def cluster_status(books: Books, account: Account, store: ObjectStore) -> ClusterStatus:
+    """Return how far an export is. Raises EngineDownError."""
+    return ClusterStatus(
+        str(books.url),
+        store.location,
+        await books.counts(),
+        await account.state(),
+        await books.workers(),
+    )
+
+
+def _origins(counts: Counts) -> list[tuple[int, str]]:
+    return [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
+
+
+def _ends(counts: Counts) -> list[tuple[int, str]]:
+    return [*((n, verdict.value) for verdict, n in counts.verdicts.items()), (counts.open, "open")]
+
+
+def _sum(parts: list[tuple[int, str]]) -> str:
+    return " + ".join(f"{n:,} {what}" for n, what in parts if n) or "0"
+
+
+def _of_worker(worker: WorkerRow) -> dict[str, Any]:
+    return {
+        "id": worker.id,
+        "name": worker.name,
+        "started_at": timestamp(worker.started_at),
+        "silent_s": round(worker.silent_s, 1),
+        "gone": worker.gone,
+        "state": worker.state,
+        "blocks": worker.blocks,
+    }

@@ -1,0 +1,96 @@
+"""Reads the objects of an export, and holds their bytes against the log."""
+
+import hashlib
+from collections.abc import AsyncGenerator
+
+from cxai.cluster.names import final_name
+from cxai.cluster.rows import ObjectRow
+from cxai.cluster.verify.unpacking import UNPACKING_ERRORS, LineReader
+from cxai.core.figures import counted
+from cxai.inspect.verify.findings import Advice, Findings
+from cxai.objects.port import ObjectStore
+from cxai.output.compression import Compression
+
+
+class Objects:
+    """The objects of an export, and what is wrong with them."""
+
+    def __init__(self, store: ObjectStore, findings: Findings, compression: Compression) -> None:
+        self._store = store
+        self._findings = findings
+        self._compression = compression
+
+    async def lines(self, row: ObjectRow) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of an object; note where its bytes are not what the log says.
+
+        Raises StoreError.
+        """
+        content = await self._content(row)
+        if content is None:
+            return
+        name, chunks = content
+        reader, sha256 = LineReader(self._compression), hashlib.sha256()
+        size = lines = 0
+        is_readable = True
+        async for chunk in chunks:
+            size += len(chunk)
+            sha256.update(chunk)
+            try:
+                for line in reader.lines(chunk) if is_readable else ():
+                    lines += 1
+                    yield line
+            except UNPACKING_ERRORS as error:
+                self._add(f"{name}: can't be decompressed: {error}.")
+                is_readable = False
+        try:
+            for line in reader.rest() if is_readable else ():
+                lines += 1
+                yield line
+        except UNPACKING_ERRORS as error:
+            self._add(f"{name}: can't be decompressed: {error}.")
+        self._compare(row, name, size, sha256.digest(), lines)
+
+    def _compare(self, row: ObjectRow, name: str, size: int, sha256: bytes, lines: int) -> None:
+        self._findings.parts += 1
+        self._findings.bytes += size
+        self._findings.lines += lines
+        if size != row.size:
+            self._add(f"{name}: {size:,} bytes, but the ledger has {row.size:,}.")
+        if sha256 != row.sha256:
+            self._add(f"{name}: its SHA-256 is not the ledger's.")
+        if lines != row.records:
+            self._add(f"{name}: {counted(lines, 'lines')}, but the ledger has {row.records:,}.")
+
+    async def _content(self, row: ObjectRow) -> tuple[str, AsyncGenerator[bytes, None]] | None:
+        """Return an object under the name that it has, and its content; None if it is nowhere."""
+        name = final_name(row.number, row.set, self._compression)
+        # While others publish it, it leaves one name for the other.
+        names = (name,) if row.published else (name, row.pending, name)
+        for there in names:
+            if (content := await self._opened(there)) is not None:
+                if there == row.pending:
+                    self._findings.unfinished.append(
+                        f"{name} is committed, but not published yet: it is still {row.pending}."
+                    )
+                return there, content
+        self._add(f"{name}: is missing.")
+        return None
+
+    async def _opened(self, name: str) -> AsyncGenerator[bytes, None] | None:
+        content = self._store.read(name)
+        try:
+            first = await anext(content, b"")
+        except FileNotFoundError:
+            return None
+        return _following(first, content)
+
+    def _add(self, problem: str) -> None:
+        self._findings.add(problem, Advice.RESTORE_OBJECTS)
+
+
+async def _following(
+    first: bytes, content: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for chunk in content:
+        yield chunk

@@ -1,0 +1,147 @@
+"""What is done with a shared export besides working at it: create, feed, retry, look, verify."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pydantic import SecretStr
+
+from cxai.api.base_url import checked_base_url
+from cxai.api.token import VARIABLE
+from cxai.app import entered, source_of
+from cxai.clock import SystemClock
+from cxai.cluster import schema
+from cxai.cluster.books import Books
+from cxai.cluster.feeding import Fed, feed
+from cxai.cluster.restored import refuse_restored
+from cxai.cluster.status import ClusterStatus, cluster_status
+from cxai.cluster.url import parse_engine_url
+from cxai.cluster.verify import verify_cluster
+from cxai.core.entry import Item
+from cxai.core.room import Room
+from cxai.core.stop import StopRequest
+from cxai.errors import CxaiError, StoppedError, UsageError
+from cxai.inspect.verify.findings import Findings
+from cxai.objects.registry import open_store
+from cxai.output.local_path import local_path, scheme_of
+from cxai.policy.verdict import Verdict
+from cxai.resources.options import RowOptions
+from cxai.resources.registry import open_resource
+from cxai.settings import Settings
+from cxai.shared_export import opened
+from cxai.terms import form_of, terms_of
+from cxai.wiring import score_ranges
+
+
+async def init_export(settings: Settings, database: str, export: str, output: str) -> str:
+    """Create an export that workers share, or change its terms; return what was done, in words.
+
+    Raises UsageError if database, destination or settings can't be used, IntegrityError if another
+    export has written to the destination, StoreError.
+    """
+    if "#" in database:
+        raise UsageError("Name the database without #, and the export with --export.")
+    url = parse_engine_url(f"{database}#{export}")
+    checked_base_url(settings.base_url)
+    ranges = score_ranges(settings)
+    resource = open_resource(settings.resource, RowOptions(settings.shape, "", ranges))
+    if not scheme_of(output):
+        output = str(local_path(output, "The destination").absolute())
+    store = open_store(output)
+    try:
+        await store.prepare()
+        form = form_of(settings, resource, ranges, output)
+        done = await schema.init(url, form, terms_of(settings))
+    finally:
+        await store.close()
+    async with opened(url, Settings()) as shared:
+        layout = shared.form.layout
+        await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
+    what = "created" if done.created else "is there, and has these terms now"
+    if done.upgraded_from is not None:
+        what += f" (its tables were upgraded from version {done.upgraded_from})"
+    return (
+        f"{url}: {what}.\n"
+        f"  Objects go to {store.location}\n"
+        f"  All workers together: {settings.rate:g} requests/s, {settings.in_flight} in flight\n"
+        f"  Next: cxai enqueue SOURCE --to {url} --last\n"
+        f"        cxai run {url} --until-settled"
+    )
+
+
+async def enqueue(
+    settings: Settings,
+    names: Sequence[str],
+    to: str,
+    *,
+    last: bool = False,
+    stop: StopRequest | None = None,
+) -> Fed:
+    """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
+
+    Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
+    reported.
+    """
+    url, clock = parse_engine_url(to), SystemClock()
+    books, fed, ending = Books(url), Fed(settings.allow_empty), asyncio.Event()
+    try:
+        await books.open()
+        token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
+        source = await asyncio.to_thread(source_of, settings, names, token)
+        room = Room(clock, settings.outage_patience_s, ending)
+        async with entered(source):
+            feeding = asyncio.create_task(feed(source, books, room, fed))
+
+            def end(why: StoppedError) -> None:
+                fed.stopped_by = why
+                feeding.cancel()
+
+            with (stop or StopRequest()).passed_to(end):
+                await asyncio.wait([feeding])
+        if not feeding.cancelled() and (error := feeding.exception()) is not None:
+            if not isinstance(error, CxaiError):
+                raise error
+            fed.stopped_by = error
+        if last and fed.stopped_by is None and not fed.exit_code:
+            await room.wait_for(books.finish_feeding)
+    finally:
+        await books.close()
+    return fed
+
+
+async def retry(in_: str, verdicts: str) -> int:
+    """Queue IDs again that ended with these verdicts, separated by commas; return how many."""
+    books = Books(parse_engine_url(in_))
+    try:
+        await books.open()
+        return await books.retry([_verdict(name.strip()) for name in verdicts.split(",")])
+    finally:
+        await books.close()
+
+
+async def status(of: str) -> ClusterStatus:
+    """Return how far a shared export is."""
+    async with opened(parse_engine_url(of), Settings()) as shared:
+        return await cluster_status(shared.books, shared.account, shared.store)
+
+
+async def verify(of: str, expected: Iterator[Sequence[Item]] | None = None) -> Findings:
+    """Hold every object of a shared export against its log; `expected` are blocks of its input."""
+    async with opened(parse_engine_url(of), Settings()) as shared:
+        blocks = None if expected is None else _on_a_thread(expected)
+        return await verify_cluster(shared.books, shared.store, shared.form, blocks)
+
+
+def _on_a_thread(blocks: Iterator[Sequence[Item]]) -> Iterator[Sequence[Item]]:
+    """Yield what `blocks` does, which needs a thread without an event loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        while (block := thread.submit(next, blocks, None).result()) is not None:
+            yield block
+
+
+def _verdict(name: str) -> Verdict:
+    try:
+        return Verdict(name)
+    except ValueError:
+        raise UsageError(f"{name!r} is no verdict: there are {', '.join(Verdict)}.") from None

@@ -1,0 +1,177 @@
+"""Buckets of S3 and what speaks its language, of Google Cloud Storage, and of Azure.
+
+Credentials, region and endpoint come from the environment, in the variables of each cloud's own
+tools, or from what the machine is (its role, its workload identity). They are never shown.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from cxai.errors import UsageError
+from cxai.objects.cloud import CloudStore, Store
+from cxai.objects.deadline import LEAST_S
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z0-9]+)://(?P<bucket>[a-z0-9][a-z0-9._-]*[a-z0-9])"
+    r"(?:@(?P<account>[a-z0-9]+)\.(?:dfs|blob)\.core\.windows\.net)?"
+    r"(?:/(?P<prefix>[\w!.'()=+,:@ -]+(?:/[\w!.'()=+,:@ -]+)*))?/?",
+    re.ASCII,
+)
+_FORMS = {
+    "s3": "s3://bucket/prefix",
+    "gs": "gs://bucket/prefix",
+    "az": "az://container/prefix",
+    "abfss": "abfss://container@account.dfs.core.windows.net/prefix",
+}
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT",),
+    "abfss": ("AZURE_STORAGE_ENDPOINT",),
+}
+
+# Four retries within a few seconds: what takes longer is for the caller to wait for, and to log.
+RETRIES: "RetryConfig" = {
+    "max_retries": 4,
+    "backoff": {
+        "init_backoff": timedelta(seconds=0.2),
+        "max_backoff": timedelta(seconds=4),
+        "base": 2,
+    },
+    "retry_timeout": timedelta(seconds=25),
+}
+_CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=10),
+    "timeout": timedelta(hours=1),  # CloudStore ends each call much earlier
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a URL of a bucket says. `prefix` is empty for the bucket itself."""
+
+    url: str
+    scheme: str
+    bucket: str
+    prefix: str
+    account: str | None
+
+
+def cloud_store(
+    destination: str, *, retries: "RetryConfig" = RETRIES, least_s: float = LEAST_S
+) -> CloudStore:
+    """Return the place of a URL. Raises UsageError if the URL or the environment can't be right.
+
+    `retries` happen within a call, which is given up after `least_s` and what its size needs.
+    """
+    address = address_of(destination)
+    client: ClientConfig = {**_CLIENT, "allow_http": _allows_http(address.scheme, os.environ)}
+    try:
+        store = _BUILDERS[address.scheme](address, client, retries)
+    except BaseError as error:
+        raise UsageError(
+            f"{address.url} can't be used: {_first_words(error)}. Set what is missing in the"
+            " environment, in the variables of the cloud's own tools."
+        ) from None
+    return CloudStore(store, address.url, least_s=least_s)
+
+
+def address_of(destination: str) -> Address:
+    """Take a URL apart. Raises UsageError if it is none of a bucket."""
+    text = destination.strip()
+    found = _URL.fullmatch(text)
+    scheme = text.partition(":")[0].lower()
+    if found is None or (found["account"] is not None) != (scheme == "abfss"):
+        raise _malformed(scheme)
+    prefix = found["prefix"] or ""
+    if not {".", ".."}.isdisjoint(prefix.split("/")):
+        raise _malformed(scheme)
+    return Address(text.rstrip("/"), scheme, found["bucket"], prefix, found["account"])
+
+
+def _malformed(scheme: str) -> UsageError:
+    return UsageError(
+        f"The destination is not of the form {_FORMS[scheme]}. A prefix may hold letters without"
+        " accents, digits, spaces and !_.'()=+,:@-, and there is no query: whatever else the"
+        " store has to know comes from the environment."
+    )
+
+
+def _allows_http(scheme: str, environment: Mapping[str, str]) -> bool:
+    """Whether the store may be spoken to in clear text."""
+    for variable in _ENDPOINTS[scheme]:
+        if not (endpoint := environment.get(variable)):
+            continue
+        url = urlsplit(endpoint.strip())
+        if "@" in url.netloc or url.scheme not in {"http", "https"} or not url.hostname:
+            raise UsageError(f"{variable} is not of the form https://host[:port].")
+        if url.scheme == "https":
+            return False
+        if not _is_loopback(url.hostname) and environment.get("AWS_ALLOW_HTTP") != "true":
+            raise UsageError(
+                f"{variable} would send the results in clear text. Use https://, or, if all of"
+                " the network between is yours, set AWS_ALLOW_HTTP=true."
+            )
+        return True
+    return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _s3(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
+    return S3Store(
+        address.bucket,
+        prefix=address.prefix or None,
+        config={"disable_bulk_delete": True},  # one at a time, as every store can
+        client_options=client,
+        retry_config=retries,
+    )
+
+
+def _gcs(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
+    return GCSStore(
+        address.bucket,
+        prefix=address.prefix or None,
+        client_options=client,
+        retry_config=retries,
+    )
+
+
+def _azure(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
+    return AzureStore(
+        address.bucket,
+        prefix=address.prefix or None,
+        config={"account_name": address.account} if address.account else None,
+        client_options=client,
+        retry_config=retries,
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[Address, "ClientConfig", "RetryConfig"], Store]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "az": _azure,
+    "abfss": _azure,
+}
+
+
+def _first_words(error: BaseError) -> str:
+    """Return what obstore says of the configuration, without the values of which it speaks."""
+    return str(error).partition("\n")[0].split(": ")[1].rstrip(".")

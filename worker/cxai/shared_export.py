@@ -1,0 +1,66 @@
+"""An export that workers share, opened from its URL: what `run`, `verify` and others do it with."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cxai.api.base_url import origin_of
+from cxai.cluster.account import Account
+from cxai.cluster.books import Books
+from cxai.cluster.url import EngineUrl
+from cxai.core.layout import BandsMark
+from cxai.ledger.form import ExportForm
+from cxai.objects.port import ObjectStore
+from cxai.objects.registry import open_store
+from cxai.resources.registry import layout_of
+from cxai.settings import Settings
+from cxai.terms import shared_settings
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExport:
+    """An export: its books, the account's limits, where its objects lie, and its settings.
+
+    `written` is its form as it stands in the database.
+    """
+
+    books: Books
+    account: Account
+    store: ObjectStore
+    settings: Settings
+    written: Mapping[str, Any]
+
+    @property
+    def form(self) -> ExportForm:
+        """What decides its rows."""
+        written = self.written
+        return ExportForm(
+            layout_of(written["resource"]),
+            self.settings.shape,
+            self.settings.compression,
+            origin_of(self.settings.base_url),
+            BandsMark(written["bands_digest"], written["bands_name"]),
+        )
+
+
+@asynccontextmanager
+async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
+    """Open an export; `own` are the settings of this process, which those of the export go before.
+
+    Raises UsageError if it is not there, or can't be used with these settings; EngineDownError.
+    """
+    books, account = Books(url), Account(url)
+    try:
+        await books.open()
+        form = await books.form()
+        settings = shared_settings(own, form, await books.terms())
+        books.worker_ttl_s = settings.worker_ttl_s
+        store = open_store(form["destination"])
+        try:
+            yield SharedExport(books, account, store, settings, form)
+        finally:
+            await store.close()
+    finally:
+        await books.close()
+        await account.close()

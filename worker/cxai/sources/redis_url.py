@@ -1,0 +1,109 @@
+"""Where a stream of Redis is: `redis://[user@]host[:port]/DB/STREAM[?group=…&consumer=…]`."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from cxai.core.text import printable
+from cxai.errors import UsageError
+from cxai.sources.queue import options_in
+
+_PORT = 6379
+_TLS = "rediss"
+_GROUP = "cxai"
+_CLAIM_AFTER_S = 60.0
+_FORM = "redis://host/0/ids: a server, the number of its database and the key of a stream"
+
+_OPTIONS = {
+    "group": f"the consumer group, {_GROUP} by default",
+    "consumer": "the name of this consumer, the host's by default",
+    "claim_after": f"seconds after which a dead consumer's messages are taken, {_CLAIM_AFTER_S:g}"
+    " by default",
+    "ca_file": "a file of CA certificates for rediss://",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAddress:
+    """A stream, and as whom to read it. `name` is what it is called in messages and rows.
+
+    A message that another consumer has taken and not acknowledged for `claim_after_s` seconds is
+    ours.
+    """
+
+    name: str
+    host: str
+    port: int
+    database: int
+    stream: str
+    group: str
+    consumer: str
+    claim_after_s: float
+    user: str | None
+    is_tls: bool
+    ca_file: str | None
+
+
+def stream_address(url: str) -> StreamAddress:
+    """Return what a URL names. Raises UsageError; a password, which it must not hold, is not shown.
+
+    Characters that have a meaning in URLs are written as %XX in the key of the stream.
+    """
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port or _PORT, parts.hostname
+    except ValueError:
+        raise UsageError(f"A redis:// URL has no valid host or port. Write {_FORM}.") from None
+    if parts.password is not None or ":" in parts.netloc.rpartition("@")[0]:
+        raise UsageError(
+            "The redis:// URL holds a password, which each user of this machine could see in the"
+            " list of processes. Set CXAI_REDIS_PASSWORD, or name a file that holds it in"
+            " CXAI_REDIS_PASSWORD_FILE."
+        )
+    name = _name(parts)
+    database, _, stream = parts.path.removeprefix("/").partition("/")
+    if not host or not (database.isascii() and database.isdigit()) or not stream or parts.fragment:
+        raise UsageError(f"{name} names no stream. Write {_FORM}.")
+    options = options_in(parts.query, name, _OPTIONS)
+    is_tls = parts.scheme == _TLS
+    return StreamAddress(
+        name=name,
+        host=host,
+        port=port,
+        database=int(database),
+        stream=unquote(stream),
+        group=options.get("group", _GROUP),
+        consumer=options.get("consumer", socket.gethostname()),
+        claim_after_s=_seconds(options.get("claim_after"), name),
+        user=unquote(parts.username) if parts.username else None,
+        is_tls=is_tls,
+        ca_file=_ca_file(options.get("ca_file"), name, is_tls=is_tls),
+    )
+
+
+def _name(parts: SplitResult) -> str:
+    """Return the URL without the user and the options."""
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def _seconds(text: str | None, name: str) -> float:
+    if text is None:
+        return _CLAIM_AFTER_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86_400:  # noqa: PLR2004 - a day
+        raise UsageError(f"{name}: claim_after is seconds, from 1 to 86,400.")
+    return seconds
+
+
+def _ca_file(path: str | None, name: str, *, is_tls: bool) -> str | None:
+    if path is None:
+        return None
+    if not is_tls:
+        raise UsageError(f"{name}: ca_file is for rediss://, which is encrypted.")
+    if not Path(path).is_file():
+        raise UsageError(f"{name}: ca_file {printable(path)} is no file.")
+    return path

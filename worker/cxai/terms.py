@@ -1,0 +1,78 @@
+"""What all workers of an export have in common: kept in its database, so that they can't disagree.
+
+The form decides what the rows are and where they come from, and never changes; the terms say how
+fast and how the work is done, and may.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cxai.core.ports import Resource
+from cxai.errors import UsageError
+from cxai.resources.options import ScoreRanges
+from cxai.settings import Settings
+
+FORM = ("resource", "shape", "compression", "base_url")
+TERMS = (
+    *("rate", "in_flight", "adaptive", "total_timeout_s", "retry_share"),
+    *("flush_s", "flush_ids", "worker_ttl_s", "max_failed", "allow_none"),
+)
+
+
+def form_of(
+    settings: Settings, resource: Resource, ranges: ScoreRanges | None, destination: str
+) -> dict[str, Any]:
+    """Return the form of a new export, as JSON values."""
+    values = settings.model_dump(mode="json", include=set(FORM))
+    mark = resource.bands_mark
+    return {
+        **values,
+        "schema_version": resource.layout.schema_version,
+        "bands": ranges.content.decode() if ranges is not None else "",
+        "bands_name": mark.name,
+        "bands_digest": mark.digest,
+        "destination": destination,
+    }
+
+
+def terms_of(settings: Settings) -> dict[str, Any]:
+    """Return the terms of an export, as JSON values."""
+    return settings.model_dump(mode="json", include=set(TERMS))
+
+
+def ranges_of(form: Mapping[str, Any]) -> ScoreRanges | None:
+    """Return the score ranges of an export, None if it has none."""
+    bands = form["bands"]
+    return ScoreRanges(Path(form["bands_name"]), bands.encode()) if bands else None
+
+
+def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
+    """Return the settings of a worker: its own, and those of the export in place of some.
+
+    Raises UsageError if the worker was given one of these with another value, or if this version
+    can't use one of them.
+    """
+    shared = {name: form[name] for name in FORM} | {
+        name: terms[name] for name in TERMS if name in terms
+    }
+    try:
+        settings = Settings(**shared)
+    except ValidationError as error:
+        names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+        raise UsageError(
+            f"Another version of cxai-worker made this export: this one can't use its {names}."
+        ) from None
+    shared = {name: getattr(settings, name) for name in shared}
+    if own.score_bands is not None:
+        raise UsageError("Score ranges belong to the export: leave score_bands out.")
+    for name in own.model_fields_set & shared.keys():
+        if getattr(own, name) != shared[name]:
+            raise UsageError(
+                f"All workers of this export have {name} = {shared[name]}, and this one was given"
+                f" {getattr(own, name)}. Leave it out"
+                + ("." if name in FORM else ", or change it for all with `cxai cluster init`.")
+            )
+    return own.model_copy(update=shared)

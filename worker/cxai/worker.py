@@ -1,0 +1,317 @@
+"""The composition root of one worker among many: it works at an export that a database keeps.
+
+What differs from a run on one machine is source, ledger and pace; the pipeline between them is the
+same.
+"""
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from cxai.api.content_coding import check_codecs
+from cxai.api.token import Token
+from cxai.clock import SystemClock
+from cxai.closing import log_end
+from cxai.cluster.fetcher import GovernedFetcher
+from cxai.cluster.holdings import Holdings
+from cxai.cluster.ledger import ClusterLedger
+from cxai.cluster.limiter import ClusterLimiter
+from cxai.cluster.manifest import Manifest
+from cxai.cluster.membership import Membership
+from cxai.cluster.publishing import Publishing
+from cxai.cluster.restored import refuse_restored
+from cxai.cluster.slots import Slots
+from cxai.cluster.source import ClusterSource
+from cxai.cluster.tally import tally_of
+from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.cluster.url import EngineUrl
+from cxai.core.backlog import Backlog
+from cxai.core.bounds import Bounds
+from cxai.core.ending import Tolerance
+from cxai.core.pipeline import Pipeline
+from cxai.core.run_state import Blocked
+from cxai.core.stop import StopRequest
+from cxai.errors import BlockedError, CxaiError, FencedError
+from cxai.inspect.report import Report
+from cxai.inspect.shared_report import SharedReport
+from cxai.observe.logging import LOG
+from cxai.observe.monitor import RunMonitor, Sample
+from cxai.observe.redaction import Redaction
+from cxai.observe.registry import open_observers
+from cxai.observe.setup import Setup
+from cxai.observe.state_text import sentence
+from cxai.resources.failures import FailureRows
+from cxai.resources.options import RowOptions
+from cxai.resources.registry import open_resource
+from cxai.settings import Settings
+from cxai.shared_export import SharedExport, opened
+from cxai.terms import ranges_of
+from cxai.wiring import Run, client_of, wired
+
+_OBJECT_BYTES = 64 << 20
+"""Lines of one object, before compression, at most."""
+
+_AHEAD = 200
+"""IDs that a worker claims ahead of its requests: few enough that all share the end of an input."""
+
+_MANIFEST_S = 60.0
+
+
+async def work(
+    settings: Settings,
+    url: EngineUrl,
+    token: SecretStr,
+    *,
+    until_settled: bool = False,
+    stop: StopRequest | None = None,
+    redaction: Redaction | None = None,
+) -> Report:
+    """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
+
+    Form, limits and destination are those of the export; `settings` has what is a worker's own. A
+    worker that others took for dead begins anew. The report is that of the whole export.
+    Raises UsageError, IntegrityError and BlockedError before the first request; what comes later is
+    reported, as by cxai.app.export.
+    """
+    check_codecs()
+    stop, redaction = stop or StopRequest(), redaction or Redaction(token)
+    while True:
+        async with opened(url, settings) as export:
+            worker = _Worker(export, token, redaction, until_settled=until_settled)
+            report = await worker.work(stop)
+        if not isinstance(report.stopped_by, FencedError):
+            log_end(report)
+            return report
+        LOG.warning("worker_replaced", reason=str(report.stopped_by))
+
+
+class _Worker:
+    """One worker of an export, from its registration until it leaves."""
+
+    def __init__(
+        self, export: SharedExport, token: SecretStr, redaction: Redaction, *, until_settled: bool
+    ) -> None:
+        self._export = export
+        self._token = token
+        self._redaction = redaction
+        self._until_settled = until_settled
+        self._clock = SystemClock()
+        self._run_id = str(uuid.uuid4())
+        books, store, form = export.books, export.store, export.form
+        self._holdings = Holdings()
+        self._publishing = Publishing(books, store, form.compression)
+        self._manifest = Manifest(books, store, export.written, form.sets, form.compression)
+        self._membership = Membership(
+            books, self._clock, export.settings.worker_ttl_s, lambda: sentence(self._monitor.look())
+        )
+
+    async def work(self, stop: StopRequest) -> Report:
+        """Work until stopped, or done; return the report of the export."""
+        started = self._clock.monotonic()
+        await self._register()
+        async with AsyncExitStack() as stack:
+            self._run = await self._wired(stack)
+            self._monitor = RunMonitor(
+                self._sample,
+                open_observers(self._setup()),
+                self._clock,
+                self._export.settings.stalled_after_s,
+            )
+            await stack.enter_async_context(self._monitor)
+            with stop.passed_to(self._run.pipeline.stop):
+                stopped_by = await _to_its_end(
+                    self._run.pipeline,
+                    self._membership.keep(_log_gone),
+                    self._publishing.keep_repairing(),
+                    self._keep_manifest(),
+                )
+            stopped_by = stopped_by or await self._finish()
+            report = await self._report(stopped_by, self._clock.monotonic() - started)
+            self._monitor.finished(report.as_dict())
+        return report
+
+    async def _register(self) -> None:
+        export, form = self._export, self._export.form
+        with as_trouble_of_a_run():
+            await export.store.check()
+            await refuse_restored(
+                export.books, export.store, form.layout.all_sets, form.compression
+            )
+        await export.books.register(f"{socket.gethostname()}/{os.getpid()}")
+
+    async def _wired(self, stack: AsyncExitStack) -> Run:
+        export, settings, clock = self._export, self._export.settings, self._clock
+        resource = open_resource(
+            settings.resource,
+            RowOptions(settings.shape, self._run_id, ranges_of(export.written)),
+        )
+        backlog = Backlog(2 * settings.flush_ids + _AHEAD)
+        source = ClusterSource(
+            export.books,
+            self._holdings,
+            lambda: min(backlog.capacity - backlog.open - _AHEAD, _AHEAD - backlog.ready),
+            until_settled=self._until_settled,
+            on_drained=self._flush,
+        )
+        await stack.enter_async_context(source)
+        pace = self._pace()
+        client = client_of(
+            settings,
+            resource,
+            Token(self._token, settings.token_file, self._redaction.add),
+            pace.depart,
+            clock,
+        )
+        await stack.enter_async_context(client)
+        await stack.enter_async_context(pace)
+        ledger = ClusterLedger(
+            export.books,
+            export.store,
+            self._holdings,
+            self._publishing,
+            FailureRows(resource.layout.schema_version, self._run_id),
+            clock,
+            settings.compression,
+            stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="pack")),
+        )
+        return wired(
+            settings,
+            source=source,
+            ledger=ledger,
+            backlog=backlog,
+            pace=pace,
+            client=client,
+            fetcher=GovernedFetcher(client, pace),
+            resource=resource,
+            run_id=self._run_id,
+            reading=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read")),
+            redaction=self._redaction,
+            clock=clock,
+            bounds=_bounds(settings),
+        )
+
+    def _flush(self) -> None:
+        self._run.pipeline.flush()
+
+    def _pace(self) -> ClusterLimiter:
+        settings, limits = self._export.settings, self._export.account.limits
+        worker = self._export.books.worker
+        assert worker is not None  # noqa: S101 - it was registered
+        slots = Slots(limits, worker, self._clock, total_timeout_s=settings.total_timeout_s)
+        return ClusterLimiter(
+            limits, slots, self._clock, rate=settings.rate, adaptive=settings.adaptive
+        )
+
+    async def _finish(self) -> CxaiError | None:
+        """See that all that counts has its final name and is in the manifest."""
+        try:
+            with as_trouble_of_a_run():
+                await self._publishing.repair()
+                await self._manifest.write()
+        except CxaiError as error:
+            return error
+        return None
+
+    async def _keep_manifest(self) -> None:
+        while True:
+            await asyncio.sleep(_MANIFEST_S)
+            with suppress(BlockedError), as_trouble_of_a_run():
+                await self._manifest.refresh()
+
+    async def _report(self, stopped_by: CxaiError | None, elapsed_s: float) -> Report:
+        export, own = self._export, self._run.pipeline.tally
+        try:
+            whole = tally_of(await export.books.counts(), own)
+        except BlockedError as error:
+            whole, stopped_by = own, stopped_by or error
+        settings = export.settings
+        return SharedReport(
+            Path(export.store.location),
+            whole,
+            elapsed_s,
+            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            stopped_by,
+            self._run.governor.trouble,
+            self._run_id,
+            own,
+            export.store.location,
+            str(export.books.url),
+        )
+
+    # --- what is seen of it ---
+
+    def _sample(self) -> Sample:
+        seen = self._run.sample(self._export.store.location)
+        return replace(seen, blocked=self._blocked() or seen.blocked)
+
+    def _blocked(self) -> Blocked | None:
+        """Return the first place that can't be used, and since when."""
+        now = self._clock.monotonic()
+        for place, lacking in self._troubles():
+            since = self._blocked_since = self._blocked_since or now
+            return Blocked(place, now - since, None, lacking, is_full=False)
+        self._blocked_since = None
+        return None
+
+    _blocked_since: float | None = None
+
+    def _troubles(self) -> Iterator[tuple[str, str]]:
+        if lacking := self._membership.lacking or self._export.account.limits.lacking:
+            yield f"the database {self._export.books.url}", lacking
+        if trouble := self._publishing.trouble:
+            yield self._export.store.location, trouble
+
+    def _setup(self) -> Setup:
+        settings = self._export.settings
+        return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
+
+
+async def _to_its_end(pipeline: Pipeline, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:
+    """Run a pipeline with what has to go on beside it; return what stopped it, if anything did."""
+    failures: list[Exception] = []
+
+    async def watched(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except CxaiError as error:
+            pipeline.stop(error)
+        except Exception as error:  # noqa: BLE001 - raised when the pipeline has ended
+            failures.append(error)
+            pipeline.stop(CxaiError("An internal error."))
+
+    tasks = [asyncio.create_task(watched(work)) for work in beside]
+    try:
+        await pipeline.run()
+    except CxaiError as error:
+        if failures:
+            raise failures[0] from error
+        return error
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return None
+
+
+def _log_gone(count: int) -> None:
+    LOG.warning("workers_gone", workers=count, reason="they were silent; others get their IDs")
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        in_flight=settings.in_flight,
+        batch=settings.flush_ids,
+        batch_bytes=_OBJECT_BYTES,
+        batch_s=settings.flush_s,
+        grace_s=settings.grace_s,
+        disk_patience_s=settings.outage_patience_s,
+    )
