@@ -221,3 +221,8 @@ def test_parts_of_a_queue_are_finished_every_quarter_of_an_hour_unless_settings_
     settings = Settings(part_every_s=given)
     assert part_every_s(settings, is_queue=False) == of_files
     assert part_every_s(settings, is_queue=True) == of_a_queue
+
+
+def test_a_run_that_ends_when_its_queue_is_idle_finishes_its_parts_at_its_end():
+    assert part_every_s(Settings(until_idle_s=60.0), is_queue=True) is None
+    assert part_every_s(Settings(until_idle_s=60.0, part_every_s=5.0), is_queue=True) == 5.0
