@@ -1,6 +1,8 @@
 """Parts that are old enough are finished while a run goes, and the manifest lists them."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from support.store import REPORT, RUN_ID, commit, entries_of, opened, outcomes_o
 from cxai import Settings
 from cxai.app import part_every_s
 from cxai.errors import CommitError
+from cxai.inspect.prune import prune_export
 from cxai.inspect.verify import verify_export
 from cxai.resources.options import Shape
 from cxai.simulator import Scenario
@@ -106,6 +109,20 @@ def test_the_manifest_of_a_run_under_way_says_so_and_counts_what_is_settled(expo
     assert (found.problems, found.exit_code) == ([], 4)
 
 
+def test_a_part_of_a_run_that_was_killed_is_listed_no_more_once_it_is_released(export, clock, ids):
+    with queue(export, clock, part_bytes=1) as store:
+        commit(store, ids, ALL_OK)
+        clock.passed_s += 600
+        store.seal_old()
+    first, *others = listed(export)
+    assert others
+    assert prune_export(export, [first], clock).deleted == [first]
+    assert listed(export) == others
+    assert [part["file"] for part in manifest_of(export)["released_parts"]] == [first]
+    assert manifest_of(export)["last_run"]["reason"] == "under_way"
+    assert verify_export(export).problems == []
+
+
 def test_an_end_of_the_run_leaves_a_manifest_of_the_end(export, clock, ids):
     with queue(export, clock) as store:
         commit(store, ids, SCENARIO)
@@ -165,6 +182,19 @@ def test_rows_of_a_run_that_was_killed_keep_their_age(export, clock, ids):
         assert store.seal_old() == 200.0
         commit(store, ids[10:], ALL_OK)
         clock.passed_s += 200
+        store.seal_old()
+        assert listed(export) == ["records-000001.jsonl"]
+
+
+def test_rows_of_which_no_version_has_noted_the_time_are_as_old_as_the_run(export, clock, ids):
+    with queue(export, clock) as store:
+        commit(store, ids, ALL_OK)
+    with closing(sqlite3.connect(export / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("DELETE FROM begun")
+    clock.passed_s += 400
+    with queue(export, clock) as store:
+        assert store.seal_old() == 600.0
+        clock.passed_s += 600
         store.seal_old()
         assert listed(export) == ["records-000001.jsonl"]
 
