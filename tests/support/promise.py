@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "promise.md"
 
 GROUPS = (
     "Input", "HTTP", "Encoding", "JSON", "Limit", "Disk", "Crash", "Ledger", "Shutdown",
-    "Stalls", "Exit", "Security", "Environment", "Loading", "Objects",
+    "Stalls", "Exit", "Security", "Environment", "Loading", "Objects", "Queues",
 )  # fmt: skip
 _BY_FILE = {f"tests/faults/test_{group.lower()}.py": group for group in GROUPS}
 

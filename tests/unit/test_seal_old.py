@@ -1,6 +1,8 @@
 """Parts that are old enough are finished while a run goes, and the manifest lists them."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from support.store import REPORT, RUN_ID, commit, entries_of, opened, outcomes_o
 from cxai import Settings
 from cxai.app import part_every_s
 from cxai.errors import CommitError
+from cxai.inspect.prune import prune_export
 from cxai.inspect.verify import verify_export
 from cxai.resources.options import Shape
 from cxai.simulator import Scenario
@@ -106,6 +109,20 @@ def test_the_manifest_of_a_run_under_way_says_so_and_counts_what_is_settled(expo
     assert (found.problems, found.exit_code) == ([], 4)
 
 
+def test_a_part_of_a_run_that_was_killed_is_listed_no_more_once_it_is_released(export, clock, ids):
+    with queue(export, clock, part_bytes=1) as store:
+        commit(store, ids, ALL_OK)
+        clock.passed_s += 600
+        store.seal_old()
+    first, *others = listed(export)
+    assert others
+    assert prune_export(export, [first], clock).deleted == [first]
+    assert listed(export) == others
+    assert [part["file"] for part in manifest_of(export)["released_parts"]] == [first]
+    assert manifest_of(export)["last_run"]["reason"] == "under_way"
+    assert verify_export(export).problems == []
+
+
 def test_an_end_of_the_run_leaves_a_manifest_of_the_end(export, clock, ids):
     with queue(export, clock) as store:
         commit(store, ids, SCENARIO)
@@ -169,6 +186,19 @@ def test_rows_of_a_run_that_was_killed_keep_their_age(export, clock, ids):
         assert listed(export) == ["records-000001.jsonl"]
 
 
+def test_rows_of_which_no_version_has_noted_the_time_are_as_old_as_the_run(export, clock, ids):
+    with queue(export, clock) as store:
+        commit(store, ids, ALL_OK)
+    with closing(sqlite3.connect(export / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("DELETE FROM begun")
+    clock.passed_s += 400
+    with queue(export, clock) as store:
+        assert store.seal_old() == 600.0
+        clock.passed_s += 600
+        store.seal_old()
+        assert listed(export) == ["records-000001.jsonl"]
+
+
 def test_a_run_that_does_not_seal_by_age_never_has_to(export, clock, ids):
     with opened(export, clock=clock) as store:
         commit(store, ids, ALL_OK)
@@ -192,6 +222,7 @@ def steps_of_sealing(export, clock, ids, steps):
 @pytest.mark.promise(
     "A failing disk while a part is finished because of its age",
     "the run stops with exit code 4 before anything more is committed; the next run ends exact",
+    group="Disk",
 )
 def test_a_disk_that_fails_while_an_old_part_is_finished_stops_the_run(tmp_path, clock, ids):
     steps = steps_of_sealing(tmp_path / "undisturbed", clock, ids, Steps())
@@ -220,3 +251,8 @@ def test_parts_of_a_queue_are_finished_every_quarter_of_an_hour_unless_settings_
     settings = Settings(part_every_s=given)
     assert part_every_s(settings, is_queue=False) == of_files
     assert part_every_s(settings, is_queue=True) == of_a_queue
+
+
+def test_a_run_that_ends_when_its_queue_is_idle_finishes_its_parts_at_its_end():
+    assert part_every_s(Settings(until_idle_s=60.0), is_queue=True) is None
+    assert part_every_s(Settings(until_idle_s=60.0, part_every_s=5.0), is_queue=True) == 5.0

@@ -177,10 +177,10 @@ def source_of(
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     """Return the age in seconds from which on a part is sealed while the run goes, None for never.
 
-    A queue may have no end that would seal it.
+    A run over a queue without `until_idle_s` has no end that would seal it.
     """
     if settings.part_every_s is None:
-        return _PART_EVERY_S if is_queue else None
+        return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
     return settings.part_every_s or None
 
 

@@ -62,7 +62,7 @@ def run(  # noqa: D103 - see RUN_HELP
         typer.Option(
             "--part-every",
             help="Seconds after which rows are in a finished part, also while the run goes on."
-            " \\[900 for a queue without an end]",
+            " \\[900 for a queue without --until-idle]",
         ),
     ] = None,
     score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,

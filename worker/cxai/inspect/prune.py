@@ -20,7 +20,7 @@ from cxai.core.timestamp import timestamp
 from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.at_rest import export_at_rest
 from cxai.ledger.port import Database
-from cxai.ledger.runs import write_manifest
+from cxai.ledger.runs import under_way, write_manifest
 from cxai.output.compression import OPEN_UNPACKED, Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
@@ -211,7 +211,10 @@ def _sha256_of(path: Path, unpacked: Callable[[Any], Any] = nullcontext) -> str:
 def _rewrite_manifest(
     directory: OutputDirectory, ledger: Database, compression: Compression
 ) -> None:
-    """Let the manifest name no file that is about to go; there is none before a run has ended."""
-    reports = [run.report for run in ledger.runs() if run.ended is not None]
+    """Let the manifest name no file that is about to go; there is none before parts are listed."""
+    runs = ledger.runs()
+    reports = [run.report for run in runs if run.ended is not None]
+    if not reports and any(part.run_id for part in ledger.parts()):
+        reports = [under_way(runs[-1].run_id, runs[-1].seen_at)]
     if reports:
         write_manifest(directory, ledger, compression, reports[-1])

@@ -2,8 +2,8 @@
 
 Each idea has a file: what is to be done (admission.py, and inbox.py for queues), how a batch
 becomes durable (commit.py), how parts get their final names (rotation.py), what a start finds
-(recovery.py, reopen.py), and the run itself in the books (runs.py). Nothing here is async;
-one thread calls it.
+(recovery.py, reopen.py), and the run itself in the books (runs.py). Nothing here is async; one
+thread calls it.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -77,16 +77,16 @@ class Committer:
                     withdraw_missing(self._database, form, path, notice)
                 self._parts = recover_parts(directory, self._database.parts(), form, notice)
                 opened.callback(self._parts.close)
+                keys = None if is_queue else opened.enter_context(DistinctKeys(path))
                 self._run = CurrentRun(self._database, clock, run_id)
                 self._inbox = Inbox(self._database, self._run.number)
                 self._admissions: Admissions | QueueAdmissions
-                if is_queue:
+                if keys is not None:
+                    self._admissions = Admissions(keys, self._database, reopen)
+                else:
                     if self._database.unfetched() != (0, []):  # a queue does not send them again
                         self._database.put_unfetched_in_inbox(REOPENED)
                     self._admissions = QueueAdmissions(self._inbox, reopen)
-                else:
-                    keys = opened.enter_context(DistinctKeys(path))
-                    self._admissions = Admissions(keys, self._database, reopen)
                 ages = PartAges(part_every_s, clock, self._database.begun())
                 ages.begin(part.state.set for part in self._parts if part.state.bytes)
             self._seals_by_age = part_every_s is not None

@@ -36,14 +36,7 @@ class CurrentRun:
         Raises OSError and DatabaseError; then it may be done again.
         """
         self._database.finish_parts(self.number)
-        at = self.now()
-        report = {
-            "run_id": self._run_id,
-            "headline": f"The run was under way at {at}.",
-            "ended": None,
-            "exit_code": None,
-            "reason": "under_way",
-        }
+        report = under_way(self._run_id, self.now())
         write_manifest(directory, self._database, compression, report)
 
     def end(
@@ -65,6 +58,17 @@ class CurrentRun:
                 raise
 
 
+def under_way(run_id: str, at: str) -> Mapping[str, Any]:
+    """Return what stands in a manifest for the report of a run that has none yet."""
+    return {
+        "run_id": run_id,
+        "headline": f"The run was under way at {at}.",
+        "ended": None,
+        "exit_code": None,
+        "reason": "under_way",
+    }
+
+
 def write_manifest(
     directory: OutputDirectory,
     database: Database,
@@ -73,7 +77,7 @@ def write_manifest(
 ) -> None:
     """Write what the database says of the finished parts; `report` is that of the last run.
 
-    That one may be under way: see `list_parts`.
+    That one may be `under_way`.
     """
     content = manifest(database.parts(), compression, database.verdicts(), report)
     directory.replace(MANIFEST_NAME, content)
