@@ -1,5 +1,6 @@
 """What the books of an export promise, on a real PostgreSQL."""
 
+import time
 from dataclasses import replace
 
 import psycopg
@@ -471,6 +472,19 @@ async def test_the_engine_itself_forbids_a_second_verdict(
 
     with pytest.raises(psycopg.DatabaseError, match="got another"):
         database.execute(statement, search_path="cxai_nightly")
+
+
+async def test_the_time_of_a_commit_grows_with_its_outcomes_alone(url, open_books, guids):
+    books = await open_books(url)
+    entries = entries_of(guids(5_000))
+    await books.enqueue(entries)
+    for _small in range(10):  # after a few, the engine would plan once for all lengths
+        await commit(books, await books.claim(1))
+
+    begun = time.monotonic()
+    await commit(books, await books.claim(100))
+
+    assert time.monotonic() - begun < 5  # 0.2 s; with each compared with each, more than 15
 
 
 async def test_a_commit_without_an_object_is_a_mistake(url, open_books):
