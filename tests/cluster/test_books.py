@@ -483,7 +483,7 @@ async def test_the_time_of_a_commit_grows_with_its_outcomes_alone(url, open_book
     begun = time.monotonic()
     await commit(books, await books.claim(96))
 
-    assert time.monotonic() - begun < 2  # 0.1 s; with each compared with each, 6 s
+    assert time.monotonic() - begun < 4  # 0.1 s; with each compared with each, 6 s
 
 
 async def test_a_commit_without_an_object_is_a_mistake(url, open_books):
