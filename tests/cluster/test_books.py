@@ -1,5 +1,6 @@
 """What the books of an export promise, on a real PostgreSQL."""
 
+import time
 from dataclasses import replace
 
 import psycopg
@@ -471,6 +472,18 @@ async def test_the_engine_itself_forbids_a_second_verdict(
 
     with pytest.raises(psycopg.DatabaseError, match="got another"):
         database.execute(statement, search_path="cxai_nightly")
+
+
+async def test_the_time_of_a_commit_grows_with_its_outcomes_alone(url, open_books, guids):
+    books = await open_books(url)
+    await books.enqueue(entries_of(guids(8_000)))
+    for _again in range(8):  # after a few, the engine would plan once for arrays of any length
+        await commit(books, await books.claim(8))
+
+    begun = time.monotonic()
+    await commit(books, await books.claim(96))
+
+    assert time.monotonic() - begun < 4  # 0.1 s; with each compared with each, 6 s
 
 
 async def test_a_commit_without_an_object_is_a_mistake(url, open_books):

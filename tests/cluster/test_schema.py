@@ -101,6 +101,19 @@ async def test_workers_that_have_read_another_form_can_do_nothing_more(new_url, 
         await early.claim(1)
 
 
+async def test_a_worker_that_has_read_another_form_does_not_start(new_url, open_books):
+    await init(new_url, FORM, TERMS)
+    early = await open_books(new_url, register=False)
+    await early.form()
+    await init(new_url, FORM | {"shape": "tables"}, TERMS)
+
+    with pytest.raises(UsageError, match="start this worker again"):
+        await early.register("a worker")
+
+    assert (await early.form())["shape"] == "tables"
+    await early.register("a worker")
+
+
 # --- versions ---
 
 

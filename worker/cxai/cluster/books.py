@@ -50,6 +50,7 @@ class Books:
         self.worker_ttl_s = worker_ttl_s
         self._held: set[int] = set()
         self._known = 0
+        self._form: Mapping[str, Any] | None = None
         path = schema.search_path(url)
         self._engine = Engine(url, purpose="worker", search_path=path)
         # On a connection of its own: a beat waits for nothing else that the worker does.
@@ -68,7 +69,8 @@ class Books:
 
     async def form(self) -> Mapping[str, Any]:
         """Return what decides form and origin of the rows, as it was given to `init`."""
-        return dict(await self._one("SELECT form FROM export"))
+        self._form = dict(await self._one("SELECT form FROM export"))
+        return self._form
 
     async def terms(self) -> Mapping[str, Any]:
         """Return what may change by another `init`, as it was given last."""
@@ -77,8 +79,12 @@ class Books:
     # --- as a worker ---
 
     async def register(self, name: str) -> int:
-        """Begin as a new worker, `name` for people. Returns the number that no other ever has."""
-        self.worker = int(await self._one("SELECT register(%s)", (_text(name),)))
+        """Begin as a new worker, `name` for people. Returns the number that no other ever has.
+
+        Raises UsageError if the export has got another form since it was read here.
+        """
+        form = None if self._form is None else Jsonb(self._form)
+        self.worker = int(await self._one("SELECT register(%s, %s)", (_text(name), form)))
         self._held.clear()
         return self.worker
 

@@ -5,11 +5,15 @@
 --   CX001  the worker is gone, or a block is not its own: it is fenced
 --   CX002  worker and engine disagree on what is settled
 --   CX003  the database was restored to an earlier point
+--   CX004  the export has another form than the worker has read
 
--- A worker starts. Returns its number.
-CREATE FUNCTION register(its_name text) RETURNS bigint LANGUAGE plpgsql AS $$
+-- A worker starts that has read this form of the export, NULL if none. Returns its number.
+CREATE FUNCTION register(its_name text, its_form jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE me bigint;
 BEGIN
+    -- While this lock is held, no init() changes the form; commits may go on.
+    PERFORM 1 FROM export e WHERE its_form IS NULL OR e.form = its_form FOR KEY SHARE;
+    IF NOT FOUND THEN RAISE 'another form' USING ERRCODE = 'CX004'; END IF;
     LOOP
         INSERT INTO worker (export, name) SELECT e.name, its_name FROM export e
             ON CONFLICT DO NOTHING RETURNING id INTO me;
@@ -301,9 +305,13 @@ LANGUAGE sql STABLE AS $$
         (SELECT coalesce(sum(cardinality(keys)), 0) FROM block)
 $$;
 
--- Whether anything is left to do: lines to come, open IDs, objects without their final name.
+-- Whether anything is left to do: lines to come, open IDs, objects without their final name. The
+-- order makes it look in the indexes, and not through the remains of a long queue.
 CREATE FUNCTION queue(OUT fed boolean, OUT has_blocks boolean, OUT has_unpublished boolean)
 LANGUAGE sql STABLE AS $$
-    SELECT e.fed, EXISTS (SELECT 1 FROM block), EXISTS (SELECT 1 FROM object WHERE NOT published)
+    SELECT e.fed,
+        EXISTS (SELECT 1 FROM block WHERE owner IS NULL ORDER BY id LIMIT 1)
+            OR EXISTS (SELECT 1 FROM block WHERE owner IS NOT NULL ORDER BY owner LIMIT 1),
+        EXISTS (SELECT 1 FROM object WHERE NOT published ORDER BY no LIMIT 1)
     FROM export e
 $$;

@@ -59,18 +59,22 @@ _NO_EXPORT = (
     " upgrades it."
 )
 
+_REFORMED = "{} has got another form of this export just now: start this worker again."
+
 _REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
     "CX001": (FencedError, _FENCED),
     "CX002": (IntegrityError, _UNSETTLED),
     "CX003": (IntegrityError, _RESTORED),
+    "CX004": (UsageError, _REFORMED),
     "3F000": (UsageError, _NO_EXPORT),
     "42P01": (UsageError, _NO_EXPORT),
     "42883": (UsageError, _NO_EXPORT),
     "42501": (UsageError, "{} doesn't let this user do that: it needs rights on its schemas."),
 }
-"""What the engine's refusals mean. The first three are those of books.sql."""
+"""What the engine's refusals mean. The first four are those of books.sql."""
 
 _ON_PASSWORDS = f" Set PGPASSWORD or {PASSWORD_FILE_VARIABLE}, or use a password file (PGPASSFILE)."
+_ON_POOLS = " Connect to PostgreSQL itself, not to a pool whose clients share sessions."
 
 # What passes by itself, or by what an operator does: connections, room, locks, a replica.
 _PASSING = re.compile(r"08|25006|40001|40P01|53|55P03|57|58030")
@@ -212,9 +216,14 @@ class Engine:
         lacking = "no answer in time" if self._is_late else _words_of(error)
         # Once it was right, it may be about to be set right again.
         if not self._was_connected and _WRONG_LOGIN.search(lacking):
-            advice = _ON_PASSWORDS if "password" in lacking else ""
-            return UsageError(f"{place} can't be used: {lacking}.{advice}")
+            return UsageError(f"{place} can't be used: {lacking}.{_advice_on(lacking)}")
         return EngineDownError(self.url, lacking)
+
+
+def _advice_on(lacking: str) -> str:
+    if "password" in lacking:
+        return _ON_PASSWORDS
+    return _ON_POOLS if "startup parameter" in lacking else ""
 
 
 def _words_of(error: psycopg.Error) -> str:

@@ -39,7 +39,7 @@ CREATE TABLE block (
     lines bigint[] NOT NULL
 );
 CREATE INDEX block_free ON block (id) WHERE owner IS NULL;
-CREATE INDEX block_owned ON block (owner) WHERE owner IS NOT NULL;
+CREATE INDEX block_owned ON block (owner, id) WHERE owner IS NOT NULL;
 
 -- The log of commits: an object counts if and only if it has a row. Numbers have no gaps.
 CREATE TABLE object (
