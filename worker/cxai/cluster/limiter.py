@@ -143,9 +143,8 @@ class ClusterLimiter:
         Raises TurnLostError if its tick is too late by now, its lease too short, or all are paused.
         """
         now = self._now()
-        if now < self._paused_until or not self.slots.outlasts_a_request:
-            raise TurnLostError
-        if not self._ticks.depart(now):
+        may_leave = now >= self._paused_until and self.slots.outlasts_a_request
+        if not (may_leave and self._ticks.depart(now)):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:
@@ -166,8 +165,8 @@ class ClusterLimiter:
             if self._failure is not None:
                 raise self._failure
             now = self._now()
-            wait_s: float | None = self._paused_until - now
-            if wait_s is None or wait_s <= 0:
+            wait_s: float | None = max(0.0, self._paused_until - now)
+            if wait_s == 0:
                 wait_s = self._tick_wait_s(now) if has_room() else None
             if wait_s == 0:
                 self._ticks.take()
