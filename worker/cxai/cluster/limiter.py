@@ -140,11 +140,10 @@ class ClusterLimiter:
     async def depart(self) -> None:
         """Return if a request may go onto its connection at this moment.
 
-        Raises TurnLostError if its tick is too late by now, its lease too short, or all are paused.
+        Raises TurnLostError if its tick is too late by now, or was dropped by a pause, or if its
+        lease is too short.
         """
-        now = self._now()
-        may_leave = now >= self._paused_until and self.slots.outlasts_a_request
-        if not (may_leave and self._ticks.depart(now)):
+        if not (self.slots.outlasts_a_request and self._ticks.depart(self._now())):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:
@@ -157,7 +156,7 @@ class ClusterLimiter:
         if until <= self._paused_until:
             return False
         self._paused_until, self._paused_why = until, why
-        self._ticks.drop()
+        self._ticks.drop()  # also those of requests that have not left yet
         return True
 
     async def _turn(self, is_wanted: Callable[[], bool], has_room: Callable[[], bool]) -> bool:
