@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from support.account import Account, TimedApi, work
+from support.account import TIMEOUT_S, Account, TimedApi, work
+from support.cut_proxy import CutProxy
 from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
@@ -29,7 +30,6 @@ from cxai.cluster.ticks import SLACK_S
 from cxai.policy.reply import Question
 from cxai.policy.table import Signal
 
-TIMEOUT_S = 0.5  # of requests
 HOUR_S = 3_600.0
 LATE = 1  # what a busy machine sends late can make the next second too full by one
 PAUSE_REACHES_S = HORIZON_S + SLICE_S + SLACK_S
@@ -406,10 +406,32 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
     assert api.most <= 10
 
 
+async def test_a_worker_whose_network_falls_silent_starts_nothing_beside_those_who_took_over(
+    database,
+):
+    account, api = Account(database, 200.0, in_flight=1), TimedApi()
+    async with (
+        CutProxy(database.port) as proxy,
+        at_work(account, api, port=proxy.port) as (silenced,),
+    ):
+        await wait_until(more_than(api, 3))
+        proxy.is_silent = True
+        async with at_work(account, api) as (other,):
+            await wait_until(lambda: other.slots.usable == 1, "the end of the lease")
+            assert silenced.slots.free == 0
+            sent = len(api.times)
+            await wait_until(more_than(api, sent + 20))
+        proxy.is_silent = False
+        proxy.cut()
+        sent = len(api.times)
+        await wait_until(more_than(api, sent + 20), "requests of the one that is back")
+    assert api.most == 1
+
+
 WORKER = """
 import asyncio, sys
 sys.path[:0] = {path!r}
-from support.account import Account, work
+from support.account import TIMEOUT_S, Account, work
 from support.postgres import Database
 from test_limiter import client_of, Signing
 

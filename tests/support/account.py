@@ -13,6 +13,9 @@ from cxai.cluster.slots import Slots
 from cxai.cluster.url import parse_engine_url
 from cxai.policy.reply import Reply
 
+TIMEOUT_S = 0.5
+"""The longest that a request takes."""
+
 
 class Account:
     """The limits of one account in a database."""
@@ -40,25 +43,25 @@ class Account:
         )
         return worker
 
-    def engine(self):
-        """Return a connection for the limits, to be closed."""
-        url = parse_engine_url(self.database.url())
-        return Engine(url, purpose="limits", search_path=("cxai",))
+    def engine(self, port=None):
+        """Return a connection for the limits, to be closed; `port` may be that of a proxy."""
+        url = parse_engine_url(self.database.url(port=port))
+        return Engine(url, purpose="limits", search_path=("cxai",), answer_s=1.0 if port else 10.0)
 
     def holders(self):
         """Return who holds each slot that is held, by its number."""
         return dict(self.execute("SELECT n, holder FROM slot WHERE holder IS NOT NULL"))
 
     @asynccontextmanager
-    async def worker(self, clock=None, *, total_timeout_s=0.5, reserve_s=1.0, **options):
+    async def worker(self, clock=None, *, port=None, reserve_s=1.0, **options):
         """Yield the limiter of one more worker."""
-        engine, clock = self.engine(), clock or SystemClock()
+        engine, clock = self.engine(port), clock or SystemClock()
         limits = AccountLimits(engine.rows)
         slots = Slots(
             limits,
             self.register(),
             clock,
-            total_timeout_s=total_timeout_s,
+            total_timeout_s=TIMEOUT_S,
             reserve_s=reserve_s,
             beat_s=0.25,
         )

@@ -140,12 +140,10 @@ class ClusterLimiter:
     async def depart(self) -> None:
         """Return if a request may go onto its connection at this moment.
 
-        Raises TurnLostError if its tick is too late by now, its lease too short, or all are paused.
+        Raises TurnLostError if its tick is too late by now, or was dropped by a pause, or if its
+        lease is too short.
         """
-        now = self._now()
-        if now < self._paused_until or not self.slots.outlasts_a_request:
-            raise TurnLostError
-        if not self._ticks.depart(now):
+        if not (self.slots.outlasts_a_request and self._ticks.depart(self._now())):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:
@@ -158,7 +156,7 @@ class ClusterLimiter:
         if until <= self._paused_until:
             return False
         self._paused_until, self._paused_why = until, why
-        self._ticks.drop()
+        self._ticks.drop()  # also those of requests that have not left yet
         return True
 
     async def _turn(self, is_wanted: Callable[[], bool], has_room: Callable[[], bool]) -> bool:
@@ -166,8 +164,8 @@ class ClusterLimiter:
             if self._failure is not None:
                 raise self._failure
             now = self._now()
-            wait_s: float | None = self._paused_until - now
-            if wait_s is None or wait_s <= 0:
+            wait_s: float | None = max(0.0, self._paused_until - now)
+            if wait_s == 0:
                 wait_s = self._tick_wait_s(now) if has_room() else None
             if wait_s == 0:
                 self._ticks.take()
