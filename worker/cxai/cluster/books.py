@@ -229,10 +229,15 @@ class Books:
         rows = await self._engine.rows("SELECT * FROM unpublished(%s)", (of_the_gone,))
         return [(number, name, pending, sha256) for number, name, pending, sha256 in rows]
 
-    async def verdicts(self, keys: Sequence[bytes]) -> Mapping[bytes, tuple[int, Verdict]]:
-        """Return the object and the verdict of each of these keys that has one."""
+    async def verdicts(
+        self, keys: Sequence[bytes]
+    ) -> Mapping[bytes, tuple[int | None, Verdict | None]]:
+        """Return the object and the verdict of those of these keys that are known.
+
+        An open one has no verdict; if it is retried, its object is the one with its last lines.
+        """
         rows = await self._engine.rows("SELECT * FROM verdicts(%s::bytea[])", (list(keys),))
-        return {key: (number, VERDICTS[code]) for key, number, code in rows}
+        return {key: (number, code and VERDICTS[code]) for key, number, code in rows}
 
     async def gone(self, workers: Collection[int]) -> Collection[int]:
         """Return which of these workers are gone, of whichever export: they commit nothing more."""
