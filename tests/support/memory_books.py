@@ -26,7 +26,7 @@ class _Block:
 class Engine:
     """What outlives the workers, as a database does."""
 
-    items: dict = field(default_factory=dict)  # key -> (object, verdict), None while it is open
+    items: dict = field(default_factory=dict)  # key -> (object, verdict)
     blocks: dict = field(default_factory=dict)
     objects: dict = field(default_factory=dict)  # (number, set) -> ObjectRow
     workers: dict = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Engine:
             if item_key(entry.key) in self.items:
                 self.duplicates += 1
             else:
-                self.items[item_key(entry.key)] = None
+                self.items[item_key(entry.key)] = None, None
                 fresh.append(entry)
         for start in range(0, len(fresh), block_of):
             self.blocks[next(self._numbers)] = _Block(fresh[start : start + block_of])
@@ -52,7 +52,8 @@ class Engine:
 
     def queue_again(self, entry):
         """Open an ID again that has a verdict, as feeding or retrying it does."""
-        self.items[item_key(entry.key)] = None
+        number, _ = self.items[item_key(entry.key)]
+        self.items[item_key(entry.key)] = number, None
         self.blocks[next(self._numbers)] = _Block([entry])
 
     def declare_gone(self, worker):
@@ -100,7 +101,7 @@ class MemoryBooks:
 
     def _claimed(self, number):
         block = self.engine.blocks[number]
-        open_entries = [e for e in block.entries if self.engine.items[item_key(e.key)] is None]
+        open_entries = [e for e in block.entries if self.engine.items[item_key(e.key)][1] is None]
         return Claimed(number, block.losses + 1, open_entries)
 
     async def commit(self, outcomes, blocks, written):
@@ -110,7 +111,7 @@ class MemoryBooks:
             return number
         if any(self._owner(block) != self.worker for block in blocks):
             raise FencedError("Others took this worker for dead, and its IDs.")
-        if any(engine.items[key] is not None for key, _, _ in outcomes):
+        if any(engine.items[key][1] is not None for key, _, _ in outcomes):
             raise IntegrityError("An ID has a verdict already.")
         engine.last_object = number = engine.last_object + 1
         for one in written:
@@ -173,7 +174,7 @@ class MemoryBooks:
     async def verdicts(self, keys):
         await asyncio.sleep(0)
         items = self.engine.items
-        return {key: items[key] or (None, None) for key in keys if key in items}
+        return {key: items[key] for key in keys if key in items}
 
     async def gone(self, workers):
         await asyncio.sleep(0)
@@ -183,7 +184,7 @@ class MemoryBooks:
     async def counts(self):
         await asyncio.sleep(0)
         engine = self.engine
-        verdicts = Counter(settled[1] for settled in engine.items.values() if settled)
+        verdicts = Counter(verdict for _, verdict in engine.items.values() if verdict)
         leased = sum(block.owner is not None for block in engine.blocks.values())
         return Counts(
             lines=engine.lines,

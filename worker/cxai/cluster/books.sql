@@ -277,7 +277,7 @@ CREATE FUNCTION objects(after int, most int) RETURNS TABLE (
     FROM object o WHERE o.no > after AND o.no <= after::bigint + most ORDER BY o.no, o.set
 $$;
 
--- The object and verdict of each of these items: NULL without one.
+-- The object and verdict of each of these items. One that is retried has an object and no verdict.
 CREATE FUNCTION verdicts(of_keys bytea[])
 RETURNS TABLE (key bytea, object int, verdict smallint) LANGUAGE sql STABLE AS $$
     SELECT key, object, verdict FROM item WHERE key = ANY (of_keys)
