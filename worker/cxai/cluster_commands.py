@@ -77,8 +77,11 @@ async def enqueue(
     *,
     last: bool = False,
     stop: StopRequest | None = None,
+    redis_password: SecretStr | None = None,
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
+
+    `redis_password` is as for cxai.app.source_of.
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
@@ -88,7 +91,7 @@ async def enqueue(
     try:
         await books.open()
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
-        source = await asyncio.to_thread(source_of, settings, names, token)
+        source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
         room = Room(clock, settings.outage_patience_s, ending)
         async with entered(source):
             feeding = asyncio.create_task(feed(source, books, room, fed))

@@ -96,6 +96,10 @@ def enqueue_ids(
     allow_empty: Annotated[
         bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
     ] = None,
+    until_idle_s: Annotated[
+        float | None,
+        typer.Option("--until-idle", help="Seconds without a message that end a queue. \\[never]"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
@@ -105,11 +109,15 @@ def enqueue_ids(
     from cxai.cluster_commands import enqueue
     from cxai.observe.redaction import Redaction
     from cxai.settings import Settings, load_settings
+    from cxai.sources.redis_password import password_in_environment
 
     given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     settings = load_settings(given, config)
+    password = password_in_environment()
     work = as_command(
-        settings, Redaction(), lambda stop: enqueue(settings, sources, to, last=last, stop=stop)
+        settings,
+        Redaction(password),
+        lambda stop: enqueue(settings, sources, to, last=last, stop=stop, redis_password=password),
     )
     fed = run_to_end(work)
     tell(json_text(fed.as_dict()) if as_json else fed.text())
