@@ -20,12 +20,16 @@ pytest_plugins = ["support.postgres"]
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 
-gc.disable()  # until all tests are collected: what they are made of stays
 
-
-def pytest_collection_finish():
-    leave_out_what_is_there()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect no garbage while the tests are collected: what they are made of stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        leave_out_what_is_there()
+        gc.enable()
 
 
 def pytest_make_parametrize_id(val):
