@@ -26,7 +26,7 @@ INSTALL = @python="$(PYTHON)"; \
   fi; \
   "$$python" requirements/install.py "$(VENV)"
 
-.PHONY: help demo test cover soak soak-cluster fuzz bench promise check lock clean run-set dev-set
+.PHONY: help demo demo-cluster test cover soak soak-cluster fuzz bench promise check lock clean run-set dev-set
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ help:  ## List these commands
 demo: run-set  ## Watch a whole export against the built-in simulator: no token, no network
 	rm -rf demo-export
 	$(BIN)/cxai demo --output demo-export
+
+demo-cluster: dev-set  ## Watch three workers share an export, one of them killed in the middle
+	PYTHONPATH=tests:. $(BIN)/python -m demo.cluster
 
 # Two more than there are processors, since many tests wait for a server, a signal or a moment.
 test: dev-set  ## Run the tests
@@ -77,7 +80,7 @@ lock: dev-set  ## Pin newer versions of all dependencies
 	$(COMPILE) --group bench --output-file requirements/bench.txt
 
 clean:  ## Remove what the other commands made
-	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export demo-cluster fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 run-set:
 	$(INSTALL) run

@@ -330,6 +330,16 @@ async def test_an_id_that_costs_one_worker_after_the_other_is_given_up_as_poison
     assert len(engine.blocks) == 1
 
 
+async def test_poison_that_is_retried_is_tried_again_by_the_same_worker(engine, start):
+    (a,) = entries("a")
+    engine.feed([a])
+    engine.blocks[1].losses = 10
+    worker = await start()
+    assert await worker.take() == []
+    engine.queue_again(a)
+    assert await worker.take() == [a]
+
+
 async def test_an_admission_counts_poison_as_settled_and_may_be_made_again(engine, store, start):
     engine.feed(entries("a", "b"), block_of=1)
     for block in engine.blocks.values():

@@ -21,8 +21,9 @@ from cxai.api.client import ApiClient
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.cluster.engine_clock import EngineClock
+from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.lessons import Lessons
-from cxai.cluster.limiter import GovernedFetcher, TurnLostError
+from cxai.cluster.limiter import TurnLostError
 from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
 from cxai.cluster.ticks import SLACK_S
 from cxai.policy.reply import Question

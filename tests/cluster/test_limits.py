@@ -94,6 +94,18 @@ async def test_a_new_session_waits_until_all_has_left_that_a_crash_may_have_take
     assert refused.wait_s == pytest.approx(SLICE_S + STEP_S, abs=1e-3)
 
 
+async def test_a_crash_of_the_engine_does_not_bring_a_slow_tick_forward(own_postgres):
+    account = Account(own_postgres.new_database(), 0.5)
+    async with sessions(account, settled=False) as (limits,):
+        first = await limits.reserve(1, 0.0)
+    own_postgres.restart()
+    async with sessions(account, settled=False) as (limits,):
+        second = await limits.reserve(1, 0.0)
+    assert (first.granted, second.granted) == (1, 0)
+    next_s = second.now_s + HORIZON_S + second.wait_s
+    assert next_s == pytest.approx(first.first_s + 2.0 * (1 + MARGIN), abs=1e-4)
+
+
 async def test_a_clock_that_was_set_back_stops_nothing(account):
     hour_ahead = "SELECT setval('last_tick', (extract(epoch FROM now()) + 3600)::bigint * 1000000)"
     account.execute(hour_ahead)

@@ -195,6 +195,29 @@ async def test_a_failure_with_another_verdict_than_the_engine_has_is_named(expor
     )
 
 
+async def test_a_failure_that_stands_in_another_object_than_the_engine_has_is_named(export):
+    content, _ = export.store.objects[FAILURES]
+    export.engine.feed(entries("e"))
+    worker = await export.start()
+    await worker.ledger.commit([outcome(e, Verdict.REJECTED) for e in await worker.take()])
+    export.put("failures/failures-000000003.jsonl.gz", content)
+    assert_damaged(
+        await export.verify(),
+        "failures, object 3: a row for c, which the ledger has in object 1.",
+        "2 IDs have another verdict than ok, but 1 are listed",
+    )
+
+
+async def test_every_row_of_a_large_object_is_checked(export):
+    many = entries(*(f"n{number}" for number in range(1_200)))
+    export.engine.feed(many, block_of=1_200)
+    worker = await export.start()
+    await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
+    await export.write_manifest(worker)
+    findings = await export.verify()
+    assert (findings.exit_code, findings.lines) == (ExitCode.FINISHED, 1_204)
+
+
 async def test_a_record_that_two_objects_have_is_found_once_more(export):
     """Whatever wrote it: the log has the ID in one of them."""
     content, _ = export.store.objects[RECORDS]
@@ -279,6 +302,15 @@ async def test_open_ids_and_an_input_that_may_grow_are_incomplete(export):
     assert_incomplete(
         await export.verify(), "2 IDs have no verdict yet.", "`cxai enqueue … --last`"
     )
+
+
+async def test_an_older_manifest_is_no_fault_while_there_is_more_to_do(export):
+    export.engine.feed(entries("e", "f"), block_of=1)
+    worker = await export.start()
+    await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
+    findings = await export.verify()
+    assert_incomplete(findings, "1 ID has no verdict yet.")
+    assert "manifest.json" not in findings.text()
 
 
 async def test_an_object_that_is_committed_and_not_visible_is_incomplete_and_read_all_the_same(

@@ -491,6 +491,20 @@ async def test_a_full_disk_under_a_look_up_is_told_as_a_failed_commit_is(tmp_pat
             await ledger.admit(entries(*(f"n{number}" for number in range(10_000))))
 
 
+@pytest.mark.parametrize("is_queue", [True, False])
+async def test_a_commit_of_files_does_not_look_into_the_inbox_as_long_as_it_is_empty(
+    tmp_path, is_queue
+):
+    disk, statements = LocalDisk(tmp_path / "export"), []
+    with disk.ledger(is_queue=is_queue) as ledger:
+        assert await left_over(ledger) == []
+        fresh = (await ledger.admit(entries("a", "b"))).fresh
+        disk.store._database._connection._connection.set_trace_callback(statements.append)
+        await ledger.commit([outcome(entry) for entry in fresh])
+    assert any("INTO outcome" in statement for statement in statements)
+    assert any("inbox" in statement for statement in statements) is is_queue
+
+
 async def test_a_queue_that_is_taken_in_on_a_full_disk_may_be_taken_in_again(tmp_path):
     disk = LocalDisk(tmp_path / "export")
     block = entries(*(f"n{number}" for number in range(2_000)))

@@ -106,6 +106,7 @@ def outcome(done):
 def original(tmp_path_factory):
     """Return a checkout in which the set of a run is installed, under adverse conditions."""
     checkout = Checkout(tmp_path_factory.mktemp("install") / "a checkout")
+    leave_half_made(checkout)
     # A year later: newer versions of everything, which need a package that does not exist.
     for name in ("needed", "extra", "builder", "tool"):
         make_wheel(checkout.shelf, name, "99.0", "not-to-be-had")
@@ -201,18 +202,24 @@ def test_a_configuration_that_leads_pip_elsewhere_is_named(made, tmp_path):
     assert made.installed() == DEV
 
 
+def leave_half_made(checkout):
+    """Leave an environment as an installation does that is killed between two files."""
+    venv.create(checkout.path / ".venv", symlinks=True)
+    (packages,) = checkout.path.glob(".venv/lib/python*/site-packages")
+    with zipfile.ZipFile(checkout.shelf / "extra-1.0-py3-none-any.whl") as wheel:
+        wheel.extractall(packages)
+    (packages / "extra.py").unlink()  # pip would take the package for installed
+
+
 @pytest.mark.promise(
     "An installation that is killed in the middle",
     "the next `make` installs everything again",
     group="Environment",
 )
-def test_an_environment_that_was_left_half_made_is_made_again(made):
-    (made.path / ".venv" / ".installed").unlink()
-    (module,) = made.path.glob(".venv/lib/python*/site-packages/extra.py")
-    module.unlink()  # pip would take its package for installed
-    assert made.install("run").returncode == 0
+def test_an_environment_that_was_left_half_made_is_made_again(original):
+    (module,) = original.path.glob(".venv/lib/python*/site-packages/extra.py")
     assert module.read_text() == "version = '1.0'\n"
-    assert outcome(made.install("run")) == NOTHING_DONE
+    assert outcome(original.install("run")) == NOTHING_DONE
 
 
 def moved(checkout):

@@ -8,6 +8,7 @@ from functools import partial
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from support.certificate import CA, server_context
 from support.command import cxai, environment, rows, verdicts
 from support.raw_server import Ending, RawServer, response
@@ -204,14 +205,13 @@ def test_verify_takes_no_queue(shared_redis, stream, export):
     "exit code 2 before anything is created, with where it comes from; it is never shown",
     group="Security",
 )
-async def test_a_wrong_password_is_refused_and_not_shown(tmp_path, monkeypatch):
+async def test_a_wrong_password_is_refused_and_not_shown(tmp_path):
     with redis_server(tmp_path / "redis", "--requirepass", "the-right-one") as server:
-        for password in ("", "another-one"):
-            monkeypatch.setenv(PASSWORD, password)
+        for password in (None, SecretStr("another-one")):
             with pytest.raises(
                 UsageError, match=r"refuses the login.*CXAI_REDIS_PASSWORD"
             ) as raised:
-                await taken(server.url("ids"))
+                await taken(server.url("ids"), redis_password=password)
             assert "another-one" not in str(raised.value)
 
 
@@ -222,8 +222,8 @@ def test_the_right_password_is_shown_nowhere(tmp_path, ids, api, export):
         with server.client(password=secret) as client:
             for one in [*ids, f"{secret} is no ID", "?"]:
                 client.xadd("ids", {"id": one})
-        password_file = {f"{PASSWORD}_FILE": str(tmp_path / "password")}
-        run = run_to_idle(api, export, server.url("ids"), **password_file)
+        of_file = {f"{PASSWORD}_FILE": str(tmp_path / "password"), PASSWORD: "another-one"}
+        run = run_to_idle(api, export, server.url("ids"), **of_file)
     assert run.code == 1, run.err  # two messages hold no ID
     assert verdicts(export).total() == len(ids) + 2
     assert secret not in run.out + run.err + "".join(map(str, rows(export, "failures")))

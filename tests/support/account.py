@@ -6,7 +6,8 @@ from importlib.resources import files
 
 from cxai.clock import SystemClock
 from cxai.cluster.engine import Engine
-from cxai.cluster.limiter import ClusterLimiter, GovernedFetcher
+from cxai.cluster.fetcher import GovernedFetcher
+from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.slots import Slots
 from cxai.cluster.url import parse_engine_url

@@ -10,10 +10,11 @@ import json
 import os
 import socket
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
-from support.garbage import leave_out_again, leave_out_what_is_there
+from support.garbage import leave_out_what_is_there
 
 ROOT = Path(__file__).parents[2]
 _IMPORTED = (
@@ -55,7 +56,6 @@ def _serve(connection):
         importlib.import_module(name)
     main = importlib.import_module("cxai.__main__")
     leave_out_what_is_there()  # or each command would look at all of it, and so copy it
-    atexit.register(leave_out_again)
     while True:
         try:
             request, fds = receive(connection)
@@ -82,13 +82,27 @@ def _watch(main, request, fds):
         sys.modules["__main__"] = main
         if request["first"]:
             exec(request["first"], {})  # noqa: S102 - a test's own
-        main.main()  # which ends this process, as it would any other
+        _end_as(main.main)
     for stream in streams:
         os.close(stream)
     with suppress(BrokenPipeError):
         send(report, pid)
         send(report, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     os._exit(0)
+
+
+def _end_as(command):
+    """Run a command and end as Python does, but without freeing its memory: that copies it all."""
+    try:
+        command()
+    except SystemExit as ended:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code or 0)
+        raise  # for what can't be written, Python has an exit code of its own
 
 
 def _become(request, fds):

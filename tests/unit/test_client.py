@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 from support.command import TOKEN
-from support.raw_server import RawServer, client_of, header, response
+from support.raw_server import Ending, RawServer, client_of, header, response
 
 from cxai import __version__
 from cxai.api.token import Token
@@ -90,6 +90,31 @@ async def test_a_connection_is_kept_for_the_next_request():
         for _ in range(3):
             await client.fetch(ID, Question.RESULT)
     assert (len(server.requests), server.connections) == (3, 1)
+
+
+class NotNowError(Exception):
+    pass
+
+
+async def test_what_may_not_leave_sends_nothing_and_leaves_its_fresh_connection_for_the_next_try():
+    may_leave = iter([True, True, False, True])
+
+    async def depart():
+        if not next(may_leave):
+            raise NotNowError
+
+    dropped = [Ending.CLOSE]  # so that a fresh connection is wanted next
+    async with (
+        RawServer([response()], dropped, [response(b"last")]) as server,
+        client_of(server.base_url, depart=depart) as client,
+    ):
+        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Question.RESULT)
+        with pytest.raises(NotNowError):
+            await client.fetch(ID, Question.RESULT)
+        seen = await client.fetch(ID, Question.RESULT)
+        assert (len(server.requests), server.connections) == (3, 2)
+    assert seen == Reply(200, b"last")
 
 
 # --- what comes back ---

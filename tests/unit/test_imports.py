@@ -37,8 +37,8 @@ ROOMS = {
     "observe": {"core"},
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {
-        *("api", "observe", "output", "resources", "sources", "core", "policy", "errors"),
-        "defaults",
+        *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
+        *("errors", "defaults"),
     },
     "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
     "wiring": {

@@ -1,19 +1,19 @@
 import pytest
 
 from cxai.errors import UsageError
-from cxai.sources.redis_password import VARIABLE, read_password
+from cxai.sources.redis_password import VARIABLE, password_in_environment, read_password
 
 
-def test_the_password_comes_from_the_file_before_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "of the environment")
-    assert read_password(None).get_secret_value() == "of the environment"
+def test_the_password_is_what_the_file_holds_without_its_last_line_break(tmp_path):
     (tmp_path / "password").write_text(" with spaces \n")
     assert read_password(tmp_path / "password").get_secret_value() == " with spaces "
 
 
-def test_there_may_be_none(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert read_password(None) is None
+def test_there_may_be_none_in_the_environment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "secret")
+    assert password_in_environment().get_secret_value() == "secret"
+    monkeypatch.setenv(VARIABLE, "")
+    assert password_in_environment() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 70_000])

@@ -147,9 +147,15 @@ async def export(
     return report
 
 
-def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Source:
+def source_of(
+    settings: Settings,
+    names: Sequence[str],
+    token: SecretStr,
+    redis_password: SecretStr | None = None,
+) -> Source:
     """Return the source that `names` name; without any, standard input.
 
+    `redis_password` is for a stream of Redis, if no file of the settings holds it.
     It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
     the settings say.
     """
@@ -162,6 +168,7 @@ def source_of(settings: Settings, names: Sequence[str], token: SecretStr) -> Sou
         settings.until_idle_s,
         settings.queue_patience_s,
         settings.redis_password_file,
+        redis_password,
         LOG.warning,
     )
     return open_source(names, options)

@@ -35,6 +35,7 @@ from pydantic_settings import (
 )
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cluster.url import PASSWORD_FILE_VARIABLE as POSTGRES_PASSWORD_FILE_VARIABLE
 from cxai.core.guid import GUID_PATTERN
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
@@ -404,7 +405,10 @@ def _is_service_link(name: str, value: str) -> bool:
 
 def _refuse_unknown_variables() -> None:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    in_capitals = {TOKEN_VARIABLE, CONFIG_VARIABLE, REDIS_PASSWORD_VARIABLE}
+    in_capitals = {
+        *(TOKEN_VARIABLE, CONFIG_VARIABLE),
+        *(REDIS_PASSWORD_VARIABLE, POSTGRES_PASSWORD_FILE_VARIABLE),
+    }
     given: dict[str, str] = {}
     for name, value in os.environ.items():
         upper = name.upper()

@@ -21,9 +21,10 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import log_end
+from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
-from cxai.cluster.limiter import ClusterLimiter, GovernedFetcher
+from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.membership import Membership
 from cxai.cluster.publishing import Publishing

@@ -120,6 +120,7 @@ def run(  # noqa: D103 - see RUN_HELP
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat, Settings, load_settings
     from cxai.sources.census import Census
+    from cxai.sources.redis_password import password_in_environment
 
     given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     if proxy is not None and "@" in proxy:
@@ -140,7 +141,7 @@ def run(  # noqa: D103 - see RUN_HELP
     assert output is not None  # noqa: S101 - or it would have been refused
     if not sources and sys.stdin.isatty():
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source = source_of(settings, sources or [], token)
+    source = source_of(settings, sources or [], token, password_in_environment())
     census = Census(sources or [])
     census.start()
     work = export_as_command(

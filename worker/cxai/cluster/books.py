@@ -235,10 +235,15 @@ class Books:
         rows = await self._engine.rows("SELECT * FROM unpublished(%s)", (of_the_gone,))
         return [(number, name, pending, sha256) for number, name, pending, sha256 in rows]
 
-    async def verdicts(self, keys: Sequence[bytes]) -> Mapping[bytes, tuple[int, Verdict]]:
-        """Return the object and the verdict of each of these keys that has one."""
+    async def verdicts(
+        self, keys: Sequence[bytes]
+    ) -> Mapping[bytes, tuple[int | None, Verdict | None]]:
+        """Return the object and the verdict of each of these keys that is known.
+
+        One that is open has no verdict; if it is queued again, it has the object of its last one.
+        """
         rows = await self._engine.rows("SELECT * FROM verdicts(%s::bytea[])", (list(keys),))
-        return {key: (number, VERDICTS[code]) for key, number, code in rows}
+        return {key: (number, VERDICTS.get(code)) for key, number, code in rows}
 
     async def gone(self, workers: Collection[int]) -> Collection[int]:
         """Return which of these workers are gone, of whichever export: they commit nothing more."""

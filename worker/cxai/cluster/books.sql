@@ -277,10 +277,10 @@ CREATE FUNCTION objects(after int, most int) RETURNS TABLE (
     FROM object o WHERE o.no > after AND o.no <= after::bigint + most ORDER BY o.no, o.set
 $$;
 
--- The object and verdict of each of these items that has a verdict.
+-- The object and verdict of each of these items: NULL without one.
 CREATE FUNCTION verdicts(of_keys bytea[])
 RETURNS TABLE (key bytea, object int, verdict smallint) LANGUAGE sql STABLE AS $$
-    SELECT key, object, verdict FROM item WHERE key = ANY (of_keys) AND verdict IS NOT NULL
+    SELECT key, object, verdict FROM item WHERE key = ANY (of_keys)
 $$;
 
 -- How far the export is, by its own account: in no time, however large it is.

@@ -3,7 +3,7 @@
 A request leaves when four things hold, and they are looked at once more at the moment when it goes
 onto its connection (`depart`): a tick of the account's rate is there and not late, a slot is free,
 the slot's lease outlasts the request, and nothing is paused. Opening a connection may take long;
-then the turn is lost, and the request gets another one (`GovernedFetcher`).
+then the turn is lost, and the request gets another one (fetcher.py).
 """
 
 import asyncio
@@ -14,13 +14,12 @@ from typing import Any, Self
 
 from cxai.cluster.engine_clock import EngineClock
 from cxai.cluster.lessons import Lessons
-from cxai.cluster.limits import HORIZON_S, AccountLimits, Reserved
+from cxai.cluster.limits import AccountLimits, Reserved
+from cxai.cluster.reservations import Reservations
 from cxai.cluster.slots import BEAT_S, Slots
-from cxai.cluster.ticks import Ticks
-from cxai.core.ports import Clock, Fetcher
+from cxai.core.ports import Clock
 from cxai.errors import BlockedError
 from cxai.governor.adaptive import IN_USE_S
-from cxai.policy.reply import Failure, Question, Reply
 from cxai.policy.table import Signal
 
 # While the engine can't be reached, it is tried again this often.
@@ -28,11 +27,6 @@ _RETRY_S = 0.5
 
 # However far the next tick is ahead, it is looked after this often: limits may have changed.
 _LOOK_S = 1.0
-
-# A tick is asked for so much earlier than it is needed: a round trip, and what a loop may be late.
-_LATENCY_S = 0.002
-
-_MOST_AT_ONCE = 64
 
 _PAUSED_BY_OTHERS = "the API asked another worker for fewer requests"
 
@@ -65,11 +59,9 @@ class ClusterLimiter:
         self._limits = limits
         self._now = clock.monotonic
         self._adaptive = adaptive
-        self._engine_clock = EngineClock()
-        self._ticks = Ticks()
-        self._slice = 1
-        self._late_before = 0
-        self._round_trip_s = 0.0
+        engine_clock = EngineClock()
+        self._reservations = Reservations(limits, clock, engine_clock)
+        self._ticks = self._reservations.ticks
         self._turns_lost = 0  # requests that have their slot and wait for another turn
         self._rate = self._rate_limit = rate
         self._used_at = -math.inf
@@ -77,7 +69,7 @@ class ClusterLimiter:
         self._paused_why = ""
         self._unshared_pause = False
         self._urgent = asyncio.Event()
-        self._lessons = Lessons(limits, self._engine_clock, self._urgent)
+        self._lessons = Lessons(limits, engine_clock, self._urgent)
         self._news = asyncio.Event()
         self._wants_ticks = asyncio.Event()
         self._failure: Exception | None = None
@@ -188,13 +180,9 @@ class ClusterLimiter:
 
     def _tick_wait_s(self, now: float) -> float | None:
         wait_s = self._ticks.wait_s(now)
-        if self._ticks.reach_s(now) < self._lead_s:
+        if self._ticks.reach_s(now) < self._reservations.lead_s:
             self._wants_ticks.set()
         return wait_s
-
-    @property
-    def _lead_s(self) -> float:
-        return self._round_trip_s + _LATENCY_S
 
     # --- what an answer of the API tells ---
 
@@ -228,40 +216,29 @@ class ClusterLimiter:
         while True:
             await self._wants_ticks.wait()
             self._wants_ticks.clear()
-            if (most := self._lacking_ticks()) < 1 or self.paused:
+            room = self.slots.free_within(self._reservations.lead_s) + self._turns_lost
+            if self.paused or (most := self._reservations.most(room)) < 1:
                 continue
-            sent = self._now()
             try:
-                reserved = await self._limits.reserve(most, min(self._lead_s, HORIZON_S))
+                reserved = await self._reservations.reserve(most)
             except BlockedError:
                 await asyncio.sleep(_RETRY_S)
             else:
-                self._take_in(reserved, sent, self._now())
+                self._note(reserved)
                 if not reserved.granted:
                     await asyncio.sleep(min(reserved.wait_s, _LOOK_S))
             self._news.set()
 
-    def _lacking_ticks(self) -> int:
-        """Return how many can be used: no more than may start, and few if some went unused."""
-        self._slice = 1 if self._ticks.late > self._late_before else self._slice * 2
-        self._slice = min(self._slice, _MOST_AT_ONCE)
-        self._late_before = self._ticks.late
-        room = self.slots.free_within(self._lead_s) + self._turns_lost
-        return min(self._slice, room - len(self._ticks))
-
-    def _take_in(self, reserved: Reserved, sent: float, received: float) -> None:
-        clock = self._engine_clock
-        clock.learn(sent, received, reserved.now_s)
-        self._round_trip_s = max(received - sent, 0.9 * self._round_trip_s)
+    def _note(self, reserved: Reserved) -> None:
+        now = self._now()
         self._rate, self._rate_limit = reserved.rate_allowed, reserved.rate_limit
         self._lessons.all_have_learned |= reserved.has_learned
         if reserved.is_in_use:
-            self._used_at = received
+            self._used_at = now
         if reserved.paused_s > 0:
-            self._pause_until(received + reserved.paused_s, _PAUSED_BY_OTHERS)
-        if reserved.first_s is not None and not self.paused:
-            first = clock.to_monotonic(reserved.first_s)
-            self._ticks.add(first, reserved.step_s, reserved.granted)
+            self._pause_until(now + reserved.paused_s, _PAUSED_BY_OTHERS)
+        if self.paused:
+            self._ticks.drop()
 
     async def _share(self) -> None:
         """Share pauses and refusals at once, the rest once a beat."""
@@ -286,24 +263,3 @@ class ClusterLimiter:
             await self._limits.pause(paused[0])
             self._unshared_pause = self._paused_until > until
         self._unshared_pause = False
-
-
-class GovernedFetcher:
-    """Adapter of ports.Fetcher around another: each request holds a slot of the account."""
-
-    def __init__(self, fetcher: Fetcher, limiter: ClusterLimiter) -> None:
-        self._fetcher = fetcher
-        self._limiter = limiter
-
-    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
-        """Ask; return what was really read."""
-        async with self._limiter.slots.one():
-            while True:
-                try:
-                    return await self._fetcher.fetch(interaction_id, question)
-                except TurnLostError:
-                    await self._limiter.another_turn()
-
-    def renew(self) -> bool:
-        """Look for another token; return whether there is one."""
-        return self._fetcher.renew()

@@ -60,9 +60,9 @@ END $$;
 -- leaves. `margin` is the share of the rate that is left unused: what is sent evenly arrives less
 -- evenly.
 --
--- Nothing here waits for a disk (synchronous_commit), so a crash of the engine may take back the
--- last reservations. It ends all sessions as well, and what is granted in a new one leaves so much
--- later that all that may have been forgotten has left by then.
+-- Above ten requests a second nothing here waits for a disk (synchronous_commit), so a crash of the
+-- engine may take back the last reservations. It ends all sessions as well, and what is granted in
+-- a new one leaves so much later that all that may have been forgotten has left by then.
 CREATE FUNCTION reserve(
     most int, lead_s float8, horizon_s float8, slice_s float8, margin float8,
     OUT now_s float8, OUT granted int, OUT first_s float8, OUT step_s float8, OUT wait_s float8,
@@ -75,7 +75,6 @@ DECLARE
     next_s float8;
     since_s float8;
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     SELECT * INTO STRICT g FROM governor FOR NO KEY UPDATE;
     now_s := extract(epoch FROM clock_timestamp());
     step_s := (1 + margin) / g.rate_now;
@@ -86,15 +85,16 @@ BEGIN
 
     -- Further ahead than this it can only be if the clock was set back since.
     SELECT least(last_value / 1e6, now_s + horizon_s + slice_s) INTO last_s FROM last_tick;
-    since_s := nullif(current_setting('cxai.session_since', true), '')::float8;
-    IF since_s IS NULL THEN
-        since_s := now_s;
-        PERFORM set_config('cxai.session_since', now_s::text, false);
+    next_s := greatest(last_s + step_s, now_s + paused_s);
+    IF step_s < 0.1 THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        since_s := nullif(current_setting('cxai.session_since', true), '')::float8;
+        IF since_s IS NULL THEN
+            since_s := now_s;
+            PERFORM set_config('cxai.session_since', now_s::text, false);
+        END IF;
+        next_s := greatest(next_s, least(since_s, now_s) + horizon_s + slice_s + step_s);
     END IF;
-
-    next_s := greatest(
-        last_s + step_s, now_s + paused_s, least(since_s, now_s) + horizon_s + slice_s + step_s
-    );
     is_in_use := last_s + step_s > now_s + lead_s;
     IF next_s > now_s + horizon_s THEN
         granted := 0;

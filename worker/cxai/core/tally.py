@@ -27,7 +27,7 @@ class Tally:
     paths that are kept. `reasons` counts IDs that ended without a record in this run.
     `left_over` of the lines are from earlier runs, which had taken them from a queue.
     `retaken` counts verdicts of this run that were not final, and whose IDs a queue has sent again:
-    they are not in `now` any more.
+    they are not in `now` any more, but their `reasons` have been counted.
     `committed` is how many outcomes of this run the ledger has, None until it has been asked.
     `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
     """

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import SecretStr
+
 from cxai.core.entry import IdRule
 
 
@@ -29,7 +31,8 @@ class SourceOptions:
 
     The others are for queues. One in which no message has come for `until_idle_s` seconds has
     ended, without it none ever ends. One that can't be reached is waited for `patience_s` seconds.
-    `redis_password_file` holds the password of Redis. `notice` gets what the log is to have.
+    The password of Redis is in `redis_password_file`, or else `redis_password`. `notice` gets what
+    the log is to have.
     """
 
     rule: IdRule
@@ -39,4 +42,5 @@ class SourceOptions:
     until_idle_s: float | None = None
     patience_s: float = 600.0
     redis_password_file: Path | None = None
+    redis_password: SecretStr | None = None
     notice: Notice = unnoticed

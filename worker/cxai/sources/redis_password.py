@@ -13,15 +13,17 @@ VARIABLE = "CXAI_REDIS_PASSWORD"
 _MOST_BYTES = 65_536
 
 
-def read_password(file: Path | None) -> SecretStr | None:
-    """Return the password in `file`, else that of CXAI_REDIS_PASSWORD; None if there is neither.
+def password_in_environment() -> SecretStr | None:
+    """Return what CXAI_REDIS_PASSWORD holds, None if it is empty or not set."""
+    text = os.environ.get(VARIABLE, "")
+    return SecretStr(text) if text else None
 
-    One line break at the end of the file is none of the password. Raises UsageError for a file that
-    can't be read or holds none. It is never echoed.
+
+def read_password(file: Path) -> SecretStr:
+    """Return the password in a file. One line break at its end is not part of it.
+
+    Raises UsageError for a file that can't be read or holds none. It is never echoed.
     """
-    if file is None:
-        text = os.environ.get(VARIABLE, "")
-        return SecretStr(text) if text else None
     try:
         with file.open("rb") as opened:
             content = opened.read(_MOST_BYTES + 1)

@@ -64,7 +64,9 @@ class RedisStreamSource:
     is_queue = True
 
     def __init__(self, address: StreamAddress, options: SourceOptions) -> None:
-        password = read_password(options.redis_password_file)
+        file, password = options.redis_password_file, options.redis_password
+        if file is not None:
+            password = read_password(file)
         if password is not None:
             options.rule.secrets.add(password.get_secret_value())
         self._address = address

@@ -34,17 +34,13 @@ class _Gzip:
         self.is_whole = True  # between two members, as at the beginning
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        while data or not self.is_whole:
+        while data:  # what is held back at its end comes with the trailer of the member
             self.is_whole = False
-            piece = self._member.decompress(data, _PIECE)
-            yield piece
+            yield self._member.decompress(data, _PIECE)
+            data = self._member.unconsumed_tail
             if self._member.eof:
                 data, self.is_whole = self._member.unused_data, True
                 self._member = self._begin()
-                continue
-            data = self._member.unconsumed_tail
-            if not data and len(piece) < _PIECE:
-                return
 
     @staticmethod
     def _begin() -> "zlib._Decompress":

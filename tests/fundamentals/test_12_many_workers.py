@@ -1,0 +1,161 @@
+"""An export that many workers share: set up, fed, worked at, looked at, verified, retried."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.command import cxai, environment, start_cxai
+
+QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
+LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
+
+
+@pytest.fixture
+def shared(database, tmp_path):
+    """Return a function that sets an export up; its result runs commands with the export's URL."""
+
+    class Shared:
+        url = database.url("nightly")
+        place = tmp_path / "objects"
+
+        def init(self, api, *more):
+            server = self.url.removesuffix("#nightly")
+            return cxai(
+                "cluster", "init", server, "--export", "nightly", "-o", self.place,
+                "--base-url", api.base_url, *LIMITS, *more, env=QUICK,
+            )  # fmt: skip
+
+        def enqueue(self, *lines, last=True):
+            more = ["--last"] if last else []
+            text = "\n".join(lines).encode()
+            return cxai("enqueue", "-", "--to", self.url, "--json", *more, stdin=text, env=QUICK)
+
+        def finish(self):
+            """Say that nothing more is to come."""
+            ended = cxai("enqueue", "/dev/null", "--allow-empty", "--last", "--to", self.url)
+            assert ended.code == 0, ended.err
+
+        def start(self, *more):
+            return start_cxai("run", self.url, "--json", *more, env=QUICK)
+
+        def work(self, *more):
+            return cxai("run", self.url, "--until-settled", "--json", *more, env=QUICK)
+
+        def rows(self, part_set):
+            objects = sorted((self.place / part_set).glob(f"{part_set}-*.jsonl"))
+            return [json.loads(line) for one in objects for line in one.read_text().splitlines()]
+
+    return Shared()
+
+
+def test_an_export_is_set_up_fed_worked_at_and_verified(simulated, guids, shared):
+    ids = guids(60)
+    with simulated(missing=0.1) as api:
+        created = shared.init(api)
+        assert created.code == 0, created.err
+        assert f"{shared.url}: created." in created.out
+        fed = shared.enqueue("# last night", *ids, "", ids[0]).json
+        assert (fed["lines"], fed["new"], fed["duplicates"]) == (63, 60, 1)
+        report = shared.work().json
+    assert (report["exit_code"], report["ids"], report["open"]) == (0, 60, 0)
+    records, failures = shared.rows("records"), shared.rows("failures")
+    assert {row["interaction_id"] for row in records + failures} == set(ids)
+    assert len(records) + len(failures) == 60
+    verified = cxai("verify", shared.url)
+    assert verified.code == 0, verified.out + verified.err
+    assert f"{shared.place} is intact: 60 lines" in verified.out
+
+
+def test_the_manifest_lists_every_object_once_all_is_settled(simulated, guids, shared):
+    with simulated() as api:
+        shared.init(api)
+        shared.enqueue(*guids(30))
+        shared.work()
+    manifest = json.loads((shared.place / "manifest.json").read_text())
+    assert manifest["last_run"]["settled"] is True
+    listed = {part["file"] for part in manifest["parts"]}
+    there = {str(one.relative_to(shared.place)) for one in shared.place.glob("[rf]*/*.jsonl")}
+    assert listed == there
+    assert sum(part["records"] for part in manifest["parts"]) == 30
+
+
+def test_workers_share_the_ids_and_no_id_is_done_twice(simulated, guids, shared):
+    ids = guids(300)
+    with simulated(latency_s=0.02) as api:
+        shared.init(api)
+        shared.enqueue(*ids)
+        workers = [shared.start("--until-settled") for _ in range(2)]
+        reports = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
+    assert [report["exit_code"] for report in reports] == [0, 0]
+    assert sum(report["worker"]["completed"] for report in reports) == 300
+    assert sorted(row["interaction_id"] for row in shared.rows("records")) == sorted(ids)
+
+
+def test_status_shows_the_export_its_limits_and_its_workers(simulated, guids, shared):
+    with simulated() as api:
+        shared.init(api)
+        shared.enqueue(*guids(3), last=False)
+        before = cxai("status", shared.url, "--json").json
+        shared.finish()
+        shared.work()
+    assert (before["open"], before["fed"], before["workers"]) == (3, False, [])
+    assert (before["account"]["rate"], before["account"]["in_flight"]) == (200, 8)
+    text = cxai("status", shared.url).out
+    assert "3 distinct = 3 ok" in text
+    assert "0 workers at work" in text
+
+
+def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids, shared):
+    with simulated() as api:
+        shared.init(api)
+        shared.enqueue(*guids(2))
+        changed = shared.init(api, "--rate", "50")
+        refused = shared.init(api, "--shape", "tables")
+    assert "is there, and has these terms now" in changed.out
+    assert cxai("status", shared.url, "--json").json["account"]["rate"] == 50
+    assert refused.code == 2
+    assert "has this export with shape 'nested', not 'tables'" in refused.err
+
+
+def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
+    with simulated() as api:
+        shared.init(api)
+    elsewhere = shared.work("-o", "export/")
+    assert elsewhere.code == 2
+    assert "Leave --output out" in elsewhere.err
+    faster = shared.work("--rate", "500")
+    assert faster.code == 2
+    assert (
+        "All workers of this export have rate = 200.0, and this one was given 500.0" in faster.err
+    )
+    assert cxai("run", "ids.txt", shared.url).code == 2
+
+
+def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
+    ids = guids(10)
+    with simulated(missing=1.0) as api:
+        shared.init(api, "--allow-none")
+        shared.enqueue(*ids)
+        assert shared.work().json["verdicts"] == {"not_found": 10}
+        queued = cxai("retry", "not_found", "--in", shared.url, "--json")
+        assert queued.json == {"queued": 10}
+        verified = cxai("verify", shared.url)
+        assert verified.code == 4, verified.out
+    assert cxai("retry", "ok", "--in", shared.url).code == 2
+    assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
+
+
+def test_an_export_that_is_not_there_is_named(database):
+    ended = cxai("status", database.url("nightly"))
+    assert ended.code == 2
+    assert "has no export of that name" in ended.err
+    assert "cxai cluster init" in ended.err
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown(database):
+    url = database.url("nightly").replace("cxai@", "cxai:hush-hush@")
+    for command in (("run", url), ("status", url), ("enqueue", Path(__file__), "--to", url)):
+        ended = cxai(*command)
+        assert ended.code == 2
+        assert "holds a password" in ended.err
+        assert "hush-hush" not in ended.out + ended.err
