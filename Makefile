@@ -56,7 +56,7 @@ soak: dev-set  ## Kill an export of 200,000 IDs fifty times while everything fai
 
 soak-cluster: STORE ?= volume
 soak-cluster: dev-set  ## Kill and freeze four workers, and kill their engine, then reconcile (STORE=s3: in S3)
-	$(BIN)/python tests/soak_cluster.py --ids $(IDS) --store $(STORE)
+	PYTHONPATH=. $(BIN)/python tests/soak_cluster.py --ids $(IDS) --store $(STORE)
 
 fuzz: MINUTES ?= 1
 fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1

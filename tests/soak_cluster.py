@@ -1,6 +1,6 @@
 """A soak of the cluster: workers, engine and object store fail again and again.
 
-python tests/soak_cluster.py --ids 20000 --store s3
+PYTHONPATH=. python tests/soak_cluster.py --ids 20000 --store s3
 
 Four workers, each the real command, export from a simulator through one PostgreSQL. Workers are
 killed and frozen beyond every lease, the engine is killed and its network cut, the object store
@@ -52,6 +52,7 @@ WORKER_TTL_S = 3.0
 ENVIRONMENT = environment(
     CXAI_ADAPTIVE="false",  # one ID in two thousand is refused for itself: that is no limit
     CXAI_TOTAL_TIMEOUT_S=str(REQUEST_S),
+    CXAI_WORKER_TTL_S=str(WORKER_TTL_S),
     CXAI_RECHECK_S="0.2",
     CXAI_BACKOFF_BASE_S="0.05",
     CXAI_BACKOFF_CAP_S="1",
@@ -374,7 +375,8 @@ def run_export(cluster, feed, simulator, front, chaos=None):
         if simulator.stats.requests != requests:
             quiet_since, requests = time.monotonic(), simulator.stats.requests
         if time.monotonic() - quiet_since > STALLED_S:
-            raise Failed(f"Nothing was requested for {STALLED_S:.0f} s: {cluster.log_tail(0)}")
+            _, status = cluster.command("status", cluster.url, may_fail=True)
+            raise Failed(f"Nothing was requested for {STALLED_S:.0f} s: {status}")
         time.sleep(0.02)
     if chaos:
         chaos.end()

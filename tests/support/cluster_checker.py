@@ -92,7 +92,7 @@ class Exported:
         self.compression = compression
 
         def rows(statement):
-            return database.execute(statement, search_path=f"cxai_{export}, cxai")
+            return database.execute(statement, search_path=f"cxai_{export},cxai")
 
         ((self.lines, self.duplicates),) = rows("SELECT lines, duplicates FROM export")
         self.outcomes = {bytes(key): VERDICTS[code or 0] for key, code in rows(CODE_BY_KEY)}

@@ -59,7 +59,7 @@ class Export:
         self.add(part_set, number, change([json.loads(line) for line in lines]))
 
     def execute(self, statement, search_path):
-        assert search_path == "cxai_nightly, cxai"
+        assert search_path == "cxai_nightly,cxai"
         return {
             "SELECT lines, duplicates FROM export": [(20, 0)],
             "SELECT count(*) FROM block": [(self.blocks,)],
