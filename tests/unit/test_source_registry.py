@@ -118,7 +118,7 @@ def test_a_name_with_the_token_is_refused_and_not_shown(names, place):
     assert GUID not in said
 
 
-@pytest.mark.parametrize("module", set(SOURCES.values()))
+@pytest.mark.parametrize("module", sorted(set(SOURCES.values())))
 def test_each_source_has_an_opener(module):
     assert callable(import_module(module).open_source)
 
