@@ -174,10 +174,29 @@ async def test_a_worker_alone_may_use_all_slots_and_then_shares_them(database):
     assert api.most <= 6
 
 
+async def test_slots_of_requests_under_way_are_kept_though_the_share_is_smaller_by_now(database):
+    account = Account(database, 500.0, in_flight=4)
+    async with account.worker() as one, account.worker() as other:
+        async with AsyncExitStack() as requests:
+            for _ in range(4):
+                await requests.enter_async_context(one.slots.one())
+            for _ in range(3):
+                one.slots.has_room()
+                other.slots.has_room()
+                await other.slots.renew()
+                await one.slots.renew()
+            assert one.slots.usable == 2
+            assert other.slots.usable == 0
+            assert len(account.holders()) == 4
+        await wait_until(other.slots.has_room, "a slot whose request is over")
+
+
 async def test_an_idle_worker_keeps_no_slots_from_others(database):
     account, api = Account(database, 500.0, in_flight=6), TimedApi(latency_s=0.1)
-    async with account.worker(), at_work(account, api) as (busy,):
-        await wait_until(lambda: busy.slots.usable == 6, "all slots")
+    async with account.worker() as idle:
+        await wait_until(lambda: idle.slots.of, "its first beat")
+        async with at_work(account, api) as (busy,):
+            await wait_until(lambda: busy.slots.usable == 6, "all slots")
 
 
 class BrokenError(Exception):
