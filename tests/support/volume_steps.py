@@ -22,7 +22,7 @@ class VolumeSteps(Steps):
     NAMES = ("write", "fsync", "link", "unlink", "rename", "mkdir")
 
     def _watched_open(self, call):
-        creating = self._watched("open", call)
+        creating = self.watched("open", call)
 
         def step(path, flags, *arguments, **named):
             return (creating if flags & os.O_CREAT else call)(path, flags, *arguments, **named)
@@ -44,7 +44,7 @@ class VolumeSteps(Steps):
             case "write":
                 self.volatile.written(arguments[0], os.fstat(arguments[0]).st_size)
             case "unlink":
-                self._removed(path_of(arguments[0], named["dir_fd"]))
+                self._removed(path_of(arguments[0], named.get("dir_fd")))
             case "rename":
                 there = path_of(arguments[1], named["dst_dir_fd"])
                 if there.exists():

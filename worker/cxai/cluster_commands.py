@@ -30,21 +30,32 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.shared_export import opened
-from cxai.terms import form_of, terms_of
+from cxai.terms import changed_settings, form_of, ranges_of, terms_of
 from cxai.wiring import score_ranges
 
 
-async def init_export(settings: Settings, database: str, export: str, output: str) -> str:
+async def init_export(
+    settings: Settings, database: str, export: str, output: str | None = None
+) -> str:
     """Create an export that workers share, or change its terms; return what was done, in words.
 
+    Of an export that is there, only what `settings` were given is changed. A new one needs
+    `output`, the place of its objects.
     Raises UsageError if database, destination or settings can't be used, IntegrityError if another
     export has written to the destination, StoreError.
     """
     if "#" in database:
         raise UsageError("Name the database without #, and the export with --export.")
     url = parse_engine_url(f"{database}#{export}")
-    checked_base_url(settings.base_url)
+    there = await schema.found(url)
     ranges = score_ranges(settings)
+    if there is not None:
+        form, terms = there
+        settings, output = changed_settings(settings, form, terms), output or form["destination"]
+        ranges = ranges or ranges_of(form)
+    if output is None:
+        raise UsageError("A new export needs --output: the place of its objects.")
+    checked_base_url(settings.base_url)
     resource = open_resource(settings.resource, RowOptions(settings.shape, "", ranges))
     if not scheme_of(output):
         output = str(local_path(output, "The destination").absolute())

@@ -38,6 +38,15 @@ def form_of(
     }
 
 
+def changed_settings(
+    asked: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]
+) -> Settings:
+    """Return the settings of an export that is there, with those changed that are asked for."""
+    there = _settings_of(form, terms)
+    given = asked.model_fields_set & {*FORM, *TERMS, "score_bands"}
+    return there.model_copy(update={name: getattr(asked, name) for name in given})
+
+
 def terms_of(settings: Settings) -> dict[str, Any]:
     """Return the terms of an export, as JSON values."""
     return settings.model_dump(mode="json", include=set(TERMS))
@@ -55,17 +64,8 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
     Raises UsageError if the worker was given one of these with another value, or if this version
     can't use one of them.
     """
-    shared = {name: form[name] for name in FORM} | {
-        name: terms[name] for name in TERMS if name in terms
-    }
-    try:
-        settings = Settings(**shared)
-    except ValidationError as error:
-        names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-        raise UsageError(
-            f"Another version of cxai-worker made this export: this one can't use its {names}."
-        ) from None
-    shared = {name: getattr(settings, name) for name in shared}
+    there = _settings_of(form, terms)
+    shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
     if own.score_bands is not None:
         raise UsageError("Score ranges belong to the export: leave score_bands out.")
     for name in own.model_fields_set & shared.keys():
@@ -76,3 +76,15 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
                 + ("." if name in FORM else ", or change it for all with `cxai cluster init`.")
             )
     return own.model_copy(update=shared)
+
+
+def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
+    """Return what the database has of settings; those that it lacks have their defaults."""
+    names = {name: form[name] for name in FORM} | {n: terms[n] for n in TERMS if n in terms}
+    try:
+        return Settings(**names)
+    except ValidationError as error:
+        wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+        raise UsageError(
+            f"Another version of cxai-worker made this export: this one can't use its {wrong}."
+        ) from None

@@ -163,7 +163,7 @@ class _Worker:
             on_drained=self._flush,
         )
         await stack.enter_async_context(source)
-        pace = self._pace()
+        pace = self._limiter = self._pace()
         client = client_of(
             settings,
             resource,
@@ -250,8 +250,9 @@ class _Worker:
     # --- what is seen of it ---
 
     def _sample(self) -> Sample:
-        seen = self._run.sample(self._export.store.location)
-        return replace(seen, blocked=self._blocked() or seen.blocked)
+        seen, pace = self._run.sample(self._export.store.location), self._limiter
+        api = replace(seen.api, rate_ceiling=pace.rate_limit, waits_for=pace.waits_for)
+        return replace(seen, api=api, blocked=self._blocked() or seen.blocked)
 
     def _blocked(self) -> Blocked | None:
         """Return the first place that can't be used, and since when."""

@@ -25,14 +25,15 @@ def init(
     ],
     export: Annotated[str, typer.Option(help="Name of the export.")],
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="PLACE",
-            help="s3://bucket/prefix, gs://, az://, or a directory that all workers see.",
+            help="Of a new export: s3://bucket/prefix, gs://, az://, or a directory that all"
+            " workers see.",
         ),
-    ],
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
     ] = None,

@@ -7,6 +7,9 @@ from cxai.cluster.engine import Engine
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.url import EngineUrl
 
+# Much less than what a lease is longer than a request: else a slow answer would end it.
+_ANSWER_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
@@ -28,7 +31,9 @@ class Account:
     """The account that an export belongs to. Raises EngineDownError as the engine does."""
 
     def __init__(self, url: EngineUrl) -> None:
-        self._engine = Engine(url, purpose="limits", search_path=schema.search_path(url))
+        self._engine = Engine(
+            url, purpose="limits", search_path=schema.search_path(url), answer_s=_ANSWER_S
+        )
         self.limits = AccountLimits(self._engine.rows)
 
     async def state(self) -> AccountState:

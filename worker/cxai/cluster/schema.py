@@ -93,6 +93,19 @@ async def init(
     return Initialized(created, before if was_older else None)
 
 
+async def found(url: EngineUrl) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return form and terms of an export that is there, None if there is none of that name."""
+    engine = Engine(url, purpose="init", search_path=search_path(url))
+    try:
+        async with engine.connection() as connection:
+            if not await _exists(connection, url.schema):
+                return None
+            row = await (await connection.execute("SELECT form, terms FROM export")).fetchone()
+            return (dict(row[0]), dict(row[1])) if row else None
+    finally:
+        await engine.close()
+
+
 async def check(engine: Engine) -> None:
     """Raise UsageError unless the database can be worked with: version, durability, the export."""
     async with engine.connection() as connection:

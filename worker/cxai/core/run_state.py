@@ -20,6 +20,7 @@ class Kind(StrEnum):
     WAITING_FOR_INPUT = "waiting_for_input"
     WAITING_TO_RETRY = "waiting_to_retry"
     PAUSED = "paused"
+    WAITING_FOR_OTHERS = "waiting_for_others"
     NO_ANSWER = "no_answer"
     DOUBT = "doubt"
     OUTAGE = "outage"
@@ -73,7 +74,8 @@ class ApiState:
     is how long it has been in an outage, None if it is not; `in_doubt` is whether that is being
     found out. `trouble` says how the last request failed, empty if the API has answered since;
     `advice` what to check then, in whole sentences. `unanswered_s` is how long the API has not
-    answered a single request of this run, None before the first and once it has.
+    answered a single request of this run, None before the first and once it has. `waits_for` says
+    what requests wait for beside rate and pause, empty if for nothing.
     """
 
     url: str
@@ -85,11 +87,13 @@ class ApiState:
     trouble: str = ""
     advice: str = ""
     unanswered_s: float | None = None
+    waits_for: str = ""
 
     @property
     def holds_requests_back(self) -> bool:
-        """Whether requests rightly wait: for the end of a pause, or for the API to be back."""
-        return self.pause is not None or self.in_doubt or self.down_for_s is not None
+        """Whether requests rightly wait: for the end of a pause, for the API, or for others."""
+        waits = self.pause is not None or bool(self.waits_for)
+        return waits or self.in_doubt or self.down_for_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,9 @@ class RunState:
             return Kind.OUTAGE
         if api.in_doubt:
             return Kind.DOUBT
-        return Kind.PAUSED if api.pause is not None else None
+        if api.pause is not None:
+            return Kind.PAUSED
+        return Kind.WAITING_FOR_OTHERS if api.waits_for else None
 
     def _of_the_work(self) -> Kind:
         work = self.work

@@ -26,6 +26,8 @@ def sentence(state: RunState) -> str:
             what = "input" if state.counts.lines else "the first line"
             silence = f" for {elapsed(state.stall.for_s)}" if state.stall is not None else ""
             return f"waiting for {what}{silence}"
+        case Kind.WAITING_FOR_OTHERS:
+            return f"waiting for {state.api.waits_for}"
         case kind:
             return _of_the_api(kind, state.api)
 
