@@ -8,6 +8,7 @@ from support.books import FORM as FORM_OF_ROWS
 from support.books import TERMS, entries_of
 from support.cluster import FORM, Worker, ids_seen, lines_of, names_of, outcome
 from support.faulty import Killed
+from support.moto_server import ANY_CREDENTIALS
 from support.waiting import wait_until
 
 from cxai.cluster.engine import EngineDownError
@@ -32,6 +33,13 @@ async def store(tmp_path):
     await store.prepare()
     yield store
     await store.close()
+
+
+@pytest.fixture
+def bucket_store(moto, bucket, monkeypatch):
+    for name, value in {**ANY_CREDENTIALS, "AWS_ENDPOINT_URL": moto}.items():
+        monkeypatch.setenv(name, value)
+    return open_store(f"s3://{bucket}/nightly")
 
 
 @pytest.fixture
@@ -100,13 +108,20 @@ async def assert_exact(worker, ids):
     assert (counts.ids, counts.open, counts.unpublished) == (len(ids), 0, 0)
 
 
-async def test_workers_share_an_input_and_it_comes_out_exactly_once(start, guids):
-    ids = guids(500)
-    workers = [await start() for _ in range(3)]
+async def assert_that_workers_share(url, open_books, store, ids):
+    workers = [Worker(await open_books(url), store) for _ in range(3)]
     await feed(workers[0], ids + ids[:50])
     async with asyncio.timeout(30):
         await asyncio.gather(*map(work_off, workers))
     await assert_exact(workers[0], ids)
+
+
+async def test_workers_share_an_input_and_it_comes_out_exactly_once(url, open_books, store, guids):
+    await assert_that_workers_share(url, open_books, store, guids(500))
+
+
+async def test_so_they_do_with_a_bucket(url, open_books, bucket_store, guids):
+    await assert_that_workers_share(url, open_books, bucket_store, guids(500))
 
 
 @pytest.mark.parametrize(
