@@ -26,8 +26,6 @@ def sentence(state: RunState) -> str:
             what = "input" if state.counts.lines else "the first line"
             silence = f" for {elapsed(state.stall.for_s)}" if state.stall is not None else ""
             return f"waiting for {what}{silence}"
-        case Kind.WAITING_FOR_OTHERS:
-            return f"waiting for {state.api.waits_for}"
         case kind:
             return _of_the_api(kind, state.api)
 
@@ -53,6 +51,8 @@ def plain(state: RunState) -> dict[str, Any]:
 def _of_the_api(kind: Kind, api: ApiState) -> str:
     trouble = f" ({api.trouble})" if api.trouble else ""
     match kind:
+        case Kind.WAITING_FOR_OTHERS | Kind.SLOWED:
+            return _of_the_pace(kind, api)
         case Kind.NO_ANSWER:
             return (
                 f"no usable answer from {api.url} for {elapsed(api.unanswered_s or 0.0)}{trouble}"
@@ -63,8 +63,12 @@ def _of_the_api(kind: Kind, api: ApiState) -> str:
             return f"checking whether the API is down{trouble}"
         case Kind.PAUSED if (pause := api.pause) is not None:
             return f"paused for {remaining(pause.for_s)}: {pause.why}"
-        case Kind.SLOWED:
-            pace = f"{significant(api.rate)} of {significant(api.rate_ceiling, 3)} requests/s"
-            return f"slowed to {pace}: the API refuses more"
         case _:
             return kind.value
+
+
+def _of_the_pace(kind: Kind, api: ApiState) -> str:
+    if kind is Kind.WAITING_FOR_OTHERS:
+        return f"waiting for {api.waits_for}"
+    pace = f"{significant(api.rate)} of {significant(api.rate_ceiling, 3)} requests/s"
+    return f"slowed to {pace}: the API refuses more"
