@@ -482,7 +482,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--ids", type=int, default=20_000, help="distinct IDs [20000]")
     parser.add_argument(
-        "--seconds", type=float, default=180.0, help="seconds of disturbance at most [180]"
+        "--seconds", type=float, default=180.0, help="of disturbance, at most [180]"
     )
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second [300]")
     parser.add_argument("--store", choices=STORES, default="volume")
