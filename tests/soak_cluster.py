@@ -34,7 +34,7 @@ from support.soak_places import Engine, S3Store, VolumeStore
 from cxai.simulator import Scenario, Simulator
 
 SCENARIO = Scenario(
-    latency_s=0.05,
+    latency_s=0.12,  # so that the limits of rate and in flight both hold workers up
     slow_s=0.5,
     missing=0.03,
     processing=0.01,
@@ -48,7 +48,7 @@ SCENARIO = Scenario(
 )
 
 REQUEST_S = 2.0
-WORKER_TTL_S = 3.0
+WORKER_TTL_S = 2.0
 ENVIRONMENT = environment(
     CXAI_ADAPTIVE="false",  # one ID in two thousand is refused for itself: that is no limit
     CXAI_TOTAL_TIMEOUT_S=str(REQUEST_S),
@@ -278,7 +278,7 @@ class Chaos:
         self._later = []
         self._acts = {
             # what: (seconds from one to the next, act)
-            "kills": (1.0, self._kill),
+            "kills": (1.5, self._kill),
             "freezes": (9.0, self._freeze),
             "engine kills": (25.0, self._kill_engine),
             "network cuts": (12.0, self._cut),
@@ -426,7 +426,7 @@ def figures(cluster, exported, asked, measured):
     yield f"round trips   {measured.round_trips / count:.3f} an ID"
 
 
-def run_soak(directory, ids, *, seconds=600.0, rate=300.0, seed=1, store="volume", calm=True,
+def run_soak(directory, ids, *, seconds=180.0, rate=300.0, seed=1, store="volume", calm=True,
              say=print):  # fmt: skip
     """Run a whole soak in an empty directory; return its problems."""
     chance = Random(seed)
@@ -481,7 +481,9 @@ def main():
     """Run a soak as the command line says; exit 0 if all is exact, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--ids", type=int, default=20_000, help="distinct IDs [20000]")
-    parser.add_argument("--seconds", type=float, default=600.0, help="longest disturbance [600]")
+    parser.add_argument(
+        "--seconds", type=float, default=180.0, help="of disturbance, at most [180]"
+    )
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second [300]")
     parser.add_argument("--store", choices=STORES, default="volume")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other IDs and moments")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import uvloop
 from support.doubles import entries
 from support.virtual import at, quiet, virtually
 
@@ -93,6 +94,18 @@ async def test_who_waits_can_be_watched():
     assert (backlog.waiting, backlog.next_due_s()) == (1, 10.0)
     await at(70.0)
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
+
+
+def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
+    async def watched():
+        backlog = Backlog(1)
+        await backlog.enter()
+        backlog.again(item(), 0.0001)
+        return backlog.next_due_s()
+
+    for new_loop in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert 0.0 <= runner.run(watched()) < 0.001
 
 
 @virtually

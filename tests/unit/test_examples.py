@@ -4,7 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import click
 import pytest
 import typer
 import yaml
@@ -110,10 +109,7 @@ def test_each_command_line_is_one_that_the_command_takes(arguments):
     while hasattr(command, "commands"):
         name, *left = left
         command = command.commands[name]
-    try:
-        command.make_context(name, list(left))
-    except click.UsageError as error:
-        pytest.fail(f"cxai {' '.join(arguments)}: {error.format_message()}")
+    command.make_context(name, list(left))  # raises what it would refuse
 
 
 def variables():

@@ -52,7 +52,8 @@ class Backlog:
         self._due: deque[Item] = deque()
         self._new: deque[Item] = deque()
         self._order = count()
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        # With when each is due: uvloop's handle of a timer below half a millisecond has no time.
+        self._timers: dict[int, tuple[float, asyncio.Handle]] = {}
         self.open = 0
         self.on_ready: Callable[[], None] = lambda: None
 
@@ -75,7 +76,7 @@ class Backlog:
         """Seconds until the next retry is due, None if none waits."""
         if not self._timers:
             return None
-        soonest = min(timer.when() for timer in self._timers.values())
+        soonest = min(due_s for due_s, _ in self._timers.values())
         return max(0.0, soonest - asyncio.get_running_loop().time())
 
     async def enter(self) -> None:
@@ -113,7 +114,8 @@ class Backlog:
             del self._timers[order]
             self._be_due(item, behind)
 
-        self._timers[order] = asyncio.get_running_loop().call_later(delay_s, due)
+        loop = asyncio.get_running_loop()
+        self._timers[order] = loop.time() + delay_s, loop.call_later(delay_s, due)
 
     def release(self, settled: int) -> None:
         """Give back the places of `settled` items that are committed."""
@@ -123,7 +125,7 @@ class Backlog:
 
     def close(self) -> None:
         """Drop what is left; it stays open for the next run."""
-        for timer in self._timers.values():
+        for _, timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
