@@ -461,6 +461,24 @@ async def test_messages_that_are_trimmed_before_anyone_got_them_are_counted(
     assert len(noticed) == 1
 
 
+async def test_messages_that_are_trimmed_before_the_first_is_read_are_counted(
+    shared_redis, stream, ids
+):
+    if "valkey_version" not in shared_redis("INFO", "server"):
+        pytest.skip("whether this server counts rightly what was trimmed depends on its version")
+    noticed, url = Noticed(), shared_redis.url(stream)
+    shared_redis.send(stream, *ids[:10])
+    shared_redis("XTRIM", stream, "MAXLEN", 7)  # before there was a group: nobody's loss
+    async with opened(url, notice=noticed):
+        assert events(noticed) == ["queue_group_created"]
+    shared_redis.send(stream, *ids[10:])
+    shared_redis("XTRIM", stream, "MAXLEN", 25)
+    missing, *others = await taken(url, notice=noticed)
+    assert str(missing.invalid).endswith("before they were delivered: 12 of them")
+    assert events(noticed) == ["queue_group_created", "queue_messages_lost"]
+    assert ids_of(others) == ids[15:]
+
+
 async def test_what_is_trimmed_after_it_was_read_is_not_lost(shared_redis, stream, ids):
     noticed, url = Noticed(), shared_redis.url(stream)
     shared_redis.send(stream, *ids[:20])

@@ -92,10 +92,13 @@ class RedisStream:
     async def create_group(self) -> bool:
         """Create the group, which then begins with the oldest message; False if it is there.
 
-        A stream that is not there is created, too.
+        A stream that is not there is created, too. What was deleted from it before counts as read:
+        else a gap could not be told before the first message is read.
         """
         try:
-            await self._call("XGROUP", "CREATE", *self._group, FIRST, "MKSTREAM")
+            gone = await self._count_gone()
+            read = () if gone is None else ("ENTRIESREAD", gone)
+            await self._call("XGROUP", "CREATE", *self._group, FIRST, "MKSTREAM", *read)
         except RefusedError as error:
             if "BUSYGROUP" in str(error.__cause__):
                 return False
@@ -113,9 +116,7 @@ class RedisStream:
         show it (before Redis 7.4.1 and Valkey 8.1), or the user may not look.
         """
         try:
-            if self._shows_gaps is None:
-                self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
-            if not self._shows_gaps:
+            if not await self._can_show_gaps():
                 return None
             stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
             groups = await self._call("XINFO", "GROUPS", self._address.stream)
@@ -156,6 +157,26 @@ class RedisStream:
     async def close(self) -> None:
         """Close the connection; the next command opens another one."""
         await self._connection.disconnect(nowait=True)
+
+    async def _can_show_gaps(self) -> bool:
+        if self._shows_gaps is None:
+            self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
+        return self._shows_gaps
+
+    async def _count_gone(self) -> int | None:
+        """Return how many messages were deleted from the stream so far, None if that isn't seen."""
+        try:
+            if not await self._can_show_gaps():
+                return None
+            stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
+        except DeniedError:
+            self._shows_gaps = False
+            return None
+        except RefusedError as error:
+            if "no such key" in str(error.__cause__):
+                return 0
+            raise
+        return int(stream[b"entries-added"]) - int(stream[b"length"])
 
     @property
     def _group(self) -> tuple[str, str]:
