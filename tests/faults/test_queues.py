@@ -576,6 +576,46 @@ async def test_an_outage_of_sqs_is_waited_for(sqs, monkeypatch, ids, trouble):
     assert sorted(ids_of(await taken(sqs.name_of(url)))) == sorted(ids)
 
 
+JSON = "Content-Type: application/x-amz-json-1.0"
+
+
+@pytest.mark.promise(
+    "A proxy answers 200 in place of SQS, with a page of its own or with other JSON",
+    "an outage that is waited for, never an empty queue",
+    group="Queues",
+)
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<html>Sign in</html>", "Content-Type: text/html"),
+        (b"", JSON),
+        (b"{}", JSON),
+        (b"[]", JSON),
+        (b"null", JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": [{}]}', JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": 5}', JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids"}', "Content-Type: text/html"),
+    ],
+)
+async def test_what_is_no_reply_of_sqs_is_an_outage(sqs, monkeypatch, body, content_type):
+    assert sqs
+    with serving(RawServer([response(body, content_type), Ending.CLOSE])) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.base_url)
+        with pytest.raises(InputBrokenError, match="its endpoint sends what is no reply of SQS"):
+            await taken("sqs://ids", patience_s=0.1)
+
+
+async def test_a_body_that_is_no_text_is_an_entry_without_an_id(sqs, monkeypatch):
+    assert sqs
+    message = rb'{"MessageId": "1", "ReceiptHandle": "h", "Body": "\ud800"}'
+    body = b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": [%s]}' % message
+    with serving(RawServer([response(body, JSON), Ending.CLOSE])) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.base_url)
+        async with opened("sqs://ids") as source, aclosing(source.batches()) as batches:
+            (entry,) = await anext(batches)
+    assert "not UTF-8" in str(entry.invalid)
+
+
 async def test_a_queue_that_is_deleted_while_it_is_read_breaks_the_input(sqs, ids):
     url = sqs.queue()
     sqs.send(url, *ids)
