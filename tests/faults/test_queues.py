@@ -492,6 +492,29 @@ async def test_what_is_trimmed_after_it_was_read_is_not_lost(shared_redis, strea
     assert events(noticed) == ["queue_group_created"]
 
 
+@pytest.mark.promise(
+    "The consumer group of a Redis stream is deleted between two runs, or all data with it",
+    "exit code 4 with what to do, never `finished`; the run after that reads what is there",
+    group="Queues",
+)
+def test_a_group_that_is_gone_between_two_runs_stops_the_second(own_redis, ids, api, export):
+    url = own_redis.url("ids")
+    assert run_to_idle(api, export, url, "--allow-empty").code == 0
+    own_redis("FLUSHALL")  # before anything was read: no loss
+    own_redis.send("ids", *ids[:5])
+    assert run_to_idle(api, export, url).code == 0
+    own_redis.send("ids", *ids[5:10])
+    own_redis("FLUSHALL")
+    own_redis.send("ids", *ids[10:15])
+    assert run_to_idle(api, export, own_redis.url("ids", "?group=another")).code == 0
+    run = run_to_idle(api, export, url)
+    assert (run.code, "its consumer group is gone" in run.err) == (4, True), run.err
+    own_redis.send("ids", *ids[15:20])
+    again = run_to_idle(api, export, url)
+    assert again.code == 0, again.err
+    assert verdicts(export).total() == 15
+
+
 async def test_two_fields_of_one_name_are_not_taken_for_one(shared_redis, stream, ids):
     shared_redis("XADD", stream, "*", "interaction_id", ids[0], "interaction_id", ids[1])
     (entry,) = await taken(shared_redis.url(stream))

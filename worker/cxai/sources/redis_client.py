@@ -36,11 +36,15 @@ _PASSING = {
     *("UNBLOCKED", "LOADING"),
 }
 
+GROUP_GONE = (
+    "its consumer group is gone, or the whole stream, so messages may be lost. Was it"
+    " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
+    " begins with the oldest message that the stream has; send again what it lacks."
+)
+
 # What others begin with, and what to say of them to people.
 _REFUSALS = {
-    "NOGROUP": "its consumer group is gone, or the whole stream, so messages may be lost. Was it"
-    " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
-    " begins with the oldest message that the stream has; send again what it lacks.",
+    "NOGROUP": GROUP_GONE,
     "WRONGTYPE": "that key is no stream. Name the key of a stream.",
     "MOVED": "another node of the cluster has this key ({said}). Name that one.",
 }
