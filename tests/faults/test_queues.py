@@ -545,6 +545,20 @@ async def test_a_server_that_is_no_redis_is_named(api):
             pass
 
 
+@pytest.mark.parametrize("reply", [b"*abc\r\n", b"$-5\r\n", b":x\r\n", b"220 mail\r\n"])
+async def test_a_reply_that_is_garbled_is_named_as_none_of_redis(reply):
+    async def answer(reader, writer):
+        await reader.read(1)
+        writer.write(reply)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UsageError, match="its replies are none of Redis"):
+            async with opened(f"redis://127.0.0.1:{port}/0/ids"):
+                pass
+
+
 async def test_a_full_memory_is_an_outage_that_passes(own_redis, ids):
     own_redis("CONFIG", "SET", "maxmemory", "1")
     noticed = Noticed()

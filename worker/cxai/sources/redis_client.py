@@ -208,7 +208,11 @@ class RedisStream:
                 if isinstance(understood, UnreachableError):
                     await self.close()  # behind the name there may be another server by now
                 raise understood from error
-            except (exceptions.AuthenticationError, exceptions.InvalidResponse) as error:
+            except (
+                exceptions.AuthenticationError,
+                exceptions.InvalidResponse,
+                ValueError,
+            ) as error:
                 await self.close()
                 raise RefusedError(_refused(error)) from error
             except TimeoutError as error:
@@ -274,7 +278,7 @@ def _understood(error: exceptions.ResponseError) -> Exception:
     return RefusedError(_REFUSALS.get(code, "it says: {said}.").format(said=said))
 
 
-def _refused(error: exceptions.RedisError) -> str:
+def _refused(error: Exception) -> str:
     if isinstance(error, exceptions.AuthenticationError):
         return (
             f"it refuses the login: {error} The password comes from CXAI_REDIS_PASSWORD or from the"
