@@ -268,6 +268,17 @@ def test_unfetched_ids_may_be_put_in_the_inbox_once(database):
     assert {entry.key for entry in in_inbox(database)} == {guid.key, key_of("a"), key_of("c")}
 
 
+def test_a_group_that_has_read_a_queue_is_known_from_then_on(location, database):
+    database.start_run("first", AT)
+    assert not database.has_read_by("redis://host/0/ids cxai")
+    for _ in range(2):
+        database.note_read_by("redis://host/0/ids cxai")
+    database.close()
+    with closing(open_database(location)) as again:
+        assert again.has_read_by("redis://host/0/ids cxai")
+        assert not again.has_read_by("redis://host/0/ids other")
+
+
 def test_a_ledger_of_an_earlier_version_gets_an_inbox_with_its_next_run(tmp_path):
     with closing(open_database(tmp_path)) as database:
         database.create(FORM, AT)

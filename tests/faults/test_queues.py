@@ -461,6 +461,24 @@ async def test_messages_that_are_trimmed_before_anyone_got_them_are_counted(
     assert len(noticed) == 1
 
 
+async def test_messages_that_are_trimmed_before_the_first_is_read_are_counted(
+    shared_redis, stream, ids
+):
+    if "valkey_version" not in shared_redis("INFO", "server"):
+        pytest.skip("whether this server counts rightly what was trimmed depends on its version")
+    noticed, url = Noticed(), shared_redis.url(stream)
+    shared_redis.send(stream, *ids[:10])
+    shared_redis("XTRIM", stream, "MAXLEN", 7)  # before there was a group: nobody's loss
+    async with opened(url, notice=noticed):
+        assert events(noticed) == ["queue_group_created"]
+    shared_redis.send(stream, *ids[10:])
+    shared_redis("XTRIM", stream, "MAXLEN", 25)
+    missing, *others = await taken(url, notice=noticed)
+    assert str(missing.invalid).endswith("before they were delivered: 12 of them")
+    assert events(noticed) == ["queue_group_created", "queue_messages_lost"]
+    assert ids_of(others) == ids[15:]
+
+
 async def test_what_is_trimmed_after_it_was_read_is_not_lost(shared_redis, stream, ids):
     noticed, url = Noticed(), shared_redis.url(stream)
     shared_redis.send(stream, *ids[:20])
@@ -472,6 +490,29 @@ async def test_what_is_trimmed_after_it_was_read_is_not_lost(shared_redis, strea
     shared_redis("XDEL", stream, last)
     assert await taken(url, notice=noticed) == []
     assert events(noticed) == ["queue_group_created"]
+
+
+@pytest.mark.promise(
+    "The consumer group of a Redis stream is deleted between two runs, or all data with it",
+    "exit code 4 with what to do, never `finished`; the run after that reads what is there",
+    group="Queues",
+)
+def test_a_group_that_is_gone_between_two_runs_stops_the_second(own_redis, ids, api, export):
+    url = own_redis.url("ids")
+    assert run_to_idle(api, export, url, "--allow-empty").code == 0
+    own_redis("FLUSHALL")  # before anything was read: no loss
+    own_redis.send("ids", *ids[:5])
+    assert run_to_idle(api, export, url).code == 0
+    own_redis.send("ids", *ids[5:10])
+    own_redis("FLUSHALL")
+    own_redis.send("ids", *ids[10:15])
+    assert run_to_idle(api, export, own_redis.url("ids", "?group=another")).code == 0
+    run = run_to_idle(api, export, url)
+    assert (run.code, "its consumer group is gone" in run.err) == (4, True), run.err
+    own_redis.send("ids", *ids[15:20])
+    again = run_to_idle(api, export, url)
+    assert again.code == 0, again.err
+    assert verdicts(export).total() == 15
 
 
 async def test_two_fields_of_one_name_are_not_taken_for_one(shared_redis, stream, ids):
@@ -502,6 +543,20 @@ async def test_a_server_that_is_no_redis_is_named(api):
     with pytest.raises(UsageError, match="its replies are none of Redis"):
         async with opened(f"redis://{host}/0/ids"):
             pass
+
+
+@pytest.mark.parametrize("reply", [b"*abc\r\n", b"$-5\r\n", b":x\r\n", b"220 mail\r\n"])
+async def test_a_reply_that_is_garbled_is_named_as_none_of_redis(reply):
+    async def answer(reader, writer):
+        await reader.read(1)
+        writer.write(reply)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UsageError, match="its replies are none of Redis"):
+            async with opened(f"redis://127.0.0.1:{port}/0/ids"):
+                pass
 
 
 async def test_a_full_memory_is_an_outage_that_passes(own_redis, ids):
@@ -556,6 +611,46 @@ async def test_an_outage_of_sqs_is_waited_for(sqs, monkeypatch, ids, trouble):
                 await anext(source.batches())
     monkeypatch.delenv("AWS_ENDPOINT_URL_SQS")
     assert sorted(ids_of(await taken(sqs.name_of(url)))) == sorted(ids)
+
+
+JSON = "Content-Type: application/x-amz-json-1.0"
+
+
+@pytest.mark.promise(
+    "A proxy answers 200 in place of SQS, with a page of its own or with other JSON",
+    "an outage that is waited for, never an empty queue",
+    group="Queues",
+)
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<html>Sign in</html>", "Content-Type: text/html"),
+        (b"", JSON),
+        (b"{}", JSON),
+        (b"[]", JSON),
+        (b"null", JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": [{}]}', JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": 5}', JSON),
+        (b'{"QueueUrl": "http://127.0.0.1/1/ids"}', "Content-Type: text/html"),
+    ],
+)
+async def test_what_is_no_reply_of_sqs_is_an_outage(sqs, monkeypatch, body, content_type):
+    assert sqs
+    with serving(RawServer([response(body, content_type), Ending.CLOSE])) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.base_url)
+        with pytest.raises(InputBrokenError, match="its endpoint sends what is no reply of SQS"):
+            await taken("sqs://ids", patience_s=0.1)
+
+
+async def test_a_body_that_is_no_text_is_an_entry_without_an_id(sqs, monkeypatch):
+    assert sqs
+    message = rb'{"MessageId": "1", "ReceiptHandle": "h", "Body": "\ud800"}'
+    body = b'{"QueueUrl": "http://127.0.0.1/1/ids", "Messages": [%s]}' % message
+    with serving(RawServer([response(body, JSON), Ending.CLOSE])) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.base_url)
+        async with opened("sqs://ids") as source, aclosing(source.batches()) as batches:
+            (entry,) = await anext(batches)
+    assert "not UTF-8" in str(entry.invalid)
 
 
 async def test_a_queue_that_is_deleted_while_it_is_read_breaks_the_input(sqs, ids):

@@ -28,6 +28,7 @@ class Books:
     form: ExportForm | None = None
     outcomes: dict[Key, tuple[str, int, int]] = field(default_factory=dict)  # verdict, run, part
     inbox: dict[int, Entry] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
     begun: dict[tuple[str, int], str] = field(default_factory=dict)
     parts: dict[tuple[str, int], PartState] = field(default_factory=dict)
     extents: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
@@ -114,6 +115,13 @@ class MemoryDatabase:
             if not self.is_in_inbox(key):
                 name = str(UUID(bytes=key)) if isinstance(key, bytes) else key
                 self.put_in_inbox([Entry(key, name, source, line)])
+
+    def has_read_by(self, group):
+        return group in self._books.groups
+
+    def note_read_by(self, group):
+        with self._transaction():
+            self._books.groups.add(group)
 
     def begun(self):
         begun = self._books.begun

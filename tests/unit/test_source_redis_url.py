@@ -66,6 +66,15 @@ def test_a_url_without_a_stream_is_refused_with_an_example(url):
     assert "Write redis://host/0/ids" in refusal(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis://host/0/%ff", "redis://host/0/ids?group=%ff", "redis://%ff@host/0/ids",
+     "redis://host/0/\udcff"],
+)  # fmt: skip
+def test_a_name_that_is_not_utf_8_is_refused_and_not_taken_for_another(url):
+    assert "not UTF-8" in refusal(url)
+
+
 @pytest.mark.parametrize("url", ["redis://host:port/0/ids", "redis://[::1/0/ids"])
 def test_a_host_or_port_that_is_none_is_refused(url):
     assert "no valid host or port" in refusal(url)

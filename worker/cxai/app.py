@@ -19,7 +19,7 @@ from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
 from cxai.core.entry import IdRule
 from cxai.core.pipeline import Pipeline
-from cxai.core.ports import Resource, Source
+from cxai.core.ports import GroupSource, Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
@@ -103,8 +103,11 @@ async def export(
                 notice=LOG.warning,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),
                 is_queue=source.is_queue,
+                group=source.group if isinstance(source, GroupSource) else None,
             )
         )
+        if isinstance(source, GroupSource) and committer.has_read_by_group:
+            source.expect_group()
         await stack.enter_async_context(client)
         run = wired(
             settings,

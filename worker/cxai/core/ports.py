@@ -58,6 +58,23 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class GroupSource(Source, Protocol):
+    """A source whose place in a queue is kept by the queue, in a group of consumers.
+
+    Once the group is gone, what it had not read may be lost.
+    """
+
+    @property
+    def group(self) -> str:
+        """The name of the group, that of the queue included."""
+        ...
+
+    def expect_group(self) -> None:
+        """Note that earlier runs have read by this group: without it, the input is broken."""
+        ...
+
+
 class Governor(Protocol):
     """Lets requests leave (what next, how fast, whether at all) and says whose trouble it is."""
 

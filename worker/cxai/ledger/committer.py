@@ -43,7 +43,9 @@ class Committer:
     is sealed, together with those that hold other rows of the same IDs; so is one whose first row
     is `part_every_s` seconds old, unless that is None. `run_id` is what the rows of this run carry.
     `notice` takes what the operator should know of the start. `is_queue` is whether the source lets
-    go of what is admitted: then it is kept in the inbox.
+    go of what is admitted: then it is kept in the inbox. `group` names the group of consumers by
+    which a queue is read, if there is one; `has_read_by_group` is whether an earlier run has taken
+    in what that had read.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Committer:
         reopen_missing: bool = False,
         part_every_s: float | None = None,
         is_queue: bool = False,
+        group: str | None = None,
     ) -> None:
         self._directory = directory
         self._form = form
@@ -87,6 +90,8 @@ class Committer:
                     if self._database.unfetched() != (0, []):  # a queue does not send them again
                         self._database.put_unfetched_in_inbox(REOPENED)
                     self._admissions = QueueAdmissions(self._inbox, reopen)
+                self.has_read_by_group = group is not None and self._database.has_read_by(group)
+                self._group = None if self.has_read_by_group else group  # to be noted
                 ages = PartAges(part_every_s, clock, self._database.begun())
                 ages.begin(part.state.set for part in self._parts if part.state.bytes)
             self._seals_by_age = part_every_s is not None
@@ -113,6 +118,9 @@ class Committer:
         when the disk fails.
         """
         with self._doing("look up IDs in"):
+            if self._group is not None and entries:
+                self._database.note_read_by(self._group)
+                self._group = None
             return self._admissions.admit(entries)
 
     def commit(self, outcomes: Collection[Outcome]) -> None:

@@ -140,6 +140,14 @@ class Database(Protocol):
         """Put the IDs of withdrawn parts that have no verdict there, as entries of `source`."""
         ...
 
+    def has_read_by(self, group: str) -> bool:
+        """Whether anything was taken in that a group of consumers of a queue has read."""
+        ...
+
+    def note_read_by(self, group: str) -> None:
+        """Note that something is to be taken in that a group has read. It may be repeated."""
+        ...
+
     def begun(self) -> Mapping[str, str]:
         """Return when the open part of a set got its first row, of each set where it has one."""
         ...

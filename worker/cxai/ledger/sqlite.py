@@ -123,6 +123,13 @@ class SqliteDatabase:
             self._connection.run("write_unfetched", {"source": text_as_bytes(source)})
         self._may_have_inbox = True
 
+    def has_read_by(self, group: str) -> bool:
+        return self._connection.one("find_group", (group,)) is not None
+
+    def note_read_by(self, group: str) -> None:
+        with self._connection.transaction():
+            self._connection.run("write_group", {"group": group})
+
     # --- parts ---
 
     def parts(self) -> Sequence[PartState]:

@@ -96,6 +96,11 @@ CREATE TABLE IF NOT EXISTS inbox (
     detail TEXT
 ) STRICT;
 
+-- By which groups of consumers queues were read. Such a group is only gone if data are.
+CREATE TABLE IF NOT EXISTS reader (
+    name TEXT PRIMARY KEY     -- of queue and group
+) STRICT, WITHOUT ROWID;
+
 -- When an open part got its first row.
 CREATE TABLE IF NOT EXISTS begun (
     set_name TEXT NOT NULL,
@@ -246,6 +251,14 @@ DELETE FROM inbox WHERE key = ?;
 DELETE FROM inbox WHERE EXISTS (
     SELECT 1 FROM outcome WHERE outcome.key = inbox.key AND verdict = 'ok'
 );
+
+-- name: find_group
+-- Whether anything was taken in that it has read.
+SELECT 1 FROM reader WHERE name = ?;
+
+-- name: write_group
+-- Something is to be taken in that it has read.
+INSERT OR IGNORE INTO reader VALUES (:group);
 
 -- name: write_unfetched
 -- IDs of withdrawn parts: no queue sends them again. They stand in no line of it.

@@ -36,11 +36,15 @@ _PASSING = {
     *("UNBLOCKED", "LOADING"),
 }
 
+GROUP_GONE = (
+    "its consumer group is gone, or the whole stream, so messages may be lost. Was it"
+    " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
+    " begins with the oldest message that the stream has; send again what it lacks."
+)
+
 # What others begin with, and what to say of them to people.
 _REFUSALS = {
-    "NOGROUP": "its consumer group is gone, or the whole stream, so messages may be lost. Was it"
-    " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
-    " begins with the oldest message that the stream has; send again what it lacks.",
+    "NOGROUP": GROUP_GONE,
     "WRONGTYPE": "that key is no stream. Name the key of a stream.",
     "MOVED": "another node of the cluster has this key ({said}). Name that one.",
 }
@@ -92,10 +96,13 @@ class RedisStream:
     async def create_group(self) -> bool:
         """Create the group, which then begins with the oldest message; False if it is there.
 
-        A stream that is not there is created, too.
+        A stream that is not there is created, too. What was deleted from it before counts as read:
+        else a gap could not be told before the first message is read.
         """
         try:
-            await self._call("XGROUP", "CREATE", *self._group, FIRST, "MKSTREAM")
+            gone = await self._count_gone()
+            read = () if gone is None else ("ENTRIESREAD", gone)
+            await self._call("XGROUP", "CREATE", *self._group, FIRST, "MKSTREAM", *read)
         except RefusedError as error:
             if "BUSYGROUP" in str(error.__cause__):
                 return False
@@ -113,9 +120,7 @@ class RedisStream:
         show it (before Redis 7.4.1 and Valkey 8.1), or the user may not look.
         """
         try:
-            if self._shows_gaps is None:
-                self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
-            if not self._shows_gaps:
+            if not await self._can_show_gaps():
                 return None
             stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
             groups = await self._call("XINFO", "GROUPS", self._address.stream)
@@ -157,6 +162,26 @@ class RedisStream:
         """Close the connection; the next command opens another one."""
         await self._connection.disconnect(nowait=True)
 
+    async def _can_show_gaps(self) -> bool:
+        if self._shows_gaps is None:
+            self._shows_gaps = _shows_gaps(await self._call("INFO", "server"))
+        return self._shows_gaps
+
+    async def _count_gone(self) -> int | None:
+        """Return how many messages were deleted from the stream so far, None if that isn't seen."""
+        try:
+            if not await self._can_show_gaps():
+                return None
+            stream = _named(await self._call("XINFO", "STREAM", self._address.stream))
+        except DeniedError:
+            self._shows_gaps = False
+            return None
+        except RefusedError as error:
+            if "no such key" in str(error.__cause__):
+                return 0
+            raise
+        return int(stream[b"entries-added"]) - int(stream[b"length"])
+
     @property
     def _group(self) -> tuple[str, str]:
         return self._address.stream, self._address.group
@@ -183,7 +208,11 @@ class RedisStream:
                 if isinstance(understood, UnreachableError):
                     await self.close()  # behind the name there may be another server by now
                 raise understood from error
-            except (exceptions.AuthenticationError, exceptions.InvalidResponse) as error:
+            except (
+                exceptions.AuthenticationError,
+                exceptions.InvalidResponse,
+                ValueError,
+            ) as error:
                 await self.close()
                 raise RefusedError(_refused(error)) from error
             except TimeoutError as error:
@@ -249,7 +278,7 @@ def _understood(error: exceptions.ResponseError) -> Exception:
     return RefusedError(_REFUSALS.get(code, "it says: {said}.").format(said=said))
 
 
-def _refused(error: exceptions.RedisError) -> str:
+def _refused(error: Exception) -> str:
     if isinstance(error, exceptions.AuthenticationError):
         return (
             f"it refuses the login: {error} The password comes from CXAI_REDIS_PASSWORD or from the"

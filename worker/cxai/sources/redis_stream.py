@@ -10,6 +10,7 @@ from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
     Outage,
+    RefusedError,
     Silence,
     UnreachableError,
     refuse_other_options,
@@ -18,7 +19,7 @@ from cxai.sources.redis_password import read_password
 from cxai.sources.redis_url import StreamAddress, stream_address
 
 try:
-    from cxai.sources.redis_client import FIRST, Message, RedisStream
+    from cxai.sources.redis_client import FIRST, GROUP_GONE, Message, RedisStream
 except ModuleNotFoundError as error:
     raise UsageError(
         f"redis:// needs a package that is not installed ({error.name}):"
@@ -51,7 +52,8 @@ class RedisStreamSource:
     First come those that this consumer was given and has not acknowledged, after each failure
     again; then those that other consumers have left lying; then new ones. The group is created with
     the first use, and begins with the oldest message. If it is gone later, messages may be lost:
-    that breaks the input. So does a server that can't be reached for longer than the patience.
+    that breaks the input, between two runs as well (`expect_group`). So does a server that can't be
+    reached for longer than the patience.
 
     A message that was deleted before it was taken in is an entry without an ID, and so are those
     together that were trimmed before anyone got them: they are listed as invalid, and `notice`
@@ -74,6 +76,17 @@ class RedisStreamSource:
         self._outage = Outage(address.name, options.patience_s, options.notice)
         self._stream = RedisStream(address, password)
         self._has_group = False
+        self._is_new_group = False
+        self._expects_group = False
+
+    @property
+    def group(self) -> str:
+        """The name of the group, that of the stream included."""
+        return f"{self._address.name} {self._address.group}"
+
+    def expect_group(self) -> None:
+        """Note that earlier runs have read by this group: if it is not there, data are gone."""
+        self._expects_group = True
 
     async def __aenter__(self) -> Self:
         """Connect. Raises UsageError if it is refused; an outage is waited for by `batches`."""
@@ -96,7 +109,7 @@ class RedisStreamSource:
     async def batches(self) -> AsyncGenerator[Sequence[Entry], None]:
         """Yield the messages as they come, a hundred at most at a time. Raises InputBrokenError."""
         reading = _Reading(self._stream, self._address, Silence(self._options.until_idle_s))
-        await self._outage.outlast(self._create_group)
+        await self._outage.outlast(self._has_its_group)
         while (messages := await self._outage.outlast(reading.next)) is not None:
             if messages:
                 self._name_lost([message for message in messages if message.fields is None])
@@ -114,10 +127,16 @@ class RedisStreamSource:
         if self._has_group:
             return
         if await self._stream.create_group():
+            self._is_new_group = True
             self._options.notice(
                 "queue_group_created", queue=self._address.name, group=self._address.group
             )
         self._has_group = True
+
+    async def _has_its_group(self) -> None:
+        await self._create_group()
+        if self._is_new_group and self._expects_group:
+            raise RefusedError(GROUP_GONE)
 
     def _entry(self, message: Message) -> Entry:
         number = message.id.decode()

@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from cxai.core.text import printable
 from cxai.errors import UsageError
@@ -50,6 +50,13 @@ def stream_address(url: str) -> StreamAddress:
 
     Characters that have a meaning in URLs are written as %XX in the key of the stream.
     """
+    try:
+        unquote_to_bytes(url).decode()
+    except UnicodeError:
+        raise UsageError(
+            "A redis:// URL holds bytes that are not UTF-8: they would name another stream, group"
+            " or user. Use names that are text."
+        ) from None
     try:
         parts = urlsplit(url)
         port, host = parts.port or _PORT, parts.hostname

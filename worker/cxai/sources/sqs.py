@@ -154,4 +154,7 @@ class SqsSource:
         """Return an entry for each message; a standard queue may deliver one twice at a time."""
         distinct = {message.id: message for message in messages}
         self._handles.update((number, one.handle) for number, one in distinct.items())
-        return [self._reader.read(one.body.encode(), number) for number, one in distinct.items()]
+        bodies = {
+            number: one.body.encode(errors="surrogatepass") for number, one in distinct.items()
+        }
+        return [self._reader.read(body, number) for number, body in bodies.items()]

@@ -7,10 +7,10 @@ profile, role of the machine or the pod.
 
 import math
 import os
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -28,6 +28,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
+
+T = TypeVar("T")
 
 MOST = 10
 """The most messages of one call, to receive or to delete: the service allows no more."""
@@ -50,6 +52,7 @@ _LOGIN = (
     *("InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch", "InvalidSecurity"),
     *("ExpiredToken", "RequestExpired", "MissingAuthenticationToken", "IncompleteSignature"),
 )
+_NO_REPLY = "its endpoint sends what is no reply of SQS"
 _NO_LOGIN = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, TokenRetrievalError)
 
 
@@ -91,8 +94,8 @@ class SqsQueue:
                 raise _understood(error) from error
         if not self._url:
             owner = {"QueueOwnerAWSAccountId": self._account} if self._account else {}
-            found = await _called(self._client.get_queue_url(QueueName=self._name, **owner))
-            self._url = found["QueueUrl"]
+            call = self._client.get_queue_url(QueueName=self._name, **owner)
+            self._url = await _called(call, lambda reply: reply["QueueUrl"])
 
     async def receive(self, wait_s: float) -> Sequence[Message]:
         """Return messages; wait for one up to `wait_s` seconds, rounded up to whole ones.
@@ -100,23 +103,24 @@ class SqsQueue:
         At least a second, since less asks a part of the servers alone, and may find none.
         """
         seconds = max(1, math.ceil(min(MOST_WAIT_S, wait_s)))
-        reply = await _called(
-            self._client.receive_message(
-                QueueUrl=self._url, MaxNumberOfMessages=MOST, WaitTimeSeconds=seconds
-            )
+        call = self._client.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=MOST, WaitTimeSeconds=seconds
         )
-        return [
-            Message(one["MessageId"], one["ReceiptHandle"], one["Body"])
-            for one in reply.get("Messages", ())
-        ]
+        return await _called(
+            call,
+            lambda reply: [
+                Message(one["MessageId"], one["ReceiptHandle"], one["Body"])
+                for one in reply.get("Messages", ())
+            ],
+        )
 
     async def delete(self, handles: Sequence[str]) -> Sequence[str]:
         """Delete MOST messages at most; return the handles of those that could not be deleted."""
         entries = [{"Id": str(number), "ReceiptHandle": one} for number, one in enumerate(handles)]
-        reply = await _called(
-            self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        return await _called(
+            self._client.delete_message_batch(QueueUrl=self._url, Entries=entries),
+            lambda reply: [handles[int(one["Id"])] for one in reply.get("Failed", ())],
         )
-        return [handles[int(one["Id"])] for one in reply.get("Failed", ())]
 
     async def in_flight(self) -> tuple[int, float]:
         """Return about how many messages have been delivered to anyone and are not deleted.
@@ -124,11 +128,11 @@ class SqsQueue:
         And for how many seconds a message is hidden after its delivery.
         """
         names = ["ApproximateNumberOfMessagesNotVisible", "VisibilityTimeout"]
-        reply = await _called(
-            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
+        count, timeout_s = await _called(
+            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names),
+            lambda reply: [float(reply["Attributes"][name]) for name in names],
         )
-        count, timeout_s = (reply["Attributes"][name] for name in names)
-        return int(count), float(timeout_s)
+        return int(count), timeout_s
 
     async def close(self) -> None:
         """Close all connections."""
@@ -136,11 +140,17 @@ class SqsQueue:
         self._client = None
 
 
-async def _called(call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+async def _called(call: Awaitable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what `read` makes of a reply. One that is not of SQS, such as a proxy's, is none."""
     try:
-        return await call
+        reply = await call
+        if "json" not in reply["ResponseMetadata"]["HTTPHeaders"].get("content-type", ""):
+            raise UnreachableError(_NO_REPLY)  # else it would be read as that of an empty queue
+        return read(reply)
     except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
         raise _understood(error) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UnreachableError(_NO_REPLY) from error  # botocore checks nothing of what comes
 
 
 def _understood(error: Exception) -> Exception:
@@ -160,7 +170,7 @@ def _understood(error: Exception) -> Exception:
     if isinstance(error, ConnectionError | HTTPClientError | OSError):
         return UnreachableError(f"its endpoint can't be reached: {type(error).__name__}")
     if isinstance(error, ResponseParserError):
-        return UnreachableError("its endpoint sends what is no reply of SQS")
+        return UnreachableError(_NO_REPLY)
     return RefusedError(f"it can't be used: {type(error).__name__}.")
 
 
