@@ -73,6 +73,7 @@ FROZEN_S = 2 * WORKER_TTL_S + REQUEST_S
 STALLED_S = 180.0
 CHUNKS = 10
 """Into how many files the second half of the lines is divided, each taken in by a command."""
+LEAST_IN_CHUNK = 80
 
 
 class Failed(Exception):  # noqa: N818 - the soak has, not the code
@@ -92,7 +93,7 @@ class Input:
     def write(self, directory):
         """Write the lines into files: the first has half of them."""
         half = len(self.lines) // 2
-        step = -(-half // CHUNKS)
+        step = max(LEAST_IN_CHUNK, -(-half // CHUNKS))
         parts = [self.lines[:half]]
         parts += [self.lines[at : at + step] for at in range(half, len(self.lines), step)]
         paths = [directory / f"ids-{number:02d}.txt" for number in range(len(parts))]
