@@ -145,6 +145,19 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
     assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
 
 
+def test_a_place_belongs_to_one_export(simulated, database, shared):
+    server = database.url("nightly").removesuffix("#nightly")
+    with simulated() as api:
+        shared.init(api)
+        again = shared.init(api)
+        other = cxai("cluster", "init", server, "--export", "history", "-o", shared.place)
+        moved = cxai("cluster", "init", server, "--export", "history", "-o", f"{shared.place}-2")
+    assert again.code == 0, again.err
+    assert other.code == 2
+    assert f"{shared.place} belongs to another export" in other.err
+    assert moved.code == 0, moved.err
+
+
 def test_an_export_that_is_not_there_is_named(database):
     ended = cxai("status", database.url("nightly"))
     assert ended.code == 2

@@ -14,6 +14,7 @@ from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
 from cxai.cluster.feeding import Fed, feed
+from cxai.cluster.place import claim_place
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
@@ -41,8 +42,8 @@ async def init_export(
 
     Of an export that is there, only what `settings` were given is changed. A new one needs
     `output`, the place of its objects.
-    Raises UsageError if database, destination or settings can't be used, IntegrityError if another
-    export has written to the destination, StoreError.
+    Raises UsageError if database, destination or settings can't be used, or the destination is
+    another export's; IntegrityError if it holds more than the export knows of; StoreError.
     """
     if "#" in database:
         raise UsageError("Name the database without #, and the export with --export.")
@@ -69,6 +70,7 @@ async def init_export(
     async with opened(url, Settings()) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
+        await claim_place(shared.books, shared.store)
     what = "created" if done.created else "is there, and has these terms now"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"

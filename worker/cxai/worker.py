@@ -27,6 +27,7 @@ from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.membership import Membership
+from cxai.cluster.place import claim_place
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.slots import Slots
@@ -146,6 +147,7 @@ class _Worker:
             await refuse_restored(
                 export.books, export.store, form.layout.all_sets, form.compression
             )
+            await claim_place(export.books, export.store)
         await export.books.register(f"{socket.gethostname()}/{os.getpid()}")
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
