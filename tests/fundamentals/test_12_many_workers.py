@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command import cxai, environment, start_cxai
+from support.waiting import wait_until_blocking
 
 QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
 LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
@@ -143,6 +144,20 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
         assert verified.code == 4, verified.out
     assert cxai("retry", "ok", "--in", shared.url).code == 2
     assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
+
+
+def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
+    with simulated(latency_s=0.3) as api:
+        shared.init(api, "--in-flight", "1")
+        shared.enqueue(*guids(150))
+        worker = shared.start("--until-settled")
+        wait_until_blocking(lambda: api.stats.requests > 3, "requests")
+        shared.init(api, "--in-flight", "16")
+        out, log = worker.communicate(timeout=60)
+        assert 1 < api.stats.max_in_flight <= 16
+    assert json.loads(out)["exit_code"] == 0
+    assert "event=worker_replaced" in log.decode()
+    assert len(shared.rows("records")) == 150
 
 
 def test_a_place_belongs_to_one_export(simulated, database, shared):

@@ -120,6 +120,13 @@ class FencedError(StoppedError):
         super().__init__(message, StopCause.TAKEN_OVER)
 
 
+class TermsChangedError(StoppedError):
+    """The terms that a worker began with don't hold any more: it has to begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__("The terms of the export have changed.", StopCause.TAKEN_OVER)
+
+
 class IntegrityError(CxaiError):
     """Output and ledger contradict each other. Nothing was changed."""
 
