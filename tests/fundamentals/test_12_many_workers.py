@@ -160,6 +160,15 @@ def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
     assert len(shared.rows("records")) == 150
 
 
+def test_an_export_that_may_be_empty_is_finished_without_an_id(simulated, shared):
+    with simulated() as api:
+        shared.init(api)
+        shared.finish()
+        ended = shared.work()
+    assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
+    assert cxai("verify", shared.url).code == 0
+
+
 def test_a_place_belongs_to_one_export(simulated, database, shared):
     server = database.url("nightly").removesuffix("#nightly")
     with simulated() as api:

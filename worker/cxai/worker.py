@@ -246,16 +246,19 @@ class _Worker:
 
     async def _report(self, stopped_by: CxaiError | None, elapsed_s: float) -> Report:
         export, own = self._export, self._run.pipeline.tally
+        settings = export.settings
+        may_be_empty = settings.allow_empty
         try:
-            whole = tally_of(await export.books.counts(), own)
+            counts = await export.books.counts()
+            whole = tally_of(counts, own)
+            may_be_empty |= counts.fed  # it can't be so, and empty, unless its feeder was told that
         except BlockedError as error:
             whole, stopped_by = own, stopped_by or error
-        settings = export.settings
         return SharedReport(
             Path(export.store.location),
             whole,
             elapsed_s,
-            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            Tolerance(settings.max_failed, may_be_empty, settings.allow_none),
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
