@@ -289,7 +289,7 @@ class _Worker:
         if lacking := self._membership.lacking or self._export.account.limits.lacking:
             yield f"the database {self._export.books.url}", lacking
         if trouble := self._publishing.trouble:
-            yield self._export.store.location, trouble
+            yield self._publishing.troubled_place, trouble
 
     def _setup(self) -> Setup:
         settings = self._export.settings
