@@ -169,6 +169,27 @@ def test_an_export_that_may_be_empty_is_finished_without_an_id(simulated, shared
     assert cxai("verify", shared.url).code == 0
 
 
+def test_limits_of_the_account_stay_unless_others_are_given(simulated, database, shared):
+    server = database.url("nightly").removesuffix("#nightly")
+
+    def limits():
+        account = cxai("status", shared.url, "--json").json["account"]
+        return account["rate"], account["in_flight"]
+
+    def init(export, *more):
+        ended = cxai("cluster", "init", server, "--export", export, *more)
+        assert ended.code == 0, ended.err
+
+    with simulated() as api:
+        shared.init(api)
+    init("history", "-o", f"{shared.place}-2")
+    assert limits() == (200, 8)
+    init("history", "--rate", "3")
+    assert limits() == (3, 8)
+    init("nightly", "--flush", "7")
+    assert limits() == (3, 8)
+
+
 def test_a_place_belongs_to_one_export(simulated, database, shared):
     server = database.url("nightly").removesuffix("#nightly")
     with simulated() as api:

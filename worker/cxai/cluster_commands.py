@@ -41,7 +41,8 @@ async def init_export(
     """Create an export that workers share, or change its terms; return what was done, in words.
 
     Of an export that is there, only what `settings` were given is changed. A new one needs
-    `output`, the place of its objects.
+    `output`, the place of its objects. The limits of an account that has some already stay as they
+    are unless `settings` were given others.
     Raises UsageError if database, destination or settings can't be used, or the destination is
     another export's; IntegrityError if it holds more than the export knows of; StoreError.
     """
@@ -50,10 +51,13 @@ async def init_export(
     url = parse_engine_url(f"{database}#{export}")
     there = await schema.found(url)
     ranges = score_ranges(settings)
-    if there is not None:
-        form, terms = there
-        settings, output = changed_settings(settings, form, terms), output or form["destination"]
-        ranges = ranges or ranges_of(form)
+    if there.form is None:
+        kept = there.limits.keys() - settings.model_fields_set
+        settings = settings.model_copy(update={name: there.limits[name] for name in kept})
+    else:
+        settings = changed_settings(settings, there.form, {**there.terms, **there.limits})
+        output = output or there.form["destination"]
+        ranges = ranges or ranges_of(there.form)
     if output is None:
         raise UsageError("A new export needs --output: the place of its objects.")
     checked_base_url(settings.base_url)
