@@ -25,6 +25,7 @@ from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
 from cxai.objects.registry import open_store
+from cxai.observe.logging import LOG
 from cxai.output.local_path import local_path, scheme_of
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
@@ -33,6 +34,9 @@ from cxai.settings import Settings
 from cxai.shared_export import opened
 from cxai.terms import changed_settings, form_of, ranges_of, terms_of
 from cxai.wiring import score_ranges
+
+_LOOK_S = 0.5
+"""How often it is looked whether a feeder waits."""
 
 
 async def init_export(
@@ -112,13 +116,17 @@ async def enqueue(
         room = Room(clock, settings.outage_patience_s, ending)
         async with entered(source):
             feeding = asyncio.create_task(feed(source, books, room, fed))
+            saying = asyncio.create_task(say_what_is_lacking(room))
 
             def end(why: StoppedError) -> None:
                 fed.stopped_by = why
                 feeding.cancel()
 
             with (stop or StopRequest()).passed_to(end):
-                await asyncio.wait([feeding])
+                try:
+                    await asyncio.wait([feeding])
+                finally:
+                    saying.cancel()
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             if not isinstance(error, CxaiError):
                 raise error
@@ -128,6 +136,21 @@ async def enqueue(
     finally:
         await books.close()
     return fed
+
+
+async def say_what_is_lacking(room: Room) -> None:
+    """Log what a feeder waits for, and when that is over, until it is cancelled."""
+    place, waited_s = "", 0.0
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        error = room.blocked_by
+        if error is not None and not place:
+            place = error.place
+            LOG.warning("storage_blocked", place=place, reason=error.lacking)
+        elif error is None and place:
+            LOG.info("storage_back", place=place, after_s=round(waited_s))
+            place = ""
+        waited_s = room.waited_s or 0.0
 
 
 async def retry(in_: str, verdicts: str) -> int:
