@@ -286,3 +286,30 @@ async def test_with_a_lower_limit_slots_go_when_their_requests_are_over(account)
         assert (lowered.slots, lowered.may_use) == (slots[:7], 4)
         account.limit_to(RATE, 10)
         assert len((await renew(limits, account.register())).slots) == 3
+
+
+async def test_slots_left_over_from_a_higher_limit_count_until_they_are_given_up(account):
+    low, silent = account.register(), account.register()
+    async with sessions(account) as (limits,):
+        assert (await renew(limits, low, 5)).slots == [0, 1, 2, 3, 4]
+        assert (await renew(limits, silent, 5)).slots == [5, 6, 7, 8, 9]
+        account.limit_to(RATE, 3)
+        await renew(limits, silent, 1, keep=[9], beat=2)  # it has a request under way
+        account.execute("UPDATE demand SET seen = '-infinity' WHERE worker = %s", silent)
+        assert (await renew(limits, low, keep=[0], beat=2)).slots == [0, 1]
+        await limits.give_slots_back(silent)
+        assert (await renew(limits, low, keep=[0, 1], beat=3)).slots == [0, 1, 2]
+
+
+async def test_while_slots_are_left_over_workers_at_once_take_no_more_than_there_are(account):
+    workers = [account.register() for _ in range(5)]
+    silent, *others = workers
+    async with sessions(account, 5) as (first, *rest):
+        slots = (await renew(first, silent)).slots
+        account.limit_to(RATE, 4)
+        await renew(first, silent, 3, keep=slots[-3:], beat=2)
+        account.execute("UPDATE demand SET seen = '-infinity' WHERE worker = %s", silent)
+        answers = await asyncio.gather(
+            *(renew(limits, other) for limits, other in zip(rest, others, strict=True))
+        )
+        assert sum(len(answer.slots) for answer in answers) == 1

@@ -132,8 +132,10 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
     await asyncio.sleep(10)
     assert other.publishing.trouble == str(DOWN)
+    assert other.publishing.troubled_place == "the database db/cxai"
     await asyncio.sleep(50)
     assert other.publishing.trouble == str(FAILS)
+    assert other.publishing.troubled_place == store.location
     await asyncio.sleep(50)
     assert other.publishing.trouble == ""
     assert await ids_seen(store) == {"a": 1}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command import cxai, environment, start_cxai
+from support.waiting import wait_until_blocking
 
 QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
 LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
@@ -143,6 +144,63 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
         assert verified.code == 4, verified.out
     assert cxai("retry", "ok", "--in", shared.url).code == 2
     assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
+
+
+def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
+    with simulated(latency_s=0.3) as api:
+        shared.init(api, "--in-flight", "1")
+        shared.enqueue(*guids(150))
+        worker = shared.start("--until-settled")
+        wait_until_blocking(lambda: api.stats.requests > 3, "requests")
+        shared.init(api, "--in-flight", "16")
+        out, log = worker.communicate(timeout=60)
+        assert 1 < api.stats.max_in_flight <= 16
+    assert json.loads(out)["exit_code"] == 0
+    assert "event=worker_replaced" in log.decode()
+    assert len(shared.rows("records")) == 150
+
+
+def test_an_export_that_may_be_empty_is_finished_without_an_id(simulated, shared):
+    with simulated() as api:
+        shared.init(api)
+        shared.finish()
+        ended = shared.work()
+    assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
+    assert cxai("verify", shared.url).code == 0
+
+
+def test_limits_of_the_account_stay_unless_others_are_given(simulated, database, shared):
+    server = database.url("nightly").removesuffix("#nightly")
+
+    def limits():
+        account = cxai("status", shared.url, "--json").json["account"]
+        return account["rate"], account["in_flight"]
+
+    def init(export, *more):
+        ended = cxai("cluster", "init", server, "--export", export, *more)
+        assert ended.code == 0, ended.err
+
+    with simulated() as api:
+        shared.init(api)
+    init("history", "-o", f"{shared.place}-2")
+    assert limits() == (200, 8)
+    init("history", "--rate", "3")
+    assert limits() == (3, 8)
+    init("nightly", "--flush", "7")
+    assert limits() == (3, 8)
+
+
+def test_a_place_belongs_to_one_export(simulated, database, shared):
+    server = database.url("nightly").removesuffix("#nightly")
+    with simulated() as api:
+        shared.init(api)
+        again = shared.init(api)
+        other = cxai("cluster", "init", server, "--export", "history", "-o", shared.place)
+        moved = cxai("cluster", "init", server, "--export", "history", "-o", f"{shared.place}-2")
+    assert again.code == 0, again.err
+    assert other.code == 2
+    assert f"{shared.place} belongs to another export" in other.err
+    assert moved.code == 0, moved.err
 
 
 def test_an_export_that_is_not_there_is_named(database):

@@ -120,7 +120,10 @@ class Exported:
         yield from self._problems_of_manifest()
 
     def _problems_of_objects(self):
-        there = {name for name in self.names if not name.startswith(PENDING)} - {"manifest.json"}
+        there = {name for name in self.names if not name.startswith(PENDING)} - {
+            "manifest.json",
+            "export.json",
+        }
         committed = {row.name for row in self.log}
         if strange := there - committed:
             yield f"{len(strange)} objects were never committed: {_some(strange)}"

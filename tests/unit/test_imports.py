@@ -58,7 +58,7 @@ ROOMS = {
     },
     "cluster_commands": {
         *("shared_export", "cluster", "terms", "app", "wiring", "settings", "inspect", "objects"),
-        *("output", "resources", "api", "core", "policy", "errors", "clock"),
+        *("observe", "output", "resources", "api", "core", "policy", "errors", "clock"),
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},

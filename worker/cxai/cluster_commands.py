@@ -14,6 +14,7 @@ from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
 from cxai.cluster.feeding import Fed, feed
+from cxai.cluster.place import claim_place
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
@@ -24,6 +25,7 @@ from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
 from cxai.objects.registry import open_store
+from cxai.observe.logging import LOG
 from cxai.output.local_path import local_path, scheme_of
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
@@ -33,6 +35,9 @@ from cxai.shared_export import opened
 from cxai.terms import changed_settings, form_of, ranges_of, terms_of
 from cxai.wiring import score_ranges
 
+_LOOK_S = 0.5
+"""How often it is looked whether a feeder waits."""
+
 
 async def init_export(
     settings: Settings, database: str, export: str, output: str | None = None
@@ -40,19 +45,23 @@ async def init_export(
     """Create an export that workers share, or change its terms; return what was done, in words.
 
     Of an export that is there, only what `settings` were given is changed. A new one needs
-    `output`, the place of its objects.
-    Raises UsageError if database, destination or settings can't be used, IntegrityError if another
-    export has written to the destination, StoreError.
+    `output`, the place of its objects. The limits of an account that has some already stay as they
+    are unless `settings` were given others.
+    Raises UsageError if database, destination or settings can't be used, or the destination is
+    another export's; IntegrityError if it holds more than the export knows of; StoreError.
     """
     if "#" in database:
         raise UsageError("Name the database without #, and the export with --export.")
     url = parse_engine_url(f"{database}#{export}")
     there = await schema.found(url)
     ranges = score_ranges(settings)
-    if there is not None:
-        form, terms = there
-        settings, output = changed_settings(settings, form, terms), output or form["destination"]
-        ranges = ranges or ranges_of(form)
+    if there.form is None:
+        kept = there.limits.keys() - settings.model_fields_set
+        settings = settings.model_copy(update={name: there.limits[name] for name in kept})
+    else:
+        settings = changed_settings(settings, there.form, {**there.terms, **there.limits})
+        output = output or there.form["destination"]
+        ranges = ranges or ranges_of(there.form)
     if output is None:
         raise UsageError("A new export needs --output: the place of its objects.")
     checked_base_url(settings.base_url)
@@ -69,6 +78,7 @@ async def init_export(
     async with opened(url, Settings()) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
+        await claim_place(shared.books, shared.store)
     what = "created" if done.created else "is there, and has these terms now"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"
@@ -106,13 +116,17 @@ async def enqueue(
         room = Room(clock, settings.outage_patience_s, ending)
         async with entered(source):
             feeding = asyncio.create_task(feed(source, books, room, fed))
+            saying = asyncio.create_task(say_what_is_lacking(room))
 
             def end(why: StoppedError) -> None:
                 fed.stopped_by = why
                 feeding.cancel()
 
             with (stop or StopRequest()).passed_to(end):
-                await asyncio.wait([feeding])
+                try:
+                    await asyncio.wait([feeding])
+                finally:
+                    saying.cancel()
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             if not isinstance(error, CxaiError):
                 raise error
@@ -122,6 +136,21 @@ async def enqueue(
     finally:
         await books.close()
     return fed
+
+
+async def say_what_is_lacking(room: Room) -> None:
+    """Log what a feeder waits for, and when that is over, until it is cancelled."""
+    place, waited_s = "", 0.0
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        error = room.blocked_by
+        if error is not None and not place:
+            place = error.place
+            LOG.warning("storage_blocked", place=place, reason=error.lacking)
+        elif error is None and place:
+            LOG.info("storage_back", place=place, after_s=round(waited_s))
+            place = ""
+        waited_s = room.waited_s or 0.0
 
 
 async def retry(in_: str, verdicts: str) -> int:

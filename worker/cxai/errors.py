@@ -96,11 +96,15 @@ class BlockedError(CommitError):
     """A place that a run writes to can't be used for now; the same work may be tried again.
 
     `lacking` says what is missing, in a phrase: room on a disk, or the connection to a database.
+    `place` names what can't be used, in a phrase; empty, it is where the results go.
     """
 
-    def __init__(self, message: str, lacking: str, by: StopCause = StopCause.STORAGE) -> None:
+    def __init__(
+        self, message: str, lacking: str, by: StopCause = StopCause.STORAGE, *, place: str = ""
+    ) -> None:
         super().__init__(message, by)
         self.lacking = lacking
+        self.place = place
 
 
 class DiskFullError(BlockedError):
@@ -118,6 +122,13 @@ class FencedError(StoppedError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StopCause.TAKEN_OVER)
+
+
+class TermsChangedError(StoppedError):
+    """The terms that a worker began with don't hold any more: it has to begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__("The terms of the export have changed.", StopCause.TAKEN_OVER)
 
 
 class IntegrityError(CxaiError):

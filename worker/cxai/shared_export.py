@@ -22,7 +22,8 @@ from cxai.terms import shared_settings
 class SharedExport:
     """An export: its books, the account's limits, where its objects lie, and its settings.
 
-    `written` is its form as it stands in the database.
+    `written` is its form as it stands in the database, `terms` are those that it had when it was
+    opened.
     """
 
     books: Books
@@ -30,6 +31,7 @@ class SharedExport:
     store: ObjectStore
     settings: Settings
     written: Mapping[str, Any]
+    terms: Mapping[str, Any]
 
     @property
     def form(self) -> ExportForm:
@@ -44,6 +46,12 @@ class SharedExport:
         )
 
 
+async def terms_now(books: Books, account: Account) -> Mapping[str, Any]:
+    """Return the terms of an export; the limits are the account's, which another may have set."""
+    state = await account.state()
+    return {**await books.terms(), "rate": state.rate, "in_flight": state.in_flight}
+
+
 @asynccontextmanager
 async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
     """Open an export; `own` are the settings of this process, which those of the export go before.
@@ -54,11 +62,12 @@ async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
     try:
         await books.open()
         form = await books.form()
-        settings = shared_settings(own, form, await books.terms())
+        terms = await terms_now(books, account)
+        settings = shared_settings(own, form, terms)
         books.worker_ttl_s = settings.worker_ttl_s
         store = open_store(form["destination"])
         try:
-            yield SharedExport(books, account, store, settings, form)
+            yield SharedExport(books, account, store, settings, form, terms)
         finally:
             await store.close()
     finally:

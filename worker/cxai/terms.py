@@ -21,6 +21,8 @@ TERMS = (
     *("flush_s", "flush_ids", "worker_ttl_s", "max_failed", "allow_none"),
 )
 
+_LIMITS = dict.fromkeys(("rate", "in_flight"))
+
 
 def form_of(
     settings: Settings, resource: Resource, ranges: ScoreRanges | None, destination: str
@@ -50,6 +52,17 @@ def changed_settings(
 def terms_of(settings: Settings) -> dict[str, Any]:
     """Return the terms of an export, as JSON values."""
     return settings.model_dump(mode="json", include=set(TERMS))
+
+
+def can_be_followed(began: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a worker that began with some terms follows those that hold now, as it is.
+
+    It asks for each of its requests what the rate is, and how many may be in flight, but it was
+    made for no more of these than it began with.
+    """
+    if now["in_flight"] > began["in_flight"]:
+        return False
+    return {**began, **_LIMITS} == {**now, **_LIMITS}
 
 
 def ranges_of(form: Mapping[str, Any]) -> ScoreRanges | None:

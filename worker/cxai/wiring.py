@@ -130,7 +130,8 @@ def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
     error, for_s = room.blocked_by, room.waited_s
     if error is None or for_s is None:
         return None
-    return Blocked(place, for_s, at_most_s, error.lacking, isinstance(error, DiskFullError))
+    is_full = isinstance(error, DiskFullError)
+    return Blocked(error.place or place, for_s, at_most_s, error.lacking, is_full)
 
 
 def _decoder(settings: Settings) -> Decode:

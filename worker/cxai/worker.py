@@ -27,6 +27,7 @@ from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.membership import Membership
+from cxai.cluster.place import claim_place
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.slots import Slots
@@ -40,7 +41,7 @@ from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Pipeline
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
-from cxai.errors import BlockedError, CxaiError, FencedError
+from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError
 from cxai.inspect.report import Report
 from cxai.inspect.shared_report import SharedReport
 from cxai.observe.logging import LOG
@@ -53,8 +54,8 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.shared_export import SharedExport, opened
-from cxai.terms import ranges_of
+from cxai.shared_export import SharedExport, opened, terms_now
+from cxai.terms import can_be_followed, ranges_of
 from cxai.wiring import Run, client_of, wired
 
 _OBJECT_BYTES = 64 << 20
@@ -64,6 +65,9 @@ _AHEAD = 200
 """IDs that a worker claims ahead of its requests: few enough that all share the end of an input."""
 
 _MANIFEST_S = 60.0
+
+_TERMS_S = 2.0
+"""How often it is looked whether the terms of the export have changed."""
 
 
 async def work(
@@ -78,7 +82,8 @@ async def work(
     """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
 
     Form, limits and destination are those of the export; `settings` has what is a worker's own. A
-    worker that others took for dead begins anew. The report is that of the whole export.
+    worker that others took for dead begins anew, and so does one that can't follow new terms. The
+    report is that of the whole export.
     Raises UsageError, IntegrityError and BlockedError before the first request; what comes later is
     reported, as by cxai.app.export.
     """
@@ -88,7 +93,7 @@ async def work(
         async with opened(url, settings) as export:
             worker = _Worker(export, token, redaction, until_settled=until_settled)
             report = await worker.work(stop)
-        if not isinstance(report.stopped_by, FencedError):
+        if not isinstance(report.stopped_by, FencedError | TermsChangedError):
             log_end(report)
             return report
         LOG.warning("worker_replaced", reason=str(report.stopped_by))
@@ -133,6 +138,7 @@ class _Worker:
                     self._membership.keep(_log_gone),
                     self._publishing.keep_repairing(),
                     self._keep_manifest(),
+                    self._watch_terms(),
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)
@@ -146,6 +152,7 @@ class _Worker:
             await refuse_restored(
                 export.books, export.store, form.layout.all_sets, form.compression
             )
+            await claim_place(export.books, export.store)
         await export.books.register(f"{socket.gethostname()}/{os.getpid()}")
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
@@ -227,18 +234,31 @@ class _Worker:
             with suppress(BlockedError), as_trouble_of_a_run():
                 await self._manifest.refresh()
 
+    async def _watch_terms(self) -> None:
+        """Raise TermsChangedError once this worker can't follow the terms that hold by then."""
+        export = self._export
+        while True:
+            await asyncio.sleep(_TERMS_S)
+            with suppress(BlockedError):
+                now = await terms_now(export.books, export.account)
+                if not can_be_followed(export.terms, now):
+                    raise TermsChangedError
+
     async def _report(self, stopped_by: CxaiError | None, elapsed_s: float) -> Report:
         export, own = self._export, self._run.pipeline.tally
+        settings = export.settings
+        may_be_empty = settings.allow_empty
         try:
-            whole = tally_of(await export.books.counts(), own)
+            counts = await export.books.counts()
+            whole = tally_of(counts, own)
+            may_be_empty |= counts.fed  # it can't be so, and empty, unless its feeder was told that
         except BlockedError as error:
             whole, stopped_by = own, stopped_by or error
-        settings = export.settings
         return SharedReport(
             Path(export.store.location),
             whole,
             elapsed_s,
-            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            Tolerance(settings.max_failed, may_be_empty, settings.allow_none),
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
@@ -269,7 +289,7 @@ class _Worker:
         if lacking := self._membership.lacking or self._export.account.limits.lacking:
             yield f"the database {self._export.books.url}", lacking
         if trouble := self._publishing.trouble:
-            yield self._export.store.location, trouble
+            yield self._publishing.troubled_place, trouble
 
     def _setup(self) -> Setup:
         settings = self._export.settings

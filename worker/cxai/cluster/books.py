@@ -76,6 +76,11 @@ class Books:
         """Return what may change by another `init`, as it was given last."""
         return dict(await self._one("SELECT terms FROM export"))
 
+    async def identity(self) -> tuple[str, str]:
+        """Return the name of the export, and what tells it from any other, also elsewhere."""
+        (row,) = await self._engine.rows("SELECT name, id::text FROM export")
+        return row[0], row[1]
+
     # --- as a worker ---
 
     async def register(self, name: str) -> int:

@@ -37,7 +37,11 @@ class EngineDownError(BlockedError):
     """The engine can't be reached, or can't work, now. Whether the statement counts is unknown."""
 
     def __init__(self, place: object, lacking: str) -> None:
-        super().__init__(f"The database {place} can't be used now: {lacking}.", lacking)
+        super().__init__(
+            f"The database {place} can't be used now: {lacking}.",
+            lacking,
+            place=f"the database {place}",
+        )
 
 
 # A query that can't be cancelled is not worth a line of its own on standard error.

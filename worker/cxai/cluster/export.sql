@@ -4,6 +4,7 @@
 CREATE TABLE export (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     name text NOT NULL,
+    id uuid NOT NULL DEFAULT gen_random_uuid(), -- its place for objects says the same
     form jsonb NOT NULL,              -- what decides form and origin of rows; fixed by the first line
     terms jsonb NOT NULL,             -- what `cxai cluster init` may change at any time
     last_object int NOT NULL DEFAULT 0,

@@ -21,7 +21,8 @@ CREATE TABLE governor (
 CREATE SEQUENCE last_tick MINVALUE 0 START 0;
 
 -- One row for each request that may be in flight. It is free without a holder and after `until`.
--- Those from `in_flight` on are left over from a higher limit: they are kept, and used by none.
+-- Those from `in_flight` on are left over from a higher limit: nobody takes them any more. While
+-- requests that had them before are under way, they count like any other.
 CREATE TABLE slot (
     n int PRIMARY KEY,
     holder bigint,
@@ -172,6 +173,7 @@ CREATE FUNCTION renew_slots(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     new_until timestamptz;
+    room int;
 BEGIN
     PERFORM 1 FROM worker WHERE id = me AND NOT gone;
     IF NOT FOUND THEN
@@ -190,11 +192,21 @@ BEGIN
     new_until := clock_timestamp() + make_interval(secs => ttl_s);
     UPDATE slot SET holder = NULL WHERE holder = me AND n <> ALL (keep);
     UPDATE slot SET until = new_until WHERE holder = me;
+    room := may_use - cardinality(keep);
+    -- What is left over from a higher limit takes up room below the limit: so while there is any,
+    -- one worker at a time counts. Nobody takes more of it, so without any there is no need.
+    IF EXISTS (
+        SELECT FROM slot WHERE n >= slots AND holder IS NOT NULL AND until >= clock_timestamp()
+    ) THEN
+        PERFORM 1 FROM governor FOR NO KEY UPDATE;
+        SELECT least(room, slots - count(*)) INTO room
+        FROM slot WHERE holder IS NOT NULL AND until >= clock_timestamp();
+    END IF;
     WITH free AS MATERIALIZED (
         SELECT n FROM slot
         WHERE n < slots AND (holder IS NULL OR until < clock_timestamp())
         ORDER BY n
-        LIMIT greatest(0, may_use - cardinality(keep))
+        LIMIT greatest(0, room)
         FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE slot SET holder = me, until = new_until FROM free WHERE slot.n = free.n;

@@ -15,7 +15,7 @@ from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.rows import Written
 from cxai.cluster.trouble import as_trouble_of_a_run
-from cxai.errors import BlockedError, FencedError
+from cxai.errors import BlockedError, CxaiError, FencedError
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression
 
@@ -26,7 +26,8 @@ _SWEEP_S = 3600.0
 class Publishing:
     """Publishes objects of one export: those of this worker, and those that the gone have left.
 
-    `trouble` says why something could not be done lately, empty if nothing was in the way.
+    `trouble` says why something could not be done lately, empty if nothing was in the way;
+    `troubled_place` what can't be used then, the store or the engine.
     """
 
     def __init__(self, books: Books, store: ObjectStore, compression: Compression) -> None:
@@ -35,6 +36,7 @@ class Publishing:
         self._compression = compression
         self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
         self.trouble = ""
+        self.troubled_place = ""
 
     @property
     def late(self) -> Collection[tuple[int, str]]:
@@ -52,7 +54,7 @@ class Publishing:
             try:
                 await self._publish(number, one.set, one.pending, one.sha256)
             except (StoreError, EngineDownError, FencedError) as error:
-                self.trouble = str(error)
+                self._note(error)
                 return
 
     async def repair(self) -> int:
@@ -83,8 +85,12 @@ class Publishing:
                         await Orphans(self._books, self._store).sweep()
                 self.trouble = ""
             except BlockedError as error:
-                self.trouble = str(error)
+                self._note(error)
             await asyncio.sleep(_REPAIR_S * (0.5 + draw()))
+
+    def _note(self, error: CxaiError) -> None:
+        place = error.place if isinstance(error, BlockedError) else ""
+        self.trouble, self.troubled_place = str(error), place or self._store.location
 
     async def _publish(self, number: int, part_set: str, pending: str, sha256: bytes) -> None:
         name = final_name(number, part_set, self._compression)

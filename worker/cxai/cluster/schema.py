@@ -93,15 +93,33 @@ async def init(
     return Initialized(created, before if was_older else None)
 
 
-async def found(url: EngineUrl) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Return form and terms of an export that is there, None if there is none of that name."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a database has already: form and terms of an export, and the limits of its account.
+
+    `form` is None if there is no export of that name; `limits` are empty if there is no account.
+    """
+
+    form: Mapping[str, Any] | None
+    terms: Mapping[str, Any]
+    limits: Mapping[str, Any]
+
+
+async def found(url: EngineUrl) -> Found:
+    """Return what is there. The limits are as they were set last, for whichever export."""
     engine = Engine(url, purpose="init", search_path=search_path(url))
     try:
         async with engine.connection() as connection:
+            limits: dict[str, Any] = {}
+            if await _exists(connection, ACCOUNT):
+                row = await (
+                    await connection.execute("SELECT rate, in_flight FROM governor")
+                ).fetchone()
+                limits = dict(zip(("rate", "in_flight"), row, strict=True)) if row else {}
             if not await _exists(connection, url.schema):
-                return None
+                return Found(None, {}, limits)
             row = await (await connection.execute("SELECT form, terms FROM export")).fetchone()
-            return (dict(row[0]), dict(row[1])) if row else None
+            return Found(dict(row[0]), dict(row[1]), limits) if row else Found(None, {}, limits)
     finally:
         await engine.close()
 
