@@ -85,7 +85,6 @@ async def test_a_block_is_gone_when_its_last_id_has_a_verdict(engine, start):
     a, b = await worker.take()
     await worker.ledger.commit([outcome(a)])
     assert len(engine.blocks) == 1
-    assert worker.holdings.ids == 1
     await worker.ledger.commit([outcome(b)])
     assert engine.blocks == {}
     assert list(worker.holdings.blocks) == []
@@ -235,10 +234,9 @@ async def test_what_cannot_be_published_now_counts_and_is_published_later(
     a, b = await worker.take()
     getattr(worker, where).fail(method, error, after=after)
     await worker.ledger.commit([outcome(a), outcome(b, Verdict.REJECTED)])
-    assert list(worker.publishing.late) == [(1, "failures"), (1, "records")]
     assert worker.publishing.trouble == str(error)
     assert await worker.publishing.repair() == 2
-    assert list(worker.publishing.late) == []
+    assert await worker.publishing.repair() == 0
     assert await ids_seen(store) == once("a")
     assert len(await lines_of(store, "failures")) == 1
     assert all(row.published for row in engine.objects.values())

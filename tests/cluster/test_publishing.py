@@ -127,7 +127,7 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
-    other.books.fail("unpublished", *[DOWN] * 20)
+    other.books.fail("unpublished_by_the_gone", *[DOWN] * 20)
     other.store.fail("publish", *[FAILS] * 20)
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
     await asyncio.sleep(10)

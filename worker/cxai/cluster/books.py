@@ -108,12 +108,6 @@ class Books:
         self._held.update(one.block for one in claimed)
         return claimed
 
-    async def give_back(self, keep: Collection[int] = ()) -> int:
-        """Free all blocks of this worker but those in `keep`; return how many those were."""
-        given = await self._one("SELECT give_back(%s, %s::bigint[])", (self.worker, list(keep)))
-        self._held.intersection_update(keep)
-        return int(given)
-
     async def commit(
         self,
         outcomes: Collection[tuple[bytes, Verdict, int]],
@@ -227,12 +221,12 @@ class Books:
         rows = await self._engine.rows("SELECT * FROM objects(%s, %s)", (after, most))
         return [ObjectRow(*row) for row in rows]
 
-    async def unpublished(self, *, of_the_gone: bool) -> Sequence[tuple[int, str, str, bytes]]:
+    async def unpublished_by_the_gone(self) -> Sequence[tuple[int, str, str, bytes]]:
         """Return number, set, pending name and SHA-256 of objects without their final name.
 
-        Of all, or only of workers that are gone; up to 1,000 at once, the oldest first.
+        Only those of workers that are gone; up to 1,000 at once, the oldest first.
         """
-        rows = await self._engine.rows("SELECT * FROM unpublished(%s)", (of_the_gone,))
+        rows = await self._engine.rows("SELECT * FROM unpublished_by_the_gone()")
         return [(number, name, pending, sha256) for number, name, pending, sha256 in rows]
 
     async def verdicts(
@@ -274,7 +268,7 @@ def _claimed(
         entry_of(key, source, line, payload)
         for key, line, payload in zip(keys, lines, more, strict=True)
     ]
-    return Claimed(block, losses + 1, entries)
+    return Claimed(block, losses, entries)
 
 
 def _text(value: str) -> str:

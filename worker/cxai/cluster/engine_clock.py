@@ -16,11 +16,6 @@ class EngineClock:
         self._low = self._high = 0.0
         self._learned_at: float | None = None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether the engine has told its time yet."""
-        return self._learned_at is not None
-
     def learn(self, sent: float, received: float, engine_s: float) -> None:
         """Take the engine's time `engine_s` from an answer to what was sent at `sent`."""
         low, high = engine_s - received, engine_s - sent

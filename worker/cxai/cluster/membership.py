@@ -31,7 +31,7 @@ class Membership:
         self._answered = 0.0
         self.lacking = ""
 
-    async def keep(self, on_gone: Callable[[int], None] = lambda _count: None) -> None:
+    async def keep(self, on_gone: Callable[[int], None]) -> None:
         """Beat until it is cancelled; `on_gone` is called with how many workers were declared gone.
 
         Raises FencedError once others took this worker for dead.

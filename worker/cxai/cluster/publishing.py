@@ -36,11 +36,6 @@ class Publishing:
         self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
         self.trouble = ""
 
-    @property
-    def late(self) -> Collection[tuple[int, str]]:
-        """Objects of this worker, by number and set, that could not be published at once."""
-        return self._late.keys()
-
     async def publish_own(self, number: int, written: Collection[Written]) -> None:
         """Publish what this worker has just committed; what can't be now is late.
 
@@ -61,7 +56,7 @@ class Publishing:
         Raises StoreError, EngineDownError, and TakenError as `publish_own`.
         """
         late = [(*where, *what) for where, what in self._late.items()]
-        left = [*late, *await self._books.unpublished(of_the_gone=True)]
+        left = [*late, *await self._books.unpublished_by_the_gone()]
         for number, part_set, pending, sha256 in left:
             await self._publish(number, part_set, pending, sha256)
         return len(left)

@@ -60,7 +60,6 @@ class Slots:
         self._beat_s = beat_s
         self.on_news: Callable[[], None] = lambda: None
         self.in_flight = 0
-        self.is_gone = False
         self._held: list[int] = []
         self._may_use = 0
         self._of = 0
@@ -160,8 +159,7 @@ class Slots:
         except BlockedError:
             self._ran_dry |= ran_dry
             raise
-        self.is_gone = held is None
-        if held is None:
+        if held is None:  # others took this worker for dead
             self._held, self._may_use = [], 0
         else:
             self._held, self._may_use, self._of = list(held.slots), held.may_use, held.of
