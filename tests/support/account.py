@@ -104,9 +104,6 @@ class _Client:
         await self._limiter.depart()
         return await self._api.answer()
 
-    def renew(self):
-        return False
-
 
 async def work(limiter, fetcher, enough, requesters=10):
     """Send requests as a pipeline does, until `enough()`."""
