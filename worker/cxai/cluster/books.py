@@ -51,11 +51,10 @@ class Books:
         self._held: set[int] = set()
         self._known = 0
         self._form: Mapping[str, Any] | None = None
-        path = schema.search_path(url)
-        self._engine = Engine(url, purpose="worker", search_path=path)
+        self._engine = Engine(url, purpose="worker")
         # On a connection of its own: a beat waits for nothing else that the worker does.
-        self._pulse = Engine(url, purpose="beat", search_path=path, answer_s=worker_ttl_s / 2)
-        self._long = Engine(url, purpose="count", search_path=path, answer_s=_PATIENCE_S)
+        self._pulse = Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
+        self._long = Engine(url, purpose="count", answer_s=_PATIENCE_S)
 
     async def open(self) -> None:
         """Raise UsageError unless the export is there, in a database that this version can use."""

@@ -90,23 +90,14 @@ _WRONG_LOGIN = re.compile(
 class Engine:
     """One connection for one purpose: a statement at a time, in order. Making it does no IO.
 
-    `search_path` are the schemas in which names are looked up. An answer that takes longer than
-    `answer_s` seconds is a failure.
+    An answer that takes longer than `answer_s` seconds is a failure.
     Every method raises EngineDownError if the engine can't be used now, and what the refusals of
     books.sql mean: FencedError, IntegrityError or UsageError.
     """
 
-    def __init__(
-        self,
-        url: EngineUrl,
-        *,
-        purpose: str,
-        search_path: Sequence[str] = (),
-        answer_s: float = ANSWER_S,
-    ) -> None:
+    def __init__(self, url: EngineUrl, *, purpose: str, answer_s: float = ANSWER_S) -> None:
         self.url = url
         self._purpose = purpose
-        self._search_path = search_path
         self._answer_s = answer_s
         self._connection: Connection | None = None
         self._was_connected = False
@@ -176,11 +167,10 @@ class Engine:
         return connection
 
     def _how_to_connect(self) -> dict[str, Any]:
-        path = ",".join(self._search_path) or "pg_catalog"
         limit_ms = round(1000 * self._answer_s)
         # What a role or the database has set otherwise must not weaken a commit.
         settings = (
-            f"search_path={path}",
+            f"search_path={','.join(self.url.search_path)}",
             "synchronous_commit=on",
             r"default_transaction_isolation=read\ committed",
             f"statement_timeout={limit_ms}",
