@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of, is_shared
+from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of
 from cxai.cli.streams import json_text, tell
+from cxai.cluster.url import is_engine_url
 from cxai.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:  # take long to import
@@ -16,8 +17,8 @@ if TYPE_CHECKING:  # take long to import
 
 
 def status(place: Place, as_json: AsJson = False) -> None:
-    """Tell how far an export is, running or not."""
-    if is_shared(place):
+    """Show the progress or the final state of an export."""
+    if is_engine_url(place):
         from cxai.cli.process import run_to_end
         from cxai.cluster_commands import status as shared_status
 
@@ -50,7 +51,7 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold every file of an export against its ledger; exit code 5 if they differ.
+    """Check every file of an export against its ledger; exit code 5 if they differ.
 
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
@@ -64,11 +65,8 @@ def verify(
     from cxai.sources.registry import open_source
 
     def verify_place(expected: "Iterator[Sequence[Item]] | None" = None) -> "Findings":
-        if not is_shared(place):
-            directory = directory_of(place)
-            return (
-                verify_export(directory) if expected is None else verify_export(directory, expected)
-            )
+        if not is_engine_url(place):
+            return verify_export(directory_of(place), expected)
         from cxai.cli.process import run_to_end
         from cxai.cluster_commands import verify as verify_shared
 

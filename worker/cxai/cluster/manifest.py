@@ -91,7 +91,7 @@ class Manifest:
             "released_parts": [],
             "verdicts": dict(sorted(verdicts.items())),
             "last_run": {
-                "settled": counts.fed and not (counts.open or counts.unpublished),
+                "settled": counts.finished and not counts.unpublished,
                 "lines": counts.lines,
                 "duplicates": counts.duplicates,
                 "ids": counts.ids,
