@@ -16,14 +16,13 @@ from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.closing import close_books, log_end
 from cxai.core.backlog import Backlog
-from cxai.core.ending import Tolerance
+from cxai.core.bounds import Bounds
 from cxai.core.entry import IdRule
-from cxai.core.pipeline import Pipeline
 from cxai.core.ports import Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
-from cxai.errors import CxaiError, UsageError
+from cxai.errors import UsageError
 from cxai.governor.local import Ceilings, LocalLimiter
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
@@ -44,7 +43,7 @@ from cxai.settings import Settings
 from cxai.sources.census import Census
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
-from cxai.wiring import bounds_of, client_of, score_ranges, wired
+from cxai.wiring import client_of, score_ranges, tolerance_of, wired
 
 # Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
@@ -119,7 +118,7 @@ async def export(
             reading=reading,
             redaction=redaction,
             clock=clock,
-            bounds=bounds_of(settings),
+            bounds=_bounds(settings),
         )
         place = printable(directory.path)
         monitor = await stack.enter_async_context(
@@ -131,12 +130,12 @@ async def export(
             )
         )
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
-            stopped_by = await _stopped_by(run.pipeline)
+            stopped_by = await run.to_its_end()
         report = Report(
             directory.path,
             run.pipeline.tally,
             clock.monotonic() - started,
-            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            tolerance_of(settings),
             stopped_by,
             run.governor.trouble,
             run_id,
@@ -218,15 +217,6 @@ def lasting_path(output: str) -> Path:
     return path if is_name else path.absolute()
 
 
-async def _stopped_by(pipeline: Pipeline) -> CxaiError | None:
-    """Run the pipeline; return what stopped it early, None if nothing did."""
-    try:
-        await pipeline.run()
-    except CxaiError as error:
-        return error
-    return None
-
-
 def _directory(
     output: Path, token: SecretStr, resource: Resource, *, force: bool
 ) -> OutputDirectory:
@@ -253,6 +243,16 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
             partial(directory.remove, PROGRESS_NAME),
             thread,
         ),
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        in_flight=settings.in_flight,
+        batch=settings.batch,
+        batch_s=settings.batch_s,
+        grace_s=settings.grace_s,
+        disk_patience_s=settings.disk_patience_s,
     )
 
 

@@ -8,12 +8,11 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -36,8 +35,6 @@ from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ending import Tolerance
-from cxai.core.pipeline import Pipeline
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError, FencedError
@@ -55,7 +52,7 @@ from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.shared_export import SharedExport, opened
 from cxai.terms import ranges_of
-from cxai.wiring import Run, client_of, wired
+from cxai.wiring import Run, client_of, tolerance_of, wired
 
 _OBJECT_BYTES = 64 << 20
 """Lines of one object, before compression, at most."""
@@ -78,7 +75,8 @@ async def work(
     """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
 
     Form, limits and destination are those of the export; `settings` has what is a worker's own. A
-    worker that others took for dead begins anew. The report is that of the whole export.
+    worker that others took for dead starts over as a new one. The report is that of the whole
+    export.
     Raises UsageError, IntegrityError and BlockedError before the first request; what comes later is
     reported, as by cxai.app.export.
     """
@@ -108,6 +106,7 @@ class _Worker:
         self._run_id = str(uuid.uuid4())
         books, store, form = export.books, export.store, export.form
         self._holdings = Holdings()
+        self._blocked_since: float | None = None
         self._publishing = Publishing(books, store, form.compression)
         self._manifest = Manifest(books, store, export.written, form.sets, form.compression)
         self._membership = Membership(
@@ -128,8 +127,7 @@ class _Worker:
             )
             await stack.enter_async_context(self._monitor)
             with stop.passed_to(self._run.pipeline.stop):
-                stopped_by = await _to_its_end(
-                    self._run.pipeline,
+                stopped_by = await self._run.to_its_end(
                     self._membership.keep(_log_gone),
                     self._publishing.keep_repairing(),
                     self._keep_manifest(),
@@ -212,7 +210,7 @@ class _Worker:
         )
 
     async def _finish(self) -> CxaiError | None:
-        """See that all that counts has its final name and is in the manifest."""
+        """Publish what is committed and not published yet, and write the manifest."""
         try:
             with as_trouble_of_a_run():
                 await self._publishing.repair()
@@ -238,7 +236,7 @@ class _Worker:
             Path(export.store.location),
             whole,
             elapsed_s,
-            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            tolerance_of(settings),
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
@@ -263,8 +261,6 @@ class _Worker:
         self._blocked_since = None
         return None
 
-    _blocked_since: float | None = None
-
     def _troubles(self) -> Iterator[tuple[str, str]]:
         if lacking := self._membership.lacking or self._export.account.limits.lacking:
             yield f"the database {self._export.books.url}", lacking
@@ -274,33 +270,6 @@ class _Worker:
     def _setup(self) -> Setup:
         settings = self._export.settings
         return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
-
-
-async def _to_its_end(pipeline: Pipeline, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:
-    """Run a pipeline with what has to go on beside it; return what stopped it, if anything did."""
-    failures: list[Exception] = []
-
-    async def watched(work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except CxaiError as error:
-            pipeline.stop(error)
-        except Exception as error:  # noqa: BLE001 - raised when the pipeline has ended
-            failures.append(error)
-            pipeline.stop(CxaiError("An internal error."))
-
-    tasks = [asyncio.create_task(watched(work)) for work in beside]
-    try:
-        await pipeline.run()
-    except CxaiError as error:
-        if failures:
-            raise failures[0] from error
-        return error
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    return None
 
 
 def _log_gone(count: int) -> None:
