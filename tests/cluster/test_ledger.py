@@ -3,39 +3,12 @@
 import asyncio
 
 import pytest
-from support.cluster import ids_seen, lines_of, memory_worker, names_of, outcome
+from support.cluster import DOWN, FAILS, ids_seen, lines_of, names_of, outcome
 from support.doubles import entries
 from support.faulty import Killed
-from support.memory_books import Engine
-from support.memory_objects import MemoryObjects
 
-from cxai.cluster.engine import EngineDownError
 from cxai.errors import BlockedError, FencedError, IntegrityError
-from cxai.objects.port import StoreError
 from cxai.policy.verdict import Verdict
-
-DOWN = EngineDownError("db/cxai", "connection refused")
-FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
-
-
-@pytest.fixture
-def engine():
-    return Engine()
-
-
-@pytest.fixture
-def store():
-    return MemoryObjects()
-
-
-@pytest.fixture
-def start(engine, store):
-    """Return what starts a registered worker."""
-
-    async def worker(name="w"):
-        return await memory_worker(engine, store, name)
-
-    return worker
 
 
 def once(*ids):

@@ -4,36 +4,14 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from support.cluster import memory_worker, outcome
+from support.cluster import DOWN, FAILS, outcome
 from support.doubles import entries
-from support.memory_books import Engine
-from support.memory_objects import MemoryObjects
 from support.virtual import virtually
 
-from cxai.cluster.engine import EngineDownError
 from cxai.core.ports import Source
 from cxai.errors import FencedError
-from cxai.objects.port import StoreError
 
-DOWN = EngineDownError("db/cxai", "connection refused")
-FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 IDS = [f"n{number}" for number in range(450)]
-
-
-@pytest.fixture
-def engine():
-    return Engine()
-
-
-@pytest.fixture
-def start(engine):
-    """Return what starts a registered worker."""
-    store = MemoryObjects()
-
-    async def worker(name="w", **how):
-        return await memory_worker(engine, store, name, **how)
-
-    return worker
 
 
 async def commit(worker, block):
