@@ -141,7 +141,7 @@ async def status(of: str) -> ClusterStatus:
 
 
 async def verify(of: str, expected: Iterator[Sequence[Item]] | None = None) -> Findings:
-    """Hold every object of a shared export against its log; `expected` are blocks of its input."""
+    """Check every object of a shared export against its log; `expected` are blocks of its input."""
     async with opened(parse_engine_url(of), Settings()) as shared:
         blocks = None if expected is None else _on_a_thread(expected)
         return await verify_cluster(shared.books, shared.store, shared.form, blocks)

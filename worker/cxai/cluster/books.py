@@ -88,7 +88,7 @@ class Books:
         return self.worker
 
     async def beat(self, state: str, *, may_reap: bool) -> int:
-        """Tell the others that this worker lives, and what it does; once in a few seconds.
+        """Show the others that this worker lives, and what it does; once in a few seconds.
 
         With `may_reap`, workers of the export that were silent for too long are declared gone, and
         their blocks freed; returns how many were. Only a worker whose own beats have been answered

@@ -62,7 +62,7 @@ RETURNS TABLE (
     its_keys bytea[], its_lines bigint[], its_payloads jsonb[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    -- While this lock is held, nobody declares the worker gone; its own beats may go on.
+    -- While this lock is held, no one declares the worker gone; its own beats may go on.
     PERFORM 1 FROM worker w JOIN export e ON w.export = e.name
         WHERE w.id = me AND NOT w.gone FOR KEY SHARE OF w;
     IF NOT FOUND THEN RAISE 'gone' USING ERRCODE = 'CX001'; END IF;

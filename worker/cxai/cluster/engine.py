@@ -59,7 +59,7 @@ _NO_EXPORT = (
     " upgrades it."
 )
 
-_REFORMED = "{} has got another form of this export just now: start this worker again."
+_REFORMED = "{} has been given another form of this export: start this worker again."
 
 _REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
     "CX001": (FencedError, _FENCED),
@@ -79,7 +79,7 @@ _ON_POOLS = " Connect to PostgreSQL itself, not to a pool whose clients share se
 # What passes by itself, or by what an operator does: connections, room, locks, a replica.
 _PASSING = re.compile(r"08|25006|40001|40P01|53|55P03|57|58030")
 
-# What doesn't pass: told apart in the engine's words, since a refused login has no code here.
+# What doesn't pass, by the engine's words, since a refused login has no code here.
 _WRONG_LOGIN = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|"
     r"certificate|SSL was required|does not support SSL|could not translate host name|"

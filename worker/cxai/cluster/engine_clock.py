@@ -7,7 +7,7 @@ _DRIFT = 5e-4
 class EngineClock:
     """Converts between monotonic seconds of this process and the engine's seconds since 1970.
 
-    Each answer of the engine bounds the distance: the time that it tells was between sending and
+    Each answer of the engine bounds the distance: the time in it is from between sending and
     receiving. What all recent answers allow is narrower than any one of them, and as good as the
     quickest. Of this process only differences are used, so its time of day may be wrong by hours.
     """

@@ -1,4 +1,4 @@
-"""The beat of a worker: it tells the others that it lives, and finds those that don't."""
+"""The beat of a worker: it shows the others that it lives, and finds those that don't."""
 
 import asyncio
 from collections.abc import Callable

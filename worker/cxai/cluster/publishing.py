@@ -24,7 +24,7 @@ _SWEEP_S = 3600.0
 
 
 class Publishing:
-    """Publishes objects of one export: those of this worker, and those that the gone have left.
+    """Publishes objects of one export: those of this worker, and those of workers that are gone.
 
     `trouble` says why something could not be done lately, empty if nothing was in the way.
     """

@@ -62,7 +62,7 @@ class Slots:
         self.in_flight = 0
         self._held: list[int] = []
         self._may_use = 0
-        self._of = 0
+        self._total = 0
         self._leased_until = -math.inf
         self._beats = 0
         self._peak = 0  # in flight since the last beat
@@ -90,9 +90,9 @@ class Slots:
         return min(len(self._held), self._may_use)
 
     @property
-    def of(self) -> int:
+    def total(self) -> int:
         """How many requests of the account may be in flight, 0 if not known yet."""
-        return self._of
+        return self._total
 
     @property
     def outlasts_a_request(self) -> bool:
@@ -128,7 +128,7 @@ class Slots:
         """Renew the lease, beat by beat, for ever."""
         while True:
             self._hurry.clear()
-            # What the engine lacks is seen in `limits.lacking`; the lease runs out meanwhile.
+            # `limits.lacking` says why; the lease runs out meanwhile.
             with contextlib.suppress(BlockedError):
                 await self.renew()
             await asyncio.sleep(_GAP_S)
@@ -162,7 +162,7 @@ class Slots:
         if held is None:  # others took this worker for dead
             self._held, self._may_use = [], 0
         else:
-            self._held, self._may_use, self._of = list(held.slots), held.may_use, held.of
+            self._held, self._may_use, self._total = list(held.slots), held.may_use, held.total
             self._leased_until = sent + self._ttl_s
         self._notify()
 

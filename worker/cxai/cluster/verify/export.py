@@ -26,15 +26,15 @@ async def verify_cluster(
     form: ExportForm,
     expected: Iterable[Sequence[Item]] | None = None,
 ) -> Findings:
-    """Read every object of an export and hold it against the log.
+    """Read every object of an export and check it against the log.
 
     `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
 
     Checked are the name, size, SHA-256 and number of lines of each object; that each line is a row
     of this export; that each ID with the verdict ok has one record, in the object that the log
     names, and each other its line in the failures; that the engine's counts agree with its IDs;
-    that there is no object that a loader would read and the log lacks; that the manifest says the
-    same; and that nothing is left to do.
+    that no object that a loader would read is missing in the log; that the manifest says the same;
+    and that nothing is left to do.
     Workers may be at work: what they commit meanwhile is not looked at, and it is said that they
     do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDownError.
     """
