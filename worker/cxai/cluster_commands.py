@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 
@@ -18,7 +17,7 @@ from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
-from cxai.core.entry import Item
+from cxai.core.ports import Source
 from cxai.core.room import Room
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
@@ -66,7 +65,7 @@ async def init_export(
         done = await schema.init(url, form, terms_of(settings))
     finally:
         await store.close()
-    async with opened(url, Settings()) as shared:
+    async with opened(url) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
     what = "created" if done.created else "is there, and has these terms now"
@@ -136,22 +135,14 @@ async def retry(in_: str, verdicts: str) -> int:
 
 async def status(of: str) -> ClusterStatus:
     """Return how far a shared export is."""
-    async with opened(parse_engine_url(of), Settings()) as shared:
+    async with opened(parse_engine_url(of)) as shared:
         return await cluster_status(shared.books, shared.account, shared.store)
 
 
-async def verify(of: str, expected: Iterator[Sequence[Item]] | None = None) -> Findings:
-    """Check every object of a shared export against its log; `expected` are blocks of its input."""
-    async with opened(parse_engine_url(of), Settings()) as shared:
-        blocks = None if expected is None else _on_a_thread(expected)
-        return await verify_cluster(shared.books, shared.store, shared.form, blocks)
-
-
-def _on_a_thread(blocks: Iterator[Sequence[Item]]) -> Iterator[Sequence[Item]]:
-    """Yield what `blocks` does, which needs a thread without an event loop of its own."""
-    with ThreadPoolExecutor(1) as thread:
-        while (block := thread.submit(next, blocks, None).result()) is not None:
-            yield block
+async def verify(of: str, expected: Source | None = None) -> Findings:
+    """Check every object of a shared export against its log; `expected` is its input."""
+    async with opened(parse_engine_url(of)) as shared:
+        return await verify_cluster(shared.books, shared.store, shared.form, expected)
 
 
 def _verdict(name: str) -> Verdict:

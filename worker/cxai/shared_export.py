@@ -45,8 +45,8 @@ class SharedExport:
 
 
 @asynccontextmanager
-async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
-    """Open an export; `own` are the settings of this process, which those of the export go before.
+async def opened(url: EngineUrl, own: Settings | None = None) -> AsyncIterator[SharedExport]:
+    """Open an export; its settings take the place of some of `own`, those of this process.
 
     Raises UsageError if it is not there, or can't be used with these settings; EngineDownError.
     """
@@ -54,7 +54,7 @@ async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
     try:
         await books.open()
         form = await books.form()
-        settings = shared_settings(own, form, await books.terms())
+        settings = shared_settings(own or Settings(), form, await books.terms())
         books.worker_ttl_s = settings.worker_ttl_s
         store = open_store(form["destination"])
         try:
