@@ -72,8 +72,8 @@ def init(
     """
     options = dict(locals())
 
+    from cxai.app.cluster_commands import init_export
     from cxai.cli.process import run_to_end
-    from cxai.cluster_commands import init_export
 
     tell(run_to_end(init_export(settings_of(options, config), database, export, output)))
 
@@ -101,8 +101,8 @@ def enqueue_ids(
     """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
     options = dict(locals())
 
+    from cxai.app.cluster_commands import enqueue
     from cxai.cli.process import as_command, run_to_end
-    from cxai.cluster_commands import enqueue
     from cxai.observe.redaction import Redaction
     from cxai.sources.redis_password import password_in_environment
 
@@ -127,8 +127,8 @@ def retry_verdicts(
     as_json: AsJson = False,
 ) -> None:
     """Queue IDs of an export again that ended with one of VERDICTS; a record stays as it is."""
+    from cxai.app.cluster_commands import retry
     from cxai.cli.process import run_to_end
-    from cxai.cluster_commands import retry
     from cxai.core.figures import counted
 
     queued = run_to_end(retry(in_, verdicts))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # take long to import
 def status(place: Place, as_json: AsJson = False) -> None:
     """Show the progress or the final state of an export."""
     if is_engine_url(place):
+        from cxai.app.cluster_commands import status as shared_status
         from cxai.cli.process import run_to_end
-        from cxai.cluster_commands import status as shared_status
 
         shared = run_to_end(shared_status(place))
         tell(json_text(shared.as_dict()) if as_json else shared.text())
@@ -71,8 +71,8 @@ def _verify_directory(place: str, source: "Source | None") -> "Findings":
 
 
 def _verify_shared(place: str, source: "Source | None") -> "Findings":
+    from cxai.app.cluster_commands import verify as verify_shared
     from cxai.cli.process import run_to_end
-    from cxai.cluster_commands import verify as verify_shared
 
     return run_to_end(verify_shared(place, source))
 

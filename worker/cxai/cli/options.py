@@ -77,7 +77,7 @@ def settings_of(options: Mapping[str, Any], config: Path | None) -> "Settings":
 
     Raises UsageError.
     """
-    from cxai.settings import Settings, load_settings  # noqa: PLC0415 - not for `cxai --help`
+    from cxai.settings import Settings, load_settings
 
     given = {
         name: value

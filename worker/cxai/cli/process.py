@@ -73,8 +73,8 @@ async def export_as_command(
 async def work_as_command(
     settings: Settings, url: str, token: SecretStr, *, until_settled: bool
 ) -> Report:
-    """Work at a shared export as cxai.worker.work does, ended by signals, with its log."""
-    from cxai.worker import work  # noqa: PLC0415 - needs an extra
+    """Work at a shared export as cxai.app.worker.work does, ended by signals, with its log."""
+    from cxai.app.worker import work  # noqa: PLC0415 - needs an extra
 
     need_descriptors(settings.in_flight)
     place, redaction = parse_engine_url(url), Redaction(token)

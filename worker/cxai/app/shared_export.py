@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxai.api.base_url import origin_of
+from cxai.app.terms import shared_settings
 from cxai.cluster.account import Account
 from cxai.cluster.books import Books
 from cxai.cluster.url import EngineUrl
@@ -15,7 +16,6 @@ from cxai.objects.port import ObjectStore
 from cxai.objects.registry import open_store
 from cxai.resources.registry import layout_of
 from cxai.settings import Settings
-from cxai.terms import shared_settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from pydantic import SecretStr
 
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
+from cxai.app.closing import log_end
+from cxai.app.shared_export import SharedExport, opened
+from cxai.app.terms import ranges_of
+from cxai.app.wiring import Run, client_of, tolerance_of, wired
 from cxai.clock import SystemClock
-from cxai.closing import log_end
 from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
@@ -50,9 +53,6 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.shared_export import SharedExport, opened
-from cxai.terms import ranges_of
-from cxai.wiring import Run, client_of, tolerance_of, wired
 
 _OBJECT_BYTES = 64 << 20
 """Lines of one object, before compression, at most."""

@@ -8,7 +8,10 @@ from pydantic import SecretStr
 
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
-from cxai.app import entered, source_of
+from cxai.app.input import entered, source_of
+from cxai.app.shared_export import opened
+from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
+from cxai.app.wiring import score_ranges
 from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
@@ -28,9 +31,6 @@ from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.shared_export import opened
-from cxai.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.wiring import score_ranges
 
 
 async def init_export(
@@ -91,7 +91,7 @@ async def enqueue(
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
-    `redis_password` is as for cxai.app.source_of.
+    `redis_password` is as for source_of (app/input.py).
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.

@@ -1,6 +1,6 @@
 """From settings to the parts of a run that are the same on one machine and on many.
 
-The composition roots, app.py and worker.py, add what differs: source, ledger and limiter.
+local.py and worker.py add what differs: source, ledger and limiter.
 """
 
 import asyncio

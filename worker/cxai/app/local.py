@@ -1,10 +1,8 @@
-"""The composition root: opens what a run needs, wires it, and closes it in reverse order."""
+"""The composition root of a run on one machine: its IDs come out in a directory."""
 
-import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +11,12 @@ from pydantic import SecretStr
 from cxai.api.base_url import origin_of
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
+from cxai.app.closing import close_books, log_end
+from cxai.app.input import entered
+from cxai.app.wiring import client_of, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
-from cxai.closing import close_books, log_end
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.entry import IdRule
 from cxai.core.ports import Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
@@ -41,9 +40,6 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.census import Census
-from cxai.sources.options import SourceOptions
-from cxai.sources.registry import open_source
-from cxai.wiring import client_of, score_ranges, tolerance_of, wired
 
 # Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
@@ -146,33 +142,6 @@ async def export(
     return report
 
 
-def source_of(
-    settings: Settings,
-    names: Sequence[str],
-    token: SecretStr,
-    redis_password: SecretStr | None = None,
-) -> Source:
-    """Return the source that `names` name; without any, standard input.
-
-    `redis_password` is for a stream of Redis, if no file of the settings holds it.
-    It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
-    the settings say.
-    """
-    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
-    options = SourceOptions(
-        rule,
-        settings.column,
-        settings.field,
-        settings.allow_empty,
-        settings.until_idle_s,
-        settings.queue_patience_s,
-        settings.redis_password_file,
-        redis_password,
-        LOG.warning,
-    )
-    return open_source(names, options)
-
-
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     """Return the age in seconds from which on a part is sealed while the run goes, None for never.
 
@@ -181,28 +150,6 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     if settings.part_every_s is None:
         return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
     return settings.part_every_s or None
-
-
-@asynccontextmanager
-async def entered(source: Source) -> AsyncIterator[None]:
-    """Enter a source that has something to close.
-
-    A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
-    by then, or comes again.
-    """
-    if not isinstance(source, AbstractAsyncContextManager):
-        yield
-        return
-    await source.__aenter__()
-    try:
-        yield
-    finally:
-        try:
-            await source.__aexit__(*sys.exc_info())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
-            LOG.warning(
-                "source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": ")
-            )
 
 
 def lasting_path(output: str) -> Path:
