@@ -10,7 +10,8 @@ from support.cut_proxy import CutProxy
 from support.waiting import wait_until
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import Engine, EngineDownError
+from cxai.cluster.engine import Engine
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.schema import init
 from cxai.cluster.url import PASSWORD_FILE_VARIABLE, parse_engine_url
 from cxai.errors import UsageError

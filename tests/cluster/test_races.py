@@ -12,7 +12,7 @@ from support.cut_proxy import CutProxy
 from support.shifts import Shift, checked
 from support.waiting import wait_until
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.keys import item_key
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url

@@ -12,7 +12,7 @@ from support.faulty import Killed
 from support.moto_server import ANY_CREDENTIALS
 from support.waiting import wait_until
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.restored import refuse_restored

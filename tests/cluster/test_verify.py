@@ -9,7 +9,7 @@ from support.doubles import ListSource, entries, invalid
 from support.memory_books import Engine
 from support.memory_objects import Fault, MemoryObjects
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
 from cxai.cluster.verify.unpacking import LineReader

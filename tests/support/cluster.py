@@ -9,7 +9,7 @@ from support.faulty import Faulty
 from support.memory_books import MemoryBooks
 
 from cxai.clock import SystemClock
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.publishing import Publishing

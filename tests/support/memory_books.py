@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.keys import item_key
 from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, Recount, WorkerRow
 from cxai.errors import FencedError, IntegrityError

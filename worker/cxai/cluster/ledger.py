@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings, Key
 from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.core.ports import Clock
 
 _BEATS_A_TTL = 6

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Collection
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.rows import Written

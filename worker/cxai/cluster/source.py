@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Self
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
 from cxai.core.entry import Entry, Skip
 from cxai.errors import FencedError
