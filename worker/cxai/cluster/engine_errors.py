@@ -17,9 +17,7 @@ class EngineDownError(BlockedError):
         super().__init__(f"The database {place} can't be used now: {lacking}.", lacking)
 
 
-_FENCED = (
-    "This worker was taken for dead, and others have its IDs. None of them is lost: start it again."
-)
+_FENCED = "This worker was taken for dead, and others have its IDs. None of them is lost."
 _UNSETTLED = (
     "{} contradicts this worker: an ID that was to be settled is settled already, or is in no block"
     " of this worker. Nothing was changed. Please report this, with the log."
