@@ -19,11 +19,11 @@ async def open_books():
     async with AsyncExitStack() as stack:
 
         async def make(url, *, register=True, **how):
-            books = Books(parse_engine_url(url) if isinstance(url, str) else url, **how)
+            books = Books(parse_engine_url(url) if isinstance(url, str) else url)
             stack.push_async_callback(books.close)
             await books.open()
             if register:
-                await books.register("a worker")
+                await books.register("a worker", **how)
             return books
 
         yield make

@@ -55,7 +55,6 @@ async def opened(url: EngineUrl, own: Settings | None = None) -> AsyncIterator[S
         await books.open()
         form = await books.form()
         settings = shared_settings(own or Settings(), form, await books.terms())
-        books.worker_ttl_s = settings.worker_ttl_s
         store = open_store(form["destination"])
         try:
             yield SharedExport(books, account, store, settings, form)

@@ -144,7 +144,8 @@ class _Worker:
             await refuse_restored(
                 export.books, export.store, form.layout.all_sets, form.compression
             )
-        await export.books.register(f"{socket.gethostname()}/{os.getpid()}")
+        name = f"{socket.gethostname()}/{os.getpid()}"
+        await export.books.register(name, worker_ttl_s=export.settings.worker_ttl_s)
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
         export, settings, clock = self._export, self._export.settings, self._clock

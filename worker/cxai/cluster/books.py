@@ -44,16 +44,15 @@ class Books:
     act as a worker raise FencedError once others took it for dead.
     """
 
-    def __init__(self, url: EngineUrl, *, worker_ttl_s: float = WORKER_TTL_S) -> None:
+    def __init__(self, url: EngineUrl) -> None:
         self.url = url
         self.worker: int | None = None
-        self.worker_ttl_s = worker_ttl_s
+        self._worker_ttl_s = WORKER_TTL_S
         self._held: set[int] = set()
         self._known = 0
         self._form: Mapping[str, Any] | None = None
         self._engine = Engine(url, purpose="worker")
-        # On a connection of its own: a beat waits for nothing else that the worker does.
-        self._pulse = Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
+        self._pulse = _pulse(url, WORKER_TTL_S)
         self._long = Engine(url, purpose="count", answer_s=_PATIENCE_S)
 
     async def open(self) -> None:
@@ -77,11 +76,14 @@ class Books:
 
     # --- as a worker ---
 
-    async def register(self, name: str) -> int:
+    async def register(self, name: str, *, worker_ttl_s: float = WORKER_TTL_S) -> int:
         """Begin as a new worker, `name` for people. Returns the number that no other ever has.
 
-        Raises UsageError if the export has got another form since it was read here.
+        Workers are taken for dead after `worker_ttl_s` seconds without a beat. Raises UsageError if
+        the export has got another form since it was read here.
         """
+        await self._pulse.close()
+        self._worker_ttl_s, self._pulse = worker_ttl_s, _pulse(self.url, worker_ttl_s)
         form = None if self._form is None else Jsonb(self._form)
         self.worker = int(await self._one("SELECT register(%s, %s)", (_text(name), form)))
         self._held.clear()
@@ -94,7 +96,7 @@ class Books:
         their blocks freed; returns how many were. Only a worker whose own beats have been answered
         without a gap for that long may do so: else it was itself, or the engine, that was silent.
         """
-        values = (self.worker, _text(state), self.worker_ttl_s, may_reap)
+        values = (self.worker, _text(state), self._worker_ttl_s, may_reap)
         (row,) = await self._pulse.rows("SELECT beat(%s, %s, %s, %s)", values)
         return int(row[0])
 
@@ -252,6 +254,11 @@ class Books:
     async def _one(self, statement: str, values: Sequence[Any] = ()) -> Any:
         rows = await self._engine.rows(statement, values)
         return rows[0][0]
+
+
+def _pulse(url: EngineUrl, worker_ttl_s: float) -> Engine:
+    """Return a connection for beats alone: a beat waits for nothing else that the worker does."""
+    return Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
 
 
 def _claimed(
