@@ -1,9 +1,12 @@
-"""What the cluster's tests share: an export in a real database, and books of it."""
+"""What the cluster's tests share: an export in a real database, or workers on doubles."""
 
 from contextlib import AsyncExitStack
 
 import pytest
 from support.books import FORM, TERMS
+from support.cluster import memory_worker
+from support.memory_books import Engine
+from support.memory_objects import MemoryObjects
 
 from cxai.cluster.books import Books
 from cxai.cluster.schema import init
@@ -16,11 +19,11 @@ async def open_books():
     async with AsyncExitStack() as stack:
 
         async def make(url, *, register=True, **how):
-            books = Books(parse_engine_url(url) if isinstance(url, str) else url, **how)
+            books = Books(parse_engine_url(url) if isinstance(url, str) else url)
             stack.push_async_callback(books.close)
             await books.open()
             if register:
-                await books.register("a worker")
+                await books.register("a worker", **how)
             return books
 
         yield make
@@ -32,3 +35,23 @@ async def url(database):
     url = parse_engine_url(database.url())
     await init(url, FORM, TERMS)
     return url
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def store():
+    return MemoryObjects()
+
+
+@pytest.fixture
+def start(engine, store):
+    """Return what starts a registered worker."""
+
+    async def worker(name="w", **how):
+        return await memory_worker(engine, store, name, **how)
+
+    return worker

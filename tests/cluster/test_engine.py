@@ -10,8 +10,9 @@ from support.cut_proxy import CutProxy
 from support.waiting import wait_until
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import Engine, EngineDownError
-from cxai.cluster.schema import init, search_path
+from cxai.cluster.engine import Engine
+from cxai.cluster.engine_errors import EngineDownError
+from cxai.cluster.schema import init
 from cxai.cluster.url import PASSWORD_FILE_VARIABLE, parse_engine_url
 from cxai.errors import UsageError
 
@@ -65,7 +66,7 @@ async def test_a_commit_that_counts_although_its_answer_was_lost_is_found(
 
 
 async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_proxy, proxy):
-    engine = Engine(by_proxy, purpose="test", search_path=search_path(by_proxy), answer_s=0.3)
+    engine = Engine(by_proxy, purpose="test", answer_s=0.3)
     await engine.rows("SELECT 1")
     proxy.is_silent = True
     begun = time.monotonic()
@@ -81,7 +82,7 @@ async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_p
 
 
 async def test_a_wait_that_is_cancelled_takes_no_answer_to_the_next_statement(url, database):
-    engine = Engine(url, purpose="test", search_path=search_path(url))
+    engine = Engine(url, purpose="test")
     waiting = asyncio.create_task(engine.rows("SELECT 1, pg_sleep(60)"))
     sleeps = (
         "SELECT 1 FROM pg_stat_activity"
@@ -98,7 +99,7 @@ async def test_a_wait_that_is_cancelled_takes_no_answer_to_the_next_statement(ur
 
 
 async def test_statements_of_one_connection_wait_for_each_other(url):
-    engine = Engine(url, purpose="test", search_path=search_path(url))
+    engine = Engine(url, purpose="test")
     rows = await asyncio.gather(*(engine.rows("SELECT %s::int", (n,)) for n in range(20)))
     assert rows == [[(n,)] for n in range(20)]
     await engine.close()

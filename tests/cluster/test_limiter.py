@@ -194,7 +194,7 @@ async def test_slots_of_requests_under_way_are_kept_though_the_share_is_smaller_
 async def test_an_idle_worker_keeps_no_slots_from_others(database):
     account, api = Account(database, 500.0, in_flight=6), TimedApi(latency_s=0.1)
     async with account.worker() as idle:
-        await wait_until(lambda: idle.slots.of, "its first beat")
+        await wait_until(lambda: idle.slots.total, "its first beat")
         async with at_work(account, api) as (busy,):
             await wait_until(lambda: busy.slots.usable == 6, "all slots")
 
@@ -508,7 +508,7 @@ async def test_the_slots_of_a_killed_worker_come_back_when_its_lease_is_over(dat
         assert held
         async with account.worker() as limiter:
             asked = asyncio.create_task(limiter.acquire(lambda: True))
-            await wait_until(lambda: limiter.slots.of, "an answer of the database")
+            await wait_until(lambda: limiter.slots.total, "an answer of the database")
             still_held = {n for n, holder in account.holders().items() if holder in held.values()}
             assert still_held == held.keys()
             await wait_until(lambda: limiter.slots.usable, "the end of the lease")

@@ -131,7 +131,7 @@ async def test_other_limits_hold_from_the_next_reservation_on(account):
         held = await renew(limits, account.register())
     assert (reserved.rate_limit, reserved.rate_allowed) == (10.0, 10.0)
     assert reserved.step_s == pytest.approx((1 + MARGIN) / 10.0)
-    assert (len(held.slots), held.of) == (5, 5)
+    assert (len(held.slots), held.total) == (5, 5)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])

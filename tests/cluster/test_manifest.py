@@ -7,8 +7,7 @@ import orjson
 import pytest
 from support.cluster import FORM, memory_worker, outcome
 from support.doubles import entries
-from support.memory_books import Engine
-from support.memory_objects import Fault, MemoryObjects
+from support.memory_objects import Fault
 
 from cxai.cluster.log import logged_objects
 from cxai.cluster.manifest import Manifest
@@ -26,16 +25,6 @@ STORED_FORM = {
     "bands_name": "ours",
     "destination": "s3://bucket/nightly",
 }
-
-
-@pytest.fixture
-def engine():
-    return Engine()
-
-
-@pytest.fixture
-def store():
-    return MemoryObjects()
 
 
 @pytest.fixture

@@ -4,22 +4,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from support.cluster import ids_seen, memory_worker, names_of, outcome
+from support.cluster import DOWN, FAILS, ids_seen, names_of, outcome
 from support.doubles import entries
 from support.faulty import Killed
-from support.memory_books import Engine
-from support.memory_objects import MemoryObjects
 from support.virtual import virtually
 
-from cxai.cluster.engine import EngineDownError
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.restored import refuse_restored
 from cxai.errors import IntegrityError
-from cxai.objects.port import StoreError, TakenError
+from cxai.objects.port import TakenError
 from cxai.output.compression import Compression
 
-DOWN = EngineDownError("db/cxai", "connection refused")
-FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 SETS = ("records", "failures")
 
 
@@ -28,26 +23,6 @@ def age(store, by):
     store.objects.update(
         {name: (data, written_at - by) for name, (data, written_at) in store.objects.items()}
     )
-
-
-@pytest.fixture
-def engine():
-    return Engine()
-
-
-@pytest.fixture
-def store():
-    return MemoryObjects()
-
-
-@pytest.fixture
-def start(engine, store):
-    """Return what starts a registered worker."""
-
-    async def worker(name="w"):
-        return await memory_worker(engine, store, name)
-
-    return worker
 
 
 async def commit_all(worker, blocks=1):
@@ -127,7 +102,7 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
-    other.books.fail("unpublished", *[DOWN] * 20)
+    other.books.fail("unpublished_by_the_gone", *[DOWN] * 20)
     other.store.fail("publish", *[FAILS] * 20)
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
     await asyncio.sleep(10)

@@ -12,7 +12,7 @@ from support.cut_proxy import CutProxy
 from support.shifts import Shift, checked
 from support.waiting import wait_until
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.keys import item_key
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
@@ -180,7 +180,7 @@ async def test_twelve_workers_that_judge_at_once_free_each_block_once(
     assert sum(found) == 3
     claimed = await asyncio.gather(*(judge.claim(1) for judge in judges))
     assert sorted(one.block for some in claimed for one in some) == [1, 2, 3]
-    assert {one.deliveries for some in claimed for one in some} == {2}
+    assert {one.losses for some in claimed for one in some} == {1}
 
 
 async def test_feeders_with_the_same_lines_at_once_queue_each_id_once(url, open_books, guids):

@@ -7,11 +7,12 @@ import pytest
 from support.books import FORM as FORM_OF_ROWS
 from support.books import TERMS, entries_of
 from support.cluster import FORM, Worker, ids_seen, lines_of, names_of, outcome
+from support.doubles import ListSource
 from support.faulty import Killed
 from support.moto_server import ANY_CREDENTIALS
 from support.waiting import wait_until
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.restored import refuse_restored
@@ -102,7 +103,7 @@ async def assert_exact(worker, ids):
     assert sorted([*records.elements(), *(row["interaction_id"] for row in failures)]) == sorted(
         ids
     )
-    findings = await verify_cluster(worker.books, worker.store, FORM, [entries_of(ids)])
+    findings = await verify_cluster(worker.books, worker.store, FORM, ListSource([entries_of(ids)]))
     assert findings.exit_code is ExitCode.FINISHED, findings.text()
     counts = await worker.books.counts()
     assert (counts.ids, counts.open, counts.unpublished) == (len(ids), 0, 0)

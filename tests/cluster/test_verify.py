@@ -5,11 +5,11 @@ import gzip
 import orjson
 import pytest
 from support.cluster import FORM, memory_worker, outcome
-from support.doubles import entries, invalid
+from support.doubles import ListSource, entries, invalid
 from support.memory_books import Engine
 from support.memory_objects import Fault, MemoryObjects
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
 from cxai.cluster.verify.unpacking import LineReader
@@ -386,13 +386,13 @@ async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
 
 
 async def test_lines_of_an_input_without_a_verdict_are_counted(export):
-    findings = await export.verify([entries("a", "c", "x"), entries("y")])
+    findings = await export.verify(ListSource([entries("a", "c", "x"), entries("y")]))
     assert_incomplete(findings, "2 lines of the input have no verdict", "ids.txt, line 3: x")
     assert (findings.asked, findings.missing) == (4, 2)
 
 
 async def test_an_input_without_an_id_is_no_proof(export):
-    assert_incomplete(await export.verify([[]]), "holds no ID to look up")
+    assert_incomplete(await export.verify(ListSource([[]])), "holds no ID to look up")
 
 
 # --- the manifest ---

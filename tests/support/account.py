@@ -46,7 +46,7 @@ class Account:
     def engine(self, port=None):
         """Return a connection for the limits, to be closed; `port` may be that of a proxy."""
         url = parse_engine_url(self.database.url(port=port))
-        return Engine(url, purpose="limits", search_path=("cxai",), answer_s=1.0 if port else 10.0)
+        return Engine(url, purpose="limits", answer_s=1.0 if port else 10.0)
 
     def holders(self):
         """Return who holds each slot that is held, by its number."""
@@ -103,9 +103,6 @@ class _Client:
     async def fetch(self, _id, _question):
         await self._limiter.depart()
         return await self._api.answer()
-
-    def renew(self):
-        return False
 
 
 async def work(limiter, fetcher, enough, requesters=10):

@@ -9,12 +9,14 @@ from support.faulty import Faulty
 from support.memory_books import MemoryBooks
 
 from cxai.clock import SystemClock
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.source import ClusterSource
 from cxai.core.outcome import Outcome
 from cxai.ledger.form import ExportForm
+from cxai.objects.port import StoreError
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
@@ -22,6 +24,8 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape
 
 FORM = ExportForm(LAYOUT, Shape.NESTED, Compression.GZIP, "https://api.elevateai.com")
+DOWN = EngineDownError("db/cxai", "connection refused")
+FAILS = StoreError("s3://bucket/nightly can't be written: 503 SlowDown.")
 RUN_ID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
 
 

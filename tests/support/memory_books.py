@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.keys import item_key
 from cxai.cluster.rows import Claimed, Counts, ObjectRow, Queue, Recount, WorkerRow
 from cxai.errors import FencedError, IntegrityError
@@ -102,7 +102,7 @@ class MemoryBooks:
     def _claimed(self, number):
         block = self.engine.blocks[number]
         open_entries = [e for e in block.entries if self.engine.items[item_key(e.key)][1] is None]
-        return Claimed(number, block.losses + 1, open_entries)
+        return Claimed(number, block.losses, open_entries)
 
     async def commit(self, outcomes, blocks, written):
         await asyncio.sleep(0)
@@ -143,12 +143,12 @@ class MemoryBooks:
         row = self.engine.objects[number, part_set]
         self.engine.objects[number, part_set] = replace(row, published=True)
 
-    async def unpublished(self, *, of_the_gone):
+    async def unpublished_by_the_gone(self):
         await asyncio.sleep(0)
         return [
             (row.number, row.set, row.pending, row.sha256)
             for row in self.engine.objects.values()
-            if not row.published and (not of_the_gone or self.engine.workers[row.worker].gone)
+            if not row.published and self.engine.workers[row.worker].gone
         ]
 
     async def objects(self, after, most):

@@ -68,8 +68,8 @@ class MemoryObjects:
             found = sorted(name for name in self.objects if name.startswith(f"{prefix}/"))
         for name in found:
             if name > after and name in self.objects:
-                data, written_at = self.objects[name]
-                yield Listed(name, len(data), written_at)
+                _, written_at = self.objects[name]
+                yield Listed(name, written_at)
 
     async def read(self, name):
         async with self._call("read", checked_name(name)):

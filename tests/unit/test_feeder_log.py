@@ -2,11 +2,11 @@
 
 import asyncio
 
+from cxai.cluster_commands import say_what_is_lacking
 from support.virtual import virtually
 
 from cxai.clock import SystemClock
 from cxai.cluster.engine import EngineDownError
-from cxai.cluster_commands import say_what_is_lacking
 from cxai.core.room import Room
 from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction

@@ -40,30 +40,14 @@ ROOMS = {
         *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
         *("errors", "defaults"),
     },
-    "closing": {"inspect", "ledger", "observe", "core", "policy", "errors"},
-    "wiring": {
-        *("settings", "observe", "resources", "api", "governor", "core", "policy", "errors"),
-    },
-    "terms": {"settings", "resources", "core", "errors"},
     "app": {
-        *("closing", "wiring", "settings", "inspect", "observe", "ledger", "output", "resources"),
-        *("sources", "api", "governor", "core", "errors", "clock"),
-    },
-    "shared_export": {
-        *("cluster", "terms", "settings", "ledger", "objects", "resources", "api", "core"),
-    },
-    "worker": {
-        *("shared_export", "cluster", "terms", "closing", "wiring", "settings", "inspect"),
-        *("observe", "resources", "api", "core", "errors", "clock"),
-    },
-    "cluster_commands": {
-        *("shared_export", "cluster", "terms", "app", "wiring", "settings", "inspect", "objects"),
-        *("observe", "output", "resources", "api", "core", "policy", "errors", "clock"),
+        *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),
+        *("sources", "api", "governor", "core", "policy", "errors", "clock"),
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},
     "cli": {
-        *("app", "worker", "cluster_commands", "cluster", "settings", "inspect", "observe"),
+        *("app", "cluster", "settings", "inspect", "observe"),
         *("output", "resources", "sources", "api", "core"),
         *("simulator", "errors", "clock", "defaults", "version"),
     },
@@ -153,6 +137,14 @@ def test_no_two_rooms_see_each_other():
 def test_the_policy_sees_no_clock_no_chance_and_nothing_outside(path):
     theirs = {name for name in imported(path) if not name.startswith("cxai")}
     assert theirs <= PURE
+
+
+ONE_MACHINE = [ROOT / "app" / f"{name}.py" for name in ("__init__", "local", "input", "wiring")]
+
+
+@pytest.mark.parametrize("path", ONE_MACHINE, ids=name_of)
+def test_a_run_on_one_machine_sees_nothing_of_the_cluster(path):
+    assert not rooms_seen(path) & {"cluster", "objects"}
 
 
 CORE = {"core", "policy", "governor", "errors"}

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
+from cxai.wiring import Run
 from support.virtual import virtually
 
 from cxai.clock import SystemClock
 from cxai.core.room import Room
 from cxai.errors import BlockedError
 from cxai.settings import Settings
-from cxai.wiring import Run
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,31 @@
 """`cxai cluster init`, `enqueue` and `retry`: an export that many workers share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cxai.cli.options import AsJson, Column, Field
+from cxai.cli.options import (
+    AllowEmpty,
+    AsJson,
+    BaseUrl,
+    Column,
+    Compression,
+    Config,
+    Field,
+    IdPattern,
+    MaxFailed,
+    ScoreBands,
+    Shape,
+    UntilIdle,
+    settings_of,
+)
 from cxai.cli.streams import json_text, tell
 
 cluster = typer.Typer(
     no_args_is_help=True, help="Exports that many workers share, kept in PostgreSQL."
 )
 
-Export = Annotated[
-    str,
-    typer.Option(metavar="URL", help="The export: postgres://user@host/database#name."),
-]
+_EXPORT_HELP = "The export: postgres://user@host/database#name."
 
 
 @cluster.command()
@@ -34,25 +44,21 @@ def init(
             " workers see.",
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
-    ] = None,
+    config: Config = None,
     rate: Annotated[
         float | None, typer.Option(help="Requests per second of all workers together. [5]")
     ] = None,
     in_flight: Annotated[
         int | None, typer.Option(help="Requests at a time of all workers together. [10]")
     ] = None,
-    shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
-    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
-    score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
+    shape: Shape = None,
+    compression: Compression = None,
+    score_bands: ScoreBands = None,
     total_timeout_s: Annotated[
         float | None, typer.Option("--total-timeout", help="Longest time for a request. [120]")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
-    max_failed: Annotated[
-        float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
-    ] = None,
+    base_url: BaseUrl = None,
+    max_failed: MaxFailed = None,
     allow_none: Annotated[
         bool | None, typer.Option("--allow-none", help="An export without any result is no error.")
     ] = None,
@@ -66,12 +72,10 @@ def init(
     """
     options = dict(locals())
 
+    from cxai.app.cluster_commands import init_export
     from cxai.cli.process import run_to_end
-    from cxai.cluster_commands import init_export
-    from cxai.settings import Settings, load_settings
 
-    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
-    tell(run_to_end(init_export(load_settings(given, config), database, export, output)))
+    tell(run_to_end(init_export(settings_of(options, config), database, export, output)))
 
 
 def enqueue_ids(
@@ -82,38 +86,27 @@ def enqueue_ids(
             metavar="SOURCE...",
         ),
     ],
-    to: Export,
+    to: Annotated[str, typer.Option(metavar="URL", help=_EXPORT_HELP)],
     last: Annotated[
         bool, typer.Option("--last", help="Nothing follows: workers may end when all is settled.")
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
-    ] = None,
+    config: Config = None,
     column: Column = None,
     field: Field = None,
-    id_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
-    ] = None,
-    allow_empty: Annotated[
-        bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
-    ] = None,
-    until_idle_s: Annotated[
-        float | None,
-        typer.Option("--until-idle", help="Seconds without a message that end a queue. \\[never]"),
-    ] = None,
+    id_pattern: IdPattern = None,
+    allow_empty: AllowEmpty = None,
+    until_idle_s: UntilIdle = None,
     as_json: AsJson = False,
 ) -> None:
     """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
     options = dict(locals())
 
+    from cxai.app.cluster_commands import enqueue
     from cxai.cli.process import as_command, run_to_end
-    from cxai.cluster_commands import enqueue
     from cxai.observe.redaction import Redaction
-    from cxai.settings import Settings, load_settings
     from cxai.sources.redis_password import password_in_environment
 
-    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
-    settings = load_settings(given, config)
+    settings = settings_of(options, config)
     password = password_in_environment()
     work = as_command(
         settings,
@@ -130,15 +123,12 @@ def retry_verdicts(
     verdicts: Annotated[
         str, typer.Argument(help="Verdicts, separated by commas, such as not_found,exhausted.")
     ],
-    in_: Annotated[
-        str,
-        typer.Option("--in", metavar="URL", help="The export: postgres://user@host/database#name."),
-    ],
+    in_: Annotated[str, typer.Option("--in", metavar="URL", help=_EXPORT_HELP)],
     as_json: AsJson = False,
 ) -> None:
     """Queue IDs of an export again that ended with one of VERDICTS; a record stays as it is."""
+    from cxai.app.cluster_commands import retry
     from cxai.cli.process import run_to_end
-    from cxai.cluster_commands import retry
     from cxai.core.figures import counted
 
     queued = run_to_end(retry(in_, verdicts))

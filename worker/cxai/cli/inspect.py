@@ -1,25 +1,26 @@
 """`cxai status`, `verify` and `prune`: an export that is there already."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of, is_shared
+from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of
 from cxai.cli.streams import json_text, tell
+from cxai.cluster.url import is_engine_url
 from cxai.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:  # take long to import
-    from cxai.core.entry import Item
+    from cxai.core.ports import Source
     from cxai.inspect.verify.findings import Findings
 
 
 def status(place: Place, as_json: AsJson = False) -> None:
-    """Tell how far an export is, running or not."""
-    if is_shared(place):
+    """Show the progress or the final state of an export."""
+    if is_engine_url(place):
+        from cxai.app.cluster_commands import status as shared_status
         from cxai.cli.process import run_to_end
-        from cxai.cluster_commands import status as shared_status
 
         shared = run_to_end(shared_status(place))
         tell(json_text(shared.as_dict()) if as_json else shared.text())
@@ -50,47 +51,61 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold every file of an export against its ledger; exit code 5 if they differ.
+    """Check every file of an export against its ledger; exit code 5 if they differ.
 
     Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
     """
+    source = _input_to_verify(sources, column, field, id_pattern, allow_empty=allow_empty)
+    check = _verify_shared if is_engine_url(place) else _verify_directory
+    found = check(place, source)
+    tell(json_text(found.as_dict()) if as_json else found.text())
+    if found.exit_code is not ExitCode.FINISHED:
+        raise typer.Exit(found.exit_code)
+
+
+def _verify_directory(place: str, source: "Source | None") -> "Findings":
+    from cxai.inspect.verify import verify_export
+    from cxai.sources.blocking import blocks_of
+
+    return verify_export(directory_of(place), None if source is None else blocks_of(source))
+
+
+def _verify_shared(place: str, source: "Source | None") -> "Findings":
+    from cxai.app.cluster_commands import verify as verify_shared
+    from cxai.cli.process import run_to_end
+
+    return run_to_end(verify_shared(place, source))
+
+
+def _input_to_verify(
+    sources: Sequence[str] | None,
+    column: str | None,
+    field: str | None,
+    id_pattern: str,
+    *,
+    allow_empty: bool,
+) -> "Source | None":
+    """Return the input to compare with, None if none was named. Raises UsageError."""
     from cxai.api.token import VARIABLE
     from cxai.core.entry import IdRule
     from cxai.core.guid import GUID_PATTERN
     from cxai.core.secret import Secrets
-    from cxai.inspect.verify import verify_export
-    from cxai.sources.blocking import blocks_of
     from cxai.sources.options import SourceOptions
     from cxai.sources.registry import open_source
 
-    def verify_place(expected: "Iterator[Sequence[Item]] | None" = None) -> "Findings":
-        if not is_shared(place):
-            directory = directory_of(place)
-            return (
-                verify_export(directory) if expected is None else verify_export(directory, expected)
+    if not sources:
+        if column is not None or field is not None or id_pattern or allow_empty:
+            raise UsageError(
+                "--column, --field, --id-pattern and --allow-empty are about an input: name it"
+                " behind the directory, or - for standard input."
             )
-        from cxai.cli.process import run_to_end
-        from cxai.cluster_commands import verify as verify_shared
-
-        return run_to_end(verify_shared(place, expected))
-
-    if sources:
-        token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
-        rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
-        source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
-        if source.is_queue:
-            raise UsageError("An input to verify has to end: name files that hold its IDs.")
-        found = verify_place(blocks_of(source))
-    elif column is not None or field is not None or id_pattern or allow_empty:
-        raise UsageError(
-            "--column, --field, --id-pattern and --allow-empty are about an input: name it behind"
-            " the directory, or - for standard input."
-        )
-    else:
-        found = verify_place()
-    tell(json_text(found.as_dict()) if as_json else found.text())
-    if found.exit_code is not ExitCode.FINISHED:
-        raise typer.Exit(found.exit_code)
+        return None
+    token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
+    rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
+    source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
+    if source.is_queue:
+        raise UsageError("An input to verify has to end: name files that hold its IDs.")
+    return source
 
 
 def prune(

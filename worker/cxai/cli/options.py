@@ -1,11 +1,15 @@
 """Options and arguments that several commands have."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cxai.output.registry import output_directory
+
+if TYPE_CHECKING:  # takes long to import
+    from cxai.settings import Settings
 
 
 def _directory(text: str) -> Path:
@@ -29,8 +33,26 @@ RunOutput = Annotated[
         show_default=False,
     ),
 ]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings.")]
 Column = Annotated[str | None, typer.Option(help="CSV column with the IDs: its name or number.")]
 Field = Annotated[str | None, typer.Option(help="Field with the IDs, of JSONL or messages.")]
+IdPattern = Annotated[
+    str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
+]
+AllowEmpty = Annotated[
+    bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
+]
+UntilIdle = Annotated[
+    float | None,
+    typer.Option("--until-idle", help="Seconds without a message that end a queue. \\[never]"),
+]
+Shape = Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")]
+Compression = Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")]
+ScoreBands = Annotated[Path | None, typer.Option(help="TOML file with score ranges.")]
+MaxFailed = Annotated[
+    float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
+]
+BaseUrl = Annotated[str | None, typer.Option(help="Where the API is.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Directory = Annotated[
     Path, typer.Argument(help="Directory of an export.", metavar="DIR", parser=_directory)
@@ -45,11 +67,21 @@ Place = Annotated[
 ]
 
 
-def is_shared(place: str) -> bool:
-    """Whether a place is an export that workers share, and no directory."""
-    return place.startswith(("postgres://", "postgresql://"))
-
-
 def directory_of(place: str) -> Path:
     """Return the directory that a place is. Raises UsageError."""
     return _directory(place)
+
+
+def settings_of(options: Mapping[str, Any], config: Path | None) -> "Settings":
+    """Return the settings of a command: those among its options, and others as load_settings does.
+
+    Raises UsageError.
+    """
+    from cxai.settings import Settings, load_settings
+
+    given = {
+        name: value
+        for name, value in options.items()
+        if value is not None and name in Settings.model_fields
+    }
+    return load_settings(given, config)

@@ -17,6 +17,7 @@ from cxai.app import export
 from cxai.cli.descriptors import need_descriptors
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
+from cxai.cluster.url import parse_engine_url
 from cxai.core.ports import Source
 from cxai.core.stop import StopRequest
 from cxai.inspect.report import Report
@@ -72,9 +73,8 @@ async def export_as_command(
 async def work_as_command(
     settings: Settings, url: str, token: SecretStr, *, until_settled: bool
 ) -> Report:
-    """Work at a shared export as cxai.worker.work does, ended by signals, with its log."""
-    from cxai.cluster.url import parse_engine_url  # noqa: PLC0415 - needs an extra
-    from cxai.worker import work  # noqa: PLC0415
+    """Work at a shared export as cxai.app.worker.work does, ended by signals, with its log."""
+    from cxai.app.worker import work  # noqa: PLC0415 - needs an extra
 
     need_descriptors(settings.in_flight)
     place, redaction = parse_engine_url(url), Redaction(token)

@@ -9,8 +9,24 @@ from typing import Annotated
 import typer
 
 from cxai.cli.exits import finish
-from cxai.cli.options import AsJson, Column, Field, RunOutput, is_shared
+from cxai.cli.options import (
+    AllowEmpty,
+    AsJson,
+    BaseUrl,
+    Column,
+    Compression,
+    Config,
+    Field,
+    IdPattern,
+    MaxFailed,
+    RunOutput,
+    ScoreBands,
+    Shape,
+    UntilIdle,
+    settings_of,
+)
 from cxai.cli.streams import say
+from cxai.cluster.url import is_engine_url
 from cxai.defaults import defaults_file
 from cxai.errors import UsageError
 
@@ -33,30 +49,19 @@ def run(  # noqa: D103 - see RUN_HELP
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="TOML file with settings.")
-    ] = None,
+    config: Config = None,
     column: Column = None,
     field: Field = None,
-    id_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
-    ] = None,
-    allow_empty: Annotated[
-        bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
-    ] = None,
-    until_idle_s: Annotated[
-        float | None,
-        typer.Option(
-            "--until-idle", help="Seconds without a message that end the run of a queue. [never]"
-        ),
-    ] = None,
+    id_pattern: IdPattern = None,
+    allow_empty: AllowEmpty = None,
+    until_idle_s: UntilIdle = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
     in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
     burst: Annotated[
         bool | None, typer.Option("--burst", help="Don't spread requests evenly.")
     ] = None,
-    shape: Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")] = None,
-    compression: Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")] = None,
+    shape: Shape = None,
+    compression: Compression = None,
     part_every_s: Annotated[
         float | None,
         typer.Option(
@@ -65,7 +70,7 @@ def run(  # noqa: D103 - see RUN_HELP
             " \\[900 for a queue without --until-idle]",
         ),
     ] = None,
-    score_bands: Annotated[Path | None, typer.Option(help="TOML file with score ranges.")] = None,
+    score_bands: ScoreBands = None,
     retry: Annotated[
         str | None, typer.Option(help="More verdicts to retry, separated by commas.")
     ] = None,
@@ -74,16 +79,14 @@ def run(  # noqa: D103 - see RUN_HELP
         float | None,
         typer.Option("--patience", help="Seconds to wait for interactions under way. [900]"),
     ] = None,
-    max_failed: Annotated[
-        float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
-    ] = None,
+    max_failed: MaxFailed = None,
     allow_none: Annotated[
         bool | None, typer.Option("--allow-none", help="A run without any result is no error.")
     ] = None,
     grace_s: Annotated[
         float | None, typer.Option("--grace", help="Seconds a stopped run waits for replies. [30]")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Where the API is.")] = None,
+    base_url: BaseUrl = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the API token. \\[CXAI_API_TOKEN]")
     ] = None,
@@ -118,11 +121,10 @@ def run(  # noqa: D103 - see RUN_HELP
     from cxai.cli.process import export_as_command, run_to_end, work_as_command
     from cxai.observe.logging import LOG
     from cxai.observe.redaction import Redaction
-    from cxai.settings import LogFormat, Settings, load_settings
+    from cxai.settings import LogFormat
     from cxai.sources.census import Census
     from cxai.sources.redis_password import password_in_environment
 
-    given = {k: v for k, v in options.items() if v is not None and k in Settings.model_fields}
     if proxy is not None and "@" in proxy:
         raise UsageError(
             "--proxy holds a user name or a password, which each user of this machine could see in"
@@ -131,7 +133,7 @@ def run(  # noqa: D103 - see RUN_HELP
     redaction = Redaction()
     as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
     LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings
-    settings = load_settings(given, config)
+    settings = settings_of(options, config)
     LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
     token = read_token(settings.token_file)
     redaction.add(token)
@@ -154,7 +156,7 @@ def _shared_export(
     sources: Sequence[str], output: Path | None, *, until_settled: bool
 ) -> str | None:
     """Return the URL of the export to work at, None if this is a run into a directory."""
-    shared = [name for name in sources if is_shared(name)]
+    shared = [name for name in sources if is_engine_url(name)]
     if not shared:
         if until_settled:
             raise UsageError("--until-settled is for an export that workers share (postgres://).")

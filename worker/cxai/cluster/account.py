@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from cxai.cluster import schema
 from cxai.cluster.engine import Engine
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.url import EngineUrl
@@ -31,9 +30,7 @@ class Account:
     """The account that an export belongs to. Raises EngineDownError as the engine does."""
 
     def __init__(self, url: EngineUrl) -> None:
-        self._engine = Engine(
-            url, purpose="limits", search_path=schema.search_path(url), answer_s=_ANSWER_S
-        )
+        self._engine = Engine(url, purpose="limits", answer_s=_ANSWER_S)
         self.limits = AccountLimits(self._engine.rows)
 
     async def state(self) -> AccountState:

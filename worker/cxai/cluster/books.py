@@ -44,18 +44,16 @@ class Books:
     act as a worker raise FencedError once others took it for dead.
     """
 
-    def __init__(self, url: EngineUrl, *, worker_ttl_s: float = WORKER_TTL_S) -> None:
+    def __init__(self, url: EngineUrl) -> None:
         self.url = url
         self.worker: int | None = None
-        self.worker_ttl_s = worker_ttl_s
+        self._worker_ttl_s = WORKER_TTL_S
         self._held: set[int] = set()
         self._known = 0
         self._form: Mapping[str, Any] | None = None
-        path = schema.search_path(url)
-        self._engine = Engine(url, purpose="worker", search_path=path)
-        # On a connection of its own: a beat waits for nothing else that the worker does.
-        self._pulse = Engine(url, purpose="beat", search_path=path, answer_s=worker_ttl_s / 2)
-        self._long = Engine(url, purpose="count", search_path=path, answer_s=_PATIENCE_S)
+        self._engine = Engine(url, purpose="worker")
+        self._pulse = _pulse(url, WORKER_TTL_S)
+        self._long = Engine(url, purpose="count", answer_s=_PATIENCE_S)
 
     async def open(self) -> None:
         """Raise UsageError unless the export is there, in a database that this version can use."""
@@ -83,24 +81,27 @@ class Books:
 
     # --- as a worker ---
 
-    async def register(self, name: str) -> int:
+    async def register(self, name: str, *, worker_ttl_s: float = WORKER_TTL_S) -> int:
         """Begin as a new worker, `name` for people. Returns the number that no other ever has.
 
-        Raises UsageError if the export has got another form since it was read here.
+        Workers are taken for dead after `worker_ttl_s` seconds without a beat. Raises UsageError if
+        the export has got another form since it was read here.
         """
+        await self._pulse.close()
+        self._worker_ttl_s, self._pulse = worker_ttl_s, _pulse(self.url, worker_ttl_s)
         form = None if self._form is None else Jsonb(self._form)
         self.worker = int(await self._one("SELECT register(%s, %s)", (_text(name), form)))
         self._held.clear()
         return self.worker
 
     async def beat(self, state: str, *, may_reap: bool) -> int:
-        """Tell the others that this worker lives, and what it does; once in a few seconds.
+        """Show the others that this worker lives, and what it does; once in a few seconds.
 
         With `may_reap`, workers of the export that were silent for too long are declared gone, and
         their blocks freed; returns how many were. Only a worker whose own beats have been answered
         without a gap for that long may do so: else it was itself, or the engine, that was silent.
         """
-        values = (self.worker, _text(state), self.worker_ttl_s, may_reap)
+        values = (self.worker, _text(state), self._worker_ttl_s, may_reap)
         (row,) = await self._pulse.rows("SELECT beat(%s, %s, %s, %s)", values)
         return int(row[0])
 
@@ -112,12 +113,6 @@ class Books:
         claimed = [_claimed(*row) for row in rows]
         self._held.update(one.block for one in claimed)
         return claimed
-
-    async def give_back(self, keep: Collection[int] = ()) -> int:
-        """Free all blocks of this worker but those in `keep`; return how many those were."""
-        given = await self._one("SELECT give_back(%s, %s::bigint[])", (self.worker, list(keep)))
-        self._held.intersection_update(keep)
-        return int(given)
 
     async def commit(
         self,
@@ -232,12 +227,12 @@ class Books:
         rows = await self._engine.rows("SELECT * FROM objects(%s, %s)", (after, most))
         return [ObjectRow(*row) for row in rows]
 
-    async def unpublished(self, *, of_the_gone: bool) -> Sequence[tuple[int, str, str, bytes]]:
+    async def unpublished_by_the_gone(self) -> Sequence[tuple[int, str, str, bytes]]:
         """Return number, set, pending name and SHA-256 of objects without their final name.
 
-        Of all, or only of workers that are gone; up to 1,000 at once, the oldest first.
+        Only those of workers that are gone; up to 1,000 at once, the oldest first.
         """
-        rows = await self._engine.rows("SELECT * FROM unpublished(%s)", (of_the_gone,))
+        rows = await self._engine.rows("SELECT * FROM unpublished_by_the_gone()")
         return [(number, name, pending, sha256) for number, name, pending, sha256 in rows]
 
     async def verdicts(
@@ -266,6 +261,11 @@ class Books:
         return rows[0][0]
 
 
+def _pulse(url: EngineUrl, worker_ttl_s: float) -> Engine:
+    """Return a connection for beats alone: a beat waits for nothing else that the worker does."""
+    return Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
+
+
 def _claimed(
     block: int,
     losses: int,
@@ -279,7 +279,7 @@ def _claimed(
         entry_of(key, source, line, payload)
         for key, line, payload in zip(keys, lines, more, strict=True)
     ]
-    return Claimed(block, losses + 1, entries)
+    return Claimed(block, losses, entries)
 
 
 def _text(value: str) -> str:

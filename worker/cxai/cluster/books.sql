@@ -62,7 +62,7 @@ RETURNS TABLE (
     its_keys bytea[], its_lines bigint[], its_payloads jsonb[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    -- While this lock is held, nobody declares the worker gone; its own beats may go on.
+    -- While this lock is held, no one declares the worker gone; its own beats may go on.
     PERFORM 1 FROM worker w JOIN export e ON w.export = e.name
         WHERE w.id = me AND NOT w.gone FOR KEY SHARE OF w;
     IF NOT FOUND THEN RAISE 'gone' USING ERRCODE = 'CX001'; END IF;
@@ -84,22 +84,14 @@ BEGIN
     FROM all_mine b ORDER BY b.id;
 END $$;
 
--- Give back what the worker has beside `held`, in an orderly way: no loss. Returns how many.
-CREATE FUNCTION give_back(me bigint, held bigint[]) RETURNS int LANGUAGE plpgsql AS $$
-DECLARE n int;
-BEGIN
-    UPDATE block SET owner = NULL WHERE owner = me AND id <> ALL (held);
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RETURN n;
-END $$;
-
--- A worker ends in an orderly way. A claim of its own that is still under way is waited for.
+-- A worker ends in an orderly way: what it has is free, and was not lost. A claim of its own that is
+-- still under way is waited for.
 CREATE FUNCTION leave(me bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM worker WHERE id = me FOR UPDATE;
     UPDATE worker SET gone = true, seen = clock_timestamp(), state = 'left'
         WHERE id = me AND NOT gone;
-    PERFORM give_back(me, '{}');
+    UPDATE block SET owner = NULL WHERE owner = me;
 END $$;
 
 -- THE commit point: outcomes, objects and acknowledgement, all or none. Returns the number of the
@@ -173,11 +165,11 @@ CREATE FUNCTION mark_published(number int, its_set text) RETURNS void LANGUAGE s
     UPDATE object SET published = true WHERE no = number AND set = its_set AND NOT published
 $$;
 
--- Objects that count, but don't have their final name yet: all, or those of workers that are gone.
-CREATE FUNCTION unpublished(of_the_gone boolean)
+-- Objects of workers that are gone that count, but don't have their final name yet.
+CREATE FUNCTION unpublished_by_the_gone()
 RETURNS TABLE (no int, set text, pending text, sha256 bytea) LANGUAGE sql STABLE AS $$
     SELECT o.no, o.set, o.pending, o.sha256 FROM object o LEFT JOIN worker w ON w.id = o.worker
-    WHERE NOT o.published AND (NOT of_the_gone OR coalesce(w.gone, true))
+    WHERE NOT o.published AND coalesce(w.gone, true)
     ORDER BY o.no, o.set LIMIT 1000
 $$;
 

@@ -8,17 +8,16 @@ packets or the engine hangs: the wait for each answer is bounded.
 import asyncio
 import logging
 import os
-import re
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 
-from cxai.cluster.url import PASSWORD_FILE_VARIABLE, EngineUrl
-from cxai.errors import BlockedError, CxaiError, FencedError, IntegrityError, UsageError
+from cxai.cluster.engine_errors import EngineDownError, meaning_of
+from cxai.cluster.url import EngineUrl
+from cxai.errors import UsageError
 
 ANSWER_S = 15.0
 """Seconds to wait for the answer to a statement; the longest, a commit, takes milliseconds."""
@@ -32,85 +31,21 @@ OLDEST = 140_000
 Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
 
-
-class EngineDownError(BlockedError):
-    """The engine can't be reached, or can't work, now. Whether the statement counts is unknown."""
-
-    def __init__(self, place: object, lacking: str) -> None:
-        super().__init__(
-            f"The database {place} can't be used now: {lacking}.",
-            lacking,
-            place=f"the database {place}",
-        )
-
-
 # A query that can't be cancelled is not worth a line of its own on standard error.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
-
-_FENCED = (
-    "This worker was taken for dead, and others have its IDs. None of them is lost: start it again."
-)
-_UNSETTLED = (
-    "{} contradicts this worker: an ID that was to be settled is settled already, or is in no block"
-    " of this worker. Nothing was changed. Please report this, with the log."
-)
-_RESTORED = (
-    "{} knows fewer objects than before: it was restored to an earlier point. Nothing was changed."
-    " Stop all workers, and restore a later state of it, or begin a new export."
-)
-_NO_EXPORT = (
-    "{} has no export of that name, or is not of this version: `cxai cluster init` creates and"
-    " upgrades it."
-)
-
-_REFORMED = "{} has got another form of this export just now: start this worker again."
-
-_REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
-    "CX001": (FencedError, _FENCED),
-    "CX002": (IntegrityError, _UNSETTLED),
-    "CX003": (IntegrityError, _RESTORED),
-    "CX004": (UsageError, _REFORMED),
-    "3F000": (UsageError, _NO_EXPORT),
-    "42P01": (UsageError, _NO_EXPORT),
-    "42883": (UsageError, _NO_EXPORT),
-    "42501": (UsageError, "{} doesn't let this user do that: it needs rights on its schemas."),
-}
-"""What the engine's refusals mean. The first four are those of books.sql."""
-
-_ON_PASSWORDS = f" Set PGPASSWORD or {PASSWORD_FILE_VARIABLE}, or use a password file (PGPASSFILE)."
-_ON_POOLS = " Connect to PostgreSQL itself, not to a pool whose clients share sessions."
-
-# What passes by itself, or by what an operator does: connections, room, locks, a replica.
-_PASSING = re.compile(r"08|25006|40001|40P01|53|55P03|57|58030")
-
-# What doesn't pass: told apart in the engine's words, since a refused login has no code here.
-_WRONG_LOGIN = re.compile(
-    r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|"
-    r"certificate|SSL was required|does not support SSL|could not translate host name|"
-    r"Name or service not known|unsupported startup parameter|passfile|root certificate"
-)
 
 
 class Engine:
     """One connection for one purpose: a statement at a time, in order. Making it does no IO.
 
-    `search_path` are the schemas in which names are looked up. An answer that takes longer than
-    `answer_s` seconds is a failure.
+    An answer that takes longer than `answer_s` seconds is a failure.
     Every method raises EngineDownError if the engine can't be used now, and what the refusals of
     books.sql mean: FencedError, IntegrityError or UsageError.
     """
 
-    def __init__(
-        self,
-        url: EngineUrl,
-        *,
-        purpose: str,
-        search_path: Sequence[str] = (),
-        answer_s: float = ANSWER_S,
-    ) -> None:
+    def __init__(self, url: EngineUrl, *, purpose: str, answer_s: float = ANSWER_S) -> None:
         self.url = url
         self._purpose = purpose
-        self._search_path = search_path
         self._answer_s = answer_s
         self._connection: Connection | None = None
         self._was_connected = False
@@ -135,7 +70,9 @@ class Engine:
                 finally:
                     watch.cancel()
             except psycopg.Error as error:
-                meaning = self._meaning_of(error)
+                meaning = meaning_of(
+                    error, self.url, is_late=self._is_late, was_connected=self._was_connected
+                )
                 if isinstance(meaning, EngineDownError):
                     await self.close()
                 # Not `from error`: it may quote what was asked of the engine.
@@ -180,11 +117,10 @@ class Engine:
         return connection
 
     def _how_to_connect(self) -> dict[str, Any]:
-        path = ",".join(self._search_path) or "pg_catalog"
         limit_ms = round(1000 * self._answer_s)
         # What a role or the database has set otherwise must not weaken a commit.
         settings = (
-            f"search_path={path}",
+            f"search_path={','.join(self.url.search_path)}",
             "synchronous_commit=on",
             r"default_transaction_isolation=read\ committed",
             f"statement_timeout={limit_ms}",
@@ -205,34 +141,3 @@ class Engine:
         password = self.url.password()
         secret = {} if password is None else {"password": password}
         return {**ours, **self.url.place, **secret}
-
-    def _meaning_of(self, error: psycopg.Error) -> Exception:
-        """Return what a failure of the engine means; the failure itself if none is known."""
-        place = f"The database {self.url}"
-        code = error.sqlstate or ""
-        if code in _REFUSED:
-            kind, words = _REFUSED[code]
-            return kind(words.format(place))
-        if isinstance(error, pg.UniqueViolation):
-            return IntegrityError(_UNSETTLED.format(place))
-        if not _PASSING.match(code) and (code or not isinstance(error, psycopg.OperationalError)):
-            return error
-        lacking = "no answer in time" if self._is_late else _words_of(error)
-        # Once it was right, it may be about to be set right again.
-        if not self._was_connected and _WRONG_LOGIN.search(lacking):
-            return UsageError(f"{place} can't be used: {lacking}.{_advice_on(lacking)}")
-        return EngineDownError(self.url, lacking)
-
-
-def _advice_on(lacking: str) -> str:
-    if "password" in lacking:
-        return _ON_PASSWORDS
-    return _ON_POOLS if "startup parameter" in lacking else ""
-
-
-def _words_of(error: psycopg.Error) -> str:
-    """Return the engine's own words, as a phrase; of several hosts, those of the first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    words = re.sub(r"^.*failed: (FATAL: +)?", "", lines[0] if lines else "").rstrip(".")
-    words = words or "the connection was lost"
-    return words[0].lower() + words[1:] if words[1:2].islower() else words

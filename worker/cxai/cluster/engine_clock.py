@@ -7,7 +7,7 @@ _DRIFT = 5e-4
 class EngineClock:
     """Converts between monotonic seconds of this process and the engine's seconds since 1970.
 
-    Each answer of the engine bounds the distance: the time that it tells was between sending and
+    Each answer of the engine bounds the distance: the time in it is from between sending and
     receiving. What all recent answers allow is narrower than any one of them, and as good as the
     quickest. Of this process only differences are used, so its time of day may be wrong by hours.
     """
@@ -15,11 +15,6 @@ class EngineClock:
     def __init__(self) -> None:
         self._low = self._high = 0.0
         self._learned_at: float | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the engine has told its time yet."""
-        return self._learned_at is not None
 
     def learn(self, sent: float, received: float, engine_s: float) -> None:
         """Take the engine's time `engine_s` from an answer to what was sent at `sent`."""

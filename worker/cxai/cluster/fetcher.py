@@ -27,7 +27,3 @@ class GovernedFetcher:
                     return await self._fetcher.fetch(interaction_id, question)
                 except TurnLostError:
                     await self._limiter.another_turn()
-
-    def renew(self) -> bool:
-        """Look for another token; return whether there is one."""
-        return self._fetcher.renew()

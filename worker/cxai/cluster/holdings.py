@@ -23,18 +23,13 @@ class Holdings:
         """The blocks of which an ID is left."""
         return self._left.keys()
 
-    @property
-    def ids(self) -> int:
-        """How many IDs have no verdict."""
-        return len(self._block_of)
-
     def take(self, claimed: Claimed) -> None:
         """Add the IDs of a block."""
         for entry in claimed.entries:
             self._block_of[entry.key] = claimed.block
             self._left[claimed.block] += 1
             if claimed.poisoned:
-                self._poisoned[entry.key] = claimed.deliveries - 1
+                self._poisoned[entry.key] = claimed.losses
 
     def poisoned_after(self, entry: Entry) -> int | None:
         """Return how many workers were lost with an ID that is given up, None for any other."""

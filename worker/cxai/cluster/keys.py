@@ -1,4 +1,4 @@
-"""How an ID, or a line that holds none, stands in the engine: its key, and what the key lacks.
+"""How an ID, or a line that holds none, stands in the engine: its key, and what else it needs.
 
 A key is short, since there is one for each ID, for ever. The three kinds never meet:
 16 bytes for a GUID; `=` and the text for any other ID (`==` where that would be 16 bytes);

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings, Key
 from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack
@@ -85,7 +85,7 @@ class ClusterLedger:
         yield
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell what of `entries` is to be done: all but IDs that cost one worker after the other.
+        """Return which of `entries` are to be done: all but those that cost too many workers.
 
         These have the verdict `poison` when it returns. Raises as `commit` does.
         """
@@ -185,5 +185,5 @@ async def _to_its_end(work: Coroutine[None, None, None]) -> None:
             with suppress(asyncio.CancelledError):  # cancelled once more: raised below
                 await asyncio.wait([task])
         with suppress(Exception):
-            task.result()  # nobody is left to whom a failure matters
+            task.result()  # a failure matters to no one any more
         raise

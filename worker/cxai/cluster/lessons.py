@@ -14,8 +14,8 @@ Lesson = Callable[[AdaptiveRate, EngineClock], None]
 class Lessons:
     """Lessons that are not in the database yet. Times are monotonic seconds.
 
-    While nobody has anything to remember, answers teach nothing, and cost nothing. `urgent` is set
-    when a lesson should not wait for the next beat.
+    While no worker has anything to remember, answers are no lessons, and cost nothing. `urgent` is
+    set when a lesson should not wait for the next beat.
     """
 
     def __init__(self, limits: AccountLimits, clock: EngineClock, urgent: asyncio.Event) -> None:
@@ -26,7 +26,7 @@ class Lessons:
         self.all_have_learned = False
 
     def learn(self, signal: Signal, left_s: float, now: float, *, in_use: bool) -> None:
-        """Note what a request that left at `left_s` tells."""
+        """Note what the answer to a request that left at `left_s` says of the limit."""
         if signal is Signal.THROTTLED or (signal is Signal.ANSWERED and self.all_have_learned):
             self._lessons.append(
                 lambda rate, clock: rate.learn(

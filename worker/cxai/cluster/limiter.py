@@ -119,8 +119,9 @@ class ClusterLimiter:
         """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
         if self.lacking:
             return f"the database of the account's limits: {self.lacking}"
-        if self.slots.of and not self.slots.usable:
-            return f"one of the account's {self.slots.of} requests in flight: others have them all"
+        total = self.slots.total
+        if total and not self.slots.usable:
+            return f"one of the account's {total} requests in flight: others have them all"
         return ""
 
     # --- turns ---
@@ -182,17 +183,17 @@ class ClusterLimiter:
             self._wants_ticks.set()
         return wait_s
 
-    # --- what an answer of the API tells ---
+    # --- what answers of the API say of its limit ---
 
     def learn(self, signal: Signal, left_s: float) -> None:
-        """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
+        """Adapt to what a request that left at `left_s` (monotonic) says of the API."""
         if self._adaptive:
             now = self._now()
             self._lessons.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
         self._news.set()
 
     def note_overload(self, left_s: float) -> None:
-        """Note an overload that was no outage: many of them among the answers tell of a limit."""
+        """Note an overload that was no outage: many of them among the answers mean a limit."""
         if self._adaptive:
             self._lessons.note_overload(left_s, self._now())
 

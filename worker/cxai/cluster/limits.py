@@ -49,7 +49,7 @@ class Held:
 
     slots: Sequence[int]
     may_use: int
-    of: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ class AccountLimits:
         Shares are among the workers that have beaten within `live_s`.
         None if this worker was declared gone, or a later beat has overtaken this one.
         """
-        slots, may_use, of = await self._row(
+        slots, may_use, total = await self._row(
             "SELECT held, may_use, slots"
             " FROM renew_slots(%s::bigint, %s::bigint, %s::int[], %s::int, %s, %s)",
             worker, beat, list(keep), wanted, ttl_s, live_s,
         )  # fmt: skip
-        return None if slots is None else Held(slots, may_use, of)
+        return None if slots is None else Held(slots, may_use, total)
 
     async def give_slots_back(self, worker: int) -> None:
         """Give up all slots of a worker that has nothing in flight."""

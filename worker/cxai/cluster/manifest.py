@@ -1,4 +1,4 @@
-"""manifest.json of a cluster's export: what is there to be loaded, for whoever loads it.
+"""manifest.json of a cluster's export: what there is to load.
 
 It has the shape of the one that a run on one machine writes (cxai/output/manifest.py), so one
 loader reads both. There is one part for each published object, and `last_run` has the accounts of
@@ -53,7 +53,7 @@ class Manifest:
         self._written: _State | None = None
 
     async def write(self) -> None:
-        """Write what the log has now; of a settled export, that of all workers' last is right.
+        """Write what the log has now; of a settled export, the one that is written last is right.
 
         Workers may write at the same time, and the slowest replaces what the others wrote. So each
         looks, after it has written, whether it was that late. Raises StoreError and
@@ -91,7 +91,7 @@ class Manifest:
             "released_parts": [],
             "verdicts": dict(sorted(verdicts.items())),
             "last_run": {
-                "settled": counts.fed and not (counts.open or counts.unpublished),
+                "settled": counts.finished and not counts.unpublished,
                 "lines": counts.lines,
                 "duplicates": counts.duplicates,
                 "ids": counts.ids,

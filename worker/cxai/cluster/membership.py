@@ -1,10 +1,10 @@
-"""The beat of a worker: it tells the others that it lives, and finds those that don't."""
+"""The beat of a worker: it shows the others that it lives, and finds those that don't."""
 
 import asyncio
 from collections.abc import Callable
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.core.ports import Clock
 
 _BEATS_A_TTL = 6
@@ -31,7 +31,7 @@ class Membership:
         self._answered = 0.0
         self.lacking = ""
 
-    async def keep(self, on_gone: Callable[[int], None] = lambda _count: None) -> None:
+    async def keep(self, on_gone: Callable[[int], None]) -> None:
         """Beat until it is cancelled; `on_gone` is called with how many workers were declared gone.
 
         Raises FencedError once others took this worker for dead.

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Collection
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.rows import Written
@@ -24,7 +24,7 @@ _SWEEP_S = 3600.0
 
 
 class Publishing:
-    """Publishes objects of one export: those of this worker, and those that the gone have left.
+    """Publishes objects of one export: those of this worker, and those of workers that are gone.
 
     `trouble` says why something could not be done lately, empty if nothing was in the way;
     `troubled_place` what can't be used then, the store or the engine.
@@ -37,11 +37,6 @@ class Publishing:
         self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
         self.trouble = ""
         self.troubled_place = ""
-
-    @property
-    def late(self) -> Collection[tuple[int, str]]:
-        """Objects of this worker, by number and set, that could not be published at once."""
-        return self._late.keys()
 
     async def publish_own(self, number: int, written: Collection[Written]) -> None:
         """Publish what this worker has just committed; what can't be now is late.
@@ -63,7 +58,7 @@ class Publishing:
         Raises StoreError, EngineDownError, and TakenError as `publish_own`.
         """
         late = [(*where, *what) for where, what in self._late.items()]
-        left = [*late, *await self._books.unpublished(of_the_gone=True)]
+        left = [*late, *await self._books.unpublished_by_the_gone()]
         for number, part_set, pending, sha256 in left:
             await self._publish(number, part_set, pending, sha256)
         return len(left)

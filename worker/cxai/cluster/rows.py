@@ -15,18 +15,17 @@ POISONED_AFTER = 10
 class Claimed:
     """A block that is the worker's own now: the IDs of it that have no verdict.
 
-    `deliveries` counts from 1, and grows with each worker that was lost while it had the block; an
-    orderly return doesn't count.
+    `losses` counts the workers that were lost while they had the block; an orderly return is none.
     """
 
     block: int
-    deliveries: int
+    losses: int
     entries: Sequence[Entry]
 
     @property
     def poisoned(self) -> bool:
         """Whether its only ID has cost so many workers that it isn't to be tried again."""
-        return len(self.entries) == 1 and self.deliveries > POISONED_AFTER
+        return len(self.entries) == 1 and self.losses >= POISONED_AFTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from cxai.cluster.engine import Connection, Engine
-from cxai.cluster.url import EngineUrl
+from cxai.cluster.url import ACCOUNT_SCHEMA, EngineUrl
 from cxai.errors import UsageError
-
-ACCOUNT = "cxai"
-"""The schema that all exports of an account share."""
 
 _LOCK = 0x63786169
 """Of the advisory lock that one `init` at a time holds."""
@@ -52,11 +49,6 @@ class Initialized:
     upgraded_from: int | None
 
 
-def search_path(url: EngineUrl) -> Sequence[str]:
-    """Return where a connection for an export looks up names."""
-    return url.schema, ACCOUNT
-
-
 async def init(
     url: EngineUrl,
     form: Mapping[str, Any],
@@ -73,9 +65,7 @@ async def init(
     All of it happens or nothing, and of several at once one after the other. Raises UsageError if
     the database can't hold an export, is of a newer version, or has the export in another form.
     """
-    engine = Engine(
-        url, purpose="init", search_path=search_path(url), answer_s=_PATIENCE_S
-    )  # an upgrade may have to rewrite tables
+    engine = Engine(url, purpose="init", answer_s=_PATIENCE_S)  # an upgrade may rewrite tables
     try:
         async with engine.connection() as connection, connection.transaction():
             await _refuse_unfit(connection, url)
@@ -107,11 +97,11 @@ class Found:
 
 async def found(url: EngineUrl) -> Found:
     """Return what is there. The limits are as they were set last, for whichever export."""
-    engine = Engine(url, purpose="init", search_path=search_path(url))
+    engine = Engine(url, purpose="init")
     try:
         async with engine.connection() as connection:
             limits: dict[str, Any] = {}
-            if await _exists(connection, ACCOUNT):
+            if await _exists(connection, ACCOUNT_SCHEMA):
                 row = await (
                     await connection.execute("SELECT rate, in_flight FROM governor")
                 ).fetchone()
@@ -170,7 +160,7 @@ def _refuse_newer(url: EngineUrl, there: int, here: int) -> None:
 
 async def _version(connection: Connection) -> int | None:
     """Return the version of the tables, None if there are none."""
-    if not await _exists(connection, ACCOUNT):
+    if not await _exists(connection, ACCOUNT_SCHEMA):
         return None
     found = await connection.execute(sql.SQL("SELECT number FROM {}.version").format(_ACCOUNT))
     row = await found.fetchone()
@@ -194,9 +184,9 @@ async def _upgrade(connection: Connection, before: int, steps: Sequence[Step]) -
     )
     exports = [name for (name,) in await found.fetchall()]
     for step in steps[before:]:
-        await _run(connection, step.account, (ACCOUNT,))
+        await _run(connection, step.account, (ACCOUNT_SCHEMA,))
         for export in exports:
-            await _run(connection, step.export, (export, ACCOUNT))
+            await _run(connection, step.export, (export, ACCOUNT_SCHEMA))
     number = sql.SQL("DELETE FROM {0}.version; INSERT INTO {0}.version VALUES ({1})")
     await connection.execute(number.format(_ACCOUNT, sql.Literal(len(steps))))
 
@@ -223,13 +213,13 @@ async def _write_export(
         schema = sql.Identifier(url.schema)
         await connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
         for step in steps:
-            await _run(connection, step.export, search_path(url))
+            await _run(connection, step.export, url.search_path)
         await connection.execute(
             "INSERT INTO export (name, form, terms) VALUES (%s, %s, %s)",
             (url.export, Jsonb(dict(form)), Jsonb(dict(terms))),
         )
         return True
-    await _run(connection, (), search_path(url))
+    await _run(connection, (), url.search_path)
     found = await connection.execute("SELECT form, lines > 0 FROM export FOR UPDATE")
     there, has_lines = await found.fetchone() or ({}, False)
     if differing := _difference(there, form):
@@ -260,4 +250,4 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str,
 _SAID_BY_DIGEST = frozenset({"bands", "bands_name"})
 """Ranges that say the same are equal, whatever their file is called and however it is laid out."""
 
-_ACCOUNT = sql.Identifier(ACCOUNT)
+_ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)

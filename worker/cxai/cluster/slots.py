@@ -60,10 +60,9 @@ class Slots:
         self._beat_s = beat_s
         self.on_news: Callable[[], None] = lambda: None
         self.in_flight = 0
-        self.is_gone = False
         self._held: list[int] = []
         self._may_use = 0
-        self._of = 0
+        self._total = 0
         self._leased_until = -math.inf
         self._beats = 0
         self._peak = 0  # in flight since the last beat
@@ -91,9 +90,9 @@ class Slots:
         return min(len(self._held), self._may_use)
 
     @property
-    def of(self) -> int:
+    def total(self) -> int:
         """How many requests of the account may be in flight, 0 if not known yet."""
-        return self._of
+        return self._total
 
     @property
     def outlasts_a_request(self) -> bool:
@@ -129,7 +128,7 @@ class Slots:
         """Renew the lease, beat by beat, for ever."""
         while True:
             self._hurry.clear()
-            # What the engine lacks is seen in `limits.lacking`; the lease runs out meanwhile.
+            # `limits.lacking` says why; the lease runs out meanwhile.
             with contextlib.suppress(BlockedError):
                 await self.renew()
             await asyncio.sleep(_GAP_S)
@@ -160,11 +159,10 @@ class Slots:
         except BlockedError:
             self._ran_dry |= ran_dry
             raise
-        self.is_gone = held is None
-        if held is None:
+        if held is None:  # others took this worker for dead
             self._held, self._may_use = [], 0
         else:
-            self._held, self._may_use, self._of = list(held.slots), held.may_use, held.of
+            self._held, self._may_use, self._total = list(held.slots), held.may_use, held.total
             self._leased_until = sent + self._ttl_s
         self._notify()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Self
 
 from cxai.cluster.books import Books
-from cxai.cluster.engine import EngineDownError
+from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
 from cxai.core.entry import Entry, Skip
 from cxai.errors import FencedError
@@ -32,8 +32,8 @@ class ClusterSource:
     called, again and again, while all has been fed and nothing is left to claim: what waits to be
     committed is not to wait any longer.
 
-    An engine that can't be reached is waited for; `trouble` then says why. Blocks of an answer that
-    was lost come with the next one. Leaving the source gives back what has no verdict.
+    An engine that can't be reached is waited for. Blocks of an answer that was lost come with the
+    next one. Leaving the source gives back what has no verdict.
     """
 
     is_queue = False  # the engine has the IDs already: the ledger needs no inbox
@@ -45,7 +45,7 @@ class ClusterSource:
         need: Callable[[], int],
         *,
         until_settled: bool,
-        on_drained: Callable[[], None] = lambda: None,
+        on_drained: Callable[[], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._books = books
@@ -54,7 +54,6 @@ class ClusterSource:
         self._until_settled = until_settled
         self._on_drained = on_drained
         self._draw = draw
-        self.trouble = ""
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield the IDs of blocks as they are claimed. Raises FencedError."""
@@ -66,9 +65,7 @@ class ClusterSource:
                 claimed = await self._books.claim(_MOST_BLOCKS)
                 if not claimed and await self._is_over():
                     return
-                self.trouble = ""
-            except EngineDownError as error:
-                self.trouble = str(error)
+            except EngineDownError:  # the beat of this worker shows why
                 claimed = ()
             for block in claimed:
                 self._holdings.take(block)
@@ -92,7 +89,6 @@ class ClusterSource:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        with suppress(
-            EngineDownError, FencedError
-        ):  # others free them, once this worker is seen no more
+        # Otherwise others free them, once this worker is silent for too long.
+        with suppress(EngineDownError, FencedError):
             await self._books.leave()

@@ -19,6 +19,9 @@ _EXAMPLE = "postgres://user@host/database#export"
 _PORTS = range(1, 65_536)
 _EXPORT = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
+ACCOUNT_SCHEMA = "cxai"
+"""The schema that all exports of an account share."""
+
 _SECRETS = frozenset({"password", "sslpassword"})
 
 # What a connection needs to know beyond its place; all else is settled by this program.
@@ -55,6 +58,11 @@ class EngineUrl:
     def schema(self) -> str:
         """The schema that has the tables of this export."""
         return f"cxai_{self.export}"
+
+    @property
+    def search_path(self) -> tuple[str, str]:
+        """The schemas in which a connection looks up names."""
+        return self.schema, ACCOUNT_SCHEMA
 
     def password(self) -> str | None:
         """Return the password if a file has it; the driver knows PGPASSWORD and ~/.pgpass itself.

@@ -149,10 +149,6 @@ class Fetcher(Protocol):
         """Ask; return what was really read. Every failure of the network is a value."""
         ...
 
-    def renew(self) -> bool:
-        """Look for another token; return whether there is one. It counts from now on."""
-        ...
-
 
 class Reader(Protocol):
     """Makes sense of replies."""

@@ -82,7 +82,7 @@ class CloudStore:
             for one in page:
                 # The folder that a console makes is listed too, as an object without a name.
                 if one["path"].startswith(f"{prefix}/") and one["path"] > after:
-                    yield Listed(one["path"], one["size"], one["last_modified"])
+                    yield Listed(one["path"], one["last_modified"])
 
     async def read(self, name: str) -> AsyncGenerator[bytes, None]:
         what = f"read {checked_name(name)} in"

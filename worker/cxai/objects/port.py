@@ -35,10 +35,9 @@ class TakenError(CxaiError):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as it is listed: its name, its size in bytes and the time (UTC) of its writing."""
+    """An object as it is listed: its name and the time (UTC) of its writing."""
 
     name: str
-    size: int
     written_at: datetime
 
 

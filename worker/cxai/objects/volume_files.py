@@ -186,8 +186,8 @@ def _below(directory: int, prefix: str, after: str) -> Iterator[Listed]:
                 if entry.is_dir(follow_symlinks=False):
                     yield from _below_directory(directory, entry.name, name, after)
                 elif entry.is_file(follow_symlinks=False) and name > after:
-                    there = entry.stat(follow_symlinks=False)
-                    yield Listed(name, there.st_size, datetime.fromtimestamp(there.st_mtime, UTC))
+                    written_s = entry.stat(follow_symlinks=False).st_mtime
+                    yield Listed(name, datetime.fromtimestamp(written_s, UTC))
 
 
 def _below_directory(parent: int, leaf: str, name: str, after: str) -> Iterator[Listed]:

@@ -24,14 +24,14 @@ class UnreachableError(Exception):
 
 
 class RefusedError(Exception):
-    """A queue does answer, and will not serve us until somebody changes something.
+    """A queue does answer, and will not serve us until something is changed.
 
     As text it says what, where and what to do, in sentences.
     """
 
 
 class DeniedError(RefusedError):
-    """We lack a permission."""
+    """A permission is missing."""
 
 
 class Outage:

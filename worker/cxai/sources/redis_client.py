@@ -1,6 +1,6 @@
 """The commands of a Redis stream, over one connection: each is sent once, and answered or failed.
 
-No command is repeated here: a lost reply of XREADGROUP leaves messages pending that nobody has
+No command is repeated here: a lost reply of XREADGROUP leaves messages pending that were never
 seen, so after any failure the messages that are pending for us have to be read again. The client's
 pool and its retries are not used.
 """
@@ -39,7 +39,7 @@ _PASSING = {
 GROUP_GONE = (
     "its consumer group is gone, or the whole stream, so messages may be lost. Was it"
     " deleted, or has Redis lost its data (FLUSHALL, a restart without persistence)? The next run"
-    " begins with the oldest message that the stream has; send again what it lacks."
+    " begins with the oldest message that the stream has; send again what is no longer there."
 )
 
 # What others begin with, and what to say of them to people.
@@ -134,7 +134,7 @@ class RedisStream:
         return None
 
     async def new(self, block_s: float) -> Sequence[Message]:
-        """Return messages that nobody has; wait for one up to `block_s` seconds."""
+        """Return messages that no consumer has; wait for one up to `block_s` seconds."""
         milliseconds = max(1, round(block_s * 1_000))  # 0 would be for ever
         return _of_one_stream(await self._read(b">", milliseconds))
 

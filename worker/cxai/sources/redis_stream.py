@@ -1,7 +1,6 @@
 """A Redis stream as a source of IDs, read by a consumer group."""
 
 from collections.abc import AsyncGenerator, Sequence
-from types import TracebackType
 from typing import Self
 
 from cxai.core.entry import Entry
@@ -97,12 +96,7 @@ class RedisStreamSource:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         """Close the connection."""
         await self._stream.close()
 

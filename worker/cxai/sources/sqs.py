@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from cxai.core.entry import Entry
@@ -87,12 +86,7 @@ class SqsSource:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         """Close the connections."""
         await self._queue.close()
 

@@ -1,4 +1,4 @@
-"""`cxai verify` of a cluster's export: every object held against the log, every row against its ID.
+"""`cxai verify` of a cluster's export: every object against the log, every row against its ID.
 
 It reads the objects as any other program would, and shares no code with what writes them but their
 names.

@@ -1,6 +1,7 @@
 """One export of a cluster, verified: its log, objects, rows, names and manifest, in this order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 
 from cxai.cluster.books import Books
@@ -12,8 +13,9 @@ from cxai.cluster.verify.manifest import check_manifest
 from cxai.cluster.verify.names import check_names
 from cxai.cluster.verify.objects import Objects
 from cxai.cluster.verify.rows import Rows
-from cxai.core.entry import Entry, Item
+from cxai.core.entry import Entry
 from cxai.core.figures import counted, verb
+from cxai.core.ports import Source
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.ledger.form import ExportForm
 from cxai.objects.port import ObjectStore
@@ -24,17 +26,17 @@ async def verify_cluster(
     books: Books,
     store: ObjectStore,
     form: ExportForm,
-    expected: Iterable[Sequence[Item]] | None = None,
+    expected: Source | None = None,
 ) -> Findings:
-    """Read every object of an export and hold it against the log.
+    """Read every object of an export and check it against the log.
 
-    `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
+    `expected` is an input: those of its lines that have no verdict are counted, too.
 
     Checked are the name, size, SHA-256 and number of lines of each object; that each line is a row
     of this export; that each ID with the verdict ok has one record, in the object that the log
     names, and each other its line in the failures; that the engine's counts agree with its IDs;
-    that there is no object that a loader would read and the log lacks; that the manifest says the
-    same; and that nothing is left to do.
+    that no object that a loader would read is missing in the log; that the manifest says the same;
+    and that nothing is left to do.
     Workers may be at work: what they commit meanwhile is not looked at, and it is said that they
     do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDownError.
     """
@@ -102,15 +104,16 @@ def _say_what_is_left(findings: Findings, counts: Counts) -> None:
         )
 
 
-async def _look_up(books: Books, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+async def _look_up(books: Books, findings: Findings, expected: Source) -> None:
     """Look each line of the input up, whether it has come out as a verdict."""
-    for block in expected:
-        entries = [item for item in block if isinstance(item, Entry)]
-        settled = await books.verdicts([item_key(entry.key) for entry in entries])
-        for entry in entries:
-            findings.asked += 1
-            _, verdict = settled.get(item_key(entry.key), (None, None))
-            if verdict is None:
-                findings.miss(entry)
+    async with aclosing(expected.batches()) as batches:
+        async for block in batches:
+            entries = [item for item in block if isinstance(item, Entry)]
+            settled = await books.verdicts([item_key(entry.key) for entry in entries])
+            for entry in entries:
+                findings.asked += 1
+                _, verdict = settled.get(item_key(entry.key), (None, None))
+                if verdict is None:
+                    findings.miss(entry)
     if not findings.asked:
         findings.unfinished.append("The input that was named holds no ID to look up.")

@@ -1,4 +1,4 @@
-"""Holds manifest.json against the log, in both directions."""
+"""Checks manifest.json against the log, in both directions."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names the objects that a loader might take for some of the export, and that the log lacks."""
+"""Names the objects that are not in the log, but might be loaded as some of the export."""
 
 import re
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Reads the objects of an export, and holds their bytes against the log."""
+"""Reads the objects of an export, and checks their bytes against the log."""
 
 import hashlib
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Holds the rows of an export against the verdicts of the engine, some hundred at a time."""
+"""Checks the rows of an export against the verdicts of the engine, some hundred at a time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ class Rows:
         self._with_record = self._listed = self._invalid = 0
 
     async def check(self, row: ObjectRow) -> None:
-        """Check the rows of one object. Raises StoreError and EngineDown."""
+        """Check the rows of one object. Raises StoreError and EngineDownError."""
         seen: set[bytes] = set()
         rows: list[_Row] = []
         async for line in self._objects.lines(row):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxai.api.base_url import origin_of
+from cxai.app.terms import shared_settings
 from cxai.cluster.account import Account
 from cxai.cluster.books import Books
 from cxai.cluster.url import EngineUrl
@@ -15,7 +16,6 @@ from cxai.objects.port import ObjectStore
 from cxai.objects.registry import open_store
 from cxai.resources.registry import layout_of
 from cxai.settings import Settings
-from cxai.terms import shared_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ async def terms_now(books: Books, account: Account) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
-    """Open an export; `own` are the settings of this process, which those of the export go before.
+async def opened(url: EngineUrl, own: Settings | None = None) -> AsyncIterator[SharedExport]:
+    """Open an export; its settings take the place of some of `own`, those of this process.
 
     Raises UsageError if it is not there, or can't be used with these settings; EngineDownError.
     """
@@ -63,8 +63,7 @@ async def opened(url: EngineUrl, own: Settings) -> AsyncIterator[SharedExport]:
         await books.open()
         form = await books.form()
         terms = await terms_now(books, account)
-        settings = shared_settings(own, form, terms)
-        books.worker_ttl_s = settings.worker_ttl_s
+        settings = shared_settings(own or Settings(), form, terms)
         store = open_store(form["destination"])
         try:
             yield SharedExport(books, account, store, settings, form, terms)

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
-from cxai.app import entered, source_of
+from cxai.app.input import entered, source_of
+from cxai.app.shared_export import opened
+from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
+from cxai.app.wiring import score_ranges
 from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
@@ -19,7 +21,7 @@ from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
-from cxai.core.entry import Item
+from cxai.core.ports import Source
 from cxai.core.room import Room
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
@@ -31,9 +33,6 @@ from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.shared_export import opened
-from cxai.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.wiring import score_ranges
 
 _LOOK_S = 0.5
 """How often it is looked whether a feeder waits."""
@@ -75,7 +74,7 @@ async def init_export(
         done = await schema.init(url, form, terms_of(settings))
     finally:
         await store.close()
-    async with opened(url, Settings()) as shared:
+    async with opened(url) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
         await claim_place(shared.books, shared.store)
@@ -102,7 +101,7 @@ async def enqueue(
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
-    `redis_password` is as for cxai.app.source_of.
+    `redis_password` is as for source_of (app/input.py).
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
@@ -165,22 +164,14 @@ async def retry(in_: str, verdicts: str) -> int:
 
 async def status(of: str) -> ClusterStatus:
     """Return how far a shared export is."""
-    async with opened(parse_engine_url(of), Settings()) as shared:
+    async with opened(parse_engine_url(of)) as shared:
         return await cluster_status(shared.books, shared.account, shared.store)
 
 
-async def verify(of: str, expected: Iterator[Sequence[Item]] | None = None) -> Findings:
-    """Hold every object of a shared export against its log; `expected` are blocks of its input."""
-    async with opened(parse_engine_url(of), Settings()) as shared:
-        blocks = None if expected is None else _on_a_thread(expected)
-        return await verify_cluster(shared.books, shared.store, shared.form, blocks)
-
-
-def _on_a_thread(blocks: Iterator[Sequence[Item]]) -> Iterator[Sequence[Item]]:
-    """Yield what `blocks` does, which needs a thread without an event loop of its own."""
-    with ThreadPoolExecutor(1) as thread:
-        while (block := thread.submit(next, blocks, None).result()) is not None:
-            yield block
+async def verify(of: str, expected: Source | None = None) -> Findings:
+    """Check every object of a shared export against its log; `expected` is its input."""
+    async with opened(parse_engine_url(of)) as shared:
+        return await verify_cluster(shared.books, shared.store, shared.form, expected)
 
 
 def _verdict(name: str) -> Verdict:

@@ -8,19 +8,21 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
+from cxai.app.closing import log_end
+from cxai.app.shared_export import SharedExport, opened, terms_now
+from cxai.app.terms import can_be_followed, ranges_of
+from cxai.app.wiring import Run, client_of, tolerance_of, wired
 from cxai.clock import SystemClock
-from cxai.closing import log_end
 from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
@@ -37,8 +39,6 @@ from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ending import Tolerance
-from cxai.core.pipeline import Pipeline
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError
@@ -54,9 +54,6 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.shared_export import SharedExport, opened, terms_now
-from cxai.terms import can_be_followed, ranges_of
-from cxai.wiring import Run, client_of, wired
 
 _OBJECT_BYTES = 64 << 20
 """Lines of one object, before compression, at most."""
@@ -113,6 +110,7 @@ class _Worker:
         self._run_id = str(uuid.uuid4())
         books, store, form = export.books, export.store, export.form
         self._holdings = Holdings()
+        self._blocked_since: float | None = None
         self._publishing = Publishing(books, store, form.compression)
         self._manifest = Manifest(books, store, export.written, form.sets, form.compression)
         self._membership = Membership(
@@ -133,8 +131,7 @@ class _Worker:
             )
             await stack.enter_async_context(self._monitor)
             with stop.passed_to(self._run.pipeline.stop):
-                stopped_by = await _to_its_end(
-                    self._run.pipeline,
+                stopped_by = await self._run.to_its_end(
                     self._membership.keep(_log_gone),
                     self._publishing.keep_repairing(),
                     self._keep_manifest(),
@@ -153,7 +150,8 @@ class _Worker:
                 export.books, export.store, form.layout.all_sets, form.compression
             )
             await claim_place(export.books, export.store)
-        await export.books.register(f"{socket.gethostname()}/{os.getpid()}")
+        name = f"{socket.gethostname()}/{os.getpid()}"
+        await export.books.register(name, worker_ttl_s=export.settings.worker_ttl_s)
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
         export, settings, clock = self._export, self._export.settings, self._clock
@@ -219,7 +217,7 @@ class _Worker:
         )
 
     async def _finish(self) -> CxaiError | None:
-        """See that all that counts has its final name and is in the manifest."""
+        """Publish what is committed and not published yet, and write the manifest."""
         try:
             with as_trouble_of_a_run():
                 await self._publishing.repair()
@@ -258,7 +256,7 @@ class _Worker:
             Path(export.store.location),
             whole,
             elapsed_s,
-            Tolerance(settings.max_failed, may_be_empty, settings.allow_none),
+            replace(tolerance_of(settings), allow_empty=may_be_empty),
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
@@ -283,8 +281,6 @@ class _Worker:
         self._blocked_since = None
         return None
 
-    _blocked_since: float | None = None
-
     def _troubles(self) -> Iterator[tuple[str, str]]:
         if lacking := self._membership.lacking or self._export.account.limits.lacking:
             yield f"the database {self._export.books.url}", lacking
@@ -294,33 +290,6 @@ class _Worker:
     def _setup(self) -> Setup:
         settings = self._export.settings
         return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
-
-
-async def _to_its_end(pipeline: Pipeline, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:
-    """Run a pipeline with what has to go on beside it; return what stopped it, if anything did."""
-    failures: list[Exception] = []
-
-    async def watched(work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except CxaiError as error:
-            pipeline.stop(error)
-        except Exception as error:  # noqa: BLE001 - raised when the pipeline has ended
-            failures.append(error)
-            pipeline.stop(CxaiError("An internal error."))
-
-    tasks = [asyncio.create_task(watched(work)) for work in beside]
-    try:
-        await pipeline.run()
-    except CxaiError as error:
-        if failures:
-            raise failures[0] from error
-        return error
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    return None
 
 
 def _log_gone(count: int) -> None:

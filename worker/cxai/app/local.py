@@ -1,10 +1,8 @@
-"""The composition root: opens what a run needs, wires it, and closes it in reverse order."""
+"""The composition root of a run on one machine: its IDs come out in a directory."""
 
-import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -13,17 +11,17 @@ from pydantic import SecretStr
 from cxai.api.base_url import origin_of
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
+from cxai.app.closing import close_books, log_end
+from cxai.app.input import entered
+from cxai.app.wiring import client_of, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
-from cxai.closing import close_books, log_end
 from cxai.core.backlog import Backlog
-from cxai.core.ending import Tolerance
-from cxai.core.entry import IdRule
-from cxai.core.pipeline import Pipeline
+from cxai.core.bounds import Bounds
 from cxai.core.ports import GroupSource, Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
-from cxai.errors import CxaiError, UsageError
+from cxai.errors import UsageError
 from cxai.governor.local import Ceilings, LocalLimiter
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
@@ -42,9 +40,6 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.census import Census
-from cxai.sources.options import SourceOptions
-from cxai.sources.registry import open_source
-from cxai.wiring import bounds_of, client_of, score_ranges, wired
 
 # Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
@@ -122,7 +117,7 @@ async def export(
             reading=reading,
             redaction=redaction,
             clock=clock,
-            bounds=bounds_of(settings),
+            bounds=_bounds(settings),
         )
         place = printable(directory.path)
         monitor = await stack.enter_async_context(
@@ -134,12 +129,12 @@ async def export(
             )
         )
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
-            stopped_by = await _stopped_by(run.pipeline)
+            stopped_by = await run.to_its_end()
         report = Report(
             directory.path,
             run.pipeline.tally,
             clock.monotonic() - started,
-            Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none),
+            tolerance_of(settings),
             stopped_by,
             run.governor.trouble,
             run_id,
@@ -148,33 +143,6 @@ async def export(
         monitor.finished(report.as_dict())
     log_end(report)
     return report
-
-
-def source_of(
-    settings: Settings,
-    names: Sequence[str],
-    token: SecretStr,
-    redis_password: SecretStr | None = None,
-) -> Source:
-    """Return the source that `names` name; without any, standard input.
-
-    `redis_password` is for a stream of Redis, if no file of the settings holds it.
-    It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
-    the settings say.
-    """
-    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
-    options = SourceOptions(
-        rule,
-        settings.column,
-        settings.field,
-        settings.allow_empty,
-        settings.until_idle_s,
-        settings.queue_patience_s,
-        settings.redis_password_file,
-        redis_password,
-        LOG.warning,
-    )
-    return open_source(names, options)
 
 
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
@@ -187,28 +155,6 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     return settings.part_every_s or None
 
 
-@asynccontextmanager
-async def entered(source: Source) -> AsyncIterator[None]:
-    """Enter a source that has something to close.
-
-    A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
-    by then, or comes again.
-    """
-    if not isinstance(source, AbstractAsyncContextManager):
-        yield
-        return
-    await source.__aenter__()
-    try:
-        yield
-    finally:
-        try:
-            await source.__aexit__(*sys.exc_info())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
-            LOG.warning(
-                "source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": ")
-            )
-
-
 def lasting_path(output: str) -> Path:
     """Return the path of an output directory, right even when the process changes its own.
 
@@ -219,15 +165,6 @@ def lasting_path(output: str) -> Path:
     path = Path(output)
     is_name = output.startswith("~") or scheme_of(output)  # what it means is decided later
     return path if is_name else path.absolute()
-
-
-async def _stopped_by(pipeline: Pipeline) -> CxaiError | None:
-    """Run the pipeline; return what stopped it early, None if nothing did."""
-    try:
-        await pipeline.run()
-    except CxaiError as error:
-        return error
-    return None
 
 
 def _directory(
@@ -256,6 +193,16 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
             partial(directory.remove, PROGRESS_NAME),
             thread,
         ),
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        in_flight=settings.in_flight,
+        batch=settings.batch,
+        batch_s=settings.batch_s,
+        grace_s=settings.grace_s,
+        disk_patience_s=settings.disk_patience_s,
     )
 
 

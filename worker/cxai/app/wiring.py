@@ -1,23 +1,25 @@
 """From settings to the parts of a run that are the same on one machine and on many.
 
-The composition roots, app.py and worker.py, add what differs: source, ledger and limiter.
+local.py and worker.py add what differs: source, ledger and limiter.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, decode
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
+from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Pipeline
 from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Resource, Source
 from cxai.core.room import Room
 from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
-from cxai.errors import DiskFullError
+from cxai.errors import CxaiError, DiskFullError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings, State
 from cxai.governor.patience import PatienceSettings
@@ -29,7 +31,7 @@ from cxai.resources.options import ScoreRanges
 from cxai.resources.reader import BodyReader, Decode
 from cxai.settings import Settings
 
-# The first answer is waited for as long as this: nobody is watching.
+# The first answer is waited for as long as this where no one is watching.
 _START_PATIENCE_S = 600.0
 
 
@@ -89,6 +91,36 @@ class Run:
             expected_lines=expected_lines,
             blocked=_blocked(pipeline.room, place, self.settings.disk_patience_s),
         )
+
+    async def to_its_end(self, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:
+        """Run the pipeline; return what stopped it early, None if nothing did.
+
+        `beside` is what goes on meanwhile, for as long as the pipeline does. A failure of it stops
+        the run; one that is no CxaiError is raised when the pipeline has ended.
+        """
+        failures: list[Exception] = []
+
+        async def watched(work: Coroutine[Any, Any, None]) -> None:
+            try:
+                await work
+            except CxaiError as error:
+                self.pipeline.stop(error)
+            except Exception as error:  # noqa: BLE001 - raised when the pipeline has ended
+                failures.append(error)
+                self.pipeline.stop(CxaiError("An internal error."))
+
+        tasks = [asyncio.create_task(watched(work)) for work in beside]
+        try:
+            await self.pipeline.run()
+        except CxaiError as error:
+            if failures:
+                raise failures[0] from error
+            return error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return None
 
 
 def wired(
@@ -204,12 +236,6 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def bounds_of(settings: Settings) -> Bounds:
-    """Return how much a run on one machine holds at a time."""
-    return Bounds(
-        in_flight=settings.in_flight,
-        batch=settings.batch,
-        batch_s=settings.batch_s,
-        grace_s=settings.grace_s,
-        disk_patience_s=settings.disk_patience_s,
-    )
+def tolerance_of(settings: Settings) -> Tolerance:
+    """Return what a run may lack and still count as complete."""
+    return Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none)

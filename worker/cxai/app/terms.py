@@ -92,7 +92,7 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
 
 
 def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
-    """Return what the database has of settings; those that it lacks have their defaults."""
+    """Return the settings that the database has; others have their defaults."""
     names = {name: form[name] for name in FORM} | {n: terms[n] for n in TERMS if n in terms}
     try:
         return Settings(**names)
