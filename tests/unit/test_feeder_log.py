@@ -2,9 +2,9 @@
 
 import asyncio
 
-from cxai.cluster_commands import say_what_is_lacking
 from support.virtual import virtually
 
+from cxai.app.cluster_commands import say_what_is_lacking
 from cxai.clock import SystemClock
 from cxai.cluster.engine import EngineDownError
 from cxai.core.room import Room

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
-from cxai.wiring import Run
 from support.virtual import virtually
 
+from cxai.app.wiring import Run
 from cxai.clock import SystemClock
 from cxai.core.room import Room
 from cxai.errors import BlockedError

@@ -1,8 +1,8 @@
 """Which terms of a shared export its workers follow as they are."""
 
 import pytest
-from cxai.terms import can_be_followed, terms_of
 
+from cxai.app.terms import can_be_followed, terms_of
 from cxai.settings import Settings
 
 BEGAN = terms_of(Settings(rate=5, in_flight=10))
