@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command import cxai, environment, start_cxai
+from support.running import wait_for_line
 from support.waiting import wait_until_blocking
 
 QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
@@ -33,7 +34,7 @@ def shared(database, tmp_path):
 
         def finish(self):
             """Say that nothing more is to come."""
-            ended = cxai("enqueue", "/dev/null", "--allow-empty", "--last", "--to", self.url)
+            ended = cxai("enqueue", "--last", "--to", self.url)
             assert ended.code == 0, ended.err
 
         def start(self, *more):
@@ -105,7 +106,7 @@ def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids,
         shared.enqueue(*guids(2))
         changed = shared.init(api, "--rate", "50")
         refused = shared.init(api, "--shape", "tables")
-    assert "is there, and has these terms now" in changed.out
+    assert "its terms are as asked for now" in changed.out
     assert cxai("status", shared.url, "--json").json["account"]["rate"] == 50
     assert refused.code == 2
     assert "has this export with shape 'nested', not 'tables'" in refused.err
@@ -122,7 +123,40 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
     assert (
         "All workers of this export have rate = 200.0, and this one was given 500.0" in faster.err
     )
+    again = shared.work("--retry", "not_found")
+    assert again.code == 2
+    assert "queued again by `cxai retry`" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
+
+
+def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
+    simulated, guids, shared, database
+):
+    with simulated() as api:
+        shared.init(api)
+        shared.enqueue(*guids(1))
+        server = shared.url.removesuffix("#nightly")
+        refused = cxai(
+            "cluster", "init", f"{server}#other", "-o", shared.place, "--base-url", api.base_url
+        )
+    assert refused.code == 2
+    assert "belongs to another export" in refused.err
+    assert cxai("status", database.url("other")).code == 2
+
+
+def test_a_worker_waits_for_a_database_that_is_away_when_it_starts(
+    simulated, guids, own_postgres, shared
+):
+    shared.url = own_postgres.new_database().url("nightly")
+    with simulated() as api:
+        shared.init(api)
+        shared.enqueue(*guids(3))
+        own_postgres.stop()
+        worker = shared.start("--until-settled")
+        wait_for_line(worker, "storage_blocked")
+        own_postgres.start()
+        out, err = worker.communicate(timeout=60)
+    assert json.loads(out)["exit_code"] == 0, err
 
 
 def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):

@@ -11,15 +11,16 @@ from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
 from cxai.app.shared_export import opened
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
+from cxai.app.waiting import say_what_is_lacking
 from cxai.app.wiring import score_ranges
 from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
 from cxai.cluster.feeding import Fed, feed
-from cxai.cluster.place import claim_place
+from cxai.cluster.place import claim_place, refuse_taken
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
-from cxai.cluster.url import parse_engine_url
+from cxai.cluster.url import engine_url, parse_engine_url
 from cxai.cluster.verify import verify_cluster
 from cxai.core.ports import Source
 from cxai.core.room import Room
@@ -27,19 +28,15 @@ from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
 from cxai.objects.registry import open_store
-from cxai.observe.logging import LOG
 from cxai.output.local_path import local_path, scheme_of
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 
-_LOOK_S = 0.5
-"""How often it is looked whether a feeder waits."""
-
 
 async def init_export(
-    settings: Settings, database: str, export: str, output: str | None = None
+    settings: Settings, database: str, export: str | None = None, output: str | None = None
 ) -> str:
     """Create an export that workers share, or change its terms; return what was done, in words.
 
@@ -49,9 +46,7 @@ async def init_export(
     Raises UsageError if database, destination or settings can't be used, or the destination is
     another export's; IntegrityError if it holds more than the export knows of; StoreError.
     """
-    if "#" in database:
-        raise UsageError("Name the database without #, and the export with --export.")
-    url = parse_engine_url(f"{database}#{export}")
+    url = engine_url(database, export)
     there = await schema.found(url)
     ranges = score_ranges(settings)
     if there.form is None:
@@ -69,7 +64,11 @@ async def init_export(
         output = str(local_path(output, "The destination").absolute())
     store = open_store(output)
     try:
-        await store.prepare()
+        if there.form is not None and output == there.form["destination"]:
+            await store.check()  # a volume that is not mounted must not be made anew
+        else:
+            await store.prepare()
+            await refuse_taken(store, resource.layout.all_sets)
         form = form_of(settings, resource, ranges, output)
         done = await schema.init(url, form, terms_of(settings))
     finally:
@@ -78,7 +77,7 @@ async def init_export(
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
         await claim_place(shared.books, shared.store)
-    what = "created" if done.created else "is there, and has these terms now"
+    what = "created" if done.created else "its terms are as asked for now"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"
     return (
@@ -92,7 +91,7 @@ async def init_export(
 
 async def enqueue(
     settings: Settings,
-    names: Sequence[str],
+    names: Sequence[str] | None,
     to: str,
     *,
     last: bool = False,
@@ -101,6 +100,7 @@ async def enqueue(
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
+    Without `names` nothing is fed, and `last` alone is said.
     `redis_password` is as for source_of (app/input.py).
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
@@ -110,6 +110,9 @@ async def enqueue(
     books, fed, ending = Books(url), Fed(settings.allow_empty), asyncio.Event()
     try:
         await books.open()
+        if names is None:
+            await books.finish_feeding()
+            return Fed(allow_empty=True)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
         source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
         room = Room(clock, settings.outage_patience_s, ending)
@@ -135,21 +138,6 @@ async def enqueue(
     finally:
         await books.close()
     return fed
-
-
-async def say_what_is_lacking(room: Room) -> None:
-    """Log what a feeder waits for, and when that is over, until it is cancelled."""
-    place, waited_s = "", 0.0
-    while True:
-        await asyncio.sleep(_LOOK_S)
-        error = room.blocked_by
-        if error is not None and not place:
-            place = error.place
-            LOG.warning("storage_blocked", place=place, reason=error.lacking)
-        elif error is None and place:
-            LOG.info("storage_back", place=place, after_s=round(waited_s))
-            place = ""
-        waited_s = room.waited_s or 0.0
 
 
 async def retry(in_: str, verdicts: str) -> int:

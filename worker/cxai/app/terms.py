@@ -79,6 +79,8 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
     """
     there = _settings_of(form, terms)
     shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
+    if own.retry:
+        raise UsageError("IDs of a shared export are queued again by `cxai retry`, not by --retry.")
     if own.score_bands is not None:
         raise UsageError("Score ranges belong to the export: leave score_bands out.")
     for name in own.model_fields_set & shared.keys():

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -21,6 +21,7 @@ from cxai.api.token import Token
 from cxai.app.closing import log_end
 from cxai.app.shared_export import SharedExport, opened, terms_now
 from cxai.app.terms import can_be_followed, ranges_of
+from cxai.app.waiting import say_what_is_lacking
 from cxai.app.wiring import Run, client_of, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.cluster.fetcher import GovernedFetcher
@@ -39,6 +40,7 @@ from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
+from cxai.core.room import Room
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError
@@ -81,19 +83,37 @@ async def work(
     Form, limits and destination are those of the export; `settings` has what is a worker's own. A
     worker that others took for dead begins anew, and so does one that can't follow new terms. The
     report is that of the whole export.
+    A database or a store that can't be used at the start is waited for, up to `outage_patience_s`.
     Raises UsageError, IntegrityError and BlockedError before the first request; what comes later is
     reported, as by cxai.app.export.
     """
     check_codecs()
     stop, redaction = stop or StopRequest(), redaction or Redaction(token)
-    while True:
+
+    async def work_once() -> Report:
         async with opened(url, settings) as export:
-            worker = _Worker(export, token, redaction, until_settled=until_settled)
-            report = await worker.work(stop)
+            return await _Worker(export, token, redaction, until_settled=until_settled).work(stop)
+
+    while True:
+        report = await _begun(work_once, settings, stop)
         if not isinstance(report.stopped_by, FencedError | TermsChangedError):
             log_end(report)
             return report
         LOG.warning("worker_replaced", reason=str(report.stopped_by))
+
+
+async def _begun(
+    work_once: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest
+) -> Report:
+    """Do the work, as soon as it can begin: once it has, it raises no BlockedError."""
+    ending = asyncio.Event()
+    room = Room(SystemClock(), settings.outage_patience_s, ending)
+    saying = asyncio.create_task(say_what_is_lacking(room))
+    try:
+        with stop.passed_to(lambda _why: ending.set()):
+            return await room.wait_for(work_once)
+    finally:
+        saying.cancel()
 
 
 class _Worker:

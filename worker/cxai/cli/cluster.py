@@ -20,6 +20,7 @@ from cxai.cli.options import (
     settings_of,
 )
 from cxai.cli.streams import json_text, tell
+from cxai.errors import UsageError
 
 cluster = typer.Typer(
     no_args_is_help=True, help="Exports that many workers share, kept in PostgreSQL."
@@ -33,7 +34,9 @@ def init(
     database: Annotated[
         str, typer.Argument(metavar="DATABASE", help="postgres://user@host/database.")
     ],
-    export: Annotated[str, typer.Option(help="Name of the export.")],
+    export: Annotated[
+        str | None, typer.Option(help="Name of the export, if DATABASE does not end in #name.")
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -79,13 +82,16 @@ def init(
 
 
 def enqueue_ids(
+    *,
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Files with interaction IDs, - for standard input, or a queue (redis://, sqs://).",
-            metavar="SOURCE...",
+            help="Files with interaction IDs, - for standard input, or a queue (redis://, sqs://);"
+            " nothing to say --last alone.",
+            metavar="[SOURCE]...",
+            show_default=False,
         ),
-    ],
+    ] = None,
     to: Annotated[str, typer.Option(metavar="URL", help=_EXPORT_HELP)],
     last: Annotated[
         bool, typer.Option("--last", help="Nothing follows: workers may end when all is settled.")
@@ -100,6 +106,8 @@ def enqueue_ids(
 ) -> None:
     """Add the IDs of SOURCE to an export that workers share; repeated ones count once."""
     options = dict(locals())
+    if not sources and not last:
+        raise UsageError("Name what to add: files, - for standard input, or a queue.")
 
     from cxai.app.cluster_commands import enqueue
     from cxai.cli.process import as_command, run_to_end

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cxai.cluster.url import is_engine_url
+from cxai.errors import UsageError
 from cxai.output.registry import output_directory
 
 if TYPE_CHECKING:  # takes long to import
@@ -13,6 +15,11 @@ if TYPE_CHECKING:  # takes long to import
 
 
 def _directory(text: str) -> Path:
+    if is_engine_url(text):
+        raise UsageError(
+            f"{text} is an export that workers share, and no directory: this command is for exports"
+            " on this machine."
+        )
     return output_directory(text, "The directory").path
 
 

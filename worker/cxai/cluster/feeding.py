@@ -91,13 +91,13 @@ class Fed:
             (self.blanks, "blank"),
             (self.comments, "comments"),
         ]
-        shown = " + ".join(f"{n:,} {what}" for n, what in parts if n) or "0"
+        shown = " + ".join(counted(n, what) for n, what in parts if n) or "0"
         more = [
-            f"  {n:,} of them {what}"
+            f"  {what}: {n:,}"
             for n, what in (
-                (self.settled, "have a final verdict already"),
-                (self.requeued, "are queued again: their verdict was not final"),
-                (self.invalid, "hold no valid ID, and are listed with the failures"),
+                (self.settled, "with a final verdict already"),
+                (self.requeued, "queued again, since their verdict was not final"),
+                (self.invalid, "without a valid ID, to be listed with the failures"),
             )
             if n
         ]

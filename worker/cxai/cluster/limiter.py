@@ -68,6 +68,7 @@ class ClusterLimiter:
         self._paused_until = -math.inf
         self._paused_why = ""
         self._unshared_pause = False
+        self._lacks_slot = False  # a request waits for one, and others have them all
         self._urgent = asyncio.Event()
         self._lessons = Lessons(limits, engine_clock, self._urgent)
         self._news = asyncio.Event()
@@ -120,7 +121,7 @@ class ClusterLimiter:
         if self.lacking:
             return f"the database of the account's limits: {self.lacking}"
         total = self.slots.total
-        if total and not self.slots.usable:
+        if total and self._lacks_slot:
             return f"one of the account's {total} requests in flight: others have them all"
         return ""
 
@@ -167,7 +168,9 @@ class ClusterLimiter:
             now = self._now()
             wait_s: float | None = max(0.0, self._paused_until - now)
             if wait_s == 0:
-                wait_s = self._tick_wait_s(now) if has_room() else None
+                may_start = has_room()
+                self._lacks_slot = not (may_start or self.slots.usable)
+                wait_s = self._tick_wait_s(now) if may_start else None
             if wait_s == 0:
                 self._ticks.take()
                 return True
@@ -175,6 +178,7 @@ class ClusterLimiter:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
+        self._lacks_slot = False
         return False
 
     def _tick_wait_s(self, now: float) -> float | None:

@@ -67,12 +67,13 @@ class Manifest:
                 return  # if it is not settled, whoever settles it writes after this
 
     async def refresh(self) -> bool:
-        """Write it if the export is settled and this worker has not written that; return whether.
+        """Write it if nothing is left to do for now, and it was not written since; return whether.
 
-        For workers that run without end. Raises StoreError and EngineDownError.
+        For workers that run without end: an export that is fed on has a manifest, too. Raises
+        StoreError and EngineDownError.
         """
-        state = await self._state()
-        if not state.is_settled or state == self._written:
+        queue = await self._books.queue()
+        if queue.has_blocks or queue.has_unpublished or await self._state() == self._written:
             return False
         await self.write()
         return True

@@ -1,5 +1,7 @@
 """The place of an export belongs to it alone: an object there says whose it is."""
 
+from collections.abc import Collection
+
 import orjson
 
 from cxai.cluster.books import Books
@@ -7,6 +9,21 @@ from cxai.errors import UsageError
 from cxai.objects.port import ObjectStore, TakenError
 
 OWNER = "export.json"
+
+
+async def refuse_taken(store: ObjectStore, sets: Collection[str]) -> None:
+    """Refuse a place for a new export, before anything is created, if another has written there.
+
+    Raises UsageError and StoreError.
+    """
+    for prefix in sets:
+        async for listed in store.names(prefix):
+            raise UsageError(_taken(store, f"it holds {listed.name}"))
+    try:
+        async for _ in store.read(OWNER):
+            raise UsageError(_taken(store, f"{OWNER} there says so"))
+    except FileNotFoundError:
+        return
 
 
 async def claim_place(books: Books, store: ObjectStore) -> None:
@@ -21,7 +38,11 @@ async def claim_place(books: Books, store: ObjectStore) -> None:
     try:
         await store.put_new(OWNER, content)
     except TakenError:
-        raise UsageError(
-            f"{store.location} belongs to another export, as {OWNER} there says. Nothing was"
-            " written. Give this one a destination of its own, with `cxai cluster init … -o`."
-        ) from None
+        raise UsageError(_taken(store, f"{OWNER} there says so")) from None
+
+
+def _taken(store: ObjectStore, why: str) -> str:
+    return (
+        f"{store.location} belongs to another export: {why}. Nothing was written. Give this one a"
+        " destination of its own, with `cxai cluster init … -o`."
+    )

@@ -62,6 +62,10 @@ class ClusterStatus:
         ]
         if account.paused_s:
             lines.append(f"  All requests are paused for {account.paused_s:.0f} s.")
+        lines.append(
+            f"  {counted(counts.queued, 'blocks')} of up to 50 IDs wait for a worker,"
+            f" {counts.leased:,} have one"
+        )
         live = [worker for worker in self.workers if not worker.gone]
         lines.append(f"  {counted(len(live), 'workers')}{':' if live else ' at work.'}")
         lines += [
@@ -98,7 +102,7 @@ def _ends(counts: Counts) -> list[tuple[int, str]]:
 
 
 def _sum(parts: list[tuple[int, str]]) -> str:
-    return " + ".join(f"{n:,} {what}" for n, what in parts if n) or "0"
+    return " + ".join(counted(n, what) for n, what in parts if n) or "0"
 
 
 def _of_worker(worker: WorkerRow) -> dict[str, Any]:

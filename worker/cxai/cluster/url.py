@@ -22,6 +22,8 @@ _EXPORT = re.compile(r"[a-z][a-z0-9_]{0,40}")
 ACCOUNT_SCHEMA = "cxai"
 """The schema that all exports of an account share."""
 
+_NAMES = "a name has lower-case letters, digits and _, and begins with a letter; 41 at most"
+
 _SECRETS = frozenset({"password", "sslpassword"})
 
 # What a connection needs to know beyond its place; all else is settled by this program.
@@ -82,6 +84,20 @@ class EngineUrl:
             ) from None
 
 
+def engine_url(database: str, export: str | None) -> EngineUrl:
+    """Return the URL of an export whose name stands apart, or behind # as elsewhere.
+
+    Raises UsageError.
+    """
+    place, _, behind = database.partition("#")
+    if not (export or behind) or (export and behind and export != behind):
+        raise UsageError(f"Name the export once: --export NAME, or {_EXAMPLE}.")
+    name = export or behind
+    if not _EXPORT.fullmatch(name):
+        raise UsageError(f"An export can't have the name {name!r}: {_NAMES}.")
+    return parse_engine_url(f"{place}#{name}")
+
+
 def parse_engine_url(text: str) -> EngineUrl:
     """Return what a URL says. Raises UsageError, which never quotes a password."""
     if not is_engine_url(text):
@@ -103,8 +119,7 @@ def parse_engine_url(text: str) -> EngineUrl:
     place["dbname"] = unquote(database)
     if not _EXPORT.fullmatch(export):
         raise UsageError(
-            f"The URL of the database names no export after #, as in {_EXAMPLE}. Its name has"
-            " lower-case letters, digits and _, begins with a letter, and is at most 41 long."
+            f"The URL of the database names no export after #, as in {_EXAMPLE}: {_NAMES}."
         )
     return EngineUrl(place, export, text.partition("#")[0])
 

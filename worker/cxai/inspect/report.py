@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from textwrap import TextWrapper
-from typing import Any
+from typing import Any, ClassVar
 
 from cxai.core.ending import Ending, Tolerance, ending
 from cxai.core.figures import counted, duration, verb
@@ -141,6 +141,8 @@ class Report:
         elif again:
             yield f"  {self._retry_open(again)}"
 
+    _others: ClassVar[str] = "other reasons"
+
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
         return f"To retry those, add: --retry {','.join(verdicts)}"
 
@@ -154,7 +156,7 @@ class Report:
         counts = self.tally.reasons.get(verdict, Counter())
         shown = counts.most_common(_MOST_REASONS)
         others = max(counts.total(), self.tally.now[verdict]) - sum(n for _, n in shown)
-        return [*shown, ("other reasons", others)] if shown and others else shown
+        return [*shown, (self._others, others)] if shown and others else shown
 
 
 def _drift(tally: Tally) -> Iterator[str]:

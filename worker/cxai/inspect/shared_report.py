@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from cxai.core.tally import Tally
 from cxai.inspect.report import Report
@@ -29,6 +29,8 @@ class SharedReport(Report):
             "export": self.url,
             "worker": {"completed": self.own.settled_now, "requests": self.own.requests},
         }
+
+    _others: ClassVar[str] = "seen by other workers, or other reasons"
 
     @property
     def _place(self) -> str:

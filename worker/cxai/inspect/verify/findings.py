@@ -50,6 +50,10 @@ class Advice(StrEnum):
 _DAMAGE = frozenset({Advice.RESTORE, Advice.MISSING, Advice.RESTORE_OBJECTS})
 
 _FINISH = "Don't load it yet: run the same `cxai run` command again, then verify again."
+_FINISH_SHARED = (
+    "Don't load it as a whole yet: feed what is missing, let workers finish it"
+    " (`cxai run URL --until-settled`), then verify again."
+)
 _ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify again."
 
 
@@ -169,6 +173,8 @@ class Findings:
 
     @property
     def _finish(self) -> str:
+        if self.place:
+            return _FINISH_SHARED
         return _ASK_FOR_ALL if self.missing and not self.unfinished else _FINISH
 
     @property
