@@ -95,7 +95,7 @@ def shows(kind, said, **shown):
             stall=STUCK,
         ),
         shows(
-            Kind.STORAGE,
+            Kind.UNREACHABLE,
             "waiting for the database for 5 s: connection refused",
             work={"open": 3},
             blocked=Blocked("the database", 5.0, None, "connection refused", is_full=False),

@@ -3,6 +3,7 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cxai.app.wiring import client_of, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ports import GroupSource, Resource, Source
+from cxai.core.ports import GroupSource, RemoteSource, Resource, Source
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
@@ -28,7 +29,7 @@ from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
 from cxai.observe.logging import LOG
-from cxai.observe.monitor import RunMonitor
+from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
 from cxai.observe.setup import ProgressPlace, Setup
@@ -120,9 +121,17 @@ async def export(
             bounds=_bounds(settings),
         )
         place = printable(directory.path)
+        remote = source if isinstance(source, RemoteSource) else None
+
+        def sample() -> Sample:
+            seen = run.sample(place, census.lines if census else None)
+            if remote is None or seen.blocked is not None or seen.work.open:
+                return seen
+            return replace(seen, blocked=remote.blocked)
+
         monitor = await stack.enter_async_context(
             RunMonitor(
-                lambda: run.sample(place, census.lines if census else None),
+                sample,
                 observers,
                 clock,
                 settings.stalled_after_s,

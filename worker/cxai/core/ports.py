@@ -13,7 +13,7 @@ from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
 from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
-from cxai.core.run_state import RunState
+from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
 from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
@@ -55,6 +55,16 @@ class Source(Protocol):
         Raises InputBrokenError when the source can't be reached; then the entries may come again,
         and are found in the ledger. It is not asked for more after that.
         """
+        ...
+
+
+@runtime_checkable
+class RemoteSource(Source, Protocol):
+    """A source that may be out of reach for a while, and is waited for then."""
+
+    @property
+    def blocked(self) -> Blocked | None:
+        """The outage that it waits for, None if it is within reach."""
         ...
 
 

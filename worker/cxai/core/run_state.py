@@ -25,7 +25,7 @@ class Kind(StrEnum):
     DOUBT = "doubt"
     OUTAGE = "outage"
     DISK_FULL = "disk_full"
-    STORAGE = "storage"
+    UNREACHABLE = "unreachable"
     STALLED = "stalled"
     STOPPING = "stopping"
     FINISHING = "finishing"
@@ -151,7 +151,7 @@ class RunState:
     def kind(self) -> Kind:
         """What the run does, or what it waits for: of several reasons the one that holds it."""
         if self.blocked is not None:
-            return Kind.DISK_FULL if self.blocked.is_full else Kind.STORAGE
+            return Kind.DISK_FULL if self.blocked.is_full else Kind.UNREACHABLE
         if self.stall is not None and self.stall.section is not Section.INPUT:
             return Kind.STALLED
         if self.work.is_stopping and not self.work.is_done:

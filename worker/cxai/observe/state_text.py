@@ -10,7 +10,7 @@ def sentence(state: RunState) -> str:
     """Say what a run does, or why it waits when it waits."""
     work = state.work
     match state.kind:
-        case Kind.DISK_FULL | Kind.STORAGE if (blocked := state.blocked) is not None:
+        case Kind.DISK_FULL | Kind.UNREACHABLE if (blocked := state.blocked) is not None:
             what = f"room in {blocked.place}" if blocked.is_full else blocked.place
             most = "" if blocked.at_most_s is None else f", at most {elapsed(blocked.at_most_s)}"
             return f"waiting for {what} for {elapsed(blocked.for_s)}{most}: {blocked.lacking}"

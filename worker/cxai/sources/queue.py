@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
+from cxai.core.run_state import Blocked
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.options import Notice
 
@@ -46,6 +47,7 @@ class Outage:
         self._notice = notice
         self._since: float | None = None
         self._failures = 0
+        self._why = ""
 
     async def begin(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Make a first attempt, so that what is refused is known before anything is created.
@@ -81,12 +83,21 @@ class Outage:
                 self._end()
                 return done
 
+    @property
+    def now(self) -> Blocked | None:
+        """The outage that is waited for, None if there is none."""
+        if self._since is None:
+            return None
+        for_s = _now() - self._since
+        return Blocked(self._name, for_s, self._patience_s, self._why, is_full=False)
+
     def _note(self, error: UnreachableError) -> None:
         """Note that the queue can't be reached: an outage begins, or goes on."""
         if self._since is None:
             self._since = _now()
             self._notice("queue_unreachable", queue=self._name, reason=str(error))
         self._failures += 1
+        self._why = str(error)
 
     def _end(self) -> None:
         if self._since is not None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Self
 
 from cxai.core.entry import Entry
+from cxai.core.run_state import Blocked
 from cxai.errors import UsageError
 from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
@@ -109,6 +110,11 @@ class RedisStreamSource:
                 self._name_lost([message for message in messages if message.fields is None])
                 yield [self._entry(message) for message in messages]
                 reading.silence.restart()
+
+    @property
+    def blocked(self) -> Blocked | None:
+        """The outage that it waits for, None if it is within reach."""
+        return self._outage.now
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Let go of these messages (XACK); they stay in the stream. Raises InputBrokenError."""

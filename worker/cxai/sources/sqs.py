@@ -7,6 +7,7 @@ from functools import partial
 from typing import Self
 
 from cxai.core.entry import Entry
+from cxai.core.run_state import Blocked
 from cxai.core.text import printable
 from cxai.errors import UsageError
 from cxai.sources.message import MessageReader
@@ -114,6 +115,11 @@ class SqsSource:
             elif silence.left_s <= 0:
                 # What is found out now is true of the next call, which may be the last one.
                 nothing_hidden = await self._outage.outlast(partial(self._hides_nothing, silence))
+
+    @property
+    def blocked(self) -> Blocked | None:
+        """The outage that it waits for, None if it is within reach."""
+        return self._outage.now
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Delete these messages. Those that can't be deleted come again, and are known then.
