@@ -125,7 +125,7 @@ class FencedError(StoppedError):
 
 
 class TermsChangedError(StoppedError):
-    """The terms that a worker began with don't hold any more: it has to begin anew."""
+    """The terms that a worker began with don't hold any more: it has to start over."""
 
     def __init__(self) -> None:
         super().__init__("The terms of the export have changed.", StopCause.TAKEN_OVER)

@@ -269,7 +269,7 @@ class _Worker:
         try:
             counts = await export.books.counts()
             whole = tally_of(counts, own)
-            may_be_empty |= counts.fed  # it can't be so, and empty, unless its feeder was told that
+            may_be_empty |= counts.fed  # if it is empty, its feeder was given --allow-empty
         except BlockedError as error:
             whole, stopped_by = own, stopped_by or error
         return SharedReport(

@@ -21,7 +21,7 @@ CREATE TABLE governor (
 CREATE SEQUENCE last_tick MINVALUE 0 START 0;
 
 -- One row for each request that may be in flight. It is free without a holder and after `until`.
--- Those from `in_flight` on are left over from a higher limit: nobody takes them any more. While
+-- Those from `in_flight` on are left over from a higher limit: no one takes them any more. While
 -- requests that had them before are under way, they count like any other.
 CREATE TABLE slot (
     n int PRIMARY KEY,
@@ -194,7 +194,7 @@ BEGIN
     UPDATE slot SET until = new_until WHERE holder = me;
     room := may_use - cardinality(keep);
     -- What is left over from a higher limit takes up room below the limit: so while there is any,
-    -- one worker at a time counts. Nobody takes more of it, so without any there is no need.
+    -- one worker at a time counts. No one takes more of it, so without any there is no need.
     IF EXISTS (
         SELECT FROM slot WHERE n >= slots AND holder IS NOT NULL AND until >= clock_timestamp()
     ) THEN

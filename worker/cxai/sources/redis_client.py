@@ -97,7 +97,7 @@ class RedisStream:
         """Create the group, which then begins with the oldest message; False if it is there.
 
         A stream that is not there is created, too. What was deleted from it before counts as read:
-        else a gap could not be told before the first message is read.
+        else a gap could not be recognized before the first message is read.
         """
         try:
             gone = await self._count_gone()
