@@ -1,6 +1,7 @@
 """What all tests share: a simulated API on loopback, in a thread of its own."""
 
 import gc
+import signal
 import uuid
 from random import Random
 
