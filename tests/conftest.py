@@ -21,6 +21,10 @@ pytest_plugins = ["support.postgres"]
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:  # as in a background job: commands would, too
+        signal.signal(number, signal.SIG_DFL)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():

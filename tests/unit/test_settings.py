@@ -76,6 +76,22 @@ def test_values_may_be_written_as_each_place_writes_them(monkeypatch, toml):
     assert from_file.retry == {Verdict.NOT_FOUND, Verdict.REJECTED}
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90", 90), ("90s", 90), ("1.5 m", 90), ("12h", 43_200), ("0.5d", 43_200)],
+)
+def test_a_time_may_have_a_unit(written, seconds, monkeypatch):
+    monkeypatch.setenv("CXAI_PART_EVERY_S", written)
+    assert load_settings({}).part_every_s == seconds
+    assert load_settings({"flush_s": written}).flush_s == seconds
+
+
+@pytest.mark.parametrize("written", ["15 min", "m", "-5m", "1h30m", "2w"])
+def test_a_time_in_another_unit_is_refused(written):
+    with pytest.raises(UsageError, match="--part-every"):
+        load_settings({"part_every_s": written})
+
+
 def test_settings_do_not_change_any_more():
     with pytest.raises(ValidationError):
         load_settings({}).rate = 6.0

@@ -73,8 +73,23 @@ def _local(name: Any) -> Any:
 LocalPath = Annotated[Path, BeforeValidator(_local)]
 """A path on this machine; `~` is expanded, a URL is refused."""
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, Field(ge=0, le=86_400 * 45, allow_inf_nan=False)]
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _in_seconds(value: Any) -> Any:
+    if isinstance(value, str) and (given := _DURATION.fullmatch(value.strip())):
+        return float(given[1]) * _SECONDS[given[2]]
+    return value
+
+
+Seconds = Annotated[
+    float, BeforeValidator(_in_seconds), Field(gt=0, le=86_400, allow_inf_nan=False)
+]
+SecondsOrZero = Annotated[
+    float, BeforeValidator(_in_seconds), Field(ge=0, le=86_400 * 45, allow_inf_nan=False)
+]
+"""Seconds, or a text with a unit: 90, "90s", "15m", "12h", "2d"."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -66,7 +66,10 @@ def init(
         bool | None, typer.Option("--allow-none", help="An export without any result is no error.")
     ] = None,
     flush_s: Annotated[
-        float | None, typer.Option("--flush", help="Seconds between two objects of a worker. [300]")
+        str | None,
+        typer.Option(
+            "--flush", metavar="TIME", help="Time between two objects of a worker. \\[5m]"
+        ),
     ] = None,
 ) -> None:
     """Create an export in a database, or change the limits of one that is there.

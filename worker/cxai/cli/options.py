@@ -50,8 +50,12 @@ AllowEmpty = Annotated[
     bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
 ]
 UntilIdle = Annotated[
-    float | None,
-    typer.Option("--until-idle", help="Seconds without a message that end a queue. \\[never]"),
+    str | None,
+    typer.Option(
+        "--until-idle",
+        metavar="TIME",
+        help="Time without a message that ends a queue, such as 60 or 2m. \\[never]",
+    ),
 ]
 Shape = Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")]
 Compression = Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")]

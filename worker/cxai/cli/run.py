@@ -63,11 +63,12 @@ def run(  # noqa: D103 - see RUN_HELP
     shape: Shape = None,
     compression: Compression = None,
     part_every_s: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             "--part-every",
-            help="Seconds after which rows are in a finished part, also while the run goes on."
-            " \\[900 for a queue without --until-idle]",
+            metavar="TIME",
+            help="Time after which rows are in a finished part, also while the run goes on."
+            " \\[15m for a queue without --until-idle]",
         ),
     ] = None,
     score_bands: ScoreBands = None,

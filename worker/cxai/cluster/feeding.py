@@ -71,6 +71,8 @@ class Fed:
         if self.exit_code is ExitCode.USAGE:
             what = "the input holds no ID" if not self.invalid else "not one line is a valid ID"
             return f"Enqueued, but {what}: exit code 2."
+        if not self.lines:
+            return "Nothing was added."
         queued = self.new - self.invalid + self.requeued
         return f"Enqueued: {counted(max(0, queued), 'IDs')} to be retrieved."
 
