@@ -27,8 +27,7 @@ IDS, RATE, WORKERS = 1_500, 100, 3
 HURRY = {
     "CXAI_RECHECK_S": "1",
     "CXAI_BACKOFF_BASE_S": "0.2",
-    "CXAI_PROGRESS": "lines",
-    "CXAI_PROGRESS_S": "3",
+    "CXAI_PROGRESS": "none",
     "CXAI_WORKER_TTL_S": "3",
 }
 
@@ -52,8 +51,8 @@ def main() -> int:
         wait_for_verdicts(export, IDS // 3)
         say(f"kill -9 {workers[0].pid}   # one worker dies in the middle of its work")
         workers[0].send_signal(signal.SIGKILL)
-        for worker in workers[1:]:
-            worker.wait()
+        *_, (report, _) = [worker.communicate() for worker in workers[1:]]
+        print(report.decode())
         run("status", export)
         return run("verify", export)
 
@@ -65,9 +64,9 @@ def run(*arguments: str) -> int:
 
 
 def begin(*arguments: str) -> subprocess.Popen[bytes]:
-    """Start a command of cxai in the background; its report goes nowhere, its errors are shown."""
+    """Start a command of cxai in the background; what it logs is shown."""
     say("cxai", *arguments, "&")
-    return subprocess.Popen([CXAI, *arguments], stdout=subprocess.DEVNULL)
+    return subprocess.Popen([CXAI, *arguments], stdout=subprocess.PIPE)
 
 
 def wait_for_verdicts(export: str, count: int) -> None:
@@ -88,7 +87,8 @@ def simulated_api() -> Iterator[None]:
     faults = ["--missing", "0.02", "--erring", "0.03", "--corrupt", "0.02"]
     command = ["simulate", "--port", API.rsplit(":", 1)[1], "--token", TOKEN, *faults]
     say("cxai", *command, "&")
-    with subprocess.Popen([CXAI, *command], stdout=subprocess.PIPE) as simulator:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([CXAI, *command], stdout=subprocess.PIPE, stderr=quiet) as simulator:
         assert simulator.stdout is not None  # noqa: S101 - it was asked for
         simulator.stdout.readline()  # printed when it listens
         try:
