@@ -42,6 +42,11 @@ async def test_a_connection_that_was_cut_is_opened_again(by_proxy, proxy, open_b
     assert (await books.counts()).ids == 1
 
 
+@pytest.mark.promise(
+    "The network drops the answer to a commit",
+    "the log of commits says whether it counts; nothing is done twice",
+    group="Cluster",
+)
 async def test_a_commit_that_counts_although_its_answer_was_lost_is_found(
     by_proxy, proxy, database, open_books, guids
 ):

@@ -125,6 +125,11 @@ async def acquire(limiter):
 # --- all together ---
 
 
+@pytest.mark.promise(
+    "Three workers on one account, with clocks that differ by hours",
+    "requests per second and in flight stay below the account's limits",
+    group="Cluster",
+)
 async def test_three_workers_stay_below_both_limits_with_clocks_that_differ_by_hours(database):
     rate, in_flight, requests = 100, 4, 200
     account = Account(database, rate, in_flight)
@@ -298,6 +303,11 @@ async def test_nothing_leaves_on_a_lease_that_a_frozen_worker_has_slept_through(
 # --- pauses ---
 
 
+@pytest.mark.promise(
+    "One worker gets a 429",
+    "all workers pause, within 0.3 s",
+    group="Cluster",
+)
 async def test_a_pause_reaches_all_workers_at_once(database):
     api = TimedApi(latency_s=0.01)
     async with at_work(Account(database, 100.0), api, count=2) as (one, other):
@@ -410,6 +420,11 @@ async def test_answers_cost_no_round_trip_while_there_is_nothing_to_remember(dat
 # --- the engine and workers that fail ---
 
 
+@pytest.mark.promise(
+    "PostgreSQL is away while requests are to leave",
+    "none leaves without a slot and a tick; they go on when it is back",
+    group="Cluster",
+)
 async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back(own_postgres):
     account, api = Account(own_postgres.new_database(), 100.0), TimedApi(latency_s=0.01)
     async with at_work(account, api, count=2) as limiters:
@@ -483,6 +498,11 @@ async def worker_process(account, server):
             await process.wait()
 
 
+@pytest.mark.promise(
+    "A worker is frozen for longer than its lease, and wakes up",
+    "it sends nothing on what it held before",
+    group="Cluster",
+)
 async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took_over(database):
     account = Account(database, 200.0, in_flight=1)
     async with HoldingServer(hold_s=0.02) as server, worker_process(account, server) as frozen:
@@ -499,6 +519,11 @@ async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took
     assert server.most == 1
 
 
+@pytest.mark.promise(
+    "A worker is killed with requests in flight",
+    "its places come back when none of them can be under way any more",
+    group="Cluster",
+)
 async def test_the_slots_of_a_killed_worker_come_back_when_its_lease_is_over(database):
     account = Account(database, 200.0, in_flight=2)
     async with HoldingServer(hold_s=0.02) as server, worker_process(account, server) as other:

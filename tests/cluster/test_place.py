@@ -21,6 +21,11 @@ async def test_an_export_may_claim_its_place_again_and_again(url, open_books, st
     assert list(store.objects) == [OWNER]
 
 
+@pytest.mark.promise(
+    "Two exports are given the same destination",
+    "the second is refused: code 2",
+    group="Cluster",
+)
 @pytest.mark.parametrize("name", ["nightly", "history"], ids=["elsewhere", "in one database"])
 async def test_the_place_of_another_export_is_refused(
     url, open_books, store, database, postgres, name

@@ -86,6 +86,11 @@ async def test_reaper_and_commit_at_once_come_one_after_the_other(
     assert counts.leased == 0
 
 
+@pytest.mark.promise(
+    "A worker is declared dead while it commits",
+    "one of the two wins, and the other sees it",
+    group="Cluster",
+)
 async def test_reaper_and_commit_at_any_moment_never_both_have_a_block(
     url, database, open_books, guids
 ):
@@ -109,6 +114,11 @@ async def test_reaper_and_commit_at_any_moment_never_both_have_a_block(
             await commit(other, left)
 
 
+@pytest.mark.promise(
+    "A worker that was taken for dead wakes up and commits",
+    "refused by the engine, whole; it begins anew as another worker",
+    group="Cluster",
+)
 async def test_a_zombie_that_wakes_up_after_its_work_was_done_by_others_changes_nothing(
     url, database, open_books, guids
 ):
@@ -256,6 +266,11 @@ async def test_a_commit_that_counted_before_the_engine_was_killed_still_counts(
 # --- clocks ---
 
 
+@pytest.mark.promise(
+    "The clock of a worker is wrong by years",
+    "no matter: times are the engine's",
+    group="Cluster",
+)
 async def test_a_worker_whose_clock_is_wrong_by_years_is_as_good_as_any(
     url, database, open_books, guids, monkeypatch
 ):

@@ -125,6 +125,11 @@ async def test_so_they_do_with_a_bucket(url, open_books, bucket_store, guids):
     await assert_that_workers_share(url, open_books, bucket_store, guids(500))
 
 
+@pytest.mark.promise(
+    "A worker dies before, between or behind the steps of a commit",
+    "another one finishes it, or asks the IDs again: exact",
+    group="Cluster",
+)
 @pytest.mark.parametrize(
     ("where", "step"),
     [
@@ -156,6 +161,11 @@ async def test_whatever_step_a_worker_dies_at_another_one_finishes_exactly(
     await assert_exact(other, ids)
 
 
+@pytest.mark.promise(
+    "PostgreSQL is killed and restarted, again and again",
+    "workers wait, and go on by themselves",
+    group="Cluster",
+)
 async def test_an_engine_that_is_killed_again_and_again_costs_time_and_nothing_else(
     own_postgres, open_books, store, guids
 ):
@@ -217,6 +227,11 @@ async def test_leaving_gives_back_what_has_no_verdict(start, guids):
     await assert_exact(other, ids)
 
 
+@pytest.mark.promise(
+    "An ID that kills each worker that takes it",
+    "alone in its block, and then `poison`; it takes no other ID along",
+    group="Cluster",
+)
 async def test_an_id_that_costs_worker_after_worker_is_given_up_as_poison(start, database, guids):
     ids = guids(2)
     worker = await start()
@@ -248,6 +263,11 @@ async def test_an_id_that_is_retried_has_both_lines_and_its_last_verdict(start, 
     )
 
 
+@pytest.mark.promise(
+    "Objects that a killed worker has put and never committed",
+    "swept when they are a day old; no loader ever sees them",
+    group="Cluster",
+)
 async def test_an_orphan_is_swept_and_nothing_else(start, database, guids, store, tmp_path):
     dying, other = await start(), await start()
     await feed(other, guids(10))
@@ -273,6 +293,11 @@ async def test_an_orphan_is_swept_and_nothing_else(start, database, guids, store
     assert await names_of(store, "_pending") == []
 
 
+@pytest.mark.promise(
+    "The database is restored to an earlier point than the objects",
+    "workers refuse to start: code 5, naming an object",
+    group="Cluster",
+)
 async def test_a_database_that_was_restored_to_an_earlier_point_is_refused(start, database, guids):
     worker = await start()
     await feed(worker, guids(60))

@@ -1,11 +1,17 @@
 """The soak of the cluster in small: `make soak-cluster` runs the same for a good while."""
 
+import pytest
 from soak_cluster import run_soak
 
 SEED = 349
 """Within eight seconds of disturbance it has each kind but a killed engine."""
 
 
+@pytest.mark.promise(
+    "Workers that share an export are killed and frozen beyond every lease, and cut off the engine",
+    "each ID has one verdict, each `ok` one record, and the server sees no more than is allowed",
+    group="Cluster",
+)
 def test_workers_that_are_killed_and_frozen_export_each_id_exactly_once(tmp_path):
     told = []
     problems = run_soak(

@@ -144,6 +144,11 @@ def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
     assert cxai("status", database.url("other")).code == 2
 
 
+@pytest.mark.promise(
+    "The database is away when a worker starts",
+    "it waits, says so in the log, and begins when it is back",
+    group="Cluster",
+)
 def test_a_worker_waits_for_a_database_that_is_away_when_it_starts(
     simulated, guids, own_postgres, shared
 ):
