@@ -86,6 +86,23 @@ def test_workers_share_the_ids_and_no_id_is_done_twice(simulated, guids, shared)
     assert sorted(row["interaction_id"] for row in shared.rows("records")) == sorted(ids)
 
 
+def test_a_queue_feeds_an_export_until_it_is_idle(simulated, guids, shared, shared_redis, stream):
+    ids = guids(40)
+    shared_redis.send(stream, *ids, "no ID", ids[0])
+    with simulated() as api:
+        shared.init(api, "--max-failed", "0.1")
+        fed = cxai(
+            "enqueue", shared_redis.url(stream), "--to", shared.url,
+            "--until-idle", "0.5s", "--last", "--json",
+        )  # fmt: skip
+        assert fed.json["new"] == 41, fed.err
+        assert shared_redis.pending(stream) == 0
+        report = shared.work().json
+    assert (report["ids"], report["invalid"], report["duplicates"]) == (40, 1, 1)
+    (refused,) = shared.rows("failures")
+    assert refused["source"].startswith(f"{shared_redis.url(stream)}#")
+
+
 def test_status_shows_the_export_its_limits_and_its_workers(simulated, guids, shared):
     with simulated() as api:
         shared.init(api)
