@@ -123,7 +123,7 @@ def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids,
         shared.enqueue(*guids(2))
         changed = shared.init(api, "--rate", "50")
         refused = shared.init(api, "--shape", "tables")
-    assert "its terms are as asked for now" in changed.out
+    assert "changed for all its workers" in changed.out
     assert cxai("status", shared.url, "--json").json["account"]["rate"] == 50
     assert refused.code == 2
     assert "has this export with shape 'nested', not 'tables'" in refused.err
@@ -140,6 +140,10 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
     assert (
         "All workers of this export have rate = 200.0, and this one was given 500.0" in faster.err
     )
+    for option, value in (("--until-idle", "3"), ("--part-every", "15m"), ("--column", "id")):
+        useless = shared.work(option, value)
+        assert useless.code == 2
+        assert f"{option} has no use at a shared export" in useless.err
     again = shared.work("--retry", "not_found")
     assert again.code == 2
     assert "queued again by `cxai retry`" in again.err
@@ -147,7 +151,7 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
 
 
 def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
-    simulated, guids, shared, database
+    simulated, guids, shared, database, tmp_path
 ):
     with simulated() as api:
         shared.init(api)
@@ -156,8 +160,14 @@ def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
         refused = cxai(
             "cluster", "init", f"{server}#other", "-o", shared.place, "--base-url", api.base_url
         )
-    assert refused.code == 2
+        nested = cxai("cluster", "init", f"{server}#other", "-o", shared.place / "records")
+        (tmp_path / "local").mkdir()
+        (tmp_path / "local" / "ledger.sqlite").touch()
+        local = cxai("cluster", "init", f"{server}#other", "-o", tmp_path / "local")
+    assert (refused.code, nested.code, local.code) == (2, 2, 2)
     assert "belongs to another export" in refused.err
+    assert "lies within the place of another export" in nested.err
+    assert "it holds ledger.sqlite" in local.err
     assert cxai("status", database.url("other")).code == 2
 
 

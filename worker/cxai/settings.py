@@ -74,12 +74,15 @@ LocalPath = Annotated[Path, BeforeValidator(_local)]
 """A path on this machine; `~` is expanded, a URL is refused."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|d)")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|[-+]?inf(inity)?", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def _in_seconds(value: Any) -> Any:
     if isinstance(value, str) and (given := _DURATION.fullmatch(value.strip())):
         return float(given[1]) * _SECONDS[given[2]]
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise ValueError("a time is a number of seconds, or has a unit: 90, 90s, 15m, 12h, 2d")
     return value
 
 

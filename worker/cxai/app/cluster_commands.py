@@ -17,7 +17,7 @@ from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
 from cxai.cluster.feeding import Fed, feed
-from cxai.cluster.place import claim_place, refuse_taken
+from cxai.cluster.place import claim_place, is_taken, refuse_taken
 from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import engine_url, parse_engine_url
@@ -27,7 +27,8 @@ from cxai.core.room import Room
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
-from cxai.objects.registry import open_store
+from cxai.objects.port import StoreError
+from cxai.objects.registry import open_store, places_around
 from cxai.output.local_path import local_path, scheme_of
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import RowOptions
@@ -64,9 +65,8 @@ async def init_export(
         output = str(local_path(output, "The destination").absolute())
     store = open_store(output)
     try:
-        if there.form is not None and output == there.form["destination"]:
-            await store.check()  # a volume that is not mounted must not be made anew
-        else:
+        if there.form is None or output != there.form["destination"]:
+            await refuse_nested(output)
             await store.prepare()
             await refuse_taken(store, resource.layout.all_sets)
         form = form_of(settings, resource, ranges, output)
@@ -77,7 +77,7 @@ async def init_export(
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
         await claim_place(shared.books, shared.store)
-    what = "created" if done.created else "its terms are as asked for now"
+    what = "created" if done.created else "changed for all its workers"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"
     return (
@@ -87,6 +87,22 @@ async def init_export(
         f"  Next: cxai enqueue SOURCE --to {url} --last\n"
         f"        cxai run {url} --until-settled"
     )
+
+
+async def refuse_nested(destination: str) -> None:
+    """Refuse a place that lies within that of another export. Raises UsageError."""
+    for outer in places_around(destination):
+        store = open_store(outer)
+        try:
+            if await is_taken(store):
+                raise UsageError(
+                    f"{destination} lies within the place of another export, {store.location}. Give"
+                    " this one a destination of its own."
+                )
+        except StoreError:
+            continue  # no place for objects, or none that we may look into
+        finally:
+            await store.close()
 
 
 async def enqueue(

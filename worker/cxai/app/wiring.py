@@ -89,7 +89,7 @@ class Run:
                 unanswered_s=governor.unanswered_s,
             ),
             expected_lines=expected_lines,
-            blocked=_blocked(pipeline.room, place, self.settings.disk_patience_s),
+            blocked=_blocked(pipeline.room, place, pipeline.bounds.disk_patience_s),
         )
 
     async def to_its_end(self, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:

@@ -43,9 +43,10 @@ from cxai.core.bounds import Bounds
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
-from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError
+from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError, UsageError
 from cxai.inspect.report import Report
 from cxai.inspect.shared_report import SharedReport
+from cxai.objects.port import ObjectStore, StoreError
 from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
@@ -63,7 +64,7 @@ _OBJECT_BYTES = 64 << 20
 _AHEAD = 200
 """IDs that a worker claims ahead of its requests: few enough that all share the end of an input."""
 
-_MANIFEST_S = 60.0
+_MANIFEST_S = 10.0
 
 _TERMS_S = 2.0
 """How often it is looked whether the terms of the export have changed."""
@@ -165,7 +166,7 @@ class _Worker:
     async def _register(self) -> None:
         export, form = self._export, self._export.form
         with as_trouble_of_a_run():
-            await export.store.check()
+            await _check(export.store)
             await refuse_restored(
                 export.books, export.store, form.layout.all_sets, form.compression
             )
@@ -180,7 +181,7 @@ class _Worker:
             RowOptions(settings.shape, self._run_id, ranges_of(export.written)),
         )
         backlog = Backlog(2 * settings.flush_ids + _AHEAD)
-        source = ClusterSource(
+        source = self._source = ClusterSource(
             export.books,
             self._holdings,
             lambda: min(backlog.capacity - backlog.open - _AHEAD, _AHEAD - backlog.ready),
@@ -289,7 +290,8 @@ class _Worker:
 
     def _sample(self) -> Sample:
         seen, pace = self._run.sample(self._export.store.location), self._limiter
-        api = replace(seen.api, rate_ceiling=pace.rate_limit, waits_for=pace.waits_for)
+        waits_for = pace.waits_for if seen.work.open else self._source.waits_for
+        api = replace(seen.api, rate_ceiling=pace.rate_limit, waits_for=waits_for)
         return replace(seen, api=api, blocked=self._blocked() or seen.blocked)
 
     def _blocked(self) -> Blocked | None:
@@ -310,6 +312,14 @@ class _Worker:
     def _setup(self) -> Setup:
         settings = self._export.settings
         return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
+
+
+async def _check(store: ObjectStore) -> None:
+    """Try a store out. What it refuses is waited for, as it is in the midst of the work."""
+    try:
+        await store.check()
+    except UsageError as error:
+        raise StoreError(str(error)) from error
 
 
 def _log_gone(count: int) -> None:

@@ -90,7 +90,7 @@ def enqueue_ids(
         list[str] | None,
         typer.Argument(
             help="Files with interaction IDs, - for standard input, or a queue (redis://, sqs://);"
-            " nothing to say --last alone.",
+            " none, with --last alone.",
             metavar="[SOURCE]...",
             show_default=False,
         ),

@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,6 +116,8 @@ def run(  # noqa: D103 - see RUN_HELP
 ) -> None:
     options = dict(locals())
     shared = _shared_export(sources or [], output, until_settled=until_settled)
+    if shared is not None:
+        _refuse_what_is_no_workers(options)
 
     from cxai.api.token import read_token
     from cxai.app import source_of
@@ -175,3 +177,22 @@ def _shared_export(
             " `cxai cluster init`."
         )
     return shared[0]
+
+
+_OF_A_RUN = {
+    # what a worker has no use for: what to do instead
+    "column": "give it to `cxai enqueue`",
+    "field": "give it to `cxai enqueue`",
+    "id_pattern": "give it to `cxai enqueue`",
+    "until_idle_s": "give it to `cxai enqueue`; a worker ends with --until-settled",
+    "part_every_s": "`cxai cluster init … --flush` says how often objects are written",
+    "force": "a shared export has no directory",
+    "reopen_missing": "`cxai retry` queues IDs again",
+}
+
+
+def _refuse_what_is_no_workers(options: Mapping[str, Any]) -> None:
+    for name, instead in _OF_A_RUN.items():
+        if options[name]:
+            option = name.removesuffix("_s").replace("_", "-")
+            raise UsageError(f"--{option} has no use at a shared export: {instead}.")

@@ -72,7 +72,7 @@ class Fed:
             what = "the input holds no ID" if not self.invalid else "not one line is a valid ID"
             return f"Enqueued, but {what}: exit code 2."
         if not self.lines:
-            return "Nothing was added."
+            return "Noted: nothing more is to come."
         queued = self.new - self.invalid + self.requeued
         return f"Enqueued: {counted(max(0, queued), 'IDs')} to be retrieved."
 

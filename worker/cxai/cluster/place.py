@@ -5,8 +5,10 @@ from collections.abc import Collection
 import orjson
 
 from cxai.cluster.books import Books
+from cxai.cluster.names import MANIFEST
 from cxai.errors import UsageError
 from cxai.objects.port import ObjectStore, TakenError
+from cxai.output.contents import LEDGER_NAME
 
 OWNER = "export.json"
 
@@ -19,11 +21,23 @@ async def refuse_taken(store: ObjectStore, sets: Collection[str]) -> None:
     for prefix in sets:
         async for listed in store.names(prefix):
             raise UsageError(_taken(store, f"it holds {listed.name}"))
+    for name in (OWNER, MANIFEST, LEDGER_NAME):
+        if await _holds(store, name):
+            raise UsageError(_taken(store, f"it holds {name}"))
+
+
+async def is_taken(store: ObjectStore) -> bool:
+    """Whether a place is that of an export. Raises StoreError."""
+    return await _holds(store, OWNER)
+
+
+async def _holds(store: ObjectStore, name: str) -> bool:
     try:
-        async for _ in store.read(OWNER):
-            raise UsageError(_taken(store, f"{OWNER} there says so"))
+        async for _ in store.read(name):
+            return True
     except FileNotFoundError:
-        return
+        return False
+    return True
 
 
 async def claim_place(books: Books, store: ObjectStore) -> None:

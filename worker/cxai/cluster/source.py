@@ -9,6 +9,7 @@ from typing import Self
 from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
+from cxai.cluster.rows import Queue
 from cxai.core.entry import Entry, Skip
 from cxai.errors import FencedError
 
@@ -54,6 +55,7 @@ class ClusterSource:
         self._until_settled = until_settled
         self._on_drained = on_drained
         self._draw = draw
+        self.waits_for = ""
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
         """Yield the IDs of blocks as they are claimed. Raises FencedError."""
@@ -81,6 +83,7 @@ class ClusterSource:
 
     async def _is_over(self) -> bool:
         queue = await self._books.queue()
+        self.waits_for = _lacking(queue)
         if queue.fed:
             self._on_drained()
         return self._until_settled and queue.is_settled
@@ -92,3 +95,11 @@ class ClusterSource:
         # Otherwise others free them, once this worker is silent for too long.
         with suppress(EngineDownError, FencedError):
             await self._books.leave()
+
+
+def _lacking(queue: Queue) -> str:
+    if queue.has_blocks:
+        return "IDs: other workers have all that are open"
+    if queue.has_unpublished:
+        return "the objects of others to be published"
+    return "more IDs: `cxai enqueue --last` says that there are none"

@@ -58,7 +58,7 @@ class ClusterStatus:
             f"  {counts.ids:,} distinct = {_sum(_ends(counts))}",
             f"  {counted(counts.last_object, 'commits')} in {self.destination}",
             f"  All workers together: {significant(account.rate)} requests/s{self._lowered}",
-            f"  and {account.in_flight:,} in flight, of which {self._taken}",
+            f"  Requests in flight, at most: {account.in_flight:,}; reserved: {self._taken}",
         ]
         if account.paused_s:
             lines.append(f"  All requests are paused for {account.paused_s:.0f} s.")
@@ -77,7 +77,7 @@ class ClusterStatus:
 
     @property
     def _taken(self) -> str:
-        taken = f"{self.account.in_use:,} are taken"
+        taken = f"{self.account.in_use:,}"
         if self.account.in_use and all(worker.gone for worker in self.workers):
             taken += " for a while yet, since a worker was killed"
         return taken

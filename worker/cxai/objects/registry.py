@@ -1,7 +1,7 @@
 """Where objects can be kept. Another kind of place is one file, and one line here."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from cxai.errors import UsageError
 from cxai.objects.port import ObjectStore
@@ -39,6 +39,14 @@ STORES: Mapping[str, Callable[[str], ObjectStore]] = {
     "abfss": _cloud,
 }
 """What opens the place of a destination, by its scheme; without any IO as yet."""
+
+
+def places_around(destination: str) -> Iterator[str]:
+    """Yield the places that a destination lies within, from the inside out."""
+    scheme, sign, rest = destination.rpartition("://")
+    outer = rest.rstrip("/")
+    while (outer := outer.rpartition("/")[0]).strip("/"):
+        yield f"{scheme}{sign}{outer}"
 
 
 def open_store(destination: str) -> ObjectStore:

@@ -33,9 +33,7 @@ async def check_manifest(
         content = await _read(store)
     except FileNotFoundError:
         if is_settled:
-            findings.unfinished.append(
-                f"{MANIFEST} is missing: the next worker that ends writes it."
-            )
+            findings.unfinished.append(f"{MANIFEST} is missing: workers write it within seconds.")
         return
     except ValueError:
         _add(findings, "is not a manifest.")
@@ -49,7 +47,7 @@ async def check_manifest(
     verdicts = {verdict.value: n for verdict, n in counts.verdicts.items()}
     if is_settled and (listed != known.keys() or content.get("verdicts") != verdicts):
         findings.unfinished.append(
-            f"{MANIFEST} is older than the last commit: the next worker that ends writes it."
+            f"{MANIFEST} is older than the last commit: workers write it within seconds."
         )
 
 
