@@ -116,7 +116,7 @@ async def test_reaper_and_commit_at_any_moment_never_both_have_a_block(
 
 @pytest.mark.promise(
     "A worker that was taken for dead wakes up and commits",
-    "refused by the engine, whole; it begins anew as another worker",
+    "refused by the engine, whole; it starts over as a new worker",
     group="Cluster",
 )
 async def test_a_zombie_that_wakes_up_after_its_work_was_done_by_others_changes_nothing(

@@ -244,7 +244,7 @@ async def test_an_encrypted_connection_is_trusted_by_its_ca_alone(own_redis, ids
 
 @pytest.mark.promise(
     "Redis is restarted while its stream is read, or is not there when the run starts",
-    "named in the log; waited for up to `queue_patience_s`, then the run goes on where it was",
+    "named in the log; waited for, `queue_patience_s` at most; the run picks up where it left off",
     group="Input",
 )
 def test_a_server_that_is_not_there_yet_or_restarted_is_waited_for(own_redis, ids, api, export):

@@ -219,15 +219,6 @@ def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
     assert len(shared.rows("records")) == 150
 
 
-def test_an_export_that_may_be_empty_is_finished_without_an_id(simulated, shared):
-    with simulated() as api:
-        shared.init(api)
-        shared.finish()
-        ended = shared.work()
-    assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
-    assert cxai("verify", shared.url).code == 0
-
-
 def test_limits_of_the_account_stay_unless_others_are_given(simulated, database, shared):
     server = database.url("nightly").removesuffix("#nightly")
 
@@ -260,6 +251,20 @@ def test_a_place_belongs_to_one_export(simulated, database, shared):
     assert other.code == 2
     assert f"{shared.place} belongs to another export" in other.err
     assert moved.code == 0, moved.err
+
+
+def test_an_export_without_an_id_is_complete_only_if_that_is_allowed(simulated, shared):
+    with simulated() as api:
+        shared.init(api)
+        for closing in (("/dev/null", "--last"), ("--last",)):
+            refused = cxai("enqueue", *closing, "--to", shared.url)
+            assert refused.code == 2, refused.out
+            assert cxai("status", shared.url, "--json").json["fed"] is False
+        allowed = cxai("enqueue", "--last", "--allow-empty", "--to", shared.url)
+        assert allowed.code == 0, allowed.err
+        ended = shared.work()
+    assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
+    assert cxai("verify", shared.url).code == 0
 
 
 def test_an_export_that_is_not_there_is_named(database):

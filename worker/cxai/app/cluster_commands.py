@@ -116,7 +116,8 @@ async def enqueue(
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
-    Without `names` nothing is fed, and `last` alone is said.
+    Without `names` nothing is fed, and `last` alone is said; not of an export without an ID, unless
+    `settings.allow_empty`.
     `redis_password` is as for source_of (app/input.py).
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
@@ -127,6 +128,11 @@ async def enqueue(
     try:
         await books.open()
         if names is None:
+            if not (settings.allow_empty or (await books.counts()).ids):
+                raise UsageError(
+                    f"Nothing was ever fed into {url}, so --last would make it complete and empty."
+                    " If that is right, add --allow-empty."
+                )
             await books.finish_feeding()
             return Fed(allow_empty=True)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere

@@ -82,8 +82,8 @@ async def work(
     """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
 
     Form, limits and destination are those of the export; `settings` has what is a worker's own. A
-    worker that others took for dead begins anew, and so does one that can't follow new terms. The
-    report is that of the whole export.
+    worker that others took for dead starts over as a new one, and so does one that can't follow new
+    terms. The report is that of the whole export.
     A database or a store that can't be used at the start is waited for, up to `outage_patience_s`.
     Raises UsageError, IntegrityError and BlockedError before the first request; what comes later is
     reported, as by cxai.app.export.
