@@ -16,6 +16,9 @@ unexport PYTHONPATH PYTHONHOME
 # What is compiled is kept, or each of the hundreds of processes of the tests would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Commands are tested as their users run them.
+unexport PYTHONUNBUFFERED
+
 INSTALL = @python="$(PYTHON)"; \
   if [ -z "$$python" ]; then \
     echo "cxai-worker needs Python 3.11 or newer, and neither python3 nor python3.11 to python3.14 is one. Install it, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \

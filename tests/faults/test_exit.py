@@ -301,13 +301,15 @@ def test_on_a_terminal_the_headline_is_seen_though_the_report_goes_to_a_file(
 def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended(
     simulated, guids, tmp_path
 ):
+    env = environment(CXAI_PROGRESS_S="0.05")
+    env.pop("PYTHONUNBUFFERED", None)  # then Python itself keeps what could not be written
     with simulated() as api, Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
             cxai_argv("run", "-o", tmp_path / "export", "--base-url", api.base_url),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=full,
-            env=environment(CXAI_PROGRESS_S="0.05"),
+            env=env,
         )
         process.stdout.close()
         process.communicate(guids(3)[0].encode(), timeout=60)

@@ -1,5 +1,6 @@
 """Standard streams: what a command prints, and what becomes of it where that is not possible."""
 
+import atexit
 import os
 import sys
 from io import TextIOWrapper
@@ -28,6 +29,15 @@ def open_standard_streams() -> None:
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=errors)
+    atexit.register(_drop_what_is_not_taken)
+
+
+def _drop_what_is_not_taken() -> None:
+    """Drop log lines that nothing takes: else Python would end with 120, whatever a run came to."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
 
 
 def _is_closed(descriptor: int) -> bool:
