@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 import brotli
 from support.faithful import as_sent, covers
+from support.readers import seen_by
 
 from cxai.api.content_coding import MAX_CODINGS, Limits, decode
 from cxai.api.retry_after import retry_after_s
@@ -75,7 +76,7 @@ atexit.register(_LOOP.close)
 
 
 def read(reply, question=Question.RESULT, by=_NESTED):
-    return _LOOP.run_until_complete(by.read(ID, question, reply, NOW))
+    return _LOOP.run_until_complete(seen_by(by, ID, question, reply, NOW))
 
 
 class Broken(Exception):  # noqa: N818 # a promise is; it is no error of the program's

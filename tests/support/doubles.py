@@ -386,7 +386,12 @@ class PlainReader:
     def __init__(self, unwritable=()):
         self._unwritable = unwritable
 
-    async def read(self, interaction_id, question, reply, at):  # noqa: ARG002 - the port's signature
+    at_once = 1
+
+    async def read(self, arrived, at):  # noqa: ARG002 - the port's signature
+        return [self.seen(one.interaction_id, one.question, one.reply) for one in arrived]
+
+    def seen(self, interaction_id, question, reply):
         message = _message(reply.body)
         if reply.status != 200:
             return Refusal(reply.status, _form(reply.body), message, reply.retry_after_s)

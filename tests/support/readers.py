@@ -3,6 +3,7 @@
 from support.store import RUN_ID
 
 from cxai.api.content_coding import Limits, decode
+from cxai.policy.reply import Arrival
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
@@ -11,6 +12,12 @@ from cxai.resources.reader import BodyReader
 def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
     """Return a reader of nested CX AI records, or of another `resource`."""
     return BodyReader(resource or CxAi(Shape.NESTED, RUN_ID), decoded, most_bytes, thread, secrets)
+
+
+async def seen_by(reader, interaction_id, question, reply, at):
+    """Return what a reader makes of one reply."""
+    (seen,) = await reader.read([Arrival(interaction_id, question, reply)], at)
+    return seen
 
 
 def decoded(body, content_encoding, most_bytes):

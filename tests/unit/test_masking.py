@@ -10,7 +10,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 from support.bodies import as_body, sample
-from support.readers import reader_of
+from support.readers import reader_of, seen_by
 
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Failure, Question, Reply
@@ -191,7 +191,7 @@ async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
     error = as_body({"errorMessage": f"Token {GUID} is unknown."})
 
     async def seen(status, body, question=Question.RESULT):
-        return await reader.read("id", question, Reply(status, body), NOW)
+        return await seen_by(reader, "id", question, Reply(status, body), NOW)
 
     record = await seen(200, as_body(value))
     row = orjson.loads(record.lines["records"])

@@ -51,9 +51,9 @@ async def test_the_next_request_leaves_before_the_last_body_is_read():
     sent_before_reading = []
 
     class Watching(PlainReader):
-        async def read(self, *args):
+        def seen(self, *args):
             sent_before_reading.append(len(run.fetcher.calls))
-            return await super().read(*args)
+            return super().seen(*args)
 
     run = Run(entries(*"abcde"), reader=Watching(), bounds=Bounds(in_flight=1))
     await run.to_the_end()
@@ -66,14 +66,14 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
     in_turn = False
 
     class Watching(PlainReader):
-        async def read(self, *args):
+        def seen(self, *args):
             nonlocal in_turn
             if not in_turn:
                 in_turn = True
                 portions.append(0)
                 asyncio.get_running_loop().call_soon(end_turn)
             portions[-1] += 1
-            return await super().read(*args)
+            return super().seen(*args)
 
     def end_turn():
         nonlocal in_turn
@@ -82,6 +82,27 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
     ids = [f"n{number}" for number in range(100)]
     await Run(entries(*ids), reader=Watching(), bounds=Bounds(in_flight=100)).to_the_end()
     assert portions == [JUDGED_AT_ONCE, JUDGED_AT_ONCE, JUDGED_AT_ONCE, 4]
+
+
+@virtually
+async def test_a_reader_of_several_blocks_gets_them_full_and_no_more_than_it_can_read_at_once():
+    under_way, blocks = set(), []
+
+    class Slow(PlainReader):
+        at_once = 3
+
+        async def read(self, arrived, at):
+            under_way.add(number := len(blocks))
+            blocks.append((len(arrived), len(under_way)))
+            await asyncio.sleep(5.0)
+            under_way.discard(number)
+            return await super().read(arrived, at)
+
+    ids = [f"n{number}" for number in range(200)]
+    await Run(entries(*ids), reader=Slow(), bounds=Bounds(in_flight=100)).to_the_end()
+    assert sum(size for size, _ in blocks) == len(ids)
+    assert [size for size, _ in blocks[:3]] == [JUDGED_AT_ONCE] * 3
+    assert max(at_once for _, at_once in blocks) == Slow.at_once
 
 
 # --- back-pressure ---

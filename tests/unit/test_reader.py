@@ -9,7 +9,7 @@ from functools import partial
 import brotli
 import pytest
 from support.bodies import as_body, sample
-from support.readers import reader_of
+from support.readers import reader_of, seen_by
 from support.store import RUN_ID
 
 from cxai.policy.reply import (
@@ -44,11 +44,11 @@ def reader(thread):
 
 
 async def result_of(reader, reply):
-    return await reader.read(ID, Question.RESULT, reply, AT)
+    return await seen_by(reader, ID, Question.RESULT, reply, AT)
 
 
 async def status_of(reader, reply):
-    return await reader.read(ID, Question.STATUS, reply, AT)
+    return await seen_by(reader, ID, Question.STATUS, reply, AT)
 
 
 def record_of(value):

@@ -16,6 +16,7 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
@@ -27,7 +28,7 @@ from cxai.core.room import Room
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Load, Section, loads
 from cxai.errors import CxaiError, InputBrokenError, TokenRefusedError
-from cxai.policy.reply import Failure, Reply, Seen
+from cxai.policy.reply import Arrival, Failure, Reply, Seen
 from cxai.policy.rules import Rules
 from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
@@ -64,6 +65,7 @@ class Pipeline:
         self._in_flight: set[int] = set()
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
         size = min(bounds.batch, self.backlog.capacity)
+        self._gathering = asyncio.Lock()
         self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
@@ -111,14 +113,18 @@ class Pipeline:
                     group.create_task(self._request(n), name=f"requester-{n}")
                     for n in range(self.bounds.in_flight)
                 ]
-                judging = group.create_task(self._judge(), name="judge")
+                judges = [
+                    group.create_task(self._judge(), name=f"judge-{n}")
+                    for n in range(self.reader.at_once)
+                ]
                 committing = group.create_task(self._commit(), name="committer")
                 group.create_task(self._seal_old(), name="sealer")
                 await self._ending.wait()
                 intake.cancel()
                 await self._drain(requesters)
                 await self._replies.join()
-                judging.cancel()
+                for judge in judges:
+                    judge.cancel()
                 self._batch.close()
                 await committing
         except* CxaiError as failed:
@@ -212,23 +218,30 @@ class Pipeline:
 
     async def _judge(self) -> None:
         while True:
-            arrived = [await self._replies.get()]
-            while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
-                arrived.append(self._replies.get_nowait())
-            for item, reply in arrived:
-                await self._decide(item, reply)
+            async with self._gathering:  # one judge at a time: else each would get a few
+                arrived = [await self._replies.get()]
+                while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
+                    arrived.append(self._replies.get_nowait())
+            at = self.clock.utc()
+            for (item, _), seen in zip(arrived, await self._read(arrived, at), strict=True):
+                self._decide(item, seen, at)
                 self._replies.task_done()
                 self._loads[Section.JUDGE].leave()
             await self._batch.room()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
-    async def _decide(self, item: Item, reply: Reply | Failure) -> None:
-        at = self.clock.utc()
-        seen: Seen = (
-            reply
-            if isinstance(reply, Failure)
-            else await self.reader.read(item.entry.id, item.asked, reply, at)
-        )
+    async def _read(
+        self, arrived: Sequence[tuple[Item, Reply | Failure]], at: datetime
+    ) -> Sequence[Seen]:
+        replies = [
+            Arrival(item.entry.id, item.asked, reply)
+            for item, reply in arrived
+            if isinstance(reply, Reply)
+        ]
+        seen = iter(await self.reader.read(replies, at) if replies else ())
+        return [reply if isinstance(reply, Failure) else next(seen) for _, reply in arrived]
+
+    def _decide(self, item: Item, seen: Seen, at: datetime) -> None:
         api = ApiState(self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item))
         signal = signal_of(item.job, seen)
         if not item.is_canary:

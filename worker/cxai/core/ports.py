@@ -15,7 +15,7 @@ from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
-from cxai.policy.reply import Failure, Question, Record, Reply, Said, Seen
+from cxai.policy.reply import Arrival, Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Verdict
@@ -163,10 +163,13 @@ class Fetcher(Protocol):
 class Reader(Protocol):
     """Makes sense of replies."""
 
-    async def read(
-        self, interaction_id: str, question: Question, reply: Reply, at: datetime
-    ) -> Seen:
-        """Return what a reply, which came at `at`, is with its body read; never raises.
+    @property
+    def at_once(self) -> int:
+        """How many blocks of replies are worth reading at a time, at least 1."""
+        ...
+
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+        """Return what each of these replies, which came at `at`, is; never raises.
 
         A 200 is the Record or the Status that was asked for, or a Failure with what else is known
         of its reply; any other status is a Refusal.

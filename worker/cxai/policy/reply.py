@@ -31,6 +31,15 @@ class Reply:
     is_cut: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A reply whose body is still to be read, and the request that it answers."""
+
+    interaction_id: str
+    question: Question
+    reply: Reply
+
+
 class Form(StrEnum):
     """Whose words the body of a refusal is.
 

@@ -1,14 +1,14 @@
 """Reads what came back for a request: a record, a status, a refusal, or why it is none of these."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from cxai.core.ports import Resource
-from cxai.policy.reply import Failure, Form, Question, Refusal, Reply, Seen, Trouble
+from cxai.policy.reply import Arrival, Failure, Form, Question, Refusal, Reply, Seen, Trouble
 from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
 from cxai.resources.message import message
@@ -37,6 +37,8 @@ class BodyReader:
     that is returned.
     """
 
+    at_once = 1
+
     def __init__(
         self,
         resource: Resource,
@@ -52,22 +54,26 @@ class BodyReader:
         self._thread = thread
         self._secrets = secrets
 
-    async def read(
-        self, interaction_id: str, question: Question, reply: Reply, at: datetime
-    ) -> Seen:
-        """Return what a reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+        """Return what each reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
 
-        `at` is when it came. A body of more than 64 KiB, decoded, says nothing as a message, and a
-        refusal with such a body, or with one that can't be decoded, is FOREIGN.
+        `at` is when they came. A body of more than 64 KiB, decoded, says nothing as a message, and
+        a refusal with such a body, or with one that can't be decoded, is FOREIGN.
         """
+        return [await self._seen(one, at) for one in arrived]
+
+    async def _seen(self, arrival: Arrival, at: datetime) -> Seen:
+        reply = arrival.reply
         if not has_body(reply.status):
             return self._refusal(reply)
-        if question is Question.STATUS:
+        if arrival.question is Question.STATUS:
             status = await self._read(reply, processing)
             if not isinstance(status, Failure):
                 return replace(status, retry_after_s=reply.retry_after_s)
             return self._with_reply(status, reply)
-        found = await self._read(reply, lambda body: self._resource.read(interaction_id, body, at))
+        found = await self._read(
+            reply, lambda body: self._resource.read(arrival.interaction_id, body, at)
+        )
         return self._with_reply(found, reply) if isinstance(found, Failure) else found
 
     def _refusal(self, reply: Reply) -> Refusal:
