@@ -25,6 +25,7 @@ from cxai.policy.reply import Failure, Form, Question, Record, Refusal, Reply, S
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
+from cxai.resources.cx_ai.regular import read_regular
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
@@ -62,15 +63,15 @@ class _Here(Executor):
         return future
 
 
-def reader(shape, bands=None):
+def reader(resource):
     def decoded(body, content_encoding, most_bytes):
         return decode(body, content_encoding, Limits(most_bytes))
 
-    return BodyReader(CxAi(shape, _RUN, bands), decoded, LIMITS.decoded_bytes, _Here())
+    return BodyReader(resource, decoded, LIMITS.decoded_bytes, _Here())
 
 
-_NESTED, _TABLES = reader(Shape.NESTED), reader(Shape.TABLES)
-_BANDED, _BANDED_TABLES = reader(Shape.NESTED, _BANDS), reader(Shape.TABLES, _BANDS)
+_RESOURCES = [CxAi(shape, _RUN, bands) for bands in (None, _BANDS) for shape in Shape]
+_NESTED, _TABLES, _BANDED, _BANDED_TABLES = map(reader, _RESOURCES)
 _LOOP = asyncio.new_event_loop()
 atexit.register(_LOOP.close)
 
@@ -94,6 +95,7 @@ def check(body, content_encoding):
     decoded = decode(body, content_encoding, LIMITS)
     if isinstance(decoded, bytes):
         check_decoded(decoded, body, content_encoding)
+        check_regular(decoded)
     refused = check_refusal(replace(reply, status=404), decoded)
     return check_result(reply, decoded), check_status(reply, decoded), refused
 
@@ -110,6 +112,13 @@ def check_decoded(decoded, body, content_encoding):
                 # Whoever cuts between two members has cut nothing that this layer could see.
                 between = names[-1] in ("gzip", "x-gzip") and cut in member_ends(body)
                 hold(between, "a body that is cut is refused")
+
+
+def check_regular(decoded):
+    if read_regular(decoded) is not None:
+        for resource in _RESOURCES:
+            same = resource.read(ID, decoded, NOW) == resource.read_any(ID, decoded, NOW)
+            hold(same, "a regular body gives what the way for any body gives")
 
 
 def check_result(reply, decoded):
@@ -130,6 +139,8 @@ def check_result(reply, decoded):
     check_record(record, decoded)
     check_tables(tables, record)
     check_bands(laid_out(_BANDED, reply), laid_out(_BANDED_TABLES, reply), record)
+    if read_regular(decoded) is not None:
+        return "accepted, regular"
     return "accepted, with drift" if drift else "accepted"
 
 
