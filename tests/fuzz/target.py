@@ -195,7 +195,8 @@ def check_refusal(reply, decoded):
         case Form.EMPTY:
             hold(not reply.body or not decoded.strip(), "an empty refusal says nothing")
         case Form.OWN:
-            hold(isinstance(json.loads(decoded.decode("utf-8-sig")), dict), "own is an object")
+            sent = as_others_read(decoded)
+            hold(sent is None or isinstance(sent, dict), "own is an object")
     hold(read(reply) == found, "the same refusal is read in the same way")
     return f"refusal {found.form}"
 
