@@ -118,7 +118,7 @@ def check_regular(decoded):
     if read_regular(decoded) is not None:
         for resource in _RESOURCES:
             same = resource.read(ID, decoded, NOW) == resource.read_any(ID, decoded, NOW)
-            hold(same, "a regular body gives what the way for any body gives")
+            hold(same, "both readers of a regular body agree")
 
 
 def check_result(reply, decoded):

@@ -30,8 +30,8 @@ MOST_GROWTH = 1.10
 class Cost:
     """What the mean body takes.
 
-    Python instructions and calls are our own share; dicts and lists made tell what the libraries
-    do; `peak_bytes` is the most that Python holds at a time, of the largest body.
+    Python instructions and calls are our own share, dicts and lists that are made are that of the
+    libraries; `peak_bytes` is the most that Python holds at a time, of the largest body.
     """
 
     instructions: float
@@ -137,9 +137,9 @@ def cost():
 
 @cache
 def found(*twice):
-    """Return what a new process finds, where no other test has left objects or modules behind.
+    """Return whether a new process imported the validator, and what a body cost there.
 
-    That is the cost, and whether it had to import the validator for bodies that are not regular.
+    No other test has left objects or modules behind in it.
     """
     done = subprocess.run(
         [sys.executable, __file__, *twice], check=True, capture_output=True, text=True

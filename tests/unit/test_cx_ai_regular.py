@@ -1,4 +1,4 @@
-"""Regular bodies: which are, and that they become the same bytes as on the way for any body."""
+"""Regular bodies: which are, and that they give the same bytes as by the general reader."""
 
 import json
 import struct
@@ -32,7 +32,7 @@ RESOURCES = [CxAi(shape, RUN_ID, bands) for shape in Shape for bands in (None, B
 
 
 def assert_same(body):
-    """Hold the two ways to the same outcome, in both shapes, with and without bands."""
+    """Compare the two readers, in both shapes, with and without bands."""
     for resource in RESOURCES:
         assert resource.read(ID, body, AT) == resource.read_any(ID, body, AT)
 
@@ -124,11 +124,11 @@ def test_the_participants_stand_in_the_order_of_the_form():
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_results_become_the_same_lines_and_drift_on_both_ways(value):
+def test_both_readers_give_the_same_lines_and_drift(value):
     assert_same(orjson.dumps(value))
 
 
-def test_numbers_become_the_same_bytes_on_both_ways():
+def test_both_readers_give_the_same_bytes_for_numbers():
     chance = Random(2026)
     doubles = (struct.unpack("<d", chance.randbytes(8))[0] for _ in range(3000))
     tokens = [repr(double) for double in doubles if abs(double) <= MOST]
@@ -144,7 +144,7 @@ def test_numbers_become_the_same_bytes_on_both_ways():
     assert_same(body)
 
 
-def test_texts_become_the_same_bytes_on_both_ways():
+def test_both_readers_give_the_same_bytes_for_texts():
     characters = [chr(point) for point in (*range(0x3100), *range(0xFF00, 0x10000), 0x1F600)]
     texts = [json.dumps(f"a{character}") for character in characters]  # escaped beyond ASCII
     texts += [json.dumps(f"{character}b", ensure_ascii=False) for character in characters]

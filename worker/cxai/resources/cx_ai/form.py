@@ -1,7 +1,7 @@
 """The documented form of a CX AI result: what its fields are called, and of which type they are.
 
-All that knows the form is made from it: the decoder of regular bodies, the validator of the others,
-and the schema of the rows. Scores and offsets are doubles, also where a whole number was sent.
+The decoder of regular bodies, the validator of all others and the schema of the rows are made from
+it. Scores and offsets are doubles, also where a whole number was sent.
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ class ListOf:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an object, which may be null: its name in our rows, its type, and what it is.
+    """A field of an object: its name in our rows, its type, and what it is. Any may be null.
 
-    `most_chars` bounds a text: a guard of ours, no property of the data.
+    `most_chars` limits a text. It protects us, and is no property of the data.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Field:
 
 @dataclass(frozen=True)
 class ObjectForm:
-    """An object of the form. `path` is where it stands in a participant, empty for itself.
+    """An object of the form. `path` is its place within a participant, empty for the participant.
 
-    If `is_partial`, its fields may be absent; otherwise one that is absent is a deviation.
+    Its fields may be absent if `is_partial`; otherwise an absent field is a deviation.
     """
 
     title: str

@@ -1,9 +1,9 @@
-"""Decodes regular bodies: those that are as documented, as nearly all are.
+"""Decodes regular bodies: those that match the documented form, as nearly all do.
 
-msgspec parses and validates such a body in one pass, into objects whose types are made from the
-form: 47 µs for a body of 24 KB, where the way for any body (`read.py`) takes 165. What is regular
-is decided here alone; whatever is not, or would be written in other bytes, has to go that way, and
-it has the last word.
+msgspec parses and validates them in one pass, into objects whose types are made from the form: 47
+µs for a body of 24 KB. The general reader (`read.py`) takes 165 µs, and defines what a body means:
+it reads all the others, and this module alone decides which those are. They include whatever
+msgspec would write in other bytes.
 """
 
 from collections.abc import Sequence
@@ -23,39 +23,38 @@ _NUMBER = Annotated[float, Meta(ge=-MOST, le=MOST)]
 
 
 def read_regular(body: bytes) -> Sequence[Any] | None:
-    """Return the participants of a regular body, in the order of PARTICIPANTS; None if it is not.
+    """Return the participants of a regular body in the order of PARTICIPANTS, None for any other.
 
-    A participant is None or an object with the fields of the form as attributes. Not regular are
-    all bodies that can't be read or are no result; and those that lack documented fields or have
-    others, in which all participants are null or absent, with a number beyond MOST, or a byte order
-    mark.
+    A participant is None, or an object with the fields of the form as attributes. A body is not
+    regular if it can't be read, is no result, lacks a documented field or has another one, has a
+    number beyond MOST or a byte order mark, or if all its participants are null or absent.
     """
     try:
         participants = astuple(_decode(body))
     except (DecodeError, UnicodeDecodeError):
         return None
-    # All of them null may mean that all are absent, which is no result.
+    # If all are null, they may be absent, and then the body is no result.
     return participants if any(participants) else None
 
 
 @cache
 def sent(of: form.ObjectForm) -> type[Struct]:
-    """Return the type of an object as the API sends it."""
+    """Return the type of an object as the API sends it: decoding fails for any other."""
     absent = (None,) if of.is_partial else ()
     return defstruct(
         of.title,
         [(each.name, _type(each) | None, *absent) for each in of.fields],
         rename={each.name: each.api_name for each in of.fields},
         forbid_unknown_fields=True,
-        gc=False,  # none can be part of a cycle
+        gc=False,  # no object can be part of a cycle
     )
 
 
 def kept(of: form.ObjectForm, *columns: str) -> type[Struct]:
-    """Return the type of an object as we write it; behind the fields of the form stand `columns`.
+    """Return the type of an object as we write it: the fields of the form, then `columns`.
 
-    Without `columns`, an object of the type `sent(of)` becomes one of this type by assigning
-    `__class__`: 0.09 µs instead of 0.4 for another object.
+    Without `columns`, an object of the type `sent(of)` can be given this type by assigning its
+    `__class__`, which takes 0.09 µs. Creating another object takes 0.4 µs.
     """
     return defstruct(of.title, [*(each.name for each in of.fields), *columns], gc=False)
 

@@ -1,6 +1,6 @@
-"""Writes the participants of a regular body as lines, in the same bytes as `rows.py` has for it.
+"""Writes the participants of a regular body as lines: the same bytes as `rows.py` leads to.
 
-tests/unit/test_cx_ai_regular.py and the fuzzer hold the two to that.
+tests/unit/test_cx_ai_regular.py and the fuzzer compare the two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ _encode_lines = Encoder().encode_lines
 
 
 def nested_line(stamp: Row, participants: Sequence[Any], bands: Bands | None) -> bytes:
-    """Return the line of the nested record. The participants are no longer as sent after it."""
+    """Return the line of the nested record. Changes the participants in place."""
     for participant in participants:
         if participant is not None:
             _rename(participant, bands)
@@ -46,7 +46,7 @@ def nested_line(stamp: Row, participants: Sequence[Any], bands: Bands | None) ->
 
 
 def _rename(participant: Any, bands: Bands | None) -> None:
-    """Give a participant the types whose fields have our names, and its models their bands."""
+    """Give all objects of a participant the types with our names, and its models their bands."""
     participant.__class__ = _Participant
     for bundle in participant.enlighten_bundles or ():
         bundle.__class__ = _Bundle
@@ -91,7 +91,7 @@ def _scores(stamp: Row, name: str, participant: Any, bands: Bands | None) -> Ite
 
 
 def _segments(stamp: Row, name: str, participant: Any) -> Iterator[Struct]:
-    # Written out, since there are 150 in a body: by `*stamp.values()` and `astuple` 20 µs more.
+    # A body has about 150. Unpacking `stamp` and `astuple(segment)` for each takes 20 µs more.
     interaction_id, version, at, run_id = stamp.values()
     for index, segment in enumerate(participant.voice_activity_segments or ()):
         start, end = segment.start_time_offset, segment.end_time_offset

@@ -55,8 +55,8 @@ class CxAi:
                 return Record(table_lines(stamp, participants, self._bands))
 
     def read_any(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the same as `read`, by the way on which every body can go."""
-        # 90 ms of imports, which only a body that is not regular needs.
+        """Return the same as `read`, by the general reader, also for a regular body."""
+        # pydantic takes 100 ms to import, and most runs have regular bodies only.
         from cxai.resources.cx_ai.read import read_interaction  # noqa: PLC0415
 
         found = read_interaction(body)

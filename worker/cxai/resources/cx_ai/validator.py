@@ -1,7 +1,7 @@
-"""The validator of bodies that deviate from the documented form, made from that form.
+"""The validator of the general reader, made from the documented form.
 
-It renames the fields that it knows, puts them in order and ignores the others, and says of a value
-of the wrong type where it stands.
+It renames the fields of the form, puts them in order, ignores all others, and reports where a value
+of a wrong type is.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _STRICTLY = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=Tr
 
 
 def validator(of: form.ObjectForm) -> Callable[[Any], dict[str, Any]]:
-    """Return what validates a parsed object. It raises pydantic.ValidationError."""
+    """Return the validator of a parsed object. It raises pydantic.ValidationError."""
     adapter: TypeAdapter[Any] = TypeAdapter(_typed(of))
     return adapter.validate_python
 
