@@ -118,8 +118,8 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
     "named as such, not as a full disk; waited for like one, and the run goes on by itself; exact",
 )
 def test_a_disk_without_inodes_is_waited_for_and_named(api, ids, small_disk):
-    export = small_disk(20_000, inodes=8) / "export"
-    # The root, the export, .lock, the ledger, its log, .seen, one part: no room for the other one.
+    export = small_disk(20_000, inodes=7) / "export"
+    # The root, the export, .lock, the ledger, its log, one part: no room for the other one.
     env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
     with running(api, export, ids, env=env) as run:
         wait_for_line(

@@ -25,9 +25,9 @@ class SearchedDatabase(MemoryDatabase):
         super().__init__(Books())
         self.searched = []
 
-    def outcome(self, key):
-        self.searched.append(key)
-        return super().outcome(key)
+    def outcomes(self, keys):
+        self.searched += keys
+        return super().outcomes(keys)
 
 
 class Runs:

@@ -14,7 +14,7 @@ before. That is of files, which keep their lines. Of a queue, see inbox.py.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
@@ -46,7 +46,7 @@ class Admissions:
         self._open = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         self._has_earlier_runs = database.has_outcomes()
         self._under_way: set[Key] = set()
-        # Spares the first run the search for each ID: 5 of 25 us at a million IDs.
+        # Spares a first run the search for each ID: 0.9 us in place of 5.
         self._done = KeyFilter()
 
     def expect(self, left_over: Sequence[Entry]) -> None:
@@ -61,34 +61,34 @@ class Admissions:
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be done now, and count the others."""
-        fresh: dict[Key, Entry] = {}
-        standing: list[tuple[Entry, Verdict]] = []
+        others: dict[Key, Entry] = {}  # the first entry of each key that is not under way
         for entry in entries:
-            key = entry.key
-            if key in self._under_way or key in fresh:
-                continue
-            settled = self._settled(key)
-            if settled is None:
-                fresh[key] = entry
-            elif settled.run != self._run:
-                verdict = Verdict(settled.verdict)
+            if entry.key not in self._under_way:
+                others.setdefault(entry.key, entry)
+        settled = self._settled(others)
+        fresh: list[Entry] = []
+        standing: list[tuple[Entry, Verdict]] = []
+        for key, entry in others.items():
+            its = settled.get(key)
+            if its is None:
+                fresh.append(entry)
+            elif its.run != self._run:
+                verdict = Verdict(its.verdict)
                 if verdict in self._open:
-                    fresh[key] = entry
+                    fresh.append(entry)
                 else:
                     standing.append((entry, verdict))
         named_first = self._not_counted(standing)
-        self._under_way.update(fresh)
+        self._under_way.update(entry.key for entry in fresh)
         counts = Counter(verdict for _, verdict in named_first)
         duplicates = len(entries) - len(fresh) - len(named_first)
         answered = [entry for entry, verdict in named_first if verdict is Verdict.OK]
-        return Admission(
-            list(fresh.values()), duplicates, counts, answered[-1] if answered else None
-        )
+        return Admission(fresh, duplicates, counts, answered[-1] if answered else None)
 
-    def _settled(self, key: Key) -> Settled | None:
-        if self._has_earlier_runs or self._done.may_hold(key):
-            return self._database.outcome(key)
-        return None
+    def _settled(self, keys: Collection[Key]) -> Mapping[Key, Settled]:
+        if not self._has_earlier_runs:
+            keys = list(filter(self._done.may_hold, keys))
+        return self._database.outcomes(list(keys)) if keys else {}
 
     def _not_counted(
         self, standing: Sequence[tuple[Entry, Verdict]]
