@@ -1,18 +1,21 @@
-"""What a command imports: each import is paid for at every start, by a run of one ID too."""
+"""What a command does before and after its work, which a run of one ID pays for too."""
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from support.certificate import CA
 from support.command import environment, start_cxai
 
-LIST = """
-import atexit, sys
-def write():
+# It runs before a command, and writes at the very end what was imported and collected.
+NOTES = """
+import atexit, gc, sys
+def note():
+    collections = sum(generation["collections"] for generation in gc.get_stats())
     with open({path!r}, "w") as file:
-        file.write(" ".join(sys.modules))
-atexit.register(write)
+        print(collections, gc.get_freeze_count(), *sys.modules, file=file)
+atexit.register(note)
 """
 
 OF_THE_COMMAND_LINE = {"annotated_doc", "shellingham", "typer"}
@@ -33,19 +36,32 @@ NOT_OF_A_RUN_ON_ONE_MACHINE = {
     "typer.rich_utils",
 }
 
+MOST_COLLECTIONS = 50  # that of Python itself, and of a short run; untuned there are 147
+LEAST_OBJECTS = 30_000  # which Python would look through when it ends
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a process has imported and how often it has collected garbage; objects left out."""
+
+    modules: set[str]
+    collections: int
+    left_out: int
+
 
 @pytest.fixture
-def imported(tmp_path):
-    """Return a function that runs `cxai` in a new process and returns what it has imported."""
+def noted(tmp_path):
+    """Return a function that runs `cxai` in a new process and returns what was noted of it."""
 
-    def by(*arguments):
-        path = tmp_path / "modules.json"
-        process = start_cxai(*arguments, forked=False, first=LIST.format(path=str(path)))
+    def run(*arguments):
+        path = tmp_path / "notes.txt"
+        process = start_cxai(*arguments, forked=False, first=NOTES.format(path=str(path)))
         _, errors = process.communicate()
         assert process.returncode == 0, errors
-        return set(path.read_text().split())
+        collections, left_out, *modules = path.read_text().split()
+        return Notes(set(modules), int(collections), int(left_out))
 
-    return by
+    return run
 
 
 def packages(modules):
@@ -54,19 +70,21 @@ def packages(modules):
     return {name for name in tops if not name.startswith("_")} - {"cxai", "cython_runtime"}
 
 
-def test_help_needs_the_command_line_and_nothing_of_a_run(imported):
-    modules = imported("--help")
-    assert packages(modules) <= OF_HELP
-    assert not modules & NOT_OF_HELP
+def test_help_needs_the_command_line_and_nothing_of_a_run(noted):
+    help_ = noted("--help")
+    assert packages(help_.modules) <= OF_HELP
+    assert not help_.modules & NOT_OF_HELP
 
 
-def test_a_run_of_one_id_imports_nothing_that_it_does_not_use(imported, simulated, tmp_path, guids):
+def test_a_run_of_one_id_needs_nothing_that_it_does_not_use(noted, simulated, tmp_path, guids):
     ids = tmp_path / "ids.txt"
     ids.write_text(guids(1)[0])
     with simulated() as api:
-        modules = imported("run", ids, "-o", tmp_path / "export", "--base-url", api.base_url)
-    assert packages(modules) <= OF_A_RUN
-    assert not modules & NOT_OF_A_RUN_ON_ONE_MACHINE
+        run = noted("run", ids, "-o", tmp_path / "export", "--base-url", api.base_url)
+    assert packages(run.modules) <= OF_A_RUN
+    assert not run.modules & NOT_OF_A_RUN_ON_ONE_MACHINE
+    assert run.collections < MOST_COLLECTIONS
+    assert run.left_out > LEAST_OBJECTS
 
 
 PROGRAM = """
