@@ -24,7 +24,7 @@ _IMPORTED = (
     ),
     # What a run imports when it begins, with its first event, or with its loop.
     *("cxai.ledger.sqlite", "cxai.resources.cx_ai.resource", "cxai.resources.cx_ai.layout"),
-    *("encodings.idna", "rich.console", "structlog", "uvloop"),
+    *("encodings.idna", "rich.console", "uvloop"),
 )
 _DESCRIPTORS = 4
 _HEADER_BYTES = 8

@@ -42,6 +42,9 @@ from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.census import Census
 
+# The first outcomes wait this long for their commit: a run shows at once that it works.
+_FIRST_BATCH_S = 0.02
+
 # Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
 
@@ -210,6 +213,7 @@ def _bounds(settings: Settings) -> Bounds:
         in_flight=settings.in_flight,
         batch=settings.batch,
         batch_s=settings.batch_s,
+        first_batch_s=_FIRST_BATCH_S,
         grace_s=settings.grace_s,
         disk_patience_s=settings.disk_patience_s,
     )

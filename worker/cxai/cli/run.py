@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cxai.cli.aiohttp_import import import_aiohttp
 from cxai.cli.exits import finish
 from cxai.cli.options import (
     AllowEmpty,
@@ -119,6 +120,7 @@ def run(  # noqa: D103 - see RUN_HELP
     if shared is not None:
         _refuse_what_is_no_workers(options)
 
+    import_aiohttp()
     from cxai.api.token import read_token
     from cxai.app import source_of
     from cxai.cli.process import export_as_command, run_to_end, work_as_command
