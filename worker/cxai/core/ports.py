@@ -139,6 +139,13 @@ class Limiter(Protocol):
         """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
         ...
 
+    def learn_answers(self, left_s: Sequence[float]) -> None:
+        """Do as `learn` does for answers to requests that left then, in this order.
+
+        What `acquire` waits for is not looked at again for that, unless the rate has changed.
+        """
+        ...
+
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers tell of a limit."""
         ...
