@@ -115,6 +115,15 @@ class Governor(Protocol):
         """Note what came back for an item; return the verdicts that are held back no longer."""
         ...
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether the API is up and nothing else is to be found out about it."""
+        ...
+
+    def learn_results(self, results: Sequence[tuple[Item, Record]]) -> None:
+        """Do as `learn` does for results of items that are no canaries. Only while `is_calm`."""
+        ...
+
     def know_answered(self, entry: Entry) -> None:
         """Note an ID whose result an earlier run has."""
         ...

@@ -87,14 +87,14 @@ class Schedule:
 
     def wait_s(self, now: float) -> float:
         """Return how long from `now` the next request has to wait, 0 if it may leave."""
-        return max(self.bound_s(now), self._planned_s(now))
+        bound_s = self._window.wait_s(now)
+        if self._next_s is None or self._burst:
+            return bound_s
+        return max(bound_s, self._next_s - now)
 
     def bound_s(self, now: float) -> float:
         """Return how much of that is for the bound, so that being late for it can't be made up."""
         return self._window.wait_s(now)
-
-    def _planned_s(self, now: float) -> float:
-        return 0.0 if self._next_s is None or self._burst else self._next_s - now
 
     def leave(self, now: float) -> None:
         """Note that a request leaves at `now`."""
