@@ -63,10 +63,12 @@ class Listening(FreeLimiter):
 
 # Mostly results, as calm is what this is about; all else ends it in one way or another.
 others = [ABSENT, REJECTED, FAULTY, FAULTY, HTML, TORN, throttled(), throttled(2.0), TOKEN_REFUSED]
-replies = st.sampled_from([*[OK] * 12, DRIFTED, *others])
+replies = st.sampled_from([*[OK] * 6, DRIFTED, *others])
 histories = st.fixed_dictionaries(
     {
-        "script": st.dictionaries(st.sampled_from(NAMES), st.lists(replies, max_size=4)),
+        "script": st.dictionaries(
+            st.sampled_from(NAMES), st.lists(replies, max_size=4), min_size=5
+        ),
         "outage": st.tuples(st.integers(0, 5), st.integers(0, 8), st.sampled_from(others)),
         "latencies_s": st.lists(st.sampled_from([0.125, 0.125, 0.5, 3.0]), min_size=1, max_size=5),
         "in_flight": st.integers(1, 12),
@@ -103,7 +105,7 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
             limiter=Listening(VirtualClock()),
             governor=governor,
             bounds=Bounds(in_flight=in_flight, batch=7),
-            health=HealthSettings(failures=3, rounds=2, others=others),
+            health=HealthSettings(failures=2, rounds=2, others=others),
         )
         try:
             await run.pipeline.run()
@@ -143,3 +145,23 @@ async def test_results_are_kept_together_again_as_soon_as_a_failure_is_explained
     run = Run(entries(*NAMES), script=script, governor=Counting, bounds=Bounds(in_flight=5))
     await run.to_the_end()
     assert 30 <= run.governor.together < 39
+
+
+@virtually
+async def test_a_probe_whose_doubt_is_over_lets_the_next_one_leave():
+    """The answer to `other`, which left before the probe, ends the doubt about a and b.
+
+    If the probe stayed one for good, nothing could leave in the doubt about the last ones.
+    """
+    latencies_s = {"a": 0.125, "b": 0.25, "slow": 4.0, "other": 1.0, "probe": 2.0}
+    run = Run(
+        entries("a", "b", "slow", "other", *NAMES, *"uvwxyz", "probe"),  # the last is the probe
+        script={name: [FAULTY, OK] for name in "abuvwxyz"},
+        latency_s=lambda call: latencies_s.get(call.id, 0.5),
+        governor=Counting,
+        bounds=Bounds(in_flight=3),
+        health=HealthSettings(failures=2, others=3),
+    )
+    await run.to_the_end()
+    assert run.governor.health.doubts >= 2
+    assert run.governor.together > 0
