@@ -115,6 +115,15 @@ class Governor(Protocol):
         """Note what came back for an item; return the verdicts that are held back no longer."""
         ...
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether the API is up and nothing else is to be found out about it."""
+        ...
+
+    def learn_results(self, results: Sequence[tuple[Item, Record]]) -> None:
+        """Do as `learn` does for results of items that are no canaries. Only while `is_calm`."""
+        ...
+
     def know_answered(self, entry: Entry) -> None:
         """Note an ID whose result an earlier run has."""
         ...
@@ -137,6 +146,13 @@ class Limiter(Protocol):
 
     def learn(self, signal: Signal, left_s: float) -> None:
         """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
+        ...
+
+    def learn_answers(self, left_s: Sequence[float]) -> None:
+        """Do as `learn` does for answers to requests that left then, in this order.
+
+        What `acquire` waits for is not looked at again for that, unless the rate has changed.
+        """
         ...
 
     def note_overload(self, left_s: float) -> None:
