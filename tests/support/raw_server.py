@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from support.command import TOKEN
 
 from cxai.api.client import ApiClient
-from cxai.api.thin_exchange import ThinExchange
+from cxai.api.session_exchange import SessionExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 
@@ -148,7 +148,7 @@ def client_of(base_url, *, token=None, proxy=None, **limits):
         SystemClock(),
         proxy=SecretStr(proxy) if proxy else None,
         **{
-            "open_exchange": ThinExchange,
+            "open_exchange": SessionExchange,
             "result_path": "ai",
             "in_flight": 4,
             "connect_timeout_s": 5.0,

@@ -57,9 +57,9 @@ class ApiClient:
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
-    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything up to the last byte of
-    a 200, or the head of any other reply, however slowly it drips. The body of a 200 that has more
-    than `max_wire_bytes` (as sent) is not read to its end. `ca_file` and `proxy` are those of
+    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the last
+    byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as sent)
+    is not read to its end. `ca_file` and `proxy` are those of
     tls.trust and proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an
     async context manager.
     Raises UsageError for a base URL that is not https (http is allowed to loopback alone), and
@@ -96,7 +96,7 @@ class ApiClient:
         self._open_exchange = open_exchange
         self._depart = depart
         self._in_flight = in_flight
-        self._connect_timeout_s = connect_timeout_s
+        self._connect_within_s = min(connect_timeout_s, total_timeout_s)
         self._read_timeout_s = read_timeout_s
         self._total_timeout_s = total_timeout_s
         self._max_wire_bytes = max_wire_bytes
@@ -109,11 +109,11 @@ class ApiClient:
         self._connector = Connector(
             self._depart,
             in_flight=self._in_flight,
-            connect_timeout_s=self._connect_timeout_s,
+            connect_timeout_s=self._connect_within_s,
             context=route.trust.context if route.trust else None,
         )
-        timeout = aiohttp.ClientTimeout(  # the total is counted here, in _ask
-            total=None, sock_connect=self._connect_timeout_s, sock_read=self._read_timeout_s
+        timeout = aiohttp.ClientTimeout(  # the total is the deadline of each Passage
+            total=None, sock_connect=self._connect_within_s, sock_read=self._read_timeout_s
         )
         proxy = route.proxy.url if route.proxy else None
         self._exchange = self._open_exchange(self.base_url, self._connector, timeout, proxy)
@@ -141,7 +141,8 @@ class ApiClient:
             )
         if not _PATH_SEGMENT.fullmatch(interaction_id):
             raise ValueError("An ID with a character that changes the URL.")
-        passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
+        deadline = asyncio.get_running_loop().time() + self._total_timeout_s
+        passage = Passage(self._token.secret, deadline, fresh=interaction_id in self._want_fresh)
         target = f"/v1/interactions/{interaction_id}{self._endings[question]}"
         seen = await self._ask(target, passage)
         if isinstance(seen, Reply):
@@ -154,20 +155,18 @@ class ApiClient:
         return seen
 
     async def _ask(self, target: str, passage: Passage) -> Reply | Failure:
-        response, body, stage = None, None, Stage.HEADERS
+        response, stage = None, Stage.HEADERS
         try:
-            async with asyncio.timeout(self._total_timeout_s):
-                response = await self._exchange.send(target, passage)
-                if has_body(response.status):
-                    stage = Stage.BODY
-                    body = await self._body(response)
-            if stage is Stage.HEADERS:  # without that limit: it could take the status back
+            response = await self._exchange.send(target, passage)
+            if not has_body(response.status):
                 words, is_whole = await _words(response)
                 return self._reply(response, words, is_cut=not is_whole)
+            stage = Stage.BODY
+            body = await self._body(response)
             if passage.is_garbled:
                 raise aiohttp.ClientPayloadError
-        except TimeoutError as error:
-            return self._late(error, passage, stage)
+        except TimeoutError:
+            return self._late(passage, stage)
         except FloodError as error:
             return Failure(Trouble.BROKEN_OFF, stage, str(error), _NOT_THE_API)
         except (
@@ -179,6 +178,7 @@ class ApiClient:
         ) as error:
             return self._broken(error, passage, stage)
         finally:
+            passage.end()
             if response is not None:
                 response.release()
         if body is None:
@@ -196,12 +196,11 @@ class ApiClient:
             is_cut,
         )
 
-    def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return self._route.too_late(f"{self._connect_timeout_s:g} s")
-        if not passage.sent:
-            return self._route.too_late(f"{self._total_timeout_s:g} s")
-        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+    def _late(self, passage: Passage, stage: Stage) -> Failure:
+        if passage.sent:
+            return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+        limit_s = self._total_timeout_s if passage.connection else self._connect_within_s
+        return self._route.too_late(f"{limit_s:g} s")
 
     def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
         if passage.connection is None:
@@ -215,9 +214,9 @@ class ApiClient:
         return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
 
     async def _body(self, response: Response) -> bytes | None:
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await response.content.readany():
+        content, chunks, size = response.content, [], 0
+        while not content.at_eof():
+            chunk = await content.readany()
             size += len(chunk)
             if size > self._max_wire_bytes:
                 return None
