@@ -18,6 +18,8 @@ from cxai.policy.verdict import Stage
 ID, OTHER = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 NO_REPLY = "the server had closed the kept connection"
 
+pytestmark = pytest.mark.usefixtures("exchange")
+
 
 async def ask(server, question=Question.RESULT, **limits):
     async with asyncio.timeout(4.0), client_of(server.base_url, **limits) as client:

@@ -14,6 +14,8 @@ from cxai.policy.reply import Question, Reply
 
 ID = "3F2504E0-4f89-11d3-9a0c-0305e82c3301"
 
+pytestmark = pytest.mark.usefixtures("exchange")
+
 
 def request_lines(server):
     return [request.partition("\r\n")[0] for request in server.requests]
