@@ -12,13 +12,13 @@ from pydantic import SecretStr
 from support.command import TOKEN
 
 from cxai.api.client import ApiClient
-from cxai.api.exchanges import open_exchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 
 DRIP_S = 0.05
 
-OPEN_EXCHANGE = open_exchange()
+OPEN_EXCHANGE = ThinExchange
 """How the client under test sends; the fixture `exchange` sets it to each way in turn."""
 
 

@@ -34,9 +34,8 @@ _WORDS_S = 1.0
 _MOST_FRESH = 10_000
 
 _SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
-# What a path may hold as it is (RFC 3986, 3.3), slashes and the like left out: no ID leads to
-# another resource, and none ends a line of the request.
-_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~%-]+")
+# No ID leads to another resource or ends a line of the request, whatever let it through before.
+_PATH_SEGMENT = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._~%-]+")
 
 _NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
 
@@ -53,7 +52,7 @@ class ApiClient:
 
     `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
     in the URL of a result. `open_exchange` makes what requests go through
-    (exchanges.open_exchange).
+    (exchanges.chosen_exchange).
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds

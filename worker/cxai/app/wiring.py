@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, decode
-from cxai.api.exchanges import open_exchange, why_ordinary
+from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
@@ -212,13 +212,11 @@ def client_of(
 
     The log has a warning if requests have to go the slower way.
     """
-    if (reason := why_ordinary()) is not None:
-        LOG.warning("slower_requests", reason=reason)
     return ApiClient(
         settings.base_url,
         token,
         clock,
-        open_exchange=open_exchange(),
+        open_exchange=chosen_exchange(LOG.warning),
         result_path=resource.path,
         depart=depart,
         in_flight=settings.in_flight,
