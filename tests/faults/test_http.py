@@ -22,6 +22,8 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.serving import serving
 from support.waiting import wait_until
 
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import OPEN_AGAIN, Stage
 
@@ -343,8 +345,7 @@ async def test_chunks_that_are_none_are_broken_off(framing):
     assert fault(seen)[0] is Trouble.BROKEN_OFF
 
 
-@each_way
-async def test_whatever_a_server_says_the_answer_is_a_value():
+async def test_whatever_a_server_says_the_answer_is_a_value_and_the_same_each_way():
     chance = Random(7)
     sane = [
         response(b'{"allParticipants": null}', "Content-Encoding: gzip", "Retry-After: 5"),
@@ -367,14 +368,14 @@ async def test_whatever_a_server_says_the_answer_is_a_value():
         return bytes(sent)
 
     scripts = [[garbled(), Ending.CLOSE] for _ in range(400)]
-    async with (
-        RawServer(*scripts) as server,
-        client_of(server.base_url, total_timeout_s=2.0) as client,
-    ):
-        seen = [await client.fetch(ID, Question.RESULT) for _ in scripts]
-    assert all(isinstance(one, Reply | Failure) for one in seen)
-    assert {type(one) for one in seen} == {Reply, Failure}
-    assert len(server.requests) <= len(scripts)
+    seen = []
+    for way in (ThinExchange, SessionExchange):
+        limits = {"open_exchange": way, "total_timeout_s": 2.0}
+        async with RawServer(*scripts) as server:
+            seen.append([await ask(server, **limits) for _ in scripts])
+        assert len(server.requests) == len(scripts)
+    assert {type(one) for one in seen[0]} == {Reply, Failure}
+    assert seen[0] == seen[1]
 
 
 # --- one fetch, one request ---

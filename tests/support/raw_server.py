@@ -84,9 +84,18 @@ class RawServer:
 
     async def __aexit__(self, *exc):
         self._server.close()
+        self.drop()
+        await asyncio.gather(*self._conversations)
+
+    def say(self, data):
+        """Send the same on all connections that are open, though nothing was asked."""
+        for writer in self._conversations.values():
+            writer.write(data)
+
+    def drop(self):
+        """Reset all connections that are open."""
         for writer in self._conversations.values():
             writer.transport.abort()
-        await asyncio.gather(*self._conversations)
 
     async def _converse(self, reader, writer):
         self.connections += 1

@@ -209,7 +209,7 @@ class ApiClient:
             reason = "the server had closed the kept connection"
             return Failure(Trouble.NO_CONNECTION, stage, reason)
         is_http = not isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
-        reason = type(error).__name__ if is_http else "what came is no HTTP"
+        reason = type(error).__name__ if is_http else "the response is not valid HTTP"
         return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
 
     async def _body(self, response: Response) -> bytes | None:

@@ -1,8 +1,7 @@
 """What one request and the head of its response are, whichever way they take.
 
-Two ways keep this contract (tests/support/raw_server.py runs all tests of the client over both):
-session_exchange.py over aiohttp's public session, thin_exchange.py over its connections and its
-parser alone.
+Two adapters keep this contract, and all tests of the client run over both: session_exchange.py goes
+through aiohttp's public session, thin_exchange.py over its connections and its parser alone.
 """
 
 from collections.abc import Callable
