@@ -7,12 +7,15 @@ from random import Random
 
 import hypothesis
 import pytest
+from support import raw_server
 from support.command import TOKEN
 from support.garbage import leave_out_what_is_there
 from support.moto_server import bucket, moto  # noqa: F401 - fixtures
 from support.redis_server import own_redis, shared_redis, stream  # noqa: F401 - fixtures
 from support.serving import serving
 
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.simulator import Scenario, Simulator
 
 pytest_plugins = ["support.postgres"]
@@ -61,3 +64,10 @@ def simulated():
         return serving(Simulator(Scenario(**scenario), token=TOKEN))
 
     return start
+
+
+@pytest.fixture(params=[ThinExchange, SessionExchange], ids=["thin", "session"])
+def exchange(request, monkeypatch):
+    """Let the client send in each of its ways; return which."""
+    monkeypatch.setattr(raw_server, "OPEN_EXCHANGE", request.param)
+    return request.param

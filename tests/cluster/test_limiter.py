@@ -19,6 +19,7 @@ from support.waiting import wait_until
 
 from bench.arrivals import most_within
 from cxai.api.client import ApiClient
+from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.cluster.engine_clock import EngineClock
@@ -73,6 +74,7 @@ async def client_of(limiter, base_url):
         base_url,
         Token(SecretStr("a-token-of-tests"), None, lambda _token: None),
         SystemClock(),
+        open_exchange=ThinExchange,
         result_path="ai",
         depart=limiter.depart,
         in_flight=10,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, decode
+from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
@@ -23,6 +24,7 @@ from cxai.errors import CxaiError, DiskFullError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings, State
 from cxai.governor.patience import PatienceSettings
+from cxai.observe.logging import LOG
 from cxai.observe.monitor import Sample
 from cxai.observe.redaction import Redaction
 from cxai.policy.rules import Rules
@@ -206,11 +208,15 @@ def client_of(
     depart: Callable[[], Awaitable[None]],
     clock: Clock,
 ) -> ApiClient:
-    """Return the client of the API; `depart` is awaited before each request is sent."""
+    """Return the client of the API; `depart` is awaited before each request is sent.
+
+    The log has a warning if requests have to go the slower way.
+    """
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        open_exchange=chosen_exchange(LOG.warning),
         result_path=resource.path,
         depart=depart,
         in_flight=settings.in_flight,
