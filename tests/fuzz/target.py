@@ -28,6 +28,7 @@ from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import ReplyParser
 
 CANARY = "cAnArY7f3a"
 """Planted in the inputs: no reason may hold it."""
@@ -66,7 +67,8 @@ def reader(shape, bands=None):
     def decoded(body, content_encoding, most_bytes):
         return decode(body, content_encoding, Limits(most_bytes))
 
-    return BodyReader(CxAi(shape, _RUN, bands), decoded, LIMITS.decoded_bytes, _Here())
+    parser = ReplyParser(CxAi(shape, _RUN, bands), decoded)
+    return BodyReader(parser, LIMITS.decoded_bytes, _Here())
 
 
 _NESTED, _TABLES = reader(Shape.NESTED), reader(Shape.TABLES)

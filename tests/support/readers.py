@@ -7,11 +7,13 @@ from cxai.policy.reply import Arrival
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import ReplyParser
 
 
 def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
     """Return a reader of nested CX AI records, or of another `resource`."""
-    return BodyReader(resource or CxAi(Shape.NESTED, RUN_ID), decoded, most_bytes, thread, secrets)
+    parser = ReplyParser(resource or CxAi(Shape.NESTED, RUN_ID), decoded, secrets)
+    return BodyReader(parser, most_bytes, thread)
 
 
 async def seen_by(reader, interaction_id, question, reply, at):

@@ -28,7 +28,8 @@ from cxai.observe.redaction import Redaction
 from cxai.policy.rules import Rules
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import ScoreRanges
-from cxai.resources.reader import BodyReader, Decode
+from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
 
 # The first answer is waited for as long as this where no one is watching.
@@ -148,7 +149,9 @@ def wired(
         governor=governor,
         fetcher=fetcher,
         reader=BodyReader(
-            resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
+            ReplyParser(resource, _decoder(settings), redaction),
+            settings.max_decoded_bytes,
+            reading,
         ),
         recorder=FailureRows(resource.layout.schema_version, run_id),
         clock=clock,
