@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -121,6 +121,14 @@ Verdicts = Annotated[
     frozenset[Annotated[Verdict, BeforeValidator(_askable)]], NoDecode, BeforeValidator(_split)
 ]
 """Several verdicts; in the environment separated by commas."""
+
+
+def _count_or_auto(value: Any) -> Any:
+    if isinstance(value, str) and (text := value.strip()).isdecimal() and text.isascii():
+        return int(text)
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise ValueError("it is a number of processes, or auto")
 
 
 class LogFormat(StrEnum):
@@ -312,6 +320,13 @@ class Settings(BaseModel):
     )
     allow_none: bool = Field(
         default=False, description="A run in which no ID has a result is no error."
+    )
+    readers: Annotated[
+        Annotated[int, Field(ge=0, le=64)] | Literal["auto"], BeforeValidator(_count_or_auto)
+    ] = Field(
+        default="auto",
+        description="Processes that read replies on other cores; auto starts them if one core is"
+        " too busy.",
     )
     grace_s: SecondsOrZero = Field(
         default=30.0, description="How long a stopped run waits for requests under way."

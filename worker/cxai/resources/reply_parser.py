@@ -1,4 +1,4 @@
-"""Parses what came back for a request: a record, a status, a refusal, or why it is none of these."""
+"""Parses what came back for a request: a record, a status, a refusal, or why it is none."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,0 +1,126 @@
+"""What a reader does: takes blocks of replies from its socket, and sends back what they are."""
+
+import gc
+import resource
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cxai.api.content_coding import Limits, decode
+from cxai.core.ports import Resource
+from cxai.observe.redaction import Redaction
+from cxai.policy.reply import Record
+from cxai.readers.wire import (
+    HEAD_BYTES,
+    MOST_ANSWER_BYTES,
+    Answer,
+    Block,
+    Parsed,
+    Ready,
+    Recipe,
+    framed,
+    length_of,
+)
+from cxai.resources.options import RowOptions, ScoreRanges
+from cxai.resources.registry import open_resource
+from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
+
+
+def serve(connection: socket.socket) -> None:
+    """Read what the worker at the other end sends, until it has gone."""
+    try:
+        frames = _Frames(connection)
+        recipe: Recipe = frames.receive(msgspec.msgpack.Decoder(Recipe))
+        blocks = _Blocks(recipe)
+        decoder = msgspec.msgpack.Decoder(Block)
+        # As in a worker (cli/gc_tuning.py): what a body becomes is in no cycle.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 100)
+        connection.sendall(framed(Ready(_memory_bytes())))
+        while True:
+            connection.sendall(framed(blocks.read(frames.receive(decoder))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the worker has ended, or has given this reader up
+
+
+class _Frames:
+    """The frames that come over a socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def receive(self, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
+        """Return the value that comes next. Raises EOFError if none does."""
+        return decoder.decode(self._exactly(length_of(self._exactly(HEAD_BYTES))))
+
+    def _exactly(self, count: int) -> bytearray:
+        found = bytearray(count)
+        view, filled = memoryview(found), 0
+        while filled < count:
+            if not (more := self._connection.recv_into(view[filled:])):
+                raise EOFError
+            filled += more
+        return found
+
+
+class _Blocks:
+    """Reads blocks as the run that a recipe is of lays out its rows."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._resource = _resource(recipe)
+        self._max_ratio = recipe.max_ratio
+        self._secrets: tuple[str, ...] = ()
+        self._parser = self._parser_without(self._secrets)
+
+    def read(self, block: Block) -> Answer:
+        """Return what the replies are; what is too large, or would be, is left to the worker."""
+        if block.secrets != self._secrets:  # the first block, or a token was renewed
+            self._secrets = block.secrets
+            self._parser = self._parser_without(block.secrets)
+        parsed: list[Parsed] = []
+        left_bytes = MOST_ANSWER_BYTES
+        for arrival in block.arrived:
+            seen = self._parser.parse(arrival, block.at, SMALL_BYTES)
+            if isinstance(seen, Record):
+                left_bytes -= sum(map(len, seen.lines.values()))
+            is_left = is_too_large(seen) or left_bytes < 0
+            parsed.append(Parsed() if is_left else Parsed.of(seen))
+        return Answer(block.number, parsed)
+
+    def _parser_without(self, secrets: Sequence[str]) -> ReplyParser:
+        redaction = Redaction()
+        for text in secrets:
+            redaction.add(_Secret(text))
+        return ReplyParser(self._resource, self._decoded, redaction)
+
+    def _decoded(self, body: bytes, coding: str, most_bytes: int) -> Any:
+        return decode(body, coding, Limits(most_bytes, self._max_ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A token, as Redaction wants it: pydantic's SecretStr takes long to import."""
+
+    text: str = field(repr=False)
+
+    def get_secret_value(self) -> str:
+        return self.text
+
+
+def _resource(recipe: Recipe) -> Resource:
+    ranges = None
+    if recipe.score_bands is not None:
+        name, content = recipe.score_bands
+        ranges = ScoreRanges(Path(name), content)
+    return open_resource(recipe.resource, RowOptions(recipe.shape, recipe.run_id, ranges))
+
+
+def _memory_bytes() -> int:
+    """Return the peak of this process's resident memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # which counts kibibytes
