@@ -18,7 +18,8 @@ from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, 
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ports import GroupSource, RemoteSource, Resource, Source
+from cxai.core.ports import GroupSource, RemoteSource, Source
+from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable

@@ -17,7 +17,8 @@ from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
 from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Pipeline
-from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Resource, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
+from cxai.core.resource import Resource
 from cxai.core.room import Room
 from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
 from cxai.errors import CxaiError, DiskFullError

@@ -3,7 +3,6 @@
 import gc
 import resource
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cxai.api.content_coding import Limits, decode
-from cxai.core.ports import Resource
+from cxai.core.resource import Resource
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Record
 from cxai.readers.wire import (
@@ -121,6 +120,9 @@ def _resource(recipe: Recipe) -> Resource:
 
 
 def _memory_bytes() -> int:
-    """Return the peak of this process's resident memory."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # which counts kibibytes
+    """Return this process's resident memory; where the system does not say, its peak."""
+    try:
+        resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux, where the peak of a process begins with that of its parent
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident_pages * resource.getpagesize()

@@ -37,7 +37,7 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """Says that a reader can read, and what it takes: its peak of resident memory so far."""
+    """Says that a reader can read, and what it takes: its resident memory."""
 
     memory_bytes: int
 

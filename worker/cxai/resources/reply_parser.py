@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from cxai.core.ports import Resource
+from cxai.core.resource import Resource
 from cxai.policy.reply import Arrival, Failure, Form, Question, Refusal, Reply, Seen, Trouble
 from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
