@@ -123,12 +123,15 @@ Verdicts = Annotated[
 """Several verdicts; in the environment separated by commas."""
 
 
+_MOST_READERS = 64
+
+
 def _count_or_auto(value: Any) -> Any:
-    if isinstance(value, str) and (text := value.strip()).isdecimal() and text.isascii():
-        return int(text)
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool)):
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", value):
+        value = int(value)
+    if value == "auto" or (isinstance(value, int) and 0 <= value <= _MOST_READERS):
         return value
-    raise ValueError("it is a number of processes, or auto")
+    raise ValueError(f"a number of processes from 0 to {_MOST_READERS}, or auto")
 
 
 class LogFormat(StrEnum):
@@ -321,9 +324,7 @@ class Settings(BaseModel):
     allow_none: bool = Field(
         default=False, description="A run in which no ID has a result is no error."
     )
-    readers: Annotated[
-        Annotated[int, Field(ge=0, le=64)] | Literal["auto"], BeforeValidator(_count_or_auto)
-    ] = Field(
+    readers: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = Field(
         default="auto",
         description="Processes that read replies on other cores; auto starts them if one core is"
         " too busy.",
