@@ -1,10 +1,17 @@
 """How many readers a run gets, and when it needs them."""
 
 import os
+import sys
 
 import pytest
+from support.store import RUN_ID
 
+from cxai.app.wiring import open_reader
+from cxai.observe.redaction import Redaction
 from cxai.readers.need import LoopLoad, readers_for, usable_cores
+from cxai.resources.options import RowOptions, Shape
+from cxai.resources.registry import open_resource
+from cxai.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -29,12 +36,32 @@ def test_a_run_gets_as_many_readers_as_are_of_use(setting, rate, cores, readers)
     ("quota", "most"),
     [("max 100000", 64), ("150000 100000", 1), ("50000 100000", 1), ("", 64), ("?", 64)],
 )
-def test_the_cores_that_may_be_used_are_those_of_the_affinity_and_the_quota(tmp_path, quota, most):
-    file = tmp_path / "cpu.max"
-    file.write_text(quota + "\n")
+@pytest.mark.parametrize("cgroup", ["0::/", "3:cpu:/old\n0::/system.slice/cxai.service"])
+def test_the_cores_that_may_be_used_are_those_of_the_affinity_and_the_quota(
+    tmp_path, quota, most, cgroup
+):
+    own, cgroups = tmp_path / "own", tmp_path / "cgroups"
+    own.write_text(cgroup + "\n")
+    limits = cgroups / cgroup.rpartition("0::/")[2]
+    limits.mkdir(parents=True)
+    (limits / "cpu.max").write_text(quota + "\n")
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert usable_cores(file) == min(affinity, most)
-    assert usable_cores(tmp_path / "missing") == affinity
+    assert usable_cores(own, cgroups) == min(affinity, most)
+    assert usable_cores(tmp_path / "missing", cgroups) == affinity
+
+
+@pytest.mark.parametrize(
+    ("setting", "rate", "reader"),
+    [("auto", 5, "BodyReader"), (0, 100_000, "BodyReader"), (1, 5, "ReaderPool")],
+)
+async def test_a_run_without_readers_does_not_even_import_them(monkeypatch, setting, rate, reader):
+    monkeypatch.delitem(sys.modules, "cxai.readers.pool", raising=False)
+    settings = Settings(readers=setting, rate=rate)
+    rows = RowOptions(Shape.NESTED, RUN_ID)
+    resource = open_resource(settings.resource, rows)
+    async with open_reader(settings, rows, resource, Redaction()) as opened:
+        assert type(opened).__name__ == reader
+    assert ("cxai.readers.pool" in sys.modules) is (reader == "ReaderPool")
 
 
 class Clocks:

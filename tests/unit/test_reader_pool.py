@@ -84,6 +84,15 @@ async def test_a_block_of_a_reader_that_is_killed_is_read_here_and_another_reade
     ]
 
 
+async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(own):
+    async with reader_pool(own, pauses_s=[0.0], settled_s=0.0) as pool:
+        for count in (1, 2):
+            (reader,) = await started(pool, count)
+            os.kill(reader, signal.SIGKILL)
+        await started(pool, 3)
+    assert pool.events.names.count("reader_lost") == 2
+
+
 async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
     hasty = partial(ReaderLink, block_s=0.2)
     async with reader_pool(own, pauses_s=[], make_link=hasty) as pool:

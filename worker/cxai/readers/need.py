@@ -19,7 +19,8 @@ _MOST = 4
 _LOOK_S = 1.0
 _BUSY = 0.7
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def readers_for(setting: Readers, rate: float, cores: int) -> int:
@@ -29,12 +30,16 @@ def readers_for(setting: Readers, rate: float, cores: int) -> int:
     return min(cores - 1, _MOST) if rate >= _LEAST_RATE else 0
 
 
-def usable_cores(quota: Path = _QUOTA) -> int:
-    """Return how many cores this process may use, at least 1: by its affinity, and its cgroup."""
-    is_told = hasattr(os, "sched_getaffinity")  # Linux
-    cores = len(os.sched_getaffinity(0)) if is_told else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # no cgroup v2, or no quota: "max"
-        quota_us, period_us = map(int, quota.read_text().split())
+def usable_cores(own_cgroup: Path = _OWN_CGROUP, cgroups: Path = _CGROUPS) -> int:
+    """Return how many cores this process may use, at least 1.
+
+    That is by its affinity, and by the quota of its cgroup (v2): a container's, or a service's.
+    """
+    has_affinity = hasattr(os, "sched_getaffinity")  # Linux
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no cgroup of this kind, or no quota: "max"
+        path = own_cgroup.read_text().rpartition("0::/")[2].rstrip("\n")
+        quota_us, period_us = map(int, (cgroups / path / "cpu.max").read_text().split())
         cores = min(cores, quota_us // period_us)
     return max(1, cores)
 
@@ -42,7 +47,7 @@ def usable_cores(quota: Path = _QUOTA) -> int:
 class LoopLoad:
     """How busy the thread is that asks: the share of a second or more that it was computing.
 
-    A stage of its own would need a timer; to be asked with each block costs 0.1 µs an ID.
+    It is asked with each block of replies, so it needs no timer.
     """
 
     def __init__(

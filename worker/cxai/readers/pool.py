@@ -21,7 +21,7 @@ _BLOCKS_EACH = 2
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)
 """The waits before a reader that was lost is started again. After the last, it is given up."""
 
-_SETTLED_S = 600.0
+SETTLED_S = 600.0
 """After this time a reader is as good as new: it is started again as often."""
 
 
@@ -53,6 +53,7 @@ class ReaderPool:
         warning: Notice,
         make_link: Callable[[], ReaderLink] = ReaderLink,
         pauses_s: Sequence[float] = PAUSES_S,
+        settled_s: float = SETTLED_S,
     ) -> None:
         self.at_once = _BLOCKS_EACH * count
         self._own = own
@@ -64,6 +65,7 @@ class ReaderPool:
         self._warning = warning
         self._make_link = make_link
         self._pauses_s = pauses_s
+        self._settled_s = settled_s
         self._links: list[ReaderLink] = []
         self._keeping: list[asyncio.Task[None]] = []
 
@@ -124,7 +126,7 @@ class ReaderPool:
             except ReaderNotStartedError as error:
                 self._warning("reader_given_up", reader=number, reason=str(error))
                 return
-            if loop.time() - began >= _SETTLED_S:
+            if loop.time() - began >= self._settled_s:
                 lost = 0
             if lost == len(self._pauses_s):
                 self._warning("reader_given_up", reader=number, reason=end)

@@ -35,7 +35,7 @@ def serve(connection: socket.socket) -> None:
     try:
         frames = _Frames(connection)
         recipe: Recipe = frames.receive(msgspec.msgpack.Decoder(Recipe))
-        blocks = _Blocks(recipe)
+        blocks = BlockParser(recipe)
         decoder = msgspec.msgpack.Decoder(Block)
         # As in a worker (cli/gc_tuning.py): what a body becomes is in no cycle.
         gc.freeze()
@@ -67,28 +67,35 @@ class _Frames:
         return found
 
 
-class _Blocks:
-    """Reads blocks as the run that a recipe is of lays out its rows."""
+class BlockParser:
+    """Reads blocks of replies for the run that `recipe` is of.
 
-    def __init__(self, recipe: Recipe) -> None:
+    What is too large is left to the worker: a body of more than SMALL_BYTES, and a record with
+    which the lines of an answer would take more than `most_bytes`.
+    """
+
+    def __init__(self, recipe: Recipe, most_bytes: int = MOST_ANSWER_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._resource = _resource(recipe)
         self._max_ratio = recipe.max_ratio
         self._secrets: tuple[str, ...] = ()
         self._parser = self._parser_without(self._secrets)
 
     def read(self, block: Block) -> Answer:
-        """Return what the replies are; what is too large, or would be, is left to the worker."""
+        """Return what the replies are."""
         if block.secrets != self._secrets:  # the first block, or a token was renewed
             self._secrets = block.secrets
             self._parser = self._parser_without(block.secrets)
         parsed: list[Parsed] = []
-        left_bytes = MOST_ANSWER_BYTES
+        room = self._most_bytes
         for arrival in block.arrived:
             seen = self._parser.parse(arrival, block.at, SMALL_BYTES)
-            if isinstance(seen, Record):
-                left_bytes -= sum(map(len, seen.lines.values()))
-            is_left = is_too_large(seen) or left_bytes < 0
-            parsed.append(Parsed() if is_left else Parsed.of(seen))
+            size = sum(map(len, seen.lines.values())) if isinstance(seen, Record) else 0
+            if is_too_large(seen) or size > room:
+                parsed.append(Parsed())
+            else:
+                parsed.append(Parsed.of(seen))
+                room -= size
         return Answer(block.number, parsed)
 
     def _parser_without(self, secrets: Sequence[str]) -> ReplyParser:

@@ -16,8 +16,8 @@ from cxai.resources.options import Shape
 HEAD_BYTES = 4
 """Bytes that say how long the rest of a frame is."""
 
-MOST_ANSWER_BYTES = 2**26
-"""Bytes of lines in an answer, at most; what would be more is left unread."""
+MOST_ANSWER_BYTES = 2**24
+"""Bytes of lines in an answer, at most (2 MB is much); what would be more is left to the worker."""
 
 MOST_FRAME_BYTES = 2 * MOST_ANSWER_BYTES
 """A frame of an answer that announces more is none."""
