@@ -41,6 +41,7 @@ RESULTS = {
     "the token": Reply(200, ECHO),
     "truncated": Reply(200, brotli.compress(BODY)[:-1], "br"),
     "unknown coding": Reply(200, BODY, "x-unknown", retry_after_s=3.0),
+    "a coding that is not Unicode": Reply(200, BODY, "\udcff"),
     "HTML": Reply(200, b"<html>Sign in</html>"),
     "an error": Reply(200, b'{"errorMessage": "No: %s"}' % GUID.encode()),
     "a wrong type": Reply(200, body_with_model(score="high")),
@@ -71,7 +72,7 @@ ARRIVED = [
     *(Arrival(ID, Question.RESULT, reply) for reply in (*RESULTS.values(), *REFUSALS.values())),
     *(Arrival(ID, Question.STATUS, reply) for reply in (*STATES.values(), *REFUSALS.values())),
 ]
-READ_HERE = {"large", "large, small as sent", "a bomb"}
+READ_HERE = {"large", "large, small as sent", "a bomb", "a coding that is not Unicode"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,10 @@ RECORD = Parsed(record=Record({"records": b"{}\n"}))
 ANSWER = framed(Answer(1, [RECORD]))
 
 
+def frame_of(value):
+    return len(value).to_bytes(4, "big") + value
+
+
 @pytest.fixture
 async def connected():
     """Return a link, and the end of its socket at which a reader would be."""
@@ -55,6 +59,8 @@ async def test_an_answer_may_come_in_pieces_and_two_at_a_time(connected):
         (framed(Ready(1)), "sent garbage"),
         (framed({"number": 1, "parsed": [[{"lines": {"records": "text"}}]]}), "sent garbage"),
         (ANSWER[:-1] + b"\xc1", "sent garbage"),
+        (ANSWER.replace(b"records", b"record\xff"), "sent garbage"),
+        (frame_of(b"\x82\xa4more" + b"\x91" * 100_000), "sent garbage"),
         (framed(Answer(2, [RECORD])), "answered something else"),
         (framed(Answer(1, [])), "answered something else"),
         (framed(Answer(1, [RECORD, RECORD])), "answered something else"),

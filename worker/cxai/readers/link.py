@@ -142,7 +142,8 @@ class ReaderLink(asyncio.BufferedProtocol):
         try:
             decoder, answer = self._asked[0]
             found = decoder.decode(value)
-        except (IndexError, msgspec.DecodeError):  # not asked for, or not what was
+        except (IndexError, msgspec.DecodeError, ValueError, RecursionError):
+            # Not asked for, not what was, no UTF-8 (a ValueError), or nested too deeply.
             self.give_up("sent garbage")
             return
         self._asked.popleft()

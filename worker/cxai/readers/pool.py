@@ -8,7 +8,7 @@ from itertools import compress
 from typing import Any, Protocol, Self
 
 from cxai.core.ports import Reader
-from cxai.policy.reply import Arrival, Seen
+from cxai.policy.reply import Arrival, Reply, Seen
 from cxai.readers.link import ReaderLink, ReaderLostError
 from cxai.readers.need import LoopLoad
 from cxai.readers.running import ReaderNotStartedError, running_reader
@@ -100,13 +100,13 @@ class ReaderPool:
         link = min(self._links, key=lambda link: link.waiting, default=None)
         if link is None or link.waiting >= _BLOCKS_EACH:
             return unread
-        small = [len(one.reply.body) <= SMALL_BYTES for one in arrived]
+        chosen = [_is_for_a_reader(one.reply) for one in arrived]
         try:
-            parsed = await link.read(list(compress(arrived, small)), at, self._secrets())
+            parsed = await link.read(list(compress(arrived, chosen)), at, self._secrets())
         except ReaderLostError:
             return unread
         found = iter(parsed)
-        return [next(found).seen if is_small else None for is_small in small]
+        return [next(found).seen if is_chosen else None for is_chosen in chosen]
 
     # --- the life of the readers ---
 
@@ -159,3 +159,8 @@ class ReaderPool:
         if ready is None:
             raise ReaderNotStartedError(reader.end)
         return reader.end
+
+
+def _is_for_a_reader(reply: Reply) -> bool:
+    """Whether a reply is small, and has no header that is not Unicode: it could not be sent."""
+    return len(reply.body) <= SMALL_BYTES and reply.content_encoding.isascii()
