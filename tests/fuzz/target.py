@@ -29,6 +29,7 @@ from cxai.resources.cx_ai.regular import read_regular
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import ReplyParser
 
 CANARY = "cAnArY7f3a"
 """Planted in the inputs: no reason may hold it."""
@@ -67,7 +68,7 @@ def reader(resource):
     def decoded(body, content_encoding, most_bytes):
         return decode(body, content_encoding, Limits(most_bytes))
 
-    return BodyReader(resource, decoded, LIMITS.decoded_bytes, _Here())
+    return BodyReader(ReplyParser(resource, decoded), LIMITS.decoded_bytes, _Here())
 
 
 _RESOURCES = [CxAi(shape, _RUN, bands) for bands in (None, _BANDS) for shape in Shape]

@@ -24,6 +24,7 @@ _IMPORTED = (
     ),
     # What a run imports when it begins, with its first event, or with its loop.
     *("cxai.ledger.sqlite", "cxai.resources.cx_ai.resource", "cxai.resources.cx_ai.layout"),
+    "cxai.readers.pool",
     *("encodings.idna", "rich.console", "uvloop"),
 )
 _DESCRIPTORS = 4
