@@ -13,6 +13,7 @@ from support.command import TOKEN
 from support.garbage import leave_out_what_is_there
 from support.memory import memory_with_room
 from support.moto_server import bucket, moto  # noqa: F401 - fixtures
+from support.order import long_ones_first, processes
 from support.redis_server import own_redis, shared_redis, stream  # noqa: F401 - fixtures
 from support.serving import serving
 
@@ -41,6 +42,12 @@ def pytest_collection():
     finally:
         leave_out_what_is_there()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)  # as pytest itself has put them into an order by their fixtures
+def pytest_collection_modifyitems(items):
+    if (count := processes()) > 1:
+        items[:] = long_ones_first(items, count)
 
 
 def pytest_make_parametrize_id(val):

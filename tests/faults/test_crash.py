@@ -16,6 +16,8 @@ from support.waiting import PATIENCE_S
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape
 
+pytestmark = pytest.mark.long(20)
+
 TROUBLES = {
     "missing": 0.02,
     "failed": 0.02,

@@ -15,6 +15,8 @@ from support.leftovers import go_on
 from support.running import ended, running
 from support.waiting import PATIENCE_S, wait_until_blocking
 
+pytestmark = pytest.mark.long(15)
+
 ROOT = Path(__file__).parents[2]
 
 # --- signals while it starts ---

@@ -17,6 +17,8 @@ from cxai.simulator import Fault, Kind, Simulator, expected_result, fate
 from cxai.simulator.scenarios import SCENARIOS, named
 from cxai.simulator.spoilt_codings import CODINGS
 
+pytestmark = pytest.mark.long(23)
+
 IDS = 20
 
 QUICK = {

@@ -12,6 +12,8 @@ from support.command import cxai, environment
 from support.raw_server import RawServer, response
 from support.serving import serving
 
+pytestmark = pytest.mark.long(12)
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
