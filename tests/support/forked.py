@@ -34,8 +34,11 @@ class Forks:
         """Whether it makes no difference that the command is forked and not started."""
         return _read_at_start(env) == _read_at_start(os.environ)
 
-    def start(self, arguments, env, cwd=None, umask=-1, first=None):
-        """Start a command with pipes for its standard streams."""
+    def start(self, arguments, env, cwd=None, umask=-1, first=None, log=None):
+        """Start a command with pipes for its standard streams; with a log, its output goes there.
+
+        `log` is a file that is open; its command has no input then.
+        """
         arguments = [str(one) for one in arguments]
         request = {
             "arguments": [os.fsencode(one).hex() for one in arguments],
@@ -44,12 +47,17 @@ class Forks:
             "umask": umask,
             "first": first,
         }
-        (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
+        if log is None:
+            (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
+            pipes = os.fdopen(feed, "wb"), os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        else:
+            theirs_in = os.open(os.devnull, os.O_RDONLY)
+            theirs_out, theirs_err = os.dup(log.fileno()), os.dup(log.fileno())
+            pipes = None, None, None
         report, its = socket.socketpair()
         with self._lock:
             self._server = self._server or _start_server()
             send(self._server, request, (theirs_in, theirs_out, theirs_err, its.detach()))
-        pipes = os.fdopen(feed, "wb"), os.fdopen(out, "rb"), os.fdopen(err, "rb")
         return Forked(arguments, report, *pipes)
 
 
