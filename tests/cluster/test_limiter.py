@@ -31,6 +31,8 @@ from cxai.cluster.ticks import SLACK_S
 from cxai.policy.reply import Question
 from cxai.policy.table import Signal
 
+pytestmark = pytest.mark.long(22)
+
 HOUR_S = 3_600.0
 LATE = 1  # what a busy machine sends late can make the next second too full by one
 PAUSE_REACHES_S = HORIZON_S + SLICE_S + SLACK_S

@@ -26,7 +26,7 @@ def test_the_token_is_nowhere_but_in_the_request(simulated, export, ids):
     chatty = {"CXAI_PROGRESS_S": "0.05", "CXAI_BATCH": "5", "CXAI_BACKOFF_BASE_S": "0.01"}
     with simulated(latency_s=0.1, missing=0.2, garbled=0.1, erring=0.1, corrupt=0.1) as api:
         env = environment(**chatty)
-        with running(api, export, ids, "--max-failed", "1", env=env, forked=False) as process:
+        with running(api, export, ids, "--max-failed", "1", env=env, forks=None) as process:
             wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")
             command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
             during = everything_in(export)
