@@ -1,29 +1,21 @@
-"""One run of a command, measured; and how the runs of several rounds spread."""
+"""One run of a command, measured; and how the figures of several rounds spread."""
 
 import os
 import signal
 import statistics
 import subprocess
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from bench.machine import pinned
+from bench.machine import ROOT, pinned
 
-ROOT = Path(__file__).parents[1]
-TOKEN = "made-up"  # noqa: S105 - the servers here accept any
-
-_T = TypeVar("_T")
-
-_LONGEST_RUN_S = 1_800.0
-_TOLD_CHARACTERS = 200
+_SHOWN_CHARACTERS = 200
 
 
 class FailedRunError(Exception):
-    """A command has ended badly; the message ends with its last line."""
+    """A command has failed; the message ends with its last line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,53 +51,30 @@ class Spread:
         return f"{self.median:{form}} ({self.low:{form}}–{self.high:{form}})"  # noqa: RUF001
 
 
-def measured(argv: Sequence[str | Path], core: int, log: Path) -> Run:
-    """Run a command on one core, from its start to its end.
+def measure(
+    argv: Sequence[str | Path], cores: Collection[int], log: Path, env: Mapping[str, str]
+) -> Run:
+    """Run a command on some cores, from its start to its end; its output goes to `log`.
 
-    What it says goes to `log`. Raises FailedRunError if it can't be started or ends otherwise
-    than with 0.
+    `env` takes the place of all settings of the worker in the environment. Raises FailedRunError
+    if the command ends otherwise than with 0.
     """
-    with log.open("wb") as said, pinned(core):
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
+    with log.open("wb") as output, pinned(cores):
         start = time.perf_counter()
-        try:
-            process = subprocess.Popen(
-                argv, cwd=ROOT, env=_environment(), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-            )  # fmt: skip
-        except OSError as error:
-            raise FailedRunError(f"{argv[0]}: {error.strerror}") from error
-        guard = threading.Timer(_LONGEST_RUN_S, _kill, [process.pid])
-        guard.start()
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env={**others, **env}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            _kill(process.pid)
+            os.killpg(process.pid, signal.SIGKILL)
             raise
-        finally:
-            guard.cancel()
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise FailedRunError(f"ended with {process.returncode}: {_last_line(log)}")
+        lines = log.read_text(encoding="utf-8", errors="replace").strip()
+        last = lines.rpartition("\n")[2][-_SHOWN_CHARACTERS:]
+        raise FailedRunError(f"ended with {process.returncode}: {last}")
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-
-
-def interleaved(things: Sequence[_T], rounds: int) -> Iterator[tuple[int, _T]]:
-    """Yield the number of the round (from 0) and each thing, in reverse in each second round."""
-    for number in range(rounds):
-        for thing in things if number % 2 == 0 else things[::-1]:
-            yield number, thing
-
-
-def _environment() -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
-    return {**others, "CXAI_API_TOKEN": TOKEN}
-
-
-def _last_line(log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").strip()
-    return text.rpartition("\n")[2][-_TOLD_CHARACTERS:]
-
-
-def _kill(process_group: int) -> None:
-    os.killpg(process_group, signal.SIGKILL)

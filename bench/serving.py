@@ -1,106 +1,44 @@
-"""A server in a process of its own, pinned to its core, for as long as it is needed."""
+"""A server (bench/server.py) in a process of its own, for as long as it is needed."""
 
-import socket
 import subprocess
 import sys
-import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from string import Template
+from dataclasses import dataclass
+from typing import IO
 
-from bench.machine import Cores, found, pinned
-from bench.measurement import ROOT
+from bench.machine import ROOT, pinned
 
-_START_S = 20.0
-_NGINX_CONF = Path(__file__).with_name("nginx.conf")
+CERTIFICATES = ROOT / "tests" / "support" / "certificates"
 
 
-class Arrivals:
-    """When each request arrived at the server, in seconds, in order; known once it has ended."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs, and its standard input and output."""
 
-    def __init__(self) -> None:
-        self.times = array("d")
+    base_url: str
+    asking: IO[bytes]
+    answers: IO[bytes]
 
-
-@contextmanager
-def fast_server(kind: str, corpus: Path, scratch: Path, cores: Cores) -> Iterator[str]:
-    """Serve at once, by nginx or by our own server; yield the base URL."""
-    if kind == "nginx":
-        with _nginx(corpus, scratch, cores) as base_url:
-            yield base_url
-    else:
-        with own_server(corpus, scratch, cores) as (base_url, _arrivals):
-            yield base_url
-
-
-def kind_of_server(asked: str) -> str:
-    """Return `nginx` or `own`; `auto` takes nginx where it is installed."""
-    if asked != "auto":
-        return asked
-    return "nginx" if found("nginx") else "own"
+    def arrivals(self) -> list[float]:
+        """Return when the requests since the last call arrived, in seconds, in order."""
+        self.asking.write(b"?")
+        self.asking.flush()
+        (count,) = array("q", self.answers.read(8))
+        return sorted(array("d", self.answers.read(8 * count)))  # connections are read in any order
 
 
 @contextmanager
-def own_server(
-    corpus: Path, scratch: Path, cores: Cores, delay_s: float = 0.0, *, stamped: bool = False
-) -> Iterator[tuple[str, Arrivals]]:
-    """Serve by our own server, each response `delay_s` late; yield the base URL and arrivals.
-
-    These are as read by the server or, if `stamped`, as the kernel noted them.
-    """
-    log, arrivals = scratch / "arrivals", Arrivals()
-    argv = [sys.executable, "-m", "bench.server", corpus, log]
-    argv += ["--delay", str(delay_s), *(["--stamped"] if stamped else [])]
-    with pinned(cores.server):
-        process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-    with process:
-        try:
-            assert process.stdout is not None  # noqa: S101 - for the type checker
-            port = process.stdout.readline().strip()
-            if not port:
-                raise RuntimeError("bench.server has not started.")
-            yield f"http://127.0.0.1:{port}", arrivals
-        finally:
-            process.terminate()
-    noted = array("d", log.read_bytes())
-    arrivals.times.extend(sorted(noted))  # connections are not read in the order of arrival
-
-
-@contextmanager
-def _nginx(corpus: Path, scratch: Path, cores: Cores) -> Iterator[str]:
-    program = found("nginx")
-    if program is None:
-        raise RuntimeError("nginx is not installed.")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    conf = Template(_NGINX_CONF.read_text(encoding="utf-8"))
-    file = scratch / "nginx.conf"
-    file.write_text(conf.substitute(PORT=port, CORPUS=corpus, SCRATCH=scratch), encoding="utf-8")
-    errors = (scratch / "nginx.log").open("wb")
-    with errors, pinned(cores.server):
-        process = subprocess.Popen(
-            [program, "-p", scratch, "-c", file], stderr=errors, start_new_session=True
-        )
-    with process:
-        try:
-            _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError("nginx has not started: see nginx.log in the scratch directory.")
+def serving(cores: Collection[int], *options: str) -> Iterator[Server]:
+    """Have a server run on some cores."""
+    argv = [sys.executable, "-m", "bench.server", *options]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with pinned(cores):
+        process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True, **pipes)
+    with process:  # which closes its input: so it ends
+        port = process.stdout.readline().decode().strip()
+        if not port:
+            raise RuntimeError("bench.server has not started.")
+        host = "https://localhost" if "--tls" in options else "http://127.0.0.1"
+        yield Server(f"{host}:{port}", process.stdin, process.stdout)

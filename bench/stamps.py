@@ -7,6 +7,7 @@ it arrives (socket(7), SO_TIMESTAMPNS).
 
 import asyncio
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +26,34 @@ Answer = Callable[[float, bytes, Callable[[bytes], object]], None]
 
 
 @contextmanager
-def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
-    """Answer on a free port of 127.0.0.1, and yield it. A request has to come in one piece."""
+def listening(
+    loop: asyncio.AbstractEventLoop, answer: Answer, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Answer on a free port of 127.0.0.1, and yield it. A request has to come in one piece.
+
+    With TLS, a request has arrived when it is read: its segments are not seen.
+    """
 
     def accept() -> None:
         connection, _ = listener.accept()
+        if tls is not None:
+            connection = tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         connection.settimeout(0)
         loop.add_reader(connection, read, connection)
 
     def read(connection: socket.socket) -> None:
-        data, stamps, _, _ = connection.recvmsg(_READ_BYTES, STAMP_ROOM)
+        stamps: Sequence[tuple[int, int, bytes]] = ()
+        try:
+            if tls is None:
+                data, stamps, _, _ = connection.recvmsg(_READ_BYTES, STAMP_ROOM)
+            else:
+                data = connection.recv(_READ_BYTES)
+        except ssl.SSLWantReadError:  # in the middle of a handshake, which reading does
+            return
+        except OSError:  # the client has given up
+            data = b""
         if data:
             answer(seconds_of(stamps), data, connection.sendall)
         else:

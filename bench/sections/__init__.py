@@ -1,28 +1,22 @@
-"""Each section is a function of the workshop that measures one thing and returns a Section."""
+"""Each section is a function of the BenchContext that measures one thing and returns a Section."""
 
 from collections.abc import Callable, Mapping
 
+from bench.context import BenchContext
 from bench.page import Section
-from bench.sections.again import again
-from bench.sections.command import command
-from bench.sections.latency import latency
-from bench.sections.ledger import ledger
-from bench.sections.memory import memory
 from bench.sections.pacing import pacing
 from bench.sections.scale import scale
-from bench.sections.throughput import throughput
-from bench.workshop import Workshop
+from bench.sections.start import start
+from bench.sections.throughput import all_cores, latency, one_core
 
-SECTIONS: Mapping[str, Callable[[Workshop], Section]] = {
-    "throughput": throughput,
+SECTIONS: Mapping[str, Callable[[BenchContext], Section]] = {
+    "one-core": one_core,
+    "all-cores": all_cores,
     "latency": latency,
     "pacing": pacing,
-    "memory": memory,
-    "again": again,
-    "command": command,
-    "ledger": ledger,
+    "start": start,
     "scale": scale,
 }
 
-BY_DEFAULT = [name for name in SECTIONS if name != "scale"]
-"""What is run when nothing is named; the scale takes ten minutes by itself."""
+ON_DEMAND = {"scale"}
+"""What runs only when it is named: it takes ten minutes by itself."""

@@ -1,154 +1,89 @@
-"""How fast the worker is beside its peers, when only the client's own work takes time."""
+"""How fast the worker is: on one core, on all of them, and when the API is slow."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from bench.clients import BARE, PEERS, WORKER, Client, MissingError, Start
-from bench.measurement import FailedRunError, Run, Spread, interleaved
-from bench.page import Claim, Section
-from bench.workshop import Workshop
+from bench.clients import BARE, BUN, GO, PEERS, PLAIN, WORKER, Client, worker
+from bench.comparison import Comparison
+from bench.context import BenchContext
+from bench.page import Section
 
-_OF_BARE = 0.27
-_MIB = 1 << 20
-_HEADER = (
-    "client",
-    "IDs a run",
-    "IDs/s",
-    "of bare",
-    "the worker is",
-    "CPU µs/ID",
-    "peak MiB",
-    "one ID",
-)
-
-_HOW = """\
-{server} serves {ids:,} distinct IDs (more to the bare client, fewer to slow ones, so that all runs
-last about as long) on one core, the client runs on {core}; 64 requests at a time, each body sent as
-br or, to who doesn't ask for br (Go doesn't), as gzip. The time of a run is that of the whole
-command, its start included, which the last column tells: the time for a single ID. CPU is user and
-system time of all its processes, peak the resident memory of the largest (about 20 MiB at least,
-which is the measuring process itself, before it becomes the client). Each figure is the median of
-{rounds} interleaved rounds, with the least and the greatest; ratios are taken within a round. Every
-client writes the same records, which is checked; only the worker validates, accounts for each ID
-and has each batch on the disk before it counts."""
+_ONE_CORE = """\
+{ids:,} distinct IDs (more for the bare client, fewer for slow ones, so that all runs last about as
+long), 64 requests at a time; the server has one core, the client another one. Each body is sent as
+br or, to a client that doesn't ask for br, as gzip. Measured is the whole command, its start
+included; CPU is user and system time of all its processes, peak the resident memory of the largest.
+Each figure is the median of {rounds} interleaved rounds, with the least and the greatest; ratios
+are taken within a round. Every client writes the same records, which is checked; only the worker
+validates, accounts for each ID, and has each batch on the disk before it counts."""
+_ALL_CORES = """\
+The same on {cores} cores, which the server shares, by the clock. The worker decodes, validates and
+encodes in reader processes, Go uses all cores by itself, and the bare client has one."""
+_LATENCY = """\
+Each response leaves a fixed time after its request came, so that no client can get more per second
+than its requests in flight divided by that time. 10 in flight are what the worker does unless it is
+asked for more. Counted by the server, from the first request to the last, {rounds} rounds."""
+_SETTINGS = ((10, 0.2, ["--tls"], (BUN, GO, PLAIN)), (64, 0.05, [], ()))
 
 
-@dataclass(slots=True)
-class _Found:
-    """What came of each client: a run of one ID and its runs by round, or why there are none."""
-
-    single: dict[str, Run]
-    runs: dict[str, dict[int, Run]]
-    reasons: dict[str, str]
-
-
-def throughput(workshop: Workshop) -> Section:
-    """Measure all clients."""
-    chosen = [WORKER, BARE, *(peer for peer in PEERS if peer.key in workshop.peers)]
-    found = _Found({}, defaultdict(dict), {})
-    ready = _prepared(workshop, chosen, found)
-    with workshop.fast_server() as base_url:
-        for client, start in ready:
-            _measure(workshop, client, start, base_url, None, found)
-        for number, (client, start) in interleaved(ready, workshop.size.rounds):
-            if client.key not in found.reasons:
-                _measure(workshop, client, start, base_url, number, found)
+def one_core(context: BenchContext) -> Section:
+    """Measure all clients on one core."""
+    found = Comparison(context, (WORKER, BARE, *PEERS), ids=lambda one: _share(context, one))
     return Section(
-        "Throughput",
-        _how(workshop),
-        _HEADER,
-        [_row(workshop, client, found) for client in chosen],
-        _claims(workshop, chosen, found),
+        "One core",
+        _ONE_CORE.format(ids=context.ids, rounds=context.rounds),
+        ("client", "CPU µs/ID", "of bare", "its cost ÷ ours", "IDs/s", "of bare", "peak MiB"),
+        found.rows(
+            lambda one: found.spread(one, lambda figures: figures["cpu_us"]).shown(",.0f"),
+            lambda one: found.ratio(BARE, one, "cpu_us").shown(".3f"),
+            lambda one: f"{found.ratio(one, WORKER, 'cpu_us').median:.2f} x",
+            lambda one: found.spread(one, lambda figures: 1e6 / figures["wall_us"]).shown(",.0f"),
+            lambda one: found.ratio(BARE, one, "wall_us").shown(".3f"),
+            lambda one: f"{found.spread(one, lambda figures: figures['peak_mib']).median:,.0f}",
+        ),
+        found.against("CPU on one core", "cpu_us"),
     )
 
 
-def _prepared(
-    workshop: Workshop, chosen: Sequence[Client], found: _Found
-) -> list[tuple[Client, Start]]:
-    ready = []
-    for client in chosen:
-        try:
-            ready.append((client, client.prepare(workshop.scratch)))
-        except MissingError as error:
-            found.reasons[client.key] = str(error)
-    return ready
-
-
-def _measure(
-    workshop: Workshop,
-    client: Client,
-    start: Start,
-    base_url: str,
-    number: int | None,
-    found: _Found,
-) -> None:
-    ids = 1 if number is None else workshop.ids_of(client)
-    try:
-        run = workshop.run_once(client, start, base_url, ids)
-    except FailedRunError as error:
-        if client in (WORKER, BARE):
-            raise
-        found.reasons[client.key] = str(error)
-        return
-    if number is None:
-        found.single[client.key] = run
-        workshop.say(f"throughput, one ID: {client.name}: {run.wall_s:.2f} s")
-    else:
-        found.runs[client.key][number] = run
-        rate = ids / run.wall_s
-        workshop.say(f"throughput, round {number + 1}: {client.name}: {rate:,.0f} IDs/s")
-
-
-def _how(workshop: Workshop) -> str:
-    cores = workshop.cores
-    return _HOW.format(
-        server="nginx" if workshop.server == "nginx" else "Our own server (bench/server.py)",
-        ids=workshop.size.ids,
-        core="another one" if cores.client != cores.server else "the same, the only one",
-        rounds=workshop.size.rounds,
+def all_cores(context: BenchContext) -> Section:
+    """Measure the worker with readers, and Go, on all cores, beside the bare client on one."""
+    readers = max(1, len(context.cores) - 1)
+    name = f"cxai run --readers {readers}"
+    ours = replace(worker(f"--readers {readers}"), name=name, all_cores=True)
+    clients = (ours, replace(BARE, name=f"{BARE.name}, one core"), replace(GO, all_cores=True))
+    found = Comparison(context, clients, ids=lambda one: _share(context, one))
+    return Section(
+        "All cores",
+        _ALL_CORES.format(cores=len(context.cores)),
+        ("client", "IDs/s", "of bare", "its cost ÷ ours"),
+        found.rows(
+            lambda one: found.spread(one, lambda figures: 1e6 / figures["wall_us"]).shown(",.0f"),
+            lambda one: found.ratio(BARE, one, "wall_us").shown(".3f"),
+            lambda one: f"{found.ratio(one, ours, 'wall_us').median:.2f} x",
+        ),
+        found.against("time on all cores", "wall_us"),
     )
 
 
-def _row(workshop: Workshop, client: Client, found: _Found) -> list[str]:
-    if client.key in found.reasons:
-        return [client.name, f"did not run: {found.reasons[client.key]}", *[""] * 6]
-    runs, ids = found.runs[client.key].values(), workshop.ids_of(client)
-    faster = _ratio(WORKER, client, workshop, found)
-    return [
-        client.name,
-        f"{ids:,}",
-        Spread.of(ids / run.wall_s for run in runs).shown(",.0f"),
-        _ratio(client, BARE, workshop, found).shown(".3f"),
-        "" if client in (WORKER, BARE) else f"{faster.median:.2f} x as fast",
-        f"{Spread.of(run.cpu_s / ids * 1e6 for run in runs).median:,.0f}",
-        f"{Spread.of(run.peak_bytes / _MIB for run in runs).median:,.0f}",
-        f"{found.single[client.key].wall_s:.2f} s",
-    ]
+def latency(context: BenchContext) -> Section:
+    """Measure what users feel: how much of what the latency allows is reached."""
+    rows, shares = [], {}
+    for in_flight, latency_s, tls, peers in _SETTINGS:
+        ids = in_flight * max(8, round(context.seconds / 2 / latency_s))
+        found = Comparison(
+            context, (WORKER, BARE, *peers), "--delay", str(latency_s), *tls,
+            ids=lambda _, ids=ids: ids, in_flight=in_flight,
+        )  # fmt: skip
+        bound = in_flight / latency_s
+        share = {
+            one: found.spread(one, lambda figures, bound=bound: figures["requests_per_s"] / bound)
+            for one in filter(found.ran, (WORKER, BARE, *peers))
+        }
+        setting = f"{in_flight} in flight, {latency_s * 1e3:.0f} ms{', TLS' * bool(tls)}"
+        rows += [(setting, *row) for row in found.rows(lambda one, of=share: of[one].shown(".3f"))]
+        shares[f"share of the bound, {in_flight} in flight"] = share[WORKER].median
+    header = ("setting", "client", "share of the bound")
+    return Section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows, shares)
 
 
-def _ratio(client: Client, other: Client, workshop: Workshop, found: _Found) -> Spread:
-    """Return how many times as fast as the other one a client is."""
-    its, others = found.runs[client.key], found.runs[other.key]
-    ids = workshop.ids_of(client) / workshop.ids_of(other)
-    return Spread.of(ids * others[n].wall_s / its[n].wall_s for n in its.keys() & others.keys())
-
-
-def _claims(workshop: Workshop, chosen: Sequence[Client], found: _Found) -> list[Claim]:
-    ratio = _ratio(WORKER, BARE, workshop, found)
-    met = ratio.median >= _OF_BARE
-    claims = [Claim("throughput, of bare", f"≥ {_OF_BARE}", ratio.shown(".3f"), met)]
-    for peer in chosen:
-        if peer.target is None:
-            continue
-        what, target = f"throughput, against {peer.name}", f"≥ {peer.target} x"
-        if peer.key in found.reasons:
-            claims.append(
-                Claim(what, target, f"not measured: {found.reasons[peer.key]}", met=False)
-            )
-        else:
-            faster = _ratio(WORKER, peer, workshop, found)
-            claims.append(
-                Claim(what, target, faster.shown(".2f") + " x", faster.median >= peer.target)
-            )
-    return claims
+def _share(context: BenchContext, client: Client) -> int:
+    return max(2, round(context.ids * client.share))
