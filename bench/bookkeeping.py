@@ -26,14 +26,13 @@ from cxai.resources.options import Shape
 from cxai.sources.file import FileSource
 
 _BATCH = 32
-_PART_BYTES = 256 << 20
 
 
 async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
     """Settle all IDs; return, block by block, how many are done and the CPU seconds so far."""
     marks = [(0, time.process_time())]
     form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
-    run = {"part_bytes": _PART_BYTES, "run_id": str(uuid.uuid4()), "notice": LOG.warning}
+    run = {"part_bytes": 256 << 20, "run_id": str(uuid.uuid4()), "notice": LOG.warning}
     with (
         OutputDirectory(directory) as output,
         Committer(output, form, SystemClock(), **run) as ledger,
@@ -42,7 +41,7 @@ async def keep_books(ids: Path, directory: Path) -> list[tuple[int, float]]:
             async for block in blocks:
                 fresh = ledger.admit([one for one in block if isinstance(one, Entry)]).fresh
                 for start in range(0, len(fresh), _BATCH):
-                    ledger.commit([_outcome(one) for one in fresh[start : start + _BATCH]])
+                    ledger.commit(list(map(_outcome, fresh[start : start + _BATCH])))
                 marks.append((marks[-1][0] + len(fresh), time.process_time()))
         ledger.end_run("finished", {})
     return marks

@@ -1,9 +1,8 @@
 """What is measured: the worker, the bare floor, and the peers; one row each."""
 
 import shutil
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -43,16 +42,6 @@ class Client:
         """Return why it can't run here; None if it can."""
         absent = [name for name in self.needs if shutil.which(name) is None]
         return f"{absent[0].capitalize()} is not installed" if absent else None
-
-    def argv(self, task: Task, scratch: Path) -> list[str]:
-        """Return the command line that does a task."""
-        return filled(self.command, scratch, **asdict(task))
-
-
-def filled(command: str, scratch: Path, **fields: object) -> list[str]:
-    """Return the words of a command with all fields filled in."""
-    words = command.split()
-    return [word.format(python=sys.executable, scratch=scratch, **fields) for word in words]
 
 
 WORKER = Client(

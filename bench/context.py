@@ -1,21 +1,39 @@
 """What all sections share: the IDs, the servers, and how much is measured."""
 
+import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from bench import corpus
-from bench.clients import Client, Task, filled
-from bench.machine import cores
-from bench.measurement import FailedRunError, Run, measure
-from bench.serving import CERTIFICATES, Server
+from bench.clients import Client, Task
+from bench.measurement import ROOT, FailedRunError, Run, measure, pinned
 
-_MOST_SECONDS, _IDS_A_SECOND = 10.0, 2_000
+_CERTIFICATES = ROOT / "tests" / "support" / "certificates"
 _TRUSTED = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs (bench/server.py), and its standard input and output."""
+
+    base_url: str
+    asking: IO[bytes]
+    answers: IO[bytes]
+
+    def arrivals(self) -> list[float]:
+        """Return when the requests since the last call arrived, in seconds, in order."""
+        self.asking.write(b"?")
+        self.asking.flush()
+        (count,) = array("q", self.answers.read(8))
+        return sorted(array("d", self.answers.read(8 * count)))  # connections are read in any order
 
 
 @dataclass(slots=True)
@@ -26,19 +44,37 @@ class BenchContext:
     ids: int
     rounds: int
     report: Callable[[str], None]
-    cores: list[int] = field(default_factory=cores)
+    cores: list[int] = field(default_factory=lambda: sorted(os.sched_getaffinity(0)))
     _numbers: Iterator[int] = field(default_factory=count)
     _done: set[object] = field(default_factory=set)
 
     @property
     def seconds(self) -> float:
         """How long to measure where time decides and not the number of IDs: 2 to 10."""
-        return min(_MOST_SECONDS, max(2.0, self.ids / _IDS_A_SECOND))
+        return min(10.0, max(2.0, self.ids / 2_000))
 
     @property
     def log(self) -> Path:
         """The output of the last command."""
         return self.scratch / "log"
+
+    @contextmanager
+    def server(
+        self, *, delay_s: float = 0.0, tls: bool = False, short: bool = False,
+        on: Collection[int] = (),
+    ) -> Iterator[Server]:  # fmt: skip
+        """Yield a server on the first core, or `on` others; each response leaves `delay_s` late."""
+        options = [*["--tls", str(_CERTIFICATES / "good.pem")] * tls, *["--short"] * short]
+        argv = [sys.executable, "-m", "bench.server", "--delay", str(delay_s), *options]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with pinned(on or self.cores[:1]):
+            process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True, **pipes)
+        with process:  # which closes its input: so it ends
+            port = process.stdout.readline().decode().strip()
+            if not port:
+                raise FailedRunError("bench.server has not started")
+            host = "https://localhost" if tls else "http://127.0.0.1"
+            yield Server(f"{host}:{port}", process.stdin, process.stdout)
 
     @contextmanager
     def task(self, server: Server, ids: int, in_flight: int = 64) -> Iterator[Task]:
@@ -57,13 +93,14 @@ class BenchContext:
     def do(self, client: Client, task: Task) -> Run:
         """Have a client do a task. Raises FailedRunError."""
         if client.build and client.key not in self._done:
-            self.run(*filled(client.build, self.scratch))
+            self.run(*client.build.format(scratch=self.scratch).split())
             self._done.add(client.key)
         env = {"CXAI_API_TOKEN": "made-up", "IN_FLIGHT": str(task.in_flight)}
         if task.base_url.startswith("https:"):
-            env |= dict.fromkeys(_TRUSTED, str(CERTIFICATES / "ca.pem"))
+            env |= dict.fromkeys(_TRUSTED, str(_CERTIFICATES / "ca.pem"))
         on = self.cores if client.all_cores else self.cores[-1:]
-        return measure(client.argv(task, self.scratch), on, self.log, env)
+        fields = {"python": sys.executable, "scratch": self.scratch, **asdict(task)}
+        return measure([it.format(**fields) for it in client.command.split()], on, self.log, env)
 
     def do_once(self, client: Client, server: Server, ids: int, in_flight: int = 64) -> Run:
         """Have a client do a new task; what it writes is checked, the first time line by line."""
@@ -72,18 +109,8 @@ class BenchContext:
             if client.writes and (client, ids) not in self._done:
                 self.run(sys.executable, "-m", "bench.corpus", task.ids, *task.output())
                 self._done.add((client, ids))
-            elif client.writes and (lines := _lines(task.output())) != ids:
-                raise FailedRunError(f"wrote {lines:,} lines for {ids:,} IDs")
         return run
 
     def run(self, *argv: str | Path) -> Run:
         """Run a command that belongs to no task, on the core of the clients."""
         return measure(argv, self.cores[-1:], self.log, {})
-
-
-def _lines(files: Iterator[Path]) -> int:
-    total = 0
-    for file in files:
-        with file.open("rb") as opened:
-            total += sum(part.count(b"\n") for part in iter(lambda: opened.read(1 << 20), b""))
-    return total

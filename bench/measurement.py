@@ -1,17 +1,24 @@
-"""One run of a command, measured; and how the figures of several rounds spread."""
+"""One run of a command, measured; how figures spread; and what they were measured on."""
 
 import os
+import platform
+import re
+import shutil
 import signal
 import statistics
 import subprocess
+import sysconfig
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from bench.machine import ROOT, pinned
+ROOT = Path(__file__).parents[1]
 
 _SHOWN_CHARACTERS = 200
+_PACKAGES = ("cxai-worker", "aiohttp", "uvloop", "msgspec", "orjson", "Brotli", "pycurl")
 
 
 class FailedRunError(Exception):
@@ -22,33 +29,12 @@ class FailedRunError(Exception):
 class Run:
     """What a command took, with all processes that it started and waited for.
 
-    `peak_bytes` is the largest resident set of any of them.
+    `peak_mib` is the largest resident set of any of them.
     """
 
     wall_s: float
     cpu_s: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The median of some figures, the least and the greatest."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, figures: Iterable[float]) -> "Spread":
-        """Return the spread of one figure at least."""
-        ordered = sorted(figures)
-        return cls(statistics.median(ordered), ordered[0], ordered[-1])
-
-    def shown(self, form: str) -> str:
-        """Return `median (low-high)`, each in a form such as `.2f`; one figure stands alone."""
-        if self.low == self.high:
-            return f"{self.median:{form}}"
-        return f"{self.median:{form}} ({self.low:{form}}–{self.high:{form}})"  # noqa: RUF001
+    peak_mib: float
 
 
 def measure(
@@ -77,4 +63,54 @@ def measure(
         lines = log.read_text(encoding="utf-8", errors="replace").strip()
         last = lines.rpartition("\n")[2][-_SHOWN_CHARACTERS:]
         raise FailedRunError(f"ended with {process.returncode}: {last}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+@contextmanager
+def pinned(to: Collection[int]) -> Iterator[None]:
+    """Have all processes that are started within run on some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, to)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def spread(figures: Iterable[float], form: str) -> str:
+    """Return `median (least-greatest)`, each in a form such as `.2f`; one figure stands alone."""
+    ordered = sorted(figures)
+    middle, *ends = (
+        f"{one:{form}}" for one in (statistics.median(ordered), ordered[0], ordered[-1])
+    )
+    return middle if len(ordered) == 1 else f"{middle} ({'–'.join(ends)})"  # noqa: RUF001
+
+
+def interpreter() -> str:
+    """Return which Python this is, and whether its build is an optimized one."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    build = "PGO build" if "--enable-optimizations" in options else "plain build, no PGO"
+    return f"{platform.python_implementation()} {platform.python_version()} ({build})"
+
+
+def machine(programs: Collection[str]) -> dict[str, str]:
+    """Return what is measured on, and the versions of `programs`; nothing that names its user."""
+    named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "Processor": f"{named[1] if named else platform.machine()}, {cores} cores",
+        "Kernel": f"{platform.system()} {platform.release()}",
+        "Load before": f"{os.getloadavg()[0]:.1f} (one-minute average; an idle machine has 0)",
+        "Python": interpreter(),
+        "Packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        **{program.capitalize(): _version_of(program) for program in programs},
+    }
+
+
+def _version_of(program: str) -> str:
+    if shutil.which(program) is None:
+        return "not installed"
+    argument = "version" if program == "go" else "--version"
+    done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
+    number = re.search(r"\d+(\.\d+)+", done.stdout)
+    return number[0] if number else "unknown"

@@ -19,9 +19,8 @@ from functools import cache
 import brotli
 import uvloop
 
+from bench.arrivals import Answer, listening
 from bench.corpus import body
-from bench.serving import CERTIFICATES
-from bench.stamps import Answer, listening
 
 _CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
     b"br": lambda raw: brotli.compress(raw, quality=5),
@@ -36,17 +35,18 @@ _TOKEN = re.compile(rb"\r\nx-api-token:", re.IGNORECASE)
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
+@cache  # 64 bodies stand for 256 endings of IDs
+def _response(coding: bytes, text: bytes) -> bytes:
+    sent = _CODINGS[coding](text)
+    encoded = b"Content-Encoding: %b\r\n" % coding if coding else b""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b" % encoded
+    return head + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent)
+
+
 def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) -> Answer:
     """Return what notes the arrival of a request, and answers it `delay_s` later."""
     loop = asyncio.get_running_loop()
     raw = {f"{number:02x}".encode(): body(f"{number:02x}", short=short) for number in range(256)}
-
-    @cache  # 64 bodies stand for 256 endings
-    def response(coding: bytes, text: bytes) -> bytes:
-        sent = _CODINGS[coding](text)
-        encoded = b"Content-Encoding: %b\r\n" % coding if coding else b""
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b" % encoded
-        return head + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent)
 
     @cache  # all requests of a client are the same after the ID
     def responses(rest: bytes) -> dict[bytes, bytes]:
@@ -54,7 +54,7 @@ def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) 
             return {}
         accepted = _ACCEPTED.search(rest)
         coding = next(each for each in _CODINGS if each in (accepted[1] if accepted else b""))
-        return {ending: response(coding, text) for ending, text in raw.items()}
+        return {ending: _response(coding, text) for ending, text in raw.items()}
 
     def answer(at: float, request: bytes, send: Callable[[bytes], object]) -> None:
         arrivals.append(at)
@@ -72,7 +72,7 @@ async def serve(given: argparse.Namespace) -> None:
     loop, stop, arrivals = asyncio.get_running_loop(), asyncio.Event(), array("d")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if given.tls else None
     if tls is not None:
-        tls.load_cert_chain(CERTIFICATES / "good.pem")
+        tls.load_cert_chain(given.tls)
 
     def report() -> None:
         if os.read(0, 1):
@@ -91,6 +91,6 @@ async def serve(given: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(prog="python -m bench.server")
     arguments.add_argument("--delay", type=float, default=0.0, metavar="SECONDS")
-    arguments.add_argument("--tls", action="store_true")
+    arguments.add_argument("--tls", metavar="CERTIFICATE")
     arguments.add_argument("--short", action="store_true")
     uvloop.run(serve(arguments.parse_args()))

@@ -1,5 +1,5 @@
 // fetch and JSON, for Bun and for Node, as a JavaScript team would write it.
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, openSync, writeSync } from "node:fs";
 
 const [idsFile, baseUrl, out] = process.argv.slice(2);
 const ids = readFileSync(idsFile, "utf8").trim().split("\n").values();
@@ -8,9 +8,8 @@ const file = openSync(out, "w");
 let lines = [];
 
 const model = (m) => ({
-  name: m.name, score: m.score,
-  min_score: m.minScore, min_score_offset: m.minScoreOffset,
-  max_score: m.maxScore, max_score_offset: m.maxScoreOffset,
+  name: m.name, score: m.score, min_score: m.minScore, max_score: m.maxScore,
+  min_score_offset: m.minScoreOffset, max_score_offset: m.maxScoreOffset,
   quartile1: m.quartile1, quartile2: m.quartile2, quartile3: m.quartile3, quartile4: m.quartile4,
 });
 const segment = (s) => ({
@@ -18,7 +17,7 @@ const segment = (s) => ({
 });
 const participant = (p) => ({
   enlighten_bundles: p.enlightenBundles.map((b) => ({ name: b.name, models: b.models.map(model) })),
-  voice_activity_segments: p.voiceActivitySegments && p.voiceActivitySegments.map(segment),
+  voice_activity_segments: p.voiceActivitySegments?.map(segment) ?? null,
 });
 
 function flush() {
@@ -43,4 +42,3 @@ async function some() {
 
 await Promise.all(Array.from({ length: Number(process.env.IN_FLIGHT) }, some));
 flush();
-closeSync(file);

@@ -4,12 +4,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -73,40 +73,34 @@ type participantRecord struct {
 	} `json:"voice_activity_segments"`
 }
 
-func line(client *http.Client, baseURL, id string) ([]byte, error) {
-	request, err := http.NewRequest(http.MethodGet, baseURL+"/v1/interactions/"+id+"/ai", nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("X-API-Token", os.Getenv("CXAI_API_TOKEN"))
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", id, response.Status)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	var got result
-	if err := json.Unmarshal(body, &got); err != nil {
-		return nil, err
-	}
-	one, two := participantRecord(got.ParticipantOne), participantRecord(got.ParticipantTwo)
-	return json.Marshal(record{id, participantRecord(got.AllParticipants), one, two})
-}
-
 func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
+func line(client *http.Client, baseURL, id string) []byte {
+	request, err := http.NewRequest(http.MethodGet, baseURL+"/v1/interactions/"+id+"/ai", nil)
+	check(err)
+	request.Header.Set("X-API-Token", os.Getenv("CXAI_API_TOKEN"))
+	response, err := client.Do(request)
+	check(err)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		log.Fatal(id, response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	check(err)
+	var got result
+	check(json.Unmarshal(body, &got))
+	one, two := participantRecord(got.ParticipantOne), participantRecord(got.ParticipantTwo)
+	text, err := json.Marshal(record{id, participantRecord(got.AllParticipants), one, two})
+	check(err)
+	return append(text, '\n')
+}
+
 func main() {
-	source, err := os.Open(os.Args[1])
+	source, err := os.ReadFile(os.Args[1])
 	check(err)
 	target, err := os.Create(os.Args[3])
 	check(err)
@@ -123,16 +117,15 @@ func main() {
 		go func() {
 			defer workers.Done()
 			for id := range ids {
-				text, err := line(client, os.Args[2], id)
-				check(err)
+				text := line(client, os.Args[2], id)
 				writing.Lock()
-				out.Write(append(text, '\n'))
+				out.Write(text)
 				writing.Unlock()
 			}
 		}()
 	}
-	for lines := bufio.NewScanner(source); lines.Scan(); {
-		ids <- lines.Text()
+	for _, id := range strings.Fields(string(source)) {
+		ids <- id
 	}
 	close(ids)
 	workers.Wait()

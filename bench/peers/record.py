@@ -2,16 +2,14 @@
 
 from typing import Any
 
-_MODEL = [
-    ("name", "name"), ("score", "score"),
-    ("min_score", "minScore"), ("min_score_offset", "minScoreOffset"),
-    ("max_score", "maxScore"), ("max_score_offset", "maxScoreOffset"),
-    *[(f"quartile{number}", f"quartile{number}") for number in (1, 2, 3, 4)],
-]  # fmt: skip
-_SEGMENT = [
-    ("start_time_offset", "startTimeOffset"), ("end_time_offset", "endTimeOffset"),
-    ("result", "result"),
-]  # fmt: skip
+_MODEL = {
+    "name": "name", "score": "score", "min_score": "minScore", "max_score": "maxScore",
+    "min_score_offset": "minScoreOffset", "max_score_offset": "maxScoreOffset",
+    **{f"quartile{number}": f"quartile{number}" for number in (1, 2, 3, 4)},
+}.items()  # fmt: skip
+_SEGMENT = {
+    "start_time_offset": "startTimeOffset", "end_time_offset": "endTimeOffset", "result": "result"
+}.items()  # fmt: skip
 
 
 def record(interaction_id: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -25,15 +23,15 @@ def record(interaction_id: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _participant(found: dict[str, Any]) -> dict[str, Any]:
-    segments = found["voiceActivitySegments"]
+    bundles, segments = found["enlightenBundles"], found["voiceActivitySegments"]
     return {
         "enlighten_bundles": [
-            {"name": bundle["name"], "models": _renamed(bundle["models"], _MODEL)}
-            for bundle in found["enlightenBundles"]
+            {
+                "name": one["name"],
+                "models": [{new: its[old] for new, old in _MODEL} for its in one["models"]],
+            }
+            for one in bundles
         ],
-        "voice_activity_segments": None if segments is None else _renamed(segments, _SEGMENT),
+        "voice_activity_segments": segments
+        and [{new: one[old] for new, old in _SEGMENT} for one in segments],
     }
-
-
-def _renamed(rows: list[dict[str, Any]], names: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    return [{new: row[old] for new, old in names} for row in rows]

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import corpus, stamps
+from bench import arrivals, corpus
 from bench.arrivals import most_within, pace
 from bench.peers.record import record
-from bench.targets import missed
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +78,7 @@ def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
             read.set()
 
         with (
-            stamps.listening(asyncio.get_running_loop(), answer) as port,
+            arrivals.listening(asyncio.get_running_loop(), answer) as port,
             socket.create_connection(("127.0.0.1", port)) as client,
         ):
             client.sendall(b"now")
@@ -102,11 +101,3 @@ def test_a_pace_counts_neither_start_nor_end():
 def test_a_window_excludes_its_end():
     assert most_within([0, 0.5, 0.75, 1.0, 1.25], 1.0) == 4
     assert most_within([0, 1, 2], 1.0) == 1
-
-
-def test_a_figure_on_the_wrong_side_of_its_target_is_named():
-    figures = {"CPU on one core, bare": 0.4, "CPU on one core, go": 1.5, "peak memory, MB": 81}
-    assert list(missed(figures)) == [
-        "CPU on one core, go: 1.500 instead of 1.8",
-        "peak memory, MB: 81.000 instead of 80",
-    ]
