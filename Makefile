@@ -64,7 +64,7 @@ fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
 
 bench: dev-set  ## Measure the worker beside its peers and write docs/benchmarks.md
-	$(BIN)/python -m bench --ids $(IDS) --rounds $(ROUNDS)
+	PYTHONPATH=tests $(BIN)/python -m bench $(SECTION) --ids $(IDS) --rounds $(ROUNDS)
 
 promise: dev-set  ## Write docs/promise.md from the tests
 	PYTHONPATH=tests $(BIN)/python -m support.promise

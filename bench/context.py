@@ -1,27 +1,26 @@
-"""What all sections share: the IDs, the servers, and how much is measured."""
+"""What all sections share: the IDs, the server, the tasks, and how much is measured."""
 
 import os
-import shutil
 import subprocess
 import sys
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from itertools import count
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryDirectory
+from typing import IO, NamedTuple
+
+from support.certificate import CA
 
 from bench import corpus
-from bench.clients import Client, Task
+from bench.clients import Client
 from bench.measurement import ROOT, FailedRunError, Run, measure, pinned
 
-_CERTIFICATES = ROOT / "tests" / "support" / "certificates"
-_TRUSTED = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+_TRUSTED = dict.fromkeys(("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), str(CA))
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """A server that runs (bench/server.py), and its standard input and output."""
 
     base_url: str
@@ -32,8 +31,17 @@ class Server:
         """Return when the requests since the last call arrived, in seconds, in order."""
         self.asking.write(b"?")
         self.asking.flush()
-        (count,) = array("q", self.answers.read(8))
-        return sorted(array("d", self.answers.read(8 * count)))  # connections are read in any order
+        (size,) = array("q", self.answers.read(8))
+        return sorted(array("d", self.answers.read(8 * size)))  # connections are read in any order
+
+
+class Task(NamedTuple):
+    """IDs to ask a server for, and where to: a file, or the worker's directory."""
+
+    ids: Path
+    base_url: str
+    out: Path
+    in_flight: int
 
 
 @dataclass(slots=True)
@@ -45,7 +53,6 @@ class BenchContext:
     rounds: int
     report: Callable[[str], None]
     cores: list[int] = field(default_factory=lambda: sorted(os.sched_getaffinity(0)))
-    _numbers: Iterator[int] = field(default_factory=count)
     _done: set[object] = field(default_factory=set)
 
     @property
@@ -59,21 +66,17 @@ class BenchContext:
         return self.scratch / "log"
 
     @contextmanager
-    def server(
-        self, *, delay_s: float = 0.0, tls: bool = False, short: bool = False,
-        on: Collection[int] = (),
-    ) -> Iterator[Server]:  # fmt: skip
-        """Yield a server on the first core, or `on` others; each response leaves `delay_s` late."""
-        options = [*["--tls", str(_CERTIFICATES / "good.pem")] * tls, *["--short"] * short]
-        argv = [sys.executable, "-m", "bench.server", "--delay", str(delay_s), *options]
+    def server(self, *options: str, all_cores: bool = False) -> Iterator[Server]:
+        """Yield a server with options of bench/server.py, on the first core or on all."""
+        argv = [sys.executable, "-m", "bench.server", *options]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with pinned(on or self.cores[:1]):
+        with pinned(self.cores if all_cores else self.cores[:1]):
             process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True, **pipes)
         with process:  # which closes its input: so it ends
             port = process.stdout.readline().decode().strip()
             if not port:
                 raise FailedRunError("bench.server has not started")
-            host = "https://localhost" if tls else "http://127.0.0.1"
+            host = "https://localhost" if "--tls" in options else "http://127.0.0.1"
             yield Server(f"{host}:{port}", process.stdin, process.stdout)
 
     @contextmanager
@@ -83,12 +86,8 @@ class BenchContext:
         if not file.exists():
             with file.open("w", encoding="utf-8") as lines:
                 lines.writelines(f"{one}\n" for one in corpus.ids(ids))
-        place = self.scratch / f"task-{next(self._numbers)}"
-        place.mkdir()
-        try:
-            yield Task(file, server.base_url, place / "out", in_flight)
-        finally:
-            shutil.rmtree(place)
+        with TemporaryDirectory(dir=self.scratch) as place:
+            yield Task(file, server.base_url, Path(place) / "out", in_flight)
 
     def do(self, client: Client, task: Task) -> Run:
         """Have a client do a task. Raises FailedRunError."""
@@ -96,18 +95,17 @@ class BenchContext:
             self.run(*client.build.format(scratch=self.scratch).split())
             self._done.add(client.key)
         env = {"CXAI_API_TOKEN": "made-up", "IN_FLIGHT": str(task.in_flight)}
-        if task.base_url.startswith("https:"):
-            env |= dict.fromkeys(_TRUSTED, str(_CERTIFICATES / "ca.pem"))
-        on = self.cores if client.all_cores else self.cores[-1:]
-        fields = {"python": sys.executable, "scratch": self.scratch, **asdict(task)}
-        return measure([it.format(**fields) for it in client.command.split()], on, self.log, env)
+        env |= _TRUSTED if task.base_url.startswith("https:") else {}
+        fields = {"python": sys.executable, "scratch": self.scratch, **task._asdict()}
+        argv = [word.format(**fields) for word in client.command.split()]
+        return measure(argv, self.cores if client.all_cores else self.cores[-1:], self.log, env)
 
     def do_once(self, client: Client, server: Server, ids: int, in_flight: int = 64) -> Run:
-        """Have a client do a new task; what it writes is checked, the first time line by line."""
+        """Have a client do a new task; the first time, what it has written is checked."""
         with self.task(server, ids, in_flight) as task:
             run = self.do(client, task)
             if client.writes and (client, ids) not in self._done:
-                self.run(sys.executable, "-m", "bench.corpus", task.ids, *task.output())
+                self.run(sys.executable, "-m", "bench.corpus", task.ids, task.out)
                 self._done.add((client, ids))
         return run
 

@@ -1,8 +1,8 @@
 """What is asked for, what is sent for it, and whether that was written.
 
-`python -m bench.corpus IDS FILE...` checks that the files have the right record of each ID: in a
-process of its own, as the measuring process has to stay small. Linux counts the memory of that one
-as the least peak of each command that it starts.
+`python -m bench.corpus IDS OUT` checks that the file OUT, or the files of the worker in that
+directory, have the right record of each ID: in a process of its own, as the measuring process has
+to stay small. Linux counts its memory as the least peak of each command that it starts.
 """
 
 import fileinput
@@ -54,5 +54,6 @@ def complaint(files: Iterable[Path], asked: Counter[str]) -> str | None:
 
 
 if __name__ == "__main__":
-    asked_file, *written_files = map(Path, sys.argv[1:])
-    sys.exit(complaint(written_files, Counter(asked_file.read_text(encoding="utf-8").split())))
+    asked, out = map(Path, sys.argv[1:])
+    files = [*out.glob("records-*.jsonl")] if out.is_dir() else [out]
+    sys.exit(complaint(files, Counter(asked.read_text(encoding="utf-8").split())))

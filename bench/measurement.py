@@ -1,17 +1,16 @@
-"""One run of a command, measured; how figures spread; and what they were measured on."""
+"""One run of a command, measured; and what it was measured on."""
 
 import os
 import platform
 import re
-import shutil
 import signal
-import statistics
 import subprocess
 import sysconfig
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,10 +47,13 @@ def measure(
     others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
     with log.open("wb") as output, pinned(cores):
         start = time.perf_counter()
-        process = subprocess.Popen(
-            argv, cwd=ROOT, env={**others, **env}, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                argv, cwd=ROOT, env={**others, **env}, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise FailedRunError(f"{str(argv[0]).capitalize()} is not installed") from None
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
@@ -77,15 +79,6 @@ def pinned(to: Collection[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def spread(figures: Iterable[float], form: str) -> str:
-    """Return `median (least-greatest)`, each in a form such as `.2f`; one figure stands alone."""
-    ordered = sorted(figures)
-    middle, *ends = (
-        f"{one:{form}}" for one in (statistics.median(ordered), ordered[0], ordered[-1])
-    )
-    return middle if len(ordered) == 1 else f"{middle} ({'–'.join(ends)})"  # noqa: RUF001
-
-
 def interpreter() -> str:
     """Return which Python this is, and whether its build is an optimized one."""
     options = sysconfig.get_config_var("CONFIG_ARGS") or ""
@@ -95,9 +88,11 @@ def interpreter() -> str:
 
 def machine(programs: Collection[str]) -> dict[str, str]:
     """Return what is measured on, and the versions of `programs`; nothing that names its user."""
-    named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     cores = len(os.sched_getaffinity(0))
     return {
+        "Date": f"{datetime.now(UTC):%Y-%m-%d}",
         "Processor": f"{named[1] if named else platform.machine()}, {cores} cores",
         "Kernel": f"{platform.system()} {platform.release()}",
         "Load before": f"{os.getloadavg()[0]:.1f} (one-minute average; an idle machine has 0)",
@@ -108,9 +103,10 @@ def machine(programs: Collection[str]) -> dict[str, str]:
 
 
 def _version_of(program: str) -> str:
-    if shutil.which(program) is None:
-        return "not installed"
     argument = "version" if program == "go" else "--version"
-    done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
-    number = re.search(r"\d+(\.\d+)+", done.stdout)
+    try:
+        said = subprocess.run([program, argument], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "not installed"
+    number = re.search(r"\d+(\.\d+)+", said.stdout)
     return number[0] if number else "unknown"

@@ -1,4 +1,4 @@
-"""Each section measures one thing, and says on the page how."""
+"""Each section measures one thing, says on the page how, and shows the figures in a table."""
 
 import json
 import sys
@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
-from bench.arrivals import most_within, pace
+from support.arrivals import most_within, pace
+
 from bench.clients import BARE, BUN, GO, PEERS, PLAIN, WORKER, Client, worker
-from bench.comparison import Comparison, Section
+from bench.comparison import Comparison
 from bench.context import BenchContext
-from bench.measurement import FailedRunError, spread
+from bench.measurement import FailedRunError
+from bench.page import section, spread
 
 _ONE_CORE = """\
 {ids:,} distinct IDs (more for the bare client, fewer for slow ones, so that all runs last about as
@@ -24,27 +27,22 @@ are taken within a round. Every client writes the same records, which is checked
 validates, accounts for each ID, and has each batch on the disk before it counts."""
 
 
-def one_core(context: BenchContext) -> Section:
+def one_core(context: BenchContext) -> str:
     """Measure all clients on one core."""
     with context.server() as server:
         found = Comparison(context, (WORKER, BARE, *PEERS), server, context.ids)
-
-    def columns(one: Client) -> Sequence[str]:
-        return (
-            spread((1e6 * cpu_s for cpu_s in found.all(one, "cpu_s")), ",.0f"),
-            spread(found.ratios(BARE, one, "cpu_s"), ".3f"),
-            f"{median(found.ratios(one, WORKER, 'cpu_s')):.2f} x",
-            spread((1 / seconds for seconds in found.all(one, "seconds")), ",.0f"),
-            spread(found.ratios(BARE, one, "seconds"), ".3f"),
-            f"{median(found.all(one, 'peak_mib')):,.0f}",
-        )
-
-    return Section(
+    return section(
         "One core",
         _ONE_CORE.format(ids=context.ids, rounds=context.rounds),
         ("client", "CPU µs/ID", "of bare", "÷ the worker's", "IDs/s", "of bare", "peak MiB"),
-        found.rows(columns),
-        {f"CPU on one core, {key}": ratio for key, ratio in found.against("cpu_s").items()},
+        found.rows(
+            lambda one: spread(found.of(one, "cpu_us"), ",.0f"),
+            lambda one: spread(found.ratios(BARE, one, "cpu_us"), ".3f"),
+            lambda one: f"{median(found.ratios(one, WORKER, 'cpu_us')):.2f} x",
+            lambda one: spread(found.of(one, "ids_per_s"), ",.0f"),
+            lambda one: spread(found.ratios(one, BARE, "ids_per_s"), ".3f"),
+            lambda one: f"{median(found.of(one, 'peak_mib')):,.0f}",
+        ),
     )
 
 
@@ -53,27 +51,22 @@ The same on {cores} cores, which the server shares, by the clock. The worker dec
 encodes in reader processes, Go uses all cores by itself, and the bare client has one."""
 
 
-def all_cores(context: BenchContext) -> Section:
+def all_cores(context: BenchContext) -> str:
     """Measure the worker with readers, and Go, on all cores, beside the bare client on one."""
     options = f"--readers {max(1, len(context.cores) - 1)}"
     ours = replace(worker(options), name=f"cxai run {options}", all_cores=True)
-    with context.server(on=context.cores) as server:
+    with context.server(all_cores=True) as server:
         clients = (ours, BARE, replace(GO, all_cores=True))
         found = Comparison(context, clients, server, context.ids)
-
-    def columns(one: Client) -> Sequence[str]:
-        return (
-            spread((1 / seconds for seconds in found.all(one, "seconds")), ",.0f"),
-            spread(found.ratios(BARE, one, "seconds"), ".3f"),
-            f"{median(found.ratios(one, ours, 'seconds')):.2f} x",
-        )
-
-    return Section(
+    return section(
         "All cores",
         _ALL_CORES.format(cores=len(context.cores)),
-        ("client", "IDs/s", "of bare", "time ÷ the worker's"),
-        found.rows(columns),
-        {f"time on all cores, {key}": ratio for key, ratio in found.against("seconds").items()},
+        ("client", "IDs/s", "of bare", "the worker is"),
+        found.rows(
+            lambda one: spread(found.of(one, "ids_per_s"), ",.0f"),
+            lambda one: spread(found.ratios(one, BARE, "ids_per_s"), ".3f"),
+            lambda one: f"{median(found.ratios(ours, one, 'ids_per_s')):.2f} x as fast",
+        ),
     )
 
 
@@ -83,28 +76,27 @@ than its requests in flight divided by that time. 10 in flight are what the work
 asked for more. Counted by the server, from the first request to the last, {rounds} rounds."""
 
 
-def latency(context: BenchContext) -> Section:
+def latency(context: BenchContext) -> str:
     """Measure what users feel: how much of what the latency allows is reached."""
-    rows, shares = [], {}
+    rows = []
     for in_flight, delay_s, tls, peers in (
         (10, 0.2, True, (BUN, GO, PLAIN)),
         (64, 0.05, False, ()),
     ):
-        ids, bound = in_flight * max(8, round(context.seconds / 2 / delay_s)), in_flight / delay_s
-        with context.server(delay_s=delay_s, tls=tls) as server:
+        ids = in_flight * max(8, round(context.seconds / 2 / delay_s))
+        with context.server("--delay", str(delay_s), *["--tls"] * tls) as server:
             found = Comparison(
                 context, (WORKER, BARE, *peers), server, ids, equal=True, in_flight=in_flight
             )
-        share = {
-            one: [per_s / bound for per_s in found.all(one, "requests_per_s")]
-            for one in found.clients
-        }
         setting = f"{in_flight} in flight, {delay_s * 1e3:.0f} ms{', TLS' * tls}"
-        of = found.rows(lambda one, share=share: (spread(share[one], ".3f"),))
-        rows += [(setting, *row) for row in of]
-        shares[f"share of the bound, {in_flight} in flight"] = median(share[WORKER])
+        share = partial(_share, found, in_flight / delay_s)
+        rows += [(setting, *row) for row in found.rows(share)]
     header = ("setting", "client", "share of the bound")
-    return Section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows, shares)
+    return section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows)
+
+
+def _share(found: Comparison, bound: float, client: Client) -> str:
+    return spread((per_s / bound for per_s in found.of(client, "requests_per_s")), ".3f")
 
 
 _PACING = """\
@@ -114,34 +106,21 @@ request: so whatever happens on the way counts, but not how late a busy server c
 Each response leaves 10 ms later."""
 
 
-def pacing(context: BenchContext) -> Section:
+def pacing(context: BenchContext) -> str:
     """Measure how exactly the worker keeps to its rate."""
-    rows, shares, over, bunched = [], [], [], []
-    with context.server(delay_s=0.01) as server:
-        for burst in (False, True):
+    rows = []
+    with context.server("--delay", "0.01") as server:
+        for sent, option in (("evenly", ""), ("in bursts", "--burst")):
             for rate in (10, 50, 200, 1_000):
-                client = worker(f"--rate {rate} {'--burst' * burst}")
+                client = worker(f"--rate {rate} {option}")
                 context.do_once(client, server, max(2 * rate, round(rate * context.seconds)))
                 times = server.arrivals()
-                in_a_second, in_a_tenth = most_within(times, 1.0), most_within(times, 0.1)
-                shares.append(pace(times, rate if burst else 1) / rate)
-                over.append(in_a_second - rate)
-                bunched += [] if burst else [in_a_tenth - rate // 10 - 1]
-                sent = "in bursts" if burst else "evenly"
-                most = (f"{in_a_second:,}", f"{in_a_tenth:,}")
-                rows.append((f"{rate:,}/s", sent, f"{shares[-1]:.2%}", *most))
+                achieved = pace(times, rate if option else 1) / rate
+                most = (f"{most_within(times, window_s):,}" for window_s in (1.0, 0.1))
+                rows.append((f"{rate:,}/s", sent, f"{achieved:.2%}", *most))
                 context.report(f"pacing: {', '.join(rows[-1])}")
-    return Section(
-        "Pacing",
-        _PACING.format(seconds=context.seconds),
-        ("rate", "sent", "achieved", "most in any second", "most in any 0.1 s"),
-        rows,
-        {
-            "least share of the rate": min(shares),
-            "requests beyond the rate in a second": max(over),
-            "requests beyond a tenth of the rate + 1 in 0.1 s": max(bunched),
-        },
-    )
+    header = ("rate", "sent", "achieved", "most in any second", "most in any 0.1 s")
+    return section("Pacing", _PACING.format(seconds=context.seconds), header, rows)
 
 
 _START = """\
@@ -149,7 +128,7 @@ The whole command, {rounds} times. The first record: from the start of `cxai run
 has bytes, at the default 5 requests a second, each answered after 200 ms."""
 
 
-def start(context: BenchContext) -> Section:
+def start(context: BenchContext) -> str:
     """Measure the help, a single ID, and the first record."""
     repeat, help_ = range(context.rounds), (sys.executable, "-m", "cxai", "--help")
     with context.server() as server:
@@ -158,28 +137,19 @@ def start(context: BenchContext) -> Section:
             "one ID": [context.do_once(WORKER, server, 1) for _ in repeat],
             "one ID, bare aiohttp + uvloop": [context.do_once(BARE, server, 1) for _ in repeat],
         }
-    first = [_first_record_s(context) for _ in repeat]
     rows = [
-        (
-            what,
-            spread((run.wall_s for run in some), ".2f"),
-            spread((run.cpu_s for run in some), ".2f"),
-        )
+        (what, *(spread((getattr(run, it) for run in some), ".2f") for it in ("wall_s", "cpu_s")))
         for what, some in runs.items()
     ]
-    cpu = {f"CPU seconds, {what}": median(run.cpu_s for run in some) for what, some in runs.items()}
-    return Section(
-        "The start",
-        _START.format(rounds=context.rounds),
-        ("what", "seconds", "CPU seconds"),
-        [*rows, ("first record on disk", spread(first, ".2f"))],
-        cpu | {"seconds to the first record": median(first)},
-    )
+    first = spread((_first_record_s(context) for _ in repeat), ".2f")
+    header = ("what", "seconds", "CPU seconds")
+    how = _START.format(rounds=context.rounds)
+    return section("The start", how, header, [*rows, ("first record on disk", first)])
 
 
 def _first_record_s(context: BenchContext) -> float:
     with (
-        context.server(delay_s=0.2) as server,
+        context.server("--delay", "0.2") as server,
         context.task(server, ids=10) as task,
         ThreadPoolExecutor(1) as aside,
     ):
@@ -196,74 +166,56 @@ def _first_record_s(context: BenchContext) -> float:
 
 
 _SCALE = """\
-`cxai run` with results of 5 kB, watched by its own progress lines, and ten times as many IDs
-through input, look-up and commit alone, without requests and bodies (`bench/bookkeeping.py`). The
-ledger of the larger run has {ledger:.1f} bytes per ID."""
+`cxai run` with results of 5 kB, its time per ID taken from the arrival of its requests; and ten
+times as many IDs through input, look-up and commit alone, without requests and bodies, CPU time
+(`bench/bookkeeping.py`). The ledger of the larger run has {ledger:.1f} bytes per ID."""
 
 
-def scale(context: BenchContext) -> Section:
+def scale(context: BenchContext) -> str:
     """Measure whether anything grows with the number of IDs."""
-    settings = context.scratch / "scale.toml"
-    settings.write_text('progress_s = 0.2\nlog_format = "json"\n', encoding="utf-8")
-    client, ids = worker(f"--config {settings} --progress lines"), context.ids
-    with context.server(short=True) as server:
-        with context.task(server, ids // 50) as task:
-            small = context.do(client, task)
-        with context.task(server, ids) as task:
-            whole = context.do(client, task)
-            lines = context.log.read_text(encoding="utf-8").splitlines()
-            ledger = (task.out / "ledger.sqlite").stat().st_size / ids
-        context.report(f"scale: {ids:,} IDs: {whole}")
-        with context.task(server, 10 * ids) as task:
+    ids = (context.ids // 50, context.ids, 10 * context.ids)
+    with context.server("--short") as server:
+        with context.task(server, ids[0]) as task:
+            small = context.do(WORKER, task)
+        server.arrivals()
+        with context.task(server, ids[1]) as task:
+            whole = context.do(WORKER, task)
+            ledger = (task.out / "ledger.sqlite").stat().st_size / ids[1]
+        context.report(f"scale: {ids[1]:,} IDs: {whole}")
+        growth = _tenths(server.arrivals(), ids[1])
+        with context.task(server, ids[2]) as task:
             alone = context.run(sys.executable, "-m", "bench.bookkeeping", task.ids, task.out)
-    events = [json.loads(line) for line in lines if line.startswith("{")]
-    marks = [(one["done"], one["elapsed_s"]) for one in events if one["event"] == "progress"]
-    growth = _tenths([mark for mark in marks if mark[0]])
-    books = _tenths(json.loads(context.log.read_text(encoding="utf-8")))
-    rows = (
-        ("cxai run", ids // 50, small, ()),
-        ("cxai run", ids, whole, growth),
-        ("input, look-up and commit", 10 * ids, alone, books),
+        books = _tenths(json.loads(context.log.read_text(encoding="utf-8")), ids[2])
+    rows = [
+        (what, f"{count:,}", f"{run.wall_s:.1f}", f"{run.peak_mib:.1f}", *tenths)
+        for what, count, run, tenths in (
+            ("cxai run", ids[0], small, ()),
+            ("cxai run", ids[1], whole, growth),
+            ("input, look-up and commit", ids[2], alone, books),
+        )
+    ]
+    header = (
+        "what",
+        "IDs",
+        "seconds",
+        "peak MiB",
+        "µs per ID, first tenth",
+        "last tenth",
+        "÷ first",
     )
-    return Section(
-        "Scale",
-        _SCALE.format(ledger=ledger),
-        ("what", "IDs", "seconds", "peak MiB", "µs per ID, first tenth", "last tenth"),
-        [
-            (
-                what,
-                f"{n:,}",
-                f"{run.wall_s:.1f}",
-                f"{run.peak_mib:.1f}",
-                *(f"{us:.1f}" for us in its),
-            )
-            for what, n, run, its in rows
-        ],
-        {
-            "time per ID, last tenth against first": growth[1] / growth[0],
-            "books, last tenth against first": books[1] / books[0],
-            "peak memory against a fiftieth of the IDs": whole.peak_mib / small.peak_mib,
-            "peak MiB": whole.peak_mib,
-            "ledger, bytes per ID": ledger,
-        },
-    )
+    return section("Scale", _SCALE.format(ledger=ledger), header, rows)
 
 
-def _tenths(marks: Sequence[tuple[int, float]]) -> tuple[float, ...]:
-    """Return the microseconds per ID in the first and in the last tenth of (IDs done, seconds)."""
-    if len(marks) < 20:  # noqa: PLR2004 - two for each tenth
+def _tenths(seconds: Sequence[float], ids: int) -> Sequence[str]:
+    """Return the microseconds per ID in the first and the last tenth of a run, of even steps."""
+    if (tenth := len(seconds) // 10) < 1:
         raise FailedRunError("too short a run to tell its tenths apart: give it more --ids")
-    first = next(mark for mark in marks if mark[0] >= marks[-1][0] / 10)
-    last = next(mark for mark in reversed(marks) if mark[0] <= marks[-1][0] * 9 / 10)
-    pairs = ((marks[0], first), (last, marks[-1]))
-    return tuple((end[1] - begin[1]) / (end[0] - begin[0]) * 1e6 for begin, end in pairs)
+    us = 1e6 * len(seconds) / ids / tenth
+    first, last = (seconds[tenth] - seconds[0]) * us, (seconds[-1] - seconds[-1 - tenth]) * us
+    return f"{first:.1f}", f"{last:.1f}", f"{last / first:.2f}"
 
 
-SECTIONS: Mapping[str, Callable[[BenchContext], Section]] = {
-    "one-core": one_core,
-    "all-cores": all_cores,
-    "latency": latency,
-    "pacing": pacing,
-    "start": start,
-    "scale": scale,  # runs only when it is named: with a million IDs it takes ten minutes
+SECTIONS: Mapping[str, Callable[[BenchContext], str]] = {
+    each.__name__.replace("_", "-"): each
+    for each in (one_core, all_cores, latency, pacing, start, scale)
 }

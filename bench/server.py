@@ -10,7 +10,6 @@ import asyncio
 import gzip
 import os
 import re
-import ssl
 import sys
 from array import array
 from collections.abc import Callable, MutableSequence
@@ -18,8 +17,9 @@ from functools import cache
 
 import brotli
 import uvloop
+from support.arrivals import Answer, listening
+from support.certificate import server_context
 
-from bench.arrivals import Answer, listening
 from bench.corpus import body
 
 _CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
@@ -59,10 +59,7 @@ def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) 
     def answer(at: float, request: bytes, send: Callable[[bytes], object]) -> None:
         arrivals.append(at)
         found = responses(request[_ID_ENDS:]).get(request[_ID_ENDS - 2 : _ID_ENDS], _NOT_FOUND)
-        if delay_s:
-            loop.call_later(delay_s, send, found)
-        else:
-            send(found)
+        loop.call_later(delay_s, send, found) if delay_s else send(found)
 
     return answer
 
@@ -70,9 +67,6 @@ def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) 
 async def serve(given: argparse.Namespace) -> None:
     """Serve as the command line says, until standard input ends."""
     loop, stop, arrivals = asyncio.get_running_loop(), asyncio.Event(), array("d")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if given.tls else None
-    if tls is not None:
-        tls.load_cert_chain(given.tls)
 
     def report() -> None:
         if os.read(0, 1):
@@ -82,7 +76,8 @@ async def serve(given: argparse.Namespace) -> None:
         else:
             stop.set()
 
-    with listening(loop, answering(given.delay, arrivals, short=given.short), tls) as port:
+    answer = answering(given.delay, arrivals, short=given.short)
+    with listening(loop, answer, server_context() if given.tls else None) as port:
         print(port, flush=True)
         loop.add_reader(0, report)
         await stop.wait()
@@ -91,6 +86,6 @@ async def serve(given: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(prog="python -m bench.server")
     arguments.add_argument("--delay", type=float, default=0.0, metavar="SECONDS")
-    arguments.add_argument("--tls", metavar="CERTIFICATE")
+    arguments.add_argument("--tls", action="store_true")
     arguments.add_argument("--short", action="store_true")
     uvloop.run(serve(arguments.parse_args()))

@@ -23,16 +23,11 @@ type participant struct {
 	Bundles []struct {
 		Name   string `json:"name"`
 		Models []struct {
-			Name           string  `json:"name"`
-			Score          float64 `json:"score"`
+			sameNames
 			MinScore       float64 `json:"minScore"`
 			MinScoreOffset int64   `json:"minScoreOffset"`
 			MaxScore       float64 `json:"maxScore"`
 			MaxScoreOffset int64   `json:"maxScoreOffset"`
-			Quartile1      float64 `json:"quartile1"`
-			Quartile2      float64 `json:"quartile2"`
-			Quartile3      float64 `json:"quartile3"`
-			Quartile4      float64 `json:"quartile4"`
 		} `json:"models"`
 	} `json:"enlightenBundles"`
 	Segments []struct {
@@ -40,6 +35,15 @@ type participant struct {
 		EndTimeOffset   int64  `json:"endTimeOffset"`
 		Result          string `json:"result"`
 	} `json:"voiceActivitySegments"`
+}
+
+type sameNames struct {
+	Name      string  `json:"name"`
+	Score     float64 `json:"score"`
+	Quartile1 float64 `json:"quartile1"`
+	Quartile2 float64 `json:"quartile2"`
+	Quartile3 float64 `json:"quartile3"`
+	Quartile4 float64 `json:"quartile4"`
 }
 
 type record struct {
@@ -54,16 +58,11 @@ type participantRecord struct {
 	Bundles []struct {
 		Name   string `json:"name"`
 		Models []struct {
-			Name           string  `json:"name"`
-			Score          float64 `json:"score"`
+			sameNames
 			MinScore       float64 `json:"min_score"`
 			MinScoreOffset int64   `json:"min_score_offset"`
 			MaxScore       float64 `json:"max_score"`
 			MaxScoreOffset int64   `json:"max_score_offset"`
-			Quartile1      float64 `json:"quartile1"`
-			Quartile2      float64 `json:"quartile2"`
-			Quartile3      float64 `json:"quartile3"`
-			Quartile4      float64 `json:"quartile4"`
 		} `json:"models"`
 	} `json:"enlighten_bundles"`
 	Segments []struct {

@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import contextmanager
 
-from bench.arrivals import listening, most_within
+from support.arrivals import listening, most_within
+
 from cxai.simulator.bodies import result_json
 
 

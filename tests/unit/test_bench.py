@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.arrivals import listening, most_within, pace
+from support.waiting import wait_until
 
-from bench import arrivals, corpus
-from bench.arrivals import most_within, pace
+from bench import corpus
 from bench.peers.record import record
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,8 @@ def test_a_short_run_compares_all_that_can_run_and_names_what_can_not(tmp_path):
     options = ["--ids", "20", "--rounds", "1", "--output", page]
     done = subprocess.run(
         [sys.executable, "-m", "bench", "one-core", *options],
-        cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env={"PATH": str(tmp_path), "PYTHONPATH": "tests"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
@@ -69,28 +71,30 @@ def test_what_a_client_wrote_is_checked(tmp_path):
 
 
 def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
-    async def late():
-        arrived, read = [], asyncio.Event()
+    async def lateness_s(client, arrived):
+        arrived.clear()
+        client.sendall(b"now")
+        sent_at = time.time()
+        time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
+        await wait_until(lambda: arrived, "the request")
+        assert client.recv(10) == b"NOW"
+        return arrived[0] - sent_at
+
+    async def least_lateness_s():
+        arrived = []
 
         def answer(at, data, send):
             arrived.append(at)
             send(data.upper())
-            read.set()
 
         with (
-            arrivals.listening(asyncio.get_running_loop(), answer) as port,
+            listening(asyncio.get_running_loop(), answer) as port,
             socket.create_connection(("127.0.0.1", port)) as client,
         ):
-            client.sendall(b"now")
-            sent_at = time.time()
-            time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
-            async with asyncio.timeout(10):
-                await read.wait()
-            return arrived[0] - sent_at, client.recv(10)
+            # The kernel begins to stamp a moment after it was asked to.
+            return min([await lateness_s(client, arrived) for _ in range(3)])
 
-    lateness_s, answered = asyncio.run(late())
-    assert lateness_s < 0.1
-    assert answered == b"NOW"
+    assert asyncio.run(least_lateness_s()) < 0.1
 
 
 def test_a_pace_counts_neither_start_nor_end():
