@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.account import TIMEOUT_S, Account, TimedApi, work
+from support.arrivals import most_within
 from support.cut_proxy import CutProxy
 from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
-from bench.arrivals import most_within
 from cxai.api.client import ApiClient
 from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
