@@ -105,6 +105,15 @@ async def test_a_200_needs_its_body():
     assert all(isinstance(one, Failure) for one in seen)
 
 
+@pytest.mark.parametrize("pieces", [[b"abcdef"], [b"abc", b"def"], [b"a", 0.02, b"bcdef"]])
+async def test_a_200_that_is_longer_than_announced_is_no_result(pieces):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    async with RawServer([head, 0.02, *pieces, Ending.SILENCE]) as server:
+        seen = await ask(server)
+    assert isinstance(seen, Failure)
+    assert seen.trouble is Trouble.BROKEN_OFF
+
+
 async def test_the_words_of_a_refusal_are_kept_with_their_coding():
     words = gzip.compress(b'{"errorMessage": "no such token"}')
     sent = response(words, "Content-Encoding: gzip", status="401 Unauthorized")
