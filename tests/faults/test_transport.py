@@ -11,7 +11,7 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
 from cxai.api.client import WORDS_BYTES
-from cxai.api.connections import MAX_HEAD_BYTES, MAX_INTERIM
+from cxai.api.protocol import MAX_HEAD_BYTES, MAX_INTERIM
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import Stage
 

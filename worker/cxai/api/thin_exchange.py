@@ -15,8 +15,9 @@ from multidict import CIMultiDictProxy
 from pydantic import SecretBytes, SecretStr
 from yarl import URL
 
-from cxai.api.connections import Connector, Passage, check_usable, is_interim
+from cxai.api.connections import Connector, Passage, check_usable
 from cxai.api.exchange import HEADERS, TOKEN_HEADER
+from cxai.api.protocol import is_interim
 
 
 class _Response:
