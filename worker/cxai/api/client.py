@@ -12,8 +12,9 @@ from aiohttp.http import HttpProcessingError
 from pydantic import SecretStr
 
 from cxai.api.base_url import checked_base_url
-from cxai.api.connections import Connector, Depart, FloodError, Passage
+from cxai.api.connections import Connector, Depart, Passage
 from cxai.api.exchange import Exchange, OpenExchange, Response
+from cxai.api.protocol import FloodError
 from cxai.api.proxy import checked_proxy
 from cxai.api.retry_after import retry_after_s
 from cxai.api.route import Route

@@ -16,122 +16,13 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError
 from pydantic import SecretStr
 
-MAX_INTERIM = 10
-"""1xx responses before the one that counts; one that means well sends one or two."""
-
-MAX_HEAD_BYTES = 2**17
-"""Bytes before the body: interim responses, the head, and empty lines, which HTTP lets pass."""
+from cxai.api.protocol import CheckedProtocol
 
 _KEEPALIVE_S = 75.0
-_INFORMATIONAL, _SWITCHING, _SUCCESSFUL = 100, 101, 200
-_OK = b"HTTP/1.1 200 "
-_VERSION = b"HTTP/"
 
 Depart = Callable[[], Awaitable[None]]
-
-
-class FloodError(aiohttp.ClientError):
-    """The server sends without end, and no reply begins. Its text says what there is too much."""
-
-
-def is_interim(status: int) -> bool:
-    """Whether another response follows one of this status, and that is the one that counts."""
-    return _INFORMATIONAL <= status < _SUCCESSFUL and status != _SWITCHING
-
-
-class _Protocol(ResponseHandler):
-    """One connection: how many requests it has carried, and when it was last heard."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.requests = 0
-        self.heard_at = -math.inf
-        self.begin()
-
-    def begin(self) -> None:
-        """Note that another request is about to be sent."""
-        self.is_heard = False  # since the last request was handed to it
-        self.is_garbled = False  # what came was no HTTP, or more than was announced
-        self._is_answered = False
-        self._interim = 0
-        self._head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        if not data:  # from aiohttp itself: to go on with what is there
-            return super().data_received(data)
-        is_first, self.is_heard = not self.is_heard, True
-        self.heard_at = self._loop.time()
-        if self._is_answered and (self._payload is None or self._payload.is_eof()):
-            return self._hear_unasked(data)
-        if self._is_answered or (is_first and data.startswith(_OK)):
-            return super().data_received(data)
-        return self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
-
-    def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
-        # aiohttp's parser drops a head that it has understood if what stands behind it in the same
-        # piece is no HTTP. A 200 is of no use without its body; of any other reply the head counts.
-        # If it comes in several pieces, it is given by lines.
-        start = 0
-        while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
-            end = found + len(end_of_head)
-            self._receive_of_head(data[start:end])
-            start = end
-            if self._exception is not None:
-                return
-        if start < len(data):
-            if self._is_answered:
-                super().data_received(data[start:])
-            else:
-                self._receive_of_head(data[start:])
-
-    def _receive_of_head(self, data: bytes) -> None:
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._give_up(FloodError(f"more than {MAX_HEAD_BYTES} bytes before a body"))
-        else:
-            super().data_received(data)
-
-    def _hear_unasked(self, data: bytes) -> None:
-        # Behind a whole reply, and nobody reads it: it would pile up as fast as it comes.
-        rest = data.lstrip(b"\r\n")[: len(_VERSION)]
-        self.is_garbled |= not _VERSION.startswith(rest)
-        self.force_close()
-        if self.transport is not None:
-            self.transport.abort()
-
-    def run_out(self) -> None:
-        """End the request under way: its time is over."""
-        error = TimeoutError()
-        self.set_exception(error)
-        if self._payload is not None:
-            self._payload.set_exception(error)
-
-    def _give_up(self, error: aiohttp.ClientError) -> None:
-        self.set_exception(error)
-        if self.transport is not None:
-            self.transport.abort()
-
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        # aiohttp reads 1xx responses in a loop that never yields: only here can they be counted.
-        if is_interim(data[0].code):
-            self._interim += 1
-            if self._interim > MAX_INTERIM:
-                reason = f"more than {MAX_INTERIM} interim responses (1xx)"
-                return self._give_up(FloodError(reason))
-        else:
-            self._is_answered = True
-        return super().feed_data(data, size)
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        super().set_exception(exc, *cause)
-        if isinstance(exc, HttpProcessingError):
-            self.is_garbled = True
-            # aiohttp leaves the reader of a body waiting when a chunk of it is none.
-            if self._payload is not None and not self._payload.is_eof():
-                self._payload.set_exception(aiohttp.ClientPayloadError())
 
 
 @dataclass(slots=True)
@@ -145,7 +36,7 @@ class Passage:
     token: SecretStr
     deadline: float
     fresh: bool = False
-    connection: _Protocol | None = None
+    connection: CheckedProtocol | None = None
     sent: bool = False
     timer: asyncio.TimerHandle | None = None
 
@@ -170,7 +61,7 @@ PASSAGE: ContextVar[Passage] = ContextVar("passage")
 """The request that the current task makes: a session of aiohttp hands nothing of ours down."""
 
 
-def check_usable(connection: Connection) -> tuple[_Protocol, asyncio.Transport]:
+def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Transport]:
     """Return what a request is sent over.
 
     Raises ServerDisconnectedError for a connection that has ended meanwhile, and for one on which
@@ -180,7 +71,7 @@ def check_usable(connection: Connection) -> tuple[_Protocol, asyncio.Transport]:
     protocol = connection.protocol
     if protocol is None or protocol.should_close or not protocol.is_connected():
         raise aiohttp.ServerDisconnectedError("The server spoke out of turn, or has closed.")
-    assert isinstance(protocol, _Protocol)  # noqa: S101 - for the type checker
+    assert isinstance(protocol, CheckedProtocol)  # noqa: S101 - for the type checker
     assert protocol.transport is not None  # noqa: S101 - it is connected
     return protocol, protocol.transport
 
@@ -204,7 +95,7 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(
             limit=in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S, ssl=context or True
         )
-        self._factory = partial(_Protocol, self._loop)  # type: ignore[assignment] # a subclass
+        self._factory = partial(CheckedProtocol, self._loop)  # type: ignore[assignment] # a subclass
         self._depart = depart
         self._connect_timeout_s = connect_timeout_s
         self._distrusted_at = -math.inf
@@ -236,7 +127,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(request, [], timeout)
             protocol = connection.protocol
-            assert isinstance(protocol, _Protocol)  # noqa: S101 - for the type checker
+            assert isinstance(protocol, CheckedProtocol)  # noqa: S101 - for the type checker
             if protocol.requests == 0 or self._may_be_used(protocol, passage):
                 break
             connection.close()
@@ -267,5 +158,5 @@ class Connector(aiohttp.TCPConnector):
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _may_be_used(self, kept: _Protocol, passage: Passage) -> bool:
+    def _may_be_used(self, kept: CheckedProtocol, passage: Passage) -> bool:
         return not passage.fresh and not kept.should_close and kept.heard_at > self._distrusted_at
