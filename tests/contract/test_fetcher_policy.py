@@ -1,15 +1,17 @@
 """From what the API answers to what is done next, over the real client and over its double.
 
 What is tested is what a fetcher makes of a response, and what the policy makes of that. Transport
-has tests of its own (tests/faults).
+has tests of its own (tests/faults). The session stands on aioresponses here, without a network.
 """
 
 import asyncio
 import ssl
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp.http import HttpProcessingError
+from aioresponses import aioresponses
 from support.command import TOKEN
 from support.doubles import ScriptedFetcher
 from support.raw_server import Ending, RawServer, client_of, response
@@ -36,6 +38,54 @@ ASKS_STATUS = (Question.STATUS, Ask())
 STATUSES = [200, 201, 204, 206, 226, 300, 301, 304, 308, 400, 401, 402, 403, 404, 405, 406]
 WITHOUT_BODY = {204, 304}
 STATUSES += [408, 409, 410, 418, 422, 425, 429, 451, 499, 500, 501, 502, 503, 504, 511, 520, 599]
+
+
+class Response(aiohttp.ClientResponse):
+    """What aioresponses 0.7.9 has to answer with, as aiohttp wants it from 3.14 on."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, stream_writer=SimpleNamespace(output_size=0), **kwargs)
+
+
+class MockedFetcher:
+    """The client over a session that answers as the test says."""
+
+    _BASE = "http://127.0.0.1:9"
+
+    def __init__(self):
+        self._api = aioresponses()
+
+    async def __aenter__(self):
+        self._api.start()
+        self._client = await client_of(self._BASE, open_exchange=SessionExchange).__aenter__()
+        return self
+
+    async def __aexit__(self, *exc):
+        await self._client.__aexit__(*exc)
+        self._api.stop()
+
+    def answer(self, question, reply):
+        wait_s, coding = reply.retry_after_s, reply.content_encoding
+        headers = {} if wait_s is None else {"Retry-After": f"{wait_s:.0f}"}
+        headers |= {"Content-Encoding": coding} if coding else {}
+        self._on(question, status=reply.status, body=reply.body, headers=headers)
+
+    def hang(self, question):
+        async def wait(*_args, **_kwargs):
+            await asyncio.Event().wait()
+
+        self._on(question, callback=wait)
+
+    def _on(self, question, **what):
+        url = f"{self._BASE}/v1/interactions/{PATHS[question]}"
+        self._api.get(url, response_class=Response, **what)
+
+    async def fetch(self, interaction_id, question):
+        return await self._client.fetch(interaction_id, question)
+
+    @property
+    def requests(self):
+        return sum(map(len, self._api.requests.values()))
 
 
 class RealFetcher:
@@ -109,7 +159,7 @@ class DoubledFetcher:
 
 FETCHERS = {
     "thin": lambda: RealFetcher(ThinExchange),
-    "session": lambda: RealFetcher(SessionExchange),
+    "session": MockedFetcher,
     "double": DoubledFetcher,
 }
 
