@@ -172,6 +172,11 @@ def test_a_disk_that_is_full_under_a_look_up_is_waited_for(tmp_path, small_disk)
         small_disk(20_000)
         assert store.admit(block) == wanted
         assert store.admit(entries).duplicates == len(entries)
+    with opened(tmp_path / "disk" / "export") as store:
+        small_disk(shutil.disk_usage(tmp_path / "disk").used >> 10)
+        with pytest.raises(DiskFullError):
+            store.admit(block)
+    assert not (tmp_path / "disk" / "export" / ".seen").exists()
 
 
 @pytest.mark.promise(

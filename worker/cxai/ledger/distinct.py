@@ -68,10 +68,9 @@ class DistinctKeys:
 
     def close(self) -> None:
         """Drop the set. A disk that doesn't let its file be deleted is no reason to fail."""
-        if self._connection is None:
-            return
-        with suppress(sqlite3.Error):
-            self._connection.close()
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
