@@ -68,7 +68,7 @@ class Pipeline:
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
         size = min(bounds.batch, self.backlog.capacity)
         self._gathering = asyncio.Lock()
-        self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s)
+        self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s, bounds.first_batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
         self._input_broken: InputBrokenError | None = None

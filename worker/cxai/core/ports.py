@@ -1,7 +1,7 @@
 """The pipeline's ports: what it needs of the world, as small protocols.
 
 Each adapter of a port lives in a file of its own; each port has one contract test suite that runs
-over every adapter and over its in-memory double.
+over every adapter and over its in-memory double. One more port is in core/resource.py.
 """
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
@@ -11,11 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
-from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
-from cxai.policy.reply import Arrival, Failure, Question, Record, Reply, Said, Seen
+from cxai.policy.reply import Arrival, Failure, Question, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Verdict
@@ -189,33 +188,6 @@ class Reader(Protocol):
 
         A 200 is the Record or the Status that was asked for, or a Failure with what else is known
         of its reply; any other status is a Refusal.
-        """
-        ...
-
-
-class Resource(Protocol):
-    """One kind of result that the API has of an interaction, laid out as a run wants it."""
-
-    @property
-    def layout(self) -> Layout:
-        """Its name, the version of its rows, and the part sets of each shape."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """What follows the ID in its URL, such as `ai`."""
-        ...
-
-    @property
-    def bands_mark(self) -> BandsMark:
-        """What tells the configured score ranges from others, NO_BANDS if it has none."""
-        ...
-
-    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the lines of the result that `body`, decoded, holds; pure.
-
-        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
-        it. The same arguments give the same bytes.
         """
         ...
 
