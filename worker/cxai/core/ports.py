@@ -14,7 +14,7 @@ from cxai.core.entry import Entry, Skip
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
-from cxai.policy.reply import Arrival, Failure, Question, Reply, Said, Seen
+from cxai.policy.reply import Arrival, Failure, Question, Record, Reply, Said, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Verdict
