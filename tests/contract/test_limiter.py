@@ -259,6 +259,16 @@ async def test_a_burst_has_all_of_its_turns_at_once():
     assert set(times) == {START_S}
 
 
+@pytest.mark.parametrize(("burst", "third_s"), [(False, 0.692), (True, 2 / 2.9 * 1.003)])
+@virtually
+async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_may(burst, third_s):
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(2.9, burst), clock)
+    times = []
+    await in_turn(limiter, clock, times, 3)
+    assert times[2] - START_S == pytest.approx(third_s, abs=1e-6)
+
+
 @virtually
 async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
     clock = VirtualClock()
