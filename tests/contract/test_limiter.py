@@ -229,6 +229,27 @@ async def test_a_stalled_loop_does_not_bunch_requests():
 
 
 @virtually
+async def test_what_is_held_up_on_its_way_out_counts_when_it_is_sent():
+    class Stalling(VirtualClock):
+        """A clock that goes on by half a second within a turn of the loop."""
+
+        stall_s = 0.0
+
+        def monotonic(self):
+            return super().monotonic() + self.stall_s
+
+    clock = Stalling()
+    limiter = LocalLimiter(Ceilings(20.0), clock)
+    for _ in range(3):  # a tenth of a second's budget, and one
+        await limiter.depart()
+    clock.stall_s = 0.5
+    await asyncio.sleep(0)
+    begun = clock.monotonic()
+    await limiter.depart()
+    assert clock.monotonic() - begun >= 0.1
+
+
+@virtually
 async def test_a_burst_has_all_of_its_turns_at_once():
     clock = VirtualClock()
     limiter = LocalLimiter(Ceilings(20.0, burst=True), clock)
@@ -236,6 +257,16 @@ async def test_a_burst_has_all_of_its_turns_at_once():
     for _ in range(20):
         await leave(limiter, clock, times)
     assert set(times) == {START_S}
+
+
+@pytest.mark.parametrize(("burst", "third_s"), [(False, 0.692), (True, 2 / 2.9 * 1.003)])
+@virtually
+async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_may(burst, third_s):
+    clock = VirtualClock()
+    limiter = LocalLimiter(Ceilings(2.9, burst), clock)
+    times = []
+    await in_turn(limiter, clock, times, 3)
+    assert times[2] - START_S == pytest.approx(third_s, abs=1e-6)
 
 
 @virtually

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.governor.pacing import EXIT_MARGIN, MARGIN, TENTH_S, Schedule, Window, to_next_tick_s
+from cxai.governor.pacing import EXIT_MARGIN, MARGIN, TENTH_S, Exit, Schedule, to_next_tick_s
 
 ON_TIME = [0.0]
 
@@ -30,25 +30,27 @@ stalls = st.lists(
 )
 
 
-class Exit:
-    """LocalLimiter's exit, and the account that it has asyncio-throttle keep, on a given time."""
+class Door:
+    """LocalLimiter's exit with asyncio-throttle's account, on a given time."""
 
     def __init__(self, rate, *, burst):
-        self._spread = Window(rate, burst=burst, margin=EXIT_MARGIN)
+        self._exit = Exit(rate, burst=burst)
         self._limit = max(1, math.floor(rate))
         self._window_s = self._limit / rate * (1 + EXIT_MARGIN)
         self._log = deque()
 
-    def depart(self, now):
-        """Return when a request that is ready at `now` is sent."""
-        while (wait_s := self._spread.wait_s(now)) > 0:
+    def depart(self, now, held_up_s=0.0):
+        """Return when a request that is ready at `now` may leave; it is sent so much later."""
+        while (wait_s := self._exit.wait_s(now)) > 0:
             now = max(math.nextafter(now, math.inf), now + wait_s)
         while len(self._log) >= self._limit and now - self._log[0] <= self._window_s:
             now += 0.001  # the account is asked again and again
         if len(self._log) == self._limit:
             self._log.popleft()
         self._log.append(now)
-        self._spread.leave(now)
+        self._exit.leave(now)
+        if held_up_s:
+            self._exit.sent(now + held_up_s)
         return now
 
 
@@ -66,14 +68,14 @@ def turns(schedule, late_s, start_s=1_000.0):
 
 def sent(rate, late_s, connect_s=ON_TIME, *, burst=False):
     """Return when requests are sent that get their turns, connect, and pass the exit."""
-    exit_, times = Exit(rate, burst=burst), []
+    door, times = Door(rate, burst=burst), []
     ready = [
         turn + connect_s[number % len(connect_s)]
         for number, turn in enumerate(turns(Schedule(rate, burst=burst), late_s))
     ]
     heapq.heapify(ready)
     while ready:
-        times.append(exit_.depart(max([heapq.heappop(ready), *times[-1:]])))
+        times.append(door.depart(max([heapq.heappop(ready), *times[-1:]])))
     return times
 
 
@@ -122,6 +124,25 @@ def test_no_tenth_of_a_second_has_more_turns_than_its_budget_and_one(rate, late_
 def test_no_tenth_of_a_second_has_more_sent_however_connections_open(rate, late_s, connect_s):
     times = sent(rate, late_s, connect_s)
     assert most_within(times, TENTH_S * (1 - 1e-9)) <= math.floor(rate * TENTH_S) + 1
+
+
+@given(fractions, stalls, stalls, st.booleans())
+def test_what_is_held_up_between_leaving_and_sending_bunches_nothing(
+    rate, late_s, held_up_s, burst
+):
+    """A request may be sent at once or as late as the turn of the loop ends: both are bounded."""
+    door, now, earliest, latest = Door(rate, burst=burst), 1_000.0, [], []
+    for number, late in enumerate(late_s):
+        held_up = held_up_s[number % len(held_up_s)]
+        earliest.append(door.depart(now + late, held_up))
+        now = earliest[-1] + held_up
+        latest.append(now)
+    whole = max(1, math.floor(rate))
+    first_of_next = zip(latest, earliest[whole:], strict=False)
+    assert all(then - before >= whole / rate for before, then in first_of_next)
+    if not burst:
+        tenth = zip(latest, earliest[math.floor(rate * TENTH_S) + 1 :], strict=False)
+        assert all(then - before >= TENTH_S for before, then in tenth)
 
 
 @given(fractions, stalls, st.integers(1, 50))

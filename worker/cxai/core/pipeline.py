@@ -8,7 +8,8 @@ request does not come back within the grace of a stop stays open for the next ru
 
 Nothing here knows HTTP, SQL, files or what trouble the API is in; everything is bounded, so a slow
 stage holds back those before it. Requests are refilled first: a requester sends its next request
-before the body it has just received is read.
+before the body it has just received is read. What comes in blocks goes on in blocks: entries of the
+input, replies, results, outcomes.
 """
 
 import asyncio
@@ -253,8 +254,7 @@ class Pipeline:
         """Decide on a block, in order.
 
         While the API is well, a result decides nothing but its own ID. So results in a row are
-        kept together, without a look at the API for each: 5 µs less an ID, a quarter of what the
-        whole pipeline takes.
+        kept together, without a look at the API for each: a fifth of all that the pipeline does.
         """
         for are_results, in_a_row in groupby(arrived, key=_is_result):
             if are_results and self.governor.is_calm:

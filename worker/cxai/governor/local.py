@@ -10,7 +10,7 @@ from asyncio_throttle.throttler import Throttler
 from cxai.core.ports import Clock
 from cxai.governor.adaptive import IN_USE_S, AdaptiveRate
 from cxai.governor.news import News
-from cxai.governor.pacing import EXIT_MARGIN, Schedule, Window, to_next_tick_s
+from cxai.governor.pacing import EXIT_MARGIN, Exit, Schedule, to_next_tick_s
 from cxai.policy.table import Signal
 
 # asyncio-throttle polls for a free slot. Only one caller ever waits on it here, and only for what
@@ -33,11 +33,9 @@ class Ceilings:
 class LocalLimiter:
     """Adapter of ports.Limiter.
 
-    The caller sleeps until the moment of release. What is really sent is accounted once more,
-    whatever came between release and sending: asyncio-throttle lets no more than `rate` requests go
-    within any second (for a fraction: no more than floor(rate), at least one, within the time that
-    these take), and a window no more than a tenth of that + 1 within a tenth of a second, unless
-    bursts are asked for.
+    The caller sleeps until the moment of release. What is really sent is counted once more, by Exit
+    (pacing.py) and in asyncio-throttle's account. That has the last word: `rate` requests a second,
+    counted as they leave. It is Exit that knows how long there is to wait.
     """
 
     def __init__(self, ceilings: Ceilings, clock: Clock) -> None:
@@ -51,8 +49,8 @@ class LocalLimiter:
         self._account = Throttler(
             per_window, per_window / rate * (1 + EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
         )
-        self._spread = Window(rate, burst=ceilings.burst, margin=EXIT_MARGIN)
-        self._exit = asyncio.Lock()
+        self._exit = Exit(rate, burst=ceilings.burst)
+        self._at_exit = asyncio.Lock()
         self._used_at = -math.inf
         self._news = News()
         self._paused_until = -math.inf
@@ -77,11 +75,16 @@ class LocalLimiter:
         Opening the connection may have taken long, so that requests which were released apart
         would now be sent together.
         """
-        async with self._exit:  # one at a time: else the time would be out of date
-            while (wait_s := self._spread.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event
+        async with self._at_exit:  # one at a time: else the time would be out of date
+            while (wait_s := self._exit.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(wait_s)
             await self._account.acquire()  # type: ignore[no-untyped-call]
-            self._spread.leave(self._now())
+            self._exit.leave(self._now())
+        if self._exit.unsent == 1:  # uvloop writes to sockets when all in this turn have had theirs
+            asyncio.get_running_loop().call_soon(self._note_sent)
+
+    def _note_sent(self) -> None:
+        self._exit.sent(self._now())
 
     def learn(self, signal: Signal, left_s: float) -> None:
         """Adapt to what a request that left at `left_s` tells of the API."""

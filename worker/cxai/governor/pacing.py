@@ -28,7 +28,8 @@ class Window:
 
     Evenly it is a tenth of a second's budget + 1 in a tenth of a second; with `burst` it is
     floor(rate), at least 1, in the time that these take. `rate` is requests per second, `margin`
-    the share of that time that is added to it.
+    the share of that time that is added to it. A request counts when it leaves, or when it is
+    known to be sent.
 
     Times are seconds of one monotonic clock, given by the caller.
     """
@@ -54,6 +55,11 @@ class Window:
     def leave(self, now: float) -> None:
         """Note that a request leaves at `now`."""
         self._recent.append(now)
+
+    def sent(self, count: int, now: float) -> None:
+        """Note that the last `count` that left had not been sent before `now`, perhaps."""
+        for last in range(1, min(count, len(self._recent)) + 1):
+            self._recent[-last] = now
 
 
 class Schedule:
@@ -101,6 +107,40 @@ class Schedule:
         self._window.leave(now)
         planned = now if self._next_s is None else self._next_s
         self._next_s = max(planned, now - TENTH_S) + self.interval_s
+
+
+class Exit:
+    """Bounds what is really sent, whatever came between a request's turn and its sending.
+
+    No more than `rate` within any second (of a fraction: floor(rate), at least 1, within the time
+    that these take), and evenly no more than a tenth of that + 1 within any tenth of a second.
+
+    Between the moment when a request may leave and the one when its bytes are with the system, the
+    event loop may do other work for many milliseconds, or not run. So a request may leave by the
+    earliest time at which it can be sent, and counts for others at the latest.
+    """
+
+    def __init__(self, rate: float, *, burst: bool) -> None:
+        self._second = Window(rate, burst=True, margin=EXIT_MARGIN)
+        self._tenth = Window(rate, burst=burst, margin=EXIT_MARGIN)
+        self.unsent = 0
+        """How many have left that are not known to be sent."""
+
+    def wait_s(self, now: float) -> float:
+        """Return how long from `now` the next request has to wait, 0 if it may leave."""
+        return max(self._second.wait_s(now), self._tenth.wait_s(now))
+
+    def leave(self, now: float) -> None:
+        """Note that a request leaves at `now`."""
+        self._second.leave(now)
+        self._tenth.leave(now)
+        self.unsent += 1
+
+    def sent(self, now: float) -> None:
+        """Note that all that have left are sent by `now`."""
+        self._second.sent(self.unsent, now)
+        self._tenth.sent(self.unsent, now)
+        self.unsent = 0
 
 
 def to_next_tick_s(now: float, wait_s: float) -> float:
