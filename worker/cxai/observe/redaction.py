@@ -12,7 +12,7 @@ _LEAST_CHARS_IN_DATA = 8
 
 
 class _Hidden:
-    """One secret. Its pattern takes 13 ms to compile: only a text that may match it needs it."""
+    """One secret. Its pattern takes 20 ms to compile: only a text that may match it needs it."""
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
