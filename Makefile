@@ -1,7 +1,5 @@
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH_VENV := .venv-bench
-BENCH_READY := $(BENCH_VENV)/.ready
 IDS ?= 20000
 ROUNDS ?= 5
 
@@ -65,8 +63,8 @@ fuzz: MINUTES ?= 1
 fuzz: dev-set  ## Send damaged bodies all the way to their lines, for MINUTES=1
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
 
-bench: dev-set $(BENCH_READY)  ## Measure the worker beside its peers and write docs/benchmarks.md
-	$(BIN)/python -m bench --ids $(IDS) --rounds $(ROUNDS)
+bench: dev-set  ## Measure the worker beside its peers and write docs/benchmarks.md
+	PYTHONPATH=tests $(BIN)/python -m bench $(SECTION) --ids $(IDS) --rounds $(ROUNDS)
 
 promise: dev-set  ## Write docs/promise.md from the tests
 	PYTHONPATH=tests $(BIN)/python -m support.promise
@@ -80,22 +78,12 @@ lock: dev-set  ## Pin newer versions of all dependencies
 	$(COMPILE) --group build --constraint requirements/run.txt --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --all-extras --group dev --group build --group lock --constraint requirements/extras.txt \
 	  --constraint requirements/build.txt --output-file requirements/dev.txt
-	$(COMPILE) --group bench --output-file requirements/bench.txt
 
 clean:  ## Remove what the other commands made
-	rm -rf $(VENV) $(BENCH_VENV) .bench demo-export demo-cluster fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench demo-export demo-cluster fuzz-failure.hex .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 run-set:
 	$(INSTALL) run
 
 dev-set:
 	$(INSTALL) dev
-
-# Without them, `make bench` says in its table that these peers are missing.
-$(BENCH_READY): requirements/bench.txt
-	@$(MAKE) --no-print-directory dev-set
-	$(BIN)/python -m venv --clear $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --no-deps --require-hashes --only-binary :all: --requirement requirements/bench.txt \
-	  && $(BENCH_VENV)/bin/python -m pip check && touch $@ \
-	  || echo "requests and Scrapy could not be installed, and won't take part."

@@ -1,5 +1,5 @@
 """The worker beside what its users would pick instead, on the same bodies, in one run.
 
-`python -m bench` runs all sections and writes docs/benchmarks.md; `python -m bench SECTION` runs
-one and prints it. What each does is said in docs/benchmarks.md, by `bench/sections/`.
+`python -m bench` writes docs/benchmarks.md, which says what is measured and how. The clients are a
+table (bench/clients.py); a section (bench/sections/) is a function that has some of them measured.
 """

@@ -1,73 +1,59 @@
-"""What is asked for and what is sent: 256 made-up results, and IDs that choose among them.
+"""What is asked for, what is sent for it, and whether that was written.
 
-`python -m bench.corpus DIR` writes the bodies: `00.json` to `ff.json`, each also as `.br`
-(quality 5) and `.gz` (level 6). Always the same bytes. Of ten bodies three have about 5 kB (one
-channel), five 20 kB (a call of some minutes) and two 60 kB (a long one); with `--short` all are of
-the first kind.
-
-A process of its own writes them, since the measuring process has to stay small: Linux counts its
-memory at the start of a command as that command's.
+`python -m bench.corpus IDS OUT` checks that the file OUT, or the files of the worker in that
+directory, have the right record of each ID: in a process of its own, as the measuring process has
+to stay small. Linux counts its memory as the least peak of each command that it starts.
 """
 
+import fileinput
 import json
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
-BODIES = 256
+from bench.peers.record import record
 
-_SHORT, _MEDIUM, _LONG = 0, 18, 215
-"""Segments a side; without any, there is one channel only."""
-
-_CLASSES = (_SHORT,) * 3 + (_MEDIUM,) * 5 + (_LONG,) * 2
+_SEED = 2026
+_SHORT = (1, 2)  # the variants of about 5 kB, of each sixteen
 
 
 def ids(count: int) -> Iterator[str]:
-    """Yield `count` GUIDs, always the same, whose last two hex digits choose the body."""
-    draw = Random(2026)
+    """Yield `count` GUIDs, always the same."""
+    draw = Random(_SEED)
     for _ in range(count):
         yield str(uuid.UUID(int=draw.getrandbits(128), version=4))
 
 
-def body_name(interaction_id: str) -> str:
-    """Return which body answers for an ID: `00` to `ff`."""
-    return interaction_id[-2:]
+def body(last_digits: str, *, short: bool = False) -> bytes:
+    """Return the result that is sent for all IDs with these two last digits."""
+    from cxai.simulator.bodies import VARIANTS, result_json  # noqa: PLC0415 - not to be measured
+
+    number = int(last_digits, 16)
+    return result_json(_SEED, _SHORT[number % 2] if short else number % VARIANTS)
 
 
-def body(directory: Path, interaction_id: str) -> dict[str, Any]:
-    """Return the result that is sent for an ID."""
-    result: dict[str, Any] = json.loads(
-        (directory / f"{body_name(interaction_id)}.json").read_bytes()
-    )
-    return result
-
-
-def write(directory: Path, classes: Sequence[int] = _CLASSES) -> None:
-    """Write all bodies."""
-    import gzip  # noqa: PLC0415 - the measuring process imports this file, and stays small
-
-    import brotli  # noqa: PLC0415
-    import orjson  # noqa: PLC0415
-
-    from cxai.simulator.bodies import one_channel, two_channels  # noqa: PLC0415
-
-    directory.mkdir(parents=True, exist_ok=True)
-    for number in range(BODIES):
-        draw = Random(f"bench:{number}")
-        segments = classes[number % len(classes)]
-        if segments:
-            result = two_channels(draw, draw.randrange(segments * 9 // 10, segments * 11 // 10))
-        else:
-            result = one_channel(draw)
-        raw = orjson.dumps(result)
-        file = directory / f"{number:02x}.json"
-        file.write_bytes(raw)
-        Path(f"{file}.br").write_bytes(brotli.compress(raw, quality=5))
-        Path(f"{file}.gz").write_bytes(gzip.compress(raw, compresslevel=6, mtime=0))
+def complaint(files: Iterable[Path], asked: Counter[str]) -> str | None:
+    """Return what is wrong with the files: one line for each ID is expected, in any order."""
+    written = Counter[str]()
+    with fileinput.FileInput(files, mode="rb") as lines:
+        for line in lines:
+            try:
+                found = json.loads(line)
+                expected = record(one := found["interaction_id"], json.loads(body(one[-2:])))
+            except (ValueError, LookupError) as error:
+                return f"wrote a line that is no record: {error}"
+            if any(found.get(key) != value for key, value in expected.items()):
+                return f"wrote a wrong record of {one}"
+            written[one] += 1
+    if written == asked:
+        return None
+    return f"wrote {written.total():,} lines, not one for each of {asked.total():,} IDs"
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), (_SHORT,) if "--short" in sys.argv else _CLASSES)
+    asked, out = map(Path, sys.argv[1:])
+    files = [*out.glob("records-*.jsonl")] if out.is_dir() else [out]
+    sys.exit(complaint(files, Counter(asked.read_text(encoding="utf-8").split())))

@@ -1,111 +1,112 @@
-"""One run of a command, measured; and how the runs of several rounds spread."""
+"""One run of a command, measured; and what it was measured on."""
 
 import os
+import platform
+import re
 import signal
-import statistics
 import subprocess
-import threading
+import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
-
-from bench.machine import pinned
 
 ROOT = Path(__file__).parents[1]
-TOKEN = "made-up"  # noqa: S105 - the servers here accept any
 
-_T = TypeVar("_T")
-
-_LONGEST_RUN_S = 1_800.0
-_TOLD_CHARACTERS = 200
+_SHOWN_CHARACTERS = 200
+_PACKAGES = ("cxai-worker", "aiohttp", "uvloop", "msgspec", "orjson", "Brotli", "pycurl")
 
 
 class FailedRunError(Exception):
-    """A command has ended badly; the message ends with its last line."""
+    """A command has failed; the message ends with its last line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a command took, with all processes that it started and waited for.
 
-    `peak_bytes` is the largest resident set of any of them.
+    `peak_mib` is the largest resident set of any of them.
     """
 
     wall_s: float
     cpu_s: float
-    peak_bytes: int
+    peak_mib: float
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The median of some figures, the least and the greatest."""
+def measure(
+    argv: Sequence[str | Path], cores: Collection[int], log: Path, env: Mapping[str, str]
+) -> Run:
+    """Run a command on some cores, from its start to its end; its output goes to `log`.
 
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, figures: Iterable[float]) -> "Spread":
-        """Return the spread of one figure at least."""
-        ordered = sorted(figures)
-        return cls(statistics.median(ordered), ordered[0], ordered[-1])
-
-    def shown(self, form: str) -> str:
-        """Return `median (low-high)`, each in a form such as `.2f`; one figure stands alone."""
-        if self.low == self.high:
-            return f"{self.median:{form}}"
-        return f"{self.median:{form}} ({self.low:{form}}–{self.high:{form}})"  # noqa: RUF001
-
-
-def measured(argv: Sequence[str | Path], core: int, log: Path) -> Run:
-    """Run a command on one core, from its start to its end.
-
-    What it says goes to `log`. Raises FailedRunError if it can't be started or ends otherwise
-    than with 0.
+    `env` takes the place of all settings of the worker in the environment. Raises FailedRunError
+    if the command ends otherwise than with 0.
     """
-    with log.open("wb") as said, pinned(core):
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
+    with log.open("wb") as output, pinned(cores):
         start = time.perf_counter()
         try:
             process = subprocess.Popen(
-                argv, cwd=ROOT, env=_environment(), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                argv, cwd=ROOT, env={**others, **env}, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
-        except OSError as error:
-            raise FailedRunError(f"{argv[0]}: {error.strerror}") from error
-        guard = threading.Timer(_LONGEST_RUN_S, _kill, [process.pid])
-        guard.start()
+        except FileNotFoundError:
+            raise FailedRunError(f"{str(argv[0]).capitalize()} is not installed") from None
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            _kill(process.pid)
+            os.killpg(process.pid, signal.SIGKILL)
             raise
-        finally:
-            guard.cancel()
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise FailedRunError(f"ended with {process.returncode}: {_last_line(log)}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        lines = log.read_text(encoding="utf-8", errors="replace").strip()
+        last = lines.rpartition("\n")[2][-_SHOWN_CHARACTERS:]
+        raise FailedRunError(f"ended with {process.returncode}: {last}")
+    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def interleaved(things: Sequence[_T], rounds: int) -> Iterator[tuple[int, _T]]:
-    """Yield the number of the round (from 0) and each thing, in reverse in each second round."""
-    for number in range(rounds):
-        for thing in things if number % 2 == 0 else things[::-1]:
-            yield number, thing
+@contextmanager
+def pinned(to: Collection[int]) -> Iterator[None]:
+    """Have all processes that are started within run on some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, to)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
-def _environment() -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("CXAI_")}
-    return {**others, "CXAI_API_TOKEN": TOKEN}
+def interpreter() -> str:
+    """Return which Python this is, and whether its build is an optimized one."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    build = "PGO build" if "--enable-optimizations" in options else "plain build, no PGO"
+    return f"{platform.python_implementation()} {platform.python_version()} ({build})"
 
 
-def _last_line(log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").strip()
-    return text.rpartition("\n")[2][-_TOLD_CHARACTERS:]
+def machine(programs: Collection[str]) -> dict[str, str]:
+    """Return what is measured on, and the versions of `programs`; nothing that names its user."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "Date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Processor": f"{named[1] if named else platform.machine()}, {cores} cores",
+        "Kernel": f"{platform.system()} {platform.release()}",
+        "Load before": f"{os.getloadavg()[0]:.1f} (one-minute average; an idle machine has 0)",
+        "Python": interpreter(),
+        "Packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        **{program.capitalize(): _version_of(program) for program in programs},
+    }
 
 
-def _kill(process_group: int) -> None:
-    os.killpg(process_group, signal.SIGKILL)
+def _version_of(program: str) -> str:
+    argument = "version" if program == "go" else "--version"
+    try:
+        said = subprocess.run([program, argument], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "not installed"
+    number = re.search(r"\d+(\.\d+)+", said.stdout)
+    return number[0] if number else "unknown"

@@ -1,143 +1,91 @@
-"""Our own server: prebuilt responses, an optional delay before each, and a log of arrivals.
+"""The API as the benchmarks need it: ready bodies, a fixed latency, and the times of arrival.
 
-`python -m bench.server CORPUS LOG` listens on a free port of 127.0.0.1, prints it and a line feed,
-and serves until SIGTERM. Then it writes to LOG when each request arrived, as doubles, in seconds:
-when it was read or, with `--stamped`, when the kernel had it. It does nothing that a response
-doesn't need, so that what is measured is the client: 20,000 responses/s and more on one core.
+`python -m bench.server` serves on a free port of 127.0.0.1 and prints it. For each byte on its
+standard input it writes when the requests since the last one arrived: how many (8 bytes), then
+their times in seconds (8 bytes each). It ends when its standard input does.
 """
 
 import argparse
 import asyncio
+import gzip
+import os
 import re
-import signal
-import time
+import sys
 from array import array
-from collections.abc import Callable, Mapping, MutableSequence
-from pathlib import Path
+from collections.abc import Callable, MutableSequence
+from functools import cache
 
+import brotli
 import uvloop
+from support.arrivals import Answer, listening
+from support.certificate import server_context
 
-from bench import stamps
+from bench.corpus import body
 
-CODINGS = {b"br": ".br", b"gzip": ".gz", b"": ""}
-"""By content coding, the end of the file's name; what comes first is preferred."""
+_CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"br": lambda raw: brotli.compress(raw, quality=5),
+    b"gzip": lambda raw: gzip.compress(raw, compresslevel=6),
+    b"": bytes,
+}
+"""What comes first is preferred."""
 
-_REQUEST = re.compile(rb"get /v1/interactions/[0-9a-f-]+([0-9a-f]{2})/ai http/1\.1\r\n")
-_ACCEPTS = re.compile(rb"\r\naccept-encoding:([^\r]*)")
-_TOKEN = b"\r\nx-api-token:"
-_END = b"\r\n\r\n"
-
-_UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+_ID_ENDS = len(b"GET /v1/interactions/") + 36
+_ACCEPTED = re.compile(rb"\r\naccept-encoding:([^\r]*)", re.IGNORECASE)
+_TOKEN = re.compile(rb"\r\nx-api-token:", re.IGNORECASE)
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
-Responses = Mapping[tuple[bytes, bytes], bytes]
-"""By body and content coding, the whole response."""
 
-
-def responses(corpus: Path) -> Responses:
-    """Return all responses of a corpus that bench.corpus has written."""
-    return {
-        (file.stem.encode(), coding): _response(Path(f"{file}{suffix}").read_bytes(), coding)
-        for file in corpus.glob("*.json")
-        for coding, suffix in CODINGS.items()
-    }
-
-
-def _response(body: bytes, coding: bytes) -> bytes:
+@cache  # 64 bodies stand for 256 endings of IDs
+def _response(coding: bytes, text: bytes) -> bytes:
+    sent = _CODINGS[coding](text)
     encoded = b"Content-Encoding: %b\r\n" % coding if coding else b""
-    return (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
-        % (encoded, len(body), body)
-    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b" % encoded
+    return head + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent)
 
 
-class Connection(asyncio.Protocol):
-    """One client's connection; open until the client closes it.
-
-    `arrived` is called for each request as it comes in; its response leaves `delay_s` later.
-    """
-
-    def __init__(self, ready: Responses, delay_s: float, arrived: Callable[[], None]) -> None:
-        self._ready = ready
-        self._delay_s = delay_s
-        self._arrived = arrived
-        self._loop = asyncio.get_running_loop()
-        self._unread = b""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Keep the way back."""
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each request that is complete."""
-        *requests, self._unread = (self._unread + data).split(_END)
-        for request in requests:
-            self._arrived()
-            response = response_to(request.lower(), self._ready)
-            if self._delay_s:
-                self._loop.call_later(self._delay_s, self._transport.write, response)
-            else:
-                self._transport.write(response)
-
-
-def response_to(request: bytes, ready: Responses) -> bytes:
-    """Return what a whole request, in lower case, is answered."""
-    asked = _REQUEST.match(request)
-    if asked is None:
-        return _NOT_FOUND
-    if _TOKEN not in request:
-        return _UNAUTHORIZED
-    accepts = _ACCEPTS.search(request)
-    accepted = accepts[1] if accepts else b""
-    coding = next(coding for coding in CODINGS if coding in accepted)
-    return ready[asked[1], coding]
-
-
-async def serve(ready: Responses, delay_s: float, arrivals: MutableSequence[float]) -> None:
-    """Serve until SIGTERM."""
-
-    def arrived() -> None:
-        arrivals.append(time.monotonic())
-
+def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) -> Answer:
+    """Return what notes the arrival of a request, and answers it `delay_s` later."""
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(
-        lambda: Connection(ready, delay_s, arrived), "127.0.0.1", 0, backlog=1024
-    )
-    await _until_told(listener.sockets[0].getsockname()[1])
+    raw = {f"{number:02x}".encode(): body(f"{number:02x}", short=short) for number in range(256)}
 
-
-async def serve_stamped(ready: Responses, delay_s: float, arrivals: MutableSequence[float]) -> None:
-    """Serve until SIGTERM; what counts is when the kernel had a request."""
-    loop = asyncio.get_running_loop()
+    @cache  # all requests of a client are the same after the ID
+    def responses(rest: bytes) -> dict[bytes, bytes]:
+        if not rest.startswith(b"/ai HTTP/1.1\r\n") or _TOKEN.search(rest) is None:
+            return {}
+        accepted = _ACCEPTED.search(rest)
+        coding = next(each for each in _CODINGS if each in (accepted[1] if accepted else b""))
+        return {ending: _response(coding, text) for ending, text in raw.items()}
 
     def answer(at: float, request: bytes, send: Callable[[bytes], object]) -> None:
         arrivals.append(at)
-        loop.call_later(delay_s, send, response_to(request.lower(), ready))
+        found = responses(request[_ID_ENDS:]).get(request[_ID_ENDS - 2 : _ID_ENDS], _NOT_FOUND)
+        loop.call_later(delay_s, send, found) if delay_s else send(found)
 
-    with stamps.listening(loop, answer) as port:
-        await _until_told(port)
-
-
-async def _until_told(port: int) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    print(port, flush=True)
-    await stop.wait()
+    return answer
 
 
-def main() -> None:
-    """Serve what the command line names."""
-    arguments = argparse.ArgumentParser(prog="python -m bench.server")
-    arguments.add_argument("corpus", type=Path)
-    arguments.add_argument("log", type=Path)
-    arguments.add_argument("--delay", type=float, default=0.0, metavar="SECONDS")
-    arguments.add_argument("--stamped", action="store_true")
-    given = arguments.parse_args()
-    arrivals = array("d")
-    serving = serve_stamped if given.stamped else serve
-    uvloop.run(serving(responses(given.corpus), given.delay, arrivals))
-    given.log.write_bytes(arrivals.tobytes())
+async def serve(given: argparse.Namespace) -> None:
+    """Serve as the command line says, until standard input ends."""
+    loop, stop, arrivals = asyncio.get_running_loop(), asyncio.Event(), array("d")
+
+    def report() -> None:
+        if os.read(0, 1):
+            sys.stdout.buffer.write(array("q", [len(arrivals)]).tobytes() + arrivals.tobytes())
+            sys.stdout.buffer.flush()
+            del arrivals[:]
+        else:
+            stop.set()
+
+    answer = answering(given.delay, arrivals, short=given.short)
+    with listening(loop, answer, server_context() if given.tls else None) as port:
+        print(port, flush=True)
+        loop.add_reader(0, report)
+        await stop.wait()
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(prog="python -m bench.server")
+    arguments.add_argument("--delay", type=float, default=0.0, metavar="SECONDS")
+    arguments.add_argument("--tls", action="store_true")
+    arguments.add_argument("--short", action="store_true")
+    uvloop.run(serve(arguments.parse_args()))

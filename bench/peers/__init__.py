@@ -1,7 +1,6 @@
-"""What users would pick instead of the worker, each as somebody would write it in an afternoon.
+"""What users would pick instead of the worker, each as an engineer would write it in an afternoon.
 
-Each is a command `PEER IDS BASE_URL OUT`: it gets the result of every ID in the file IDS with 64
-requests at a time (32 threads, where it has threads), decodes and parses it, and writes it to OUT
-as one line of JSON, with the same keys as the worker's. The token is in CXAI_API_TOKEN. None keeps
-account of what it has done, tries again, or makes anything durable.
+Each is a command `PEER IDS BASE_URL OUT`: it gets the results of all IDs in a file, $IN_FLIGHT at a
+time with the token $CXAI_API_TOKEN, decodes and parses them, and writes each as a line of JSON with
+the keys of the worker's records. None keeps a ledger, validates, retries, or syncs to the disk.
 """

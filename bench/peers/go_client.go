@@ -1,18 +1,17 @@
-// net/http and encoding/json with 64 goroutines, as a Go team would write it.
+// net/http and encoding/json, as a Go team would write it.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 )
-
-const inFlight = 64
 
 type result struct {
 	AllParticipants participant `json:"allParticipants"`
@@ -21,30 +20,30 @@ type result struct {
 }
 
 type participant struct {
-	EnlightenBundles []struct {
-		Name   string  `json:"name"`
-		Models []model `json:"models"`
+	Bundles []struct {
+		Name   string `json:"name"`
+		Models []struct {
+			sameNames
+			MinScore       float64 `json:"minScore"`
+			MinScoreOffset int64   `json:"minScoreOffset"`
+			MaxScore       float64 `json:"maxScore"`
+			MaxScoreOffset int64   `json:"maxScoreOffset"`
+		} `json:"models"`
 	} `json:"enlightenBundles"`
-	VoiceActivitySegments []segment `json:"voiceActivitySegments"`
+	Segments []struct {
+		StartTimeOffset int64  `json:"startTimeOffset"`
+		EndTimeOffset   int64  `json:"endTimeOffset"`
+		Result          string `json:"result"`
+	} `json:"voiceActivitySegments"`
 }
 
-type model struct {
-	Name           string  `json:"name"`
-	Score          float64 `json:"score"`
-	MinScore       float64 `json:"minScore"`
-	MinScoreOffset int64   `json:"minScoreOffset"`
-	MaxScore       float64 `json:"maxScore"`
-	MaxScoreOffset int64   `json:"maxScoreOffset"`
-	Quartile1      float64 `json:"quartile1"`
-	Quartile2      float64 `json:"quartile2"`
-	Quartile3      float64 `json:"quartile3"`
-	Quartile4      float64 `json:"quartile4"`
-}
-
-type segment struct {
-	StartTimeOffset int64  `json:"startTimeOffset"`
-	EndTimeOffset   int64  `json:"endTimeOffset"`
-	Result          string `json:"result"`
+type sameNames struct {
+	Name      string  `json:"name"`
+	Score     float64 `json:"score"`
+	Quartile1 float64 `json:"quartile1"`
+	Quartile2 float64 `json:"quartile2"`
+	Quartile3 float64 `json:"quartile3"`
+	Quartile4 float64 `json:"quartile4"`
 }
 
 type record struct {
@@ -54,92 +53,58 @@ type record struct {
 	ParticipantTwo  participantRecord `json:"participant_two"`
 }
 
+// The same fields as a participant under other names: so Go converts one into the other.
 type participantRecord struct {
-	EnlightenBundles      []bundleRecord  `json:"enlighten_bundles"`
-	VoiceActivitySegments []segmentRecord `json:"voice_activity_segments"`
+	Bundles []struct {
+		Name   string `json:"name"`
+		Models []struct {
+			sameNames
+			MinScore       float64 `json:"min_score"`
+			MinScoreOffset int64   `json:"min_score_offset"`
+			MaxScore       float64 `json:"max_score"`
+			MaxScoreOffset int64   `json:"max_score_offset"`
+		} `json:"models"`
+	} `json:"enlighten_bundles"`
+	Segments []struct {
+		StartTimeOffset int64  `json:"start_time_offset"`
+		EndTimeOffset   int64  `json:"end_time_offset"`
+		Result          string `json:"result"`
+	} `json:"voice_activity_segments"`
 }
 
-type bundleRecord struct {
-	Name   string        `json:"name"`
-	Models []modelRecord `json:"models"`
-}
-
-type modelRecord struct {
-	Name           string  `json:"name"`
-	Score          float64 `json:"score"`
-	MinScore       float64 `json:"min_score"`
-	MinScoreOffset int64   `json:"min_score_offset"`
-	MaxScore       float64 `json:"max_score"`
-	MaxScoreOffset int64   `json:"max_score_offset"`
-	Quartile1      float64 `json:"quartile1"`
-	Quartile2      float64 `json:"quartile2"`
-	Quartile3      float64 `json:"quartile3"`
-	Quartile4      float64 `json:"quartile4"`
-}
-
-type segmentRecord struct {
-	StartTimeOffset int64  `json:"start_time_offset"`
-	EndTimeOffset   int64  `json:"end_time_offset"`
-	Result          string `json:"result"`
-}
-
-func normalized(p participant) participantRecord {
-	r := participantRecord{EnlightenBundles: make([]bundleRecord, 0, len(p.EnlightenBundles))}
-	for _, b := range p.EnlightenBundles {
-		models := make([]modelRecord, 0, len(b.Models))
-		for _, m := range b.Models {
-			models = append(models, modelRecord(m))
-		}
-		r.EnlightenBundles = append(r.EnlightenBundles, bundleRecord{b.Name, models})
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
 	}
-	if p.VoiceActivitySegments != nil {
-		r.VoiceActivitySegments = make([]segmentRecord, 0, len(p.VoiceActivitySegments))
-	}
-	for _, s := range p.VoiceActivitySegments {
-		r.VoiceActivitySegments = append(r.VoiceActivitySegments, segmentRecord(s))
-	}
-	return r
 }
 
-func line(client *http.Client, baseURL, token, id string) ([]byte, error) {
+func line(client *http.Client, baseURL, id string) []byte {
 	request, err := http.NewRequest(http.MethodGet, baseURL+"/v1/interactions/"+id+"/ai", nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("X-API-Token", token)
+	check(err)
+	request.Header.Set("X-API-Token", os.Getenv("CXAI_API_TOKEN"))
 	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
+	check(err)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", id, response.Status)
+		log.Fatal(id, response.Status)
 	}
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
+	check(err)
 	var got result
-	if err := json.Unmarshal(body, &got); err != nil {
-		return nil, err
-	}
-	return json.Marshal(record{
-		InteractionID:   id,
-		AllParticipants: normalized(got.AllParticipants),
-		ParticipantOne:  normalized(got.ParticipantOne),
-		ParticipantTwo:  normalized(got.ParticipantTwo),
-	})
+	check(json.Unmarshal(body, &got))
+	one, two := participantRecord(got.ParticipantOne), participantRecord(got.ParticipantTwo)
+	text, err := json.Marshal(record{id, participantRecord(got.AllParticipants), one, two})
+	check(err)
+	return append(text, '\n')
 }
 
 func main() {
-	source, err := os.Open(os.Args[1])
-	if err != nil {
-		log.Fatal(err)
-	}
+	source, err := os.ReadFile(os.Args[1])
+	check(err)
 	target, err := os.Create(os.Args[3])
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
+	inFlight, err := strconv.Atoi(os.Getenv("IN_FLIGHT"))
+	check(err)
 	out := bufio.NewWriter(target)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}
 
@@ -151,26 +116,18 @@ func main() {
 		go func() {
 			defer workers.Done()
 			for id := range ids {
-				text, err := line(client, os.Args[2], os.Getenv("CXAI_API_TOKEN"), id)
-				if err != nil {
-					log.Fatal(err)
-				}
+				text := line(client, os.Args[2], id)
 				writing.Lock()
 				out.Write(text)
-				out.WriteByte('\n')
 				writing.Unlock()
 			}
 		}()
 	}
-	for lines := bufio.NewScanner(source); lines.Scan(); {
-		ids <- lines.Text()
+	for _, id := range strings.Fields(string(source)) {
+		ids <- id
 	}
 	close(ids)
 	workers.Wait()
-	if err := out.Flush(); err != nil {
-		log.Fatal(err)
-	}
-	if err := target.Close(); err != nil {
-		log.Fatal(err)
-	}
+	check(out.Flush())
+	check(target.Close())
 }

@@ -2,49 +2,36 @@
 
 from typing import Any
 
+_MODEL = {
+    "name": "name", "score": "score", "min_score": "minScore", "max_score": "maxScore",
+    "min_score_offset": "minScoreOffset", "max_score_offset": "maxScoreOffset",
+    **{f"quartile{number}": f"quartile{number}" for number in (1, 2, 3, 4)},
+}.items()  # fmt: skip
+_SEGMENT = {
+    "start_time_offset": "startTimeOffset", "end_time_offset": "endTimeOffset", "result": "result"
+}.items()  # fmt: skip
+
 
 def record(interaction_id: str, result: dict[str, Any]) -> dict[str, Any]:
     """Return the record of an interaction."""
     return {
         "interaction_id": interaction_id,
-        "all_participants": participant(result["allParticipants"]),
-        "participant_one": participant(result["participantOne"]),
-        "participant_two": participant(result["participantTwo"]),
+        "all_participants": _participant(result["allParticipants"]),
+        "participant_one": _participant(result["participantOne"]),
+        "participant_two": _participant(result["participantTwo"]),
     }
 
 
-def participant(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what was found for one participant."""
-    segments = found["voiceActivitySegments"]
+def _participant(found: dict[str, Any]) -> dict[str, Any]:
+    bundles, segments = found["enlightenBundles"], found["voiceActivitySegments"]
     return {
         "enlighten_bundles": [
-            {"name": bundle["name"], "models": [model(one) for one in bundle["models"]]}
-            for bundle in found["enlightenBundles"]
+            {
+                "name": one["name"],
+                "models": [{new: its[old] for new, old in _MODEL} for its in one["models"]],
+            }
+            for one in bundles
         ],
-        "voice_activity_segments": None if segments is None else [segment(s) for s in segments],
-    }
-
-
-def model(scored: dict[str, Any]) -> dict[str, Any]:
-    """Return the scores of one model."""
-    return {
-        "name": scored["name"],
-        "score": scored["score"],
-        "min_score": scored["minScore"],
-        "min_score_offset": scored["minScoreOffset"],
-        "max_score": scored["maxScore"],
-        "max_score_offset": scored["maxScoreOffset"],
-        "quartile1": scored["quartile1"],
-        "quartile2": scored["quartile2"],
-        "quartile3": scored["quartile3"],
-        "quartile4": scored["quartile4"],
-    }
-
-
-def segment(heard: dict[str, Any]) -> dict[str, Any]:
-    """Return one stretch of voice or silence."""
-    return {
-        "start_time_offset": heard["startTimeOffset"],
-        "end_time_offset": heard["endTimeOffset"],
-        "result": heard["result"],
+        "voice_activity_segments": segments
+        and [{new: one[old] for new, old in _SEGMENT} for one in segments],
     }

@@ -11,12 +11,14 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
 from cxai.api.client import WORDS_BYTES
-from cxai.api.connections import MAX_HEAD_BYTES, MAX_INTERIM
+from cxai.api.protocol import MAX_HEAD_BYTES, MAX_INTERIM
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import Stage
 
 ID, OTHER = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 NO_REPLY = "the server had closed the kept connection"
+
+pytestmark = pytest.mark.usefixtures("exchange")
 
 
 async def ask(server, question=Question.RESULT, **limits):
@@ -103,6 +105,15 @@ async def test_a_200_needs_its_body():
     assert all(isinstance(one, Failure) for one in seen)
 
 
+@pytest.mark.parametrize("pieces", [[b"abcdef"], [b"abc", b"def"], [b"a", 0.02, b"bcdef"]])
+async def test_a_200_that_is_longer_than_announced_is_no_result(pieces):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    async with RawServer([head, 0.02, *pieces, Ending.SILENCE]) as server:
+        seen = await ask(server)
+    assert isinstance(seen, Failure)
+    assert seen.trouble is Trouble.BROKEN_OFF
+
+
 async def test_the_words_of_a_refusal_are_kept_with_their_coding():
     words = gzip.compress(b'{"errorMessage": "no such token"}')
     sent = response(words, "Content-Encoding: gzip", status="401 Unauthorized")
@@ -161,8 +172,10 @@ async def test_a_few_interim_responses_are_passed_over(status):
     "a transport error after ten; the run still answers to SIGTERM",
     group="HTTP",
 )
-@pytest.mark.parametrize("status", [100, 102, 103, 199])
-@pytest.mark.parametrize("pieces", ["at once", "one by one"])
+@pytest.mark.parametrize(
+    ("status", "pieces"),
+    [*((status, "at once") for status in (100, 102, 103, 199)), (103, "one by one")],
+)
 async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
     if pieces == "at once":
         script = [interim(status, 20_000)] * 100
@@ -181,9 +194,15 @@ async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
     group="HTTP",
 )
 @pytest.mark.parametrize(
-    "flood", [b"\r\n", b"\n", b"\r\n\r\n"], ids=["line ends", "bare LF", "empty heads"]
+    ("begin", "flood"),
+    [
+        (b"", b"\r\n"),
+        (b"", b"\n"),
+        (b"", b"\r\n\r\n"),
+        (interim(103, 1), b"\n"),
+        (b"HTTP/1.1 103 Early\r\nA: b\r\n\r\n", b"\r\n"),
+    ],
 )
-@pytest.mark.parametrize("begin", [b"", interim(103, 1), b"HTTP/1.1 103 Early\r\nA: b\r\n\r\n"])
 async def test_a_flood_of_empty_lines_is_an_error(flood, begin):
     async with RawServer([begin, *[flood * 30_000] * 400, Ending.SILENCE]) as server:
         seen = await ask(server)
@@ -206,8 +225,15 @@ STRAY = {
     "the connection is closed at once, and the reply before it stands",
     group="HTTP",
 )
-@pytest.mark.parametrize("stray", STRAY)
-@pytest.mark.parametrize("status", ["200 OK", "204 None", "404 Not Found", "429 Too Many"])
+@pytest.mark.parametrize(
+    ("status", "stray"),
+    [
+        *(("200 OK", stray) for stray in STRAY),
+        ("204 None", "a reply without end"),
+        ("404 Not Found", "no HTTP"),
+        ("429 Too Many", "replies"),
+    ],
+)
 async def test_what_comes_unasked_without_end_is_not_read(stray, status):
     body = b"" if status.startswith("204") else b'{"errorMessage": "no"}'
     script = [response(body, status=status), 0.1, *[STRAY[stray]] * 400, Ending.SILENCE]
@@ -379,3 +405,44 @@ async def test_every_request_is_paced_also_one_that_meets_a_dead_connection():
         for _ in scripts:
             await client.fetch(ID, Question.RESULT)
         assert len(departed) == len(server.requests) == 3
+
+
+@contextlib.asynccontextmanager
+async def waiting_to_leave(server):
+    """Yield a client, its request that has its connection, and what lets that leave."""
+    may_leave = asyncio.Event()
+    async with client_of(server.base_url, depart=may_leave.wait) as client:
+        fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+        await wait_until(lambda: server.open_connections == 1, "the connection")
+        yield client, fetching, may_leave
+
+
+async def turns_of_the_loop():
+    for _ in range(10):  # what has arrived is read
+        await asyncio.sleep(0)
+
+
+async def test_a_connection_that_drops_while_its_request_waits_to_leave_is_no_attempt():
+    async with (
+        RawServer([response(b"at last")]) as server,
+        waiting_to_leave(server) as (client, fetching, may_leave),
+    ):
+        server.drop()
+        await wait_until(lambda: server.open_connections == 0, "its end")
+        await turns_of_the_loop()
+        may_leave.set()
+        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+        assert server.requests == []
+        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"
+
+
+async def test_what_is_said_while_a_request_waits_to_leave_is_not_its_reply():
+    async with (
+        RawServer([response(b"at last")]) as server,
+        waiting_to_leave(server) as (client, fetching, may_leave),
+    ):
+        server.say(response(b"unasked"))
+        await turns_of_the_loop()
+        may_leave.set()
+        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"

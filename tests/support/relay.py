@@ -9,8 +9,7 @@ import socket
 from contextlib import suppress
 from enum import Enum
 
-from bench.arrivals import most_within
-from bench.stamps import STAMP_ROOM, seconds_of, stamp_arrivals
+from support.arrivals import STAMP_ROOM, most_within, seconds_of, stamp_arrivals
 
 _READ_BYTES = 1 << 16
 _REFUSAL = (

@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import contextmanager
 
-from bench.arrivals import most_within
-from bench.stamps import listening
+from support.arrivals import listening, most_within
+
 from cxai.simulator.bodies import result_json
 
 

@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.arrivals import listening, most_within, pace
+from support.waiting import wait_until
 
-from bench import corpus, outcome, stamps
-from bench.arrivals import most_within, pace
-from bench.measurement import FailedRunError
+from bench import corpus
 from bench.peers.record import record
 
 ROOT = Path(__file__).parents[2]
@@ -20,90 +21,80 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_short_run_compares_all_that_can_run_and_names_what_can_not(tmp_path):
     page = tmp_path / "page.md"
+    options = ["--ids", "20", "--rounds", "1", "--output", page]
     done = subprocess.run(
-        [
-            sys.executable, "-m", "bench", "throughput", "--ids", "60", "--rounds", "1",
-            "--server", "own", "--peers", "vendor", "go", "curl",
-            "--scratch", tmp_path, "--output", page,
-        ],
-        cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "bench", "one-core", *options],
+        cwd=ROOT, env={"PATH": str(tmp_path), "PYTHONPATH": "tests"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    text = page.read_text(encoding="utf-8")
     rows = {
         cells[0]: cells[1:]
-        for line in page.read_text(encoding="utf-8").splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 8
+        for line in text.splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 7
     }
-    assert rows["cxai run, full promise"][0] == "60"
-    assert rows["bare aiohttp + uvloop, bytes discarded"][2] == "1.000"
-    assert float(rows["vendor style, aiohttp session per call"][2]) > 0
-    assert rows["Go, net/http + encoding/json"][0] == "did not run: go is not installed"
-    assert rows["curl --parallel + jq"][0] == "did not run: curl is not installed"
-    assert "too few to conclude anything" in page.read_text(encoding="utf-8")
-    assert sorted(tmp_path.iterdir()) == [page]
+    assert rows["cxai run, durable, exactly once"][2] == "1.00 x"
+    assert rows["bare aiohttp + uvloop, bytes discarded"][1] == "1.000"
+    for client in ("pycurl + orjson", "vendor style, a session per call"):
+        assert float(rows[client][1]) > 0
+    assert rows["Go, net/http + encoding/json"][0] == "did not run: Go is not installed"
+    assert rows["Bun, fetch + JSON"][0] == "did not run: Bun is not installed"
+    assert "too few to conclude anything" in text
+    assert "missed" not in text
 
 
-@pytest.fixture(scope="module")
-def bodies(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("bench") / "corpus"
-    corpus.write(directory)
-    return directory
+def test_the_bodies_have_the_documented_sizes():
+    sizes = [len(corpus.body(f"{number:02x}")) for number in range(64)]
+    assert 22_000 < sum(sizes) / len(sizes) < 26_000
+    assert max(sizes) < 80_000
+    assert all(4_000 < len(corpus.body(ending, short=True)) < 6_000 for ending in ("00", "ff"))
 
 
-def test_the_bodies_have_the_documented_sizes(bodies):
-    sizes = sorted(file.stat().st_size for file in bodies.glob("*.json"))
-    short, medium, long = sizes[:78], sizes[78:206], sizes[206:]  # 30, 50 and 20 %
-    assert max(short) < 6_000
-    assert min(medium) > 17_000
-    assert max(medium) < 23_000
-    assert min(long) > 50_000
-    assert max(long) < 70_000
-
-
-def test_what_a_client_wrote_is_checked(bodies, tmp_path):
+def test_what_a_client_wrote_is_checked(tmp_path):
     ids = list(corpus.ids(10))
-    asked, out = tmp_path / "ids.txt", tmp_path / "out"
-    asked.write_text("\n".join(ids))
-    right = [json.dumps(record(one, corpus.body(bodies, one))) + "\n" for one in ids]
+    asked, out = Counter(ids), tmp_path / "out"
+    right = [json.dumps(record(one, json.loads(corpus.body(one[-2:])))) + "\n" for one in ids]
 
     out.write_text("".join(right))
-    outcome.check([out], asked, bodies)
+    assert corpus.complaint([out], asked) is None
 
     for wrong, complaint in (
         (right[:-1], "wrote 9 lines, not one for each of 10 IDs"),
         ([right[1], *right[1:]], "wrote 10 lines, not one for each of 10 IDs"),
         ([right[0].replace("quartile4", "quartile5"), *right[1:]], "wrote a wrong record"),
-        (["{}\n", *right[1:]], "wrote a line without an ID"),
-        ([right[0][:-2] + "\n", *right[1:]], "wrote a line that is no JSON"),
+        (["{}\n", *right[1:]], "wrote a line that is no record"),
+        ([right[0][:-2] + "\n", *right[1:]], "wrote a line that is no record"),
     ):
         out.write_text("".join(wrong))
-        with pytest.raises(FailedRunError, match=complaint):
-            outcome.check([out], asked, bodies)
+        assert corpus.complaint([out], asked).startswith(complaint)
 
 
 def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
-    async def late():
-        arrived, read = [], asyncio.Event()
+    async def lateness_s(client, arrived):
+        arrived.clear()
+        client.sendall(b"now")
+        sent_at = time.time()
+        time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
+        await wait_until(lambda: arrived, "the request")
+        assert client.recv(10) == b"NOW"
+        return arrived[0] - sent_at
+
+    async def least_lateness_s():
+        arrived = []
 
         def answer(at, data, send):
             arrived.append(at)
             send(data.upper())
-            read.set()
 
         with (
-            stamps.listening(asyncio.get_running_loop(), answer) as port,
+            listening(asyncio.get_running_loop(), answer) as port,
             socket.create_connection(("127.0.0.1", port)) as client,
         ):
-            client.sendall(b"now")
-            sent_at = time.time()
-            time.sleep(0.2)  # noqa: ASYNC251 - the server is busy meanwhile
-            async with asyncio.timeout(10):
-                await read.wait()
-            return arrived[0] - sent_at, client.recv(10)
+            # The kernel begins to stamp a moment after it was asked to.
+            return min([await lateness_s(client, arrived) for _ in range(3)])
 
-    lateness_s, answered = asyncio.run(late())
-    assert lateness_s < 0.1
-    assert answered == b"NOW"
+    assert asyncio.run(least_lateness_s()) < 0.1
 
 
 def test_a_pace_counts_neither_start_nor_end():

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -114,6 +114,17 @@ Verdicts = Annotated[
     frozenset[Annotated[Verdict, BeforeValidator(_askable)]], BeforeValidator(_split)
 ]
 """Several verdicts; in the environment separated by commas."""
+
+
+_MOST_READERS = 64
+
+
+def _count_or_auto(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", value):
+        value = int(value)
+    if value == "auto" or (isinstance(value, int) and 0 <= value <= _MOST_READERS):
+        return value
+    raise ValueError(f"a number of processes from 0 to {_MOST_READERS}, or auto")
 
 
 class LogFormat(StrEnum):
@@ -305,6 +316,11 @@ class Settings(BaseModel):
     )
     allow_none: bool = Field(
         default=False, description="A run in which no ID has a result is no error."
+    )
+    readers: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = Field(
+        default="auto",
+        description="Processes that read replies on other cores; auto starts them if one core is"
+        " too busy.",
     )
     grace_s: SecondsOrZero = Field(
         default=30.0, description="How long a stopped run waits for requests under way."

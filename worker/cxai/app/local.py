@@ -14,11 +14,12 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.app.closing import close_books, log_end
 from cxai.app.input import entered
-from cxai.app.wiring import client_of, score_ranges, tolerance_of, wired
+from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ports import GroupSource, RemoteSource, Resource, Source
+from cxai.core.ports import GroupSource, RemoteSource, Source
+from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
@@ -76,9 +77,8 @@ async def export(
     run_id = str(uuid.uuid4())
     clock = SystemClock()
     started = clock.monotonic()
-    resource = open_resource(
-        settings.resource, RowOptions(settings.shape, run_id, score_ranges(settings))
-    )
+    rows = RowOptions(settings.shape, run_id, score_ranges(settings))
+    resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
     client = client_of(
         settings, resource, Token(token, settings.token_file, redaction.add), limiter.depart, clock
@@ -88,7 +88,6 @@ async def export(
         await stack.enter_async_context(entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
-        reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
         observers = open_observers(_setup(settings, directory, thread))
         committer = stack.enter_context(
             Committer(
@@ -107,6 +106,7 @@ async def export(
         )
         if isinstance(source, GroupSource) and committer.has_read_by_group:
             source.expect_group()
+        reader = await stack.enter_async_context(open_reader(settings, rows, resource, redaction))
         await stack.enter_async_context(client)
         run = wired(
             settings,
@@ -117,9 +117,8 @@ async def export(
             client=client,
             fetcher=client,
             resource=resource,
+            reader=reader,
             run_id=run_id,
-            reading=reading,
-            redaction=redaction,
             clock=clock,
             bounds=_bounds(settings),
         )

@@ -88,6 +88,10 @@ def run(  # noqa: D103 - see RUN_HELP
     grace_s: Annotated[
         float | None, typer.Option("--grace", help="Seconds a stopped run waits for replies. [30]")
     ] = None,
+    readers: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT", help="Processes that read replies on other cores. \\[auto]"),
+    ] = None,
     base_url: BaseUrl = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the API token. \\[CXAI_API_TOKEN]")

@@ -1,4 +1,4 @@
-"""A listener that knows when the kernel had each request, however late it is read.
+"""When requests arrived: a listener that asks the kernel, and what the times show.
 
 A server counts what it reads when it gets to read it: on a busy machine that is milliseconds late,
 and two requests that arrived in different seconds are counted in one. Linux stamps each segment as
@@ -7,6 +7,7 @@ it arrives (socket(7), SO_TIMESTAMPNS).
 
 import asyncio
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +26,34 @@ Answer = Callable[[float, bytes, Callable[[bytes], object]], None]
 
 
 @contextmanager
-def listening(loop: asyncio.AbstractEventLoop, answer: Answer) -> Iterator[int]:
-    """Answer on a free port of 127.0.0.1, and yield it. A request has to come in one piece."""
+def listening(
+    loop: asyncio.AbstractEventLoop, answer: Answer, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Answer on a free port of 127.0.0.1, and yield it. A request has to come in one piece.
+
+    With TLS, a request has arrived when it is read: its segments are not seen.
+    """
 
     def accept() -> None:
         connection, _ = listener.accept()
+        if tls is not None:
+            connection = tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         connection.settimeout(0)
         loop.add_reader(connection, read, connection)
 
     def read(connection: socket.socket) -> None:
-        data, stamps, _, _ = connection.recvmsg(_READ_BYTES, STAMP_ROOM)
+        stamps: Sequence[tuple[int, int, bytes]] = ()
+        try:
+            if tls is None:
+                data, stamps, _, _ = connection.recvmsg(_READ_BYTES, STAMP_ROOM)
+            else:
+                data = connection.recv(_READ_BYTES)
+        except ssl.SSLWantReadError:  # in the middle of a handshake, which reading does
+            return
+        except OSError:  # the client has given up
+            data = b""
         if data:
             answer(seconds_of(stamps), data, connection.sendall)
         else:
@@ -61,3 +80,22 @@ def seconds_of(stamps: Sequence[tuple[int, int, bytes]]) -> float:
         return time.time()
     seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
     return float(seconds) + float(nanoseconds) * 1e-9
+
+
+def pace(times: Sequence[float], together: int) -> float:
+    """Return the requests per second of a client that sends `together` requests at once.
+
+    Counted from the first request to the first of the last ones that came together, so that
+    neither the start of the client nor its last wait counts.
+    """
+    return (len(times) - together) / (times[-together] - times[0])
+
+
+def most_within(times: Sequence[float], window_s: float) -> int:
+    """Return the most requests that arrived in any stretch of `window_s`, its end excluded."""
+    most = first = 0
+    for last, now in enumerate(times):
+        while now - times[first] >= window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
