@@ -3,9 +3,12 @@
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from cxai.core.secret import Secrets
+from cxai.core.secret import MASK, Secrets
+from cxai.core.spelling import pattern
 from cxai.observe.redaction import Redaction
 
 GUID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
@@ -69,3 +72,20 @@ def test_a_text_that_is_escaped_more_often_than_is_looked_at_holds_none():
     for _ in range(30):
         text = quote(text, safe="")
     assert not Secrets(GUID).are_in(text)
+
+
+SECRETS = [GUID, OPAQUE, "s3cret", "a-b", "~~~", "c4nary\"T0\\ken='x", "\u0131\u017fK"]
+signs = st.text(" -._~/:=+|\t\"'\n\\%&\u2010\u0301", max_size=2)
+spelled = st.sampled_from([*SPELLINGS.values(), str.lower, str.swapcase])
+
+
+@given(st.data(), st.sampled_from(SECRETS))
+def test_a_text_is_masked_as_by_the_pattern_alone(data, secret):
+    cut = data.draw(st.integers(0, len(secret)))
+    parts = [secret[:cut], data.draw(signs), secret[cut:], data.draw(signs), secret]
+    text = "".join(data.draw(spelled)(part) for part in parts)
+    assert Redaction(SecretStr(secret))(text) == pattern(secret).sub(MASK, text)
+
+
+def test_a_secret_outside_of_ascii_is_masked_where_its_letters_are_ascii():
+    assert Redaction(SecretStr("a\u0131b"))("aib") == MASK

@@ -56,7 +56,7 @@ def noted(tmp_path):
 
     def run(*arguments):
         path = tmp_path / "notes.txt"
-        process = start_cxai(*arguments, forked=False, first=NOTES.format(path=str(path)))
+        process = start_cxai(*arguments, forks=None, first=NOTES.format(path=str(path)))
         _, errors = process.communicate()
         assert process.returncode == 0, errors
         collections, left_out, *modules = path.read_text().split()

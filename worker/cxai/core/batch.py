@@ -9,7 +9,7 @@ class Batch:
     """Gathers outcomes until they are `size` or `size_bytes`, or the first is old enough to be due.
 
     That age is `first_age_s` for the first batch and doubles with each one taken, up to `age_s`:
-    the first record is on disk at once, and a long run syncs no more often than `age_s` asks for.
+    the first record is on disk early, and a long run syncs no more often than `age_s` asks for.
     Without `first_age_s` it is `age_s` always.
 
     One task takes, any number add. It may overfill to twice its size while a commit is under way;

@@ -121,6 +121,17 @@ def _one_spelled(c: str) -> str:
 _DISGUISES = (b"\\", b"%", b"&")
 
 
+def may_match(secret: str, text: str) -> bool:
+    """Whether `pattern(secret)` may be found in a text: False is certain, and takes no pattern.
+
+    In ASCII without an escape the letters and digits of a secret can only stand as themselves, one
+    after the other, with other signs between them.
+    """
+    if not (secret.isascii() and text.isascii()) or any(mark in text for mark in "\\%&"):
+        return True
+    return _NO_LETTER.sub("", secret.lower()) in _NO_LETTER.sub("", text.lower())
+
+
 def may_be_disguised(data: bytes) -> bool:
     """Whether some character may be spelled otherwise than as itself."""
     return any(sign in data for sign in _DISGUISES) or not data.isascii()

@@ -4,7 +4,7 @@ import re
 from typing import Protocol
 
 from cxai.core.secret import MASK
-from cxai.core.spelling import anchor, may_be_disguised, pattern
+from cxai.core.spelling import anchor, may_be_disguised, may_match, pattern
 
 # A shorter one would be found in ordinary words of the data.
 _LEAST_CHARS_IN_DATA = 8
@@ -18,6 +18,22 @@ class Secret(Protocol):
         ...
 
 
+class _Hidden:
+    """One secret. Its pattern takes 20 ms to compile: only a text that may match it needs it."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._pattern: re.Pattern[str] | None = None
+
+    def masked_in(self, text: str) -> str:
+        secret = self._secret.get_secret_value()
+        if not may_match(secret, text):
+            return text
+        if self._pattern is None:
+            self._pattern = pattern(secret)
+        return self._pattern.sub(MASK, text)
+
+
 class Redaction:
     """Replaces a secret wherever it stands in a text. The first wall is never to put it there.
 
@@ -28,7 +44,7 @@ class Redaction:
 
     def __init__(self, secret: Secret | None = None) -> None:
         self.secrets: tuple[Secret, ...] = ()
-        self._found: list[re.Pattern[str]] = []
+        self._hidden: list[_Hidden] = []
         self._anchors: list[bytes] = []
         if secret is not None:
             self.add(secret)
@@ -37,14 +53,14 @@ class Redaction:
         """Hide another secret, too."""
         self.secrets += (secret,)
         text = secret.get_secret_value()
-        self._found.append(pattern(text))
+        self._hidden.append(_Hidden(secret))
         if len(text) >= _LEAST_CHARS_IN_DATA:
             self._anchors.append(anchor(text.lower()))
 
     def __call__(self, text: str) -> str:
         """Return `text` without any of the secrets."""
-        for found in self._found:
-            text = found.sub(MASK, text)
+        for hidden in self._hidden:
+            text = hidden.masked_in(text)
         return text
 
     def may_be_in(self, data: bytes) -> bool:
