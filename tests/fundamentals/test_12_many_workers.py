@@ -8,7 +8,7 @@ from support.command import cxai, environment, start_cxai
 from support.running import wait_for_line
 from support.waiting import wait_until_blocking
 
-pytestmark = pytest.mark.long(45)
+pytestmark = pytest.mark.long(15)
 
 QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
 LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
@@ -210,7 +210,7 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
 def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
     with simulated(latency_s=0.3) as api:
         shared.init(api, "--in-flight", "1")
-        shared.enqueue(*guids(150))
+        shared.enqueue(*guids(60))
         worker = shared.start("--until-settled")
         wait_until_blocking(lambda: api.stats.requests > 3, "requests")
         shared.init(api, "--in-flight", "16")
@@ -218,7 +218,7 @@ def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
         assert 1 < api.stats.max_in_flight <= 16
     assert json.loads(out)["exit_code"] == 0
     assert "event=worker_replaced" in log.decode()
-    assert len(shared.rows("records")) == 150
+    assert len(shared.rows("records")) == 60
 
 
 def test_limits_of_the_account_stay_unless_others_are_given(simulated, database, shared):

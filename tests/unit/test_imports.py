@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -85,8 +86,13 @@ def room_of_file(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+@cache  # three tests look at each file
 def imported(path):
-    """Yield the modules that a file imports, wherever in it, with a name of ours resolved."""
+    """Return the modules that a file imports, wherever in it, with a name of ours resolved."""
+    return frozenset(_imported(path))
+
+
+def _imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Import(names):
