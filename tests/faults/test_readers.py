@@ -4,6 +4,7 @@ import os
 import signal
 
 import psutil
+import pytest
 from support.checker import assert_exact
 from support.command import end_input
 from support.leftovers import SCENARIO, go_on
@@ -30,6 +31,11 @@ def feed(run, ids):
     run.stdin.flush()
 
 
+@pytest.mark.promise(
+    "A reader is killed (`kill -9`, OOM) over its work",
+    "the worker reads its replies itself, without another request, and starts it again; log"
+    " `reader_lost`",
+)
 def test_a_run_whose_readers_are_killed_over_their_work_is_exact(simulated, export, guids):
     ids = guids(200)
     with (
@@ -52,6 +58,9 @@ def test_a_run_whose_readers_are_killed_over_their_work_is_exact(simulated, expo
         assert api.stats.requests == len(ids) + api.stats.by_status[404] // 2  # none twice
 
 
+@pytest.mark.promise(
+    "A worker is killed that has readers", "they end with it, and the next run resumes"
+)
 def test_no_reader_outlives_a_run_that_is_killed(simulated, export, ids):
     with simulated(missing=SCENARIO.missing, latency_s=0.2) as api:
         with running(api, export, ids, *READERS, input_ends=False) as run:
@@ -64,6 +73,10 @@ def test_no_reader_outlives_a_run_that_is_killed(simulated, export, ids):
         assert_exact(export, ids, api.scenario)
 
 
+@pytest.mark.promise(
+    "A signal that a terminal or systemd sends to worker and readers",
+    "the run stops in good order, and its readers read what is under way",
+)
 def test_a_signal_to_all_processes_of_a_run_stops_it_in_good_order(simulated, export, ids):
     with (
         simulated(latency_s=0.2) as api,

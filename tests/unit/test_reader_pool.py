@@ -93,6 +93,11 @@ async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(o
     assert pool.events.names.count("reader_lost") == 2
 
 
+@pytest.mark.promise(
+    "A reader hangs",
+    "after 60 s it is killed, and the worker reads its replies itself",
+    group="Readers",
+)
 async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
     hasty = partial(ReaderLink, block_s=0.2)
     async with reader_pool(own, pauses_s=[], make_link=hasty) as pool:
@@ -116,6 +121,11 @@ async def test_what_readers_have_no_time_for_is_read_here(own, expected):
         assert own.replies == len(BLOCK)
 
 
+@pytest.mark.promise(
+    "No reader can be started",
+    "the worker reads all replies itself; log `reader_given_up`, once for each",
+    group="Readers",
+)
 @pytest.mark.parametrize(
     ("interpreter", "reason"),
     [
