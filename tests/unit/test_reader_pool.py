@@ -110,15 +110,17 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
     assert not psutil.pid_exists(reader)
 
 
-async def test_what_readers_have_no_time_for_is_read_here(own, expected):
+async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_few_wait(
+    own, expected
+):
     async with reader_pool(own) as pool:
         (reader,) = await started(pool)
-        waiting = [await frozen_at_work(pool, reader) for _ in range(2)]
-        assert await pool.read(BLOCK, AT) == expected
-        assert own.replies == len(BLOCK)
+        waiting = [await frozen_at_work(pool, reader) for _ in range(3)]
+        assert await pool.read(BLOCK * 8, AT) == expected * 8
+        assert own.replies == 8 * len(BLOCK)
         os.kill(reader, signal.SIGCONT)
-        assert [await block for block in waiting] == [expected, expected]
-        assert own.replies == len(BLOCK)
+        assert [await block for block in waiting] == [expected] * 3
+        assert own.replies == 8 * len(BLOCK)
 
 
 @pytest.mark.promise(
