@@ -2,9 +2,9 @@
 
 import os
 import signal
-from contextlib import suppress
 
 import psutil
+import pytest
 from support.checker import assert_exact
 from support.command import end_input
 from support.leftovers import SCENARIO, go_on
@@ -15,11 +15,11 @@ from support.waiting import wait_until_blocking
 READERS = ("--readers", "2")
 
 
-def readers_of(run):
-    """Return the readers of a run; none when it has ended."""
-    with suppress(psutil.NoSuchProcess):
-        return reader_processes(run.pid)
-    return []
+def started_readers_of(run):
+    """Wait until the readers of a run have started; return their process IDs."""
+    for _ in range(2):
+        wait_for_line(run, "event=reader_started")
+    return reader_processes(run.pid)
 
 
 def gone(processes):
@@ -31,16 +31,18 @@ def feed(run, ids):
     run.stdin.flush()
 
 
+@pytest.mark.promise(
+    "A reader is killed (`kill -9`, OOM) over its work",
+    "the worker reads its replies itself, without another request, and starts it again; log"
+    " `reader_lost`",
+)
 def test_a_run_whose_readers_are_killed_over_their_work_is_exact(simulated, export, guids):
     ids = guids(200)
     with (
         simulated(missing=SCENARIO.missing) as api,
         running(api, export, ids[:1], *READERS, "--shape", "tables", input_ends=False) as run,
     ):
-        wait_until_blocking(lambda: len(readers_of(run)) == 2, "two readers")
-        for _ in range(2):
-            wait_for_line(run, "event=reader_started")
-        readers = readers_of(run)
+        readers = started_readers_of(run)
         for reader in readers:
             os.kill(reader, signal.SIGSTOP)
         feed(run, ids[1:])
@@ -56,12 +58,14 @@ def test_a_run_whose_readers_are_killed_over_their_work_is_exact(simulated, expo
         assert api.stats.requests == len(ids) + api.stats.by_status[404] // 2  # none twice
 
 
+@pytest.mark.promise(
+    "A worker is killed that has readers", "they end with it, and the next run resumes"
+)
 def test_no_reader_outlives_a_run_that_is_killed(simulated, export, ids):
     with simulated(missing=SCENARIO.missing, latency_s=0.2) as api:
         with running(api, export, ids, *READERS, input_ends=False) as run:
-            wait_until_blocking(lambda: len(readers_of(run)) == 2, "two readers")
-            wait_until_blocking(lambda: api.stats.by_status[200], "a reply")
-            readers = readers_of(run)
+            readers = started_readers_of(run)
+            assert len(readers) == 2
             run.kill()
             wait_until_blocking(lambda: gone(readers), "the end of the readers")
         done = go_on(api, export, ids, *READERS)
@@ -69,15 +73,18 @@ def test_no_reader_outlives_a_run_that_is_killed(simulated, export, ids):
         assert_exact(export, ids, api.scenario)
 
 
+@pytest.mark.promise(
+    "A signal that a terminal or systemd sends to worker and readers",
+    "the run stops in good order, and its readers read what is under way",
+)
 def test_a_signal_to_all_processes_of_a_run_stops_it_in_good_order(simulated, export, ids):
     with (
         simulated(latency_s=0.2) as api,
         running(api, export, ids[:1], *READERS, input_ends=False) as run,
     ):
-        wait_for_line(run, "event=reader_started")
+        readers = started_readers_of(run)
         feed(run, ids[1:])
         wait_until_blocking(lambda: api.stats.in_flight == 10, "a full flight")
-        readers = readers_of(run)
         for process in (*readers, run.pid):  # as a terminal or systemd sends it
             os.kill(process, signal.SIGINT)
         code, _, errors = ended(run)

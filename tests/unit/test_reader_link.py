@@ -50,6 +50,11 @@ async def test_an_answer_may_come_in_pieces_and_two_at_a_time(connected):
     assert [await block for block in blocks] == [[RECORD], [Parsed()]]
 
 
+@pytest.mark.promise(
+    "A reader sends anything but an answer",
+    "it is given up, and none of what it says counts",
+    group="Readers",
+)
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [

@@ -93,6 +93,11 @@ async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(o
     assert pool.events.names.count("reader_lost") == 2
 
 
+@pytest.mark.promise(
+    "A reader hangs",
+    "after 60 s it is killed, and the worker reads its replies itself",
+    group="Readers",
+)
 async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
     hasty = partial(ReaderLink, block_s=0.2)
     async with reader_pool(own, pauses_s=[], make_link=hasty) as pool:
@@ -105,17 +110,24 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
     assert not psutil.pid_exists(reader)
 
 
-async def test_what_readers_have_no_time_for_is_read_here(own, expected):
+async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_few_wait(
+    own, expected
+):
     async with reader_pool(own) as pool:
         (reader,) = await started(pool)
-        waiting = [await frozen_at_work(pool, reader) for _ in range(2)]
-        assert await pool.read(BLOCK, AT) == expected
-        assert own.replies == len(BLOCK)
+        waiting = [await frozen_at_work(pool, reader) for _ in range(3)]
+        assert await pool.read(BLOCK * 8, AT) == expected * 8
+        assert own.replies == 8 * len(BLOCK)
         os.kill(reader, signal.SIGCONT)
-        assert [await block for block in waiting] == [expected, expected]
-        assert own.replies == len(BLOCK)
+        assert [await block for block in waiting] == [expected] * 3
+        assert own.replies == 8 * len(BLOCK)
 
 
+@pytest.mark.promise(
+    "No reader can be started",
+    "the worker reads all replies itself; log `reader_given_up`, once for each",
+    group="Readers",
+)
 @pytest.mark.parametrize(
     ("interpreter", "reason"),
     [

@@ -18,6 +18,13 @@ from cxai.resources.reply_parser import SMALL_BYTES
 _BLOCKS_EACH = 2
 """Blocks that a reader has at a time: when it is done with one, the next is there."""
 
+_MANY = 16
+"""Replies in a block that readers have no time for, from which on it is read here. Fewer can wait.
+
+So a run is never slower than without readers, when these get less of a processor than it does; and
+an event loop that is the slower one does not do their work.
+"""
+
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)
 """The waits before a reader that was lost is started again. After the last, it is given up."""
 
@@ -55,7 +62,7 @@ class ReaderPool:
         pauses_s: Sequence[float] = PAUSES_S,
         settled_s: float = SETTLED_S,
     ) -> None:
-        self.at_once = _BLOCKS_EACH * count
+        self.at_once = _BLOCKS_EACH * count + 1  # which is read here
         self._own = own
         self._recipe = recipe
         self._count = count
@@ -98,7 +105,7 @@ class ReaderPool:
         """Return what a reader that has time finds; None for what it has not read."""
         unread = [None] * len(arrived)
         link = min(self._links, key=lambda link: link.waiting, default=None)
-        if link is None or link.waiting >= _BLOCKS_EACH:
+        if link is None or (link.waiting >= _BLOCKS_EACH and len(arrived) >= _MANY):
             return unread
         chosen = [_is_for_a_reader(one.reply) for one in arrived]
         try:

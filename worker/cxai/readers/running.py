@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from cxai.readers.link import ReaderLink
 
-_END_S = 5.0
+_END_S = 1.0
 
 _PASSED_ON = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "MALLOC_")
 """Prefixes of the environment variables that a reader gets. None of them holds a secret of ours."""
@@ -29,18 +29,14 @@ class ReaderProcess:
         self._process = process
 
     @property
-    def pid(self) -> int:
-        """The process ID."""
-        return self._process.pid
-
-    @property
     def end(self) -> str:
         """How it ended, in words: a predicate. To be asked for when it has."""
         code = self._process.returncode
         if self.link.reason or code is None:
             return self.link.reason
         if code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
+            names = {number.value: number.name for number in signal.Signals}
+            return f"was killed by {names.get(-code, f'signal {-code}')}"
         return f"exited with code {code}"
 
 
