@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
 from support.arrivals import most_within, pace
 
 from bench.clients import BARE, BUN, GO, PEERS, PLAIN, WORKER, Client, worker
-from bench.comparison import Comparison
+from bench.comparison import Comparison, section, spread
 from bench.context import BenchContext
 from bench.measurement import FailedRunError
-from bench.page import section, spread
 
 _ONE_CORE = """\
 {ids:,} distinct IDs (more for the bare client, fewer for slow ones, so that all runs last about as
@@ -78,25 +76,24 @@ asked for more. Counted by the server, from the first request to the last, {roun
 
 def latency(context: BenchContext) -> str:
     """Measure what users feel: how much of what the latency allows is reached."""
-    rows = []
-    for in_flight, delay_s, tls, peers in (
-        (10, 0.2, True, (BUN, GO, PLAIN)),
-        (64, 0.05, False, ()),
-    ):
-        ids = in_flight * max(8, round(context.seconds / 2 / delay_s))
-        with context.server("--delay", str(delay_s), *["--tls"] * tls) as server:
-            found = Comparison(
-                context, (WORKER, BARE, *peers), server, ids, equal=True, in_flight=in_flight
-            )
-        setting = f"{in_flight} in flight, {delay_s * 1e3:.0f} ms{', TLS' * tls}"
-        share = partial(_share, found, in_flight / delay_s)
-        rows += [(setting, *row) for row in found.rows(share)]
+    slow = _at_latency(context, 10, 0.2, (BUN, GO, PLAIN), "--tls")
+    rows = [*slow, *_at_latency(context, 64, 0.05, ())]
     header = ("setting", "client", "share of the bound")
     return section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows)
 
 
-def _share(found: Comparison, bound: float, client: Client) -> str:
-    return spread((per_s / bound for per_s in found.of(client, "requests_per_s")), ".3f")
+def _at_latency(
+    context: BenchContext, in_flight: int, delay_s: float, peers: Sequence[Client], *tls: str
+) -> list[Sequence[str]]:
+    ids, bound = in_flight * max(8, round(context.seconds / 2 / delay_s)), in_flight / delay_s
+    clients = (WORKER, BARE, *peers)
+    with context.server("--delay", str(delay_s), *tls) as server:
+        found = Comparison(context, clients, server, ids, equal=True, in_flight=in_flight)
+    rows = found.rows(
+        lambda one: spread((per_s / bound for per_s in found.of(one, "requests_per_s")), ".3f")
+    )
+    setting = f"{in_flight} in flight, {delay_s * 1e3:.0f} ms{', TLS' * bool(tls)}"
+    return [(setting, *row) for row in rows]
 
 
 _PACING = """\
