@@ -21,9 +21,9 @@ long), 64 requests at a time; the server has one core, the client another one. E
 br or, to a client that doesn't ask for br, as gzip. Measured is the whole command, its start
 included; CPU is user and system time of all its processes, peak the resident memory of the largest
 (25 MiB at least: that of the measuring process, before it becomes the client). Each figure is the
-median of the rounds, with the least and the greatest; the {rounds} rounds are interleaved, and
-ratios are taken within each. Every client writes the same records, which is checked; only the worker
-validates, accounts for each ID, and has each batch on the disk before it counts."""
+median of {rounds} interleaved rounds or of their ratios, with the least and the greatest. Every
+client writes the same records, which is checked; only the worker validates, accounts for each ID,
+and has each batch on the disk before it counts."""
 
 
 def one_core(context: BenchContext) -> str:
@@ -72,8 +72,7 @@ def all_cores(context: BenchContext) -> str:
 _LATENCY = """\
 Each response leaves a fixed time after its request came, so that no client can get more per second
 than its requests in flight divided by that time. 10 in flight are what the worker does unless it is
-asked for more. Counted by the server, from the first request to the last;
-rounds: {rounds}."""
+asked for more. Counted by the server, from the first request to the last; {rounds} rounds."""
 
 
 def latency(context: BenchContext) -> str:
@@ -123,7 +122,7 @@ def pacing(context: BenchContext) -> str:
 
 
 _START = """\
-The whole command; rounds: {rounds}. The first record: from the start of `cxai run` until its output
+The whole command, {rounds} rounds. The first record: from the start of `cxai run` until its output
 has bytes, at the default 5 requests a second, each answered after 200 ms."""
 
 
