@@ -1,6 +1,7 @@
 """`python -m bench`: which sections, how much, and where to."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -49,6 +50,8 @@ def main() -> None:
     given = arguments.parse_args()
     if given.ids < 1 or given.rounds < 1:
         arguments.error("--ids and --rounds have to be 1 or more")
+    if not hasattr(os, "sched_setaffinity"):
+        sys.exit("bench: it assigns cores as only Linux can.")
     names = [given.section] if given.section else [name for name in SECTIONS if name != "scale"]
     try:
         sections = _measured(names, given.ids, given.rounds)
