@@ -83,7 +83,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def spread(figures: Iterable[float], form: str) -> str:
-    """Return `median (least-greatest)`, each in a form such as `.2f`; one figure stands alone."""
+    """Return `median (least-greatest)`, each in a form such as `.2f`; equal figures as one."""
     ordered = sorted(figures)
     middle, least, most = (f"{one:{form}}" for one in (median(ordered), ordered[0], ordered[-1]))
-    return middle if len(ordered) == 1 else f"{middle} ({least}–{most})"  # noqa: RUF001
+    return middle if ordered[0] == ordered[-1] else f"{middle} ({least}–{most})"  # noqa: RUF001
