@@ -1,18 +1,25 @@
 """What all tests share: a simulated API on loopback, in a thread of its own."""
 
 import gc
+import os
 import signal
+import tempfile
 import uuid
 from random import Random
 
 import hypothesis
 import pytest
+from support import raw_server
 from support.command import TOKEN
 from support.garbage import leave_out_what_is_there
+from support.memory import memory_with_room
 from support.moto_server import bucket, moto  # noqa: F401 - fixtures
+from support.order import long_ones_first, processes
 from support.redis_server import own_redis, shared_redis, stream  # noqa: F401 - fixtures
 from support.serving import serving
 
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.simulator import Scenario, Simulator
 
 pytest_plugins = ["support.postgres"]
@@ -20,6 +27,9 @@ pytest_plugins = ["support.postgres"]
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
+
+if "TMPDIR" not in os.environ:  # with it, the tests write where its user wants them to
+    tempfile.tempdir = memory_with_room()
 
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:  # as in a background job: commands would, too
@@ -35,6 +45,12 @@ def pytest_collection():
     finally:
         leave_out_what_is_there()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)  # as pytest itself has put them into an order by their fixtures
+def pytest_collection_modifyitems(items):
+    if (count := processes()) > 1:
+        items[:] = long_ones_first(items, count)
 
 
 def pytest_make_parametrize_id(val):
@@ -61,3 +77,10 @@ def simulated():
         return serving(Simulator(Scenario(**scenario), token=TOKEN))
 
     return start
+
+
+@pytest.fixture(params=[ThinExchange, SessionExchange], ids=["thin", "session"])
+def exchange(request, monkeypatch):
+    """Let the client send in each of its ways; return which."""
+    monkeypatch.setattr(raw_server, "OPEN_EXCHANGE", request.param)
+    return request.param

@@ -13,7 +13,6 @@ import argparse
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +24,9 @@ from pathlib import Path
 from random import Random
 
 from support.cluster_checker import Exported
-from support.command import TOKEN, cxai_argv, environment
+from support.command import TOKEN, cxai, environment
 from support.expected import is_small
+from support.forked import FORKS, Forked
 from support.relay import Relay
 from support.serving import serving
 from support.soak_places import Engine, S3Store, VolumeStore
@@ -122,7 +122,7 @@ class Worker:
     """A process that runs the command, started again when it ends."""
 
     number: int
-    process: subprocess.Popen
+    process: Forked
     is_frozen: bool = False
 
     def freeze(self):
@@ -167,14 +167,11 @@ class Cluster:
 
     def command(self, *arguments, may_fail=False):
         """Run a command to its end; return its exit code and output."""
-        ended = subprocess.run(
-            cxai_argv(*arguments), env=self.environment, capture_output=True, text=True,
-            timeout=STALLED_S, check=False,
-        )  # fmt: skip
-        if ended.returncode and not may_fail:
-            said = ended.stdout + ended.stderr
-            raise Failed(f"cxai {arguments[0]} ended with {ended.returncode}: {said[-2_000:]}")
-        return ended.returncode, ended.stdout + ended.stderr
+        ended = cxai(*arguments, env=self.environment, timeout_s=STALLED_S)
+        said = ended.out + ended.err
+        if ended.code and not may_fail:
+            raise Failed(f"cxai {arguments[0]} ended with {ended.code}: {said[-2_000:]}")
+        return ended.code, said
 
     @property
     def environment(self):
@@ -185,14 +182,12 @@ class Cluster:
 
     def start(self, number):
         self.started += 1
-        argv = cxai_argv("run", self.url, "--until-settled")
-        return Worker(number, self.start_process(argv, self.log_of(number)))
+        command = ("run", self.url, "--until-settled")
+        return Worker(number, self.start_process(command, self.log_of(number)))
 
-    def start_process(self, argv, log):
+    def start_process(self, command, log):
         with log.open("ab") as file:
-            return subprocess.Popen(
-                argv, env=self.environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL
-            )
+            return FORKS.start(command, self.environment, log=file)
 
     def start_all(self):
         self.workers = [self.start(number) for number in range(WORKERS)]
@@ -249,8 +244,8 @@ class Feed:
         if self.process is None and self._left and time.monotonic() > self._next_at:
             self._next_at = time.monotonic() + self._every_s
             last = ("--last",) if len(self._left) == 1 else ()
-            argv = cxai_argv("enqueue", self._left[0], "--to", self._cluster.url, *last)
-            self.process = self._cluster.start_process(argv, self._log)
+            command = ("enqueue", self._left[0], "--to", self._cluster.url, *last)
+            self.process = self._cluster.start_process(command, self._log)
 
     def kill(self):
         """Kill the command that is under way; return whether there was one."""

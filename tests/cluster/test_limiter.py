@@ -19,6 +19,7 @@ from support.stamped_server import StampedServer
 from support.waiting import wait_until
 
 from cxai.api.client import ApiClient
+from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.cluster.engine_clock import EngineClock
@@ -29,6 +30,8 @@ from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
 from cxai.cluster.ticks import SLACK_S
 from cxai.policy.reply import Question
 from cxai.policy.table import Signal
+
+pytestmark = pytest.mark.long(22)
 
 HOUR_S = 3_600.0
 LATE = 1  # what a busy machine sends late can make the next second too full by one
@@ -73,6 +76,7 @@ async def client_of(limiter, base_url):
         base_url,
         Token(SecretStr("a-token-of-tests"), None, lambda _token: None),
         SystemClock(),
+        open_exchange=ThinExchange,
         result_path="ai",
         depart=limiter.depart,
         in_flight=10,

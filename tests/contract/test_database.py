@@ -1,6 +1,8 @@
 """What every ledger's database promises, over each engine and over one in memory."""
 
+import random
 import sqlite3
+import uuid
 from contextlib import closing
 from dataclasses import replace
 
@@ -150,6 +152,18 @@ def test_a_batch_counts_with_its_outcomes_its_extents_and_the_progress_of_its_ru
     assert part(database, "interactions") == extents[0].after
     assert database.extents(extents[0].after) == [(0, 7)]
     assert database.runs()[0].seen_at == LATER
+
+
+@pytest.mark.parametrize("number", [0, 1, 63, 64, 65, 200])
+def test_outcomes_are_found_by_any_number_of_keys_whatever_kind_they_are(database, number):
+    run = database.start_run("first", AT)
+    guids = [IdRule().read(str(uuid.UUID(int=n)).encode(), "ids", n) for n in range(1, 101)]
+    settled = [*guids, *entries(*(f"id-{n}" for n in range(100))), *invalid("no id")]
+    settled = random.Random(number).sample(settled, number)
+    commit(database, run, [Outcome(one, Verdict.REJECTED, 1, {}) for one in settled], failed=4)
+    keys = [one.key for one in [*entries("new"), *settled, *invalid("new")]]
+    assert database.outcomes(keys) == {one.key: ("rejected", 4, run) for one in settled}
+    assert database.outcomes(keys[:1]) == {}
 
 
 def test_a_line_that_is_no_id_is_an_outcome_but_no_answer(database):

@@ -1,21 +1,23 @@
 """From what the API answers to what is done next, over the real client and over its double.
 
-The real client stands on aioresponses here: no network, so what is tested is what a fetcher makes
-of a response, and what the policy makes of that. Transport has tests of its own (tests/faults).
+What is tested is what a fetcher makes of a response, and what the policy makes of that. Transport
+has tests of its own (tests/faults).
 """
 
 import asyncio
 import ssl
-from types import SimpleNamespace
 
 import aiohttp
 import pytest
-from aioresponses import aioresponses
+from aiohttp.http import HttpProcessingError
 from support.command import TOKEN
 from support.doubles import ScriptedFetcher
-from support.raw_server import client_of
+from support.raw_server import Ending, RawServer, client_of, response
+from support.waiting import wait_until
 from yarl import URL
 
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.policy.job import Job
 from cxai.policy.reply import Failure, Question, Refusal, Reply, Trouble
 from cxai.policy.rules import Rules
@@ -24,69 +26,52 @@ from cxai.policy.table import has_body
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-BASE = "http://127.0.0.1:9"
-URLS = {
-    Question.RESULT: f"{BASE}/v1/interactions/{ID}/ai",
-    Question.STATUS: f"{BASE}/v1/interactions/{ID}/status",
-}
+PATHS = {Question.RESULT: f"{ID}/ai", Question.STATUS: f"{ID}/status"}
 RULES = Rules(max_attempts=3, retry_after_cap_s=300.0)
 API = ApiState(now_s=0.0, utc_s=0.0)
 DRAW = 0.5
 LAST = Job(attempts=RULES.max_attempts - 1)
 ASKS_STATUS = (Question.STATUS, Ask())
 
-STATUSES = [100, 200, 201, 204, 206, 226, 300, 301, 304, 308, 400, 401, 402, 403, 404, 405, 406]
+STATUSES = [200, 201, 204, 206, 226, 300, 301, 304, 308, 400, 401, 402, 403, 404, 405, 406]
+WITHOUT_BODY = {204, 304}
 STATUSES += [408, 409, 410, 418, 422, 425, 429, 451, 499, 500, 501, 502, 503, 504, 511, 520, 599]
 
 
-class Response(aiohttp.ClientResponse):
-    """What aioresponses 0.7.9 has to answer with, as aiohttp wants it from 3.14 on."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, stream_writer=SimpleNamespace(output_size=0), **kwargs)
-
-
 class RealFetcher:
-    """The client, before an API that answers as it is told."""
+    """The client, before an API that answers as the test says."""
 
-    def __init__(self):
-        self._api = aioresponses()
+    def __init__(self, open_exchange):
+        self._open_exchange = open_exchange
+        self._answers = {}
+        self._server = RawServer(by_id=self._answers)
 
     async def __aenter__(self):
-        self._api.start()
-        self._client = await client_of(BASE).__aenter__()
+        await self._server.__aenter__()
+        how = {"open_exchange": self._open_exchange}
+        self._client = await client_of(self._server.base_url, **how).__aenter__()
         return self
 
     async def __aexit__(self, *exc):
         await self._client.__aexit__(*exc)
-        self._api.stop()
+        await self._server.__aexit__(*exc)
 
-    def answer(self, question, reply, headers=None):
-        told = {} if reply.retry_after_s is None else {"Retry-After": f"{reply.retry_after_s:.0f}"}
-        told |= {"Content-Encoding": reply.content_encoding} if reply.content_encoding else {}
-        self._api.get(
-            URLS[question],
-            status=reply.status,
-            body=reply.body,
-            headers=told | (headers or {}),
-            response_class=Response,
-        )
-
-    def fail(self, question, error):
-        self._api.get(URLS[question], exception=error)
+    def answer(self, question, reply, headers=()):
+        wait_s, coding = reply.retry_after_s, reply.content_encoding
+        more = [] if wait_s is None else [f"Retry-After: {wait_s:.0f}"]
+        more += [f"Content-Encoding: {coding}"] if coding else []
+        sent = response(reply.body, *more, *headers, status=f"{reply.status} Status")
+        self._answers[PATHS[question]] = [sent]
 
     def hang(self, question):
-        async def wait(*_args, **_kwargs):
-            await asyncio.Event().wait()
-
-        self._api.get(URLS[question], callback=wait)
+        self._answers[PATHS[question]] = [Ending.SILENCE]
 
     async def fetch(self, interaction_id, question):
         return await self._client.fetch(interaction_id, question)
 
     @property
     def requests(self):
-        return sum(map(len, self._api.requests.values()))
+        return len(self._server.requests)
 
 
 class DoubledFetcher:
@@ -122,14 +107,21 @@ class DoubledFetcher:
         return len(self._fetcher.calls)
 
 
-@pytest.fixture(params=[RealFetcher, DoubledFetcher], ids=["client", "double"])
+FETCHERS = {
+    "thin": lambda: RealFetcher(ThinExchange),
+    "session": lambda: RealFetcher(SessionExchange),
+    "double": DoubledFetcher,
+}
+
+
+@pytest.fixture(params=FETCHERS)
 def fetcher(request):
-    return request.param()
+    return FETCHERS[request.param]()
 
 
 @pytest.fixture
-def client():
-    return RealFetcher()
+def client(exchange):
+    return RealFetcher(exchange)
 
 
 # --- what a fetcher promises ---
@@ -138,7 +130,7 @@ def client():
 @pytest.mark.parametrize("question", Question)
 @pytest.mark.parametrize("status", STATUSES)
 async def test_what_was_read_is_returned_whatever_the_status(fetcher, question, status):
-    reply = Reply(status, b"body", "gzip", 7.0)
+    reply = Reply(status, b"" if status in WITHOUT_BODY else b"body", "gzip", 7.0)
     async with fetcher:
         fetcher.answer(question, reply)
         assert await fetcher.fetch(ID, question) == reply
@@ -157,8 +149,7 @@ async def test_a_request_that_is_cancelled_is_not_an_answer(fetcher):
     async with fetcher:
         fetcher.hang(Question.RESULT)
         fetching = asyncio.create_task(fetcher.fetch(ID, Question.RESULT))
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await wait_until(lambda: fetcher.requests == 1, "the request")
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
@@ -251,7 +242,7 @@ async def test_an_unknown_status_means_that_there_is_no_such_interaction(fetcher
 )
 async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
     async with client:
-        client.answer(Question.RESULT, Reply(429), headers={"Retry-After": header})
+        client.answer(Question.RESULT, Reply(429), headers=[f"Retry-After: {header}"])
         seen = await client.fetch(ID, Question.RESULT)
     _, decision = judged(seen, Job())
     assert decision == Ask(pause_s, pause_s=pause_s)
@@ -260,7 +251,7 @@ async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
 @pytest.mark.parametrize("header", ["soon", "-5", ""])
 async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, header):
     async with client:
-        client.answer(Question.RESULT, Reply(503), headers={"Retry-After": header})
+        client.answer(Question.RESULT, Reply(503), headers=[f"Retry-After: {header}"])
         seen = await client.fetch(ID, Question.RESULT)
     assert judged(seen, Job()) == (Question.RESULT, Ask(0.5))
 
@@ -268,12 +259,25 @@ async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, heade
 def invented(status):
     """Return what aiohttp raises for a response that it can't parse, with a status of its own."""
     request = aiohttp.RequestInfo(
-        URL(BASE),
+        URL("http://127.0.0.1:9"),
         "GET",
         {"X-API-Token": TOKEN},
-        URL(BASE),  # it holds the token, too
+        URL("http://127.0.0.1:9"),  # it holds the token, too
     )
     return aiohttp.ClientResponseError(request, (), status=status, message="Bad status line")
+
+
+class FailingExchange:
+    """A way to send on which each request fails before it has a connection."""
+
+    def __init__(self, error):
+        self._error = error
+
+    async def send(self, _target, _passage):
+        raise self._error
+
+    async def close(self):
+        return
 
 
 @pytest.mark.parametrize(
@@ -290,12 +294,13 @@ def invented(status):
         invented(400),
         invented(401),
         invented(404),
+        HttpProcessingError(code=404, message="Bad status line"),
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_whatever_fails_before_there_is_a_connection_costs_no_attempt(client, error):
-    async with client:
-        client.fail(Question.RESULT, error)
+async def test_whatever_fails_before_there_is_a_connection_costs_no_attempt(error):
+    how = {"open_exchange": lambda *_: FailingExchange(error)}
+    async with client_of("http://127.0.0.1:9", **how) as client:
         seen = await client.fetch(ID, Question.RESULT)
     assert isinstance(seen, Failure)
     assert (seen.trouble, seen.stage) == (Trouble.NO_CONNECTION, Stage.CONNECT)

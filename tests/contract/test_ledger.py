@@ -483,12 +483,18 @@ async def test_others_go_on_while_the_disk_is_slow(place):
 # --- what only the local one can meet ---
 
 
-async def test_a_full_disk_under_a_look_up_is_told_as_a_failed_commit_is(tmp_path):
-    disk = LocalDisk(tmp_path / "export")
+async def test_an_input_keeps_no_ids_on_disk_unless_earlier_runs_have_settled_them(tmp_path):
+    disk, kept = LocalDisk(tmp_path / "export"), tmp_path / "export" / ".seen"
+    a, b = entries("a", "b")
     with disk.ledger() as ledger:
-        disk.store._admissions._keys._connection.execute("PRAGMA max_page_count = 1")
-        with pytest.raises(CommitError, match="database or disk is full"):
-            await ledger.admit(entries(*(f"n{number}" for number in range(10_000))))
+        assert await ledger.admit([a, b, a]) == Admission([a, b], 1, {})
+        await ledger.commit([outcome(a)])
+        assert await ledger.admit([a, b]) == Admission([], 2, {})
+        assert not kept.exists()
+    with disk.ledger() as ledger:
+        assert await ledger.admit([a, b]) == Admission([b], 0, {Verdict.OK: 1})
+        assert kept.exists()
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("is_queue", [True, False])

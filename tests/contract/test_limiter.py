@@ -155,6 +155,7 @@ def test_whatever_is_learned_of_single_requests_lets_others_leave(limited):
             limiter.learn(signal, times[-1])
         limiter.note_overload(times[-1])
         limiter.restore()
+        limiter.learn_answers(times)
         await leave(limiter, clock, times)
         return len(times)
 
@@ -331,3 +332,26 @@ def test_what_was_lowered_for_single_ids_is_given_back():
     assert limiter.rate == 5.0
     limiter.restore()
     assert limiter.rate == 10.0
+
+
+@virtually
+async def test_answers_that_are_learned_together_are_learned_as_one_by_one():
+    clock = VirtualClock()
+    together, apart = both = [LocalLimiter(Ceilings(10.0), clock) for _ in range(2)]
+    rates, left_s = set(), []
+    for second in range(120):
+        for _ in range(3):  # so many that they have to wait: the rate is in use
+            await asyncio.gather(*map(acquire, both))
+            left_s.append(clock.monotonic())
+        if second in {1, 20, 21, 22}:
+            for limiter in both:
+                limiter.learn(Signal.THROTTLED, left_s[-1])
+                limiter.note_overload(left_s[-1])
+        elif second % 3:
+            together.learn_answers(left_s)
+            for left in left_s:
+                apart.learn(Signal.ANSWERED, left)
+            left_s = left_s[-1:]
+        assert together.rate == apart.rate
+        rates.add(together.rate)
+    assert len(rates) > 20

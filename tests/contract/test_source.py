@@ -21,6 +21,8 @@ from cxai.sources.file import FileSource
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 
+pytestmark = pytest.mark.long(20)
+
 RULE = IdRule()
 BROKEN = InputBrokenError("The list can't be read on.")
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"

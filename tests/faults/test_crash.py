@@ -16,6 +16,8 @@ from support.waiting import PATIENCE_S
 from cxai.output.compression import Compression
 from cxai.resources.options import Shape
 
+pytestmark = pytest.mark.long(20)
+
 TROUBLES = {
     "missing": 0.02,
     "failed": 0.02,
@@ -33,6 +35,14 @@ ENVIRONMENT = environment(
     CXAI_BACKOFF_BASE_S="0.01",
     CXAI_PROGRESS_S="0.1",
 )
+
+
+# Where these tests write may be memory, in which a commit is over before a kill can hit it.
+WITH_A_SLOW_DISK = """
+import os, time
+if sync := getattr(os, "fdatasync", None):
+    os.fdatasync = lambda fd: (time.sleep(0.01), sync(fd))
+"""
 
 
 class KilledRuns:
@@ -58,7 +68,7 @@ class KilledRuns:
         self._kill_when(lambda _: size_of_parts(self._directory) >= bytes_written, moment_s=0.002)
 
     def _kill_when(self, condition, moment_s):
-        process = start_cxai(*self._command, env=ENVIRONMENT)
+        process = start_cxai(*self._command, env=ENVIRONMENT, first=WITH_A_SLOW_DISK)
         deadline = time.monotonic() + PATIENCE_S
         try:
             while not condition(process):
@@ -81,7 +91,7 @@ class KilledRuns:
 @pytest.mark.parametrize(
     ("count", "kills", "arguments"),
     [
-        pytest.param(1_500, 10, [], id="nested"),
+        pytest.param(1_000, 10, [], id="nested"),
         pytest.param(400, 4, ["--shape", "tables"], id="tables"),
         pytest.param(400, 4, ["--compression", "gzip"], id="gzip"),
     ],

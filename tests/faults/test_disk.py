@@ -26,7 +26,9 @@ from cxai.ledger.sqlite import SqliteDatabase
 from cxai.ledger.sqlite_connection import database_error
 from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
+from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
+from cxai.simulator import Scenario
 
 
 @pytest.mark.promise(
@@ -116,8 +118,8 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
     "named as such, not as a full disk; waited for like one, and the run goes on by itself; exact",
 )
 def test_a_disk_without_inodes_is_waited_for_and_named(api, ids, small_disk):
-    export = small_disk(20_000, inodes=8) / "export"
-    # The root, the export, .lock, the ledger, its log, .seen, one part: no room for the other one.
+    export = small_disk(20_000, inodes=7) / "export"
+    # The root, the export, .lock, the ledger, its log, one part: no room for the other one.
     env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
     with running(api, export, ids, env=env) as run:
         wait_for_line(
@@ -152,18 +154,23 @@ def test_a_disk_without_inodes_stops_the_run_and_says_so(
     "The disk is full when IDs are looked up",
     "waited for like any other full disk, then the run goes on by itself; exact",
 )
-def test_a_disk_that_is_full_under_a_look_up_is_waited_for(tmp_path):
-    entries = entries_of(str(uuid.UUID(int=number)) for number in range(2_000))
-    with opened(tmp_path / "once") as store:
-        wanted = store.admit([*entries, *entries[:50]])
-    with opened(tmp_path / "again") as store:
-        scratch = store._admissions._keys._connection
-        for pages in (3, 7, 12):
-            scratch.execute(f"PRAGMA max_page_count = {pages}")
-            with pytest.raises(DiskFullError, match=r"look up IDs.*the disk is full.*free up"):
-                store.admit([*entries, *entries[:50]])
-        scratch.execute("PRAGMA max_page_count = 100000")
-        assert store.admit([*entries, *entries[:50]]) == wanted
+def test_a_disk_that_is_full_under_a_look_up_is_waited_for(tmp_path, small_disk):
+    ids = [str(uuid.UUID(int=number)) for number in range(1, 2_001)]
+    entries = entries_of(ids)
+    block = [*entries, *entries[:50]]
+    for place in (tmp_path, small_disk(20_000)):  # what is settled is what is written down
+        run_finished(place / "export", ids, Scenario(missing=1), batch=500)
+    with opened(tmp_path / "export") as store:
+        wanted = store.admit(block)
+    assert wanted.settled == {Verdict.NOT_FOUND: 2_000}
+    with opened(tmp_path / "disk" / "export") as store:
+        used = shutil.disk_usage(tmp_path / "disk").used >> 10
+        for more_kib in (0, 4, 12, 28, 48):
+            small_disk(used + more_kib)
+            with pytest.raises(DiskFullError, match=r"look up IDs.*(full|unable).*free up"):
+                store.admit(block)
+        small_disk(20_000)
+        assert store.admit(block) == wanted
         assert store.admit(entries).duplicates == len(entries)
 
 

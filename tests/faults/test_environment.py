@@ -15,6 +15,8 @@ from support.leftovers import go_on
 from support.running import ended, running
 from support.waiting import PATIENCE_S, wait_until_blocking
 
+pytestmark = pytest.mark.long(15)
+
 ROOT = Path(__file__).parents[2]
 
 # --- signals while it starts ---
@@ -136,6 +138,7 @@ def test_windows_is_refused_in_words(arguments):
 COMMANDS = """
 import json, os, sys
 from cxai.cli.main import main
+from support.garbage import leave_out_again
 
 codes = []
 for arguments in json.load(sys.stdin):
@@ -144,6 +147,7 @@ for arguments in json.load(sys.stdin):
         main()
     except SystemExit as ended:
         codes.append(ended.code)
+    leave_out_again()
     print()
 with open("codes.json", "w") as file:
     json.dump(codes, file)
@@ -166,6 +170,7 @@ NAMES = ["n\xffcht", "\xe2\x88\x9a2 \xe2\x9c\x93"]
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
     (tmp_path / "ids.txt").write_text("\n".join(guids(2)))
+    modules = f"{ROOT / 'worker'}:{ROOT / 'tests'}"
     with simulated() as api:
         commands = [
             (["--help"], 0),
@@ -192,7 +197,7 @@ def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
         done = subprocess.run(
             [sys.executable, "-c", COMMANDS],
             input=json.dumps([arguments for arguments, _ in commands]).encode(),
-            env=environment(PYTHONPATH=str(ROOT / "worker"), **ENCODINGS[encoding]),
+            env=environment(PYTHONPATH=modules, **ENCODINGS[encoding]),
             cwd=tmp_path, capture_output=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,8 @@ from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
 from cxai.sources.file import FileSource
 
+pytestmark = pytest.mark.long(16)
+
 
 @pytest.fixture
 def run(tmp_path):

@@ -22,6 +22,8 @@ from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.serving import serving
 from support.waiting import wait_until
 
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.verdict import OPEN_AGAIN, Stage
 
@@ -29,6 +31,8 @@ ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 A_MOMENT_S = 0.4
+
+each_way = pytest.mark.usefixtures("exchange")
 
 
 async def ask(server, **limits):
@@ -257,6 +261,7 @@ def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
 # --- no connection ---
 
 
+@each_way
 async def test_a_refused_connection_is_told_as_the_system_tells_it():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -265,6 +270,7 @@ async def test_a_refused_connection_is_told_as_the_system_tells_it():
     assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused")
 
 
+@each_way
 async def test_a_host_without_an_address_is_no_connection():
     async with client_of("https://nonexistent.invalid", total_timeout_s=30.0) as client:
         seen = await client.fetch(ID, Question.RESULT)
@@ -290,6 +296,7 @@ async def test_a_host_without_an_address_is_no_connection():
         ([CHUNKED + b"a\r\nabc", Ending.CLOSE], Stage.BODY),
     ],
 )
+@each_way
 async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
     async with RawServer(script) as server:
         seen = await ask(server)
@@ -320,6 +327,7 @@ async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
     ],
     ids=lambda sent: repr(sent[:40]),
 )
+@each_way
 async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
     async with RawServer([nonsense, Ending.CLOSE]) as server:
         seen = await ask(server)
@@ -330,13 +338,14 @@ async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
 @pytest.mark.parametrize(
     "framing", [b"xyz\r\nabc\r\n", b"-3\r\nabc\r\n", b"3\r\nabcdef\r\n0\r\n\r\n"]
 )
+@each_way
 async def test_chunks_that_are_none_are_broken_off(framing):
     async with RawServer([CHUNKED + framing, Ending.CLOSE]) as server:
         seen = await ask(server)
     assert fault(seen)[0] is Trouble.BROKEN_OFF
 
 
-async def test_whatever_a_server_says_the_answer_is_a_value():
+async def test_whatever_a_server_says_the_answer_is_a_value_and_the_same_each_way():
     chance = Random(7)
     sane = [
         response(b'{"allParticipants": null}', "Content-Encoding: gzip", "Retry-After: 5"),
@@ -359,19 +368,20 @@ async def test_whatever_a_server_says_the_answer_is_a_value():
         return bytes(sent)
 
     scripts = [[garbled(), Ending.CLOSE] for _ in range(400)]
-    async with (
-        RawServer(*scripts) as server,
-        client_of(server.base_url, total_timeout_s=2.0) as client,
-    ):
-        seen = [await client.fetch(ID, Question.RESULT) for _ in scripts]
-    assert all(isinstance(one, Reply | Failure) for one in seen)
-    assert {type(one) for one in seen} == {Reply, Failure}
-    assert len(server.requests) <= len(scripts)
+    seen = []
+    for way in (ThinExchange, SessionExchange):
+        limits = {"open_exchange": way, "total_timeout_s": 2.0}
+        async with RawServer(*scripts) as server:
+            seen.append([await ask(server, **limits) for _ in scripts])
+        assert len(server.requests) == len(scripts)
+    assert {type(one) for one in seen[0]} == {Reply, Failure}
+    assert seen[0] == seen[1]
 
 
 # --- one fetch, one request ---
 
 
+@each_way
 async def test_a_connection_that_drops_while_idle_costs_nothing():
     async with (
         RawServer([response(b"first"), Ending.CLOSE], [response(b"second")]) as server,
@@ -401,6 +411,7 @@ async def test_a_connection_that_drops_while_idle_costs_nothing():
         [response(b"first"), 0.05, b"and some more than was announced"],
     ],
 )
+@each_way
 async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(first):
     async with (
         RawServer(first, [response(b"next")]) as server,
@@ -420,12 +431,14 @@ async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(fi
 
 
 @pytest.mark.promise("The server falls silent", "ends at `read_timeout_s`")
+@each_way
 async def test_a_server_that_is_silent_ends_at_the_read_timeout():
     async with RawServer([Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
     assert fault(seen) == (Trouble.TIMEOUT, Stage.HEADERS)
 
 
+@each_way
 async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout():
     async with RawServer([HEAD + b"\r\nabc", Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
@@ -443,12 +456,14 @@ async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout()
     ],
     ids=["headers", "body", "chunks", "interim responses"],
 )
+@each_way
 async def test_a_drip_that_no_read_timeout_ends_ends_at_the_total_timeout(script, stage):
     async with RawServer(script) as server:
         seen = await ask(server, read_timeout_s=1.0, total_timeout_s=A_MOMENT_S)
     assert fault(seen) == (Trouble.TIMEOUT, stage)
 
 
+@each_way
 async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
     async with (
         RawServer([1.0, response(b"late")], [response(b"next")]) as server,
@@ -459,6 +474,7 @@ async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
         assert (await client.fetch(ID, Question.RESULT)).body == b"next"
 
 
+@each_way
 async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_other():
     async with (
         RawServer([0.4, response()]) as server,
@@ -475,6 +491,7 @@ async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_ot
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )
+@each_way
 async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
     piece = b"x" * 10_000
     async with RawServer([head, *[piece] * 10_000]) as server:
@@ -484,6 +501,7 @@ async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
     assert server.sent_bytes < 20_000_000  # what the system's buffers took, of 100 MB
 
 
+@each_way
 async def test_a_body_of_just_the_limit_is_taken():
     async with RawServer([response(b"x" * 50_000)], [response(b"x" * 50_001)]) as server:
         assert (await ask(server, max_wire_bytes=50_000)).body == b"x" * 50_000

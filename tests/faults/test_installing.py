@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long(28)
+
 ROOT = Path(__file__).parents[2]
 
 # The project's own build, without any tools: a wheel that holds the way to the checkout.

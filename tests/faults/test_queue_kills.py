@@ -10,6 +10,8 @@ from support.sqs import SqsServer
 from support.tripwire import Tripwire
 from support.waiting import wait_until_blocking
 
+pytestmark = pytest.mark.long(12)
+
 IDLE = ("--until-idle", "0.2", "--allow-empty")
 
 

@@ -25,6 +25,8 @@ from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 
+pytestmark = pytest.mark.long(40)
+
 OTHER = "another-consumer"
 PASSWORD = "CXAI_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 

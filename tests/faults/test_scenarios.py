@@ -17,7 +17,10 @@ from cxai.simulator import Fault, Kind, Simulator, expected_result, fate
 from cxai.simulator.scenarios import SCENARIOS, named
 from cxai.simulator.spoilt_codings import CODINGS
 
-IDS = 20
+pytestmark = pytest.mark.long(23)
+
+IDS = 12
+IDS_IN_A_STORM = 40  # of all faults at once
 
 QUICK = {
     "CXAI_RATE": "1000",
@@ -83,7 +86,7 @@ def trial(served, guids, tmp_path):
     """Return a maker of trials: `trial("storm")`."""
 
     def run_against(name):
-        ids = guids(2 * IDS if name == "storm" else IDS)
+        ids = guids(IDS_IN_A_STORM if name == "storm" else IDS)
         changes = SMALL.get(name, {"faulty": 0.5} if named(name).faulty else {})
         limits = {"TOTAL_TIMEOUT_S": 1.5} if name in DRIPPING else {}
         bombs = {Fault.BOMB_GZIP, Fault.BOMB_BR}.intersection(named(name).faults)
@@ -106,8 +109,9 @@ def assert_intact(directory, ended, scenario, ids):
     assert ended.json["adds_up"] is True
     assert verify_export(directory).problems == []
 
-    records = {row["interaction_id"]: row for row in rows(directory)}
-    assert len(records) == len(rows(directory))
+    written = rows(directory)
+    records = {row["interaction_id"]: row for row in written}
+    assert len(records) == len(written)
     assert set(records) == {i for i, what in verdicts.items() if what == "ok"}
     for i, record in records.items():
         content = as_recorded(expected_result(scenario, i), fate(scenario, i).fault)

@@ -24,6 +24,8 @@ ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
+each_way = pytest.mark.usefixtures("exchange")
+
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch):
@@ -45,6 +47,7 @@ def assert_no_connection(seen, reason, *advice):
 # --- whose certificates are trusted ---
 
 
+@each_way
 async def test_a_ca_file_makes_its_certificates_trusted():
     async with RawServer([response(b"secure")], tls=server_context()) as server:
         assert (await ask(server.base_url, ca_file=CA)).body == b"secure"
@@ -56,6 +59,7 @@ async def test_a_ca_file_makes_its_certificates_trusted():
     group="Security",
 )
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@each_way
 async def test_variables_of_other_programs_name_a_ca_file_too(name, monkeypatch):
     monkeypatch.setenv(name, str(CA))
     async with RawServer([response(b"secure")], tls=server_context()) as server:
@@ -63,6 +67,7 @@ async def test_variables_of_other_programs_name_a_ca_file_too(name, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+@each_way
 async def test_some_may_name_a_directory(name, monkeypatch, tmp_path):
     (tmp_path / "d7cd31c7.0").write_bytes(CA.read_bytes())  # openssl x509 -hash
     monkeypatch.setenv(name, str(tmp_path))
@@ -70,6 +75,7 @@ async def test_some_may_name_a_directory(name, monkeypatch, tmp_path):
         assert (await ask(server.base_url)).body == b"secure"
 
 
+@each_way
 async def test_the_setting_goes_before_the_variables(monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     async with RawServer([response()], tls=server_context()) as server:
@@ -133,6 +139,7 @@ def test_a_ca_file_that_is_a_directory_is_refused(tmp_path):
         ("other_host", "is for another host name", "base_url"),
     ],
 )
+@each_way
 async def test_what_is_wrong_with_a_certificate_is_named(certificate, found, advice):
     async with RawServer([response()], tls=server_context(certificate)) as server:
         seen = await ask(server.base_url, ca_file=CA)
@@ -155,6 +162,7 @@ def handshakes(context):
         thread.join(10)
 
 
+@each_way
 async def test_an_old_version_of_tls_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -212,6 +220,7 @@ def alert(description):
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
 )
+@each_way
 async def test_what_goes_wrong_with_a_handshake_is_named(answer, found):
     async with Blunt(answer) as server:
         seen = await ask(server.base_url, ca_file=CA)
@@ -228,6 +237,7 @@ async def test_what_goes_wrong_with_a_handshake_is_named(answer, found):
     group="Security",
 )
 @pytest.mark.parametrize("credentials", ["", "some%20one:s3cret@"])
+@each_way
 async def test_the_api_is_reached_through_a_tunnel(credentials):
     async with (
         ConnectProxy() as proxy,
@@ -263,6 +273,7 @@ async def test_the_api_is_reached_through_a_tunnel(credentials):
         ("404 Not Found", "runs the proxy"),
     ],
 )
+@each_way
 async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
     refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     async with ConnectProxy(refusal) as proxy:
@@ -275,23 +286,27 @@ async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200"])
+@each_way
 async def test_a_proxy_that_breaks_off_is_named(answer):
     async with ConnectProxy(answer) as proxy:
         seen = await ask("https://localhost:9", proxy=proxy.url)
     assert_no_connection(seen, f"proxy 127.0.0.1:{proxy.port}: no connection", "proxy (CXAI_PROXY)")
 
 
+@each_way
 async def test_a_proxy_that_is_not_there_is_named():
     seen = await ask("https://localhost:9", proxy="http://127.0.0.1:9")
     assert_no_connection(seen, "proxy 127.0.0.1:9: Connection refused", "proxy (CXAI_PROXY)")
 
 
+@each_way
 async def test_a_proxy_without_an_address_is_named():
     seen = await ask("https://localhost:9", proxy="http://user:s3cret@nonexistent.invalid:9")
     assert_no_connection(seen, "proxy nonexistent.invalid:9: host name not resolved")
     assert "s3cret" not in repr(seen)
 
 
+@each_way
 async def test_a_proxy_that_falls_silent_is_no_attempt():
     async with RawServer([Ending.SILENCE]) as silent:
         proxy = f"http://127.0.0.1:{silent.port}"
@@ -301,6 +316,7 @@ async def test_a_proxy_that_falls_silent_is_no_attempt():
     )
 
 
+@each_way
 async def test_a_certificate_is_checked_through_a_tunnel_too():
     async with (
         ConnectProxy() as proxy,
@@ -311,6 +327,7 @@ async def test_a_certificate_is_checked_through_a_tunnel_too():
     assert server.requests == []
 
 
+@each_way
 async def test_http_to_this_machine_never_goes_through_a_proxy():
     async with ConnectProxy() as proxy, RawServer([response(b"direct")]) as server:
         assert (await ask(server.base_url, proxy=proxy.url)).body == b"direct"
@@ -346,6 +363,7 @@ def test_what_is_no_proxy_is_refused_and_not_shown(proxy, why):
     group="HTTP",
 )
 @pytest.mark.parametrize("name", PROXIES)
+@each_way
 async def test_a_proxy_variable_that_is_not_used_is_pointed_out(name, monkeypatch):
     monkeypatch.setenv(name, "http://user:s3cret@127.0.0.1:3128")
     seen = await ask("https://127.0.0.1:9")

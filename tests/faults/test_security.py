@@ -1,5 +1,6 @@
 """The token goes to the API and nowhere else; what is written is its owner's alone."""
 
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from support.running import end_input, ended, running
 from support.store import run_finished, run_killed
 from support.waiting import wait_until_blocking
 
+from cxai.ledger.distinct import DistinctKeys
+
 # --- the token ---
 
 
@@ -23,7 +26,7 @@ def test_the_token_is_nowhere_but_in_the_request(simulated, export, ids):
     chatty = {"CXAI_PROGRESS_S": "0.05", "CXAI_BATCH": "5", "CXAI_BACKOFF_BASE_S": "0.01"}
     with simulated(latency_s=0.1, missing=0.2, garbled=0.1, erring=0.1, corrupt=0.1) as api:
         env = environment(**chatty)
-        with running(api, export, ids, "--max-failed", "1", env=env, forked=False) as process:
+        with running(api, export, ids, "--max-failed", "1", env=env, forks=None) as process:
             wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")
             command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
             during = everything_in(export)
@@ -137,13 +140,23 @@ def test_what_a_run_writes_is_its_owners_alone_whatever_the_umask(api, export, i
     with running(api, export, ids, input_ends=False, env=each, umask=0) as run:
         wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
         modes = modes_in(export)
-        assert {".lock", ".seen", "ledger.sqlite", "records-000001.jsonl.open"} <= set(modes)
+        assert {".lock", "ledger.sqlite", "records-000001.jsonl.open"} <= set(modes)
         end_input(run)
         ended(run)
         modes |= modes_in(export)
     assert {"manifest.json", "records-000001.jsonl"} <= set(modes)
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(export.stat().st_mode) == 0o700
+
+
+def test_the_scratch_file_of_settled_ids_is_its_owners_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        with DistinctKeys(tmp_path) as settled:
+            settled.add(b"key")
+            assert modes_in(tmp_path) == {".seen": 0o600}
+    finally:
+        os.umask(before)
 
 
 def modes_in(directory):

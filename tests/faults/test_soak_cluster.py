@@ -3,6 +3,8 @@
 import pytest
 from soak_cluster import run_soak
 
+pytestmark = pytest.mark.long(26)
+
 SEED = 349
 """Within eight seconds of disturbance it has each kind but a killed engine."""
 

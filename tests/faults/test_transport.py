@@ -18,6 +18,8 @@ from cxai.policy.verdict import Stage
 ID, OTHER = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 NO_REPLY = "the server had closed the kept connection"
 
+pytestmark = pytest.mark.usefixtures("exchange")
+
 
 async def ask(server, question=Question.RESULT, **limits):
     async with asyncio.timeout(4.0), client_of(server.base_url, **limits) as client:
@@ -379,3 +381,44 @@ async def test_every_request_is_paced_also_one_that_meets_a_dead_connection():
         for _ in scripts:
             await client.fetch(ID, Question.RESULT)
         assert len(departed) == len(server.requests) == 3
+
+
+@contextlib.asynccontextmanager
+async def waiting_to_leave(server):
+    """Yield a client, its request that has its connection, and what lets that leave."""
+    may_leave = asyncio.Event()
+    async with client_of(server.base_url, depart=may_leave.wait) as client:
+        fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+        await wait_until(lambda: server.open_connections == 1, "the connection")
+        yield client, fetching, may_leave
+
+
+async def turns_of_the_loop():
+    for _ in range(10):  # what has arrived is read
+        await asyncio.sleep(0)
+
+
+async def test_a_connection_that_drops_while_its_request_waits_to_leave_is_no_attempt():
+    async with (
+        RawServer([response(b"at last")]) as server,
+        waiting_to_leave(server) as (client, fetching, may_leave),
+    ):
+        server.drop()
+        await wait_until(lambda: server.open_connections == 0, "its end")
+        await turns_of_the_loop()
+        may_leave.set()
+        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+        assert server.requests == []
+        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"
+
+
+async def test_what_is_said_while_a_request_waits_to_leave_is_not_its_reply():
+    async with (
+        RawServer([response(b"at last")]) as server,
+        waiting_to_leave(server) as (client, fetching, may_leave),
+    ):
+        server.say(response(b"unasked"))
+        await turns_of_the_loop()
+        may_leave.set()
+        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from support.command import cxai, environment
+from support.forked import Forks
 from support.raw_server import RawServer, response
 from support.serving import serving
+
+pytestmark = pytest.mark.long(12)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -20,6 +23,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 def extended(tmp_path):
     """Return a function that extends the worker as a section of the page says, and runs `cxai`."""
     package = tmp_path / "worker" / "cxai"
+    forks = Forks(package.parent)
 
     def extend(section, room, name, table):
         shutil.copytree(ROOT / "worker" / "cxai", package)  # with what is compiled of it
@@ -31,19 +35,20 @@ def extended(tmp_path):
             f"{table}: Mapping[str, str] = {{\n"
         )
         registry.write_text(before + opening + line + behind)
-        return partial(cxai, cwd=tmp_path)
+        return partial(cxai, cwd=tmp_path, forks=forks)
 
-    return extend
+    yield extend
+    forks.close()
 
 
-def of_extended(tmp_path, **more):
-    return environment(PYTHONPATH=str(tmp_path / "worker"), CXAI_RATE="1000", **more)
+def of_extended(**more):
+    return environment(CXAI_RATE="1000", **more)
 
 
 def test_the_source_on_the_page_works_from_its_name_to_the_last_acknowledgement(
     simulated, guids, tmp_path, extended
 ):
-    run = partial(extended("A source", "sources", "spool.py", "SOURCES"), env=of_extended(tmp_path))
+    run = partial(extended("A source", "sources", "spool.py", "SOURCES"), env=of_extended())
     spool, messages = tmp_path / "spool", [*guids(3), "no id"]
     spool.mkdir()
     for number, text in enumerate(messages):
@@ -66,14 +71,14 @@ def test_the_resource_on_the_page_works_from_its_url_to_the_check_of_its_export(
     guids, tmp_path, extended
 ):
     run = extended("A resource", "resources", "summary.py", "RESOURCES")
-    env = of_extended(tmp_path, CXAI_RESOURCE="summary")
+    env = of_extended(CXAI_RESOURCE="summary")
     ids = guids(3)
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     summary = [response(b'{"summary": "It was about a bill.", "mood": "calm"}')]
     no_summary = [response(b'{"summary": null}')]
     with serving(RawServer(summary, by_id={ids[2]: no_summary})) as api:
         asked = ("run", "ids.txt", "-o", "export", "--base-url", api.base_url)
-        ended, other = run(*asked, env=env), run(*asked, env=of_extended(tmp_path))
+        ended, other = run(*asked, env=env), run(*asked, env=of_extended())
     assert f"GET /v1/interactions/{ids[0]}/gen-ai/cx/summary HTTP/1.1" in {
         request.partition("\r\n")[0] for request in api.requests
     }
@@ -100,7 +105,7 @@ def test_the_exporter_on_the_page_writes_from_the_first_look_to_the_last_state(
 
         def export(output, **more):
             asked = ("run", "ids.txt", "-o", output, "--base-url", api.base_url)
-            return run(*asked, env=of_extended(tmp_path, **more))
+            return run(*asked, env=of_extended(**more))
 
         assert export("export", FIGURES_CSV=str(figures)).code == 0
         assert export("unwatched").code == 0

@@ -8,6 +8,8 @@ from support.command import cxai, environment, start_cxai
 from support.running import wait_for_line
 from support.waiting import wait_until_blocking
 
+pytestmark = pytest.mark.long(45)
+
 QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
 LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
 

@@ -25,9 +25,11 @@ from cxai.policy.reply import Failure, Form, Question, Record, Refusal, Reply, S
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
+from cxai.resources.cx_ai.regular import read_regular
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import ReplyParser
 
 CANARY = "cAnArY7f3a"
 """Planted in the inputs: no reason may hold it."""
@@ -62,15 +64,15 @@ class _Here(Executor):
         return future
 
 
-def reader(shape, bands=None):
+def reader(resource):
     def decoded(body, content_encoding, most_bytes):
         return decode(body, content_encoding, Limits(most_bytes))
 
-    return BodyReader(CxAi(shape, _RUN, bands), decoded, LIMITS.decoded_bytes, _Here())
+    return BodyReader(ReplyParser(resource, decoded), LIMITS.decoded_bytes, _Here())
 
 
-_NESTED, _TABLES = reader(Shape.NESTED), reader(Shape.TABLES)
-_BANDED, _BANDED_TABLES = reader(Shape.NESTED, _BANDS), reader(Shape.TABLES, _BANDS)
+_RESOURCES = [CxAi(shape, _RUN, bands) for bands in (None, _BANDS) for shape in Shape]
+_NESTED, _TABLES, _BANDED, _BANDED_TABLES = map(reader, _RESOURCES)
 _LOOP = asyncio.new_event_loop()
 atexit.register(_LOOP.close)
 
@@ -94,6 +96,7 @@ def check(body, content_encoding):
     decoded = decode(body, content_encoding, LIMITS)
     if isinstance(decoded, bytes):
         check_decoded(decoded, body, content_encoding)
+        check_regular(decoded)
     refused = check_refusal(replace(reply, status=404), decoded)
     return check_result(reply, decoded), check_status(reply, decoded), refused
 
@@ -110,6 +113,13 @@ def check_decoded(decoded, body, content_encoding):
                 # Whoever cuts between two members has cut nothing that this layer could see.
                 between = names[-1] in ("gzip", "x-gzip") and cut in member_ends(body)
                 hold(between, "a body that is cut is refused")
+
+
+def check_regular(decoded):
+    if read_regular(decoded) is not None:
+        for resource in _RESOURCES:
+            same = resource.read(ID, decoded, NOW) == resource.read_any(ID, decoded, NOW)
+            hold(same, "both readers of a regular body agree")
 
 
 def check_result(reply, decoded):
@@ -130,6 +140,8 @@ def check_result(reply, decoded):
     check_record(record, decoded)
     check_tables(tables, record)
     check_bands(laid_out(_BANDED, reply), laid_out(_BANDED_TABLES, reply), record)
+    if read_regular(decoded) is not None:
+        return "accepted, regular"
     return "accepted, with drift" if drift else "accepted"
 
 
@@ -184,7 +196,8 @@ def check_refusal(reply, decoded):
         case Form.EMPTY:
             hold(not reply.body or not decoded.strip(), "an empty refusal says nothing")
         case Form.OWN:
-            hold(isinstance(json.loads(decoded.decode("utf-8-sig")), dict), "own is an object")
+            sent = as_others_read(decoded)
+            hold(sent is None or isinstance(sent, dict), "own is an object")
     hold(read(reply) == found, "the same refusal is read in the same way")
     return f"refusal {found.form}"
 

@@ -36,9 +36,11 @@ def cxai_argv(*arguments):
     return [sys.executable, "-m", "cxai", *map(str, arguments)]
 
 
-def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None, first=None):
+def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None, first=None, forks=FORKS):
     """Run `cxai` to its end. `first` is Python that its process runs before: a fault to test."""
-    command = start_cxai(*arguments, env=env, cwd=cwd, stdin=subprocess.PIPE, first=first)
+    command = start_cxai(
+        *arguments, env=env, cwd=cwd, stdin=subprocess.PIPE, first=first, forks=forks
+    )
     try:
         out, err = command.communicate(stdin or b"", timeout_s)
     finally:
@@ -47,20 +49,21 @@ def cxai(*arguments, stdin=None, timeout_s=60, env=None, cwd=None, first=None):
 
 
 def start_cxai(
-    *arguments, env=None, cwd=None, stdin=None, umask=-1, first=None, forked=True, **how
+    *arguments, env=None, cwd=None, stdin=None, umask=-1, first=None, forks=FORKS, **how
 ):
     """Start `cxai` and return its process, which has pipes for its output.
 
-    It is forked from a process that has its imports, unless that would make a difference.
+    It is forked from a process that has its imports, unless that would make a difference, or
+    `forks` is None.
     """
     env = env or environment()
-    if not forked or how or not FORKS.can_start(env):
+    if forks is None or how or not forks.can_start(env):
         argv = cxai_argv(*arguments)
         if first:
             argv[1:3] = ["-c", f"{first}\nfrom cxai.__main__ import main\nmain()"]
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(argv, env=env, cwd=cwd, umask=umask, **pipes, **how)
-    process = FORKS.start(arguments, env, cwd, umask, first)
+    process = forks.start(arguments, env, cwd, umask, first)
     if stdin is None:
         end_input(process)
     return process

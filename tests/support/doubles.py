@@ -26,6 +26,7 @@ from cxai.policy.reply import (
     Status,
     Trouble,
 )
+from cxai.policy.table import Signal
 from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
 
 # --- what the API answers, in the plain form that PlainReader reads ---
@@ -285,6 +286,9 @@ class FreeLimiter:
     def learn(self, signal, left_s):  # noqa: ARG002 - the port's signature
         self.learned.append(signal)
         self._news.set()
+
+    def learn_answers(self, left_s):
+        self.learned += [Signal.ANSWERED] * len(left_s)
 
     def note_overload(self, left_s):
         self.overloads.append(left_s)

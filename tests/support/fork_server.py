@@ -24,8 +24,17 @@ _IMPORTED = (
     ),
     # What a run imports when it begins, with its first event, or with its loop.
     *("cxai.ledger.sqlite", "cxai.resources.cx_ai.resource", "cxai.resources.cx_ai.layout"),
-    *("encodings.idna", "rich.console", "structlog", "uvloop"),
+    *(f"cxai.observe.{one}" for one in ("blocked", "live_view", "progress_file", "progress_lines")),
+    *("cxai.observe.stalls", "cxai.observe.unanswered"),
+    "cxai.readers.pool",
+    *("encodings.idna", "rich.console", "uvloop"),
 )
+_IMPORTED_FOR = {
+    "postgres://": ("cxai.app.cluster_commands", "cxai.app.worker"),
+    "redis": ("cxai.sources.redis_stream",),
+    "sqs://": ("cxai.sources.sqs",),
+}
+"""What a command imports that is given such a URL: a tenth to a quarter of a second."""
 _DESCRIPTORS = 4
 _HEADER_BYTES = 8
 
@@ -51,16 +60,31 @@ def receive(connection):
     return json.loads(text), fds
 
 
+def _import(names):
+    """Import modules that are not yet, for all commands from now on."""
+    if missing := [name for name in names if name not in sys.modules]:
+        for name in missing:
+            importlib.import_module(name)
+        leave_out_what_is_there()  # or each command would look at all of it, and so copy it
+
+
+def _needed_for(arguments):
+    """Yield the modules that a command with these arguments needs, and others don't."""
+    for scheme, names in _IMPORTED_FOR.items():
+        if any(argument.startswith(scheme) for argument in arguments):
+            yield from names
+
+
 def _serve(connection):
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    main = importlib.import_module("cxai.__main__")
-    leave_out_what_is_there()  # or each command would look at all of it, and so copy it
+    _import((*_IMPORTED, "cxai.__main__"))
+    main = sys.modules["cxai.__main__"]
     while True:
         try:
             request, fds = receive(connection)
         except EOFError:
             return
+        request["arguments"] = [os.fsdecode(bytes.fromhex(one)) for one in request["arguments"]]
+        _import(_needed_for(request["arguments"]))
         if os.fork() == 0:
             connection.close()
             _watch(main, request, fds)
@@ -114,8 +138,7 @@ def _become(request, fds):
     os.chdir(request["directory"])
     if request["umask"] >= 0:
         os.umask(request["umask"])
-    arguments = [os.fsdecode(bytes.fromhex(one)) for one in request["arguments"]]
-    sys.argv = [str(ROOT / "worker" / "cxai" / "__main__.py"), *arguments]
+    sys.argv = [str(ROOT / "worker" / "cxai" / "__main__.py"), *request["arguments"]]
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False, errors="backslashreplace", buffering=1)

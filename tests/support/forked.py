@@ -23,19 +23,33 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "SSL_", "OPENSSL_")
 
 
 class Forks:
-    """Where commands are started. The server comes with the first, and ends with this process."""
+    """Where commands are started. The server comes with the first, and ends with this process.
 
-    def __init__(self):
+    `worker` is where the package is: another place for one that a test has changed.
+    """
+
+    def __init__(self, worker=ROOT / "worker"):
+        self._worker = worker
         self._lock = threading.Lock()
-        self._server = None
+        self._process = self._server = None
 
     @staticmethod
     def can_start(env):
         """Whether it makes no difference that the command is forked and not started."""
         return _read_at_start(env) == _read_at_start(os.environ)
 
-    def start(self, arguments, env, cwd=None, umask=-1, first=None):
-        """Start a command with pipes for its standard streams."""
+    def close(self):
+        """End the server; commands that are under way go on."""
+        if self._server is not None:
+            self._server.close()
+            self._process.wait(PATIENCE_S)
+            self._process = self._server = None
+
+    def start(self, arguments, env, cwd=None, umask=-1, first=None, log=None):
+        """Start a command with pipes for its standard streams; with a log, its output goes there.
+
+        `log` is a file that is open; its command has no input then.
+        """
         arguments = [str(one) for one in arguments]
         request = {
             "arguments": [os.fsencode(one).hex() for one in arguments],
@@ -44,12 +58,19 @@ class Forks:
             "umask": umask,
             "first": first,
         }
-        (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
+        if log is None:
+            (theirs_in, feed), (out, theirs_out), (err, theirs_err) = (os.pipe() for _ in range(3))
+            pipes = os.fdopen(feed, "wb"), os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        else:
+            theirs_in = os.open(os.devnull, os.O_RDONLY)
+            theirs_out, theirs_err = os.dup(log.fileno()), os.dup(log.fileno())
+            pipes = None, None, None
         report, its = socket.socketpair()
         with self._lock:
-            self._server = self._server or _start_server()
+            if self._server is None:
+                self._process, self._server = _start_server(self._worker)
+                atexit.register(self.close)
             send(self._server, request, (theirs_in, theirs_out, theirs_err, its.detach()))
-        pipes = os.fdopen(feed, "wb"), os.fdopen(out, "rb"), os.fdopen(err, "rb")
         return Forked(arguments, report, *pipes)
 
 
@@ -139,13 +160,12 @@ def _read_at_start(env):
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_START)}
 
 
-def _start_server():
+def _start_server(worker):
     ours, its = socket.socketpair()
     server = subprocess.Popen(
         [sys.executable, "-m", "support.fork_server", str(its.fileno())],
         pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'worker'}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{worker}:{ROOT / 'tests'}"},
     )  # fmt: skip
     its.close()
-    atexit.register(lambda: (ours.close(), server.wait(PATIENCE_S)))
-    return ours
+    return server, ours

@@ -72,6 +72,9 @@ class MemoryDatabase:
         verdict, run, part = self._books.outcomes.get(key, (None, 0, 0))
         return None if verdict is None else Settled(verdict, part, run)
 
+    def outcomes(self, keys):
+        return {key: settled for key in keys if (settled := self.outcome(key)) is not None}
+
     def verdicts(self):
         return self._counted(lambda _verdict, _part: True)
 

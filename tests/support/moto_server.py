@@ -94,7 +94,7 @@ def _serve(place):
     new.rename(url)
     with (place / "users").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_EX)
-        url.unlink()
+        url.unlink(missing_ok=True)  # pytest may have tidied up already
 
 
 if __name__ == "__main__":

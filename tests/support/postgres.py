@@ -22,12 +22,11 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from support.memory import memory_with_room
 from support.waiting import wait_until_blocking
 
 USER = "cxai"
 UNPRIVILEGED = "nobody"
-MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there has a random name
-ROOM_BYTES = 1 << 30
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -221,9 +220,9 @@ def _readable_by_all(binaries):
     return all(one.stat().st_mode & 0o001 for one in [binaries, *binaries.resolve().parents])
 
 
-def _new_home():
-    room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
-    return tempfile.mkdtemp(prefix="cxai-postgres-", dir=MEMORY if room else None)
+def new_home():
+    """Return a directory for a server's files; the server removes it in the end."""
+    return tempfile.mkdtemp(prefix="cxai-postgres-", dir=memory_with_room())
 
 
 def _free_port():
@@ -249,7 +248,7 @@ def _shared(meeting_place):
             with suppress(OSError):  # all that used it before have ended, and so has it
                 server.hold()
                 return server
-        server = Server(_new_home())
+        server = Server(new_home())
         server.create()
         server.start()
         note.write_text(json.dumps({"home": str(server.home), "port": server.port}))
@@ -259,7 +258,7 @@ def _shared(meeting_place):
 @contextmanager
 def own_server():
     """Keep a server of its own: it may be killed and restarted."""
-    server = Server(_new_home())
+    server = Server(new_home())
     server.create()
     server.start()
     yield server

@@ -12,10 +12,14 @@ from pydantic import SecretStr
 from support.command import TOKEN
 
 from cxai.api.client import ApiClient
+from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 
 DRIP_S = 0.05
+
+OPEN_EXCHANGE = ThinExchange
+"""How the client under test sends; the fixture `exchange` sets it to each way in turn."""
 
 
 class Ending(Enum):
@@ -45,7 +49,8 @@ class RawServer:
     ends otherwise leaves the connection open for the next request.
 
     With `tls`, an SSLContext, it speaks HTTPS as localhost. With `by_id`, a request for one of its
-    IDs, whatever it asks of it, gets the script that stands there.
+    IDs, whatever it asks of it, gets the script that stands there; with ID and question
+    (`3f25…/status`), one that asks just that.
 
     `requests` holds the heads of all requests, as sent, and `times` when they came (monotonic
     seconds); `answered` counts those whose script has
@@ -55,7 +60,7 @@ class RawServer:
 
     def __init__(self, *scripts, by_id=None, tls=None):
         self._scripts = scripts
-        self._by_id = by_id or {}
+        self._by_id = {} if by_id is None else by_id
         self._tls = tls
         self._conversations = {}
         self.requests = []
@@ -79,9 +84,18 @@ class RawServer:
 
     async def __aexit__(self, *exc):
         self._server.close()
+        self.drop()
+        await asyncio.gather(*self._conversations)
+
+    def say(self, data):
+        """Send the same on all connections that are open, though nothing was asked."""
+        for writer in self._conversations.values():
+            writer.write(data)
+
+    def drop(self):
+        """Reset all connections that are open."""
         for writer in self._conversations.values():
             writer.transport.abort()
-        await asyncio.gather(*self._conversations)
 
     async def _converse(self, reader, writer):
         self.connections += 1
@@ -119,9 +133,10 @@ class RawServer:
         return not isinstance(script[-1], Ending)
 
     def _script(self, head):
-        asked = head.split(" ")[1].partition("/interactions/")[2].partition("/")[0]
-        if self._by_id and (script := self._by_id.get(asked)) is not None:
-            return script
+        asked = head.split(" ")[1].partition("/interactions/")[2]
+        for key in (asked, asked.partition("/")[0]):
+            if key in self._by_id:
+                return self._by_id[key]
         return self._scripts[min(len(self.requests), len(self._scripts) - 1)]
 
     def times_asked(self, interaction_id):
@@ -147,6 +162,7 @@ def client_of(base_url, *, token=None, proxy=None, **limits):
         SystemClock(),
         proxy=SecretStr(proxy) if proxy else None,
         **{
+            "open_exchange": OPEN_EXCHANGE,
             "result_path": "ai",
             "in_flight": 4,
             "connect_timeout_s": 5.0,

@@ -1,17 +1,24 @@
-"""The reader of replies as a run wires it."""
+"""The readers of replies as a run wires them."""
 
+from contextlib import asynccontextmanager
+
+import psutil
 from support.store import RUN_ID
 
 from cxai.api.content_coding import Limits, decode
 from cxai.policy.reply import Arrival
+from cxai.readers.pool import ReaderPool
+from cxai.readers.wire import Recipe
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import ReplyParser
 
 
 def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
     """Return a reader of nested CX AI records, or of another `resource`."""
-    return BodyReader(resource or CxAi(Shape.NESTED, RUN_ID), decoded, most_bytes, thread, secrets)
+    parser = ReplyParser(resource or CxAi(Shape.NESTED, RUN_ID), decoded, secrets)
+    return BodyReader(parser, most_bytes, thread)
 
 
 async def seen_by(reader, interaction_id, question, reply, at):
@@ -22,3 +29,49 @@ async def seen_by(reader, interaction_id, question, reply, at):
 
 def decoded(body, content_encoding, most_bytes):
     return decode(body, content_encoding, Limits(most_bytes))
+
+
+class Events(list):
+    """The events that a pool reports, by name and with their values."""
+
+    def note(self, event, **values):
+        self.append((event, values))
+
+    @property
+    def names(self):
+        return [event for event, _ in self]
+
+
+class Counted:
+    """A reader in this process that counts what it reads, in place of another."""
+
+    at_once = 1
+
+    def __init__(self, own):
+        self._own = own
+        self.replies = 0
+
+    async def read(self, arrived, at):
+        self.replies += len(arrived)
+        return await self._own.read(arrived, at)
+
+
+@asynccontextmanager
+async def reader_pool(own, *, shape=Shape.NESTED, bands=None, secrets=(), readers=1, **how):
+    """Yield a pool of reader processes, with `events` of its own."""
+    recipe = Recipe("cx_ai", shape, RUN_ID, bands, Limits().ratio)
+    events = Events()
+    async with ReaderPool(
+        own, recipe, readers, lambda: secrets, info=events.note, warning=events.note, **how
+    ) as pool:
+        pool.events = events
+        yield pool
+
+
+def reader_processes(parent=None):
+    """Return the process IDs of the readers of a process, without another of this one."""
+    return [
+        child.pid
+        for child in psutil.Process(parent).children()
+        if child.status() != psutil.STATUS_ZOMBIE and "cxai.readers" in child.cmdline()
+    ]

@@ -33,7 +33,7 @@ class Run:
     """One run over blocks of entries, or over a `source`; whatever isn't given is a double.
 
     `script` and `latency_s` are ScriptedFetcher's, unless there is another `fetcher`.
-    Every draw is `draw`. `patience` is of outages, from the start on.
+    Every draw is `draw`. `patience` is of outages, from the start on. `governor` makes one.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Run:
         retries_per_s=2.5,
         health=None,
         patience=None,
+        governor=Governor,
     ):
         clock = VirtualClock()
         bounds = bounds or Bounds()
@@ -62,7 +63,7 @@ class Run:
         self.limiter = limiter or FreeLimiter(clock)
         self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
         room = Backlog(backlog)
-        self.governor = Governor(
+        self.governor = governor(
             room,
             self.limiter,
             clock,

@@ -3,14 +3,13 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from contextlib import suppress
 from random import Random
 
 import psutil
 from support.cluster_checker import Bucket, Volume
 from support.moto_server import moto_server, new_bucket
-from support.postgres import Server
+from support.postgres import Server, new_home
 from support.relay import Fault, Relay
 from support.serving import serving
 
@@ -99,8 +98,7 @@ class Engine:
     """A PostgreSQL of this soak's own, behind a relay that counts round trips and can be cut."""
 
     def __init__(self, stack):
-        home = tempfile.mkdtemp(prefix="cxai-soak-postgres-")
-        self.server = Server(home)
+        self.server = Server(new_home())
         self.server.create()
         stack.callback(self.server.let_go)
         self.server.start()

@@ -21,15 +21,16 @@ def taken(backlog):
 @virtually
 async def test_new_items_are_asked_in_order():
     backlog = Backlog(10)
-    for name in "abc":
-        backlog.offer(item(name))
+    backlog.offer(map(item, "ab"))
+    backlog.offer([])
+    backlog.offer([item("c")])
     assert taken(backlog) == ["a", "b", "c"]
 
 
 @virtually
 async def test_a_retry_goes_before_new_items_when_it_is_due():
     backlog = Backlog(10)
-    backlog.offer(item("new"))
+    backlog.offer([item("new")])
     backlog.again(item("soon"), 2.0)
     backlog.again(item("later"), 5.0)
     backlog.again(item("now"), 0.0)
@@ -51,8 +52,7 @@ async def test_a_retry_is_not_asked_sooner_than_it_is_due():
 @virtually
 async def test_a_retry_may_let_others_go_first():
     backlog = Backlog(10)
-    for name in "bcd":
-        backlog.offer(item(name))
+    backlog.offer(map(item, "bcd"))
     backlog.again(item("a"), 0.0, behind=2)
     assert taken(backlog) == ["b", "c", "a", "d"]
     backlog.again(item("a"), 1.0, behind=2)
@@ -65,8 +65,7 @@ async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have()
     backlog = Backlog(10)
     backlog.again(item("failed"), 0.0)
     assert backlog.take_other() is None
-    for name in "abc":
-        backlog.offer(item(name))
+    backlog.offer(map(item, "abc"))
     assert backlog.take_other().entry.id == "c"  # the one that is least like those that failed
     assert taken(backlog) == ["failed", "a", "b"]
 
@@ -75,7 +74,7 @@ async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have()
 async def test_it_says_when_an_item_is_ready():
     backlog, said = Backlog(10), []
     backlog.on_ready = lambda: said.append(backlog.ready)
-    backlog.offer(item())
+    backlog.offer([item()])
     backlog.again(item(), 5.0)
     assert said == [1]
     await at(5.0)
@@ -99,7 +98,7 @@ async def test_who_waits_can_be_watched():
 def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
     async def watched():
         backlog = Backlog(1)
-        await backlog.enter()
+        await backlog.enter(1)
         backlog.again(item(), 0.0001)
         return backlog.next_due_s()
 
@@ -111,25 +110,29 @@ def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
 @virtually
 async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
     backlog = Backlog(2)
-    for _ in range(2):
-        await backlog.enter()
-    entering = [asyncio.create_task(backlog.enter()) for _ in range(3)]
+    assert await backlog.enter(2) == 2
+    entering = asyncio.create_task(backlog.enter(3))
     await quiet()
-    assert (backlog.open, [task.done() for task in entering]) == (2, [False] * 3)
-    backlog.release(2)
-    await quiet()
-    assert (backlog.open, [task.done() for task in entering]) == (2, [True, True, False])
+    assert (backlog.open, entering.done()) == (2, False)
     backlog.release(1)
-    await asyncio.gather(*entering)
+    assert await entering == 1
     assert backlog.open == 2
+
+
+@virtually
+async def test_a_block_enters_as_far_as_there_is_room():
+    backlog = Backlog(10)
+    assert [await backlog.enter(7), await backlog.enter(7)] == [7, 3]
+    backlog.release(10)
+    assert [await backlog.enter(7), backlog.open] == [7, 7]
 
 
 @virtually
 async def test_who_waits_for_a_retry_keeps_its_place():
     backlog = Backlog(1)
-    await backlog.enter()
+    await backlog.enter(1)
     backlog.again(item(), 60.0)
-    entering = asyncio.create_task(backlog.enter())
+    entering = asyncio.create_task(backlog.enter(1))
     await at(120.0)
     assert not entering.done()
     backlog.release(1)

@@ -91,6 +91,36 @@ async def test_what_comes_while_a_commit_is_under_way_is_due_when_it_is_old_enou
 
 
 @virtually
+async def test_the_first_batch_is_due_soon_and_each_later_one_after_twice_the_time():
+    batch = Batch(100, MUCH, 1.0, first_age_s=0.25)
+    taken_at = []
+    for name in "abcde":
+        batch.add(outcome(name))
+        await batch.take()
+        taken_at.append(now())
+    assert taken_at == [0.25, 0.75, 1.75, 2.75, 3.75]
+
+
+@virtually
+async def test_a_first_batch_waits_no_longer_than_the_others():
+    batch = Batch(100, MUCH, 0.01, first_age_s=0.25)
+    batch.add(outcome("a"))
+    await batch.take()
+    assert now() == pytest.approx(0.01)
+
+
+@virtually
+async def test_full_batches_count_among_the_first():
+    batch = Batch(2, MUCH, 1.0, first_age_s=0.5)
+    for name in "ab":
+        batch.add(outcome(name))
+    await batch.take()
+    batch.add(outcome("c"))
+    await batch.take()
+    assert now() == 1.0
+
+
+@virtually
 async def test_nothing_is_due_while_there_is_nothing():
     batch = Batch(1, MUCH, 1.0)
     batch.add(outcome("a"))

@@ -1,18 +1,23 @@
-"""What one request to the API says, and to whom it may be said."""
+"""What one request to the API says, and to whom it may be said; over both ways to send it."""
 
+import asyncio
+import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 from support.command import TOKEN
 from support.raw_server import Ending, RawServer, client_of, header, response
+from support.waiting import wait_until
 
 from cxai import __version__
 from cxai.api.token import Token
 from cxai.errors import UsageError
-from cxai.policy.reply import Question, Reply
+from cxai.policy.reply import Question, Reply, Trouble
 
 ID = "3F2504E0-4f89-11d3-9a0c-0305e82c3301"
+
+pytestmark = pytest.mark.usefixtures("exchange")
 
 
 def request_lines(server):
@@ -37,6 +42,40 @@ async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
         "GET /v1/interactions/%41%2e%7E/ai HTTP/1.1",
         "GET /v1/interactions/%41%2e%7E/status HTTP/1.1",
     ]
+
+
+async def test_all_that_an_id_may_be_made_of_stands_in_the_request_line_unchanged():
+    odd = ["~", "-._~", "a..b", "...a", "%2e%2e", "%0d%0a", "%", "%zz", "a" * 256]
+    async with RawServer([response()]) as server, client_of(server.base_url) as client:
+        for interaction_id in odd:
+            await client.fetch(interaction_id, Question.RESULT)
+    assert request_lines(server) == [f"GET /v1/interactions/{one}/ai HTTP/1.1" for one in odd]
+
+
+CHANGING = [
+    "",
+    ".",
+    "..",
+    "a b",
+    "a/b",
+    "a?b",
+    "a#b",
+    '"',
+    "'",
+    "a\r\nX: y",
+    "a\n",
+    "\0",
+    "ä",
+    "a;b",
+]
+
+
+async def test_an_id_that_would_change_the_request_is_not_sent():
+    async with RawServer([response()]) as server, client_of(server.base_url) as client:
+        for interaction_id in CHANGING:
+            with pytest.raises(ValueError, match="changes the URL"):
+                await client.fetch(interaction_id, Question.RESULT)
+    assert server.connections == 0
 
 
 async def test_the_path_of_a_result_is_that_of_its_resource():
@@ -75,14 +114,30 @@ async def test_a_request_has_these_headers_and_no_others():
     async with RawServer([response()]) as server:
         await ask(server)
     (request,) = server.requests
-    lines = [line for line in request.split("\r\n")[1:] if line]
-    assert sorted(lines) == [
-        "Accept-Encoding: gzip, deflate, br",
-        "Accept: application/json",
+    assert request.split("\r\n")[1:] == [
         f"Host: 127.0.0.1:{server.port}",
+        "Accept: application/json",
+        "Accept-Encoding: gzip, deflate, br",
         f"User-Agent: cxai-worker/{__version__}",
         f"X-API-Token: {TOKEN}",
+        "",
+        "",
     ]
+
+
+async def test_a_token_that_is_renewed_goes_with_the_next_request(tmp_path):
+    file = tmp_path / "token"
+    token = Token(SecretStr(TOKEN), file)
+    async with (
+        RawServer([response()]) as server,
+        client_of(server.base_url, token=token) as client,
+    ):
+        await client.fetch(ID, Question.RESULT)
+        file.write_text("another-token")
+        assert client.renew()
+        await client.fetch(ID, Question.RESULT)
+    sent = [header(request, "X-API-Token") for request in server.requests]
+    assert sent == [[TOKEN], ["another-token"]]
 
 
 async def test_a_connection_is_kept_for_the_next_request():
@@ -235,7 +290,62 @@ async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
     assert len(server.requests) == 1
 
 
+def shown(thing):
+    """Return what prints of an object, and of all of ours that it holds."""
+    is_ours = type(thing).__module__.startswith("cxai.api")
+    inner = vars(thing).values() if is_ours and hasattr(thing, "__dict__") else ()
+    return repr(thing) + "".join(shown(one) for one in inner)
+
+
 async def test_the_token_is_in_nothing_that_could_be_printed():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         seen = await client.fetch(ID, Question.RESULT)
-        assert TOKEN not in repr(client) + repr(vars(client)) + repr(seen)
+        assert TOKEN not in shown(client) + repr(seen)
+
+
+async def test_the_token_is_in_no_variable_of_a_traceback():
+    async with RawServer([Ending.SILENCE]) as server, client_of(server.base_url) as client:
+        fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+        await wait_until(lambda: server.requests, "the request")
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await fetching
+    variables = [repr(frame.f_locals) for frame, _ in traceback.walk_tb(raised.tb)]
+    assert len(variables) > 3
+    # The last is this function's own: its server has the request, with the token.
+    assert not any(TOKEN in each for each in variables if "RawServer" not in each)
+
+
+async def test_a_request_that_is_cancelled_closes_its_connection():
+    script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Ending.SILENCE]
+    for steps in ([Ending.SILENCE], script):
+        async with RawServer(steps, [response()]) as server, client_of(server.base_url) as client:
+            fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+            await wait_until(lambda: server.requests, "the request")
+            fetching.cancel()
+            await wait_until(lambda: not server.open_connections, "the closing")
+            assert (await client.fetch(ID, Question.RESULT)).status == 200
+            assert server.connections == 2
+
+
+async def test_a_request_whose_time_is_over_before_it_leaves_is_not_sent():
+    async def depart():
+        await asyncio.sleep(0.05)
+
+    limits = {"depart": depart, "total_timeout_s": 0.02}
+    async with RawServer([response()]) as server, client_of(server.base_url, **limits) as client:
+        seen = await client.fetch(ID, Question.RESULT)
+        again = await client.fetch(ID, Question.RESULT)  # over the connection that was not used
+    assert (seen.trouble, again.trouble) == (Trouble.NO_CONNECTION, Trouble.NO_CONNECTION)
+    assert seen.reason == "no connection within 0.02 s"
+    assert (server.requests, server.connections) == ([], 1)
+
+
+async def test_the_time_of_a_request_ends_with_it_and_cuts_no_later_one_short():
+    scripts = [[response()], [0.5, response(b"later")]]
+    limits = {"in_flight": 1, "total_timeout_s": 1.0}
+    async with RawServer(*scripts) as server, client_of(server.base_url, **limits) as client:
+        await client.fetch(ID, Question.RESULT)
+        await asyncio.sleep(0.6)  # the time of the first would be over within the second
+        assert await client.fetch(ID, Question.RESULT) == Reply(200, b"later")
+    assert server.connections == 1

@@ -8,7 +8,8 @@ import pytest
 from cxai.cli.descriptors import OWN
 
 IN_FLIGHT = 200
-NEEDED = IN_FLIGHT + OWN
+READERS = 2
+NEEDED = IN_FLIGHT + READERS + OWN
 
 
 def limit_after(soft, hard):
@@ -19,7 +20,7 @@ from cxai.cli.descriptors import need_descriptors
 from cxai.errors import UsageError
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 try:
-    need_descriptors({IN_FLIGHT})
+    need_descriptors({IN_FLIGHT}, {READERS})
     print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 except UsageError as error:
     print(error)
@@ -44,7 +45,7 @@ def test_the_limit_is_raised_as_far_as_it_is_needed(soft, hard, limit):
 
 @pytest.mark.parametrize(
     ("hard", "way_out"),
-    [(NEEDED - 1, "lower in_flight to 199 or less"), (64, "lower in_flight to 16 or less")],
+    [(NEEDED - 1, "lower in_flight to 199 or less"), (64, "lower in_flight to 14 or less")],
 )
 def test_where_it_may_not_be_raised_the_run_is_refused_with_the_figures(hard, way_out):
     told = limit_after(64, hard)

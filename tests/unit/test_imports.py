@@ -27,6 +27,7 @@ ROOMS = {
     "api": {"core", "policy", "errors", "version"},
     "sources": {"core", "errors", "zstd"},
     "resources": {"core", "policy", "errors"},
+    "readers": {"resources", "observe", "api", "core", "policy"},
     "output": {"errors", "zstd", "version"},
     "objects": {"output", "errors"},
     "ledger": {"output", "core", "policy", "errors"},
@@ -42,7 +43,7 @@ ROOMS = {
     },
     "app": {
         *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),
-        *("sources", "api", "governor", "core", "policy", "errors", "clock"),
+        *("readers", "sources", "api", "governor", "core", "policy", "errors", "clock"),
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},

@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
+from cxai.policy.verdict import Verdict
 
 
 class Terminal(io.StringIO):
@@ -64,6 +66,37 @@ def test_each_event_has_its_level(stderr, level):
     to = stderr(io.StringIO())
     getattr(configured(), level)("something", value=1)
     assert f"level={level} event=something value=1" in to.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.25, "0.25"),
+        (None, ""),
+        (True, "true"),
+        (Verdict.OK, "ok"),
+        (Path("/tmp/a"), "/tmp/a"),  # noqa: S108 - nothing is written there
+        ("C:\\ids", "C:\\ids"),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "so"', r'"say \"so\""'),
+        ("one\ntwo\x1b[2J", r'"one\ntwo\u001b[2J"'),
+        ("naïve", "naïve"),
+    ],
+)
+def test_a_value_that_would_not_be_one_word_is_quoted(stderr, value, shown):
+    to = stderr(io.StringIO())
+    configured().info("something", value=value, next=1)
+    assert to.getvalue().endswith(f" level=info event=something value={shown} next=1\n")
+
+
+def test_json_takes_values_of_every_type_and_keeps_to_one_line_of_ascii(stderr):
+    to = stderr(io.StringIO())
+    configured(as_json=True).info("something", name="naïve\n", path=Path("a"), ids=[1, None])
+    line = to.getvalue()
+    assert (line.count("\n"), line.isascii()) == (1, True)
+    event = json.loads(line)
+    assert (event["name"], event["path"], event["ids"]) == ("naïve\n", repr(Path("a")), [1, None])
 
 
 def test_the_end_is_no_event_on_a_terminal_unless_programs_read_it(stderr):

@@ -144,6 +144,7 @@ def test_two_keys_that_are_the_token_both_keep_their_values():
         as_body(sample()),
         b'{"a": "\\u00e9 \\" \\\\ \\n"}',
         b'{"a": "9B2f61Ce-44a0 and the rest is another"}',
+        b'{"a": "R&D \xc3\xa9", "deep": ' + b"[" * 400 + b"]" * 400 + b"}",
         b"not JSON",
         b"",
     ],

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.governor.pacing import MARGIN, TENTH_S, Schedule, Window
+from cxai.governor.pacing import EXIT_MARGIN, MARGIN, TENTH_S, Schedule, Window, to_next_tick_s
 
 ON_TIME = [0.0]
 
@@ -34,9 +34,9 @@ class Exit:
     """LocalLimiter's exit, and the account that it has asyncio-throttle keep, on a given time."""
 
     def __init__(self, rate, *, burst):
-        self._spread = Window(rate, burst=burst, margin=MARGIN / 2)
+        self._spread = Window(rate, burst=burst, margin=EXIT_MARGIN)
         self._limit = max(1, math.floor(rate))
-        self._window_s = self._limit / rate * (1 + MARGIN / 2)
+        self._window_s = self._limit / rate * (1 + EXIT_MARGIN)
         self._log = deque()
 
     def depart(self, now):
@@ -190,6 +190,34 @@ def test_the_first_request_leaves_at_once(burst):
 def test_who_has_its_turn_on_time_never_waits_for_the_account(burst):
     late_s = ON_TIME * 2_000
     assert sent(200.0, late_s, burst=burst) == turns(Schedule(200.0, burst=burst), late_s)
+
+
+# --- on an event loop, whose timers have ticks ---
+
+
+@given(st.floats(0, 1e6), st.floats(1e-6, 30))
+def test_a_timer_of_whole_ticks_goes_off_after_the_wait_and_within_a_tick(now, wait_s):
+    goes_off_s = (math.floor(now * 1_000) + round(to_next_tick_s(now, wait_s) * 1_000)) / 1_000
+    assert now + wait_s - 1e-9 <= goes_off_s < now + wait_s + 0.001 + 1e-9
+
+
+@pytest.mark.parametrize("rate", [10.0, 50.0, 200.0, 1_000.0])
+def test_a_tick_costs_no_rate_and_holds_no_turn_back(rate):
+    """What is up to a tick late of its plan never waits for the bound, which would be exact."""
+    schedule, now, given_at = Schedule(rate), 1_000.0, []
+    while len(given_at) < 3_000:
+        while (wait_s := schedule.wait_s(now)) > 0:
+            assert schedule.bound_s(now) < wait_s
+            now = (math.floor(now * 1_000) + round(to_next_tick_s(now, wait_s) * 1_000)) / 1_000
+        schedule.leave(now)
+        given_at.append(now)
+    assert achieved(given_at) >= 0.9969 * rate
+
+
+def test_a_stall_is_followed_by_a_wait_for_the_bound():
+    schedule = Schedule(1_000.0)
+    now = turns(schedule, ON_TIME * 500 + [0.05] + ON_TIME * 100)[-1]
+    assert schedule.wait_s(now) == schedule.bound_s(now) > 0
 
 
 # --- after a stall ---

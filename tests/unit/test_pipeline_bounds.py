@@ -206,6 +206,19 @@ async def test_a_small_batch_is_committed_when_it_is_old_enough():
 
 
 @virtually
+async def test_the_first_outcome_is_committed_soon_although_others_are_waited_for():
+    run = Run(
+        entries("a", "b"),
+        script={"b": [Reply(500, retry_after_s=60.0), OK]},
+        bounds=Bounds(batch=100, batch_s=2.0, first_batch_s=0.02),
+    )
+    running = run.start()
+    await at(LATENCY_S + 0.03)
+    assert run.tally.now == {Verdict.OK: 1}
+    await running
+
+
+@virtually
 async def test_a_verdict_counts_only_when_it_is_committed():
     run = Run(entries("a"))
     run.ledger.gate.clear()

@@ -72,6 +72,7 @@ all_bounds = st.builds(
     batch=st.integers(1, 4),
     batch_bytes=st.integers(1, 200),
     batch_s=st.floats(0.01, 30.0),
+    first_batch_s=st.none() | st.floats(0.01, 30.0),
     grace_s=st.floats(0.0, 30.0),
 )
 

@@ -26,7 +26,7 @@ from cxai.policy.reply import (
 from cxai.policy.verdict import Stage
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
-from cxai.resources.reader import SMALL_BYTES
+from cxai.resources.reply_parser import SMALL_BYTES
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)

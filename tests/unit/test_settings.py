@@ -92,6 +92,21 @@ def test_a_time_in_another_unit_is_refused(written):
         load_settings({"part_every_s": written})
 
 
+@pytest.mark.parametrize(
+    ("written", "readers"), [("auto", "auto"), ("0", 0), (" 2 ", 2), (3, 3), ("64", 64)]
+)
+def test_the_number_of_readers_is_a_number_or_left_to_the_run(written, readers):
+    assert load_settings({}).readers == "auto"
+    assert load_settings({"readers": written}).readers == readers
+
+
+@pytest.mark.parametrize("written", ["many", "", "-1", "65", -1, 65, 1.5, "1.5", True])
+def test_readers_that_are_no_such_number_are_refused_in_one_line(written):
+    with pytest.raises(UsageError, match="--readers") as raised:
+        load_settings({"readers": written})
+    assert str(raised.value).count("\n") == 1
+
+
 def test_settings_do_not_change_any_more():
     with pytest.raises(ValidationError):
         load_settings({}).rate = 6.0

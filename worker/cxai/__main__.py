@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from cxai.cli.gc_tuning import tune_for_a_command
 from cxai.errors import ExitCode
 
 _RESUMABLE = {"run", "demo"}
@@ -22,6 +23,7 @@ def main() -> NoReturn:
         sys.stderr.write("cxai: Windows is not supported. Use WSL, Linux or macOS.\n")
         sys.exit(ExitCode.USAGE)
     handle_early_signals(sys.argv[1:])
+    tune_for_a_command()
     from cxai.cli.main import main as command_line  # noqa: PLC0415 - takes a quarter of the start
 
     command_line()

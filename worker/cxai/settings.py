@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,13 +25,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
@@ -118,9 +111,20 @@ def _askable(name: Any) -> Any:
 
 
 Verdicts = Annotated[
-    frozenset[Annotated[Verdict, BeforeValidator(_askable)]], NoDecode, BeforeValidator(_split)
+    frozenset[Annotated[Verdict, BeforeValidator(_askable)]], BeforeValidator(_split)
 ]
 """Several verdicts; in the environment separated by commas."""
+
+
+_MOST_READERS = 64
+
+
+def _count_or_auto(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", value):
+        value = int(value)
+    if value == "auto" or (isinstance(value, int) and 0 <= value <= _MOST_READERS):
+        return value
+    raise ValueError(f"a number of processes from 0 to {_MOST_READERS}, or auto")
 
 
 class LogFormat(StrEnum):
@@ -313,6 +317,11 @@ class Settings(BaseModel):
     allow_none: bool = Field(
         default=False, description="A run in which no ID has a result is no error."
     )
+    readers: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = Field(
+        default="auto",
+        description="Processes that read replies on other cores; auto starts them if one core is"
+        " too busy.",
+    )
     grace_s: SecondsOrZero = Field(
         default=30.0, description="How long a stopped run waits for requests under way."
     )
@@ -339,31 +348,6 @@ class Settings(BaseModel):
         return value
 
 
-class _LayeredSettings(BaseSettings, Settings):
-    """Settings from all places that the command takes them from; `toml` is the file's content."""
-
-    model_config = SettingsConfigDict(env_prefix=_PREFIX)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: command line, environment, file."""
-        assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - for the type checker
-        given = dict(init_settings.init_kwargs)
-        from_file = given.pop("toml", {})
-        return (
-            InitSettingsSource(settings_cls, given),
-            env_settings,
-            InitSettingsSource(settings_cls, from_file),
-        )
-
-
 def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
     """Return the settings, `given` (from the command line) before all others.
 
@@ -375,16 +359,14 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     if config is not None:
         config = local_path(config, "The settings file")
     from_file = _read_toml(config) if config is not None else {}
-    _refuse_unknown_variables()
     try:
-        layered = _LayeredSettings(**given, toml=from_file)  # type: ignore[call-arg]
+        return Settings(**{**from_file, **_from_environment(), **given})
     except ValidationError as error:
         problems = "\n".join(
             f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
-    return Settings.model_construct(layered.model_fields_set, **dict(layered))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -421,13 +403,14 @@ def _is_service_link(name: str, value: str) -> bool:
     return bool(_OF_KUBERNETES.fullmatch(name)) or (name.endswith("_PORT") and has_address)
 
 
-def _refuse_unknown_variables() -> None:
+def _from_environment() -> dict[str, str]:
+    """Return the settings of the environment by name. Raises UsageError for what is none."""
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
     in_capitals = {
         *(TOKEN_VARIABLE, CONFIG_VARIABLE),
         *(REDIS_PASSWORD_VARIABLE, POSTGRES_PASSWORD_FILE_VARIABLE),
     }
-    given: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for name, value in os.environ.items():
         upper = name.upper()
         if not upper.startswith(_PREFIX):
@@ -435,7 +418,7 @@ def _refuse_unknown_variables() -> None:
         if upper in in_capitals and name != upper:
             raise UsageError(f"The environment has {name}, which is read as {upper} only.")
         if upper in known:  # it may be written in small letters, too
-            first = given.setdefault(upper, name)
+            first = spelled.setdefault(upper, name)
             if os.environ[first] != value:
                 raise UsageError(
                     f"The environment has {first} and {name}, which differ. Set one of them."
@@ -445,6 +428,9 @@ def _refuse_unknown_variables() -> None:
                 f"The environment has {name}, which is no setting."
                 f"{_advice(upper, known | in_capitals)}"
             )
+    return {
+        upper.removeprefix(_PREFIX).lower(): os.environ[name] for upper, name in spelled.items()
+    }
 
 
 def _advice(name: str, known: Iterable[str]) -> str:

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 from pathlib import Path
 from typing import Self
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from pydantic import SecretStr
-from yarl import URL
 
 from cxai.api.base_url import checked_base_url
-from cxai.api.connections import PASSAGE, Connector, Depart, FloodError, Passage, Request
+from cxai.api.connections import Connector, Depart, FloodError, Passage
+from cxai.api.exchange import Exchange, OpenExchange, Response
 from cxai.api.proxy import checked_proxy
 from cxai.api.retry_after import retry_after_s
 from cxai.api.route import Route
@@ -23,10 +25,6 @@ from cxai.errors import UsageError
 from cxai.policy.reply import Failure, Question, Reply, Trouble
 from cxai.policy.table import has_body
 from cxai.policy.verdict import Stage
-from cxai.version import __version__
-
-ACCEPT_ENCODING = "gzip, deflate, br"
-"""Sent explicitly: the default of the library changes with what else is installed."""
 
 WORDS_BYTES = 16 * 2**10
 """Of any reply but a 200, as much is read of the body, as sent: for the API's message."""
@@ -36,6 +34,9 @@ _WORDS_S = 1.0
 _MOST_FRESH = 10_000
 
 _SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
+# No ID leads to another resource or ends a line of the request, whatever let it through before.
+_PATH_SEGMENT = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._~%-]+")
+
 _NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
 
 
@@ -44,21 +45,22 @@ async def _at_once() -> None:
 
 
 class ApiClient:
-    """Adapter of ports.Fetcher: one session, no redirects, no cookies, no retries.
+    """Adapter of ports.Fetcher: no redirects, no cookies, no retries.
 
     The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
     its body, of which the first WORDS_BYTES are kept as far as they come at once.
 
     `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
-    in the URL of a result.
+    in the URL of a result. `open_exchange` makes what requests go through
+    (exchanges.chosen_exchange).
     `depart` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
-    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the
-    last byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as
-    sent) is not read to its end. `ca_file` and `proxy` are those of tls.trust and
-    proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an async context
-    manager.
+    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the last
+    byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as sent)
+    is not read to its end. `ca_file` and `proxy` are those of
+    tls.trust and proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an
+    async context manager.
     Raises UsageError for a base URL that is not https (http is allowed to loopback alone), and
     for a CA file or a proxy that can't be used.
     """
@@ -69,6 +71,7 @@ class ApiClient:
         token: Token,
         clock: Clock,
         *,
+        open_exchange: OpenExchange,
         result_path: str,
         depart: Depart = _at_once,
         in_flight: int,
@@ -85,50 +88,38 @@ class ApiClient:
         self._route = Route(
             through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
         )
-        self._paths = {Question.RESULT: result_path, Question.STATUS: "status"}
+        self._endings = {Question.RESULT: f"/{result_path}", Question.STATUS: "/status"}
         self._token = token
         self._tokens = Secrets(token.secret.get_secret_value())
         self._clock = clock
+        self._open_exchange = open_exchange
         self._depart = depart
         self._in_flight = in_flight
-        self._connect_timeout_s = connect_timeout_s
-        self._timeout = aiohttp.ClientTimeout(
-            total=total_timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
-        )
+        self._connect_within_s = min(connect_timeout_s, total_timeout_s)
+        self._read_timeout_s = read_timeout_s
+        self._total_timeout_s = total_timeout_s
         self._max_wire_bytes = max_wire_bytes
         self._want_fresh: set[str] = set()  # IDs whose request met a dead connection
-        self._session: aiohttp.ClientSession
         self._connector: Connector
+        self._exchange: Exchange
 
     async def __aenter__(self) -> Self:
         route = self._route
         self._connector = Connector(
             self._depart,
             in_flight=self._in_flight,
-            connect_timeout_s=self._connect_timeout_s,
+            connect_timeout_s=self._connect_within_s,
             context=route.trust.context if route.trust else None,
         )
-        self._session = aiohttp.ClientSession(
-            connector=self._connector,
-            request_class=Request,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": ACCEPT_ENCODING,
-                "User-Agent": f"cxai-worker/{__version__}",
-            },
-            proxy=route.proxy.url.get_secret_value() if route.proxy else None,
-            timeout=self._timeout,
-            auto_decompress=False,  # aiohttp returns a truncated body as a success
-            trust_env=False,
+        timeout = aiohttp.ClientTimeout(  # the total is the deadline of each Passage
+            total=None, sock_connect=self._connect_within_s, sock_read=self._read_timeout_s
         )
-        # aiohttp sends a GET again by itself when a kept-alive connection drops: a request that
-        # nobody paced. There is no public switch; tests/unit/test_client.py pins this one.
-        self._session._retry_connection = False  # noqa: SLF001
+        proxy = route.proxy.url if route.proxy else None
+        self._exchange = self._open_exchange(self.base_url, self._connector, timeout, proxy)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._session.close()
+        await self._exchange.close()
 
     def renew(self) -> bool:
         """Look for another token; return whether there is one. It counts from now on."""
@@ -139,17 +130,20 @@ class ApiClient:
     async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
         """Ask once; return what was really read.
 
-        Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL.
+        Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL;
+        ValueError for one that is no part of a path, which IdRule lets through for no input.
         """
         if self._tokens.include(interaction_id):
             raise UsageError(
                 "The input has the API token among its IDs. It was not sent and is not shown."
                 " Take it out of the input, replace the token, and run the same command again."
             )
-        passage = Passage(self._token.secret, fresh=interaction_id in self._want_fresh)
-        PASSAGE.set(passage)
-        url = f"{self.base_url}/v1/interactions/{interaction_id}/{self._paths[question]}"
-        seen = await self._ask(url, passage)
+        if not _PATH_SEGMENT.fullmatch(interaction_id):
+            raise ValueError("An ID with a character that changes the URL.")
+        deadline = asyncio.get_running_loop().time() + self._total_timeout_s
+        passage = Passage(self._token.secret, deadline, fresh=interaction_id in self._want_fresh)
+        target = f"/v1/interactions/{interaction_id}{self._endings[question]}"
+        seen = await self._ask(target, passage)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
         elif passage.is_stale:
@@ -159,32 +153,39 @@ class ApiClient:
             self._want_fresh.add(interaction_id)
         return seen
 
-    async def _ask(self, url: str, passage: Passage) -> Reply | Failure:
-        stage = Stage.HEADERS
+    async def _ask(self, target: str, passage: Passage) -> Reply | Failure:
+        response, stage = None, Stage.HEADERS
         try:
-            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
-                stage = Stage.BODY
-                if not has_body(response.status):
-                    words, is_whole = await _words(response)
-                    return self._reply(response, words, is_cut=not is_whole)
-                body = await self._body(response)
-                if passage.is_garbled:
-                    raise aiohttp.ClientPayloadError
-        except TimeoutError as error:
-            return self._late(error, passage, stage)
+            response = await self._exchange.send(target, passage)
+            if not has_body(response.status):
+                words, is_whole = await _words(response)
+                return self._reply(response, words, is_cut=not is_whole)
+            stage = Stage.BODY
+            body = await self._body(response)
+            if passage.is_garbled:
+                raise aiohttp.ClientPayloadError
+        except TimeoutError:
+            return self._late(passage, stage)
         except FloodError as error:
             return Failure(Trouble.BROKEN_OFF, stage, str(error), _NOT_THE_API)
-        except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
-            # Also a ClientResponseError: its status is aiohttp's invention, not the server's.
+        except (
+            aiohttp.ClientError,  # also a ClientResponseError: its status is aiohttp's invention
+            HttpProcessingError,
+            OSError,
+            ssl.SSLError,
+            asyncio.IncompleteReadError,
+        ) as error:
             return self._broken(error, passage, stage)
+        finally:
+            passage.end()
+            if response is not None:
+                response.release()
         if body is None:
             reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
             return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
         return self._reply(response, body)
 
-    def _reply(
-        self, response: aiohttp.ClientResponse, body: bytes, *, is_cut: bool = False
-    ) -> Reply:
+    def _reply(self, response: Response, body: bytes, *, is_cut: bool = False) -> Reply:
         headers = response.headers
         return Reply(
             response.status,
@@ -194,12 +195,11 @@ class ApiClient:
             is_cut,
         )
 
-    def _late(self, error: TimeoutError, passage: Passage, stage: Stage) -> Failure:
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return self._route.too_late(f"{self._connect_timeout_s:g} s")
-        if not passage.sent:
-            return self._route.too_late(f"{self._timeout.total:g} s")
-        return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+    def _late(self, passage: Passage, stage: Stage) -> Failure:
+        if passage.sent:
+            return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+        limit_s = self._total_timeout_s if passage.connection else self._connect_within_s
+        return self._route.too_late(f"{limit_s:g} s")
 
     def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
         if passage.connection is None:
@@ -208,21 +208,22 @@ class ApiClient:
             # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
             reason = "the server had closed the kept connection"
             return Failure(Trouble.NO_CONNECTION, stage, reason)
-        return Failure(Trouble.BROKEN_OFF, stage, type(error).__name__, _NOT_THE_API)
+        is_http = not isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
+        reason = type(error).__name__ if is_http else "the response is not valid HTTP"
+        return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes | None:
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await response.content.readany():
+    async def _body(self, response: Response) -> bytes | None:
+        content, chunks, size = response.content, [], 0
+        while not content.at_eof():
+            chunk = await content.readany()
             size += len(chunk)
             if size > self._max_wire_bytes:
-                response.close()
                 return None
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+async def _words(response: Response) -> tuple[bytes, bool]:
     """Return what comes of a body at once, WORDS_BYTES at most, and whether it is all; never fails.
 
     The status has been read: neither a body without end nor a broken one may take it back, nor
@@ -235,6 +236,4 @@ async def _words(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
                 chunk = await response.content.readany()
                 words += chunk
                 is_whole = not chunk
-    if not response.content.at_eof():
-        response.close()
     return bytes(words[:WORDS_BYTES]), is_whole

@@ -14,11 +14,12 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.app.closing import close_books, log_end
 from cxai.app.input import entered
-from cxai.app.wiring import client_of, score_ranges, tolerance_of, wired
+from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
-from cxai.core.ports import GroupSource, RemoteSource, Resource, Source
+from cxai.core.ports import GroupSource, RemoteSource, Source
+from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
@@ -41,6 +42,9 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.census import Census
+
+# The first outcomes wait this long for their commit: a run shows at once that it works.
+_FIRST_BATCH_S = 0.02
 
 # Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
@@ -73,9 +77,8 @@ async def export(
     run_id = str(uuid.uuid4())
     clock = SystemClock()
     started = clock.monotonic()
-    resource = open_resource(
-        settings.resource, RowOptions(settings.shape, run_id, score_ranges(settings))
-    )
+    rows = RowOptions(settings.shape, run_id, score_ranges(settings))
+    resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
     client = client_of(
         settings, resource, Token(token, settings.token_file, redaction.add), limiter.depart, clock
@@ -85,7 +88,6 @@ async def export(
         await stack.enter_async_context(entered(source))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
-        reading = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
         observers = open_observers(_setup(settings, directory, thread))
         committer = stack.enter_context(
             Committer(
@@ -104,6 +106,7 @@ async def export(
         )
         if isinstance(source, GroupSource) and committer.has_read_by_group:
             source.expect_group()
+        reader = await stack.enter_async_context(open_reader(settings, rows, resource, redaction))
         await stack.enter_async_context(client)
         run = wired(
             settings,
@@ -114,9 +117,8 @@ async def export(
             client=client,
             fetcher=client,
             resource=resource,
+            reader=reader,
             run_id=run_id,
-            reading=reading,
-            redaction=redaction,
             clock=clock,
             bounds=_bounds(settings),
         )
@@ -210,6 +212,7 @@ def _bounds(settings: Settings) -> Bounds:
         in_flight=settings.in_flight,
         batch=settings.batch,
         batch_s=settings.batch_s,
+        first_batch_s=_FIRST_BATCH_S,
         grace_s=settings.grace_s,
         disk_patience_s=settings.disk_patience_s,
     )

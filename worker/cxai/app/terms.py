@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxai.core.ports import Resource
+from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import ScoreRanges
 from cxai.settings import Settings

@@ -4,31 +4,37 @@ local.py and worker.py add what differs: source, ledger and limiter.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import Limits, decode
+from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
 from cxai.core.bounds import Bounds
 from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Pipeline
-from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Resource, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
+from cxai.core.resource import Resource
 from cxai.core.room import Room
 from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
 from cxai.errors import CxaiError, DiskFullError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings, State
 from cxai.governor.patience import PatienceSettings
+from cxai.observe.logging import LOG
 from cxai.observe.monitor import Sample
 from cxai.observe.redaction import Redaction
 from cxai.policy.rules import Rules
+from cxai.readers.need import LoopLoad, readers_for, usable_cores
 from cxai.resources.failures import FailureRows
-from cxai.resources.options import ScoreRanges
-from cxai.resources.reader import BodyReader, Decode
+from cxai.resources.options import RowOptions, ScoreRanges
+from cxai.resources.reader import BodyReader
+from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
 
 # The first answer is waited for as long as this where no one is watching.
@@ -133,9 +139,8 @@ def wired(
     client: ApiClient,
     fetcher: Fetcher,
     resource: Resource,
+    reader: Reader,
     run_id: str,
-    reading: Executor,
-    redaction: Redaction,
     clock: Clock,
     bounds: Bounds,
 ) -> Run:
@@ -147,15 +152,58 @@ def wired(
         backlog=backlog,
         governor=governor,
         fetcher=fetcher,
-        reader=BodyReader(
-            resource, _decoder(settings), settings.max_decoded_bytes, reading, redaction
-        ),
+        reader=reader,
         recorder=FailureRows(resource.layout.schema_version, run_id),
         clock=clock,
         rules=_rules(settings),
         bounds=bounds,
     )
     return Run(pipeline, governor, pace, settings)
+
+
+@asynccontextmanager
+async def open_reader(
+    settings: Settings, rows: RowOptions, resource: Resource, redaction: Redaction
+) -> AsyncIterator[Reader]:
+    """Open what reads the replies: in this process, and in others as far as that is of use.
+
+    `resource` is the one of the settings, opened with `rows`. Nothing that is read holds what
+    `redaction` hides.
+    """
+    parser = ReplyParser(resource, _decoder(settings), redaction)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
+        own = BodyReader(parser, settings.max_decoded_bytes, thread)
+        count = most_readers(settings)
+        if not count:
+            yield own
+            return
+        # A run at a low rate, as most are, does without what this imports.
+        from cxai.readers.pool import ReaderPool  # noqa: PLC0415
+        from cxai.readers.wire import Recipe  # noqa: PLC0415
+
+        bands = rows.score_bands
+        recipe = Recipe(
+            settings.resource,
+            rows.shape,
+            rows.run_id,
+            None if bands is None else (str(bands.path), bands.content),
+            settings.max_ratio,
+        )
+        async with ReaderPool(
+            own,
+            recipe,
+            count,
+            lambda: [secret.get_secret_value() for secret in redaction.secrets],
+            load=LoopLoad() if settings.readers == "auto" else None,
+            info=LOG.info,
+            warning=LOG.warning,
+        ) as pool:
+            yield pool
+
+
+def most_readers(settings: Settings) -> int:
+    """Return how many reader processes a run may have at a time."""
+    return readers_for(settings.readers, settings.rate, usable_cores())
 
 
 def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
@@ -206,11 +254,15 @@ def client_of(
     depart: Callable[[], Awaitable[None]],
     clock: Clock,
 ) -> ApiClient:
-    """Return the client of the API; `depart` is awaited before each request is sent."""
+    """Return the client of the API; `depart` is awaited before each request is sent.
+
+    The log has a warning if requests have to go the slower way.
+    """
     return ApiClient(
         settings.base_url,
         token,
         clock,
+        open_exchange=chosen_exchange(LOG.warning),
         result_path=resource.path,
         depart=depart,
         in_flight=settings.in_flight,

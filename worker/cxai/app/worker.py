@@ -22,7 +22,7 @@ from cxai.app.closing import log_end
 from cxai.app.shared_export import SharedExport, opened, terms_now
 from cxai.app.terms import can_be_followed, ranges_of
 from cxai.app.waiting import say_what_is_lacking
-from cxai.app.wiring import Run, client_of, tolerance_of, wired
+from cxai.app.wiring import Run, client_of, open_reader, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.holdings import Holdings
@@ -176,10 +176,8 @@ class _Worker:
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
         export, settings, clock = self._export, self._export.settings, self._clock
-        resource = open_resource(
-            settings.resource,
-            RowOptions(settings.shape, self._run_id, ranges_of(export.written)),
-        )
+        rows = RowOptions(settings.shape, self._run_id, ranges_of(export.written))
+        resource = open_resource(settings.resource, rows)
         backlog = Backlog(2 * settings.flush_ids + _AHEAD)
         source = self._source = ClusterSource(
             export.books,
@@ -218,9 +216,10 @@ class _Worker:
             client=client,
             fetcher=GovernedFetcher(client, pace),
             resource=resource,
+            reader=await stack.enter_async_context(
+                open_reader(settings, rows, resource, self._redaction)
+            ),
             run_id=self._run_id,
-            reading=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read")),
-            redaction=self._redaction,
             clock=clock,
             bounds=_bounds(settings),
         )

@@ -1,10 +1,22 @@
-"""The garbage collector, told what a run is like."""
+"""The garbage collector, tuned for a command and for the run in it."""
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _YOUNG, _MIDDLE, _OLD = 20_000, 20, 100
+_YOUNG_AT_START = 100_000
+
+
+def tune_for_a_command() -> None:
+    """Let nothing be collected while this process imports, nor when it ends.
+
+    Some 50,000 objects are imported and stay. Looking through them again and again took a tenth of
+    the start (60 of 580 ms), and looking through them once more at the end 100 ms.
+    """
+    gc.set_threshold(_YOUNG_AT_START, _MIDDLE, _OLD)
+    atexit.register(gc.freeze)
 
 
 @contextmanager
@@ -17,7 +29,6 @@ def rare_collections() -> Iterator[None]:
     and memory stays the same.
     """
     thresholds = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
     try:

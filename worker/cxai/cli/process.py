@@ -14,6 +14,7 @@ import uvloop
 from pydantic import SecretStr
 
 from cxai.app import export
+from cxai.app.wiring import most_readers
 from cxai.cli.descriptors import need_descriptors
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
@@ -51,7 +52,7 @@ async def export_as_command(
     reopen_missing: bool = False,
 ) -> Report:
     """Run an export as cxai.app.export does, ended by signals, with its log on standard error."""
-    need_descriptors(settings.in_flight)
+    need_descriptors(settings.in_flight, most_readers(settings))
     redaction = Redaction(token)
     return await as_command(
         settings,
@@ -76,7 +77,7 @@ async def work_as_command(
     """Work at a shared export as cxai.app.worker.work does, ended by signals, with its log."""
     from cxai.app.worker import work  # noqa: PLC0415 - needs an extra
 
-    need_descriptors(settings.in_flight)
+    need_descriptors(settings.in_flight, most_readers(settings))
     place, redaction = parse_engine_url(url), Redaction(token)
     return await as_command(
         settings,

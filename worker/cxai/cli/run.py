@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cxai.cli.aiohttp_import import import_aiohttp
 from cxai.cli.exits import finish
 from cxai.cli.options import (
     AllowEmpty,
@@ -87,6 +88,10 @@ def run(  # noqa: D103 - see RUN_HELP
     grace_s: Annotated[
         float | None, typer.Option("--grace", help="Seconds a stopped run waits for replies. [30]")
     ] = None,
+    readers: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT", help="Processes that read replies on other cores. \\[auto]"),
+    ] = None,
     base_url: BaseUrl = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the API token. \\[CXAI_API_TOKEN]")
@@ -119,6 +124,7 @@ def run(  # noqa: D103 - see RUN_HELP
     if shared is not None:
         _refuse_what_is_no_workers(options)
 
+    import_aiohttp()
     from cxai.api.token import read_token
     from cxai.app import source_of
     from cxai.cli.process import export_as_command, run_to_end, work_as_command

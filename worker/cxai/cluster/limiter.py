@@ -9,7 +9,7 @@ then the turn is lost, and the request gets another one (fetcher.py).
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 
 from cxai.cluster.engine_clock import EngineClock
@@ -195,6 +195,14 @@ class ClusterLimiter:
             now = self._now()
             self._lessons.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
         self._news.set()
+
+    def learn_answers(self, left_s: Sequence[float]) -> None:
+        """Do as `learn` does for answers to requests that left then, in this order."""
+        if self._adaptive:
+            now = self._now()
+            in_use = now - self._used_at < IN_USE_S
+            for left in left_s:
+                self._lessons.learn(Signal.ANSWERED, left, now, in_use=in_use)
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers mean a limit."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 
@@ -48,7 +48,7 @@ class Backlog:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._room = asyncio.Semaphore(capacity)
+        self._freed = asyncio.Event()
         self._due: deque[Item] = deque()
         self._new: deque[Item] = deque()
         self._order = count()
@@ -79,14 +79,21 @@ class Backlog:
         soonest = min(due_s for due_s, _ in self._timers.values())
         return max(0.0, soonest - asyncio.get_running_loop().time())
 
-    async def enter(self) -> None:
-        """Take a place for one item; waits while the room is full."""
-        await self._room.acquire()
-        self.open += 1
+    async def enter(self, most: int) -> int:
+        """Take places for up to `most` new items; return for how many.
 
-    def offer(self, item: Item) -> None:
-        """Let a new item be taken when its turn comes."""
-        self._new.append(item)
+        Waits while the room is full; only one task enters.
+        """
+        while self.open >= self.capacity:
+            self._freed.clear()
+            await self._freed.wait()
+        taken = min(most, self.capacity - self.open)
+        self.open += taken
+        return taken
+
+    def offer(self, items: Iterable[Item]) -> None:
+        """Let new items be taken when their turn comes, in this order."""
+        self._new.extend(items)
         self.on_ready()
 
     def take(self) -> Item:
@@ -120,8 +127,7 @@ class Backlog:
     def release(self, settled: int) -> None:
         """Give back the places of `settled` items that are committed."""
         self.open -= settled
-        for _ in range(settled):
-            self._room.release()
+        self._freed.set()
 
     def close(self) -> None:
         """Drop what is left; it stays open for the next run."""

@@ -6,16 +6,23 @@ from cxai.core.outcome import Outcome
 
 
 class Batch:
-    """Gathers outcomes until they are `size` or `size_bytes`, or the first is `age_s` seconds old.
+    """Gathers outcomes until they are `size` or `size_bytes`, or the first is old enough to be due.
+
+    That age is `first_age_s` for the first batch and doubles with each one taken, up to `age_s`:
+    the first record is on disk at once, and a long run syncs no more often than `age_s` asks for.
+    Without `first_age_s` it is `age_s` always.
 
     One task takes, any number add. It may overfill to twice its size while a commit is under way;
     who adds has to wait for `room` then.
     """
 
-    def __init__(self, size: int, size_bytes: int, age_s: float) -> None:
+    def __init__(
+        self, size: int, size_bytes: int, age_s: float, first_age_s: float | None = None
+    ) -> None:
         self._size = size
         self._size_bytes = size_bytes
-        self._age_s = age_s
+        self._longest_s = age_s
+        self._age_s = age_s if first_age_s is None else min(first_age_s, age_s)
         self._outcomes: list[Outcome] = []
         self._bytes = 0
         self._due = asyncio.Event()
@@ -48,6 +55,7 @@ class Batch:
             self._timer.cancel()
             self._timer = None
         outcomes, self._outcomes, self._bytes = self._outcomes, [], 0
+        self._age_s = min(2 * self._age_s, self._longest_s)
         self._taken.set()
         return outcomes
 

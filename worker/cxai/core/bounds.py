@@ -8,8 +8,9 @@ class Bounds:
     """How much a pipeline holds at a time.
 
     `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
-    reach `batch_bytes` or wait for `batch_s` seconds. `grace_s`: seconds that requests under way
-    are given when the run is stopped. `disk_patience_s`: seconds that a full disk is given to have
+    reach `batch_bytes` or wait for `batch_s` seconds; the first ones wait for `first_batch_s`
+    only, if that is given. `grace_s`: seconds that requests under way are given when the run is
+    stopped. `disk_patience_s`: seconds that a full disk is given to have
     room again.
     """
 
@@ -17,5 +18,6 @@ class Bounds:
     batch: int = 32
     batch_bytes: int = 8 << 20
     batch_s: float = 1.0
+    first_batch_s: float | None = None
     grace_s: float = 30.0
     disk_patience_s: float = 600.0

@@ -17,6 +17,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from typing import cast
 
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
@@ -28,7 +30,7 @@ from cxai.core.room import Room
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Load, Section, loads
 from cxai.errors import CxaiError, InputBrokenError, TokenRefusedError
-from cxai.policy.reply import Arrival, Failure, Reply, Seen
+from cxai.policy.reply import NO_DRIFT, Arrival, Failure, Record, Reply, Seen
 from cxai.policy.rules import Rules
 from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
@@ -66,7 +68,7 @@ class Pipeline:
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
         size = min(bounds.batch, self.backlog.capacity)
         self._gathering = asyncio.Lock()
-        self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s)
+        self._batch = Batch(size, bounds.batch_bytes, bounds.batch_s, bounds.first_batch_s)
         self._ending = asyncio.Event()
         self._stopped_by: CxaiError | None = None
         self._input_broken: InputBrokenError | None = None
@@ -179,15 +181,18 @@ class Pipeline:
             raise broken
 
     async def _enter(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            await self.backlog.enter()
-            self._undecided += 1
-            if entry.invalid is None:
-                self.backlog.offer(Item(entry))
-            else:
-                why = str(entry.invalid)
-                self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, Stage.INPUT))
-                await self._batch.room()
+        entered = 0
+        while entered < len(entries):
+            room = await self.backlog.enter(len(entries) - entered)
+            block = entries[entered : entered + room]
+            entered += room
+            self._undecided += room
+            self.backlog.offer([Item(entry) for entry in block if entry.invalid is None])
+            for entry in block:
+                if entry.invalid is not None:
+                    why = str(entry.invalid)
+                    self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, Stage.INPUT))
+                    await self._batch.room()
 
     # --- backlog → pace → fetch ---
 
@@ -223,10 +228,13 @@ class Pipeline:
                 while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
                     arrived.append(self._replies.get_nowait())
             at = self.clock.utc()
-            for (item, _), seen in zip(arrived, await self._read(arrived, at), strict=True):
-                self._decide(item, seen, at)
+            seen = await self._read(arrived, at)
+            self._decide_all(
+                [(item, one) for (item, _), one in zip(arrived, seen, strict=True)], at
+            )
+            for _ in arrived:
                 self._replies.task_done()
-                self._loads[Section.JUDGE].leave()
+            self._loads[Section.JUDGE].leave(len(arrived))
             await self._batch.room()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
@@ -241,6 +249,28 @@ class Pipeline:
         seen = iter(await self.reader.read(replies, at) if replies else ())
         return [reply if isinstance(reply, Failure) else next(seen) for _, reply in arrived]
 
+    def _decide_all(self, arrived: Sequence[tuple[Item, Seen]], at: datetime) -> None:
+        """Decide on a block, in order.
+
+        While the API is well, a result decides nothing but its own ID. So results in a row are
+        kept together, without a look at the API for each: 5 µs less an ID, a quarter of what the
+        whole pipeline takes.
+        """
+        for are_results, in_a_row in groupby(arrived, key=_is_result):
+            if are_results and self.governor.is_calm:
+                self._keep_all(cast("list[tuple[Item, Record]]", list(in_a_row)))
+            else:
+                for item, seen in in_a_row:
+                    self._decide(item, seen, at)
+        self._commit_the_last()
+
+    def _keep_all(self, results: Sequence[tuple[Item, Record]]) -> None:
+        for item, record in results:
+            if record.drift is not NO_DRIFT:
+                self.tally.note_drift(record, item.job.said)
+            self._keep(item, record)
+        self.governor.learn_results(results)
+
     def _decide(self, item: Item, seen: Seen, at: datetime) -> None:
         api = ApiState(self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item))
         signal = signal_of(item.job, seen)
@@ -254,13 +284,16 @@ class Pipeline:
             case _ if item.is_canary:
                 pass  # the governor learns from it, and that was all that it was asked for
             case Keep(record):
-                self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
+                self._keep(item, record)
             case Settle() if signal is Signal.ANSWERED:
                 self._settle(item, decision)
             case _:
                 self.governor.hold_back(item, decision)
         for late, verdict in self.governor.learn(item, seen, signal):
             self._settle(late, verdict)
+
+    def _keep(self, item: Item, record: Record) -> None:
+        self._add(Outcome(item.entry, Verdict.OK, item.requests, record.lines))
 
     def _settle(self, item: Item, settle: Settle) -> None:
         entry, at, said = item.entry, self.clock.utc(), item.job.said
@@ -274,7 +307,6 @@ class Pipeline:
     def _add(self, outcome: Outcome) -> None:
         self._batch.add(outcome)
         self._undecided -= 1
-        self._commit_the_last()
 
     async def _commit(self) -> None:
         committing = self._loads[Section.COMMIT]
@@ -304,3 +336,8 @@ class Pipeline:
     def _end_if_settled(self) -> None:
         if self.input_ended and self.backlog.open == 0:
             self._ending.set()
+
+
+def _is_result(arrived: tuple[Item, Seen]) -> bool:
+    item, seen = arrived
+    return isinstance(seen, Record) and not item.is_canary

@@ -1,7 +1,7 @@
 """The pipeline's ports: what it needs of the world, as small protocols.
 
 Each adapter of a port lives in a file of its own; each port has one contract test suite that runs
-over every adapter and over its in-memory double.
+over every adapter and over its in-memory double. One more port is in core/resource.py.
 """
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
@@ -11,7 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, Skip
-from cxai.core.layout import BandsMark, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
@@ -115,6 +114,15 @@ class Governor(Protocol):
         """Note what came back for an item; return the verdicts that are held back no longer."""
         ...
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether the API is up and nothing else is to be found out about it."""
+        ...
+
+    def learn_results(self, results: Sequence[tuple[Item, Record]]) -> None:
+        """Do as `learn` does for results of items that are no canaries. Only while `is_calm`."""
+        ...
+
     def know_answered(self, entry: Entry) -> None:
         """Note an ID whose result an earlier run has."""
         ...
@@ -137,6 +145,13 @@ class Limiter(Protocol):
 
     def learn(self, signal: Signal, left_s: float) -> None:
         """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
+        ...
+
+    def learn_answers(self, left_s: Sequence[float]) -> None:
+        """Do as `learn` does for answers to requests that left then, in this order.
+
+        What `acquire` waits for is not looked at again for that, unless the rate has changed.
+        """
         ...
 
     def note_overload(self, left_s: float) -> None:
@@ -173,33 +188,6 @@ class Reader(Protocol):
 
         A 200 is the Record or the Status that was asked for, or a Failure with what else is known
         of its reply; any other status is a Refusal.
-        """
-        ...
-
-
-class Resource(Protocol):
-    """One kind of result that the API has of an interaction, laid out as a run wants it."""
-
-    @property
-    def layout(self) -> Layout:
-        """Its name, the version of its rows, and the part sets of each shape."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """What follows the ID in its URL, such as `ai`."""
-        ...
-
-    @property
-    def bands_mark(self) -> BandsMark:
-        """What tells the configured score ranges from others, NO_BANDS if it has none."""
-        ...
-
-    def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the lines of the result that `body`, decoded, holds; pure.
-
-        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
-        it. The same arguments give the same bytes.
         """
         ...
 

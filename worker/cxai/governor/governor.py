@@ -5,7 +5,6 @@ verdicts are held back, how fast, and when to give up.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,8 +15,9 @@ from cxai.errors import CxaiError, StopCause, StoppedError, TokenRefusedError
 from cxai.governor.budget import RetryBudget
 from cxai.governor.canary import Canary
 from cxai.governor.health import Health, HealthSettings, Held, State
+from cxai.governor.news import News
 from cxai.governor.patience import Patience, PatienceSettings
-from cxai.policy.reply import Failure, Seen
+from cxai.policy.reply import Failure, Record, Seen
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.words import OVERLOADS, advice, kind, reason, words
@@ -58,7 +58,7 @@ class Governor:
         self.api = api
         self._stop: Callable[[CxaiError], None] = lambda _why: None
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
+        self._news = News()
         backlog.on_ready = self._news.set
         self._under_way = 0
         self._first_left_s: float | None = None
@@ -99,11 +99,9 @@ class Governor:
         async with self._turn:
             while True:
                 self._news.clear()
-                wait_s = self._wait_s()
-                if wait_s != 0:
-                    await self._news_within(wait_s)
-                elif await self._limiter.acquire(self._may_leave):
+                if await self._limiter.acquire(self._may_leave):
                     return self._leave()
+                await self._news.within(self._wait_s())
 
     def _wait_s(self) -> float | None:
         """Return how long the next request has to wait, None for until there is news."""
@@ -123,11 +121,6 @@ class Governor:
 
     def _may_leave(self) -> bool:
         return self._wait_s() == 0
-
-    async def _news_within(self, seconds: float | None) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
 
     def _leave(self) -> Item:
         if self.health.state is State.UP:
@@ -227,6 +220,18 @@ class Governor:
         if not (was_up and is_up):
             self._news.set()
         return verdicts
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the API is up and nothing else is to be found out about it."""
+        return self.health.is_calm and self._probe is None
+
+    def learn_results(self, results: Sequence[tuple[Item, Record]]) -> None:
+        """Do as `learn` does for results of ordinary requests. Only while `is_calm`."""
+        self._under_way -= len(results)
+        self.health.learn_answers(len(results))
+        self._note_answer(*results[-1], is_over=True)
+        self._limiter.learn_answers([item.left_s for item, _ in results])
 
     def input_ended(self) -> None:
         """Note that no new item comes any more."""

@@ -149,6 +149,11 @@ class Health(Generic[Item]):
         return len(self._held)
 
     @property
+    def is_calm(self) -> bool:
+        """Whether the API is up and nothing is held: an answer changes no more than counts then."""
+        return self.state is State.UP and not self._held
+
+    @property
     def doubts_token(self) -> bool:
         """Whether the doubt is about the token, and the token has not been renewed since."""
         in_doubt = self.state is State.DOUBT and self.about == _TOKEN
@@ -190,6 +195,10 @@ class Health(Generic[Item]):
                 self._token_refused(item, left_at, now, news, is_probe=is_probe)
         return news
 
+    def learn_answers(self, count: int) -> None:
+        """Do as `learn` does for so many answers to ordinary requests. Only while it is calm."""
+        self._count_answers(count)
+
     def idle(self, now: float) -> None:
         """Note that nothing is left whose answer could tell about what is held."""
         if self.state is State.UP and self._held:
@@ -207,16 +216,13 @@ class Health(Generic[Item]):
     # --- the signals ---
 
     def _answered(self, left_at: float, now: float, news: News[Item], *, is_probe: bool) -> None:
-        self._rounds = self._failures = 0
-        self._answers += self.settings.others if is_probe else 1  # the canary's is enough
+        self._count_answers(self.settings.others if is_probe else 1)  # the canary's is enough
         if self.state is State.DOWN:
             if left_at >= self.since:
                 news.was_short = "" if self._probes else self.about
                 self._doublings = 0
                 self._enter(State.UP, now)
             return
-        if self.state is State.UP:
-            self._doublings = 0
         if self._held:
             news.charged = self._take(self._charged_by(left_at, is_probe=is_probe))
         if self.state is State.DOUBT and not any(held.kinds for held in self._held.values()):
@@ -224,6 +230,12 @@ class Health(Generic[Item]):
             if is_probe and self.about != _LIMIT:
                 self._doublings = min(self._doublings + 1, _MOST_DOUBLINGS)
             self._enter(State.UP, now)
+
+    def _count_answers(self, count: int) -> None:
+        self._rounds = self._failures = 0
+        self._answers += count
+        if self.state is State.UP:
+            self._doublings = 0
 
     def _failed(
         self,

@@ -1,24 +1,21 @@
 """The pace of one process: even spacing, a hard account of the window, a pause for all requests."""
 
 import asyncio
-import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asyncio_throttle.throttler import Throttler
 
 from cxai.core.ports import Clock
 from cxai.governor.adaptive import IN_USE_S, AdaptiveRate
-from cxai.governor.pacing import MARGIN, Schedule, Window
+from cxai.governor.news import News
+from cxai.governor.pacing import EXIT_MARGIN, Schedule, Window, to_next_tick_s
 from cxai.policy.table import Signal
 
 # asyncio-throttle polls for a free slot. Only one caller ever waits on it here, and only for what
 # the schedule could not foresee, so a fine step costs nothing.
 _ACCOUNT_STEP_S = 0.001
-
-# Narrower than the schedule's, so that what comes as scheduled need not wait at the exit.
-_EXIT_MARGIN = MARGIN / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Ceilings:
 class LocalLimiter:
     """Adapter of ports.Limiter.
 
-    The caller sleeps until the exact moment of release. What is really sent is accounted once more,
+    The caller sleeps until the moment of release. What is really sent is accounted once more,
     whatever came between release and sending: asyncio-throttle lets no more than `rate` requests go
     within any second (for a fraction: no more than floor(rate), at least one, within the time that
     these take), and a window no more than a tenth of that + 1 within a tenth of a second, unless
@@ -52,25 +49,26 @@ class LocalLimiter:
         self._rate = AdaptiveRate(rate, adaptive=ceilings.adaptive)
         self._schedule = Schedule(rate, burst=ceilings.burst)
         self._account = Throttler(
-            per_window, per_window / rate * (1 + _EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
+            per_window, per_window / rate * (1 + EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
         )
-        self._spread = Window(rate, burst=ceilings.burst, margin=_EXIT_MARGIN)
+        self._spread = Window(rate, burst=ceilings.burst, margin=EXIT_MARGIN)
         self._exit = asyncio.Lock()
         self._used_at = -math.inf
-        self._news = asyncio.Event()
+        self._news = News()
         self._paused_until = -math.inf
         self._paused_why = ""
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
         """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
         while is_wanted():
-            if (wait_s := self._wait_s()) <= 0:
-                self._schedule.leave(self._now())
+            now = self._now()
+            if (wait_s := self._wait_s(now)) <= 0:
+                self._schedule.leave(now)
                 return True
+            if wait_s > self._schedule.bound_s(now):
+                wait_s = to_next_tick_s(now, wait_s)
             self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._news.wait()
+            await self._news.within(wait_s)
         return False
 
     async def depart(self) -> None:
@@ -90,6 +88,18 @@ class LocalLimiter:
         now = self._now()
         self._rate.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
         self._follow()
+
+    def learn_answers(self, left_s: Sequence[float]) -> None:
+        """Do as `learn` does for answers to requests that left then, in this order.
+
+        What waits is not woken, unless the rate has changed: that would be once for each answer.
+        """
+        before, now = self._rate.value, self._now()
+        in_use = now - self._used_at < IN_USE_S
+        for left in left_s:
+            self._rate.learn(Signal.ANSWERED, left, now, in_use=in_use)
+        if self._rate.value != before:
+            self._follow()
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers tell of a limit."""
@@ -119,8 +129,7 @@ class LocalLimiter:
         """Requests per second that are allowed now."""
         return self._rate.value
 
-    def _wait_s(self) -> float:
-        now = self._now()
+    def _wait_s(self, now: float) -> float:
         paced_s = self._schedule.wait_s(now)
         if paced_s > 0:
             self._used_at = now + paced_s

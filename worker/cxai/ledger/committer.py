@@ -85,7 +85,7 @@ class Committer:
                 self._inbox = Inbox(self._database, self._run.number)
                 self._admissions: Admissions | QueueAdmissions
                 if keys is not None:
-                    self._admissions = Admissions(keys, self._database, reopen)
+                    self._admissions = Admissions(keys, self._database, self._run.number, reopen)
                 else:
                     if self._database.unfetched() != (0, []):  # a queue does not send them again
                         self._database.put_unfetched_in_inbox(REOPENED)
@@ -132,7 +132,7 @@ class Committer:
         """
         with self._unless_failed():
             self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
-        self._inbox.note_committed(outcomes)
+        self._admissions.note_committed(outcomes)
 
     def seal_old(self) -> float | None:
         """Seal the parts that are old enough, and list in the manifest all that are sealed.

@@ -21,29 +21,20 @@ _PRAGMAS = ("journal_mode = MEMORY", "synchronous = OFF", "locking_mode = EXCLUS
 class DistinctKeys:
     """A set of keys in a scratch file, gone when it is closed. Not durable, and need not be.
 
-    Raises DatabaseError as a ledger does, and OSError for the file itself.
+    The file is made when the first key comes. Raises DatabaseError as a ledger does, and OSError
+    for the file itself; after that the same call may be made again.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / SEEN_NAME
-        self._path.unlink(missing_ok=True)
-        os.close(open_private(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        self._connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False
-        )
-        # The journal lets an insert that finds the disk full be undone, and tried again.
-        with self._translated():
-            for pragma in _PRAGMAS:
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.execute(
-                "CREATE TABLE seen (key ANY PRIMARY KEY) STRICT, WITHOUT ROWID"
-            )
+        self._path.unlink(missing_ok=True)  # of a run that was killed
+        self._connection: sqlite3.Connection | None = None
         self._added: list[bool] = []  # of the keys of a block that could not be added whole
 
     def add(self, key: Key) -> bool:
         """Return whether `key` is new, and keep it."""
         with self._translated():
-            return self._insert(key)
+            return _insert(self._opened(), key)
 
     def add_all(self, keys: Sequence[Key]) -> list[bool]:
         """Return of each key whether it is new, and keep them all.
@@ -53,24 +44,14 @@ class DistinctKeys:
         added = self._added
         while len(added) < len(keys):
             with self._translated():
-                added += self._add_some(keys[len(added) : len(added) + _KEYS_AT_ONCE])
+                added += _add_some(self._opened(), keys[len(added) : len(added) + _KEYS_AT_ONCE])
         self._added = []
         return added
 
-    def _add_some(self, keys: Sequence[Key]) -> list[bool]:
-        self._connection.execute("BEGIN")
-        try:
-            added = [self._insert(key) for key in keys]
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        return added
-
-    def _insert(self, key: Key) -> bool:
-        added = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,))
-        return added.rowcount == 1
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _create(self._path)
+        return self._connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -87,7 +68,41 @@ class DistinctKeys:
 
     def close(self) -> None:
         """Drop the set. A disk that doesn't let its file be deleted is no reason to fail."""
+        if self._connection is None:
+            return
         with suppress(sqlite3.Error):
             self._connection.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    """Make the file, in place of one that could not be made whole."""
+    path.unlink(missing_ok=True)
+    os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        # The journal lets an insert that finds the disk full be undone, and tried again.
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("CREATE TABLE seen (key ANY PRIMARY KEY) STRICT, WITHOUT ROWID")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _add_some(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[bool]:
+    connection.execute("BEGIN")
+    try:
+        added = [_insert(connection, key) for key in keys]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite rolls back itself after some errors
+            connection.execute("ROLLBACK")
+        raise
+    return added
+
+
+def _insert(connection: sqlite3.Connection, key: Key) -> bool:
+    return connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount == 1

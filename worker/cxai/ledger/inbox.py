@@ -91,6 +91,10 @@ class QueueAdmissions:
     def expect(self, left_over: Sequence[Entry]) -> None:
         """Note entries that are to be done. They are in the inbox: nothing more is needed."""
 
+    def note_committed(self, outcomes: Collection[Outcome]) -> None:
+        """Note that these have a verdict of this run in the database by now."""
+        self._inbox.note_committed(outcomes)
+
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be done now, and count the others.
 

@@ -88,6 +88,10 @@ class Database(Protocol):
         """Return what is settled of an entry, None if nothing is."""
         ...
 
+    def outcomes(self, keys: Sequence[Key]) -> Mapping[Key, Settled]:
+        """Return the same of many entries, of those of which anything is settled."""
+        ...
+
     def verdicts(self) -> Mapping[str, int]:
         """Return how many entries have which verdict, over all runs, in order of verdicts."""
         ...

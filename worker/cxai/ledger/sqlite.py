@@ -22,6 +22,9 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 FORMAT = 2
 """Of the tables in sqlite.sql; a ledger of another format is refused."""
 
+# As many as `read_outcomes` takes: 4.7 us a key where one by one takes 7.
+_KEYS_AT_ONCE = 64
+
 
 class SqliteDatabase:
     """Adapter of port.Database, on one file. Opening it raises as Connection does."""
@@ -83,6 +86,15 @@ class SqliteDatabase:
     def outcome(self, key: Key) -> Settled | None:
         row = self._connection.one("read_outcome", (key,))
         return None if row is None else Settled(*row)
+
+    def outcomes(self, keys: Sequence[Key]) -> Mapping[Key, Settled]:
+        found: dict[Key, Settled] = {}
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[start : start + _KEYS_AT_ONCE]
+            padding = (None,) * (_KEYS_AT_ONCE - len(some))  # is found nowhere
+            rows = self._connection.all("read_outcomes", (*some, *padding))
+            found |= {key: Settled(*row) for key, *row in rows}
+        return found
 
     def verdicts(self) -> Mapping[str, int]:
         return dict(self._connection.all("count_verdicts"))

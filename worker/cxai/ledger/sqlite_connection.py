@@ -26,6 +26,11 @@ SMALL_CACHE = "cache_size = -512"
 """In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
 SQLite's 2 MiB were 3 MB more at a million IDs, and no faster."""
 
+# Pages of 4 KiB in the log before they are folded in. They are written in order, and more at a time
+# are more often neighbours: with SQLite's own 1,000 an ID takes 3 us more at a million. 4,000 are
+# 16 MiB and hold a commit up for 0.1 s (1,000 for 0.05 s); 8,000 gain little and took up to 0.7 s.
+_LOG_PAGES = 4_000
+
 Values = Mapping[str, Any] | tuple[Any, ...]
 
 
@@ -86,6 +91,7 @@ class Connection:
             )
         self._demand("journal_mode = WAL", "wal")
         self._connection.execute(f"PRAGMA {SMALL_CACHE}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA fullfsync = ON")  # for macOS: see output/durable.py
         (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()

@@ -1,8 +1,7 @@
 """The second wall around the token: no text leaves with it inside."""
 
 import re
-
-from pydantic import SecretStr
+from typing import Protocol
 
 from cxai.core.secret import MASK
 from cxai.core.spelling import anchor, may_be_disguised, pattern
@@ -11,21 +10,32 @@ from cxai.core.spelling import anchor, may_be_disguised, pattern
 _LEAST_CHARS_IN_DATA = 8
 
 
+class Secret(Protocol):
+    """A text that its `repr` hides, such as pydantic's SecretStr (which takes long to import)."""
+
+    def get_secret_value(self) -> str:
+        """Return the text itself."""
+        ...
+
+
 class Redaction:
     """Replaces a secret wherever it stands in a text. The first wall is never to put it there.
 
     It is found in every spelling that core/spelling.py knows. Log formats put backslashes before
-    some characters, `repr` inside of JSON several: the secret is found with them, too.
+    some characters, `repr` inside of JSON several: the secret is found with them, too. `secrets`
+    are those that it hides.
     """
 
-    def __init__(self, secret: SecretStr | None = None) -> None:
+    def __init__(self, secret: Secret | None = None) -> None:
+        self.secrets: tuple[Secret, ...] = ()
         self._found: list[re.Pattern[str]] = []
         self._anchors: list[bytes] = []
         if secret is not None:
             self.add(secret)
 
-    def add(self, secret: SecretStr) -> None:
+    def add(self, secret: Secret) -> None:
         """Hide another secret, too."""
+        self.secrets += (secret,)
         text = secret.get_secret_value()
         self._found.append(pattern(text))
         if len(text) >= _LEAST_CHARS_IN_DATA:

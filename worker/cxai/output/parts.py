@@ -7,10 +7,11 @@ writes, syncs, has the ledger commit, and only then calls `advance`.
 
 import hashlib
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from isal.isal_zlib import crc32 as crc32_of  # zlib's takes 4 to 11 µs more for 18 KB
 
 from cxai.errors import IntegrityError
 from cxai.output.compression import COMPRESS, Compression
@@ -117,7 +118,7 @@ class OpenPart:
         end, crc32, sha256 = offset, 0, self._sha256.copy()
         for chunk in chunks:
             end += len(chunk)
-            crc32 = zlib.crc32(chunk, crc32)
+            crc32 = crc32_of(chunk, crc32)
             sha256.update(chunk)
         try:
             _write_at(self._fd, chunks, offset)

@@ -13,15 +13,14 @@ from cxai.core.timestamp import timestamp
 
 Row = dict[str, Any]
 
+STAMP = ("interaction_id", "schema_version", "retrieved_at", "run_id")
+"""The columns with which every row of every part set begins."""
+
 
 def stamped(interaction_id: str, schema_version: int, at: datetime, run_id: str) -> Row:
-    """Return the columns with which every row of every part set begins."""
-    return {
-        "interaction_id": interaction_id,
-        "schema_version": schema_version,
-        "retrieved_at": timestamp(at),
-        "run_id": run_id,
-    }
+    """Return the columns STAMP."""
+    values = (interaction_id, schema_version, timestamp(at), run_id)
+    return dict(zip(STAMP, values, strict=True))
 
 
 def line(row: Row) -> bytes:

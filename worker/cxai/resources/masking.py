@@ -35,13 +35,30 @@ def masked(body: bytes, secrets: Secrets) -> bytes | Failure:
     value = parse(body)
     if isinstance(value, Failure):
         return secrets(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    # A body comes this far by an `é` or a `&` in some name. Its distinct texts are few: 0.25 ms for
+    # 24 KB, all texts 1.3.
+    if all(secrets(text) == text for text in _texts(value)):
+        return body
     try:
-        if not secrets.may_be_in(orjson.dumps(value)):
-            return body
-        found = _without(secrets, value)
-        return body if found == value else orjson.dumps(found)
+        orjson.dumps(value)  # refuses what nests too deeply for `_without`, too
+        return orjson.dumps(_without(secrets, value))
     except orjson.JSONEncodeError:
         return not_a_result("can't be written as JSON: nested too deeply")
+
+
+def _texts(value: Any) -> set[str]:
+    """Return all texts in a JSON value, keys as well."""
+    texts: set[str] = set()
+    left = [value]
+    for each in left:  # it grows meanwhile
+        if isinstance(each, dict):
+            texts.update(each)
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+        elif isinstance(each, str):
+            texts.add(each)
+    return texts
 
 
 def _without(secrets: Secrets, value: Any) -> Any:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from cxai.core.layout import NO_BANDS, Layout
-from cxai.core.ports import Resource
+from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import RowOptions
 

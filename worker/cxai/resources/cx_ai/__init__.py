@@ -1,6 +1,6 @@
 """The resource `cx_ai`: the CX AI result of an interaction."""
 
-from cxai.core.ports import Resource
+from cxai.core.resource import Resource
 from cxai.resources.cx_ai.layout import LAYOUT as LAYOUT
 from cxai.resources.options import RowOptions
 

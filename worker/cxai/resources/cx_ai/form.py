@@ -1,142 +1,158 @@
 """The documented form of a CX AI result: what its fields are called, and of which type they are.
 
-Scores and offsets are doubles, also where a whole number was sent.
+The decoder of regular bodies, the validator of all others and the schema of the rows are made from
+it. Scores and offsets are doubles, also where a whole number was sent.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NotRequired
-
-from pydantic import AliasGenerator, ConfigDict, Field, WithJsonSchema, with_config
-from pydantic.alias_generators import to_camel
-from typing_extensions import TypedDict  # typing's own is not enough for pydantic before 3.12
+from enum import Enum
+from functools import cached_property
+from typing import Any
 
 from cxai.policy.reply import NO_DRIFT, Drift
 
 MAX_BUNDLE_NAME_CHARS = 1024
 """Characters in the name of a bundle: in tables, each of its models has a copy."""
 
-# What `ignore` ignores is found by counting keys. Together that is faster than `forbid` (a body of
-# 23 KB: 76 instead of 112 µs).
-_strictly = with_config(
-    ConfigDict(
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        extra="ignore",
-        alias_generator=AliasGenerator(validation_alias=to_camel),
-    )
-)
 
-_MS = "Milliseconds, inferred from the public sample: the API states no unit."
-_Score = float | None
-_Offset = float | None  # whole ones one night and fractional ones the next are one column, too
-_BundleName = Annotated[
-    str,
-    Field(max_length=MAX_BUNDLE_NAME_CHARS),
-    WithJsonSchema({"type": "string"}),  # a guard of ours, no property of the data
-]
+class Scalar(Enum):
+    """What a single value can be."""
 
-
-@_strictly
-class Model(TypedDict):
-    """What one AI behavioural model found. Scores may be negative, and in any order."""
-
-    name: Annotated[str | None, Field(description="Name of the model.")]
-    score: Annotated[_Score, Field(description="Overall score.")]
-    min_score: Annotated[_Score, Field(description="Lowest score in the interaction.")]
-    min_score_offset: Annotated[_Offset, Field(description=f"Time of the lowest score. {_MS}")]
-    max_score: Annotated[_Score, Field(description="Highest score in the interaction.")]
-    max_score_offset: Annotated[_Offset, Field(description=f"Time of the highest score. {_MS}")]
-    quartile1: Annotated[_Score, Field(description="Score across the first quarter.")]
-    quartile2: Annotated[_Score, Field(description="Score across the second quarter.")]
-    quartile3: Annotated[_Score, Field(description="Score across the third quarter.")]
-    quartile4: Annotated[_Score, Field(description="Score across the fourth quarter.")]
-
-
-@_strictly
-class Bundle(TypedDict):
-    """An AI behavioural model bundle."""
-
-    name: Annotated[
-        _BundleName | None,
-        Field(description="Name of the bundle, such as Customer Satisfaction."),
-    ]
-    models: Annotated[
-        Annotated[list[Model], Field(fail_fast=True)] | None,
-        Field(description="One per model, in the API's order."),
-    ]
-
-
-@_strictly
-class Segment(TypedDict):
-    """A stretch of voice or of silence."""
-
-    start_time_offset: Annotated[_Offset, Field(description=f"Start of the segment. {_MS}")]
-    end_time_offset: Annotated[_Offset, Field(description=f"End of the segment. {_MS}")]
-    result: Annotated[
-        str | None, Field(description="`voice` or `silence`; any other text is kept as sent.")
-    ]
-
-
-@_strictly
-class Participant(TypedDict):
-    """What was found for one participant."""
-
-    enlighten_bundles: Annotated[
-        Annotated[list[Bundle], Field(fail_fast=True)] | None,
-        Field(description="One per eligible AI behavioural model bundle."),
-    ]
-    voice_activity_segments: Annotated[
-        Annotated[list[Segment], Field(fail_fast=True)] | None,
-        Field(description="Voice and silence in turn; null where the API sends null."),
-    ]
-
-
-@_strictly
-class Result(TypedDict):
-    """A CX AI result. A participant may be absent."""
-
-    all_participants: NotRequired[
-        Annotated[Participant | None, Field(description="All participants together.")]
-    ]
-    participant_one: NotRequired[
-        Annotated[Participant | None, Field(description="The first participant.")]
-    ]
-    participant_two: NotRequired[
-        Annotated[Participant | None, Field(description="The second participant.")]
-    ]
+    TEXT = "text"
+    DOUBLE = "double"
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectForm:
-    """An object of the documented form: what its fields are called there and here.
+class ListOf:
+    """A list of objects of one form."""
 
-    `lists` holds the form of the elements of those fields that are lists of objects.
+    element: "ObjectForm"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an object: its name in our rows, its type, and what it is. Any may be null.
+
+    `most_chars` limits a text. It protects us, and is no property of the data.
     """
 
+    name: str
+    type: "Scalar | ListOf | ObjectForm"
+    description: str
+    most_chars: int | None = None
+
+    @cached_property
+    def api_name(self) -> str:
+        """What the API calls it: `minScore` for our `min_score`."""
+        first, *others = self.name.split("_")
+        return first + "".join(map(str.capitalize, others))
+
+
+@dataclass(frozen=True)
+class ObjectForm:
+    """An object of the form. `path` is its place within a participant, empty for the participant.
+
+    Its fields may be absent if `is_partial`; otherwise an absent field is a deviation.
+    """
+
+    title: str
+    description: str
     path: str
-    fields: Mapping[str, str]
-    lists: Mapping[str, "ObjectForm"] = field(default_factory=dict)
+    fields: tuple[Field, ...]
+    is_partial: bool = False
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """What its fields are called, by what the API calls them."""
+        return {each.api_name: each.name for each in self.fields}
+
+    @cached_property
+    def lists(self) -> Mapping[str, "ObjectForm"]:
+        """The form of the elements of those fields that are lists, by what the API calls them."""
+        return {f.api_name: f.type.element for f in self.fields if isinstance(f.type, ListOf)}
 
 
-def _camel(typed: type) -> Mapping[str, str]:
-    return {to_camel(name): name for name in typed.__annotations__}
+_MS = "Milliseconds, inferred from the public sample: the API states no unit."
 
-
-_MODEL = ObjectForm(".enlightenBundles[].models[]", _camel(Model))
-_BUNDLE = ObjectForm(".enlightenBundles[]", _camel(Bundle), {"models": _MODEL})
-_SEGMENT = ObjectForm(".voiceActivitySegments[]", _camel(Segment))
-PARTICIPANT_FORM = ObjectForm(
-    "", _camel(Participant), {"enlightenBundles": _BUNDLE, "voiceActivitySegments": _SEGMENT}
+MODEL = ObjectForm(
+    "Model",
+    "What one AI behavioural model found. Scores may be negative, and in any order.",
+    ".enlightenBundles[].models[]",
+    (
+        Field("name", Scalar.TEXT, "Name of the model."),
+        Field("score", Scalar.DOUBLE, "Overall score."),
+        Field("min_score", Scalar.DOUBLE, "Lowest score in the interaction."),
+        Field("min_score_offset", Scalar.DOUBLE, f"Time of the lowest score. {_MS}"),
+        Field("max_score", Scalar.DOUBLE, "Highest score in the interaction."),
+        Field("max_score_offset", Scalar.DOUBLE, f"Time of the highest score. {_MS}"),
+        Field("quartile1", Scalar.DOUBLE, "Score across the first quarter."),
+        Field("quartile2", Scalar.DOUBLE, "Score across the second quarter."),
+        Field("quartile3", Scalar.DOUBLE, "Score across the third quarter."),
+        Field("quartile4", Scalar.DOUBLE, "Score across the fourth quarter."),
+    ),
 )
-RESULT_FIELDS = _camel(Result)
-"""The fields of a result, as the API calls them, with our names; each is a participant."""
 
-PARTICIPANTS = tuple(RESULT_FIELDS.values())
+BUNDLE = ObjectForm(
+    "Bundle",
+    "An AI behavioural model bundle.",
+    ".enlightenBundles[]",
+    (
+        Field(
+            "name",
+            Scalar.TEXT,
+            "Name of the bundle, such as Customer Satisfaction.",
+            MAX_BUNDLE_NAME_CHARS,
+        ),
+        Field("models", ListOf(MODEL), "One per model, in the API's order."),
+    ),
+)
 
-KNOWN_FIELDS = frozenset(RESULT_FIELDS).union(
-    *(form.fields for form in (PARTICIPANT_FORM, _BUNDLE, _MODEL, _SEGMENT))
+SEGMENT = ObjectForm(
+    "Segment",
+    "A stretch of voice or of silence.",
+    ".voiceActivitySegments[]",
+    (
+        Field("start_time_offset", Scalar.DOUBLE, f"Start of the segment. {_MS}"),
+        Field("end_time_offset", Scalar.DOUBLE, f"End of the segment. {_MS}"),
+        Field("result", Scalar.TEXT, "`voice` or `silence`; any other text is kept as sent."),
+    ),
+)
+
+PARTICIPANT = ObjectForm(
+    "Participant",
+    "What was found for one participant.",
+    "",
+    (
+        Field(
+            "enlighten_bundles",
+            ListOf(BUNDLE),
+            "One per eligible AI behavioural model bundle.",
+        ),
+        Field(
+            "voice_activity_segments",
+            ListOf(SEGMENT),
+            "Voice and silence in turn; null where the API sends null.",
+        ),
+    ),
+)
+
+RESULT = ObjectForm(
+    "Result",
+    "A CX AI result. A participant may be absent.",
+    "",
+    (
+        Field("all_participants", PARTICIPANT, "All participants together."),
+        Field("participant_one", PARTICIPANT, "The first participant."),
+        Field("participant_two", PARTICIPANT, "The second participant."),
+    ),
+    is_partial=True,
+)
+
+PARTICIPANTS = tuple(each.name for each in RESULT.fields)
+
+KNOWN_FIELDS = frozenset().union(
+    *(form.names for form in (RESULT, PARTICIPANT, BUNDLE, MODEL, SEGMENT))
 )
 """What the API calls the fields of all objects of the form."""
 

@@ -6,28 +6,27 @@ not know are kept under `extra`, both are named as drift, and all that is there 
 right type.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from cxai.policy.reply import Failure
 from cxai.resources.cx_ai.form import (
     KNOWN_FIELDS,
-    PARTICIPANT_FORM,
+    PARTICIPANT,
     PARTICIPANTS,
-    RESULT_FIELDS,
+    RESULT,
     Interaction,
     ObjectForm,
-    Result,
 )
+from cxai.resources.cx_ai.validator import validator
 from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
 MAX_ABSENT = 2**18
 """Absent fields that become null in one body. Each takes room: a model `{}` becomes 0.5 KB."""
 
-_validate: Callable[[Any], dict[str, Any]] = TypeAdapter[Any](Result).validate_python
+_validate = validator(RESULT)
 
 _NOT_OF_TYPE = {
     "dict_type": "is no object",
@@ -51,7 +50,7 @@ def read_interaction(body: bytes) -> Interaction | Failure:
         return raw
     if not isinstance(raw, dict):
         return not_a_result("is no object")
-    if raw.keys().isdisjoint(RESULT_FIELDS):
+    if raw.keys().isdisjoint(RESULT.names):
         return not_a_result(
             "has none of the known participants" if raw else "is an empty object: no participant"
         )
@@ -73,14 +72,14 @@ def read_interaction(body: bytes) -> Interaction | Failure:
 
 def _complete(raw: dict[str, Any], drift: DriftCollector) -> None:
     """Give the fields that are absent a null, in place, so that the rest can be validated."""
-    for name in RESULT_FIELDS:
-        _complete_object(raw.get(name), PARTICIPANT_FORM, name, drift)
+    for name in RESULT.names:
+        _complete_object(raw.get(name), PARTICIPANT, name, drift)
 
 
 def _complete_object(value: Any, form: ObjectForm, participant: str, drift: DriftCollector) -> None:
     if not isinstance(value, dict) or drift.absent > MAX_ABSENT:
         return  # null, or to be refused
-    for key in form.fields:
+    for key in form.names:
         if key not in value:
             value[key] = None
             drift.note_absent(participant, form.path, key)
@@ -93,14 +92,14 @@ def _complete_object(value: Any, form: ObjectForm, participant: str, drift: Drif
 
 def _keep_unknown(raw: dict[str, Any], participants: dict[str, Any], drift: DriftCollector) -> None:
     """Add what the validator ignored of `raw`, which it accepted, as `extra`."""
-    unknown = {key: value for key, value in raw.items() if key not in RESULT_FIELDS}
+    unknown = {key: value for key, value in raw.items() if key not in RESULT.names}
     if unknown:
         participants["extra"] = unknown
         for key in unknown:  # noted first: it may be a whole participant
             drift.note_unknown("", "", key)
-    for key, name in RESULT_FIELDS.items():
+    for key, name in RESULT.names.items():
         if raw.get(key) is not None:
-            _keep_unknown_of(raw[key], participants[name], PARTICIPANT_FORM, key, drift)
+            _keep_unknown_of(raw[key], participants[name], PARTICIPANT, key, drift)
 
 
 def _keep_unknown_of(
@@ -111,15 +110,15 @@ def _keep_unknown_of(
     drift: DriftCollector,
 ) -> None:
     # All fields of the form are in an accepted object: it has unknown ones if it has more keys.
-    if len(raw) != len(form.fields):
-        fields = form.fields
-        kept["extra"] = unknown = {k: v for k, v in raw.items() if k not in fields}
+    if len(raw) != len(form.names):
+        known = form.names
+        kept["extra"] = unknown = {k: v for k, v in raw.items() if k not in known}
         for key in unknown:
             drift.note_unknown(participant, form.path, key)
     for key, inner in form.lists.items():
         elements = raw[key]
-        if elements and (inner.lists or _has_more_keys(elements, len(inner.fields))):
-            for element, kept_element in zip(elements, kept[form.fields[key]], strict=True):
+        if elements and (inner.lists or _has_more_keys(elements, len(inner.names))):
+            for element, kept_element in zip(elements, kept[form.names[key]], strict=True):
                 _keep_unknown_of(element, kept_element, inner, participant, drift)
 
 

@@ -8,10 +8,11 @@ from cxai.core.layout import NO_BANDS, BandsMark
 from cxai.policy.reply import Failure, Record
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.layout import LAYOUT, RECORDS
-from cxai.resources.cx_ai.read import read_interaction
+from cxai.resources.cx_ai.regular import read_regular
+from cxai.resources.cx_ai.regular_lines import nested_line, table_lines
 from cxai.resources.cx_ai.rows import nested, tables
 from cxai.resources.json_body import not_a_result
-from cxai.resources.lines import line, lines, stamped
+from cxai.resources.lines import Row, line, lines, stamped
 from cxai.resources.options import Shape
 
 
@@ -43,10 +44,25 @@ class CxAi:
         Fails as `read_interaction` does, and with NOT_A_RESULT if unknown fields nest too deeply to
         be written (about 250 levels).
         """
+        participants = read_regular(body)
+        if participants is None:
+            return self.read_any(interaction_id, body, at)
+        stamp = self._stamp(interaction_id, at)
+        match self._shape:
+            case Shape.NESTED:
+                return Record({RECORDS: nested_line(stamp, participants, self._bands)})
+            case Shape.TABLES:
+                return Record(table_lines(stamp, participants, self._bands))
+
+    def read_any(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
+        """Return the same as `read`, by the general reader, also for a regular body."""
+        # pydantic takes 100 ms to import, and most runs have regular bodies only.
+        from cxai.resources.cx_ai.read import read_interaction  # noqa: PLC0415
+
         found = read_interaction(body)
         if isinstance(found, Failure):
             return found
-        stamp = stamped(interaction_id, self.layout.schema_version, at, self._run_id)
+        stamp = self._stamp(interaction_id, at)
         try:
             match self._shape:
                 case Shape.NESTED:
@@ -57,3 +73,6 @@ class CxAi:
         except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
             return not_a_result("can't be written as JSON: nested too deeply")
         return Record(made, found.drift)
+
+    def _stamp(self, interaction_id: str, at: datetime) -> Row:
+        return stamped(interaction_id, self.layout.schema_version, at, self._run_id)

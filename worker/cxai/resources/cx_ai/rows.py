@@ -6,7 +6,8 @@ know, and is last. The rows of a table all have the same columns, and none of th
 what has no fixed type is JSON as text, so that no loader has to guess.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS, Interaction
@@ -42,8 +43,7 @@ def tables(interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]
         participant = participants[name]
         scores += _scores(name, participant, bands)
         segments += _segments(name, participant)
-        for fact, value in _summary(participant).items():
-            row[f"{name}_{fact}"] = value
+        row |= no_participant(name) if participant is None else _summary(name, participant)
     row["extra"] = _extra_as_text(participants)
     return {INTERACTIONS: [row], SCORES: scores, SEGMENTS: segments}
 
@@ -78,33 +78,45 @@ def _segments(name: str, participant: Row | None) -> Iterator[Row]:
         }
 
 
-def _summary(participant: Row | None) -> Row:
-    """Return what the tables of scores and segments don't tell of a participant."""
-    if participant is None:
-        return dict(_NO_PARTICIPANT)
-    bundles = participant["enlighten_bundles"]
+def summary(
+    name: str, bundles: Sequence[Row] | None, segments: int | None, extra: str | None
+) -> Row:
+    """Return what the tables of scores and segments don't say of a participant, as columns.
+
+    `bundles` are its bundles: name, number of models, and what else was sent of them.
+    """
     return {
-        "present": True,
-        "bundles": _count(bundles),
-        "models": None if bundles is None else sum(len(b["models"] or ()) for b in bundles),
-        "segments": _count(participant["voice_activity_segments"]),
-        "bundle_list": None if bundles is None else as_text([_listed(b) for b in bundles]),
-        "extra": _extra_as_text(participant),
+        f"{name}_present": True,
+        f"{name}_bundles": count(bundles),
+        f"{name}_models": None if bundles is None else sum(b["models"] or 0 for b in bundles),
+        f"{name}_segments": segments,
+        f"{name}_bundle_list": None if bundles is None else as_text(bundles),
+        f"{name}_extra": extra,
     }
 
 
-_NO_PARTICIPANT: Row = {
-    "present": False,
-    "bundles": None,
-    "models": None,
-    "segments": None,
-    "bundle_list": None,
-    "extra": None,
-}
+def no_participant(name: str) -> Row:
+    """Return the same columns of a participant that is null or absent."""
+    return {**dict.fromkeys(summary(name, None, None, None)), f"{name}_present": False}
+
+
+def count(elements: Sequence[Any] | None) -> int | None:
+    """Return how many there are; None for null."""
+    return None if elements is None else len(elements)
+
+
+def _summary(name: str, participant: Row) -> Row:
+    bundles = participant["enlighten_bundles"]
+    return summary(
+        name,
+        None if bundles is None else [_listed(bundle) for bundle in bundles],
+        count(participant["voice_activity_segments"]),
+        _extra_as_text(participant),
+    )
 
 
 def _listed(bundle: Row) -> Row:
-    return {"name": bundle["name"], "models": _count(bundle["models"]), **_extra(bundle)}
+    return {"name": bundle["name"], "models": count(bundle["models"]), **_extra(bundle)}
 
 
 def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) -> None:
@@ -116,10 +128,6 @@ def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) 
 
 def _list(owner: Row | None, key: str) -> list[Row]:
     return [] if owner is None else owner[key] or []
-
-
-def _count(elements: list[Row] | None) -> int | None:
-    return None if elements is None else len(elements)
 
 
 def _extra(owner: Row) -> Row:

@@ -1,20 +1,18 @@
 """The table of columns: what each set of parts holds, from which all descriptions are made.
 
-The fields of the API come from the form that the validator uses (`cx_ai/form.py`), so that they
+The fields of the API come from the form that bodies are read by (`cx_ai/form.py`), so that they
 can't differ from it; the columns that we add are described here.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import Stage, Verdict
-from cxai.resources.cx_ai.form import PARTICIPANTS, Result
+from cxai.resources.cx_ai import form
+from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import (
     INTERACTIONS,
     PART_SETS,
@@ -222,7 +220,7 @@ def _summary(name: str, who: str) -> Iterator[Column]:
 
 
 def _scores() -> Table:
-    name, *fields = (c for c in _struct("Model").columns if c.name not in ("band", "extra"))
+    name, *fields = (c for c in _struct(form.MODEL).columns if c.name not in ("band", "extra"))
     columns = (
         *_stamp(),
         _PARTICIPANT,
@@ -242,7 +240,7 @@ def _segments() -> Table:
         *_stamp(),
         _PARTICIPANT,
         _index("segment_index", "segment", "the participant"),
-        *(column for column in _struct("Segment").columns if column.name != "extra"),
+        *(column for column in _struct(form.SEGMENT).columns if column.name != "extra"),
         _extra("segment"),
     )
     return Table(SEGMENTS, "One row per participant and voice activity segment.", columns)
@@ -291,37 +289,32 @@ def _failures() -> Table:
     )
 
 
-# --- the API's fields, from the validator's form ---
+# --- the API's fields ---
 
-_SCALARS = {"string": Scalar.TEXT, "number": Scalar.DOUBLE}
-
-
-@cache
-def _form() -> dict[str, Any]:
-    return TypeAdapter(Result).json_schema(mode="serialization")
+_SCALARS = {form.Scalar.TEXT: Scalar.TEXT, form.Scalar.DOUBLE: Scalar.DOUBLE}
 
 
 def _participants() -> Iterator[Column]:
-    return _columns(_form()["properties"])
+    return _columns(form.RESULT)
 
 
-def _struct(title: str) -> Struct:
-    definition = _form()["$defs"][title]
-    columns = [*_columns(definition["properties"])]
-    if title == "Model":
+def _struct(of: form.ObjectForm) -> Struct:
+    columns = [*_columns(of)]
+    if of is form.MODEL:
         columns.append(_BAND_IF_CONFIGURED)
-    return Struct(title, definition["description"], (*columns, _EXTRA_OBJECT))
+    return Struct(of.title, of.description, (*columns, _EXTRA_OBJECT))
 
 
-def _columns(properties: Mapping[str, Any]) -> Iterator[Column]:
-    for name, value in properties.items():
-        (sent,) = (each for each in value["anyOf"] if each != {"type": "null"})
-        yield Column(name, _type(sent), value["description"], nullable=len(value["anyOf"]) > 1)
+def _columns(of: form.ObjectForm) -> Iterator[Column]:
+    for each in of.fields:
+        yield Column(each.name, _type(each.type), each.description, nullable=True)
 
 
-def _type(sent: Mapping[str, Any]) -> Scalar | Struct | ListOf:
-    if "$ref" in sent:
-        return _struct(sent["$ref"].rpartition("/")[2])
-    if sent["type"] == "array":
-        return ListOf(_struct(sent["items"]["$ref"].rpartition("/")[2]))
-    return _SCALARS[sent["type"]]
+def _type(of: form.Scalar | form.ListOf | form.ObjectForm) -> Scalar | Struct | ListOf:
+    match of:
+        case form.ListOf(element):
+            return ListOf(_struct(element))
+        case form.ObjectForm():
+            return _struct(of)
+        case form.Scalar():
+            return _SCALARS[of]

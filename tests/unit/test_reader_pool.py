@@ -1,0 +1,202 @@
+"""Readers in processes of their own: what is lost with one is its time, never a reply."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from support.bodies import as_body, sample
+from support.command import TOKEN
+from support.readers import Counted, reader_of, reader_pool, reader_processes
+from support.waiting import wait_until
+
+from cxai.policy.reply import Arrival, Question, Reply
+from cxai.readers.link import ReaderLink
+
+AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
+BLOCK = [
+    Arrival(f"0f8fad5b-d9cb-469f-a165-7086772895{n:02}", Question.RESULT, Reply(200, body))
+    for n, body in enumerate([as_body(sample()), b"{}", as_body(sample())])
+]
+
+
+@pytest.fixture
+def own():
+    """Return a reader in this process that counts what it reads."""
+    with ThreadPoolExecutor(1) as thread:
+        yield Counted(reader_of(thread))
+
+
+@pytest.fixture
+async def expected(own):
+    found = await own.read(BLOCK, AT)
+    own.replies = 0
+    return found
+
+
+async def started(pool, count=1):
+    """Wait until so many readers have been started; return the processes of those that run."""
+    await wait_until(lambda: pool.events.names.count("reader_started") == count, "a reader")
+    return reader_processes()
+
+
+async def frozen_at_work(pool, pid):
+    """Stop a reader and give it a block; return the task that waits for it."""
+    os.kill(pid, signal.SIGSTOP)
+    reading = asyncio.create_task(pool.read(BLOCK, AT))
+    await asyncio.sleep(0)
+    return reading
+
+
+# --- lost readers ---
+
+
+async def test_a_block_of_a_reader_that_is_killed_is_read_here_and_another_reader_is_started(
+    own, expected
+):
+    async with reader_pool(own, pauses_s=[0.0]) as pool:
+        (first,) = await started(pool)
+        assert await pool.read(BLOCK, AT) == expected
+        assert own.replies == 0
+        reading = await frozen_at_work(pool, first)
+        os.kill(first, signal.SIGKILL)
+        assert await reading == expected
+        assert own.replies == len(BLOCK)
+        (second,) = await started(pool, 2)
+        assert second != first
+        assert await pool.read(BLOCK, AT) == expected
+        assert own.replies == len(BLOCK)
+        os.kill(second, signal.SIGKILL)  # more often than it is started again
+        await wait_until(lambda: pool.events.names[-1] == "reader_given_up")
+        assert await pool.read(BLOCK, AT) == expected
+    assert own.replies == 2 * len(BLOCK)
+    lost = {"reader": 1, "reason": "was killed by SIGKILL"}
+    assert pool.events[1:2] + pool.events[3:] == [
+        ("reader_lost", {**lost, "again_in_s": 0.0}),
+        ("reader_given_up", lost),
+    ]
+
+
+async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(own):
+    async with reader_pool(own, pauses_s=[0.0], settled_s=0.0) as pool:
+        for count in (1, 2):
+            (reader,) = await started(pool, count)
+            os.kill(reader, signal.SIGKILL)
+        await started(pool, 3)
+    assert pool.events.names.count("reader_lost") == 2
+
+
+async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
+    hasty = partial(ReaderLink, block_s=0.2)
+    async with reader_pool(own, pauses_s=[], make_link=hasty) as pool:
+        (reader,) = await started(pool)
+        blocks = [await frozen_at_work(pool, reader), await frozen_at_work(pool, reader)]
+        assert [await block for block in blocks] == [expected, expected]
+        assert own.replies == 2 * len(BLOCK)
+        await wait_until(lambda: "reader_given_up" in pool.events.names)
+    assert pool.events[-1] == ("reader_given_up", {"reader": 1, "reason": "hung"})
+    assert not psutil.pid_exists(reader)
+
+
+async def test_what_readers_have_no_time_for_is_read_here(own, expected):
+    async with reader_pool(own) as pool:
+        (reader,) = await started(pool)
+        waiting = [await frozen_at_work(pool, reader) for _ in range(2)]
+        assert await pool.read(BLOCK, AT) == expected
+        assert own.replies == len(BLOCK)
+        os.kill(reader, signal.SIGCONT)
+        assert [await block for block in waiting] == [expected, expected]
+        assert own.replies == len(BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "reason"),
+    [
+        ("", "can't be started: there is no Python interpreter to run"),
+        ("/no/such/python", "can't be started: No such file or directory"),
+        (shutil.which("false"), "exited with code 1"),
+    ],
+    ids=["none", "missing", "of another kind"],
+)
+async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
+    own, expected, monkeypatch, interpreter, reason
+):
+    monkeypatch.setattr(sys, "executable", interpreter)
+    async with reader_pool(own) as pool:
+        await wait_until(lambda: pool.events, "an event")
+        assert await pool.read(BLOCK, AT) == expected
+    assert pool.events == [("reader_given_up", {"reader": 1, "reason": reason})]
+
+
+# --- their start and their end ---
+
+
+class Load:
+    """A load that is as high as it is said to be."""
+
+    share = 0.93
+
+    def __init__(self):
+        self.high = False
+
+    def is_high(self):
+        return self.high
+
+
+async def test_readers_that_wait_until_they_are_needed_are_no_process_before(own, expected):
+    load = Load()
+    async with reader_pool(own, load=load, readers=2) as pool:
+        assert await pool.read(BLOCK, AT) == expected
+        assert reader_processes() == pool.events == []
+        load.high = True
+        assert await pool.read(BLOCK, AT) == expected  # it does not wait for their start
+        assert own.replies == 2 * len(BLOCK)
+        assert len(await started(pool, 2)) == 2
+        load.high = False
+        assert await pool.read(BLOCK, AT) == expected
+        assert own.replies == 2 * len(BLOCK)
+    assert {values["reason"] for _, values in pool.events} == {
+        "the event loop was busy 93% of the time"
+    }
+    assert reader_processes() == []
+
+
+async def test_the_end_waits_for_no_reader_and_leaves_none(own):
+    async with reader_pool(own, readers=2) as pool:
+        one, other = await started(pool, 2)
+        reading = await frozen_at_work(pool, one)
+        os.kill(other, signal.SIGSTOP)
+        reading.cancel()
+    assert not psutil.pid_exists(one)
+    assert not psutil.pid_exists(other)
+
+
+async def test_a_reader_does_not_mind_the_signals_that_stop_a_worker(own, expected):
+    async with reader_pool(own) as pool:
+        (reader,) = await started(pool)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(reader, number)
+        assert await pool.read(BLOCK, AT) == expected
+        assert own.replies == 0
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
+async def test_no_secret_is_in_what_others_can_see_of_a_reader(own, monkeypatch):
+    for name in ("CXAI_API_TOKEN", "CXAI_PROXY", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, TOKEN)
+    async with reader_pool(own, secrets=[TOKEN]) as pool:
+        (reader,) = await started(pool)
+        await pool.read(BLOCK, AT)
+        seen = Path(f"/proc/{reader}")
+        assert (
+            TOKEN.encode() not in (seen / "environ").read_bytes() + (seen / "cmdline").read_bytes()
+        )
+        limits = (seen / "limits").read_text()
+    assert "Max core file size        0                    0" in limits

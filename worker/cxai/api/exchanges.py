@@ -1,0 +1,35 @@
+"""Which exchange a run takes: the one place that decides."""
+
+from collections.abc import Callable
+
+import aiohttp
+from aiohttp.http import HttpResponseParser
+
+from cxai.api.exchange import OpenExchange
+from cxai.api.session_exchange import SessionExchange
+from cxai.api.thin_exchange import ThinExchange
+
+TESTED_AIOHTTP = ("3.14",)
+"""Versions (major.minor) that the thin exchange was tested with; the locks name one of them."""
+
+
+def chosen_exchange(
+    notice: Callable[..., None],
+    *,
+    version: str = aiohttp.__version__,
+    parser: type = HttpResponseParser,
+) -> OpenExchange:
+    """Return the thin exchange if it can be relied on with this aiohttp, the session otherwise.
+
+    That takes more CPU, so it does not happen in silence: `notice` is called with an event and its
+    reason.
+    """
+    if version.rpartition(".")[0] not in TESTED_AIOHTTP:
+        tested = " and ".join(f"{each}.*" for each in TESTED_AIOHTTP)
+        reason = f"aiohttp {version} is not one of the versions tested ({tested})"
+    elif parser.__module__ != "aiohttp._http_parser":
+        reason = "aiohttp was installed without its C extensions"
+    else:
+        return ThinExchange
+    notice("slower_requests", reason=reason)
+    return SessionExchange

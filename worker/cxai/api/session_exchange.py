@@ -1,0 +1,59 @@
+"""Requests over aiohttp's ClientSession: the way for any version of aiohttp."""
+
+import aiohttp
+from aiohttp.connector import Connection
+from pydantic import SecretStr
+from yarl import URL
+
+from cxai.api.connections import PASSAGE, Connector, Passage, check_usable
+from cxai.api.exchange import HEADERS, TOKEN_HEADER
+
+
+class _Request(aiohttp.ClientRequest):
+    """Puts the token in when it is sent.
+
+    With the headers of the session, aiohttp would send it to a proxy, too, in clear text.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        passage = PASSAGE.get()
+        check_usable(conn)
+        passage.sent = True
+        self.headers[TOKEN_HEADER] = passage.token.get_secret_value()
+        return await super().send(conn)
+
+
+class SessionExchange:
+    """Adapter of Exchange: one session."""
+
+    def __init__(
+        self,
+        base_url: str,
+        connector: Connector,
+        timeout: aiohttp.ClientTimeout,
+        proxy: SecretStr | None,
+    ) -> None:
+        self._base_url = base_url
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            request_class=_Request,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=HEADERS,
+            proxy=proxy.get_secret_value() if proxy else None,
+            timeout=timeout,
+            auto_decompress=False,  # aiohttp returns a truncated body as a success
+            trust_env=False,
+        )
+        # aiohttp sends a GET again by itself when a kept-alive connection drops: a request that
+        # nothing paced. There is no public switch; tests/faults/test_transport.py pins this one.
+        self._session._retry_connection = False  # noqa: SLF001
+
+    async def send(self, target: str, passage: Passage) -> aiohttp.ClientResponse:
+        """Send as Exchange promises."""
+        PASSAGE.set(passage)
+        url = URL(self._base_url + target, encoded=True)
+        return await self._session.get(url, allow_redirects=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()

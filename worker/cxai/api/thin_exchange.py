@@ -1,0 +1,96 @@
+"""Requests over aiohttp's connections and its parser alone: a third of what a session costs.
+
+What a session does for each request of ours is always the same: it parses the URL, merges headers,
+looks for cookies and redirects, and starts a writer. Here all but the ID is made once. That takes
+70 µs of CPU less a request (of 100), and 20 % less of an ID. It rests on private parts of aiohttp,
+so it is chosen for the versions that it was tested with alone (exchanges.py).
+"""
+
+import asyncio
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from multidict import CIMultiDictProxy
+from pydantic import SecretBytes, SecretStr
+from yarl import URL
+
+from cxai.api.connections import Connector, Passage, check_usable, is_interim
+from cxai.api.exchange import HEADERS, TOKEN_HEADER
+
+
+class _Response:
+    """Adapter of Response."""
+
+    __slots__ = ("_connection", "content", "headers", "status")
+
+    def __init__(
+        self, connection: Connection, message: RawResponseMessage, content: aiohttp.StreamReader
+    ) -> None:
+        self._connection = connection
+        self.status: int = message.code
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.content = content
+
+    def release(self) -> None:
+        self._connection.release()  # closes it if the body did not end
+
+
+class ThinExchange:
+    """Adapter of Exchange: writes a request that lies ready, and reads what aiohttp has parsed."""
+
+    def __init__(
+        self,
+        base_url: str,
+        connector: Connector,
+        timeout: aiohttp.ClientTimeout,
+        proxy: SecretStr | None,
+    ) -> None:
+        url = URL(base_url, encoded=True)
+        self._connector = connector
+        self._timeout = timeout
+        # Never sent: it tells the connector where to, and which Host to name.
+        self._destination = aiohttp.ClientRequest(
+            "GET",
+            url,
+            headers=HEADERS,
+            proxy=URL(proxy.get_secret_value()) if proxy else None,
+            loop=asyncio.get_running_loop(),
+        )
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self._destination.headers.items())
+        self._start = f"GET {url.raw_path.rstrip('/')}".encode()
+        self._lines = f" HTTP/1.1\r\n{lines}".encode()
+        self._token: SecretStr | None = None
+        self._end = SecretBytes(b"")
+
+    async def send(self, target: str, passage: Passage) -> _Response:
+        """Send as Exchange promises."""
+        if passage.token is not self._token:
+            self._use(passage.token)
+        connection = await self._connector.take(self._destination, passage, self._timeout)
+        try:
+            protocol, transport = check_usable(connection)
+            protocol.set_response_params(
+                read_until_eof=True,
+                auto_decompress=False,  # aiohttp returns a truncated body as a success
+                read_timeout=self._timeout.sock_read,
+            )
+            passage.sent = True
+            transport.write(self._start + target.encode() + self._end.get_secret_value())
+            protocol.start_timeout()
+            message, content = await protocol.read()
+            while is_interim(message.code):
+                message, content = await protocol.read()
+        except BaseException:
+            connection.close()
+            raise
+        return _Response(connection, message, content)
+
+    def _use(self, token: SecretStr) -> None:
+        self._token = token
+        header = f"{TOKEN_HEADER}: {token.get_secret_value()}\r\n\r\n"
+        self._end = SecretBytes(self._lines + header.encode())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._connector.close()

@@ -1,0 +1,166 @@
+"""The readers of a run: started when they are needed, restarted when lost, and never relied on."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import compress
+from typing import Any, Protocol, Self
+
+from cxai.core.ports import Reader
+from cxai.policy.reply import Arrival, Reply, Seen
+from cxai.readers.link import ReaderLink, ReaderLostError
+from cxai.readers.need import LoopLoad
+from cxai.readers.running import ReaderNotStartedError, running_reader
+from cxai.readers.wire import Recipe
+from cxai.resources.reply_parser import SMALL_BYTES
+
+_BLOCKS_EACH = 2
+"""Blocks that a reader has at a time: when it is done with one, the next is there."""
+
+PAUSES_S = (1.0, 5.0, 25.0, 125.0)
+"""The waits before a reader that was lost is started again. After the last, it is given up."""
+
+SETTLED_S = 600.0
+"""After this time a reader is as good as new: it is started again as often."""
+
+
+class Notice(Protocol):
+    """Takes an event for the operator, with its values."""
+
+    def __call__(self, event: str, **values: Any) -> None:
+        """Note it."""
+        ...
+
+
+class ReaderPool:
+    """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
+
+    Whatever a reader does not read, since it is not there (yet), is lost or leaves a body that is
+    too large, is read by `own`, in this process: a block is never read by two readers. `load` is
+    what they wait for to be started; None starts them at once. `secrets` returns the tokens in use.
+    """
+
+    def __init__(
+        self,
+        own: Reader,
+        recipe: Recipe,
+        count: int,
+        secrets: Callable[[], Sequence[str]],
+        *,
+        load: LoopLoad | None = None,
+        info: Notice,
+        warning: Notice,
+        make_link: Callable[[], ReaderLink] = ReaderLink,
+        pauses_s: Sequence[float] = PAUSES_S,
+        settled_s: float = SETTLED_S,
+    ) -> None:
+        self.at_once = _BLOCKS_EACH * count
+        self._own = own
+        self._recipe = recipe
+        self._count = count
+        self._secrets = secrets
+        self._load = load
+        self._info = info
+        self._warning = warning
+        self._make_link = make_link
+        self._pauses_s = pauses_s
+        self._settled_s = settled_s
+        self._links: list[ReaderLink] = []
+        self._keeping: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Start the readers, unless they wait until they are needed."""
+        if self._load is None:
+            self._start("as configured")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End them all."""
+        for task in self._keeping:
+            task.cancel()
+        for end in await asyncio.gather(*self._keeping, return_exceptions=True):
+            if isinstance(end, Exception):  # a fault of ours
+                raise end
+
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+        """Return what each reply is: see `ReplyParser.parse`. `at` is when they came."""
+        if self._load is not None and not self._keeping and self._load.is_high():
+            self._start(f"the event loop was busy {self._load.share:.0%} of the time")
+        seen = await self._seen_by_a_reader(arrived, at)
+        left = [one for one, found in zip(arrived, seen, strict=True) if found is None]
+        rest = iter(await self._own.read(left, at) if left else ())
+        return [next(rest) if found is None else found for found in seen]
+
+    async def _seen_by_a_reader(
+        self, arrived: Sequence[Arrival], at: datetime
+    ) -> Sequence[Seen | None]:
+        """Return what a reader that has time finds; None for what it has not read."""
+        unread = [None] * len(arrived)
+        link = min(self._links, key=lambda link: link.waiting, default=None)
+        if link is None or link.waiting >= _BLOCKS_EACH:
+            return unread
+        chosen = [_is_for_a_reader(one.reply) for one in arrived]
+        try:
+            parsed = await link.read(list(compress(arrived, chosen)), at, self._secrets())
+        except ReaderLostError:
+            return unread
+        found = iter(parsed)
+        return [next(found).seen if is_chosen else None for is_chosen in chosen]
+
+    # --- the life of the readers ---
+
+    def _start(self, why: str) -> None:
+        self._keeping = [
+            asyncio.create_task(self._keep(number, why), name=f"reader-{number}")
+            for number in range(1, self._count + 1)
+        ]
+
+    async def _keep(self, number: int, why: str) -> None:
+        """Keep one reader running, until it is given up."""
+        loop, lost = asyncio.get_running_loop(), 0
+        while True:
+            began = loop.time()
+            try:
+                end = await self._life(number, why)
+            except ReaderNotStartedError as error:
+                self._warning("reader_given_up", reader=number, reason=str(error))
+                return
+            if loop.time() - began >= self._settled_s:
+                lost = 0
+            if lost == len(self._pauses_s):
+                self._warning("reader_given_up", reader=number, reason=end)
+                return
+            pause_s = self._pauses_s[lost]
+            lost += 1
+            self._warning("reader_lost", reader=number, reason=end, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            why = end
+
+    async def _life(self, number: int, why: str) -> str:
+        """Start a reader; return how it ended. Raises ReaderNotStartedError."""
+        loop = asyncio.get_running_loop()
+        began, ready = loop.time(), None
+        async with running_reader(self._make_link) as reader:
+            with suppress(ReaderLostError):
+                ready = await reader.link.begin(self._recipe)
+                self._info(
+                    "reader_started",
+                    reader=number,
+                    reason=why,
+                    start_s=round(loop.time() - began, 2),
+                    memory_mb=ready.memory_bytes >> 20,
+                )
+                self._links.append(reader.link)
+                try:
+                    await reader.link.lost.wait()
+                finally:
+                    self._links.remove(reader.link)
+        if ready is None:
+            raise ReaderNotStartedError(reader.end)
+        return reader.end
+
+
+def _is_for_a_reader(reply: Reply) -> bool:
+    """Whether a reply is small, and has no header that is not Unicode: it could not be sent."""
+    return len(reply.body) <= SMALL_BYTES and reply.content_encoding.isascii()

@@ -1,0 +1,108 @@
+"""A reader's process, from its start to its end."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from cxai.readers.link import ReaderLink
+
+_END_S = 5.0
+
+_PASSED_ON = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "MALLOC_")
+"""Prefixes of the environment variables that a reader gets. None of them holds a secret of ours."""
+
+
+class ReaderNotStartedError(Exception):
+    """A reader can't be started here: the message is a predicate, as in `ReaderProcess.end`."""
+
+
+class ReaderProcess:
+    """A reader that was started, and the `link` to it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", link: ReaderLink) -> None:
+        self.link = link
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The process ID."""
+        return self._process.pid
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words: a predicate. To be asked for when it has."""
+        code = self._process.returncode
+        if self.link.reason or code is None:
+            return self.link.reason
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"exited with code {code}"
+
+
+@asynccontextmanager
+async def running_reader(
+    make_link: Callable[[], ReaderLink] = ReaderLink,
+) -> AsyncIterator[ReaderProcess]:
+    """Start a reader; kill it and wait for its end when this is left.
+
+    Raises ReaderNotStartedError if no process can be started.
+    """
+    ours, process = _started()
+    try:
+        try:
+            loop = asyncio.get_running_loop()
+            transport, link = await loop.create_unix_connection(make_link, sock=ours)
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            yield ReaderProcess(process, link)
+        finally:
+            if link.lost.is_set() and not link.reason:
+                _wait(process)  # it is ending by itself; how is worth knowing
+            transport.abort()
+    finally:
+        process.kill()  # it has nothing to save
+        _wait(process)
+
+
+def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
+    """Start a reader; return our end of its socket.
+
+    It imports from where this process does, except for the current directory, and not the main
+    program. What it writes is dropped: a library's message may quote a body.
+    """
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise ReaderNotStartedError("can't be started: there is no Python interpreter to run")
+    try:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                return ours, subprocess.Popen(
+                    [sys.executable, "-P", "-m", "cxai.readers"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(os.environ, sys.path),
+                )
+        except BaseException:
+            ours.close()
+            raise
+    except OSError as error:  # no memory, no descriptor, no process more, or forbidden
+        raise ReaderNotStartedError(f"can't be started: {error.strerror}") from error
+
+
+def _environment(ours: Mapping[str, str], import_path: list[str]) -> dict[str, str]:
+    passed_on = {name: value for name, value in ours.items() if name.startswith(_PASSED_ON)}
+    return passed_on | {"PYTHONPATH": os.pathsep.join(filter(None, import_path))}
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the end of a process, which is milliseconds away."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)

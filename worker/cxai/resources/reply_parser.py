@@ -1,0 +1,104 @@
+"""Parses what came back for a request: a record, a status, a refusal, or why it is none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from cxai.core.resource import Resource
+from cxai.policy.reply import Arrival, Failure, Form, Question, Refusal, Reply, Seen, Trouble
+from cxai.policy.table import has_body
+from cxai.resources.masking import Secrets, masked
+from cxai.resources.message import message
+from cxai.resources.processing import processing
+from cxai.resources.refusal import form_of
+
+_T = TypeVar("_T")
+
+Decode = Callable[[bytes, str, int], bytes | Failure]
+"""Undoes the content codings (a Content-Encoding header) of a body.
+
+It becomes no larger than the given number of bytes; a TOO_LARGE failure otherwise.
+"""
+
+SMALL_BYTES = 2**20
+"""Bodies up to this size, as sent and decoded, take milliseconds and little memory to parse."""
+
+_MOST_ERROR_BYTES = 2**16
+
+
+class ReplyParser:
+    """Parses one reply at a time; does no IO, and never raises.
+
+    None of `secrets` is in anything that is returned.
+    """
+
+    def __init__(self, resource: Resource, decode: Decode, secrets: Secrets | None = None) -> None:
+        self._resource = resource
+        self._decode = decode
+        self._secrets = secrets
+
+    def parse(self, arrival: Arrival, at: datetime, most_bytes: int) -> Seen:
+        """Return what a reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
+
+        `at` is when it came. A 200 whose body becomes larger than `most_bytes` is a TOO_LARGE
+        failure. Of any other status, a body of more than 64 KiB, decoded, says nothing as a
+        message, and a refusal with such a body, or with one that can't be decoded, is FOREIGN.
+        """
+        reply = arrival.reply
+        if not has_body(reply.status):
+            return self._refusal(reply)
+        if arrival.question is Question.STATUS:
+            status = self._parsed(reply, most_bytes, processing)
+            if not isinstance(status, Failure):
+                return replace(status, retry_after_s=reply.retry_after_s)
+            return self._with_reply(status, reply)
+        found = self._parsed(
+            reply,
+            most_bytes,
+            lambda body: self._resource.read(arrival.interaction_id, body, at),
+        )
+        return self._with_reply(found, reply) if isinstance(found, Failure) else found
+
+    def _refusal(self, reply: Reply) -> Refusal:
+        form, words = Form.EMPTY, None
+        if reply.body or reply.is_cut:
+            body = self._decoded(reply, _MOST_ERROR_BYTES)
+            if isinstance(body, Failure):
+                form = Form.FOREIGN
+            else:
+                form, words = form_of(body), message(body)
+            if form is Form.EMPTY and reply.is_cut:
+                form = Form.FOREIGN  # there was more
+        return Refusal(reply.status, form, words, reply.retry_after_s)
+
+    def _with_reply(self, failure: Failure, reply: Reply) -> Failure:
+        """Return the failure of a body with what else is known of its reply.
+
+        One that is too large says nothing: decoding it once more takes milliseconds.
+        """
+        words = None
+        if not is_too_large(failure):
+            body = self._decoded(reply, _MOST_ERROR_BYTES)
+            words = None if isinstance(body, Failure) else message(body)
+        return replace(
+            failure, status=reply.status, message=words, retry_after_s=reply.retry_after_s
+        )
+
+    def _parsed(
+        self, reply: Reply, most_bytes: int, parse: Callable[[bytes], _T | Failure]
+    ) -> _T | Failure:
+        body = self._decoded(reply, most_bytes)
+        return body if isinstance(body, Failure) else parse(body)
+
+    def _decoded(self, reply: Reply, most_bytes: int) -> bytes | Failure:
+        """Return the body without its content coding and without secrets."""
+        body = self._decode(reply.body, reply.content_encoding, most_bytes)
+        if self._secrets is None or isinstance(body, Failure):
+            return body
+        return masked(body, self._secrets)
+
+
+def is_too_large(seen: Seen) -> bool:
+    """Whether the body of a reply became larger than it was allowed to."""
+    return isinstance(seen, Failure) and seen.trouble is Trouble.TOO_LARGE
