@@ -1,14 +1,16 @@
 """`python -m bench`: which sections, how much, and where to."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.comparison import table
 from bench.context import BenchContext
 from bench.measurement import ROOT, FailedRunError, machine
-from bench.page import table
 from bench.sections import SECTIONS
 
 _PREFACE = """\
@@ -36,34 +38,6 @@ _ENOUGH_IDS, _ENOUGH_ROUNDS = 5_000, 3
 
 def main() -> None:
     """Measure what the command line names."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way, nothing is left behind
-    given = _given()
-    measured_on = machine(("go", "bun", "node", "curl", "jq"))
-    names = [given.section] if given.section else [name for name in SECTIONS if name != "scale"]
-    (ROOT / ".bench").mkdir(exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
-            context = BenchContext(Path(scratch), given.ids, given.rounds, _report)
-            found = [SECTIONS[name](context) for name in names]
-    except FailedRunError as error:
-        sys.exit(f"bench: a run of the worker, or of the bare client, failed: {error}")
-    except KeyboardInterrupt:
-        sys.exit("bench: stopped; nothing was written.")
-    few = given.ids < _ENOUGH_IDS or given.rounds < _ENOUGH_ROUNDS
-    doubt = _DOUBT.format(ids=given.ids, rounds=given.rounds) if few else ""
-    preface = _PREFACE.format(doubt=doubt, sections=", ".join(SECTIONS))
-    found.append(f"## Measured on\n\n{table(('what', 'which'), list(measured_on.items()))}")
-    target = given.output or (None if given.section else ROOT / "docs" / "benchmarks.md")
-    if target is not None:
-        target.write_text("\n".join([preface, *found]), encoding="utf-8")
-    print("\n".join(found))
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _given() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the worker beside what its users would pick instead.",
@@ -76,7 +50,32 @@ def _given() -> argparse.Namespace:
     given = arguments.parse_args()
     if given.ids < 1 or given.rounds < 1:
         arguments.error("--ids and --rounds have to be 1 or more")
-    return given
+    if not hasattr(os, "sched_setaffinity"):
+        sys.exit("bench: it assigns cores as only Linux can.")
+    names = [given.section] if given.section else [name for name in SECTIONS if name != "scale"]
+    try:
+        sections = _measured(names, given.ids, given.rounds)
+    except FailedRunError as error:
+        sys.exit(f"bench: a run of the worker, or of the bare client, failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; nothing was written.")
+    few = given.ids < _ENOUGH_IDS or given.rounds < _ENOUGH_ROUNDS
+    doubt = _DOUBT.format(ids=given.ids, rounds=given.rounds) if few else ""
+    preface = _PREFACE.format(doubt=doubt, sections=", ".join(SECTIONS))
+    target = given.output or (None if given.section else ROOT / "docs" / "benchmarks.md")
+    if target is not None:
+        target.write_text("\n".join([preface, *sections]), encoding="utf-8")
+    print("\n".join(sections))
+
+
+def _measured(names: Sequence[str], ids: int, rounds: int) -> list[str]:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way, nothing is left behind
+    (ROOT / ".bench").mkdir(exist_ok=True)
+    facts = machine(("go", "bun", "node", "curl", "jq"))
+    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
+        context = BenchContext(Path(scratch), ids, rounds)
+        sections = [SECTIONS[name](context) for name in names]
+    return [*sections, f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}"]
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ PEERS = (
     BUN,
     Client("pycurl", "pycurl + orjson", 1.2, f"{{python}} -m bench.peers.pycurl_client {_TASK}"),
     GO,
-    Client("node", "Node, fetch + JSON", 0.5, f"node {_FETCH}"),
+    Client("node", "Node, fetch + JSON", 0.3, f"node {_FETCH}"),
     PLAIN,
     Client("vendor", "vendor style, a session per call", 0.2, f"{_AIOHTTP} vendor {_TASK}"),
     Client("curl", "curl --parallel + jq", 0.2, f"sh bench/peers/curl_jq.sh {_TASK}"),

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +51,12 @@ class BenchContext:
     scratch: Path
     ids: int
     rounds: int
-    report: Callable[[str], None]
     cores: list[int] = field(default_factory=lambda: sorted(os.sched_getaffinity(0)))
     _done: set[object] = field(default_factory=set)
+
+    def report(self, text: str) -> None:
+        """Report progress."""
+        print(text, file=sys.stderr, flush=True)
 
     @property
     def seconds(self) -> float:

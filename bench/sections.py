@@ -6,25 +6,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
 from support.arrivals import most_within, pace
 
 from bench.clients import BARE, BUN, GO, PEERS, PLAIN, WORKER, Client, worker
-from bench.comparison import Comparison
+from bench.comparison import Comparison, section, spread
 from bench.context import BenchContext
 from bench.measurement import FailedRunError
-from bench.page import section, spread
 
 _ONE_CORE = """\
 {ids:,} distinct IDs (more for the bare client, fewer for slow ones, so that all runs last about as
 long), 64 requests at a time; the server has one core, the client another one. Each body is sent as
 br or, to a client that doesn't ask for br, as gzip. Measured is the whole command, its start
-included; CPU is user and system time of all its processes, peak the resident memory of the largest.
-Each figure is the median of {rounds} interleaved rounds, with the least and the greatest; ratios
-are taken within a round. Every client writes the same records, which is checked; only the worker
-validates, accounts for each ID, and has each batch on the disk before it counts."""
+included; CPU is user and system time of all its processes, peak the resident memory of the largest
+(25 MiB at least: that of the measuring process, before it becomes the client). Each figure is the
+median of {rounds} interleaved rounds or of their ratios, with the least and the greatest. Every
+client writes the same records, which is checked; only the worker validates, accounts for each ID,
+and has each batch on the disk before it counts."""
 
 
 def one_core(context: BenchContext) -> str:
@@ -73,30 +72,29 @@ def all_cores(context: BenchContext) -> str:
 _LATENCY = """\
 Each response leaves a fixed time after its request came, so that no client can get more per second
 than its requests in flight divided by that time. 10 in flight are what the worker does unless it is
-asked for more. Counted by the server, from the first request to the last, {rounds} rounds."""
+asked for more. Counted by the server, from the first request to the last; {rounds} rounds."""
 
 
 def latency(context: BenchContext) -> str:
     """Measure what users feel: how much of what the latency allows is reached."""
-    rows = []
-    for in_flight, delay_s, tls, peers in (
-        (10, 0.2, True, (BUN, GO, PLAIN)),
-        (64, 0.05, False, ()),
-    ):
-        ids = in_flight * max(8, round(context.seconds / 2 / delay_s))
-        with context.server("--delay", str(delay_s), *["--tls"] * tls) as server:
-            found = Comparison(
-                context, (WORKER, BARE, *peers), server, ids, equal=True, in_flight=in_flight
-            )
-        setting = f"{in_flight} in flight, {delay_s * 1e3:.0f} ms{', TLS' * tls}"
-        share = partial(_share, found, in_flight / delay_s)
-        rows += [(setting, *row) for row in found.rows(share)]
+    slow = _at_latency(context, 10, 0.2, (BUN, GO, PLAIN), "--tls")
+    rows = [*slow, *_at_latency(context, 64, 0.05, ())]
     header = ("setting", "client", "share of the bound")
     return section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows)
 
 
-def _share(found: Comparison, bound: float, client: Client) -> str:
-    return spread((per_s / bound for per_s in found.of(client, "requests_per_s")), ".3f")
+def _at_latency(
+    context: BenchContext, in_flight: int, delay_s: float, peers: Sequence[Client], *tls: str
+) -> list[Sequence[str]]:
+    ids, bound = in_flight * max(8, round(context.seconds / 2 / delay_s)), in_flight / delay_s
+    clients = (WORKER, BARE, *peers)
+    with context.server("--delay", str(delay_s), *tls) as server:
+        found = Comparison(context, clients, server, ids, equal=True, in_flight=in_flight)
+    rows = found.rows(
+        lambda one: spread((per_s / bound for per_s in found.of(one, "requests_per_s")), ".3f")
+    )
+    setting = f"{in_flight} in flight, {delay_s * 1e3:.0f} ms{', TLS' * bool(tls)}"
+    return [(setting, *row) for row in rows]
 
 
 _PACING = """\
@@ -124,7 +122,7 @@ def pacing(context: BenchContext) -> str:
 
 
 _START = """\
-The whole command, {rounds} times. The first record: from the start of `cxai run` until its output
+The whole command, {rounds} rounds. The first record: from the start of `cxai run` until its output
 has bytes, at the default 5 requests a second, each answered after 200 ms."""
 
 

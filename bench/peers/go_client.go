@@ -2,7 +2,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"log"
@@ -78,7 +77,7 @@ func check(err error) {
 	}
 }
 
-func line(client *http.Client, baseURL, id string) []byte {
+func get(client *http.Client, baseURL, id string) record {
 	request, err := http.NewRequest(http.MethodGet, baseURL+"/v1/interactions/"+id+"/ai", nil)
 	check(err)
 	request.Header.Set("X-API-Token", os.Getenv("CXAI_API_TOKEN"))
@@ -93,9 +92,7 @@ func line(client *http.Client, baseURL, id string) []byte {
 	var got result
 	check(json.Unmarshal(body, &got))
 	one, two := participantRecord(got.ParticipantOne), participantRecord(got.ParticipantTwo)
-	text, err := json.Marshal(record{id, participantRecord(got.AllParticipants), one, two})
-	check(err)
-	return append(text, '\n')
+	return record{id, participantRecord(got.AllParticipants), one, two}
 }
 
 func main() {
@@ -105,21 +102,16 @@ func main() {
 	check(err)
 	inFlight, err := strconv.Atoi(os.Getenv("IN_FLIGHT"))
 	check(err)
-	out := bufio.NewWriter(target)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}
 
 	ids := make(chan string)
-	var writing sync.Mutex
 	var workers sync.WaitGroup
 	for n := 0; n < inFlight; n++ {
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
 			for id := range ids {
-				text := line(client, os.Args[2], id)
-				writing.Lock()
-				out.Write(text)
-				writing.Unlock()
+				check(json.NewEncoder(target).Encode(get(client, os.Args[2], id))) // in one write
 			}
 		}()
 	}
@@ -128,6 +120,5 @@ func main() {
 	}
 	close(ids)
 	workers.Wait()
-	check(out.Flush())
 	check(target.Close())
 }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.arrivals import listening, most_within, pace
+from support.certificate import CA, server_context
 from support.waiting import wait_until
 
 from bench import corpus
@@ -63,11 +65,13 @@ def test_what_a_client_wrote_is_checked(tmp_path):
         (right[:-1], "wrote 9 lines, not one for each of 10 IDs"),
         ([right[1], *right[1:]], "wrote 10 lines, not one for each of 10 IDs"),
         ([right[0].replace("quartile4", "quartile5"), *right[1:]], "wrote a wrong record"),
-        (["{}\n", *right[1:]], "wrote a line that is no record"),
-        ([right[0][:-2] + "\n", *right[1:]], "wrote a line that is no record"),
     ):
         out.write_text("".join(wrong))
         assert corpus.complaint([out], asked).startswith(complaint)
+    for wrong in ("{}\n", right[0][:-2] + "\n"):
+        out.write_text(wrong)
+        with pytest.raises((ValueError, KeyError)):
+            corpus.complaint([out], asked)
 
 
 def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
@@ -95,6 +99,19 @@ def test_requests_count_when_the_kernel_had_them_not_when_they_were_read():
             return min([await lateness_s(client, arrived) for _ in range(3)])
 
     assert asyncio.run(least_lateness_s()) < 0.1
+
+
+async def test_a_client_that_is_silent_in_its_handshake_keeps_no_other_waiting():
+    def answer(_at, data, send):
+        send(data.upper())
+
+    with listening(asyncio.get_running_loop(), answer, server_context()) as port:
+        with socket.create_connection(("127.0.0.1", port)):
+            trusting = ssl.create_default_context(cafile=CA)
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
+            writer.write(b"now")
+            assert await reader.readexactly(3) == b"NOW"
+        writer.close()
 
 
 def test_a_pace_counts_neither_start_nor_end():
