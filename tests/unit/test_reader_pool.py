@@ -19,6 +19,7 @@ from support.waiting import wait_until
 
 from cxai.policy.reply import Arrival, Question, Reply
 from cxai.readers.link import ReaderLink
+from cxai.readers.pool import EFFECT
 
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 BLOCK = [
@@ -77,7 +78,8 @@ async def test_a_block_of_a_reader_that_is_killed_is_read_here_and_another_reade
         await wait_until(lambda: pool.events.names[-1] == "reader_given_up")
         assert await pool.read(BLOCK, AT) == expected
     assert own.replies == 2 * len(BLOCK)
-    lost = {"reader": 1, "reason": "was killed by SIGKILL"}
+    assert pool.events[0][1]["pid"] == first  # what the kernel's log names, too
+    lost = {"reader": 1, "reason": "was killed by SIGKILL", "effect": EFFECT}
     assert pool.events[1:2] + pool.events[3:] == [
         ("reader_lost", {**lost, "again_in_s": 0.0}),
         ("reader_given_up", lost),
@@ -106,7 +108,7 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
         assert [await block for block in blocks] == [expected, expected]
         assert own.replies == 2 * len(BLOCK)
         await wait_until(lambda: "reader_given_up" in pool.events.names)
-    assert pool.events[-1] == ("reader_given_up", {"reader": 1, "reason": "hung"})
+    assert pool.events[-1] == ("reader_given_up", {"reader": 1, "reason": "hung", "effect": EFFECT})
     assert not psutil.pid_exists(reader)
 
 
@@ -144,7 +146,7 @@ async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
     async with reader_pool(own) as pool:
         await wait_until(lambda: pool.events, "an event")
         assert await pool.read(BLOCK, AT) == expected
-    assert pool.events == [("reader_given_up", {"reader": 1, "reason": reason})]
+    assert pool.events == [("reader_given_up", {"reader": 1, "reason": reason, "effect": EFFECT})]
 
 
 # --- their start and their end ---

@@ -16,20 +16,23 @@ from cxai.readers.wire import Recipe
 from cxai.resources.reply_parser import SMALL_BYTES
 
 _BLOCKS_EACH = 2
-"""Blocks that a reader has at a time: when it is done with one, the next is there."""
+"""Blocks that a reader is given at a time, so that the next is there when it has finished one."""
 
 _MANY = 16
-"""Replies in a block that readers have no time for, from which on it is read here. Fewer can wait.
+"""When all readers are busy, a block of this many replies is read here; a smaller one waits.
 
-So a run is never slower than without readers, when these get less of a processor than it does; and
-an event loop that is the slower one does not do their work.
+So readers that get less of a processor than the worker never make a run slower than it is without
+them; and where the event loop is the slower side, it leaves the work to them.
 """
 
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)
 """The waits before a reader that was lost is started again. After the last, it is given up."""
 
 SETTLED_S = 600.0
-"""After this time a reader is as good as new: it is started again as often."""
+"""A reader that has run this long is started again as often as a new one."""
+
+EFFECT = "slower, but nothing is lost: the main process reads these replies"
+"""What losing a reader means, for those who read the log at night."""
 
 
 class Notice(Protocol):
@@ -43,9 +46,9 @@ class Notice(Protocol):
 class ReaderPool:
     """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
 
-    Whatever a reader does not read, since it is not there (yet), is lost or leaves a body that is
-    too large, is read by `own`, in this process: a block is never read by two readers. `load` is
-    what they wait for to be started; None starts them at once. `secrets` returns the tokens in use.
+    `own` reads, in this process, whatever no reader has read: before one is ready, after one is
+    lost, and bodies that are too large for them. A block is never given to two readers. Readers are
+    started once `load` is high, or at once if it is None. `secrets` returns the tokens in use.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class ReaderPool:
         pauses_s: Sequence[float] = PAUSES_S,
         settled_s: float = SETTLED_S,
     ) -> None:
-        self.at_once = _BLOCKS_EACH * count + 1  # which is read here
+        self.at_once = _BLOCKS_EACH * count + 1  # one more, to be read in this process
         self._own = own
         self._recipe = recipe
         self._count = count
@@ -77,7 +80,7 @@ class ReaderPool:
         self._keeping: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Start the readers, unless they wait until they are needed."""
+        """Start the readers, unless they are to be started when they are needed."""
         if self._load is None:
             self._start("as configured")
         return self
@@ -102,7 +105,7 @@ class ReaderPool:
     async def _seen_by_a_reader(
         self, arrived: Sequence[Arrival], at: datetime
     ) -> Sequence[Seen | None]:
-        """Return what a reader that has time finds; None for what it has not read."""
+        """Return what the least busy reader finds; None for each reply that it has not read."""
         unread = [None] * len(arrived)
         link = min(self._links, key=lambda link: link.waiting, default=None)
         if link is None or (link.waiting >= _BLOCKS_EACH and len(arrived) >= _MANY):
@@ -131,16 +134,18 @@ class ReaderPool:
             try:
                 end = await self._life(number, why)
             except ReaderNotStartedError as error:
-                self._warning("reader_given_up", reader=number, reason=str(error))
+                self._warning("reader_given_up", reader=number, reason=str(error), effect=EFFECT)
                 return
             if loop.time() - began >= self._settled_s:
                 lost = 0
             if lost == len(self._pauses_s):
-                self._warning("reader_given_up", reader=number, reason=end)
+                self._warning("reader_given_up", reader=number, reason=end, effect=EFFECT)
                 return
             pause_s = self._pauses_s[lost]
             lost += 1
-            self._warning("reader_lost", reader=number, reason=end, again_in_s=pause_s)
+            self._warning(
+                "reader_lost", reader=number, reason=end, again_in_s=pause_s, effect=EFFECT
+            )
             await asyncio.sleep(pause_s)
             why = end
 
@@ -154,6 +159,7 @@ class ReaderPool:
                 self._info(
                     "reader_started",
                     reader=number,
+                    pid=reader.pid,
                     reason=why,
                     start_s=round(loop.time() - began, 2),
                     memory_mb=ready.memory_bytes >> 20,
@@ -169,5 +175,5 @@ class ReaderPool:
 
 
 def _is_for_a_reader(reply: Reply) -> bool:
-    """Whether a reply is small, and has no header that is not Unicode: it could not be sent."""
+    """Whether a reply is small, and its header is ASCII: msgspec can't send lone surrogates."""
     return len(reply.body) <= SMALL_BYTES and reply.content_encoding.isascii()

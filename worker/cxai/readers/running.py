@@ -22,15 +22,20 @@ class ReaderNotStartedError(Exception):
 
 
 class ReaderProcess:
-    """A reader that was started, and the `link` to it."""
+    """A reader process and the `link` to it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", link: ReaderLink) -> None:
         self.link = link
         self._process = process
 
     @property
+    def pid(self) -> int:
+        """Its process ID."""
+        return self._process.pid
+
+    @property
     def end(self) -> str:
-        """How it ended, in words: a predicate. To be asked for when it has."""
+        """How it ended: a predicate, such as "exited with code 1". Valid once it has ended."""
         code = self._process.returncode
         if self.link.reason or code is None:
             return self.link.reason
@@ -60,18 +65,18 @@ async def running_reader(
             yield ReaderProcess(process, link)
         finally:
             if link.lost.is_set() and not link.reason:
-                _wait(process)  # it is ending by itself; how is worth knowing
+                _wait(process)  # it is ending by itself: its exit status is for the log
             transport.abort()
     finally:
-        process.kill()  # it has nothing to save
+        process.kill()  # it has no state to save
         _wait(process)
 
 
 def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     """Start a reader; return our end of its socket.
 
-    It imports from where this process does, except for the current directory, and not the main
-    program. What it writes is dropped: a library's message may quote a body.
+    It uses the import path of this process without the current directory, and does not import the
+    main program. Its output is discarded: a message of a library may quote a body.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise ReaderNotStartedError("can't be started: there is no Python interpreter to run")
@@ -89,7 +94,7 @@ def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
         except BaseException:
             ours.close()
             raise
-    except OSError as error:  # no memory, no descriptor, no process more, or forbidden
+    except OSError as error:  # out of memory, descriptors or processes, or not permitted
         raise ReaderNotStartedError(f"can't be started: {error.strerror}") from error
 
 
@@ -99,6 +104,6 @@ def _environment(ours: Mapping[str, str], import_path: list[str]) -> dict[str, s
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for the end of a process, which is milliseconds away."""
+    """Wait for a process that is about to end."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(_END_S)
