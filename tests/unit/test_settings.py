@@ -358,7 +358,7 @@ _SETTING = re.compile(r"^# (\w+) = ", re.MULTILINE)
 
 
 def test_a_resource_that_is_not_known_is_refused_with_those_that_are():
-    with pytest.raises(UsageError, match="resource: Value error, known are cx_ai"):
+    with pytest.raises(UsageError, match="resource: known are cx_ai"):
         load_settings({"resource": "no_such"})
 
 

@@ -26,6 +26,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cluster.url import PASSWORD_FILE_VARIABLE as POSTGRES_PASSWORD_FILE_VARIABLE
@@ -319,8 +320,8 @@ class Settings(BaseModel):
     )
     readers: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = Field(
         default="auto",
-        description="Processes that read replies on other cores; auto starts them if one core is"
-        " too busy.",
+        description="Processes that read replies on other cores; auto starts them when one core is"
+        " busy.",
     )
     grace_s: SecondsOrZero = Field(
         default=30.0, description="How long a stopped run waits for requests under way."
@@ -363,10 +364,15 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
         return Settings(**{**from_file, **_from_environment(), **given})
     except ValidationError as error:
         problems = "\n".join(
-            f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {problem['msg']}"
+            f"  {_where(str(problem['loc'][0]), given, from_file, config)}: {_reason(problem)}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"These settings can't be used:\n{problems}") from None
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """Return why a value can't be used, without pydantic's name for errors of ours."""
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
