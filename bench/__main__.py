@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.comparison import table
+from bench.comparison import counted, table
 from bench.context import BenchContext
 from bench.measurement import ROOT, FailedRunError, machine
 from bench.sections import SECTIONS
@@ -32,7 +32,7 @@ make bench SECTION=scale IDS=1000000      # runs only when it is named
 Bun, Node, Go, curl and jq take part where they are installed. Use an idle machine with two cores at
 least, one for the client and one for the server.
 """
-_DOUBT = "\n\n**{ids:,} IDs and {rounds} rounds are too few to conclude anything from.**"
+_DOUBT = "\n\n**{ids:,} IDs and {rounds} are too few to conclude anything from.**"
 _ENOUGH_IDS, _ENOUGH_ROUNDS = 5_000, 3
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("bench: stopped; nothing was written.")
     few = given.ids < _ENOUGH_IDS or given.rounds < _ENOUGH_ROUNDS
-    doubt = _DOUBT.format(ids=given.ids, rounds=given.rounds) if few else ""
+    doubt = _DOUBT.format(ids=given.ids, rounds=counted(given.rounds)) if few else ""
     preface = _PREFACE.format(doubt=doubt, sections=", ".join(SECTIONS))
     target = given.output or (None if given.section else ROOT / "docs" / "benchmarks.md")
     if target is not None:
