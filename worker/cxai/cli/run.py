@@ -90,7 +90,9 @@ def run(  # noqa: D103 - see RUN_HELP
     ] = None,
     readers: Annotated[
         str | None,
-        typer.Option(metavar="COUNT", help="Processes that read replies on other cores. \\[auto]"),
+        typer.Option(
+            metavar="COUNT", help="Processes that read replies on other cores: 0 to 64. \\[auto]"
+        ),
     ] = None,
     base_url: BaseUrl = None,
     token_file: Annotated[
