@@ -27,9 +27,9 @@ Depart = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Passage:
-    """How far one request has got; `token` goes with it. Its user calls `end`, whatever happens.
+    """How far one request has got, and its `token`. The caller always calls `end`.
 
-    It has to be over at `deadline`, a time of the event loop. `fresh` asks for a connection that
+    It must finish by `deadline`, in the event loop's time. `fresh` asks for a connection that
     has carried none before.
     """
 
@@ -41,7 +41,7 @@ class Passage:
     timer: asyncio.TimerHandle | None = None
 
     def end(self) -> None:
-        """Note that the request is over: its time runs no longer."""
+        """Note that the request is over: its deadline no longer applies."""
         if self.timer is not None:
             self.timer.cancel()
 
@@ -58,19 +58,21 @@ class Passage:
 
 
 PASSAGE: ContextVar[Passage] = ContextVar("passage")
-"""The request that the current task makes: a session of aiohttp hands nothing of ours down."""
+"""The request of the current task: aiohttp's session can't pass it to the connector."""
 
 
 def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Transport]:
-    """Return what a request is sent over.
+    """Return the protocol and the transport to send a request over.
 
-    Raises ServerDisconnectedError for a connection that has ended meanwhile, and for one on which
-    the server has spoken unasked: that would be read as the reply to this request, another ID's
-    result.
+    Raises ServerDisconnectedError for a connection that has been closed, and for one on which the
+    server has sent something unasked: that would be taken for the reply to this request, and give
+    the ID another one's result.
     """
     protocol = connection.protocol
     if protocol is None or protocol.should_close or not protocol.is_connected():
-        raise aiohttp.ServerDisconnectedError("The server spoke out of turn, or has closed.")
+        raise aiohttp.ServerDisconnectedError(
+            "The server closed the connection, or sent what was not asked for."
+        )
     assert isinstance(protocol, CheckedProtocol)  # noqa: S101 - for the type checker
     assert protocol.transport is not None  # noqa: S101 - it is connected
     return protocol, protocol.transport

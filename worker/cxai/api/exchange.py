@@ -1,7 +1,7 @@
-"""What one request and the head of its response are, whichever way they take.
+"""The port that sends one request and returns the head of its response.
 
-Two adapters keep this contract, and all tests of the client run over both: session_exchange.py goes
-through aiohttp's public session, thin_exchange.py over its connections and its parser alone.
+It has two adapters, and all tests of the client run over both: session_exchange.py uses aiohttp's
+public session, thin_exchange.py only its connections and its parser.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from cxai.api.connections import Connector, Passage
 from cxai.version import __version__
 
 ACCEPT_ENCODING = "gzip, deflate, br"
-"""Sent explicitly: the default of aiohttp changes with what else is installed."""
+"""Sent explicitly: aiohttp's default depends on which packages are installed."""
 
 HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": ACCEPT_ENCODING,
     "User-Agent": f"cxai-worker/{__version__}",
 }
-"""What each request says beside Host and the token, to the API and to no proxy."""
+"""The headers of each request besides Host and the token; for the API, never for a proxy."""
 
 TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
 
@@ -32,7 +32,7 @@ class Response(Protocol):
 
     @property
     def status(self) -> int:
-        """The status; never an interim one (1xx), but for 101."""
+        """The status; never an interim one (1xx) except 101."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Response(Protocol):
         ...
 
     def release(self) -> Any:
-        """Let go of the connection: kept if the body came whole, closed otherwise."""
+        """Release the connection: it is kept if the whole body was read, else closed."""
         ...
 
 
@@ -54,12 +54,12 @@ class Exchange(Protocol):
     """Sends requests as they are: no redirects, no cookies, no retries, nothing decoded."""
 
     async def send(self, target: str, passage: Passage) -> Response:
-        """GET what `target` names, a path below the base URL, with the token of `passage`.
+        """GET `target`, a path below the base URL, with the token of `passage`.
 
-        `target` holds nothing but what a path may hold. The response has to be released. If this
-        raises or is cancelled, the connection is closed. Raises TimeoutError (a
-        ConnectionTimeoutError if there was no connection in time), aiohttp.ClientError,
-        HttpProcessingError for what is no HTTP, and OSError.
+        `target` must need no quoting. The caller releases the response. If this raises or is
+        cancelled, the connection is closed. Raises TimeoutError (a ConnectionTimeoutError if there
+        was no connection in time), aiohttp.ClientError, HttpProcessingError for a reply that is not
+        HTTP, and OSError.
         """
         ...
 
@@ -69,4 +69,4 @@ class Exchange(Protocol):
 
 
 OpenExchange = Callable[[str, Connector, aiohttp.ClientTimeout, SecretStr | None], Exchange]
-"""Makes an exchange of a base URL, connections, their time-outs and the URL of a proxy."""
+"""Makes an exchange from a base URL, a connector, its timeouts and the URL of a proxy."""

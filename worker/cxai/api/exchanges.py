@@ -1,4 +1,4 @@
-"""Which exchange a run takes: the one place that decides."""
+"""Chooses the exchange of a run: the only place that decides it."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,9 @@ def chosen_exchange(
     version: str = aiohttp.__version__,
     parser: type = HttpResponseParser,
 ) -> OpenExchange:
-    """Return the thin exchange if it can be relied on with this aiohttp, the session otherwise.
+    """Return the thin exchange if it was tested with this aiohttp, else that of the session.
 
-    That takes more CPU, so it does not happen in silence: `notice` is called with an event and its
+    The session takes more CPU, so choosing it is reported: `notice` is called with an event and a
     reason.
     """
     if version.rpartition(".")[0] not in TESTED_AIOHTTP:

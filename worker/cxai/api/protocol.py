@@ -1,6 +1,6 @@
-"""One connection to the API, over aiohttp: what comes is bounded, counted, and only what was asked.
+"""One connection to the API, over aiohttp: bounds what is received, and refuses unasked replies.
 
-What is private to aiohttp and used here is held by the tests of the client over a real server
+The private parts of aiohttp that this uses are covered by tests of the client over a real server
 (tests/faults/test_transport.py, test_http.py).
 """
 
@@ -13,10 +13,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
 MAX_INTERIM = 10
-"""1xx responses before the one that counts; one that means well sends one or two."""
+"""Most 1xx responses before the final one; a well-behaved server sends one or two."""
 
 MAX_HEAD_BYTES = 2**17
-"""Bytes before the body: interim responses, the head, and empty lines, which HTTP lets pass."""
+"""Most bytes before the body: interim responses, the head, and empty lines, which HTTP permits."""
 
 _INFORMATIONAL, _SWITCHING, _SUCCESSFUL = 100, 101, 200
 _OK = b"HTTP/1.1 200 "
@@ -24,11 +24,11 @@ _VERSION = b"HTTP/"
 
 
 class FloodError(aiohttp.ClientError):
-    """The server sends without end, and no reply begins. Its text says what there is too much."""
+    """The server sends too much before a reply begins. The text says what exceeded its bound."""
 
 
 def is_interim(status: int) -> bool:
-    """Whether another response follows one of this status, and that is the one that counts."""
+    """Whether a response of this status is interim: the final one is still to come."""
     return _INFORMATIONAL <= status < _SUCCESSFUL and status != _SWITCHING
 
 
@@ -44,13 +44,13 @@ class CheckedProtocol(ResponseHandler):
     def begin(self) -> None:
         """Note that another request is about to be sent."""
         self.is_heard = False  # since the last request was handed to it
-        self.is_garbled = False  # what came was no HTTP, or more than was announced
+        self.is_garbled = False  # what came was not HTTP, or was more than announced
         self._is_answered = False
         self._interim = 0
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what came: a head by itself, nothing that was not asked for."""
+        """Pass on what was received, the head by itself; refuse what was not asked for."""
         if not data:  # from aiohttp itself: to go on with what is there
             return super().data_received(data)
         is_first, self.is_heard = not self.is_heard, True
@@ -64,7 +64,7 @@ class CheckedProtocol(ResponseHandler):
     def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
         # aiohttp's parser drops a head that it has understood if what stands behind it in the same
         # piece is no HTTP. A 200 is of no use without its body; of any other reply the head counts.
-        # If it comes in several pieces, it is given by lines.
+        # A head that comes in several pieces is passed on line by line.
         start = 0
         while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
             end = found + len(end_of_head)
@@ -86,7 +86,7 @@ class CheckedProtocol(ResponseHandler):
             super().data_received(data)
 
     def _hear_unasked(self, data: bytes) -> None:
-        # Behind a whole reply, and nobody reads it: it would pile up as fast as it comes.
+        # It follows a whole reply and is never read, so it would pile up as fast as it comes.
         rest = data.lstrip(b"\r\n")[: len(_VERSION)]
         self.is_garbled |= not _VERSION.startswith(rest)
         self.force_close()
@@ -94,7 +94,7 @@ class CheckedProtocol(ResponseHandler):
             self.transport.abort()
 
     def run_out(self) -> None:
-        """End the request under way: its time is over."""
+        """End the request under way: its deadline has passed."""
         error = TimeoutError()
         self.set_exception(error)
         if self._payload is not None:
@@ -118,10 +118,10 @@ class CheckedProtocol(ResponseHandler):
         return super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """End what is read here with an error."""
+        """Fail whatever is being read on this connection."""
         super().set_exception(exc, *cause)
         if isinstance(exc, HttpProcessingError):
             self.is_garbled = True
-            # aiohttp leaves the reader of a body waiting when a chunk of it is none.
+            # After an invalid chunk, aiohttp leaves the reader of the body waiting.
             if self._payload is not None and not self._payload.is_eof():
                 self._payload.set_exception(aiohttp.ClientPayloadError())

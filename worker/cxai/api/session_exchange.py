@@ -1,4 +1,4 @@
-"""Requests over aiohttp's ClientSession: the way for any version of aiohttp."""
+"""Requests over aiohttp's ClientSession: works with any version of aiohttp."""
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -10,9 +10,9 @@ from cxai.api.exchange import HEADERS, TOKEN_HEADER
 
 
 class _Request(aiohttp.ClientRequest):
-    """Puts the token in when it is sent.
+    """Adds the token to a request as it is sent.
 
-    With the headers of the session, aiohttp would send it to a proxy, too, in clear text.
+    If it were among the session's headers, aiohttp would also send it to a proxy, in clear text.
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:

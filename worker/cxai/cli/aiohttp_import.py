@@ -1,4 +1,4 @@
-"""aiohttp, imported as a command can and a program can't."""
+"""A faster import of aiohttp, which is safe for a command but not for a program."""
 
 _READ_THEM = "set_default_verify_paths"
 

@@ -224,7 +224,7 @@ class Pipeline:
 
     async def _judge(self) -> None:
         while True:
-            async with self._gathering:  # one judge at a time: else each would get a few
+            async with self._gathering:  # one judge at a time, or each would get only a few
                 arrived = [await self._replies.get()]
                 while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
                     arrived.append(self._replies.get_nowait())

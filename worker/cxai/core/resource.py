@@ -1,4 +1,4 @@
-"""The port of what is retrieved, in a file of its own: readers have no event loop to import.
+"""The port of what is retrieved, in a file of its own: readers need no event loop.
 
 `asyncio`, which the other ports need, would be 11 of the 24 MB of a reader.
 """

@@ -25,7 +25,7 @@ class News:
         self._is_there = False
 
     async def within(self, seconds: float | None) -> None:
-        """Return when there is news since `clear`, or after so many seconds; None is no limit."""
+        """Return when there is news since `clear`, or after that many seconds; None is no limit."""
         if self._is_there:
             return
         loop = asyncio.get_running_loop()

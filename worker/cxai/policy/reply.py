@@ -33,7 +33,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A reply whose body is still to be read, and the request that it answers."""
+    """A reply whose body has not been read yet, and the request that it answers."""
 
     interaction_id: str
     question: Question

@@ -22,26 +22,26 @@ from cxai.readers.wire import (
 )
 
 START_S = 30.0
-"""How long a reader may take to start; it takes a fraction of a second."""
+"""How long a reader may take to start, which needs a fraction of a second."""
 
 BLOCK_S = 60.0
-"""How long a reader may take for a block; it takes milliseconds. One that takes longer hangs."""
+"""How long a reader may take for a block, which needs milliseconds; after that it is hanging."""
 
 _KEPT_BYTES = 2**22
-"""A buffer that a large answer has made larger than this is not kept."""
+"""A buffer that a large answer made larger than this is replaced afterwards."""
 
 _ready = msgspec.msgpack.Decoder(Ready)
 _answer = msgspec.msgpack.Decoder(Answer)
 
 
 class ReaderLostError(Exception):
-    """A reader has gone, or did not do as it should."""
+    """A reader has gone or broken the protocol; what it was asked is unread."""
 
 
 class ReaderLink(asyncio.BufferedProtocol):
     """The connection to one reader. Once it is `lost`, it stays so.
 
-    `reason` is why it was given up; empty while it was not, and for a reader that went by itself.
+    `reason` says why this side gave it up; it is empty if it did not.
     """
 
     def __init__(self, *, start_s: float = START_S, block_s: float = BLOCK_S) -> None:
@@ -56,11 +56,11 @@ class ReaderLink(asyncio.BufferedProtocol):
 
     @property
     def waiting(self) -> int:
-        """How many blocks the reader has, and has not answered."""
+        """How many blocks the reader has not answered yet."""
         return len(self._asked)
 
     async def begin(self, recipe: Recipe) -> Ready:
-        """Say what is to be read; return when the reader is ready. Raises ReaderLostError."""
+        """Send the recipe; return when the reader is ready. Raises ReaderLostError."""
         ready: Ready = await self._ask(recipe, _ready, self._start_s, "did not start in time")
         return ready
 
@@ -77,7 +77,7 @@ class ReaderLink(asyncio.BufferedProtocol):
         return answer.parsed
 
     def give_up(self, reason: str) -> None:
-        """Let go of the reader, whatever it is doing."""
+        """Drop the connection, whatever the reader is doing; the first reason counts."""
         self.reason = self.reason or reason
         self._transport.abort()
 
@@ -107,7 +107,7 @@ class ReaderLink(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Return all blocks unread."""
+        """Fail every question that is still open."""
         self.lost.set()
         for _, answer in self._asked:
             if not answer.done():
@@ -143,7 +143,7 @@ class ReaderLink(asyncio.BufferedProtocol):
             decoder, answer = self._asked[0]
             found = decoder.decode(value)
         except (IndexError, msgspec.DecodeError, ValueError, RecursionError):
-            # Not asked for, not what was, no UTF-8 (a ValueError), or nested too deeply.
+            # Unasked for, of the wrong type, not UTF-8 (a ValueError), or nested too deeply.
             self.give_up("sent garbage")
             return
         self._asked.popleft()

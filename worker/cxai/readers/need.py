@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 Readers = int | Literal["auto"]
-"""The setting `readers`: a number of processes, or as many as are of use."""
+"""The setting `readers`: a number of processes, or as many as help."""
 
 _LEAST_RATE = 200.0
-"""Below this rate a core is enough: an ID takes 0.3 to 0.5 ms of it, an odd body 1 ms."""
+"""Below this rate one core is enough: an ID takes 0.3 to 0.5 ms of it, an odd body 1 ms."""
 
 _MOST = 4
-"""More than one event loop can keep busy: it needs a third of a reader's time for each ID."""
+"""One event loop can't keep more busy: it spends a third as long on an ID as a reader does."""
 
 _LOOK_S = 1.0
 _BUSY = 0.7
@@ -33,7 +33,8 @@ def readers_for(setting: Readers, rate: float, cores: int) -> int:
 def usable_cores(own_cgroup: Path = _OWN_CGROUP, cgroups: Path = _CGROUPS) -> int:
     """Return how many cores this process may use, at least 1.
 
-    That is by its affinity, and by the quota of its cgroup (v2): a container's, or a service's.
+    That is limited by its CPU affinity and by the quota of its cgroup (v2), as a container or a
+    service has one.
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # Linux
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -45,7 +46,7 @@ def usable_cores(own_cgroup: Path = _OWN_CGROUP, cgroups: Path = _CGROUPS) -> in
 
 
 class LoopLoad:
-    """How busy the thread is that asks: the share of a second or more that it was computing.
+    """How busy the calling thread is: the share of the last second or more that it was computing.
 
     It is asked with each block of replies, so it needs no timer.
     """
@@ -59,7 +60,7 @@ class LoopLoad:
         self._elapsed_s = elapsed_s
         self._since: tuple[float, float] | None = None
         self.share = 0.0
-        """That of the last look, from 0 to 1."""
+        """The share at the last look, from 0 to 1."""
 
     def is_high(self) -> bool:
         """Whether the time since the last look, a second or more, was mostly spent computing."""

@@ -37,7 +37,7 @@ def serve(connection: socket.socket) -> None:
         recipe: Recipe = frames.receive(msgspec.msgpack.Decoder(Recipe))
         blocks = BlockParser(recipe)
         decoder = msgspec.msgpack.Decoder(Block)
-        # As in a worker (cli/gc_tuning.py): what a body becomes is in no cycle.
+        # As in a worker (cli/gc_tuning.py): nothing made of a body is part of a cycle.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
         connection.sendall(framed(Ready(_memory_bytes())))
@@ -70,8 +70,8 @@ class _Frames:
 class BlockParser:
     """Reads blocks of replies for the run that `recipe` is of.
 
-    What is too large is left to the worker: a body of more than SMALL_BYTES, and a record with
-    which the lines of an answer would take more than `most_bytes`.
+    Left to the worker are bodies of more than SMALL_BYTES, and records that would make the lines
+    of an answer take more than `most_bytes`.
     """
 
     def __init__(self, recipe: Recipe, most_bytes: int = MOST_ANSWER_BYTES) -> None:
@@ -110,7 +110,7 @@ class BlockParser:
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
-    """A token, as Redaction wants it: pydantic's SecretStr takes long to import."""
+    """A token in the form that Redaction takes; pydantic's SecretStr is slow to import."""
 
     text: str = field(repr=False)
 
@@ -127,7 +127,7 @@ def _resource(recipe: Recipe) -> Resource:
 
 
 def _memory_bytes() -> int:
-    """Return this process's resident memory; where the system does not say, its peak."""
+    """Return the resident memory of this process, or its peak where only that is known."""
     try:
         resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:  # not Linux, where the peak of a process begins with that of its parent

@@ -1,4 +1,4 @@
-"""Parses what came back for a request: a record, a status, a refusal, or why it is none."""
+"""Parses replies: into a record, a status, a refusal, or a failure that says why it is none."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 Decode = Callable[[bytes, str, int], bytes | Failure]
 """Undoes the content codings (a Content-Encoding header) of a body.
 
-It becomes no larger than the given number of bytes; a TOO_LARGE failure otherwise.
+The result has at most the given number of bytes; more is a TOO_LARGE failure.
 """
 
 SMALL_BYTES = 2**20
