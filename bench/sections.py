@@ -24,8 +24,8 @@ included; CPU is user and system time of all its processes, peak the resident me
 median of {rounds}, interleaved, or of their ratios, with the lowest and the highest. `of bare`
 is the share of the bare client's efficiency or speed that a client reaches, `÷ the worker's` its
 CPU time as a multiple of the worker's. Every client but the bare one writes the same records, which
-is checked; only the worker validates, accounts for each ID, and has each batch on the disk before it
-counts."""
+is checked; only the worker validates, accounts for each ID, and has each batch on the disk before
+it counts."""
 
 
 def one_core(context: BenchContext) -> str:
