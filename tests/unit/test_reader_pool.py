@@ -18,7 +18,8 @@ from support.readers import Counted, reader_of, reader_pool, reader_processes
 from support.waiting import wait_until
 
 from cxai.policy.reply import Arrival, Question, Reply
-from cxai.readers.link import ReaderLink
+from cxai.readers.link import BLOCK_S, ReaderLink
+from cxai.settings import Settings
 
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 BLOCK = [
@@ -95,7 +96,7 @@ async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(o
 
 @pytest.mark.promise(
     "A reader hangs",
-    "after 60 s it is killed, and the worker reads its replies itself",
+    "after 20 s it is killed, and the worker reads its replies itself",
     group="Readers",
 )
 async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
@@ -108,6 +109,10 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
         await wait_until(lambda: "reader_given_up" in pool.events.names)
     assert pool.events[-1] == ("reader_given_up", {"reader": 1, "reason": "hung"})
     assert not psutil.pid_exists(reader)
+
+
+def test_a_reader_that_hangs_is_noticed_within_the_grace_of_a_run_that_is_stopped():
+    assert Settings.model_fields["grace_s"].default > BLOCK_S
 
 
 async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_few_wait(
