@@ -167,6 +167,12 @@ async def test_a_few_interim_responses_are_passed_over(status):
         assert (await ask(server)).body == b"at last"
 
 
+async def test_a_server_that_is_silent_after_an_interim_response_ends_at_the_read_timeout():
+    async with RawServer([interim(103, 1), Ending.SILENCE]) as server:
+        seen = await ask(server, read_timeout_s=0.1, total_timeout_s=60.0)
+    assert (seen.trouble, seen.stage) == (Trouble.TIMEOUT, Stage.HEADERS)
+
+
 @pytest.mark.promise(
     "Interim responses (1xx) without end",
     "a transport error after ten; the run still answers to SIGTERM",
@@ -436,12 +442,13 @@ async def test_a_connection_that_drops_while_its_request_waits_to_leave_is_no_at
         assert (await client.fetch(ID, Question.RESULT)).body == b"at last"
 
 
-async def test_what_is_said_while_a_request_waits_to_leave_is_not_its_reply():
+@pytest.mark.parametrize("said", [response(b"unasked"), response(b"unasked")[:20]])
+async def test_what_is_said_while_a_request_waits_to_leave_is_not_its_reply(said):
     async with (
         RawServer([response(b"at last")]) as server,
         waiting_to_leave(server) as (client, fetching, may_leave),
     ):
-        server.say(response(b"unasked"))
+        server.say(said)
         await turns_of_the_loop()
         may_leave.set()
         assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)

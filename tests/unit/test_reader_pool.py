@@ -18,8 +18,9 @@ from support.readers import Counted, reader_of, reader_pool, reader_processes
 from support.waiting import wait_until
 
 from cxai.policy.reply import Arrival, Question, Reply
-from cxai.readers.link import ReaderLink
+from cxai.readers.link import BLOCK_S, ReaderLink
 from cxai.readers.pool import EFFECT
+from cxai.settings import Settings
 
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 BLOCK = [
@@ -97,7 +98,7 @@ async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(o
 
 @pytest.mark.promise(
     "A reader hangs",
-    "after 60 s it is killed, and the worker reads its replies itself",
+    "after 20 s it is killed, and the worker reads its replies itself",
     group="Readers",
 )
 async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
@@ -110,6 +111,10 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
         await wait_until(lambda: "reader_given_up" in pool.events.names)
     assert pool.events[-1] == ("reader_given_up", {"reader": 1, "reason": "hung", "effect": EFFECT})
     assert not psutil.pid_exists(reader)
+
+
+def test_a_reader_that_hangs_is_noticed_within_the_grace_of_a_run_that_is_stopped():
+    assert Settings.model_fields["grace_s"].default > BLOCK_S
 
 
 async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_few_wait(
@@ -135,9 +140,8 @@ async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_fe
     [
         ("", "can't be started: there is no Python interpreter to run"),
         ("/no/such/python", "can't be started: No such file or directory"),
-        (shutil.which("false"), "exited with code 1"),
     ],
-    ids=["none", "missing", "of another kind"],
+    ids=["none", "missing"],
 )
 async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
     own, expected, monkeypatch, interpreter, reason
@@ -147,6 +151,15 @@ async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
         await wait_until(lambda: pool.events, "an event")
         assert await pool.read(BLOCK, AT) == expected
     assert pool.events == [("reader_given_up", {"reader": 1, "reason": reason, "effect": EFFECT})]
+
+
+async def test_a_reader_that_ends_while_it_starts_is_started_again(own, expected, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    async with reader_pool(own, pauses_s=[0.0]) as pool:
+        await wait_until(lambda: "reader_given_up" in pool.events.names, "the last event")
+        assert await pool.read(BLOCK, AT) == expected
+    assert pool.events.names == ["reader_lost", "reader_given_up"]
+    assert {values["reason"] for _, values in pool.events} == {"exited with code 1"}
 
 
 # --- their start and their end ---

@@ -142,6 +142,8 @@ class Connector(aiohttp.TCPConnector):
         if self._loop.time() >= passage.deadline:
             connection.release()
             raise TimeoutError
+        if protocol.requests == 0 and protocol.is_heard:
+            protocol.force_close()  # it spoke first: check_usable refuses it
         protocol.requests += 1
         protocol.begin()
         # A timer takes 3 µs less than asyncio.timeout around the request.

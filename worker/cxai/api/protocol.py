@@ -82,8 +82,10 @@ class CheckedProtocol(ResponseHandler):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self._give_up(FloodError(f"more than {MAX_HEAD_BYTES} bytes before a body"))
-        else:
-            super().data_received(data)
+            return
+        super().data_received(data)
+        if not self._is_answered and self._exception is None:
+            self.start_timeout()  # aiohttp takes an interim response for the end of its waiting
 
     def _hear_unasked(self, data: bytes) -> None:
         # It follows a whole reply and is never read, so it would pile up as fast as it comes.
