@@ -5,8 +5,11 @@ import contextlib
 import gzip
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import uvloop
+from support.certificate import CA, server_context
 from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
@@ -411,6 +414,36 @@ async def test_every_request_is_paced_also_one_that_meets_a_dead_connection():
         for _ in scripts:
             await client.fetch(ID, Question.RESULT)
         assert len(departed) == len(server.requests) == 3
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_that_may_leave_is_with_the_system_before_the_loop_does_anything_else(scheme):
+    """LocalLimiter.depart counts on it: what left is sent by the loop's next turn."""
+    heard = []
+
+    def hear(listener):
+        connection, _ = listener.accept()
+        if scheme == "https":
+            connection = server_context().wrap_socket(connection, server_side=True)
+        with connection:
+            return connection.recv(len("GET"))
+
+    async def fetch(listener):
+        hearing = aside.submit(hear, listener)
+
+        async def depart():
+            # Blocks the loop, so that what has not been sent by now isn't heard.
+            loop.call_soon(lambda: heard.append(hearing.result(timeout=2.0)))
+
+        loop, base_url = asyncio.get_running_loop(), f"{scheme}://localhost:{port}"
+        async with client_of(base_url, depart=depart, ca_file=CA) as client:
+            await client.fetch(ID, Question.RESULT)
+
+    with ThreadPoolExecutor(1) as aside, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5.0)
+        port = listener.getsockname()[1]
+        uvloop.run(fetch(listener))  # as the product does
+    assert heard == [b"GET"]
 
 
 @contextlib.asynccontextmanager

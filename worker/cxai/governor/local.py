@@ -80,7 +80,7 @@ class LocalLimiter:
                 await asyncio.sleep(wait_s)
             await self._account.acquire()  # type: ignore[no-untyped-call]
             self._exit.leave(self._now())
-        if self._exit.unsent == 1:  # uvloop writes to sockets when all in this turn have had theirs
+        if self._exit.unsent == 1:  # what leaves is written to its socket before the loop goes on
             asyncio.get_running_loop().call_soon(self._note_sent)
 
     def _note_sent(self) -> None:

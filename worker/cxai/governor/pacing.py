@@ -115,9 +115,10 @@ class Exit:
     No more than `rate` within any second (of a fraction: floor(rate), at least 1, within the time
     that these take), and evenly no more than a tenth of that + 1 within any tenth of a second.
 
-    Between the moment when a request may leave and the one when its bytes are with the system, the
-    event loop may do other work for many milliseconds, or not run. So a request may leave by the
-    earliest time at which it can be sent, and counts for others at the latest.
+    Between the moment when a request may leave and the one when its bytes are with the system, a
+    busy machine may take the processor away for many milliseconds. So a request may leave by the
+    earliest time at which it can be sent, and counts for others at the latest: the bound holds
+    whatever lies between.
     """
 
     def __init__(self, rate: float, *, burst: bool) -> None:
