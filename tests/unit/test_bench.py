@@ -34,7 +34,7 @@ def test_a_short_run_compares_all_that_can_run_and_names_what_can_not(tmp_path):
     rows = {
         cells[0]: cells[1:]
         for line in text.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 7
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 8
     }
     assert rows["cxai run, durable, exactly once"][2] == "1.00 x"
     assert rows["bare aiohttp + uvloop, bytes discarded"][1] == "1.000"
