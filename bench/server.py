@@ -46,7 +46,7 @@ def answering(delay_s: float, arrivals: list[float], *, short: bool) -> Answer:
         arrivals.append(at)
         coding = "br" if _TAKES_BROTLI.search(request) else "gzip"
         asked = _ASKS.match(request)
-        found = responses[coding, asked[1]] if asked else _NOT_FOUND
+        found = responses.get((coding, asked and asked[1]), _NOT_FOUND)
         loop.call_later(delay_s, send, found) if delay_s else send(found)
 
     return answer
