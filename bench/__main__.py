@@ -5,9 +5,9 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
+from bench.clients import FETCH
 from bench.comparison import counted, table
 from bench.context import BenchContext
 from bench.measurement import ROOT, FailedRunError, machine
@@ -23,14 +23,13 @@ on one machine. Ratios travel to other machines, absolute figures don't. Why the
 are: [performance.md](performance.md).{doubt}
 
 ```sh
-make bench                                # Linux, and what `make test` needs; a quarter of an hour
+make bench                                # with what `make test` needs; a quarter of an hour
 make bench ROUNDS=1 IDS=500               # shows in two minutes that all of it runs
 make bench SECTION=pacing                 # prints one section: {sections}
 make bench SECTION=scale IDS=1000000      # runs only when it is named
 ```
 
-Bun, Node, Go, curl and jq take part where they are installed. Use an idle machine with two cores at
-least, one for the client and one for the server.
+It needs Linux and two idle cores. Bun (or else Node), Go, curl and jq take part if installed.
 """
 _DOUBT = "\n\n**{ids:,} IDs and {rounds} are too few to conclude anything from.**"
 _ENOUGH_IDS, _ENOUGH_ROUNDS = 5_000, 3
@@ -53,12 +52,18 @@ def main() -> None:
     if not hasattr(os, "sched_setaffinity"):
         sys.exit("bench: it assigns cores as only Linux can.")
     names = [given.section] if given.section else [name for name in SECTIONS if name != "scale"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way, nothing is left behind
+    facts = machine((FETCH.command.split()[0], "go", "curl", "jq"))
+    (ROOT / ".bench").mkdir(exist_ok=True)
     try:
-        sections = _measured(names, given.ids, given.rounds)
+        with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
+            context = BenchContext(Path(scratch), given.ids, given.rounds)
+            sections = [SECTIONS[name](context) for name in names]
     except FailedRunError as error:
         sys.exit(f"bench: a run of the worker, or of the bare client, failed: {error}")
     except KeyboardInterrupt:
         sys.exit("bench: stopped; nothing was written.")
+    sections.append(f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}")
     few = given.ids < _ENOUGH_IDS or given.rounds < _ENOUGH_ROUNDS
     doubt = _DOUBT.format(ids=given.ids, rounds=counted(given.rounds)) if few else ""
     preface = _PREFACE.format(doubt=doubt, sections=", ".join(SECTIONS))
@@ -66,16 +71,6 @@ def main() -> None:
     if target is not None:
         target.write_text("\n".join([preface, *sections]), encoding="utf-8")
     print("\n".join(sections))
-
-
-def _measured(names: Sequence[str], ids: int, rounds: int) -> list[str]:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way, nothing is left behind
-    (ROOT / ".bench").mkdir(exist_ok=True)
-    facts = machine(("go", "bun", "node", "curl", "jq"))
-    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
-        context = BenchContext(Path(scratch), ids, rounds)
-        sections = [SECTIONS[name](context) for name in names]
-    return [*sections, f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}"]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is measured: the worker, the bare floor, and the peers; one row each."""
 
+import shutil
 from dataclasses import dataclass, replace
 
 
@@ -12,17 +13,14 @@ class Client:
     {scratch}; before it comes `build`, once.
     """
 
-    key: str
     name: str
     share: float
     command: str
     build: str = ""
-    writes: bool = True
-    all_cores: bool = False
 
 
 WORKER = Client(
-    "worker", "cxai run, durable, exactly once", 1.0,
+    "cxai run, durable, exactly once", 1.0,
     "{python} -m cxai run {ids} --output {out} --base-url {base_url} --in-flight {in_flight}"
     " --progress none --rate 100000 --readers 0",
 )  # fmt: skip
@@ -30,28 +28,27 @@ WORKER = Client(
 
 def worker(options: str) -> Client:
     """Return the worker with more options, of which the last of a name counts."""
-    return replace(WORKER, command=f"{WORKER.command} {options}")
+    return replace(WORKER, name=f"cxai run {options}", command=f"{WORKER.command} {options}")
 
 
 _TASK = "{ids} {base_url} {out}"
 _AIOHTTP = "{python} -m bench.peers.aiohttp_client"
 _FETCH = f"bench/peers/fetch_client.mjs {_TASK}"
 
-BARE = Client(
-    "bare", "bare aiohttp + uvloop, bytes discarded", 2.5, f"{_AIOHTTP} bare {_TASK}", writes=False
-)
-BUN = Client("bun", "Bun, fetch + JSON", 1.5, f"bun {_FETCH}")
+BARE = Client("bare aiohttp + uvloop, bytes discarded", 2.5, f"{_AIOHTTP} bare {_TASK}")
+FETCH = Client("Bun, fetch + JSON", 1.5, f"bun {_FETCH}")
+if shutil.which("node") and not shutil.which("bun"):
+    FETCH = Client("Node, fetch + JSON", 0.3, f"node {_FETCH}")
 GO = Client(
-    "go", "Go, net/http + encoding/json", 0.5, f"{{scratch}}/go_client {_TASK}",
+    "Go, net/http + encoding/json", 0.5, f"{{scratch}}/go_client {_TASK}",
     "go build -o {scratch}/go_client bench/peers/go_client.go",
 )  # fmt: skip
-PLAIN = Client("plain", "aiohttp, one session, defaults", 0.3, f"{_AIOHTTP} plain {_TASK}")
+PLAIN = Client("aiohttp, one session, defaults", 0.3, f"{_AIOHTTP} plain {_TASK}")
 PEERS = (
-    BUN,
-    Client("pycurl", "pycurl + orjson", 1.2, f"{{python}} -m bench.peers.pycurl_client {_TASK}"),
+    FETCH,
+    Client("pycurl + orjson", 1.2, f"{{python}} -m bench.peers.pycurl_client {_TASK}"),
     GO,
-    Client("node", "Node, fetch + JSON", 0.3, f"node {_FETCH}"),
     PLAIN,
-    Client("vendor", "vendor style, a session per call", 0.2, f"{_AIOHTTP} vendor {_TASK}"),
-    Client("curl", "curl --parallel + jq", 0.2, f"sh bench/peers/curl_jq.sh {_TASK}"),
+    Client("vendor style, a session per call", 0.2, f"{_AIOHTTP} vendor {_TASK}"),
+    Client("curl --parallel + jq", 0.2, f"sh bench/peers/curl_jq.sh {_TASK}"),
 )

@@ -16,12 +16,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-_SHOWN_CHARACTERS = 200
 _PACKAGES = ("cxai-worker", "aiohttp", "uvloop", "msgspec", "orjson", "Brotli", "pycurl")
 
 
 class FailedRunError(Exception):
-    """A command has failed; the message ends with its last line."""
+    """A command has failed; the message ends with the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,8 @@ def measure(
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip()
-        last = lines.rpartition("\n")[2][-_SHOWN_CHARACTERS:]
-        raise FailedRunError(f"ended with {process.returncode}: {last}")
+        words = log.read_text(encoding="utf-8", errors="replace").split()
+        raise FailedRunError(f"ended with {process.returncode}: {' '.join(words)[-200:]}")
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 

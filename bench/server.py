@@ -1,18 +1,17 @@
 """The API as the benchmarks need it: ready bodies, a fixed latency, and the times of arrival.
 
 `python -m bench.server` serves on a free port of 127.0.0.1 and prints it. For each byte on its
-standard input it writes when the requests since the last one arrived: how many (8 bytes), then
-their times in seconds (8 bytes each). It ends when its standard input does.
+standard input it prints when the requests since the last one arrived: a list of seconds in JSON. It
+ends when its standard input does.
 """
 
 import argparse
 import asyncio
 import gzip
+import json
 import os
 import re
-import sys
-from array import array
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable
 from functools import cache
 
 import brotli
@@ -22,43 +21,32 @@ from support.certificate import server_context
 
 from bench.corpus import body
 
-_CODINGS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"br": lambda raw: brotli.compress(raw, quality=5),
-    b"gzip": lambda raw: gzip.compress(raw, compresslevel=6),
-    b"": bytes,
-}
-"""What comes first is preferred."""
-
-_ID_ENDS = len(b"GET /v1/interactions/") + 36
-_ACCEPTED = re.compile(rb"\r\naccept-encoding:([^\r]*)", re.IGNORECASE)
-_TOKEN = re.compile(rb"\r\nx-api-token:", re.IGNORECASE)
+_ASKS = re.compile(rb"(?is)GET /v1/interactions/.{34}(..)/ai HTTP/1.1\r\n(?:.*\r\n)?x-api-token:")
+_TAKES_BROTLI = re.compile(rb"(?i)\r\naccept-encoding:[^\r]*\bbr\b")
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 @cache  # 64 bodies stand for 256 endings of IDs
-def _response(coding: bytes, text: bytes) -> bytes:
-    sent = _CODINGS[coding](text)
-    encoded = b"Content-Encoding: %b\r\n" % coding if coding else b""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b" % encoded
-    return head + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent)
+def _response(coding: str, text: bytes) -> bytes:
+    sent = brotli.compress(text, quality=5) if coding == "br" else gzip.compress(text, 6)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\n"
+    return f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent
 
 
-def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) -> Answer:
+def answering(delay_s: float, arrivals: list[float], *, short: bool) -> Answer:
     """Return what notes the arrival of a request, and answers it `delay_s` later."""
-    loop = asyncio.get_running_loop()
-    raw = {f"{number:02x}".encode(): body(f"{number:02x}", short=short) for number in range(256)}
-
-    @cache  # all requests of a client are the same after the ID
-    def responses(rest: bytes) -> dict[bytes, bytes]:
-        if not rest.startswith(b"/ai HTTP/1.1\r\n") or _TOKEN.search(rest) is None:
-            return {}
-        accepted = _ACCEPTED.search(rest)
-        coding = next(each for each in _CODINGS if each in (accepted[1] if accepted else b""))
-        return {ending: _response(coding, text) for ending, text in raw.items()}
+    loop, endings = asyncio.get_running_loop(), [f"{number:02x}" for number in range(256)]
+    responses = {
+        (coding, ending.encode()): _response(coding, body(ending, short=short))
+        for coding in ("br", "gzip")
+        for ending in endings
+    }
 
     def answer(at: float, request: bytes, send: Callable[[bytes], object]) -> None:
         arrivals.append(at)
-        found = responses(request[_ID_ENDS:]).get(request[_ID_ENDS - 2 : _ID_ENDS], _NOT_FOUND)
+        coding = "br" if _TAKES_BROTLI.search(request) else "gzip"
+        asked = _ASKS.match(request)
+        found = responses.get((coding, asked and asked[1]), _NOT_FOUND)
         loop.call_later(delay_s, send, found) if delay_s else send(found)
 
     return answer
@@ -66,13 +54,13 @@ def answering(delay_s: float, arrivals: MutableSequence[float], *, short: bool) 
 
 async def serve(given: argparse.Namespace) -> None:
     """Serve as the command line says, until standard input ends."""
-    loop, stop, arrivals = asyncio.get_running_loop(), asyncio.Event(), array("d")
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    arrivals: list[float] = []
 
     def report() -> None:
         if os.read(0, 1):
-            sys.stdout.buffer.write(array("q", [len(arrivals)]).tobytes() + arrivals.tobytes())
-            sys.stdout.buffer.flush()
-            del arrivals[:]
+            print(json.dumps(arrivals), flush=True)
+            arrivals.clear()
         else:
             stop.set()
 

@@ -1,11 +1,10 @@
-// fetch and JSON, for Bun and for Node, as a JavaScript team would write it.
-import { readFileSync, openSync, writeSync } from "node:fs";
+// fetch and JSON, for Bun or Node, as a JavaScript team would write it.
+import { openSync, readFileSync, writeSync } from "node:fs";
 
 const [idsFile, baseUrl, out] = process.argv.slice(2);
 const ids = readFileSync(idsFile, "utf8").trim().split("\n").values();
 const headers = { "X-API-Token": process.env.CXAI_API_TOKEN };
 const file = openSync(out, "w");
-let lines = [];
 
 const model = (m) => ({
   name: m.name, score: m.score, min_score: m.minScore, max_score: m.maxScore,
@@ -20,25 +19,18 @@ const participant = (p) => ({
   voice_activity_segments: p.voiceActivitySegments?.map(segment) ?? null,
 });
 
-function flush() {
-  writeSync(file, lines.join(""));
-  lines = [];
-}
-
 async function some() {
   for (const id of ids) {
     const response = await fetch(`${baseUrl}/v1/interactions/${id}/ai`, { headers });
     if (!response.ok) throw new Error(`${id}: ${response.status}`);
     const result = await response.json();
-    lines.push(JSON.stringify({
+    writeSync(file, JSON.stringify({
       interaction_id: id,
       all_participants: participant(result.allParticipants),
       participant_one: participant(result.participantOne),
       participant_two: participant(result.participantTwo),
     }) + "\n");
-    if (lines.length === 100) flush();
   }
 }
 
 await Promise.all(Array.from({ length: Number(process.env.IN_FLIGHT) }, some));
-flush();

@@ -12,12 +12,6 @@ import (
 	"sync"
 )
 
-type result struct {
-	AllParticipants participant `json:"allParticipants"`
-	ParticipantOne  participant `json:"participantOne"`
-	ParticipantTwo  participant `json:"participantTwo"`
-}
-
 type participant struct {
 	Bundles []struct {
 		Name   string `json:"name"`
@@ -45,13 +39,6 @@ type sameNames struct {
 	Quartile4 float64 `json:"quartile4"`
 }
 
-type record struct {
-	InteractionID   string            `json:"interaction_id"`
-	AllParticipants participantRecord `json:"all_participants"`
-	ParticipantOne  participantRecord `json:"participant_one"`
-	ParticipantTwo  participantRecord `json:"participant_two"`
-}
-
 // The same fields as a participant under other names: so Go converts one into the other.
 type participantRecord struct {
 	Bundles []struct {
@@ -77,7 +64,7 @@ func check(err error) {
 	}
 }
 
-func get(client *http.Client, baseURL, id string) record {
+func get(client *http.Client, baseURL, id string) map[string]any {
 	request, err := http.NewRequest(http.MethodGet, baseURL+"/v1/interactions/"+id+"/ai", nil)
 	check(err)
 	request.Header.Set("X-API-Token", os.Getenv("CXAI_API_TOKEN"))
@@ -89,10 +76,14 @@ func get(client *http.Client, baseURL, id string) record {
 	}
 	body, err := io.ReadAll(response.Body)
 	check(err)
-	var got result
+	var got map[string]participant
 	check(json.Unmarshal(body, &got))
-	one, two := participantRecord(got.ParticipantOne), participantRecord(got.ParticipantTwo)
-	return record{id, participantRecord(got.AllParticipants), one, two}
+	return map[string]any{
+		"interaction_id":   id,
+		"all_participants": participantRecord(got["allParticipants"]),
+		"participant_one":  participantRecord(got["participantOne"]),
+		"participant_two":  participantRecord(got["participantTwo"]),
+	}
 }
 
 func main() {
@@ -106,8 +97,8 @@ func main() {
 
 	ids := make(chan string)
 	var workers sync.WaitGroup
+	workers.Add(inFlight)
 	for n := 0; n < inFlight; n++ {
-		workers.Add(1)
 		go func() {
 			defer workers.Done()
 			for id := range ids {

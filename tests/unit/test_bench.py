@@ -1,7 +1,9 @@
 """`python -m bench` runs, checks what it has measured, and writes its page."""
 
 import asyncio
+import gzip
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -17,6 +19,7 @@ from support.waiting import wait_until
 
 from bench import corpus
 from bench.peers.record import record
+from bench.server import answering
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +37,7 @@ def test_a_short_run_compares_all_that_can_run_and_names_what_can_not(tmp_path):
     rows = {
         cells[0]: cells[1:]
         for line in text.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 7
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 8
     }
     assert rows["cxai run, durable, exactly once"][2] == "1.00 x"
     assert rows["bare aiohttp + uvloop, bytes discarded"][1] == "1.000"
@@ -51,6 +54,20 @@ def test_the_bodies_have_the_documented_sizes():
     assert 22_000 < sum(sizes) / len(sizes) < 26_000
     assert max(sizes) < 80_000
     assert all(4_000 < len(corpus.body(ending, short=True)) < 6_000 for ending in ("00", "ff"))
+
+
+async def test_the_server_answers_whatever_comes_first_in_the_head_but_not_without_a_token():
+    arrivals, sent = [], []
+    answer = answering(0, arrivals, short=True)
+    line = f"GET /v1/interactions/{'0' * 34}ff/ai HTTP/1.1\r\n"
+    token, brotli = "X-API-Token: made-up\r\n", "Accept-Encoding: gzip, br\r\n"
+    for head in (f"{token}{brotli}", f"{brotli}{token}", token, brotli):
+        answer(1.5, f"{line}{head}\r\n".encode(), sent.append)
+    codings = [re.findall(rb"\r\nContent-Encoding: (\w+)", each) for each in sent]
+    assert codings == [[b"br"], [b"br"], [b"gzip"], []]
+    assert sent[3].startswith(b"HTTP/1.1 404 ")
+    assert gzip.decompress(sent[2].partition(b"\r\n\r\n")[2]) == corpus.body("ff", short=True)
+    assert arrivals == [1.5] * 4
 
 
 def test_what_a_client_wrote_is_checked(tmp_path):
