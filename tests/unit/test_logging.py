@@ -82,6 +82,7 @@ def test_each_event_has_its_level(stderr, level):
         ('say "so"', r'"say \"so\""'),
         ("one\ntwo\x1b[2J", r'"one\ntwo\u001b[2J"'),
         ("naïve", "naïve"),
+        ("\x9b2J\x85\u2028\x7f", r'"\u009b2J\u0085\u2028\u007f"'),
     ],
 )
 def test_a_value_that_would_not_be_one_word_is_quoted(stderr, value, shown):
@@ -97,6 +98,15 @@ def test_json_takes_values_of_every_type_and_keeps_to_one_line_of_ascii(stderr):
     assert (line.count("\n"), line.isascii()) == (1, True)
     event = json.loads(line)
     assert (event["name"], event["path"], event["ids"]) == ("naïve\n", repr(Path("a")), [1, None])
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {(1, 2): 3}, {1: {2: ...}}])
+def test_what_json_does_not_have_is_text_in_a_line_that_is_json_still(stderr, value):
+    to = stderr(io.StringIO())
+    configured(as_json=True).info("something", value=value, share=0.5, none=None)
+    event = json.loads(to.getvalue(), parse_constant=pytest.fail)
+    assert (event["share"], event["none"]) == (0.5, None)
+    assert event["value"] == repr(value) or {int(key): ... for key in event["value"]} == {1: ...}
 
 
 def test_the_end_is_no_event_on_a_terminal_unless_programs_read_it(stderr):

@@ -89,3 +89,10 @@ def test_a_text_is_masked_as_by_the_pattern_alone(data, secret):
 
 def test_a_secret_outside_of_ascii_is_masked_where_its_letters_are_ascii():
     assert Redaction(SecretStr("a\u0131b"))("aib") == MASK
+
+
+@pytest.mark.parametrize("secret", ["stra\u00dfe", "\u0130stanbul-password", "\uff41bc-\U0010ffff"])
+def test_a_secret_with_letters_that_have_no_other_case_or_width_is_masked(secret):
+    redaction = Redaction(SecretStr(secret))
+    assert redaction(f"x {secret} y") == f"x {MASK} y"
+    assert redaction("another text, of \u00e9") == "another text, of \u00e9"

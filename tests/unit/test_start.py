@@ -106,3 +106,20 @@ def test_a_command_imports_aiohttp_without_certificates_and_its_own_contexts_hav
         "0 CERT_REQUIRED",
         "1 CERT_REQUIRED",
     ]
+
+
+REPLACED = """
+import ssl
+class Contexts(ssl.SSLContext):
+    def set_default_verify_paths(self):
+        print("its own")
+ssl.SSLContext = Contexts
+from cxai.cli.aiohttp_import import import_aiohttp
+import_aiohttp()
+Contexts(ssl.PROTOCOL_TLS_CLIENT).set_default_verify_paths()
+"""
+
+
+def test_contexts_that_something_has_put_in_place_of_pythons_keep_their_own_certificates():
+    done = subprocess.run([sys.executable, "-c", REPLACED], capture_output=True, check=True)
+    assert done.stdout.decode().splitlines() == ["its own"]

@@ -12,8 +12,13 @@ def import_aiohttp() -> None:
     """
     import ssl  # noqa: PLC0415 - not for `cxai --help`
 
-    setattr(ssl.SSLContext, _READ_THEM, lambda _context: None)
+    contexts = ssl.SSLContext
+    own = vars(contexts).get(_READ_THEM)  # none in Python's class; truststore's has one
+    setattr(contexts, _READ_THEM, lambda _context: None)
     try:
         import aiohttp  # noqa: F401, PLC0415 - to import it is what this is for
     finally:
-        delattr(ssl.SSLContext, _READ_THEM)  # the method of its base class is there again
+        if own is None:
+            delattr(contexts, _READ_THEM)  # the method of its base class is there again
+        else:
+            setattr(contexts, _READ_THEM, own)

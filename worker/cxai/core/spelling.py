@@ -106,11 +106,12 @@ def _spelled(text: str) -> str:
 
 
 def _one_spelled(c: str) -> str:
-    codes = {ord(c.lower()), ord(c.upper())}
+    # In another case, a letter may be several: `ß` is `SS` in capitals.
+    codes = {ord(case) for case in (c, c.lower(), c.upper()) if len(case) == 1}
     hexadecimal = "|".join(f"{code:02x}" for code in codes)
     decimal = "|".join(map(str, codes))
     plain = r"\\{1,8}" if c == "\\" else re.escape(c)
-    wide = chr(ord(c) + 0xFEE0)
+    wide = chr(ord(c) + 0xFEE0) if c.isascii() else plain
     return (
         rf"(?:{plain}|{wide}|%(?:25){{0,4}}(?:{hexadecimal})|\\{{1,8}}(?:u00|x)(?:{hexadecimal})"
         rf"|&\#(?:x0{{0,4}}(?:{hexadecimal})|0{{0,4}}(?:{decimal}));)"

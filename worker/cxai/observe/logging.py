@@ -10,12 +10,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from cxai.core.timestamp import timestamp
 from cxai.observe.redaction import Redaction
 
 _NEEDS_QUOTES = re.compile(r"""[\x00-\x20="\x7f-\x9f\u2028\u2029]""")
+# These end a line, or command a terminal, too; JSON leaves them as they are.
+_LEFT_BY_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 def stderr_takes() -> bool:
@@ -100,7 +103,15 @@ LOG = Log()
 
 
 def _as_json(event: Mapping[str, Any]) -> str:
-    return json.dumps(event, default=repr)
+    try:
+        return json.dumps(event, default=repr, allow_nan=False)
+    except (TypeError, ValueError):  # a key or a number that JSON doesn't have, somewhere inside
+        return json.dumps({key: _within_json(value) for key, value in event.items()})
+
+
+def _within_json(value: Any) -> Any:
+    has_it = isfinite(value) if isinstance(value, float) else isinstance(value, str | int | None)
+    return value if has_it else repr(value)
 
 
 def _as_logfmt(event: Mapping[str, Any]) -> str:
@@ -113,4 +124,7 @@ def _logfmt_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text
+    if not _NEEDS_QUOTES.search(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _LEFT_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
