@@ -1,5 +1,1 @@
-"""The worker beside what its users would pick instead, on the same bodies, in one run.
-
-`python -m bench` writes docs/benchmarks.md, which says what is measured and how. The clients are a
-table (bench/clients.py); a section (bench/sections.py) is a function that measures some of them.
-"""
+"""The worker beside what users would pick instead: `python -m bench` writes docs/benchmarks.md."""

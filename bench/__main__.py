@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench.clients import FETCH
-from bench.comparison import counted, table
+from bench.comparison import table
 from bench.context import BenchContext
 from bench.measurement import ROOT, FailedRunError, machine
 from bench.sections import SECTIONS
@@ -31,7 +31,7 @@ make bench SECTION=scale IDS=1000000      # runs only when it is named
 
 It needs Linux and two idle cores. Bun (or else Node), Go, curl and jq take part if installed.
 """
-_DOUBT = "\n\n**{ids:,} IDs and {rounds} are too few to conclude anything from.**"
+_DOUBT = "\n\n**{ids:,} IDs and {rounds} round(s) are too few to conclude anything from.**"
 _ENOUGH_IDS, _ENOUGH_ROUNDS = 5_000, 3
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         sys.exit("bench: stopped; nothing was written.")
     sections.append(f"## Measured on\n\n{table(('what', 'which'), list(facts.items()))}")
     few = given.ids < _ENOUGH_IDS or given.rounds < _ENOUGH_ROUNDS
-    doubt = _DOUBT.format(ids=given.ids, rounds=counted(given.rounds)) if few else ""
+    doubt = _DOUBT.format(ids=given.ids, rounds=given.rounds) if few else ""
     preface = _PREFACE.format(doubt=doubt, sections=", ".join(SECTIONS))
     target = given.output or (None if given.section else ROOT / "docs" / "benchmarks.md")
     if target is not None:

@@ -86,8 +86,3 @@ def spread(figures: Iterable[float], form: str) -> str:
     ordered = sorted(figures)
     middle, least, most = (f"{one:{form}}" for one in (median(ordered), ordered[0], ordered[-1]))
     return middle if ordered[0] == ordered[-1] else f"{middle} ({least}–{most})"  # noqa: RUF001
-
-
-def counted(rounds: int) -> str:
-    """Return the number of rounds in words, such as `1 round`."""
-    return f"{rounds:,} round{'s' * (rounds != 1)}"

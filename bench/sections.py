@@ -11,7 +11,7 @@ from statistics import median
 from support.arrivals import most_within, pace
 
 from bench.clients import BARE, FETCH, GO, PEERS, PLAIN, WORKER, Client, worker
-from bench.comparison import Comparison, counted, section, spread
+from bench.comparison import Comparison, section, spread
 from bench.context import BenchContext
 from bench.measurement import FailedRunError
 
@@ -21,7 +21,7 @@ long), 64 requests at a time; the server has one core, the client another one. E
 br or, to a client that doesn't ask for br, as gzip. Measured is the whole command, its start
 included; CPU is user and system time of all its processes, peak the resident memory of the largest
 (25 MiB at least: that of the measuring process, before it becomes the client). Each figure is the
-median of {rounds}, interleaved, or of their ratios, with the lowest and the highest. `of bare`
+median of the rounds ({rounds}) or of their ratios, with the lowest and the highest. `of bare`
 is the share of the bare client's efficiency or speed that a client reaches, `÷ the worker's` its
 CPU time as a multiple of the worker's. Every client but the bare one writes the same records, which
 is checked; only the worker validates, accounts for each ID, and has each batch on the disk before
@@ -30,7 +30,7 @@ it counts."""
 
 def one_core(context: BenchContext) -> str:
     """Measure all clients on one core."""
-    how = _ONE_CORE.format(ids=context.ids, rounds=counted(context.rounds))
+    how = _ONE_CORE.format(ids=context.ids, rounds=context.rounds)
     return _beside(context, "One core", how, WORKER, BARE, *PEERS)
 
 
@@ -70,7 +70,7 @@ def _beside(
 _LATENCY = """\
 Each response leaves a fixed time after its request came, so that no client can get more per second
 than its requests in flight divided by that time. 10 in flight are what the worker does unless it is
-asked for more. Counted by the server, from the first request to the last; {rounds}."""
+asked for more. Counted by the server, from the first request to the last; rounds: {rounds}."""
 
 
 def latency(context: BenchContext) -> str:
@@ -80,9 +80,7 @@ def latency(context: BenchContext) -> str:
         *_reached(context, 64, 0.05, ()),
     ]
     header = ("setting", "client", "share of the bound")
-    return section(
-        "Bound by latency", _LATENCY.format(rounds=counted(context.rounds)), header, rows
-    )
+    return section("Bound by latency", _LATENCY.format(rounds=context.rounds), header, rows)
 
 
 def _reached(
@@ -123,7 +121,7 @@ def pacing(context: BenchContext) -> str:
 
 
 _START = """\
-The whole command, {rounds}. The first record: from the start of `cxai run` until its output
+The whole command, rounds: {rounds}. The first record: from the start of `cxai run` until its output
 has bytes, at the default 5 requests a second, each answered after 200 ms."""
 
 
@@ -142,7 +140,7 @@ def start(context: BenchContext) -> str:
     ]
     first = spread((_first_record_s(context) for _ in repeat), ".2f")
     header = ("what", "seconds", "CPU seconds")
-    how = _START.format(rounds=counted(context.rounds))
+    how = _START.format(rounds=context.rounds)
     return section("The start", how, header, [*rows, ("first record on disk", first)])
 
 
