@@ -67,7 +67,7 @@ def verdicts_of(guids, export):
             one: [response(body, f"Content-Encoding: {coding}")]
             for one, (coding, body) in zip(ids, pairs, strict=True)
         }
-        scripts[answered] = [response(ENCODED["none"][1])] * 99
+        scripts[answered] = [response(ENCODED["none"][1])]
         once = environment(CXAI_MAX_ATTEMPTS="1")
         with serving(RawServer(by_id=scripts)) as api:
             ended = go_on(

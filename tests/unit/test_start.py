@@ -111,6 +111,7 @@ def test_a_command_imports_aiohttp_without_certificates_and_its_own_contexts_hav
 REPLACED = """
 import ssl
 class Contexts(ssl.SSLContext):
+    options = verify_mode = verify_flags = minimum_version = 0  # Python's own name the class
     def set_default_verify_paths(self):
         print("its own")
 ssl.SSLContext = Contexts
