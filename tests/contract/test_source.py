@@ -78,7 +78,7 @@ def in_pipe(ids, tmp_path, *, broken=False):
     data = gzip.compress(text(ids))
 
     def write():
-        with suppress(BrokenPipeError):  # the reader may leave early
+        with suppress(BrokenPipeError, FileNotFoundError):  # the reader may leave, or never come
             path.write_bytes(data[:-5] if broken else data)
 
     threading.Thread(target=write, daemon=True).start()
