@@ -199,6 +199,10 @@ def _copy(binaries, place):
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, place / libraries.name)
+    for path in (place, *place.rglob("*")):  # others may read it, whatever the umask is
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
 
 
 def _as_unprivileged():
