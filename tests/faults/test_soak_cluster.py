@@ -15,9 +15,9 @@ SEED = 349
     group="Cluster",
 )
 def test_workers_that_are_killed_and_frozen_export_each_id_exactly_once(tmp_path):
-    told = []
+    said = []
     problems = run_soak(
-        tmp_path, 300, seconds=8.0, rate=45.0, seed=SEED, calm=False, say=told.append
+        tmp_path, 300, seconds=8.0, rate=45.0, seed=SEED, calm=False, say=said.append
     )
-    assert problems == [], "\n".join(told)
-    assert any("1 freezes" in line and "1 network cuts" in line for line in told), told
+    assert problems == [], "\n".join(said)
+    assert any("1 freezes" in line and "1 network cuts" in line for line in said), said

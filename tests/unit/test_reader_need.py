@@ -25,7 +25,7 @@ from cxai.settings import Settings
         ("auto", 100_000, 4, 3),
         ("auto", 100_000, 64, 4),  # one event loop can't keep more busy
         (0, 100_000, 64, 0),
-        (3, 5, 1, 3),  # as it is told
+        (3, 5, 1, 3),  # a number is taken as it is
     ],
 )
 def test_a_run_gets_as_many_readers_as_are_of_use(setting, rate, cores, readers):
