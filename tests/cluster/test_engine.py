@@ -80,7 +80,7 @@ async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_p
         await engine.rows("SELECT 1")
 
     assert 0.3 <= time.monotonic() - begun < 3
-    assert caught.value.lacking == "no answer in time"
+    assert caught.value.cause == "no answer in time"
     proxy.is_silent = False
     assert await engine.rows("SELECT 1") == [(1,)]
     await engine.close()
@@ -122,7 +122,7 @@ async def test_an_engine_that_is_killed_is_down_and_then_back(own_postgres, open
         with pytest.raises(EngineDownError) as caught:
             await commit(books, claimed, pending="p")
         assert str(url) in str(caught.value)
-    assert "onnection refused" in caught.value.lacking
+    assert "onnection refused" in caught.value.cause
     own_postgres.start()
 
     assert await books.committed("p") is None

@@ -28,7 +28,7 @@ from cxai.cluster.lessons import Lessons
 from cxai.cluster.limiter import TurnLostError
 from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
 from cxai.cluster.ticks import SLACK_S
-from cxai.policy.reply import Question
+from cxai.policy.reply import Endpoint
 from cxai.policy.table import Signal
 
 pytestmark = pytest.mark.long(22)
@@ -78,7 +78,7 @@ async def client_of(limiter, base_url):
         SystemClock(),
         open_exchange=ThinExchange,
         result_path="ai",
-        depart=limiter.depart,
+        send_slot=limiter.send_slot,
         in_flight=10,
         connect_timeout_s=TIMEOUT_S,
         read_timeout_s=TIMEOUT_S,
@@ -96,7 +96,7 @@ class Signing:
         self._fetcher, self._name = fetcher, name
 
     async def fetch(self, _id, _question):
-        return await self._fetcher.fetch(self._name, Question.RESULT)
+        return await self._fetcher.fetch(self._name, Endpoint.RESULT)
 
 
 @asynccontextmanager
@@ -274,7 +274,7 @@ async def test_a_request_that_was_connecting_for_too_long_waits_for_another_turn
             self.tries += 1
             if self.tries == 1:
                 await asyncio.sleep(3 * SLACK_S)
-            await limiter.depart()
+            await limiter.send_slot()
             return await api.answer()
 
     sent, api, client = set(), Connecting(), SlowAtFirst()
@@ -289,7 +289,7 @@ async def test_what_had_its_turn_does_not_leave_in_a_pause(database):
         await acquire(limiter)
         limiter.pause(60.0, "enough")
         with pytest.raises(TurnLostError):
-            await limiter.depart()
+            await limiter.send_slot()
 
 
 async def test_nothing_leaves_on_a_lease_that_a_frozen_worker_has_slept_through(database):
@@ -301,7 +301,7 @@ async def test_nothing_leaves_on_a_lease_that_a_frozen_worker_has_slept_through(
         clock.by_s = 1.5
         assert not limiter.slots.outlasts_a_request
         with pytest.raises(TurnLostError):
-            await limiter.depart()
+            await limiter.send_slot()
 
 
 # --- pauses ---
@@ -434,12 +434,12 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
     async with at_work(account, api, count=2) as limiters:
         await wait_until(more_than(api, 20))
         own_postgres.kill()
-        await wait_until(lambda: all(limiter.lacking for limiter in limiters), "its absence")
+        await wait_until(lambda: all(limiter.cause for limiter in limiters), "its absence")
         assert all("the database" in limiter.waits_for for limiter in limiters)
         sent = len(api.times)
         own_postgres.start()
         await wait_until(more_than(api, sent + 50))
-        await wait_until(lambda: not any(limiter.lacking for limiter in limiters))
+        await wait_until(lambda: not any(limiter.cause for limiter in limiters))
     assert most_within(sorted(api.times), 1.0) <= 100 + LATE
     assert api.most <= 10
 

@@ -21,19 +21,19 @@ from yarl import URL
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
 from cxai.policy.job import Job
-from cxai.policy.reply import Failure, Question, Refusal, Reply, Trouble
-from cxai.policy.rules import Rules
-from cxai.policy.step import ApiState, Ask, Settle, step
+from cxai.policy.reply import Endpoint, Failure, FailureKind, Refusal, Reply
+from cxai.policy.settings import PolicySettings
+from cxai.policy.step import ApiConditions, Ask, Settle, step
 from cxai.policy.table import has_body
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-PATHS = {Question.RESULT: f"{ID}/ai", Question.STATUS: f"{ID}/status"}
-RULES = Rules(max_attempts=3, retry_after_cap_s=300.0)
-API = ApiState(now_s=0.0, utc_s=0.0)
+PATHS = {Endpoint.RESULT: f"{ID}/ai", Endpoint.STATUS: f"{ID}/status"}
+RULES = PolicySettings(max_attempts=3, retry_after_cap_s=300.0)
+API = ApiConditions(now_s=0.0, utc_s=0.0)
 DRAW = 0.5
 LAST = Job(attempts=RULES.max_attempts - 1)
-ASKS_STATUS = (Question.STATUS, Ask())
+ASKS_STATUS = (Endpoint.STATUS, Ask())
 
 STATUSES = [200, 201, 204, 206, 226, 300, 301, 304, 308, 400, 401, 402, 403, 404, 405, 406]
 WITHOUT_BODY = {204, 304}
@@ -64,24 +64,24 @@ class MockedFetcher:
         await self._client.__aexit__(*exc)
         self._api.stop()
 
-    def answer(self, question, reply):
+    def answer(self, endpoint, reply):
         wait_s, coding = reply.retry_after_s, reply.content_encoding
         headers = {} if wait_s is None else {"Retry-After": f"{wait_s:.0f}"}
         headers |= {"Content-Encoding": coding} if coding else {}
-        self._on(question, status=reply.status, body=reply.body, headers=headers)
+        self._on(endpoint, status=reply.status, body=reply.body, headers=headers)
 
-    def hang(self, question):
+    def hang(self, endpoint):
         async def wait(*_args, **_kwargs):
             await asyncio.Event().wait()
 
-        self._on(question, callback=wait)
+        self._on(endpoint, callback=wait)
 
-    def _on(self, question, **what):
-        url = f"{self._BASE}/v1/interactions/{PATHS[question]}"
+    def _on(self, endpoint, **what):
+        url = f"{self._BASE}/v1/interactions/{PATHS[endpoint]}"
         self._api.get(url, response_class=Response, **what)
 
-    async def fetch(self, interaction_id, question):
-        return await self._client.fetch(interaction_id, question)
+    async def fetch(self, interaction_id, endpoint):
+        return await self._client.fetch(interaction_id, endpoint)
 
     @property
     def requests(self):
@@ -106,18 +106,18 @@ class RealFetcher:
         await self._client.__aexit__(*exc)
         await self._server.__aexit__(*exc)
 
-    def answer(self, question, reply, headers=()):
+    def answer(self, endpoint, reply, headers=()):
         wait_s, coding = reply.retry_after_s, reply.content_encoding
         more = [] if wait_s is None else [f"Retry-After: {wait_s:.0f}"]
         more += [f"Content-Encoding: {coding}"] if coding else []
         sent = response(reply.body, *more, *headers, status=f"{reply.status} Status")
-        self._answers[PATHS[question]] = [sent]
+        self._answers[PATHS[endpoint]] = [sent]
 
-    def hang(self, question):
-        self._answers[PATHS[question]] = [Ending.SILENCE]
+    def hang(self, endpoint):
+        self._answers[PATHS[endpoint]] = [Ending.SILENCE]
 
-    async def fetch(self, interaction_id, question):
-        return await self._client.fetch(interaction_id, question)
+    async def fetch(self, interaction_id, endpoint):
+        return await self._client.fetch(interaction_id, endpoint)
 
     @property
     def requests(self):
@@ -128,7 +128,7 @@ class DoubledFetcher:
     """The double, told the same."""
 
     def __init__(self):
-        self._answers = {question: [] for question in Question}
+        self._answers = {endpoint: [] for endpoint in Endpoint}
         self._fetcher = ScriptedFetcher({ID: self._next}, latency_s=self._latency_s)
 
     async def __aenter__(self):
@@ -138,19 +138,19 @@ class DoubledFetcher:
         return
 
     def _next(self, call):
-        return self._answers[call.question].pop(0)
+        return self._answers[call.endpoint].pop(0)
 
     def _latency_s(self, call):
-        return 0 if self._answers[call.question] else 3600
+        return 0 if self._answers[call.endpoint] else 3600
 
-    def answer(self, question, reply):
-        self._answers[question].append(reply)
+    def answer(self, endpoint, reply):
+        self._answers[endpoint].append(reply)
 
     def hang(self, _question):
         return
 
-    async def fetch(self, interaction_id, question):
-        return await self._fetcher.fetch(interaction_id, question)
+    async def fetch(self, interaction_id, endpoint):
+        return await self._fetcher.fetch(interaction_id, endpoint)
 
     @property
     def requests(self):
@@ -177,28 +177,28 @@ def client(exchange):
 # --- what a fetcher promises ---
 
 
-@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", STATUSES)
-async def test_what_was_read_is_returned_whatever_the_status(fetcher, question, status):
+async def test_what_was_read_is_returned_whatever_the_status(fetcher, endpoint, status):
     reply = Reply(status, b"" if status in WITHOUT_BODY else b"body", "gzip", 7.0)
     async with fetcher:
-        fetcher.answer(question, reply)
-        assert await fetcher.fetch(ID, question) == reply
+        fetcher.answer(endpoint, reply)
+        assert await fetcher.fetch(ID, endpoint) == reply
         assert fetcher.requests == 1
 
 
 async def test_the_questions_have_answers_of_their_own(fetcher):
     async with fetcher:
-        fetcher.answer(Question.STATUS, Reply(200, b"status"))
-        fetcher.answer(Question.RESULT, Reply(404))
-        assert await fetcher.fetch(ID, Question.RESULT) == Reply(404)
-        assert await fetcher.fetch(ID, Question.STATUS) == Reply(200, b"status")
+        fetcher.answer(Endpoint.STATUS, Reply(200, b"status"))
+        fetcher.answer(Endpoint.RESULT, Reply(404))
+        assert await fetcher.fetch(ID, Endpoint.RESULT) == Reply(404)
+        assert await fetcher.fetch(ID, Endpoint.STATUS) == Reply(200, b"status")
 
 
 async def test_a_request_that_is_cancelled_is_not_an_answer(fetcher):
     async with fetcher:
-        fetcher.hang(Question.RESULT)
-        fetching = asyncio.create_task(fetcher.fetch(ID, Question.RESULT))
+        fetcher.hang(Endpoint.RESULT)
+        fetching = asyncio.create_task(fetcher.fetch(ID, Endpoint.RESULT))
         await wait_until(lambda: fetcher.requests == 1, "the request")
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -213,13 +213,13 @@ def judged(seen, job):
     if isinstance(seen, Reply):
         seen = Refusal(seen.status, retry_after_s=seen.retry_after_s)
     job, decision = step(job, seen, API, RULES, DRAW)
-    return job.question, decision
+    return job.endpoint, decision
 
 
 async def after(fetcher, reply, job=Job()):  # noqa: B008 - it can't be changed
     async with fetcher:
-        fetcher.answer(job.question, reply)
-        return judged(await fetcher.fetch(ID, job.question), job)
+        fetcher.answer(job.endpoint, reply)
+        return judged(await fetcher.fetch(ID, job.endpoint), job)
 
 
 @pytest.mark.promise(
@@ -232,23 +232,23 @@ async def test_where_there_is_no_result_the_status_is_asked(fetcher, status):
 
 @pytest.mark.parametrize("status", [201, 301, 304, 400, 401, 403, 422])
 async def test_what_repeats_as_a_rule_has_a_second_look(fetcher, status):
-    assert await after(fetcher, Reply(status)) == (Question.RESULT, Ask(0.75))
+    assert await after(fetcher, Reply(status)) == (Endpoint.RESULT, Ask(0.75))
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 async def test_what_may_pass_is_tried_again(fetcher, status):
-    assert await after(fetcher, Reply(status)) == (Question.RESULT, Ask(0.5))
+    assert await after(fetcher, Reply(status)) == (Endpoint.RESULT, Ask(0.5))
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 async def test_the_last_attempt_leaves_the_id_open_for_the_next_run(fetcher, status):
     _, decision = await after(fetcher, Reply(status), LAST)
-    assert decision == Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+    assert decision == Settle(Verdict.EXHAUSTED, f"HTTP {status}", FailureStage.HEADERS)
     assert decision.verdict in OPEN_AGAIN
 
 
 async def test_a_limit_pauses_everyone(fetcher):
-    assert await after(fetcher, Reply(429)) == (Question.RESULT, Ask(0.75, pause_s=0.75))
+    assert await after(fetcher, Reply(429)) == (Endpoint.RESULT, Ask(0.75, pause_s=0.75))
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -260,16 +260,16 @@ async def test_the_wait_that_the_api_asks_for_pauses_everyone(fetcher, status):
 async def test_a_body_is_read_as_it_was_sent(fetcher):
     reply = Reply(200, b"\x1f\x8b not decoded", "gzip")
     async with fetcher:
-        fetcher.answer(Question.RESULT, reply)
-        seen = await fetcher.fetch(ID, Question.RESULT)
+        fetcher.answer(Endpoint.RESULT, reply)
+        seen = await fetcher.fetch(ID, Endpoint.RESULT)
     assert seen == reply
     assert has_body(seen.status)
 
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_an_unknown_status_means_that_there_is_no_such_interaction(fetcher, status):
-    _, decision = await after(fetcher, Reply(status), Job(Question.STATUS))
-    assert decision == Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+    _, decision = await after(fetcher, Reply(status), Job(Endpoint.STATUS))
+    assert decision == Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)
 
 
 # --- what only the client can meet ---
@@ -292,8 +292,8 @@ async def test_an_unknown_status_means_that_there_is_no_such_interaction(fetcher
 )
 async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
     async with client:
-        client.answer(Question.RESULT, Reply(429), headers=[f"Retry-After: {header}"])
-        seen = await client.fetch(ID, Question.RESULT)
+        client.answer(Endpoint.RESULT, Reply(429), headers=[f"Retry-After: {header}"])
+        seen = await client.fetch(ID, Endpoint.RESULT)
     _, decision = judged(seen, Job())
     assert decision == Ask(pause_s, pause_s=pause_s)
 
@@ -301,9 +301,9 @@ async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
 @pytest.mark.parametrize("header", ["soon", "-5", ""])
 async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, header):
     async with client:
-        client.answer(Question.RESULT, Reply(503), headers=[f"Retry-After: {header}"])
-        seen = await client.fetch(ID, Question.RESULT)
-    assert judged(seen, Job()) == (Question.RESULT, Ask(0.5))
+        client.answer(Endpoint.RESULT, Reply(503), headers=[f"Retry-After: {header}"])
+        seen = await client.fetch(ID, Endpoint.RESULT)
+    assert judged(seen, Job()) == (Endpoint.RESULT, Ask(0.5))
 
 
 def invented(status):
@@ -351,9 +351,9 @@ class FailingExchange:
 async def test_whatever_fails_before_there_is_a_connection_costs_no_attempt(error):
     how = {"open_exchange": lambda *_: FailingExchange(error)}
     async with client_of("http://127.0.0.1:9", **how) as client:
-        seen = await client.fetch(ID, Question.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
     assert isinstance(seen, Failure)
-    assert (seen.trouble, seen.stage) == (Trouble.NO_CONNECTION, Stage.CONNECT)
+    assert (seen.kind, seen.stage) == (FailureKind.NO_CONNECTION, FailureStage.CONNECT)
     assert TOKEN not in repr(seen)
     then, decision = step(LAST, seen, API, RULES, DRAW)
     assert then == LAST

@@ -15,7 +15,7 @@ from support.store import RUN_ID
 from support.waiting import wait_until
 
 from cxai.observe.redaction import Redaction
-from cxai.policy.reply import Arrival, Failure, Question, Record, Refusal, Reply, Status
+from cxai.policy.reply import Arrival, Endpoint, Failure, Record, Refusal, Reply, Status
 from cxai.resources.options import RowOptions, ScoreRanges, Shape
 from cxai.resources.registry import open_resource
 from cxai.resources.reply_parser import SMALL_BYTES
@@ -69,8 +69,8 @@ REFUSALS = {
     "the token": Reply(401, gzip.compress(b'{"errorMessage": "%s?"}' % GUID.encode()), "gzip"),
 }
 ARRIVED = [
-    *(Arrival(ID, Question.RESULT, reply) for reply in (*RESULTS.values(), *REFUSALS.values())),
-    *(Arrival(ID, Question.STATUS, reply) for reply in (*STATES.values(), *REFUSALS.values())),
+    *(Arrival(ID, Endpoint.RESULT, reply) for reply in (*RESULTS.values(), *REFUSALS.values())),
+    *(Arrival(ID, Endpoint.STATUS, reply) for reply in (*STATES.values(), *REFUSALS.values())),
 ]
 READ_HERE = {"large", "large, small as sent", "a bomb", "a coding that is not Unicode"}
 

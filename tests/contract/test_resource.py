@@ -13,8 +13,8 @@ from support.store import RUN_ID
 
 from cxai.core.layout import FAILURES
 from cxai.errors import UsageError
-from cxai.policy.reply import Failure, Record, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind, Record
+from cxai.policy.verdict import FailureStage
 from cxai.resources.drift import MAX_UNKNOWN
 from cxai.resources.options import RowOptions, ScoreRanges, Shape
 from cxai.resources.registry import RESOURCES, all_part_sets, layout_of, open_resource
@@ -76,9 +76,9 @@ def test_any_bytes_are_the_same_record_each_time_or_a_failure(name, shape, body)
     found = resource.read(ID, body, AT)
     assert resource.read(ID, body, AT) == found
     if isinstance(found, Failure):
-        assert (found.trouble, found.stage) in {
-            (Trouble.NOT_JSON, Stage.PARSE),
-            (Trouble.NOT_A_RESULT, Stage.VALIDATE),
+        assert (found.kind, found.stage) in {
+            (FailureKind.NOT_JSON, FailureStage.PARSE),
+            (FailureKind.NOT_A_RESULT, FailureStage.VALIDATE),
         }
         assert 0 < len(found.reason) <= 200
     else:

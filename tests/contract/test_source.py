@@ -14,7 +14,7 @@ from backports import zstd
 from support.doubles import ListSource, QueueSource
 from support.sqs import SqsServer
 
-from cxai.core.entry import Entry, IdRule, Skip
+from cxai.core.entry import Entry, IdRule, IgnoredLine
 from cxai.core.ports import Source
 from cxai.errors import InputBrokenError
 from cxai.sources.file import FileSource
@@ -32,7 +32,7 @@ B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
 def items_of(ids):
     """Return the items of an input with one of these a line."""
     return [
-        RULE.read(text.encode(), "list", line) if text.strip() else Skip.BLANK
+        RULE.read(text.encode(), "list", line) if text.strip() else IgnoredLine.BLANK
         for line, text in enumerate(ids, 1)
     ]
 
@@ -189,7 +189,7 @@ async def test_duplicates_blanks_and_refused_lines_pass_each_as_an_item(source_o
     source = await source_of([A, A.upper(), "", "..", B])
     first, again, blank, refused, last = await taken_from(source)
     assert first.key == again.key
-    assert blank is Skip.BLANK or blank.invalid  # a message without a text is a mistake
+    assert blank is IgnoredLine.BLANK or blank.invalid  # a message without a text is a mistake
     assert (refused.id, refused.invalid.kind) == ("..", "is not a GUID")
     assert last.id == B
     if first.source == last.source:  # each message of a queue is a source of its own

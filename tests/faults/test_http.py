@@ -24,8 +24,8 @@ from support.waiting import wait_until
 
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
-from cxai.policy.reply import Failure, Question, Reply, Trouble
-from cxai.policy.verdict import OPEN_AGAIN, Stage
+from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
@@ -38,7 +38,7 @@ each_way = pytest.mark.usefixtures("exchange")
 async def ask(server, **limits):
     """Fetch once; fail if that takes much longer than any limit of these tests."""
     async with asyncio.timeout(4.0), client_of(server.base_url, **limits) as client:
-        return await client.fetch(ID, Question.RESULT)
+        return await client.fetch(ID, Endpoint.RESULT)
 
 
 async def turns_of_the_loop():
@@ -50,7 +50,7 @@ def fault(seen):
     """Return what went wrong and where; fail if nothing did."""
     assert isinstance(seen, Failure), seen
     assert TOKEN not in seen.reason
-    return seen.trouble, seen.stage
+    return seen.kind, seen.stage
 
 
 # --- the whole command ---
@@ -266,15 +266,17 @@ async def test_a_refused_connection_is_told_as_the_system_tells_it():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     async with client_of(f"http://127.0.0.1:{port}") as client:
-        seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused")
+        seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, "Connection refused")
 
 
 @each_way
 async def test_a_host_without_an_address_is_no_connection():
     async with client_of("https://nonexistent.invalid", total_timeout_s=30.0) as client:
-        seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "host name not resolved")
+        seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(
+        FailureKind.NO_CONNECTION, FailureStage.CONNECT, "host name not resolved"
+    )
 
 
 # --- broken off ---
@@ -287,20 +289,20 @@ async def test_a_host_without_an_address_is_no_connection():
 @pytest.mark.parametrize(
     ("script", "stage"),
     [
-        ([Ending.CLOSE], Stage.HEADERS),
-        ([Ending.RESET], Stage.HEADERS),
-        ([b"HTTP/1.1 200 OK\r\nContent-", Ending.CLOSE], Stage.HEADERS),
-        ([HEAD + b"\r\nabc", Ending.CLOSE], Stage.BODY),
-        ([HEAD + b"\r\nabc", 0.05, Ending.RESET], Stage.BODY),
-        ([CHUNKED + b"3\r\nabc\r\n", Ending.CLOSE], Stage.BODY),
-        ([CHUNKED + b"a\r\nabc", Ending.CLOSE], Stage.BODY),
+        ([Ending.CLOSE], FailureStage.HEADERS),
+        ([Ending.RESET], FailureStage.HEADERS),
+        ([b"HTTP/1.1 200 OK\r\nContent-", Ending.CLOSE], FailureStage.HEADERS),
+        ([HEAD + b"\r\nabc", Ending.CLOSE], FailureStage.BODY),
+        ([HEAD + b"\r\nabc", 0.05, Ending.RESET], FailureStage.BODY),
+        ([CHUNKED + b"3\r\nabc\r\n", Ending.CLOSE], FailureStage.BODY),
+        ([CHUNKED + b"a\r\nabc", Ending.CLOSE], FailureStage.BODY),
     ],
 )
 @each_way
 async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
     async with RawServer(script) as server:
         seen = await ask(server)
-    assert fault(seen) == (Trouble.BROKEN_OFF, stage)
+    assert fault(seen) == (FailureKind.BROKEN_OFF, stage)
     assert len(server.requests) == 1
 
 
@@ -331,7 +333,7 @@ async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
 async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
     async with RawServer([nonsense, Ending.CLOSE]) as server:
         seen = await ask(server)
-    assert fault(seen)[0] is Trouble.BROKEN_OFF  # aiohttp calls some of these a 400
+    assert fault(seen)[0] is FailureKind.BROKEN_OFF  # aiohttp calls some of these a 400
 
 
 @pytest.mark.promise("Chunks that are none", "a transport error")
@@ -342,7 +344,7 @@ async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
 async def test_chunks_that_are_none_are_broken_off(framing):
     async with RawServer([CHUNKED + framing, Ending.CLOSE]) as server:
         seen = await ask(server)
-    assert fault(seen)[0] is Trouble.BROKEN_OFF
+    assert fault(seen)[0] is FailureKind.BROKEN_OFF
 
 
 async def test_whatever_a_server_says_the_answer_is_a_value_and_the_same_each_way():
@@ -387,10 +389,10 @@ async def test_a_connection_that_drops_while_idle_costs_nothing():
         RawServer([response(b"first"), Ending.CLOSE], [response(b"second")]) as server,
         client_of(server.base_url) as client,
     ):
-        first = await client.fetch(ID, Question.RESULT)
+        first = await client.fetch(ID, Endpoint.RESULT)
         await wait_until(lambda: server.open_connections == 0, "the closing")
         await turns_of_the_loop()
-        second = await client.fetch(ID, Question.RESULT)
+        second = await client.fetch(ID, Endpoint.RESULT)
     assert (first.body, second.body, server.connections) == (b"first", b"second", 2)
 
 
@@ -417,10 +419,10 @@ async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(fi
         RawServer(first, [response(b"next")]) as server,
         client_of(server.base_url) as client,
     ):
-        seen = [await client.fetch(ID, Question.RESULT)]
+        seen = [await client.fetch(ID, Endpoint.RESULT)]
         await wait_until(lambda: server.answered == 1, "the stray bytes")
         await turns_of_the_loop()  # what has arrived is read
-        seen += [await client.fetch(ID, Question.RESULT) for _ in range(2)]
+        seen += [await client.fetch(ID, Endpoint.RESULT) for _ in range(2)]
     bodies = [one.body if isinstance(one, Reply) else None for one in seen]
     assert bodies[0] in (b"first", None)
     assert bodies[1] in (b"next", None)
@@ -435,24 +437,24 @@ async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(fi
 async def test_a_server_that_is_silent_ends_at_the_read_timeout():
     async with RawServer([Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
-    assert fault(seen) == (Trouble.TIMEOUT, Stage.HEADERS)
+    assert fault(seen) == (FailureKind.TIMEOUT, FailureStage.HEADERS)
 
 
 @each_way
 async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout():
     async with RawServer([HEAD + b"\r\nabc", Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
-    assert fault(seen) == (Trouble.TIMEOUT, Stage.BODY)
+    assert fault(seen) == (FailureKind.TIMEOUT, FailureStage.BODY)
 
 
 @pytest.mark.promise("Headers, body or chunks that drip", "ends at `total_timeout_s`")
 @pytest.mark.parametrize(
     ("script", "stage"),
     [
-        (dripping(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200), Stage.HEADERS),
-        ([HEAD + b"\r\n", *dripping(b"x" * 99)], Stage.BODY),
-        ([CHUNKED, *dripping(b"1\r\nx\r\n" * 50)], Stage.BODY),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n", 0.05] * 100, Stage.HEADERS),
+        (dripping(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200), FailureStage.HEADERS),
+        ([HEAD + b"\r\n", *dripping(b"x" * 99)], FailureStage.BODY),
+        ([CHUNKED, *dripping(b"1\r\nx\r\n" * 50)], FailureStage.BODY),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", 0.05] * 100, FailureStage.HEADERS),
     ],
     ids=["headers", "body", "chunks", "interim responses"],
 )
@@ -460,7 +462,7 @@ async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout()
 async def test_a_drip_that_no_read_timeout_ends_ends_at_the_total_timeout(script, stage):
     async with RawServer(script) as server:
         seen = await ask(server, read_timeout_s=1.0, total_timeout_s=A_MOMENT_S)
-    assert fault(seen) == (Trouble.TIMEOUT, stage)
+    assert fault(seen) == (FailureKind.TIMEOUT, stage)
 
 
 @each_way
@@ -469,9 +471,9 @@ async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
         RawServer([1.0, response(b"late")], [response(b"next")]) as server,
         client_of(server.base_url, total_timeout_s=A_MOMENT_S) as client,
     ):
-        late = await client.fetch(ID, Question.RESULT)
-        assert fault(late) == (Trouble.TIMEOUT, Stage.HEADERS)
-        assert (await client.fetch(ID, Question.RESULT)).body == b"next"
+        late = await client.fetch(ID, Endpoint.RESULT)
+        assert fault(late) == (FailureKind.TIMEOUT, FailureStage.HEADERS)
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"next"
 
 
 @each_way
@@ -480,7 +482,7 @@ async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_ot
         RawServer([0.4, response()]) as server,
         client_of(server.base_url, in_flight=20, total_timeout_s=1.5) as client,
     ):
-        seen = await asyncio.gather(*(client.fetch(ID, Question.RESULT) for _ in range(20)))
+        seen = await asyncio.gather(*(client.fetch(ID, Endpoint.RESULT) for _ in range(20)))
     assert {one.status for one in seen} == {200}
 
 
@@ -496,7 +498,7 @@ async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
     piece = b"x" * 10_000
     async with RawServer([head, *[piece] * 10_000]) as server:
         seen = await ask(server, max_wire_bytes=50_000)
-        assert fault(seen) == (Trouble.TOO_LARGE, Stage.BODY)
+        assert fault(seen) == (FailureKind.TOO_LARGE, FailureStage.BODY)
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
     assert server.sent_bytes < 20_000_000  # what the system's buffers took, of 100 MB
 
@@ -505,4 +507,4 @@ async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
 async def test_a_body_of_just_the_limit_is_taken():
     async with RawServer([response(b"x" * 50_000)], [response(b"x" * 50_001)]) as server:
         assert (await ask(server, max_wire_bytes=50_000)).body == b"x" * 50_000
-        assert fault(await ask(server, max_wire_bytes=50_000))[0] is Trouble.TOO_LARGE
+        assert fault(await ask(server, max_wire_bytes=50_000))[0] is FailureKind.TOO_LARGE

@@ -17,8 +17,8 @@ from support.raw_server import Ending, RawServer, client_of, response
 from support.serving import serving
 
 from cxai.errors import UsageError
-from cxai.policy.reply import Failure, Question, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Endpoint, Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -35,11 +35,11 @@ def _plain_environment(monkeypatch):
 
 async def ask(base_url, **how):
     async with asyncio.timeout(4.0), client_of(base_url, **how) as client:
-        return await client.fetch(ID, Question.RESULT)
+        return await client.fetch(ID, Endpoint.RESULT)
 
 
 def assert_no_connection(seen, reason, *advice):
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, reason)
+    assert seen == Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, reason)
     for words in advice:
         assert words in seen.advice
 
@@ -80,7 +80,7 @@ async def test_the_setting_goes_before_the_variables(monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     async with RawServer([response()], tls=server_context()) as server:
         seen = await ask(server.base_url, ca_file=CERTIFICATES / "self_signed.pem")
-    assert seen.trouble is Trouble.NO_CONNECTION
+    assert seen.kind is FailureKind.NO_CONNECTION
     assert "Trusted now: ca_file" in seen.advice
 
 
@@ -246,7 +246,7 @@ async def test_the_api_is_reached_through_a_tunnel(credentials):
         url = proxy.url.replace("//", f"//{credentials}")
         async with client_of(server.base_url, ca_file=CA, proxy=url) as client:
             for _ in range(3):
-                assert (await client.fetch(ID, Question.RESULT)).body == b"secure"
+                assert (await client.fetch(ID, Endpoint.RESULT)).body == b"secure"
             assert "s3cret" not in repr(vars(client))
     (head,) = proxy.heads  # one tunnel, kept for three requests
     assert head.startswith(f"CONNECT localhost:{server.port} HTTP/1.1\r\n")
@@ -278,7 +278,7 @@ async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
     refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     async with ConnectProxy(refusal) as proxy:
         seen = await ask("https://localhost:9", proxy=proxy.url)
-    assert (seen.trouble, seen.stage) == (Trouble.NO_CONNECTION, Stage.CONNECT)
+    assert (seen.kind, seen.stage) == (FailureKind.NO_CONNECTION, FailureStage.CONNECT)
     if advice is not None:
         number = status.partition(" ")[0]
         reason = f"proxy 127.0.0.1:{proxy.port} refused to connect (HTTP {number})"

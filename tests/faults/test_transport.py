@@ -15,8 +15,8 @@ from support.waiting import wait_until
 
 from cxai.api.client import WORDS_BYTES
 from cxai.api.protocol import MAX_HEAD_BYTES, MAX_INTERIM
-from cxai.policy.reply import Failure, Question, Reply, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
+from cxai.policy.verdict import FailureStage
 
 ID, OTHER = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 NO_REPLY = "the server had closed the kept connection"
@@ -24,9 +24,9 @@ NO_REPLY = "the server had closed the kept connection"
 pytestmark = pytest.mark.usefixtures("exchange")
 
 
-async def ask(server, question=Question.RESULT, **limits):
+async def ask(server, endpoint=Endpoint.RESULT, **limits):
     async with asyncio.timeout(4.0), client_of(server.base_url, **limits) as client:
-        return await client.fetch(ID, question)
+        return await client.fetch(ID, endpoint)
 
 
 def interim(status, times, header=""):
@@ -70,11 +70,11 @@ def with_status(status, body):
 )
 @pytest.mark.parametrize("body", BROKEN_BODIES)
 async def test_a_status_was_read_whatever_becomes_of_its_body(body):
-    asked = [(status, question) for status in (202, 401, 404, 429, 503) for question in Question]
+    asked = [(status, endpoint) for status in (202, 401, 404, 429, 503) for endpoint in Endpoint]
     async with RawServer(*[with_status(status, body) for status, _ in asked]) as server:
         begun = time.monotonic()
         async with client_of(server.base_url, max_wire_bytes=2000, in_flight=10) as client:
-            seen = await asyncio.gather(*(client.fetch(ID, question) for _, question in asked))
+            seen = await asyncio.gather(*(client.fetch(ID, endpoint) for _, endpoint in asked))
         assert time.monotonic() - begun < 3.0  # not until a time-out of 5 s
     assert all(isinstance(one, Reply) for one in seen), seen
     found = sorted((one.status, one.retry_after_s) for one in seen)
@@ -104,7 +104,7 @@ async def test_a_200_needs_its_body():
     async with RawServer(*[with_status(200, body) for body in broken]) as server:
         limits = {"max_wire_bytes": 2000, "read_timeout_s": 0.3, "total_timeout_s": 0.5}
         async with client_of(server.base_url, in_flight=20, **limits) as client:
-            seen = await asyncio.gather(*(client.fetch(ID, Question.RESULT) for _ in broken))
+            seen = await asyncio.gather(*(client.fetch(ID, Endpoint.RESULT) for _ in broken))
     assert all(isinstance(one, Failure) for one in seen)
 
 
@@ -114,7 +114,7 @@ async def test_a_200_that_is_longer_than_announced_is_no_result(pieces):
     async with RawServer([head, 0.02, *pieces, Ending.SILENCE]) as server:
         seen = await ask(server)
     assert isinstance(seen, Failure)
-    assert seen.trouble is Trouble.BROKEN_OFF
+    assert seen.kind is FailureKind.BROKEN_OFF
 
 
 async def test_the_words_of_a_refusal_are_kept_with_their_coding():
@@ -127,7 +127,7 @@ async def test_the_words_of_a_refusal_are_kept_with_their_coding():
 @pytest.mark.parametrize("body", ["without end", "cut, then silent"])
 async def test_of_words_only_the_beginning_is_kept_and_the_connection_is_given_up(body):
     async with RawServer(with_status(400, body)) as server, client_of(server.base_url) as client:
-        seen = await client.fetch(ID, Question.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
         assert 0 < len(seen.body) <= WORDS_BYTES
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
 
@@ -156,7 +156,7 @@ async def test_a_refusal_with_a_whole_body_leaves_its_connection_for_the_next_re
         client_of(server.base_url) as client,
     ):
         for _ in range(3):
-            await client.fetch(ID, Question.RESULT)
+            await client.fetch(ID, Endpoint.RESULT)
     assert (len(server.requests), server.connections) == (3, 1)
 
 
@@ -173,7 +173,7 @@ async def test_a_few_interim_responses_are_passed_over(status):
 async def test_a_server_that_is_silent_after_an_interim_response_ends_at_the_read_timeout():
     async with RawServer([interim(103, 1), Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=0.1, total_timeout_s=60.0)
-    assert (seen.trouble, seen.stage) == (Trouble.TIMEOUT, Stage.HEADERS)
+    assert (seen.kind, seen.stage) == (FailureKind.TIMEOUT, FailureStage.HEADERS)
 
 
 @pytest.mark.promise(
@@ -193,7 +193,7 @@ async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
     async with RawServer(script) as server:
         seen = await ask(server)
     reason = f"more than {MAX_INTERIM} interim responses (1xx)"
-    assert seen == Failure(Trouble.BROKEN_OFF, Stage.HEADERS, reason)
+    assert seen == Failure(FailureKind.BROKEN_OFF, FailureStage.HEADERS, reason)
     assert server.sent_bytes < 20_000_000  # what the system's buffers took, of 50 MB
 
 
@@ -215,7 +215,7 @@ async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
 async def test_a_flood_of_empty_lines_is_an_error(flood, begin):
     async with RawServer([begin, *[flood * 30_000] * 400, Ending.SILENCE]) as server:
         seen = await ask(server)
-    assert seen.trouble is Trouble.BROKEN_OFF
+    assert seen.kind is FailureKind.BROKEN_OFF
     assert seen.reason == f"more than {MAX_HEAD_BYTES} bytes before a body"
     assert server.sent_bytes < 8_000_000  # what the system's buffers took, of 12 MB and more
 
@@ -247,10 +247,10 @@ async def test_what_comes_unasked_without_end_is_not_read(stray, status):
     body = b"" if status.startswith("204") else b'{"errorMessage": "no"}'
     script = [response(body, status=status), 0.1, *[STRAY[stray]] * 400, Ending.SILENCE]
     async with RawServer(script) as server, client_of(server.base_url) as client:
-        seen = await client.fetch(ID, Question.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
         assert (seen.status, seen.body) == (int(status[:3]), body)
-        again = await client.fetch(ID, Question.RESULT)  # over another connection
+        again = await client.fetch(ID, Endpoint.RESULT)  # over another connection
         assert again.status == seen.status
     assert server.sent_bytes < 10_000_000  # what the system's buffers took, of 15 MB and more
 
@@ -260,21 +260,21 @@ async def test_a_line_end_behind_a_reply_spoils_nothing():
         RawServer([response(b"first") + b"\r\n"], [response(b"next")]) as server,
         client_of(server.base_url) as client,
     ):
-        assert (await client.fetch(ID, Question.RESULT)).body == b"first"
-        assert (await client.fetch(ID, Question.RESULT)).body == b"next"
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"first"
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"next"
 
 
 async def test_interim_responses_are_counted_for_each_request_apart():
     script = [interim(103, MAX_INTERIM - 1) + response(b"result")]
     async with RawServer(script) as server, client_of(server.base_url) as client:
         for _ in range(3):
-            assert (await client.fetch(ID, Question.RESULT)).body == b"result"
+            assert (await client.fetch(ID, Endpoint.RESULT)).body == b"result"
 
 
 async def test_another_protocol_is_no_reply():
     sent = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
     async with RawServer([sent, b"\0" * 100]) as server, client_of(server.base_url) as client:
-        assert await client.fetch(ID, Question.RESULT) == Reply(101)
+        assert await client.fetch(ID, Endpoint.RESULT) == Reply(101)
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
 
 
@@ -304,8 +304,10 @@ def deaf():
 async def test_a_connection_that_does_not_come_about_is_no_attempt(scheme):
     with deaf() as port:
         async with client_of(f"{scheme}://127.0.0.1:{port}", connect_timeout_s=0.2) as client:
-            seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "no connection within 0.2 s")
+            seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(
+        FailureKind.NO_CONNECTION, FailureStage.CONNECT, "no connection within 0.2 s"
+    )
     assert "firewall" in seen.advice
 
 
@@ -313,8 +315,10 @@ async def test_a_tls_handshake_that_does_not_end_is_no_attempt():
     async with RawServer([Ending.SILENCE]) as server:  # waits for an HTTP head
         url = f"https://127.0.0.1:{server.port}"
         async with client_of(url, connect_timeout_s=0.2) as client:
-            seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "no connection within 0.2 s")
+            seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(
+        FailureKind.NO_CONNECTION, FailureStage.CONNECT, "no connection within 0.2 s"
+    )
 
 
 async def test_a_name_server_that_does_not_answer_is_no_attempt(monkeypatch):
@@ -323,15 +327,19 @@ async def test_a_name_server_that_does_not_answer_is_no_attempt(monkeypatch):
 
     monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", never)
     async with client_of("https://api.elevateai.invalid", connect_timeout_s=0.2) as client:
-        seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "no connection within 0.2 s")
+        seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(
+        FailureKind.NO_CONNECTION, FailureStage.CONNECT, "no connection within 0.2 s"
+    )
 
 
 async def test_the_total_time_counts_too_while_there_is_no_connection():
     with deaf() as port:
         async with client_of(f"http://127.0.0.1:{port}", total_timeout_s=0.2) as client:
-            seen = await client.fetch(ID, Question.RESULT)
-    assert seen == Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "no connection within 0.2 s")
+            seen = await client.fetch(ID, Endpoint.RESULT)
+    assert seen == Failure(
+        FailureKind.NO_CONNECTION, FailureStage.CONNECT, "no connection within 0.2 s"
+    )
 
 
 # --- kept connections ---
@@ -346,18 +354,18 @@ async def test_the_total_time_counts_too_while_there_is_no_connection():
 async def test_a_retry_after_a_dropped_connection_goes_over_a_fresh_one(ending):
     scripts = [[response(b"first")], [ending], [response(b"third")]]
     async with RawServer(*scripts) as server, client_of(server.base_url) as client:
-        seen = [await client.fetch(ID, Question.RESULT) for _ in scripts]
+        seen = [await client.fetch(ID, Endpoint.RESULT) for _ in scripts]
         assert len(server.requests) == len(seen)
         assert server.connections == 2
     assert [getattr(one, "body", one) for one in seen] == [b"first", seen[1], b"third"]
-    assert seen[1] == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+    assert seen[1] == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
 
 
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
 async def test_a_fresh_connection_that_drops_without_a_reply_is_an_attempt(ending):
     async with RawServer([ending]) as server:
         seen = await ask(server)
-    assert (seen.trouble, seen.stage) == (Trouble.BROKEN_OFF, Stage.HEADERS)
+    assert (seen.kind, seen.stage) == (FailureKind.BROKEN_OFF, FailureStage.HEADERS)
 
 
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
@@ -367,9 +375,9 @@ async def test_a_kept_connection_that_drops_within_its_reply_is_an_attempt(endin
         RawServer([response()], cut) as server,
         client_of(server.base_url) as client,
     ):
-        await client.fetch(ID, Question.RESULT)
-        seen = await client.fetch(ID, Question.RESULT)
-    assert (seen.trouble, seen.stage) == (Trouble.BROKEN_OFF, Stage.HEADERS)
+        await client.fetch(ID, Endpoint.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
+    assert (seen.kind, seen.stage) == (FailureKind.BROKEN_OFF, FailureStage.HEADERS)
 
 
 @pytest.mark.parametrize("sign", [Ending.RESET, Ending.SILENCE], ids=["reset", "silent"])
@@ -381,10 +389,10 @@ async def test_one_dead_connection_is_a_sign_for_all_that_were_kept(sign):
         RawServer(*scripts) as server,
         client_of(server.base_url, in_flight=many, read_timeout_s=0.3) as client,
     ):
-        await asyncio.gather(*(client.fetch(ID, Question.RESULT) for _ in range(many)))
+        await asyncio.gather(*(client.fetch(ID, Endpoint.RESULT) for _ in range(many)))
         assert server.connections == many
-        assert isinstance(await client.fetch(ID, Question.RESULT), Failure)
-        assert (await client.fetch(OTHER, Question.RESULT)).body == b"after"
+        assert isinstance(await client.fetch(ID, Endpoint.RESULT), Failure)
+        assert (await client.fetch(OTHER, Endpoint.RESULT)).body == b"after"
         assert server.connections == many + 1  # none of the kept ones was tried
         await wait_until(lambda: server.open_connections == 1, "the end of the others")
 
@@ -394,31 +402,31 @@ async def test_an_id_that_drops_its_connection_each_time_gets_one_retry_for_noth
     async with RawServer(by_id=scripts) as server, client_of(server.base_url) as client:
         seen = []
         for _ in range(3):
-            await client.fetch(OTHER, Question.RESULT)  # leaves a connection behind
-            seen.append((await client.fetch(ID, Question.RESULT)).trouble)
-    assert seen == [Trouble.NO_CONNECTION, Trouble.BROKEN_OFF, Trouble.BROKEN_OFF]
+            await client.fetch(OTHER, Endpoint.RESULT)  # leaves a connection behind
+            seen.append((await client.fetch(ID, Endpoint.RESULT)).kind)
+    assert seen == [FailureKind.NO_CONNECTION, FailureKind.BROKEN_OFF, FailureKind.BROKEN_OFF]
     assert server.times_asked(ID) == 3
 
 
 async def test_every_request_is_paced_also_one_that_meets_a_dead_connection():
     departed = []
 
-    async def depart():
+    async def send_slot():
         departed.append(time.monotonic())
 
     scripts = [[response()], [Ending.RESET], [response()]]
     async with (
         RawServer(*scripts) as server,
-        client_of(server.base_url, depart=depart) as client,
+        client_of(server.base_url, send_slot=send_slot) as client,
     ):
         for _ in scripts:
-            await client.fetch(ID, Question.RESULT)
+            await client.fetch(ID, Endpoint.RESULT)
         assert len(departed) == len(server.requests) == 3
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_request_that_may_leave_is_with_the_system_before_the_loop_does_anything_else(scheme):
-    """LocalLimiter.depart counts on it: what left is sent by the loop's next turn."""
+    """LocalLimiter.send_slot counts on it: what left is sent by the loop's next turn."""
     heard = []
 
     def hear(listener):
@@ -431,13 +439,13 @@ def test_a_request_that_may_leave_is_with_the_system_before_the_loop_does_anythi
     async def fetch(listener):
         hearing = aside.submit(hear, listener)
 
-        async def depart():
+        async def send_slot():
             # Blocks the loop, so that what has not been sent by now isn't heard.
             loop.call_soon(lambda: heard.append(hearing.result(timeout=2.0)))
 
         loop, base_url = asyncio.get_running_loop(), f"{scheme}://localhost:{port}"
-        async with client_of(base_url, depart=depart, ca_file=CA) as client:
-            await client.fetch(ID, Question.RESULT)
+        async with client_of(base_url, send_slot=send_slot, ca_file=CA) as client:
+            await client.fetch(ID, Endpoint.RESULT)
 
     with ThreadPoolExecutor(1) as aside, socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5.0)
@@ -450,8 +458,8 @@ def test_a_request_that_may_leave_is_with_the_system_before_the_loop_does_anythi
 async def waiting_to_leave(server):
     """Yield a client, its request that has its connection, and what lets that leave."""
     may_leave = asyncio.Event()
-    async with client_of(server.base_url, depart=may_leave.wait) as client:
-        fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+    async with client_of(server.base_url, send_slot=may_leave.wait) as client:
+        fetching = asyncio.create_task(client.fetch(ID, Endpoint.RESULT))
         await wait_until(lambda: server.open_connections == 1, "the connection")
         yield client, fetching, may_leave
 
@@ -470,9 +478,9 @@ async def test_a_connection_that_drops_while_its_request_waits_to_leave_is_no_at
         await wait_until(lambda: server.open_connections == 0, "its end")
         await turns_of_the_loop()
         may_leave.set()
-        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
+        assert await fetching == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
         assert server.requests == []
-        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"
 
 
 @pytest.mark.parametrize("said", [response(b"unasked"), response(b"unasked")[:20]])
@@ -484,5 +492,5 @@ async def test_what_is_said_while_a_request_waits_to_leave_is_not_its_reply(said
         server.say(said)
         await turns_of_the_loop()
         may_leave.set()
-        assert await fetching == Failure(Trouble.NO_CONNECTION, Stage.HEADERS, NO_REPLY)
-        assert (await client.fetch(ID, Question.RESULT)).body == b"at last"
+        assert await fetching == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"

@@ -25,7 +25,7 @@ def test_the_server_never_sees_more_than_the_rate_in_any_second(guids, export, r
 
 
 @pytest.mark.promise(
-    "Retries and questions for the status", "count against the same rate", group="Limit"
+    "Retries and endpoints for the status", "count against the same rate", group="Limit"
 )
 def test_retries_and_status_requests_are_paced_like_all_others(simulated, guids, export):
     with simulated(erring=0.5, missing=0.5) as api:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from fuzz.inputs import make_input
 from fuzz.target import LIMITS, Broken, check, check_retry_after, decode, hold
 
-from cxai.policy.reply import Failure, Trouble
+from cxai.policy.reply import Failure, FailureKind
 
-_KNOWN_LIMITS = (Trouble.TOO_LARGE, Trouble.UNSUPPORTED_ENCODING)
+_KNOWN_LIMITS = (FailureKind.TOO_LARGE, FailureKind.UNSUPPORTED_ENCODING)
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Session:
         if made.is_cut:
             hold(isinstance(found, Failure), "a coding that is cut is refused")
             self.outcomes["(cut, and refused)"] += 1
-        elif not (isinstance(found, Failure) and found.trouble in _KNOWN_LIMITS):
+        elif not (isinstance(found, Failure) and found.kind in _KNOWN_LIMITS):
             hold(found == made.decoded, "an undamaged body is decoded to what it was")
             self.outcomes["(encoded, and the same again)"] += bool(made.content_encoding)
 

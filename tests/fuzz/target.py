@@ -19,9 +19,9 @@ import brotli
 from support.faithful import as_sent, covers
 from support.readers import seen_by
 
-from cxai.api.content_coding import MAX_CODINGS, Limits, decode
+from cxai.api.content_coding import MAX_CODINGS, DecodeSettings, decode
 from cxai.api.retry_after import retry_after_s
-from cxai.policy.reply import Failure, Form, Question, Record, Refusal, Reply, Status, Trouble
+from cxai.policy.reply import Endpoint, Failure, FailureKind, Form, Record, Refusal, Reply, Status
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import INTERACTIONS, RECORDS, SCORES, SEGMENTS
@@ -36,7 +36,7 @@ CANARY = "cAnArY7f3a"
 
 ID = "cd613e30-d8f1-4adf-91b7-584a2265b1f5"
 NOW = datetime(2026, 11, 22, 15, 48, 15, 217000, UTC)
-LIMITS = Limits()
+LIMITS = DecodeSettings()
 
 _PARSER_LEVELS = 1024
 _LARGER = 64
@@ -66,7 +66,7 @@ class _Here(Executor):
 
 def reader(resource):
     def decoded(body, content_encoding, most_bytes):
-        return decode(body, content_encoding, Limits(most_bytes))
+        return decode(body, content_encoding, DecodeSettings(most_bytes))
 
     return BodyReader(ReplyParser(resource, decoded), LIMITS.decoded_bytes, _Here())
 
@@ -77,8 +77,8 @@ _LOOP = asyncio.new_event_loop()
 atexit.register(_LOOP.close)
 
 
-def read(reply, question=Question.RESULT, by=_NESTED):
-    return _LOOP.run_until_complete(seen_by(by, ID, question, reply, NOW))
+def read(reply, endpoint=Endpoint.RESULT, by=_NESTED):
+    return _LOOP.run_until_complete(seen_by(by, ID, endpoint, reply, NOW))
 
 
 class Broken(Exception):  # noqa: N818 # a promise is; it is no error of the program's
@@ -126,7 +126,7 @@ def check_result(reply, decoded):
     found = read(reply)
     if isinstance(found, Failure):
         check_failure(found)
-        if found.trouble is Trouble.NOT_JSON:
+        if found.kind is FailureKind.NOT_JSON:
             hold(not is_json(decoded), "what others read as JSON is read as JSON")
         hold(read(reply) == found, "the same body fails in the same way")
         return described(found)
@@ -176,7 +176,7 @@ def check_bands(banded, tables, record):
 
 
 def check_status(reply, decoded):
-    found = read(reply, Question.STATUS)
+    found = read(reply, Endpoint.STATUS)
     if isinstance(found, Failure):
         check_failure(found)
         return described(found)

@@ -101,7 +101,7 @@ class _Client:
         self._api, self._limiter = api, limiter
 
     async def fetch(self, _id, _question):
-        await self._limiter.depart()
+        await self._limiter.send_slot()
         return await self._api.answer()
 
 

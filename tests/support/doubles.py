@@ -11,23 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from cxai.core.entry import Entry, Fault, IdRule, Skip, key_of
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, key_of
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import (
     Drift,
+    Endpoint,
     Failure,
+    FailureKind,
     Form,
     Processing,
-    Question,
     Record,
     Refusal,
     Reply,
     Status,
-    Trouble,
 )
 from cxai.policy.table import Signal
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
 # --- what the API answers, in the plain form that PlainReader reads ---
 
@@ -40,7 +40,7 @@ FAULTY = Reply(503)
 GARBLED = Reply(200, b"garbled")
 HTML = Reply(200, b"html")
 TORN = Reply(200, b"torn")
-DROPPED = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "connection closed")
+DROPPED = Failure(FailureKind.BROKEN_OFF, FailureStage.HEADERS, "connection closed")
 UNDER_WAY, PROCESSED, FAILED, AWAITING_FILE = (
     Reply(200, processing.value.encode())
     for processing in (
@@ -133,7 +133,7 @@ class QueueSource:
         self.messages[:] = [
             item
             for item in self.messages
-            if isinstance(item, Skip) or (item.source, item.line) not in done
+            if isinstance(item, IgnoredLine) or (item.source, item.line) not in done
         ]
 
 
@@ -310,7 +310,7 @@ class Call:
 
     at: float
     id: str
-    question: Question
+    endpoint: Endpoint
 
 
 LATENCY_S = 0.125  # so that times can be added without rounding
@@ -344,14 +344,14 @@ class ScriptedFetcher:
 
     def asked(self, interaction_id):
         """Return what was asked of one ID, in order."""
-        return [call.question for call in self.calls if call.id == interaction_id]
+        return [call.endpoint for call in self.calls if call.id == interaction_id]
 
     def times(self, interaction_id=None):
         """Return when requests left, all or those for one ID."""
         return [call.at for call in self.calls if interaction_id in {None, call.id}]
 
-    async def fetch(self, interaction_id, question):
-        call = Call(asyncio.get_running_loop().time(), interaction_id, question)
+    async def fetch(self, interaction_id, endpoint):
+        call = Call(asyncio.get_running_loop().time(), interaction_id, endpoint)
         self.calls.append(call)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -372,11 +372,11 @@ class ScriptedFetcher:
             return script(call)
         self._told[call.id] += 1
         if self._told[call.id] > len(script):
-            raise AssertionError(f"{call.id} was asked once more: {call.question}")
+            raise AssertionError(f"{call.id} was asked once more: {call.endpoint}")
         return script[self._told[call.id] - 1]
 
 
-# --- reader and recorder ---
+# --- reader and row_writer ---
 
 
 class PlainReader:
@@ -393,13 +393,13 @@ class PlainReader:
     at_once = 1
 
     async def read(self, arrived, at):  # noqa: ARG002 - the port's signature
-        return [self.seen(one.interaction_id, one.question, one.reply) for one in arrived]
+        return [self.seen(one.interaction_id, one.endpoint, one.reply) for one in arrived]
 
-    def seen(self, interaction_id, question, reply):
+    def seen(self, interaction_id, endpoint, reply):
         message = _message(reply.body)
         if reply.status != 200:
             return Refusal(reply.status, _form(reply.body), message, reply.retry_after_s)
-        read = self._result(interaction_id, reply.body) if question is Question.RESULT else None
+        read = self._result(interaction_id, reply.body) if endpoint is Endpoint.RESULT else None
         read = read or self._status(reply.body)
         if isinstance(read, Failure):
             return replace(read, status=200, message=message, retry_after_s=reply.retry_after_s)
@@ -409,7 +409,7 @@ class PlainReader:
         if (failure := _unreadable(body)) is not None:
             return failure
         if interaction_id in self._unwritable:
-            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "nested too deeply")
+            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "nested too deeply")
         _, drifts, paths = body.decode().partition("drift: ")
         drift = Drift(unknown=tuple(paths.split())) if drifts else Drift()
         return Record({"records": f"{interaction_id} ok\n".encode()}, drift)
@@ -425,17 +425,17 @@ class PlainReader:
                 Processing(state), state, declared_s=float(declared_s) if declared_s else None
             )
         except ValueError:
-            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no status")
+            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "has no status")
 
 
 def _unreadable(body):
     match body.split():
         case [b"garbled", *_]:
-            return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no participants")
+            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "has no participants")
         case [b"html"]:
-            return Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML")
+            return Failure(FailureKind.NOT_JSON, FailureStage.PARSE, "HTML or XML")
         case [b"torn"]:
-            return Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends too soon")
+            return Failure(FailureKind.UNDECODABLE, FailureStage.DECODE, "ends too soon")
     return None
 
 
@@ -451,7 +451,7 @@ def _message(body):
 
 
 class PlainRecorder:
-    """Recorder of lines with the ID and the verdict. `said` has what the API said of each ID."""
+    """RowWriter of lines with the ID and the verdict. `said` has what the API said of each ID."""
 
     def __init__(self):
         self.said = {}

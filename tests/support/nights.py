@@ -16,7 +16,7 @@ from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Failure, Said
 from cxai.policy.step import Settle
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
@@ -133,7 +133,7 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
         found = None if body is None else resource.read(one, json.dumps(body).encode(), clock.utc())
         if body is None or isinstance(found, Failure):
             verdict = Verdict.NOT_FOUND if body is None else Verdict.BAD_BODY
-            settle = Settle(verdict, "why", Stage.HEADERS)
+            settle = Settle(verdict, "why", FailureStage.HEADERS)
             listed = failures.failure(entry, settle, attempts=1, at=clock.utc(), said=Said(404))
             outcomes.append(Outcome(entry, verdict, 1, listed))
         else:

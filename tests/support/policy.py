@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from cxai.policy.reply import Failure, Form, Processing, Record, Refusal, Status, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind, Form, Processing, Record, Refusal, Status
+from cxai.policy.verdict import FailureStage
 
 draws = st.floats(0, 1, exclude_max=True)
 
@@ -14,8 +14,8 @@ _statuses = st.integers(100, 599) | st.integers(-1, 10_000)
 any_refusal = st.builds(Refusal, _statuses, st.sampled_from(Form), _words, _waits)
 any_failure = st.builds(
     Failure,
-    st.sampled_from(Trouble),
-    st.sampled_from(Stage),
+    st.sampled_from(FailureKind),
+    st.sampled_from(FailureStage),
     st.just("why"),
     retry_after_s=_waits,
     status=st.none() | st.just(200),

@@ -49,7 +49,7 @@ class RawServer:
     ends otherwise leaves the connection open for the next request.
 
     With `tls`, an SSLContext, it speaks HTTPS as localhost. With `by_id`, a request for one of its
-    IDs, whatever it asks of it, gets the script that stands there; with ID and question
+    IDs, whatever it asks of it, gets the script that stands there; with ID and endpoint
     (`3f25…/status`), one that asks just that.
 
     `requests` holds the heads of all requests, as sent, and `times` when they came (monotonic

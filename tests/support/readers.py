@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import psutil
 from support.store import RUN_ID
 
-from cxai.api.content_coding import Limits, decode
+from cxai.api.content_coding import DecodeSettings, decode
 from cxai.policy.reply import Arrival
 from cxai.readers.pool import ReaderPool
 from cxai.readers.wire import Recipe
@@ -21,14 +21,14 @@ def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
     return BodyReader(parser, most_bytes, thread)
 
 
-async def seen_by(reader, interaction_id, question, reply, at):
+async def seen_by(reader, interaction_id, endpoint, reply, at):
     """Return what a reader makes of one reply."""
-    (seen,) = await reader.read([Arrival(interaction_id, question, reply)], at)
+    (seen,) = await reader.read([Arrival(interaction_id, endpoint, reply)], at)
     return seen
 
 
 def decoded(body, content_encoding, most_bytes):
-    return decode(body, content_encoding, Limits(most_bytes))
+    return decode(body, content_encoding, DecodeSettings(most_bytes))
 
 
 class Events(list):
@@ -59,7 +59,7 @@ class Counted:
 @asynccontextmanager
 async def reader_pool(own, *, shape=Shape.NESTED, bands=None, secrets=(), readers=1, **how):
     """Yield a pool of reader processes, with `events` of its own."""
-    recipe = Recipe("cx_ai", shape, RUN_ID, bands, Limits().ratio)
+    recipe = Recipe("cx_ai", shape, RUN_ID, bands, DecodeSettings().ratio)
     events = Events()
     async with ReaderPool(
         own, recipe, readers, lambda: secrets, info=events.note, warning=events.note, **how

@@ -14,16 +14,16 @@ from support.doubles import (
 from support.virtual import START_S, VirtualClock
 
 from cxai.core.backlog import Backlog
-from cxai.core.bounds import Bounds
 from cxai.core.entry import key_of
 from cxai.core.pipeline import Pipeline
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import StopCause, StopRequestedError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings
 from cxai.governor.patience import PatienceSettings
-from cxai.policy.rules import Rules
+from cxai.policy.settings import PolicySettings
 
-RULES = Rules(
+RULES = PolicySettings(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0
 )
 SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
@@ -45,7 +45,7 @@ class Run:
         ledger=None,
         limiter=None,
         reader=None,
-        recorder=None,
+        row_writer=None,
         rules=RULES,
         bounds=None,
         backlog=5_000,
@@ -57,7 +57,7 @@ class Run:
         governor=Governor,
     ):
         clock = VirtualClock()
-        bounds = bounds or Bounds()
+        bounds = bounds or PipelineSettings()
         self.source = source or ListSource(blocks)
         self.ledger = ledger or MemoryLedger(is_queue=self.source.is_queue)
         self.limiter = limiter or FreeLimiter(clock)
@@ -79,7 +79,7 @@ class Run:
             governor=self.governor,
             fetcher=self.fetcher,
             reader=reader or PlainReader(),
-            recorder=recorder or PlainRecorder(),
+            row_writer=row_writer or PlainRecorder(),
             clock=clock,
             rules=rules,
             bounds=bounds,

@@ -13,7 +13,7 @@ from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
 from cxai.policy.step import Settle
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
@@ -53,7 +53,7 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
             record = resource.read(entry.id, body, _CLOCK.utc())
             outcomes.append(Outcome(entry, Verdict.OK, 1, record.lines))
         else:
-            settle = Settle(Verdict.NOT_FOUND, "HTTP 404", Stage.HEADERS)
+            settle = Settle(Verdict.NOT_FOUND, "HTTP 404", FailureStage.HEADERS)
             line = failures.failure(entry, settle, attempts=1, at=_CLOCK.utc(), said=Said(404))
             outcomes.append(Outcome(entry, Verdict.NOT_FOUND, 1, line))
     return outcomes

@@ -13,7 +13,7 @@ from support.waiting import wait_until
 from cxai import __version__
 from cxai.api.token import Token
 from cxai.errors import UsageError
-from cxai.policy.reply import Question, Reply, Trouble
+from cxai.policy.reply import Endpoint, FailureKind, Reply
 
 ID = "3F2504E0-4f89-11d3-9a0c-0305e82c3301"
 
@@ -24,16 +24,16 @@ def request_lines(server):
     return [request.partition("\r\n")[0] for request in server.requests]
 
 
-async def ask(server, question=Question.RESULT, base_url=None, interaction_id=ID):
+async def ask(server, endpoint=Endpoint.RESULT, base_url=None, interaction_id=ID):
     async with client_of(base_url or server.base_url) as client:
-        return await client.fetch(interaction_id, question)
+        return await client.fetch(interaction_id, endpoint)
 
 
 async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in (ID, "call~17_a.b-C", "%41%2e%7E"):
-            for question in Question:
-                await client.fetch(interaction_id, question)
+            for endpoint in Endpoint:
+                await client.fetch(interaction_id, endpoint)
     assert request_lines(server) == [
         f"GET /v1/interactions/{ID}/ai HTTP/1.1",
         f"GET /v1/interactions/{ID}/status HTTP/1.1",
@@ -48,7 +48,7 @@ async def test_all_that_an_id_may_be_made_of_stands_in_the_request_line_unchange
     odd = ["~", "-._~", "a..b", "...a", "%2e%2e", "%0d%0a", "%", "%zz", "a" * 256]
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in odd:
-            await client.fetch(interaction_id, Question.RESULT)
+            await client.fetch(interaction_id, Endpoint.RESULT)
     assert request_lines(server) == [f"GET /v1/interactions/{one}/ai HTTP/1.1" for one in odd]
 
 
@@ -74,7 +74,7 @@ async def test_an_id_that_would_change_the_request_is_not_sent():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in CHANGING:
             with pytest.raises(ValueError, match="changes the URL"):
-                await client.fetch(interaction_id, Question.RESULT)
+                await client.fetch(interaction_id, Endpoint.RESULT)
     assert server.connections == 0
 
 
@@ -83,8 +83,8 @@ async def test_the_path_of_a_result_is_that_of_its_resource():
         RawServer([response()]) as server,
         client_of(server.base_url, result_path="gen-ai/cx/summary") as client,
     ):
-        for question in Question:
-            await client.fetch(ID, question)
+        for endpoint in Endpoint:
+            await client.fetch(ID, endpoint)
     assert request_lines(server) == [
         f"GET /v1/interactions/{ID}/gen-ai/cx/summary HTTP/1.1",
         f"GET /v1/interactions/{ID}/status HTTP/1.1",
@@ -132,10 +132,10 @@ async def test_a_token_that_is_renewed_goes_with_the_next_request(tmp_path):
         RawServer([response()]) as server,
         client_of(server.base_url, token=token) as client,
     ):
-        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
         file.write_text("another-token")
         assert client.renew()
-        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
     sent = [header(request, "X-API-Token") for request in server.requests]
     assert sent == [[TOKEN], ["another-token"]]
 
@@ -143,7 +143,7 @@ async def test_a_token_that_is_renewed_goes_with_the_next_request(tmp_path):
 async def test_a_connection_is_kept_for_the_next_request():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for _ in range(3):
-            await client.fetch(ID, Question.RESULT)
+            await client.fetch(ID, Endpoint.RESULT)
     assert (len(server.requests), server.connections) == (3, 1)
 
 
@@ -154,20 +154,20 @@ class NotNowError(Exception):
 async def test_what_may_not_leave_sends_nothing_and_leaves_its_fresh_connection_for_the_next_try():
     may_leave = iter([True, True, False, True])
 
-    async def depart():
+    async def send_slot():
         if not next(may_leave):
             raise NotNowError
 
     dropped = [Ending.CLOSE]  # so that a fresh connection is wanted next
     async with (
         RawServer([response()], dropped, [response(b"last")]) as server,
-        client_of(server.base_url, depart=depart) as client,
+        client_of(server.base_url, send_slot=send_slot) as client,
     ):
-        await client.fetch(ID, Question.RESULT)
-        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
         with pytest.raises(NotNowError):
-            await client.fetch(ID, Question.RESULT)
-        seen = await client.fetch(ID, Question.RESULT)
+            await client.fetch(ID, Endpoint.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
         assert (len(server.requests), server.connections) == (3, 2)
     assert seen == Reply(200, b"last")
 
@@ -205,7 +205,7 @@ async def test_the_wait_that_the_api_asks_for_is_told_in_seconds():
         for wait in (["Retry-After: 7"], [f"Retry-After: {later}"], ["Retry-After: soon"], [])
     ]
     async with RawServer(*scripts) as server, client_of(server.base_url) as client:
-        waits = [(await client.fetch(ID, Question.RESULT)).retry_after_s for _ in scripts]
+        waits = [(await client.fetch(ID, Endpoint.RESULT)).retry_after_s for _ in scripts]
     assert waits == [7.0, pytest.approx(3600, abs=60), None, None]
 
 
@@ -227,7 +227,7 @@ async def test_a_cookie_of_the_server_is_not_sent_back():
     sent = response(b"", "Set-Cookie: session=1; Path=/")
     async with RawServer([sent]) as server, client_of(server.base_url) as client:
         for _ in range(2):
-            await client.fetch(ID, Question.RESULT)
+            await client.fetch(ID, Endpoint.RESULT)
     assert [header(request, "Cookie") for request in server.requests] == [[], []]
 
 
@@ -283,10 +283,10 @@ async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
         RawServer([response()]) as server,
         client_of(server.base_url, token=token) as client,
     ):
-        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
         assert client.renew()
         with pytest.raises(UsageError, match="has the API token among its IDs"):
-            await client.fetch(ID.upper(), Question.RESULT)
+            await client.fetch(ID.upper(), Endpoint.RESULT)
     assert len(server.requests) == 1
 
 
@@ -299,13 +299,13 @@ def shown(thing):
 
 async def test_the_token_is_in_nothing_that_could_be_printed():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
-        seen = await client.fetch(ID, Question.RESULT)
+        seen = await client.fetch(ID, Endpoint.RESULT)
         assert TOKEN not in shown(client) + repr(seen)
 
 
 async def test_the_token_is_in_no_variable_of_a_traceback():
     async with RawServer([Ending.SILENCE]) as server, client_of(server.base_url) as client:
-        fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+        fetching = asyncio.create_task(client.fetch(ID, Endpoint.RESULT))
         await wait_until(lambda: server.requests, "the request")
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError) as raised:
@@ -320,23 +320,23 @@ async def test_a_request_that_is_cancelled_closes_its_connection():
     script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Ending.SILENCE]
     for steps in ([Ending.SILENCE], script):
         async with RawServer(steps, [response()]) as server, client_of(server.base_url) as client:
-            fetching = asyncio.create_task(client.fetch(ID, Question.RESULT))
+            fetching = asyncio.create_task(client.fetch(ID, Endpoint.RESULT))
             await wait_until(lambda: server.requests, "the request")
             fetching.cancel()
             await wait_until(lambda: not server.open_connections, "the closing")
-            assert (await client.fetch(ID, Question.RESULT)).status == 200
+            assert (await client.fetch(ID, Endpoint.RESULT)).status == 200
             assert server.connections == 2
 
 
 async def test_a_request_whose_time_is_over_before_it_leaves_is_not_sent():
-    async def depart():
+    async def send_slot():
         await asyncio.sleep(0.05)
 
-    limits = {"depart": depart, "total_timeout_s": 0.02}
+    limits = {"send_slot": send_slot, "total_timeout_s": 0.02}
     async with RawServer([response()]) as server, client_of(server.base_url, **limits) as client:
-        seen = await client.fetch(ID, Question.RESULT)
-        again = await client.fetch(ID, Question.RESULT)  # over the connection that was not used
-    assert (seen.trouble, again.trouble) == (Trouble.NO_CONNECTION, Trouble.NO_CONNECTION)
+        seen = await client.fetch(ID, Endpoint.RESULT)
+        again = await client.fetch(ID, Endpoint.RESULT)  # over the connection that was not used
+    assert (seen.kind, again.trouble) == (FailureKind.NO_CONNECTION, FailureKind.NO_CONNECTION)
     assert seen.reason == "no connection within 0.02 s"
     assert (server.requests, server.connections) == ([], 1)
 
@@ -345,7 +345,7 @@ async def test_the_time_of_a_request_ends_with_it_and_cuts_no_later_one_short():
     scripts = [[response()], [0.5, response(b"later")]]
     limits = {"in_flight": 1, "total_timeout_s": 1.0}
     async with RawServer(*scripts) as server, client_of(server.base_url, **limits) as client:
-        await client.fetch(ID, Question.RESULT)
+        await client.fetch(ID, Endpoint.RESULT)
         await asyncio.sleep(0.6)  # the time of the first would be over within the second
-        assert await client.fetch(ID, Question.RESULT) == Reply(200, b"later")
+        assert await client.fetch(ID, Endpoint.RESULT) == Reply(200, b"later")
     assert server.connections == 1

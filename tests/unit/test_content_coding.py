@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import SAMPLE
 
-from cxai.api.content_coding import MAX_CODINGS, MAX_MEMBERS, Limits, check_codecs, decode
-from cxai.policy.reply import Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.api.content_coding import MAX_CODINGS, MAX_MEMBERS, DecodeSettings, check_codecs, decode
+from cxai.policy.reply import Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 
-LIMITS = Limits()
+LIMITS = DecodeSettings()
 MIB = 2**20
 BODY = json.dumps(SAMPLE).encode()
 
@@ -46,7 +46,7 @@ every_coding = pytest.mark.parametrize(("coding", "encode"), ENCODERS.values(), 
 
 
 def trouble_of(found):
-    return found.trouble if isinstance(found, Failure) else None
+    return found.kind if isinstance(found, Failure) else None
 
 
 # --- what goes in comes out ---
@@ -91,7 +91,7 @@ def test_stacked_codings_are_undone_last_first():
     assert decode(twice, "gzip, gzip", LIMITS) == BODY
     assert decode(brotli.compress(gzip.compress(BODY)), "gzip, br", LIMITS) == BODY
     found = decode(brotli.compress(gzip.compress(BODY)), "br, gzip", LIMITS)
-    assert trouble_of(found) is Trouble.UNDECODABLE
+    assert trouble_of(found) is FailureKind.UNDECODABLE
 
 
 # --- nothing but the whole counts ---
@@ -111,7 +111,7 @@ def test_a_body_cut_at_any_byte_is_never_a_success(coding, encode, data):
         if cut in ends:
             assert data.startswith(found)
         else:
-            assert trouble_of(found) is Trouble.UNDECODABLE, cut
+            assert trouble_of(found) is FailureKind.UNDECODABLE, cut
 
 
 def member_ends(whole):
@@ -146,20 +146,20 @@ def test_a_gzip_body_with_a_flipped_bit_is_refused_or_the_same():
     "behind", [b"\0", b"\n", b"{}", b"\x1f\x8b", random.Random(6).randbytes(40)]
 )
 def test_whatever_stands_behind_the_end_is_refused(coding, encode, behind):
-    assert trouble_of(decode(encode(BODY) + behind, coding, LIMITS)) is Trouble.UNDECODABLE
+    assert trouble_of(decode(encode(BODY) + behind, coding, LIMITS)) is FailureKind.UNDECODABLE
 
 
 @pytest.mark.parametrize("size", [MIB - 1, MIB, MIB + 1, 2 * MIB, 2_064_288, 2_064_289, 4_128_576])
 @pytest.mark.parametrize("behind", [b"", b"\0", b"\x03", b"tail"])
 def test_the_end_of_br_is_found_wherever_the_pieces_end(size, behind):
     data = bytes(size)
-    found = decode(brotli.compress(data, quality=1) + behind, "br", Limits(ratio=1e9))
-    assert (found == data) if not behind else trouble_of(found) is Trouble.UNDECODABLE
+    found = decode(brotli.compress(data, quality=1) + behind, "br", DecodeSettings(ratio=1e9))
+    assert (found == data) if not behind else trouble_of(found) is FailureKind.UNDECODABLE
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, br"])
 def test_an_empty_body_is_no_empty_content_if_a_coding_was_announced(coding):
-    assert trouble_of(decode(b"", coding, LIMITS)) is Trouble.UNDECODABLE
+    assert trouble_of(decode(b"", coding, LIMITS)) is FailureKind.UNDECODABLE
 
 
 def test_an_empty_body_without_a_coding_is_empty():
@@ -177,7 +177,7 @@ def test_an_empty_body_without_a_coding_is_empty():
 )
 def test_a_body_in_another_coding_than_claimed_is_undecodable(claimed, actual):
     body = BODY if actual == "none" else ENCODERS[actual][1](BODY)
-    assert trouble_of(decode(body, claimed, LIMITS)) is Trouble.UNDECODABLE
+    assert trouble_of(decode(body, claimed, LIMITS)) is FailureKind.UNDECODABLE
 
 
 @given(
@@ -198,8 +198,8 @@ def test_any_bytes_under_any_coding_give_bytes_or_a_failure(body, coding):
 )
 def test_other_codings_are_unsupported(coding):
     found = decode(gzip.compress(BODY), coding, LIMITS)
-    assert trouble_of(found) is Trouble.UNSUPPORTED_ENCODING
-    assert found.stage is Stage.DECODE
+    assert trouble_of(found) is FailureKind.UNSUPPORTED_ENCODING
+    assert found.stage is FailureStage.DECODE
 
 
 def test_a_reason_names_registered_codings_only():
@@ -213,7 +213,7 @@ def test_more_codings_than_the_most_are_unsupported():
         body = gzip.compress(body)
     assert decode(body, "gzip," * MAX_CODINGS, LIMITS) == BODY
     found = decode(gzip.compress(body), "gzip," * (MAX_CODINGS + 1), LIMITS)
-    assert trouble_of(found) is Trouble.UNSUPPORTED_ENCODING
+    assert trouble_of(found) is FailureKind.UNSUPPORTED_ENCODING
 
 
 # --- limits ---
@@ -223,23 +223,27 @@ def test_more_codings_than_the_most_are_unsupported():
 def test_a_body_may_become_as_large_as_the_limit_and_no_byte_larger(coding):
     encode = ENCODERS[coding][1] if coding else bytes
     for size in (1, 1000, 3 * MIB):
-        limits = Limits(decoded_bytes=size)
+        limits = DecodeSettings(decoded_bytes=size)
         data = random.Random(2).randbytes(size + 1)
         assert decode(encode(data[:-1]), coding, limits) == data[:-1]
-        assert trouble_of(decode(encode(data), coding, limits)) is Trouble.TOO_LARGE
+        assert trouble_of(decode(encode(data), coding, limits)) is FailureKind.TOO_LARGE
 
 
 def test_a_step_on_the_way_counts_as_well():
     small, large = gzip.compress(bytes(10)), gzip.compress(bytes(MIB), compresslevel=0)
-    assert decode(gzip.compress(small), "gzip, gzip", Limits(decoded_bytes=1000)) == bytes(10)
-    found = decode(gzip.compress(large), "gzip, gzip", Limits(decoded_bytes=MIB))
-    assert trouble_of(found) is Trouble.TOO_LARGE
+    assert decode(gzip.compress(small), "gzip, gzip", DecodeSettings(decoded_bytes=1000)) == bytes(
+        10
+    )
+    found = decode(gzip.compress(large), "gzip, gzip", DecodeSettings(decoded_bytes=MIB))
+    assert trouble_of(found) is FailureKind.TOO_LARGE
 
 
 def test_the_ratio_counts_above_a_mebibyte_only():
-    limits = Limits(ratio=10)
+    limits = DecodeSettings(ratio=10)
     assert decode(gzip.compress(bytes(MIB)), "gzip", limits) == bytes(MIB)
-    assert trouble_of(decode(gzip.compress(bytes(MIB + 1)), "gzip", limits)) is Trouble.TOO_LARGE
+    assert (
+        trouble_of(decode(gzip.compress(bytes(MIB + 1)), "gzip", limits)) is FailureKind.TOO_LARGE
+    )
     data = random.Random(3).randbytes(MIB) + bytes(2 * MIB)
     assert decode(gzip.compress(data), "gzip", limits) == data
 
@@ -248,8 +252,8 @@ def test_the_ratio_counts_above_a_mebibyte_only():
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(2 * MIB, ratio=1e6), "more than 2097152 bytes decoded (max_decoded_bytes)"),
-        (Limits(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
+        (DecodeSettings(2 * MIB, ratio=1e6), "more than 2097152 bytes decoded (max_decoded_bytes)"),
+        (DecodeSettings(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
     ],
 )
 def test_a_reason_names_the_limit_that_was_hit(coding, limits, reason):
@@ -261,15 +265,15 @@ def test_a_reason_names_the_limit_that_was_hit(coding, limits, reason):
 @pytest.mark.parametrize(("members", "allowed"), [(MAX_MEMBERS, True), (MAX_MEMBERS + 1, False)])
 def test_gzip_members_are_counted(members, allowed):
     found = decode(gzip_in_members(BODY, members), "gzip", LIMITS)
-    assert found == BODY if allowed else trouble_of(found) is Trouble.TOO_LARGE
+    assert found == BODY if allowed else trouble_of(found) is FailureKind.TOO_LARGE
 
 
 def test_gzip_members_share_one_limit():
     body = gzip.compress(bytes(600)) * 2
-    assert decode(body, "gzip", Limits(decoded_bytes=1200)) == bytes(1200)
-    found = decode(body, "gzip", Limits(decoded_bytes=1199))
+    assert decode(body, "gzip", DecodeSettings(decoded_bytes=1200)) == bytes(1200)
+    found = decode(body, "gzip", DecodeSettings(decoded_bytes=1199))
     reason = "becomes more than 1199 bytes decoded (max_decoded_bytes)"
-    assert found == Failure(Trouble.TOO_LARGE, Stage.DECODE, reason)
+    assert found == Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
 
 
 # --- bombs ---
@@ -292,7 +296,7 @@ HEAVY = random.Random(4).randbytes(2**15) + bytes(2**20 - 2**15)  # stays below 
 # Its own process: what another test has taken and given back would hide what this one takes.
 DROP_A_BOMB = """
 import sys
-from cxai.api.content_coding import Limits, decode
+from cxai.api.content_coding import DecodeSettings, decode
 
 def peak_bytes():
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -300,8 +304,8 @@ def peak_bytes():
 
 body = sys.stdin.buffer.read()
 before = peak_bytes()
-found = decode(body, sys.argv[1], Limits())
-print(found.trouble, peak_bytes() - before)
+found = decode(body, sys.argv[1], DecodeSettings())
+print(found.kind, peak_bytes() - before)
 """
 
 
@@ -333,7 +337,7 @@ def test_a_bomb_is_too_large_before_it_has_taken_50_mb(coding, make):
 @pytest.mark.promise("A bomb within a bomb", "`too_large`", group="Encoding")
 def test_a_bomb_within_a_bomb_is_too_large():
     inner = bomb("gzip", bytes(MIB))
-    assert trouble_of(decode(gzip.compress(inner), "gzip, gzip", LIMITS)) is Trouble.TOO_LARGE
+    assert trouble_of(decode(gzip.compress(inner), "gzip, gzip", LIMITS)) is FailureKind.TOO_LARGE
 
 
 # --- the codecs themselves ---

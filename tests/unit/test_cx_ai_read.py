@@ -17,8 +17,8 @@ from support.bodies import (
 )
 from support.faithful import CAMEL, as_sent, covers
 
-from cxai.policy.reply import NO_DRIFT, Drift, Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import NO_DRIFT, Drift, Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 from cxai.resources.cx_ai.form import MAX_BUNDLE_NAME_CHARS, PARTICIPANTS, Interaction
 from cxai.resources.cx_ai.read import MAX_ABSENT, read_interaction
 from cxai.resources.drift import MAX_KEY_CHARS, MAX_UNKNOWN
@@ -31,7 +31,7 @@ def model_of(interaction):
 
 
 def failure(stage, reason):
-    trouble = Trouble.NOT_JSON if stage is Stage.PARSE else Trouble.NOT_A_RESULT
+    trouble = FailureKind.NOT_JSON if stage is FailureStage.PARSE else FailureKind.NOT_A_RESULT
     return Failure(trouble, stage, reason)
 
 
@@ -174,7 +174,7 @@ def test_names_and_results_may_be_any_text_and_null():
     ],
 )
 def test_what_is_not_json_fails_where_it_is_parsed(body, reason):
-    assert read_interaction(body) == failure(Stage.PARSE, reason)
+    assert read_interaction(body) == failure(FailureStage.PARSE, reason)
 
 
 def test_a_byte_order_mark_before_the_json_is_passed_over():
@@ -183,13 +183,13 @@ def test_a_byte_order_mark_before_the_json_is_passed_over():
 
 
 def test_an_empty_object_is_no_result_and_is_named():
-    expected = failure(Stage.VALIDATE, "is an empty object: no participant")
+    expected = failure(FailureStage.VALIDATE, "is an empty object: no participant")
     assert read_interaction(b"{}") == read_interaction(b" {}\n") == expected
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"7", b'"allParticipants"', b"[{}]"])
 def test_a_top_level_other_than_an_object_is_no_result(body):
-    assert read_interaction(body) == failure(Stage.VALIDATE, "is no object")
+    assert read_interaction(body) == failure(FailureStage.VALIDATE, "is no object")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_top_level_other_than_an_object_is_no_result(body):
 )
 def test_an_object_without_any_known_participant_is_no_result(value):
     assert read_interaction(as_body(value)) == failure(
-        Stage.VALIDATE, "has none of the known participants"
+        FailureStage.VALIDATE, "has none of the known participants"
     )
 
 
@@ -219,7 +219,7 @@ def test_an_object_without_any_known_participant_is_no_result(value):
     ],
 )
 def test_a_model_with_a_value_of_a_wrong_type_is_no_result(fields, reason):
-    assert read_interaction(body_with_model(**fields)) == failure(Stage.VALIDATE, reason)
+    assert read_interaction(body_with_model(**fields)) == failure(FailureStage.VALIDATE, reason)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_model_with_a_value_of_a_wrong_type_is_no_result(fields, reason):
     ],
 )
 def test_a_part_of_a_wrong_type_is_no_result(value, reason):
-    assert read_interaction(as_body(value)) == failure(Stage.VALIDATE, reason)
+    assert read_interaction(as_body(value)) == failure(FailureStage.VALIDATE, reason)
 
 
 # --- numbers ---
@@ -404,7 +404,7 @@ def test_absent_fields_become_null_up_to_a_number():
         return read_interaction(orjson.dumps({"participantOne": part}))
 
     assert isinstance(found(most), Interaction)
-    refused = failure(Stage.VALIDATE, f"lacks more than {MAX_ABSENT} fields")
+    refused = failure(FailureStage.VALIDATE, f"lacks more than {MAX_ABSENT} fields")
     assert found(most + 1) == refused
 
 
@@ -421,7 +421,7 @@ def test_the_name_of_a_bundle_that_each_row_of_a_table_repeats_is_bounded():
     assert isinstance(read_interaction(as_body(value)), Interaction)
     bundle["name"] += "s"
     assert read_interaction(as_body(value)) == failure(
-        Stage.VALIDATE, "allParticipants.enlightenBundles[].name is too long"
+        FailureStage.VALIDATE, "allParticipants.enlightenBundles[].name is too long"
     )
     bundle["name"] = "B"
     bundle["models"][0]["name"] = "s" * 10 * MAX_BUNDLE_NAME_CHARS
@@ -436,7 +436,7 @@ def assert_reads_well(body):
     found = read_interaction(body)
     assert read_interaction(body) == found
     if isinstance(found, Failure):
-        assert found.trouble in (Trouble.NOT_JSON, Trouble.NOT_A_RESULT)
+        assert found.kind in (FailureKind.NOT_JSON, FailureKind.NOT_A_RESULT)
         assert 0 < len(found.reason) <= 200
         return found
     assert covers(as_sent(found.participants), orjson.loads(body))

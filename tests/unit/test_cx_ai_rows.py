@@ -10,8 +10,8 @@ from support.bodies import as_body, results, sample
 from support.store import RUN_ID
 
 from cxai.core.layout import FAILURES
-from cxai.policy.reply import Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS, Interaction
 from cxai.resources.cx_ai.layout import PART_SETS
@@ -343,5 +343,5 @@ def test_a_result_that_nests_too_deeply_to_be_written_is_a_failure(shape, place)
     body = as_body(value).replace(b'"DEEP"', b"[" * 1000 + b"]" * 1000)
     found = CxAi(shape, RUN_ID).read(ID, body, AT)
     assert isinstance(found, Failure)
-    assert (found.trouble, found.stage) == (Trouble.NOT_A_RESULT, Stage.VALIDATE)
+    assert (found.kind, found.stage) == (FailureKind.NOT_A_RESULT, FailureStage.VALIDATE)
     assert "nested too deeply" in found.reason

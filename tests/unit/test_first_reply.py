@@ -13,19 +13,21 @@ from support.virtual import at, virtually
 from cxai.api.route import Route
 from cxai.errors import StoppedError
 from cxai.governor.patience import PatienceSettings
-from cxai.policy.reply import Failure, Reply, Trouble
-from cxai.policy.rules import Rules
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind, Reply
+from cxai.policy.settings import PolicySettings
+from cxai.policy.verdict import FailureStage
 
-REFUSED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused", "Check the firewall.")
-BROKEN_OFF = Failure(Trouble.BROKEN_OFF, Stage.HEADERS, "ServerDisconnectedError")
-SILENT = Failure(Trouble.TIMEOUT, Stage.HEADERS, "timeout while reading headers")
+REFUSED = Failure(
+    FailureKind.NO_CONNECTION, FailureStage.CONNECT, "Connection refused", "Check the firewall."
+)
+BROKEN_OFF = Failure(FailureKind.BROKEN_OFF, FailureStage.HEADERS, "ServerDisconnectedError")
+SILENT = Failure(FailureKind.TIMEOUT, FailureStage.HEADERS, "timeout while reading headers")
 NO_ANSWERS = [FAULTY, HTML, GARBLED, FOREIGN_404, Reply(302), Reply(402), Reply(403, b"html")]
 SAID = {HTML: "HTML or XML", GARBLED: "has no participants"} | {
     seen: f"HTTP {seen.status}" for seen in NO_ANSWERS if seen not in {HTML, GARBLED}
 }
 START_S, OUTAGE_S = 60.0, 3600.0
-RULES = Rules(max_attempts=10_000)
+RULES = PolicySettings(max_attempts=10_000)
 PATIENCE = PatienceSettings(OUTAGE_S, START_S)
 
 
@@ -125,6 +127,8 @@ def test_too_few_descriptors_are_no_fault_of_the_api(number):
     error = aiohttp.ClientOSError(number, "Too many open files")
     seen = Route(None, None).failure(error)
     assert seen == Failure(
-        Trouble.NO_CONNECTION, Stage.CONNECT, "no file descriptor is left on this machine"
+        FailureKind.NO_CONNECTION,
+        FailureStage.CONNECT,
+        "no file descriptor is left on this machine",
     )
     assert "ulimit -n" in seen.advice

@@ -29,23 +29,23 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import StoppedError, TokenRefusedError
 from cxai.governor.health import HealthSettings
-from cxai.governor.local import Ceilings, LocalLimiter
+from cxai.governor.local import LocalLimiter, RateSettings
 from cxai.governor.patience import PatienceSettings
-from cxai.policy.reply import Failure, Reply, Trouble
-from cxai.policy.rules import Rules
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.reply import Failure, FailureKind, Reply
+from cxai.policy.settings import PolicySettings
+from cxai.policy.verdict import FailureStage, Verdict
 
-RULES = Rules(max_attempts=6)
+RULES = PolicySettings(max_attempts=6)
 LATENCY_S = 0.2
 MINUTE_S = 60.0
 HOUR_S = 3600.0
 BUSY = Reply(503)
 BROKEN = Reply(500)
-UNPARSED = Failure(Trouble.NOT_JSON, Stage.PARSE, "is no JSON", status=200)
-UNREACHABLE = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "name resolution failed")
+UNPARSED = Failure(FailureKind.NOT_JSON, FailureStage.PARSE, "is no JSON", status=200)
+UNREACHABLE = Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, "name resolution failed")
 
 
 class Api:
@@ -69,7 +69,7 @@ class Api:
     def times(self):
         return sorted([*self.answered, *self.refused])
 
-    async def fetch(self, interaction_id, question):  # noqa: ARG002 - the port's signature
+    async def fetch(self, interaction_id, endpoint):  # noqa: ARG002 - the port's signature
         now = asyncio.get_running_loop().time() - START_S
         self._under_way += 1
         self.most_at_once = max(self.most_at_once, self._under_way)
@@ -105,9 +105,9 @@ def governed(
     return Run(
         *blocks,
         source=source,
-        limiter=LocalLimiter(Ceilings(rate), VirtualClock()),
+        limiter=LocalLimiter(RateSettings(rate), VirtualClock()),
         rules=RULES,
-        bounds=Bounds(in_flight=in_flight),
+        bounds=PipelineSettings(in_flight=in_flight),
         fetcher=api,
         retries_per_s=retries_per_s or rate / 2,
         health=HealthSettings(failures, others=in_flight),
@@ -394,7 +394,7 @@ async def test_refusals_of_everything_leave_the_pace_as_it_was(begin, rate, seco
         (BUSY, "HTTP 503"),
         (UNREACHABLE, "name resolution failed"),
         (
-            Failure(Trouble.BROKEN_OFF, Stage.BODY, "ServerDisconnectedError"),
+            Failure(FailureKind.BROKEN_OFF, FailureStage.BODY, "ServerDisconnectedError"),
             "connection broken off: ServerDisconnectedError",
         ),
         (throttled(), "HTTP 429"),
@@ -483,7 +483,9 @@ FOREIGN = {
     "HTML": HTML,
     "foreign JSON": GARBLED,
     "damaged": TORN,
-    "coding": Failure(Trouble.UNSUPPORTED_ENCODING, Stage.DECODE, "coding x", status=200),
+    "coding": Failure(
+        FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE, "coding x", status=200
+    ),
 }
 each_foreign = pytest.mark.parametrize("seen", FOREIGN.values(), ids=FOREIGN)
 

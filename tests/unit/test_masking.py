@@ -13,7 +13,7 @@ from support.bodies import as_body, sample
 from support.readers import reader_of, seen_by
 
 from cxai.observe.redaction import Redaction
-from cxai.policy.reply import Failure, Question, Reply
+from cxai.policy.reply import Endpoint, Failure, Reply
 from cxai.resources.masking import masked
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -191,8 +191,8 @@ async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
     value["allParticipants"]["enlightenBundles"][0]["models"][0][GUID.upper()] = None
     error = as_body({"errorMessage": f"Token {GUID} is unknown."})
 
-    async def seen(status, body, question=Question.RESULT):
-        return await seen_by(reader, "id", question, Reply(status, body), NOW)
+    async def seen(status, body, endpoint=Endpoint.RESULT):
+        return await seen_by(reader, "id", endpoint, Reply(status, body), NOW)
 
     record = await seen(200, as_body(value))
     row = orjson.loads(record.lines["records"])
@@ -203,7 +203,7 @@ async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
     ]
     assert not holds(row, GUID)
     said = {"status": GUID, "errorMessage": f"no {GUID}", "declared": GUID}
-    status = await seen(200, as_body(said), Question.STATUS)
+    status = await seen(200, as_body(said), Endpoint.STATUS)
     assert (status.state, status.message) == ("[token]", "no [token]")
     assert (await seen(401, error)).message == "Token [token] is unknown."
     assert (await seen(200, error)).message == "Token [token] is unknown."

@@ -10,7 +10,7 @@ from support.virtual import START_UTC, VirtualClock, virtually
 
 from cxai.core.run_state import Blocked, Counts, Kind, Pause, WorkState
 from cxai.core.tally import Tally
-from cxai.core.watchdog import Section, loads
+from cxai.core.watchdog import Stage, stage_counters
 from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
@@ -53,7 +53,7 @@ class Failing(Seen):
 
 def sample(tally=None, *, input_ended=False, next_retry_s=None, api=None, **more):
     work = WorkState(input_ended=input_ended, next_retry_s=next_retry_s)
-    parts = {"loads": loads(), "work": work, "api": api or api_state()}
+    parts = {"stage_counters": stage_counters(), "work": work, "api": api or api_state()}
     return Sample(tally or Tally(), **parts | more)
 
 
@@ -190,14 +190,14 @@ async def test_the_parts_of_a_run_are_shown_as_they_are():
 
 @virtually
 async def test_a_stage_that_is_stuck_is_shown_as_a_stall_until_it_moves_again():
-    stuck, seen = loads(), Seen()
-    stuck[Section.COMMIT].enter(3)
-    async with monitor_of(sample(loads=stuck), seen=seen):
+    stuck, seen = stage_counters(), Seen()
+    stuck[Stage.COMMIT].enter(3)
+    async with monitor_of(sample(stage_counters=stuck), seen=seen):
         await asyncio.sleep(65.5)
         stall = seen.states[-1].stall
-        stuck[Section.COMMIT].leave(3)
+        stuck[Stage.COMMIT].leave(3)
         await asyncio.sleep(1)
-    assert (stall.section, stall.holding) == (Section.COMMIT, 3)
+    assert (stall.stage, stall.holding) == (Stage.COMMIT, 3)
     assert [state.kind is Kind.STALLED for state in seen.states].count(True) == 6
     assert seen.states[-1].stall is None
 
@@ -207,23 +207,23 @@ async def test_a_stage_that_is_stuck_is_shown_as_a_stall_until_it_moves_again():
 )
 @virtually
 async def test_requests_that_rightly_wait_are_no_stall(held_back):
-    waiting, seen = loads(), Seen()
-    waiting[Section.PACE].enter(3)
-    async with monitor_of(sample(loads=waiting, api=api_state(**held_back)), seen=seen):
+    waiting, seen = stage_counters(), Seen()
+    waiting[Stage.PACE].enter(3)
+    async with monitor_of(sample(stage_counters=waiting, api=api_state(**held_back)), seen=seen):
         await asyncio.sleep(600)
     assert seen.states[-1].stall is None
 
 
 @virtually
 async def test_a_slow_pace_is_no_stall():
-    waiting, seen = loads(), Seen()
-    waiting[Section.PACE].enter(3)
+    waiting, seen = stage_counters(), Seen()
+    waiting[Stage.PACE].enter(3)
     slow = api_state(rate=0.01, rate_ceiling=0.01)  # one request every 100 seconds
-    async with monitor_of(sample(loads=waiting, api=slow), seen=seen):
+    async with monitor_of(sample(stage_counters=waiting, api=slow), seen=seen):
         await asyncio.sleep(250)
         assert seen.states[-1].stall is None
         await asyncio.sleep(20)
-    assert seen.states[-1].stall.section is Section.PACE
+    assert seen.states[-1].stall.stage is Stage.PACE
 
 
 # --- how far ---

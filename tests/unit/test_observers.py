@@ -16,7 +16,7 @@ from support.states import AT, api_state, run_state
 from cxai import Settings, export
 from cxai.core.run_state import Blocked
 from cxai.core.timestamp import timestamp
-from cxai.core.watchdog import Section, Stall
+from cxai.core.watchdog import Stage, Stall
 from cxai.errors import UsageError
 from cxai.observe.blocked import BlockedLog
 from cxai.observe.logging import LOG
@@ -116,7 +116,7 @@ def test_a_fault_in_writing_the_file_is_not_silent():
 
 def test_each_stall_is_logged_as_it_begins_and_as_it_ends(capsys):
     log = StallLog(1.0)
-    for stall in (Stall(Section.COMMIT, 61.4, 3), Stall(Section.COMMIT, 62.4, 3), None, None):
+    for stall in (Stall(Stage.COMMIT, 61.4, 3), Stall(Stage.COMMIT, 62.4, 3), None, None):
         log.observe(run_state(stall=stall))
     begun, over = capsys.readouterr().err.splitlines()
     assert (
@@ -139,14 +139,14 @@ def test_a_place_that_can_not_be_used_is_logged_as_it_begins_and_as_it_ends(caps
 
 
 def test_an_input_that_is_silent_is_no_warning(capsys):
-    StallLog(1.0).observe(run_state(stall=Stall(Section.INPUT, 61.4, 1)))
+    StallLog(1.0).observe(run_state(stall=Stall(Stage.INPUT, 61.4, 1)))
     assert "level=info event=stalled stage=input" in capsys.readouterr().err
 
 
 def test_a_stall_that_moves_to_another_stage_is_logged_again(capsys):
     log = StallLog(1.0)
-    log.observe(run_state(stall=Stall(Section.REQUESTS, 61.4, 3)))
-    log.observe(run_state(stall=Stall(Section.COMMIT, 61.4, 3)))
+    log.observe(run_state(stall=Stall(Stage.REQUESTS, 61.4, 3)))
+    log.observe(run_state(stall=Stall(Stage.COMMIT, 61.4, 3)))
     assert len(events(capsys, "stalled")) == 2
 
 

@@ -39,7 +39,7 @@ class Door:
         self._window_s = self._limit / rate * (1 + EXIT_MARGIN)
         self._log = deque()
 
-    def depart(self, now, held_up_s=0.0):
+    def send_slot(self, now, held_up_s=0.0):
         """Return when a request that is ready at `now` may leave; it is sent so much later."""
         while (wait_s := self._exit.wait_s(now)) > 0:
             now = max(math.nextafter(now, math.inf), now + wait_s)
@@ -75,7 +75,7 @@ def sent(rate, late_s, connect_s=ON_TIME, *, burst=False):
     ]
     heapq.heapify(ready)
     while ready:
-        times.append(door.depart(max([heapq.heappop(ready), *times[-1:]])))
+        times.append(door.send_slot(max([heapq.heappop(ready), *times[-1:]])))
     return times
 
 
@@ -134,7 +134,7 @@ def test_what_is_held_up_between_leaving_and_sending_bunches_nothing(
     door, now, earliest, latest = Door(rate, burst=burst), 1_000.0, [], []
     for number, late in enumerate(late_s):
         held_up = held_up_s[number % len(held_up_s)]
-        earliest.append(door.depart(now + late, held_up))
+        earliest.append(door.send_slot(now + late, held_up))
         now = earliest[-1] + held_up
         latest.append(now)
     whole = max(1, math.floor(rate))

@@ -19,7 +19,7 @@ from support.doubles import (
 from support.run import SIGTERM, Run
 from support.virtual import START_S, virtually
 
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import CommitError, InputBrokenError, StoppedError
 from cxai.policy.verdict import Verdict
 
@@ -124,7 +124,9 @@ async def test_what_was_left_over_and_stands_in_a_file_too_is_asked_once_and_cou
 @virtually
 async def test_what_was_not_committed_is_taken_from_the_inbox_and_written_once():
     queue, ledger = entries(*"abcdefgh"), of_queue(fails_at=2)
-    run = Run(source=QueueSource(queue), ledger=ledger, bounds=Bounds(batch=4, in_flight=1))
+    run = Run(
+        source=QueueSource(queue), ledger=ledger, bounds=PipelineSettings(batch=4, in_flight=1)
+    )
     with pytest.raises(CommitError):
         await run.pipeline.run()
     assert (queue, len(ledger.disk.inbox)) == ([], 4)
@@ -137,7 +139,9 @@ async def test_what_was_not_committed_is_taken_from_the_inbox_and_written_once()
 async def test_a_stopped_run_commits_what_came_back_and_leaves_the_rest_in_the_inbox():
     queue = entries("a", "b", "c")
     run = Run(
-        source=QueueSource(queue, is_endless=True), bounds=Bounds(in_flight=2), latency_s=20.0
+        source=QueueSource(queue, is_endless=True),
+        bounds=PipelineSettings(in_flight=2),
+        latency_s=20.0,
     )
     await stopped_after(10, run)
     assert (run.tally.now.total(), run.tally.open, queue) == (2, 1, [])

@@ -18,11 +18,11 @@ from support.doubles import (
 from support.run import Run
 from support.virtual import START_S, VirtualClock, run_virtually, virtually
 
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import TokenRefusedError
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings
-from cxai.policy.reply import Question, Reply
+from cxai.policy.reply import Endpoint, Reply
 from cxai.policy.table import Signal
 
 DRIFTED = Reply(200, b"drift: x y")
@@ -88,7 +88,7 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
             return instead
         if answers := script.get(call.id):
             return answers.pop(0)
-        return OK if call.question is Question.RESULT else PROCESSED
+        return OK if call.endpoint is Endpoint.RESULT else PROCESSED
 
     def latency_s(call):
         health, governor = run.governor.health, run.governor
@@ -104,7 +104,7 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
             latency_s=latency_s,
             limiter=Listening(VirtualClock()),
             governor=governor,
-            bounds=Bounds(in_flight=in_flight, batch=7),
+            bounds=PipelineSettings(in_flight=in_flight, batch=7),
             health=HealthSettings(failures=2, rounds=2, others=others),
         )
         try:
@@ -142,7 +142,9 @@ async def test_while_the_api_is_well_all_results_are_kept_together():
 @virtually
 async def test_results_are_kept_together_again_as_soon_as_a_failure_is_explained():
     script = {"n10": [FAULTY, OK], "n20": [ABSENT, ABSENT]}
-    run = Run(entries(*NAMES), script=script, governor=Counting, bounds=Bounds(in_flight=5))
+    run = Run(
+        entries(*NAMES), script=script, governor=Counting, bounds=PipelineSettings(in_flight=5)
+    )
     await run.to_the_end()
     assert 30 <= run.governor.together < 39
 
@@ -159,7 +161,7 @@ async def test_a_probe_whose_doubt_is_over_lets_the_next_one_leave():
         script={name: [FAULTY, OK] for name in "abuvwxyz"},
         latency_s=lambda call: latencies_s.get(call.id, 0.5),
         governor=Counting,
-        bounds=Bounds(in_flight=3),
+        bounds=PipelineSettings(in_flight=3),
         health=HealthSettings(failures=2, others=3),
     )
     await run.to_the_end()

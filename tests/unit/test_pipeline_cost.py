@@ -15,9 +15,9 @@ from support.doubles import LATENCY_S, OK, entries
 from support.run import Run
 from support.virtual import VirtualClock, run_virtually
 
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.governor.governor import Governor
-from cxai.governor.local import Ceilings, LocalLimiter
+from cxai.governor.local import LocalLimiter, RateSettings
 
 MOST_GROWTH = 1.10
 CALLS = {(3, 11): 105.0}
@@ -37,8 +37,8 @@ class Together:
     def renew(self):
         return False
 
-    async def fetch(self, interaction_id, question):  # noqa: ARG002 - the port's signature
-        await self._limiter.depart()
+    async def fetch(self, interaction_id, endpoint):  # noqa: ARG002 - the port's signature
+        await self._limiter.send_slot()
         await asyncio.sleep(LATENCY_S)
         return OK
 
@@ -50,12 +50,14 @@ class OneByOne(Governor):
 
 
 async def run_of(ids, governor):
-    limiter = LocalLimiter(Ceilings(1e9, burst=True), VirtualClock())  # looked at, and never full
+    limiter = LocalLimiter(
+        RateSettings(1e9, burst=True), VirtualClock()
+    )  # looked at, and never full
     run = Run(
         INPUT[:ids],
         limiter=limiter,
         fetcher=Together(limiter),
-        bounds=Bounds(in_flight=64),
+        bounds=PipelineSettings(in_flight=64),
         governor=governor,
     )
     await run.to_the_end()

@@ -30,13 +30,13 @@ from support.doubles import (
 from support.run import SIGTERM, Run
 from support.virtual import START_S, run_virtually
 
-from cxai.core.bounds import Bounds
-from cxai.core.entry import Skip
+from cxai.core.entry import IgnoredLine
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import CxaiError, InputBrokenError, StopCause, StoppedError
-from cxai.policy.reply import Failure, Reply, Trouble
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.reply import Failure, FailureKind, Reply
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
-REFUSED_CONNECTION = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused")
+REFUSED_CONNECTION = Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, "Connection refused")
 
 answers = st.sampled_from(
     [
@@ -64,10 +64,12 @@ answers = st.sampled_from(
 )
 refusals = st.sampled_from([TOKEN_REFUSED, Reply(403)])
 names = [f"n{number}" for number in range(12)]
-items = st.sampled_from([*entries(*names), *invalid("?", "!"), Skip.BLANK, Skip.COMMENT])
+items = st.sampled_from(
+    [*entries(*names), *invalid("?", "!"), IgnoredLine.BLANK, IgnoredLine.COMMENT]
+)
 inputs = st.lists(st.lists(items, max_size=10), max_size=5)
 all_bounds = st.builds(
-    Bounds,
+    PipelineSettings,
     in_flight=st.integers(1, 4),
     batch=st.integers(1, 4),
     batch_bytes=st.integers(1, 200),
@@ -86,7 +88,7 @@ def scripts(of):
 
 
 def keys_of(blocks):
-    return {item.key for block in blocks for item in block if not isinstance(item, Skip)}
+    return {item.key for block in blocks for item in block if not isinstance(item, IgnoredLine)}
 
 
 def in_turn(script):

@@ -17,7 +17,7 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import DiskFullError, StopCause, StoppedError, StopRequestedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict
@@ -35,7 +35,9 @@ async def test_a_stop_before_the_run_starts_is_not_lost():
 @virtually
 async def test_requests_under_way_are_given_their_grace_and_nothing_new_is_asked():
     run = Run(
-        source=ListSource(endless()), latency_s=20.0, bounds=Bounds(in_flight=5, grace_s=30.0)
+        source=ListSource(endless()),
+        latency_s=20.0,
+        bounds=PipelineSettings(in_flight=5, grace_s=30.0),
     )
     running = run.start()
     await at(1.0)
@@ -54,7 +56,7 @@ async def test_requests_that_outlast_the_grace_are_abandoned():
     run = Run(
         entries("quick", "slow"),
         latency_s=lambda call: 3600.0 if call.id == "slow" else 5.0,
-        bounds=Bounds(grace_s=30.0),
+        bounds=PipelineSettings(grace_s=30.0),
     )
     running = run.start()
     await at(1.0)
@@ -68,7 +70,7 @@ async def test_requests_that_outlast_the_grace_are_abandoned():
 
 @virtually
 async def test_without_grace_a_stop_abandons_at_once():
-    run = Run(entries("a"), latency_s=60.0, bounds=Bounds(grace_s=0.0))
+    run = Run(entries("a"), latency_s=60.0, bounds=PipelineSettings(grace_s=0.0))
     running = run.start()
     await at(1.0)
     run.pipeline.stop(SIGTERM)
@@ -95,7 +97,7 @@ async def test_a_stop_waits_neither_for_retries_nor_for_a_pause():
     run = Run(
         entries(*"abcd"),
         script={"a": [throttled(300.0)], "b": [Reply(500, retry_after_s=300.0)]},
-        bounds=Bounds(in_flight=2),
+        bounds=PipelineSettings(in_flight=2),
     )
     running = run.start()
     await at(10.0)
@@ -124,7 +126,7 @@ async def test_a_stop_in_the_very_moment_when_a_request_may_leave_holds_it_back(
 
 @virtually
 async def test_a_stop_waits_for_the_commit_that_is_under_way():
-    run = Run(entries("a"), bounds=Bounds(batch_s=1.0))
+    run = Run(entries("a"), bounds=PipelineSettings(batch_s=1.0))
     run.ledger.gate.clear()
     running = run.start()
     await at(10.0)
@@ -142,7 +144,7 @@ async def test_replies_that_wait_for_a_slow_commit_are_kept():
     run = Run(
         entries(*"abcdefghijkl"),  # in the commit, in the batch, and those that have to wait
         latency_s=lambda call: LATENCY_S if call.id in "abcdefgh" else 5.0,
-        bounds=Bounds(in_flight=4, batch=1),
+        bounds=PipelineSettings(in_flight=4, batch=1),
     )
     run.ledger.gate.clear()
     running = run.start()
@@ -169,7 +171,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told():
 
 @virtually
 async def test_a_cancelled_run_leaves_nothing_behind():
-    run = Run(source=ListSource(endless()), bounds=Bounds(in_flight=5))
+    run = Run(source=ListSource(endless()), bounds=PipelineSettings(in_flight=5))
     running = run.start()
     await at(LATENCY_S / 2)
     running.cancel()
@@ -185,7 +187,7 @@ async def test_a_cancelled_run_leaves_nothing_behind():
 
 
 def full(**bounds):
-    run = Run(entries(*"abc"), bounds=Bounds(disk_patience_s=600.0, **bounds))
+    run = Run(entries(*"abc"), bounds=PipelineSettings(disk_patience_s=600.0, **bounds))
     run.ledger.is_full = True
     return run
 
@@ -229,7 +231,7 @@ async def test_a_stop_ends_the_wait_for_room_after_one_more_try():
 async def test_a_full_disk_holds_requests_back():
     run = Run(
         source=ListSource(endless()),
-        bounds=Bounds(in_flight=5, batch=10, disk_patience_s=600.0),
+        bounds=PipelineSettings(in_flight=5, batch=10, disk_patience_s=600.0),
     )
     run.ledger.is_full = True
     running = run.start()
@@ -256,7 +258,7 @@ async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
     run = Run(entries("a", "b"), ledger=NoRoomFirst())
     task = run.start()
     await at(3.0)
-    assert run.pipeline.room.blocked_by.lacking == "the disk quota is used up"
+    assert run.pipeline.room.blocked_by.cause == "the disk quota is used up"
     assert run.pipeline.room.waited_s == pytest.approx(3, abs=0.1)
     await task
     assert run.pipeline.room.waited_s is None
@@ -269,7 +271,7 @@ async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
         async def admit(self, _entries):
             raise DiskFullError("no room", "the disk is full")
 
-    run = Run(entries("a"), ledger=NoRoom(), bounds=Bounds(disk_patience_s=30))
+    run = Run(entries("a"), ledger=NoRoom(), bounds=PipelineSettings(disk_patience_s=30))
     with pytest.raises(DiskFullError):
         await run.start()
     assert 30 <= now() <= 33

@@ -4,37 +4,37 @@ import pytest
 
 from cxai.policy.job import Job
 from cxai.policy.reply import (
+    Endpoint,
     Failure,
+    FailureKind,
     Form,
     Processing,
-    Question,
     Record,
     Refusal,
     Said,
     Status,
-    Trouble,
 )
-from cxai.policy.rules import Rules
-from cxai.policy.step import ApiState, Ask, Keep, Settle, step
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.settings import PolicySettings
+from cxai.policy.step import ApiConditions, Ask, Keep, Settle, step
+from cxai.policy.verdict import FailureStage, Verdict
 
-RULES = Rules(max_attempts=3)
+RULES = PolicySettings(max_attempts=3)
 UTC_S = 1_800_000_000.0
 DRAW = 0.5
 
-RESULT, STATUS = Question
+RESULT, STATUS = Endpoint
 RECORD = Record({"records": b"{}\n"})
 MISSING = Refusal(404)
 PAGE = Refusal(404, Form.FOREIGN)
 PROCESSED = Status(Processing.PROCESSED, "processed")
 UNDER_WAY = Status(Processing.UNDER_WAY, "processing")
-HTML = Failure(Trouble.NOT_JSON, Stage.PARSE, "HTML or XML", status=200)
-TORN = Failure(Trouble.UNDECODABLE, Stage.DECODE, "cut", status=200)
-OTHER_JSON = Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, "no participant", status=200)
-CODING = Failure(Trouble.UNSUPPORTED_ENCODING, Stage.DECODE, "zstd", status=200)
-BOMB = Failure(Trouble.TOO_LARGE, Stage.DECODE, "more than 1 GiB", status=200)
-TIMEOUT = Failure(Trouble.TIMEOUT, Stage.HEADERS, "timeout while reading headers")
-DROPPED = Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Connection refused")
+HTML = Failure(FailureKind.NOT_JSON, FailureStage.PARSE, "HTML or XML", status=200)
+TORN = Failure(FailureKind.UNDECODABLE, FailureStage.DECODE, "cut", status=200)
+OTHER_JSON = Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "no participant", status=200)
+CODING = Failure(FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE, "zstd", status=200)
+BOMB = Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, "more than 1 GiB", status=200)
+TIMEOUT = Failure(FailureKind.TIMEOUT, FailureStage.HEADERS, "timeout while reading headers")
+DROPPED = Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, "Connection refused")
 FORBIDDEN = Refusal(403, Form.OWN, "Not yours.")
 LIMIT = Refusal(429, retry_after_s=5.0)
 
@@ -61,11 +61,11 @@ LIVES = {
         (RESULT, 0, MISSING, Ask()),
         (STATUS, 860, UNDER_WAY, Ask(30.0)),
         (RESULT, 890, MISSING, Ask()),
-        (STATUS, 891, UNDER_WAY, Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)),
+        (STATUS, 891, UNDER_WAY, Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)),  # noqa: E501
     ],
     "there is no such interaction": [
         (RESULT, 0, MISSING, Ask()),
-        (STATUS, 1, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)),
+        (STATUS, 1, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)),  # noqa: E501
     ],
     "its result has been deleted": [
         (RESULT, 0, MISSING, Ask()),
@@ -75,7 +75,7 @@ LIVES = {
             Verdict.NOT_FOUND,
             "processed, but there is no CX AI result:"
             " deleted after 45 days, or declared without CX AI (includeAiResults)",
-            Stage.HEADERS,
+            FailureStage.HEADERS,
         )),
     ],
     "its processing has failed": [
@@ -83,7 +83,7 @@ LIVES = {
         (STATUS, 1, Status(Processing.FAILED, "processingFailed"), Settle(
             Verdict.PROCESSING_FAILED,
             "the API failed to process it (processingFailed)",
-            Stage.BODY,
+            FailureStage.BODY,
         )),
     ],
     "its file never arrived": [
@@ -91,69 +91,69 @@ LIVES = {
         (STATUS, 1, Status(Processing.AWAITING_FILE, "declared", declared_s=UTC_S - 90_000), Settle(
             Verdict.PROCESSING_FAILED,
             "declared 25 hours ago and its file never arrived (declared)",
-            Stage.BODY,
+            FailureStage.BODY,
         )),
     ],
     "the API refuses the request": [
-        (RESULT, 0, Refusal(400, Form.OWN), Settle(Verdict.REJECTED, "HTTP 400", Stage.HEADERS)),
+        (RESULT, 0, Refusal(400, Form.OWN), Settle(Verdict.REJECTED, "HTTP 400", FailureStage.HEADERS)),  # noqa: E501
     ],
     "a gateway refuses the request": [
         (RESULT, 0, Refusal(400, Form.FOREIGN), Ask(0.75)),
         (RESULT, 1, Refusal(400, Form.FOREIGN),
-         Settle(Verdict.REJECTED, "HTTP 400", Stage.HEADERS)),
+         Settle(Verdict.REJECTED, "HTTP 400", FailureStage.HEADERS)),
     ],
     "it is forbidden, alone": [
         (RESULT, 0, FORBIDDEN, Ask(0.75)),
         (RESULT, 1, FORBIDDEN, Settle(
-            Verdict.REJECTED, "HTTP 403, though the token is good for others", Stage.HEADERS
+            Verdict.REJECTED, "HTTP 403, though the token is good for others", FailureStage.HEADERS
         )),
     ],
     "a gateway's page stands where its result is missing": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
-        (STATUS, 2, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)),
+        (STATUS, 2, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)),  # noqa: E501
     ],
     "a gateway's page stands in front of both": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
-        (STATUS, 2, PAGE, Settle(Verdict.REJECTED, "HTTP 404", Stage.HEADERS)),
+        (STATUS, 2, PAGE, Settle(Verdict.REJECTED, "HTTP 404", FailureStage.HEADERS)),
     ],
     "a page of a proxy each time": [
         (RESULT, 0, HTML, Ask(0.5)),
         (RESULT, 1, HTML, Ask(1.0)),
-        (RESULT, 2, HTML, Settle(Verdict.BAD_BODY, "HTML or XML", Stage.PARSE)),
+        (RESULT, 2, HTML, Settle(Verdict.BAD_BODY, "HTML or XML", FailureStage.PARSE)),
     ],
     "something else than a result": [
         (RESULT, 0, OTHER_JSON, Ask(0.75)),
-        (RESULT, 1, OTHER_JSON, Settle(Verdict.BAD_BODY, "no participant", Stage.VALIDATE)),
+        (RESULT, 1, OTHER_JSON, Settle(Verdict.BAD_BODY, "no participant", FailureStage.VALIDATE)),
     ],
     "a damaged body each time": [
         (RESULT, 0, TORN, Ask(0.5)),
         (RESULT, 1, TORN, Ask(1.0)),
-        (RESULT, 2, TORN, Settle(Verdict.CORRUPT_BODY, "cut", Stage.DECODE)),
+        (RESULT, 2, TORN, Settle(Verdict.CORRUPT_BODY, "cut", FailureStage.DECODE)),
     ],
     "another coding than was asked for": [
         (RESULT, 0, CODING, Ask(0.75)),
-        (RESULT, 1, CODING, Settle(Verdict.UNSUPPORTED_ENCODING, "zstd", Stage.DECODE)),
+        (RESULT, 1, CODING, Settle(Verdict.UNSUPPORTED_ENCODING, "zstd", FailureStage.DECODE)),
     ],
     "too large": [
-        (RESULT, 0, BOMB, Settle(Verdict.TOO_LARGE, "more than 1 GiB", Stage.DECODE)),
+        (RESULT, 0, BOMB, Settle(Verdict.TOO_LARGE, "more than 1 GiB", FailureStage.DECODE)),
     ],
     "a redirect each time": [
         (RESULT, 0, Refusal(302), Ask(0.75)),
-        (RESULT, 1, Refusal(302), Settle(Verdict.REDIRECTED, "HTTP 302", Stage.HEADERS)),
+        (RESULT, 1, Refusal(302), Settle(Verdict.REDIRECTED, "HTTP 302", FailureStage.HEADERS)),
     ],
     "it fails in several ways": [
         (RESULT, 0, TORN, Ask(0.5)),
         (RESULT, 1, Refusal(500), Ask(1.0)),
-        (RESULT, 2, TORN, Settle(Verdict.EXHAUSTED, "cut", Stage.DECODE)),
+        (RESULT, 2, TORN, Settle(Verdict.EXHAUSTED, "cut", FailureStage.DECODE)),
     ],
     "its status can not be read": [
         (RESULT, 0, MISSING, Ask()),
         (STATUS, 1, OTHER_JSON, Ask(0.5)),
         (STATUS, 2, Refusal(400, Form.OWN), Ask(1.0)),
         (STATUS, 3, TIMEOUT, Settle(
-            Verdict.EXHAUSTED, "timeout while reading headers", Stage.HEADERS
+            Verdict.EXHAUSTED, "timeout while reading headers", FailureStage.HEADERS
         )),
     ],
 }  # fmt: skip
@@ -162,9 +162,9 @@ LIVES = {
 def replay(life):
     """Return the job at the end of a life; each step has to be as it was recorded."""
     job = Job()
-    for question, now_s, seen, decision in life:
-        assert job.question is question
-        job, followed = step(job, seen, ApiState(float(now_s), UTC_S + now_s), RULES, DRAW)
+    for endpoint, now_s, seen, decision in life:
+        assert job.endpoint is endpoint
+        job, followed = step(job, seen, ApiConditions(float(now_s), UTC_S + now_s), RULES, DRAW)
         assert followed == decision
     return job
 

@@ -10,25 +10,25 @@ from support.policy import any_seen, draws
 
 from cxai.policy.job import Job
 from cxai.policy.reply import (
+    Endpoint,
     Failure,
+    FailureKind,
     Form,
     Processing,
-    Question,
     Record,
     Refusal,
     Said,
     Status,
-    Trouble,
 )
-from cxai.policy.rules import Rules, backoff_s
-from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
+from cxai.policy.settings import PolicySettings, backoff_s
+from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal, row
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
-RULES = Rules(max_attempts=3)
+RULES = PolicySettings(max_attempts=3)
 DRAW = 0.5
 NOW_S, UTC_S = 10_000.0, 1_800_000_000.0
-RESULT, STATUS = Question
+RESULT, STATUS = Endpoint
 EMPTY, OWN, FOREIGN = Form
 
 NEW = Job()
@@ -40,19 +40,19 @@ NO_CX_AI = Settle(
     Verdict.NOT_FOUND,
     "processed, but there is no CX AI result:"
     " deleted after 45 days, or declared without CX AI (includeAiResults)",
-    Stage.HEADERS,
+    FailureStage.HEADERS,
 )
-NO_SUCH = Settle(Verdict.NOT_FOUND, "no such interaction", Stage.HEADERS)
+NO_SUCH = Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)
 UNDER_WAY = Status(Processing.UNDER_WAY, "aState")
 AWAITING_FILE = Status(Processing.AWAITING_FILE, "aState")
 
 
 def failure(trouble, retry_after_s=None):
-    return Failure(trouble, Stage.BODY, "why", retry_after_s=retry_after_s)
+    return Failure(trouble, FailureStage.BODY, "why", retry_after_s=retry_after_s)
 
 
 def after(seen, job=NEW, *, rules=RULES, draw=DRAW, refused_rounds=0):
-    return step(job, seen, ApiState(NOW_S, UTC_S, refused_rounds), rules, draw)
+    return step(job, seen, ApiConditions(NOW_S, UTC_S, refused_rounds), rules, draw)
 
 
 def decided(seen, job=NEW, **how):
@@ -63,8 +63,8 @@ def failed(times, verdict=Verdict.EXHAUSTED):
     return Job(attempts=times, failing_as=verdict)
 
 
-def waited(seconds, question=STATUS):
-    return Job(question, absent_since_s=NOW_S - seconds)
+def waited(seconds, endpoint=STATUS):
+    return Job(endpoint, absent_since_s=NOW_S - seconds)
 
 
 def test_a_record_is_kept():
@@ -78,7 +78,9 @@ def test_a_record_is_kept():
 def test_what_is_sure_to_repeat_has_a_second_look_but_not_at_once():
     job, decision = after(Refusal(302), draw=0.0)
     assert (job.attempts, decision) == (1, Ask(0.5))
-    assert decided(Refusal(302), job) == Settle(Verdict.REDIRECTED, "HTTP 302", Stage.HEADERS)
+    assert decided(Refusal(302), job) == Settle(
+        Verdict.REDIRECTED, "HTTP 302", FailureStage.HEADERS
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,10 +94,12 @@ def test_what_is_sure_to_repeat_has_a_second_look_but_not_at_once():
 def test_what_comes_with_a_time_to_wait_has_all_attempts(status, form, verdict):
     seen = Refusal(status, form, retry_after_s=7.0)
     assert decided(seen) == decided(seen, failed(1, verdict)) == Ask(7.0)
-    assert decided(seen, failed(2, verdict)) == Settle(verdict, f"HTTP {status}", Stage.HEADERS)
+    assert decided(seen, failed(2, verdict)) == Settle(
+        verdict, f"HTTP {status}", FailureStage.HEADERS
+    )
 
 
-@pytest.mark.parametrize("seen", [failure(Trouble.NOT_JSON), Refusal(302)])
+@pytest.mark.parametrize("seen", [failure(FailureKind.NOT_JSON), Refusal(302)])
 def test_an_id_that_has_failed_in_several_ways_is_exhausted(seen):
     job, decision = after(seen, failed(1))
     assert (job.attempts, job.failing_as) == (2, Verdict.EXHAUSTED)
@@ -108,7 +112,7 @@ def test_an_id_that_has_failed_in_several_ways_is_exhausted(seen):
 
 @pytest.mark.parametrize("job", [NEW, ASKING_STATUS, failed(2)])
 def test_no_connection_is_tried_for_ever_and_costs_no_attempt(job):
-    then, decision = after(failure(Trouble.NO_CONNECTION), job)
+    then, decision = after(failure(FailureKind.NO_CONNECTION), job)
     assert then == job
     assert decision == Ask(0.5 * 2.0**job.attempts)
 
@@ -126,15 +130,15 @@ def test_no_connection_is_tried_for_ever_and_costs_no_attempt(job):
 def test_a_gateways_404_is_looked_at_twice_and_then_the_status_is_asked(status):
     page = Refusal(status, FOREIGN)
     job, decision = after(page)
-    assert (job.question, decision) == (RESULT, Ask(0.75))
+    assert (job.endpoint, decision) == (RESULT, Ask(0.75))
     asking, decision = after(page, job)
-    assert (asking.question, decision) == (STATUS, Ask())
+    assert (asking.endpoint, decision) == (STATUS, Ask())
     assert asking.absent_since_s == NOW_S
-    rejected = Settle(Verdict.REJECTED, f"HTTP {status}", Stage.HEADERS)
+    rejected = Settle(Verdict.REJECTED, f"HTTP {status}", FailureStage.HEADERS)
     assert decided(page, asking) == rejected
     assert decided(Refusal(404), asking).verdict is Verdict.NOT_FOUND
     processed, decision = after(Status(Processing.PROCESSED), asking)
-    assert (processed.question, decision) == (RESULT, Ask())
+    assert (processed.endpoint, decision) == (RESULT, Ask())
     assert decided(page, processed) == rejected
     assert decided(page, job, rules=replace(RULES, check_status=False)) == rejected
 
@@ -143,33 +147,33 @@ def test_a_gateways_404_while_it_is_under_way_is_waited_for_without_more_attempt
     job = replace(ASKING_STATUS, attempts=2, failing_as=Verdict.REJECTED)
     for _ in range(5):
         job, decision = after(UNDER_WAY, job)
-        assert (job.question, decision) == (RESULT, Ask(30.0))
+        assert (job.endpoint, decision) == (RESULT, Ask(30.0))
         job, decision = after(Refusal(404, FOREIGN), job)
-        assert (job.question, job.attempts, decision) == (STATUS, 2, Ask())
+        assert (job.endpoint, job.attempts, decision) == (STATUS, 2, Ask())
 
 
 # --- the token ---
 
 
-@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_has_a_second_look_and_then_it_is_about_the_id(question, status):
+def test_a_refused_token_has_a_second_look_and_then_it_is_about_the_id(endpoint, status):
     """The governor lets it count only if the token is good for others meanwhile."""
     seen = Refusal(status, OWN)
-    job, decision = after(seen, Job(question))
-    assert (job.question, decision) == (question, Ask(0.75))
+    job, decision = after(seen, Job(endpoint))
+    assert (job.endpoint, decision) == (endpoint, Ask(0.75))
     why = f"HTTP {status}, though the token is good for others"
-    assert decided(seen, job) == Settle(Verdict.REJECTED, why, Stage.HEADERS)
+    assert decided(seen, job) == Settle(Verdict.REJECTED, why, FailureStage.HEADERS)
     assert signal_of(job, seen) is Signal.TOKEN_REFUSED
 
 
 # --- a limit ---
 
 
-@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_a_limit_pauses_all_requests_and_costs_no_attempt(question, status):
-    job = Job(question, attempts=2, failing_as=Verdict.EXHAUSTED)
+def test_a_limit_pauses_all_requests_and_costs_no_attempt(endpoint, status):
+    job = Job(endpoint, attempts=2, failing_as=Verdict.EXHAUSTED)
     seen = Refusal(status, retry_after_s=7.0)
     then, decision = after(seen, job)
     assert replace(then, said=Said()) == job
@@ -192,15 +196,15 @@ def test_repeated_refusals_pause_longer_but_never_beyond_the_cap(refused_rounds,
     assert ceiling / 2 <= pause_s <= ceiling
 
 
-@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
+def test_a_limit_that_only_one_id_meets_is_its_own_trouble(endpoint, status):
     seen = Refusal(status, retry_after_s=7.0)
-    job = Job(question, refusals=3)
+    job = Job(endpoint, refusals=3)
     assert signal_of(job, seen) is Signal.FAILED
     job, decision = after(seen, job)
     assert (job.attempts, decision) == (1, Ask(7.0))
-    exhausted = Settle(Verdict.EXHAUSTED, f"HTTP {status}", Stage.HEADERS)
+    exhausted = Settle(Verdict.EXHAUSTED, f"HTTP {status}", FailureStage.HEADERS)
     assert decided(seen, replace(job, attempts=2)) == exhausted
 
 
@@ -209,16 +213,16 @@ def test_a_limit_that_only_one_id_meets_is_its_own_trouble(question, status):
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_missing_result_is_not_found_where_the_status_is_not_asked(status):
-    gone = Settle(Verdict.NOT_FOUND, f"HTTP {status}", Stage.HEADERS)
-    assert decided(Refusal(status), rules=Rules(check_status=False)) == gone
+    gone = Settle(Verdict.NOT_FOUND, f"HTTP {status}", FailureStage.HEADERS)
+    assert decided(Refusal(status), rules=PolicySettings(check_status=False)) == gone
 
 
 @pytest.mark.parametrize("status", [202, 204, 409])
 def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_asked(status):
-    rules = Rules(check_status=False)
+    rules = PolicySettings(check_status=False)
     assert decided(Refusal(status), rules=rules) == Ask(30.0)
     at_last = decided(Refusal(status), waited(900.0, RESULT), rules=rules)
-    assert at_last == Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)
+    assert at_last == Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)
 
 
 @pytest.mark.promise(
@@ -238,7 +242,9 @@ def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_t
 
 @pytest.mark.parametrize(("recheck_s", "delay_s"), [(0.5, 0.5), (5.0, 5.0), (3_600.0, 5.0)])
 def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
-    assert decided(Refusal(404), PROCESSED, rules=Rules(recheck_s=recheck_s)) == Ask(delay_s)
+    assert decided(Refusal(404), PROCESSED, rules=PolicySettings(recheck_s=recheck_s)) == Ask(
+        delay_s
+    )
 
 
 @pytest.mark.promise(
@@ -249,7 +255,7 @@ def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
     "seen",
     [
         *(Refusal(status, form) for form in Form for status in (202, 204, 302, 400, 401, 404, 500)),
-        *(failure(trouble) for trouble in Trouble),  # a page or a message of maintenance, say
+        *(failure(trouble) for trouble in FailureKind),  # a page or a message of maintenance, say
         UNDER_WAY,
         AWAITING_FILE,
     ],
@@ -277,7 +283,7 @@ def test_a_time_to_wait_is_obeyed_whatever_comes_with_it(seen, job):
 def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hours, ago):
     settled = decided(replace(AWAITING_FILE, declared_s=UTC_S - hours * 3_600.0), ASKING_STATUS)
     reason = f"declared {ago} and its file never arrived (aState)"
-    assert settled == Settle(Verdict.PROCESSING_FAILED, reason, Stage.BODY)
+    assert settled == Settle(Verdict.PROCESSING_FAILED, reason, FailureStage.BODY)
     assert settled.verdict not in OPEN_AGAIN
 
 
@@ -285,7 +291,7 @@ def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hour
     ("age_s", "ago"), [(0.0, "just now"), (3_600.0, "an hour ago"), (7_200.0, "2 hours ago")]
 )
 def test_the_patience_with_a_file_can_be_set_down_to_none(age_s, ago):
-    rules = Rules(file_patience_s=0.0)
+    rules = PolicySettings(file_patience_s=0.0)
     settled = decided(replace(AWAITING_FILE, declared_s=UTC_S - age_s), ASKING_STATUS, rules=rules)
     assert settled.reason == f"declared {ago} and its file never arrived (aState)"
     assert decided(AWAITING_FILE, ASKING_STATUS, rules=rules) == Ask(30.0)
@@ -320,8 +326,8 @@ def test_a_status_that_can_not_be_read_never_settles_an_id_for_good(seen):
     [
         (0.0, Ask(30.0)),
         (870.0, Ask(30.0)),
-        (870.001, Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)),
-        (9_999.0, Settle(Verdict.NOT_READY, "still being processed", Stage.BODY)),
+        (870.001, Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)),
+        (9_999.0, Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)),
     ],
 )
 def test_an_id_under_way_is_looked_at_again_while_the_look_falls_within_patience(
@@ -331,13 +337,13 @@ def test_an_id_under_way_is_looked_at_again_while_the_look_falls_within_patience
 
 
 def test_an_id_without_its_file_says_so_when_patience_ends():
-    at_last = Settle(Verdict.NOT_READY, "its file has not arrived yet", Stage.BODY)
+    at_last = Settle(Verdict.NOT_READY, "its file has not arrived yet", FailureStage.BODY)
     assert decided(AWAITING_FILE, waited(900.0)) == at_last
 
 
 @given(recheck_s=st.floats(1, 100), patience_s=st.floats(0, 300), latency_s=st.floats(0.001, 100))
 def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, latency_s):
-    rules = Rules(recheck_s=recheck_s, patience_s=patience_s)
+    rules = PolicySettings(recheck_s=recheck_s, patience_s=patience_s)
     waited_s, looks = latency_s, 1
     while isinstance(decision := decided(UNDER_WAY, waited(waited_s), rules=rules), Ask):
         assert waited_s + decision.delay_s <= patience_s + 1e-6
@@ -356,8 +362,8 @@ def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, la
         (Said(), Refusal(400, OWN, "No."), Said(400, "No.")),
         (Said(500, "Down.", "queued"), Refusal(500), Said(500, "Down.", "queued")),
         (Said(500, "Down."), Refusal(502), Said(502, None)),
-        (Said(500, "Down."), failure(Trouble.TIMEOUT), Said(500, None)),
-        (Said(500, "Down."), replace(failure(Trouble.NOT_JSON), status=200), Said(200, None)),
+        (Said(500, "Down."), failure(FailureKind.TIMEOUT), Said(500, None)),
+        (Said(500, "Down."), replace(failure(FailureKind.NOT_JSON), status=200), Said(200, None)),
         (
             Said(404, "No."),
             replace(UNDER_WAY, state="queued", message="Soon."),
@@ -409,7 +415,7 @@ def test_what_the_api_asks_for_is_a_floor_and_is_clamped(status, asked_s, waited
 
 any_job = st.builds(
     Job,
-    st.sampled_from(Question),
+    st.sampled_from(Endpoint),
     attempts=st.integers(0, 6),
     failing_as=st.none() | st.sampled_from(sorted(OPEN_AGAIN)),
     refusals=st.integers(0, 5),
@@ -417,7 +423,7 @@ any_job = st.builds(
     processed=st.booleans(),
     looked_again=st.booleans(),
 )
-any_rules = st.builds(Rules, max_attempts=st.integers(1, 6), check_status=st.booleans())
+any_rules = st.builds(PolicySettings, max_attempts=st.integers(1, 6), check_status=st.booleans())
 
 
 @given(any_job, any_seen, any_rules, draws)
@@ -432,16 +438,16 @@ def test_each_step_is_bounded_and_the_same_each_time(job, seen, rules, draw):
         assert decision.pause_s in {None, decision.delay_s}
 
 
-@given(any_seen, st.sampled_from(Question), st.integers(2, 6), st.booleans(), draws)
+@given(any_seen, st.sampled_from(Endpoint), st.integers(2, 6), st.booleans(), draws)
 def test_what_is_no_answer_is_never_final_at_first_sight_nor_for_good(
-    seen, question, max_attempts, check_status, draw
+    seen, endpoint, max_attempts, check_status, draw
 ):
-    rules = Rules(max_attempts=max_attempts, check_status=check_status)
-    job, looks = Job(question), 0
-    if signal_of(job, seen) in {Signal.FAILED, Signal.TOKEN_REFUSED} and row(seen, question).counts:
+    rules = PolicySettings(max_attempts=max_attempts, check_status=check_status)
+    job, looks = Job(endpoint), 0
+    if signal_of(job, seen) in {Signal.FAILED, Signal.TOKEN_REFUSED} and row(seen, endpoint).counts:
         decision = Ask()
         while isinstance(decision, Ask):
             job, decision = after(seen, job, rules=rules, draw=draw)
             looks += 1
-        assert 2 <= looks <= max_attempts + 1  # one more is the question for the status
+        assert 2 <= looks <= max_attempts + 1  # one more is the endpoint for the status
         assert decision.verdict in OPEN_AGAIN

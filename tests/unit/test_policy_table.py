@@ -5,12 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.policy import any_seen
 
-from cxai.policy.reply import Failure, Form, Processing, Question, Record, Refusal, Status, Trouble
+from cxai.policy.reply import (
+    Endpoint,
+    Failure,
+    FailureKind,
+    Form,
+    Processing,
+    Record,
+    Refusal,
+    Status,
+)
 from cxai.policy.table import TABLE, Meaning, Signal, has_body, keys, row
-from cxai.policy.verdict import OPEN_AGAIN, Stage, Verdict
+from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 from cxai.policy.words import advice, kind, reason, words
 
-RESULT, STATUS = Question
+RESULT, STATUS = Endpoint
 EMPTY, OWN, FOREIGN = Form
 ANSWERED, THROTTLED, TOKEN_REFUSED, FAILED = Signal
 GATEWAY = "Check base_url, and whether a proxy, gateway or firewall answers in place of the API."
@@ -21,7 +30,7 @@ def refusal(status, form=EMPTY, retry_after_s=None):
 
 
 def failure(trouble, retry_after_s=None):
-    return Failure(trouble, Stage.BODY, "why", retry_after_s=retry_after_s)
+    return Failure(trouble, FailureStage.BODY, "why", retry_after_s=retry_after_s)
 
 
 def status(processing):
@@ -53,8 +62,8 @@ BOTH = {
     "500": (refusal(500), Meaning.TRY_AGAIN, FAILED, *OPEN),
     "no HTTP": (refusal(999), Meaning.TRY_AGAIN, FAILED, *OPEN),
     "no HTTP at all": (refusal(-1), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "a timeout": (failure(Trouble.TIMEOUT), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "broken off": (failure(Trouble.BROKEN_OFF), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "a timeout": (failure(FailureKind.TIMEOUT), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "broken off": (failure(FailureKind.BROKEN_OFF), Meaning.TRY_AGAIN, FAILED, *OPEN),
     "processed": (status(Processing.PROCESSED), Meaning.PROCESSED, ANSWERED),
     "under way": (status(Processing.UNDER_WAY), Meaning.PENDING, ANSWERED),
     "awaiting its file": (status(Processing.AWAITING_FILE), Meaning.AWAITING_FILE, ANSWERED),
@@ -83,15 +92,15 @@ OF_RESULTS = {
         refusal(400, OWN, 5.0), Meaning.TRY_AGAIN, ANSWERED, Verdict.REJECTED, None,
     ),
     "a damaged body": (
-        failure(Trouble.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, Verdict.CORRUPT_BODY, None,
+        failure(FailureKind.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, Verdict.CORRUPT_BODY, None,
     ),
     "another coding": (
-        failure(Trouble.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED,
+        failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED,
         Verdict.UNSUPPORTED_ENCODING, 2,
     ),
-    "too large": (failure(Trouble.TOO_LARGE), Meaning.FINAL, ANSWERED),
-    "HTML": (failure(Trouble.NOT_JSON), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, None),
-    "foreign JSON": (failure(Trouble.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),
+    "too large": (failure(FailureKind.TOO_LARGE), Meaning.FINAL, ANSWERED),
+    "HTML": (failure(FailureKind.NOT_JSON), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, None),
+    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),  # noqa: E501
 }  # fmt: skip
 OF_STATUSES = {
     "200 of another kind": (refusal(201), Meaning.TRY_AGAIN, FAILED, *OPEN),
@@ -105,13 +114,13 @@ OF_STATUSES = {
     "410 of a gateway": (refusal(410, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
     "400 without a word": (refusal(400), Meaning.TRY_AGAIN, FAILED, *OPEN),
     "400 in the API's words": (refusal(400, OWN), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
-    "a damaged body": (failure(Trouble.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "another coding": (failure(Trouble.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "too large": (failure(Trouble.TOO_LARGE), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
-    "HTML": (failure(Trouble.NOT_JSON), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "foreign JSON": (failure(Trouble.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "a damaged body": (failure(FailureKind.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "another coding": (failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "too large": (failure(FailureKind.TOO_LARGE), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "HTML": (failure(FailureKind.NOT_JSON), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, *OPEN),
 }
-NO_CONNECTION = failure(Trouble.NO_CONNECTION)
+NO_CONNECTION = failure(FailureKind.NO_CONNECTION)
 ROWS = {
     RESULT: BOTH | OF_RESULTS,
     STATUS: BOTH | OF_STATUSES,
@@ -119,44 +128,44 @@ ROWS = {
 
 
 @pytest.mark.parametrize(
-    ("question", "name"), [(question, name) for question in Question for name in ROWS[question]]
+    ("endpoint", "name"), [(endpoint, name) for endpoint in Endpoint for name in ROWS[endpoint]]
 )
-def test_the_row_of(question, name):
-    seen, meaning, signal, *leads_to = ROWS[question][name]
-    found = row(seen, question)
+def test_the_row_of(endpoint, name):
+    seen, meaning, signal, *leads_to = ROWS[endpoint][name]
+    found = row(seen, endpoint)
     assert (found.meaning, found.signal) == (meaning, signal)
     assert found.counts is bool(leads_to)
     if leads_to:
         assert [found.verdict, found.most] == leads_to
 
 
-@pytest.mark.parametrize("question", Question)
-def test_no_connection_costs_no_attempt(question):
-    found = row(NO_CONNECTION, question)
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_no_connection_costs_no_attempt(endpoint):
+    found = row(NO_CONNECTION, endpoint)
     assert (found.meaning, found.signal, found.counts) == (Meaning.TRY_AGAIN, FAILED, False)
 
 
-@pytest.mark.parametrize("question", Question)
-def test_each_row_of_the_table_is_named_above(question):
-    named = [NO_CONNECTION, *(seen for seen, *_ in ROWS[question].values())]
-    reached = {next(key for key in keys(seen) if key in TABLE[question]) for seen in named}
-    assert reached == TABLE[question].keys()
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_each_row_of_the_table_is_named_above(endpoint):
+    named = [NO_CONNECTION, *(seen for seen, *_ in ROWS[endpoint].values())]
+    reached = {next(key for key in keys(seen) if key in TABLE[endpoint]) for seen in named}
+    assert reached == TABLE[endpoint].keys()
 
 
-@pytest.mark.parametrize("question", Question)
-def test_a_record_is_an_answer(question):
-    found = row(Record({}), question)
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_a_record_is_an_answer(endpoint):
+    found = row(Record({}), endpoint)
     assert (found.meaning, found.signal, found.verdict) == (Meaning.RECORD, ANSWERED, Verdict.OK)
 
 
 def test_there_is_a_row_for_every_kind_of_failure_and_every_state():
     for table in TABLE.values():
-        assert {*Trouble, *Processing} <= table.keys()
+        assert {*FailureKind, *Processing} <= table.keys()
 
 
-@given(any_seen, st.sampled_from(Question))
-def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, question):
-    found = row(seen, question)
+@given(any_seen, st.sampled_from(Endpoint))
+def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, endpoint):
+    found = row(seen, endpoint)
     if found.signal in {FAILED, TOKEN_REFUSED}:
         assert found.meaning in {Meaning.TRY_AGAIN, Meaning.TRY_THEN_STATUS}
         assert found.verdict in OPEN_AGAIN
@@ -165,8 +174,8 @@ def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, quest
 @given(st.integers(-1, 10_000).filter(lambda status: status not in {403, 503}))
 def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
     for form in Form:
-        for question in Question:
-            found, timed = (row(refusal(status, form, s), question) for s in (None, 5.0))
+        for endpoint in Endpoint:
+            found, timed = (row(refusal(status, form, s), endpoint) for s in (None, 5.0))
             assert timed.signal is found.signal
             assert timed.meaning is not Meaning.FINAL
             assert timed.most is None
@@ -191,10 +200,10 @@ def test_only_a_200_has_the_body_that_was_asked_for():
         (refusal(403, FOREIGN), "HTTP 403", "HTTP 403", GATEWAY),
         (refusal(404, FOREIGN), "HTTP 404", "HTTP 404", GATEWAY),
         (refusal(429, FOREIGN), "HTTP 429", "HTTP 429", ""),
-        (failure(Trouble.NOT_JSON), "not_json", "why", GATEWAY),
-        (failure(Trouble.BROKEN_OFF), "broken_off", "connection broken off: why", ""),
+        (failure(FailureKind.NOT_JSON), "not_json", "why", GATEWAY),
+        (failure(FailureKind.BROKEN_OFF), "broken_off", "connection broken off: why", ""),
         (
-            Failure(Trouble.NO_CONNECTION, Stage.CONNECT, "Refused", "Check the port."),
+            Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, "Refused", "Check the port."),
             "no_connection", "Refused", "Check the port.",
         ),
     ],
@@ -211,7 +220,7 @@ def test_a_redirect_says_what_to_check():
 
 def test_a_reason_has_none_of_the_apis_words():
     assert reason(Refusal(400, OWN, "No such call.")) == "HTTP 400"
-    assert reason(failure(Trouble.TIMEOUT)) == "why"
+    assert reason(failure(FailureKind.TIMEOUT)) == "why"
 
 
 @given(any_seen)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import as_body, json_values
 
-from cxai.policy.reply import Failure, Processing, Status, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind, Processing, Status
+from cxai.policy.verdict import FailureStage
 from cxai.resources.processing import STATES, processing
 
 
@@ -78,7 +78,7 @@ def test_what_a_status_says_in_words_is_short_and_printable():
 )
 def test_a_body_without_a_status_tells_nothing(value):
     assert processing(as_body(value)) == Failure(
-        Trouble.NOT_A_RESULT, Stage.VALIDATE, "has no status"
+        FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "has no status"
     )
 
 
@@ -90,4 +90,4 @@ def test_any_status_body_is_a_processing_or_a_failure(body):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"nonsense", b"{"])
 def test_a_status_that_is_not_json_fails_where_it_is_parsed(body):
-    assert processing(body).stage is Stage.PARSE
+    assert processing(body).stage is FailureStage.PARSE

@@ -13,17 +13,17 @@ from support.readers import reader_of, seen_by
 from support.store import RUN_ID
 
 from cxai.policy.reply import (
+    Endpoint,
     Failure,
+    FailureKind,
     Form,
     Processing,
-    Question,
     Record,
     Refusal,
     Reply,
     Status,
-    Trouble,
 )
-from cxai.policy.verdict import Stage
+from cxai.policy.verdict import FailureStage
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reply_parser import SMALL_BYTES
@@ -44,11 +44,11 @@ def reader(thread):
 
 
 async def result_of(reader, reply):
-    return await seen_by(reader, ID, Question.RESULT, reply, AT)
+    return await seen_by(reader, ID, Endpoint.RESULT, reply, AT)
 
 
 async def status_of(reader, reply):
-    return await seen_by(reader, ID, Question.STATUS, reply, AT)
+    return await seen_by(reader, ID, Endpoint.STATUS, reply, AT)
 
 
 def record_of(value):
@@ -75,10 +75,10 @@ async def test_a_status_is_decoded_and_keeps_the_retry_after_of_its_reply(reader
 @pytest.mark.parametrize(
     ("body", "coding", "trouble", "stage"),
     [
-        (brotli.compress(b"{}")[:-1], "br", Trouble.UNDECODABLE, Stage.DECODE),
-        (b"{}", "x-unknown", Trouble.UNSUPPORTED_ENCODING, Stage.DECODE),
-        (b"<html>Sign in</html>", "", Trouble.NOT_JSON, Stage.PARSE),
-        (b"[]", "", Trouble.NOT_A_RESULT, Stage.VALIDATE),
+        (brotli.compress(b"{}")[:-1], "br", FailureKind.UNDECODABLE, FailureStage.DECODE),
+        (b"{}", "x-unknown", FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE),
+        (b"<html>Sign in</html>", "", FailureKind.NOT_JSON, FailureStage.PARSE),
+        (b"[]", "", FailureKind.NOT_A_RESULT, FailureStage.VALIDATE),
     ],
 )
 @pytest.mark.parametrize("read", [result_of, status_of])
@@ -86,21 +86,21 @@ async def test_a_200_that_is_no_answer_is_a_failure_with_what_is_known_of_its_re
     reader, read, body, coding, trouble, stage
 ):
     found = await read(reader, Reply(200, body, coding, retry_after_s=3.0))
-    assert (found.trouble, found.stage) == (trouble, stage)
+    assert (found.kind, found.stage) == (trouble, stage)
     assert (found.status, found.message, found.retry_after_s) == (200, None, 3.0)
 
 
 async def test_a_200_that_holds_an_error_is_a_failure_with_the_words_of_the_api(reader):
     body = gzip.compress(b'{"errorMessage": "Try again."}')
     found = await result_of(reader, Reply(200, body, "gzip"))
-    assert (found.trouble, found.message) == (Trouble.NOT_A_RESULT, "Try again.")
+    assert (found.kind, found.message) == (FailureKind.NOT_A_RESULT, "Try again.")
 
 
 async def test_the_reader_keeps_to_its_limit(thread):
     reader = reader_of(thread, most_bytes=100)
     found = await result_of(reader, Reply(200, as_body(sample())))
-    assert found.trouble is Trouble.TOO_LARGE
-    assert (await status_of(reader, Reply(200, b" " * 101))).trouble is Trouble.TOO_LARGE
+    assert found.kind is FailureKind.TOO_LARGE
+    assert (await status_of(reader, Reply(200, b" " * 101))).trouble is FailureKind.TOO_LARGE
 
 
 # --- what takes long ---
@@ -130,7 +130,7 @@ async def test_a_bomb_takes_little_of_the_event_loops_time(thread):
     reader = reader_of(Watched(thread, read_on))
     bomb = gzip.compress(bytes(64 * SMALL_BYTES))
     found = await result_of(reader, Reply(200, bomb, "gzip"))
-    assert found.trouble is Trouble.TOO_LARGE
+    assert found.kind is FailureKind.TOO_LARGE
     assert len(read_on) == 1  # after a first mebibyte on the loop
 
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from support.waiting import wait_until
 
-from cxai.policy.reply import Arrival, Question, Record, Reply
+from cxai.policy.reply import Arrival, Endpoint, Record, Reply
 from cxai.readers.link import ReaderLink, ReaderLostError
 from cxai.readers.wire import MOST_FRAME_BYTES, Answer, Block, Parsed, Ready, framed
 
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
-BLOCK = [Arrival("0f8fad5b-d9cb-469f-a165-70867728950e", Question.RESULT, Reply(200, b"{}"))]
+BLOCK = [Arrival("0f8fad5b-d9cb-469f-a165-70867728950e", Endpoint.RESULT, Reply(200, b"{}"))]
 RECORD = Parsed(record=Record({"records": b"{}\n"}))
 ANSWER = framed(Answer(1, [RECORD]))
 

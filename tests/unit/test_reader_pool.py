@@ -17,14 +17,14 @@ from support.command import TOKEN
 from support.readers import Counted, reader_of, reader_pool, reader_processes
 from support.waiting import wait_until
 
-from cxai.policy.reply import Arrival, Question, Reply
+from cxai.policy.reply import Arrival, Endpoint, Reply
 from cxai.readers.link import BLOCK_S, ReaderLink
 from cxai.readers.pool import EFFECT
 from cxai.settings import Settings
 
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 BLOCK = [
-    Arrival(f"0f8fad5b-d9cb-469f-a165-7086772895{n:02}", Question.RESULT, Reply(200, body))
+    Arrival(f"0f8fad5b-d9cb-469f-a165-7086772895{n:02}", Endpoint.RESULT, Reply(200, body))
     for n, body in enumerate([as_body(sample()), b"{}", as_body(sample())])
 ]
 

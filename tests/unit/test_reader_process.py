@@ -7,7 +7,7 @@ from support.bodies import as_body, sample
 from support.command import TOKEN
 from support.store import RUN_ID
 
-from cxai.policy.reply import Arrival, Question, Record, Refusal, Reply
+from cxai.policy.reply import Arrival, Endpoint, Record, Refusal, Reply
 from cxai.readers.process import BlockParser
 from cxai.readers.wire import Block, Recipe
 from cxai.resources.options import Shape
@@ -16,7 +16,7 @@ from cxai.resources.reply_parser import SMALL_BYTES
 AT = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 RECIPE = Recipe("cx_ai", Shape.NESTED, RUN_ID, None, 200.0)
 RESULT = Arrival(
-    "0f8fad5b-d9cb-469f-a165-70867728950e", Question.RESULT, Reply(200, as_body(sample()))
+    "0f8fad5b-d9cb-469f-a165-70867728950e", Endpoint.RESULT, Reply(200, as_body(sample()))
 )
 
 

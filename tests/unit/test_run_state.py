@@ -4,12 +4,12 @@ import pytest
 from support.states import run_state
 
 from cxai.core.run_state import Blocked, Kind, Pause
-from cxai.core.watchdog import Section, Stall
+from cxai.core.watchdog import Stage, Stall
 from cxai.observe.state_text import plain, sentence
 from cxai.policy.verdict import Verdict
 
-STUCK = Stall(Section.COMMIT, 181.2, 12)
-SILENT = Stall(Section.INPUT, 181.2, 1)
+STUCK = Stall(Stage.COMMIT, 181.2, 12)
+SILENT = Stall(Stage.INPUT, 181.2, 1)
 PAUSE = Pause(12.3, "too fast")
 FULL = Blocked("exports/x", 12.3, 600.0, "the disk is full", is_full=True)
 REFUSED = "Connection refused"

@@ -32,5 +32,5 @@ async def test_what_is_waited_for_is_named_as_what_it_is(place, shown):
     waiting = asyncio.create_task(room.wait_for(work))
     await asyncio.sleep(1)
     blocked = run.sample("export/").blocked
-    assert (blocked.place, blocked.lacking) == (shown, "no connection")
+    assert (blocked.place, blocked.cause) == (shown, "no connection")
     waiting.cancel()

@@ -12,7 +12,7 @@ from support.store import RUN_ID
 from cxai.core.entry import Entry
 from cxai.policy.reply import Said
 from cxai.policy.step import Settle
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 from cxai.resources.cx_ai.bands import Bands
 from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import PART_SETS
@@ -110,7 +110,7 @@ def test_what_is_written_is_as_described(shape, bands, value):
 @EVERY_SHAPE
 def test_failures_are_as_described(shape):
     entry = Entry(b"key", ID, "ids.txt", 1)
-    for verdict, stage in itertools.product(set(Verdict) - {Verdict.OK}, Stage):
+    for verdict, stage in itertools.product(set(Verdict) - {Verdict.OK}, FailureStage):
         for said in (Said(), Said(404, "no such interaction", "processed")):
             settle = Settle(verdict, "why", stage)
             lines = FailureRows(2, RUN_ID).failure(entry, settle, attempts=0, at=AT, said=said)

@@ -46,12 +46,12 @@ def always(fault, **more):
     return simulate(Scenario(faulty=1.0, faults=(fault,), **more))
 
 
-async def get(sim, interaction_id=ID, question="ai", *, token=TOKEN):
+async def get(sim, interaction_id=ID, endpoint="ai", *, token=TOKEN):
     """Return status, headers and body of a well-formed answer."""
     async with (
         aiohttp.ClientSession(auto_decompress=False) as session,
         session.get(
-            f"{sim.base_url}/v1/interactions/{interaction_id}/{question}",
+            f"{sim.base_url}/v1/interactions/{interaction_id}/{endpoint}",
             headers={"X-API-Token": token, "Accept-Encoding": "gzip, deflate, br"},
             allow_redirects=False,
         ) as response,
@@ -167,7 +167,7 @@ async def test_a_fault_lasts_as_long_as_the_scenario_says():
 
 async def test_the_status_of_a_faulty_id_is_told_truthfully():
     async with always(Fault.NO_REPLY) as sim:
-        code, _, body = await get(sim, question="status")
+        code, _, body = await get(sim, endpoint="status")
 
     assert (code, json.loads(body)["status"]) == (200, "processed")
 
@@ -439,7 +439,7 @@ async def test_an_outage_fails_everyone_then_it_is_back():
         seen = []
         async with asyncio.timeout(5):
             while seen[-2:] != [503, 200]:
-                seen.append((await get(sim, question="status"))[0])
+                seen.append((await get(sim, endpoint="status"))[0])
 
     assert seen[0] == 200
     assert set(seen) == {200, 503}

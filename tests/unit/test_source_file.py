@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from cxai.core.entry import IdRule, Skip
+from cxai.core.entry import IdRule, IgnoredLine
 from cxai.core.secret import Secrets
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.file import FileSource
@@ -60,7 +60,7 @@ def ids(file_source):
         (Path(entry.source).name, entry.line, str(entry.invalid or entry.id))
         for block in file_source.blocks()
         for entry in block
-        if not isinstance(entry, Skip)
+        if not isinstance(entry, IgnoredLine)
     ]
 
 
@@ -701,8 +701,8 @@ async def test_an_id_on_a_pipe_is_there_as_soon_as_it_is_written(kind, header, f
         async with aclosing(source("-", **kind).batches()) as batches, asyncio.timeout(PATIENCE_S):
             for interaction_id in (A, B, C):
                 writer.write(form.format(interaction_id).encode())
-                item = Skip.BLANK
-                while isinstance(item, Skip):
+                item = IgnoredLine.BLANK
+                while isinstance(item, IgnoredLine):
                     item = (await anext(batches))[-1]
                 assert (item.id, item.source) == (interaction_id, "<stdin>")
             writer.close()

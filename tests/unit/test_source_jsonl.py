@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import Entry, Fault, IdRule, Skip
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine
 from cxai.sources.jsonl import MAX_LINE_BYTES, items_of_jsonl
 
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -45,7 +45,7 @@ def test_a_path_of_keys_leads_to_a_nested_field():
 
 def test_blank_lines_and_crlf_are_no_trouble_and_there_are_no_comments():
     blank, entry, comment = items(b"  \r\n" + row(A).replace(b"\n", b"\r\n") + b"# no\n")
-    assert (blank, entry.id, entry.line) == (Skip.BLANK, A, 2)
+    assert (blank, entry.id, entry.line) == (IgnoredLine.BLANK, A, 2)
     assert str(comment.invalid).startswith("is not JSON (")
 
 
@@ -166,7 +166,7 @@ def test_another_field_that_is_there_twice_is_no_fault():
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
 def test_every_line_end_that_we_know_ends_a_row(end):
     data = end.join([row(A).decode().strip(), row(B).decode().strip(), ""]).encode()
-    assert [item.id for item in items(data) if item is not Skip.BLANK] == [A, B]
+    assert [item.id for item in items(data) if item is not IgnoredLine.BLANK] == [A, B]
 
 
 @pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1e", "\x85", "\u2028", "\0"])

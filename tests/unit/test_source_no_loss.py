@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxai.core.entry import IdRule, Skip
+from cxai.core.entry import IdRule, IgnoredLine
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.jsonl import items_of_jsonl
 from cxai.sources.table import items_of_table
@@ -30,7 +30,7 @@ def read(parser, text, *arguments):
         items = [i for block in parser(chunks, "ids", IdRule(), *arguments) for i in block]
     except (InputBrokenError, UsageError):
         return None
-    entries = [item for item in items if not isinstance(item, Skip)]
+    entries = [item for item in items if not isinstance(item, IgnoredLine)]
     return None if any(entry.invalid for entry in entries) else {entry.id for entry in entries}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import Entry, Fault, IdRule, Skip
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.lines import MAX_LINE_BYTES
 from cxai.sources.table import items_of_table
@@ -26,7 +26,7 @@ def told(data, column="id"):
     """Return the items as what a test can be read by: (line, ID or reason)."""
     return [
         item
-        if isinstance(item, Skip)
+        if isinstance(item, IgnoredLine)
         else (item.line, item.invalid.kind if item.invalid else item.id)
         for item in items(data, column)
     ]
@@ -62,7 +62,7 @@ def test_a_header_alone_holds_no_ids():
 )
 def test_a_header_may_be_quoted_spaced_or_preceded_by_blank_lines(header):
     column = 'i"d' if '""' in header else "id"
-    rows = [item for item in told(f"{header}\n1,{A}\n", column) if item is not Skip.BLANK]
+    rows = [item for item in told(f"{header}\n1,{A}\n", column) if item is not IgnoredLine.BLANK]
     assert rows == [(header.count("\n") + 2, A)]
 
 
@@ -112,7 +112,7 @@ def test_other_cells_may_hold_anything():
 def test_blank_rows_are_told_apart_from_rows_without_an_id():
     data = f'n,id\n\n \r\n,\n"",""\n1,\n1\n{A}\n'
     missing = "has no ID in column 'id'"
-    assert told(data) == [*[Skip.BLANK] * 4, (6, missing), (7, missing), (8, missing)]
+    assert told(data) == [*[IgnoredLine.BLANK] * 4, (6, missing), (7, missing), (8, missing)]
 
 
 def test_a_hash_begins_no_comment():
@@ -292,7 +292,7 @@ ENDS = ["\n", "\r\n", "\r", "\r\r\n"]
 @pytest.mark.parametrize("of_header", ENDS)
 def test_every_line_end_that_we_know_ends_a_row_and_the_header(of_header, end):
     found = told(f"n,id{of_header}1,{A}{end}2,{B}{end}")
-    assert [item[1] for item in found if item is not Skip.BLANK] == [A, B]
+    assert [item[1] for item in found if item is not IgnoredLine.BLANK] == [A, B]
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,7 @@ def test_whatever_the_csv_module_writes_is_read_as_it_was_meant(rows, delimiter)
         if cell in (A, B):
             assert (item.id, item.invalid) == (cell, None)
         elif not (n + cell + x).strip():
-            assert item is Skip.BLANK
+            assert item is IgnoredLine.BLANK
         else:
             assert item.invalid
 

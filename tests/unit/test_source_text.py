@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.core.entry import Entry, Fault, IdRule, Skip
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine
 from cxai.sources.chunks import without_bom
 from cxai.sources.text import MAX_LINE_BYTES, items_of_text
 
@@ -19,7 +19,7 @@ def told(*chunks):
     """Return the items as what a test can be read by: (line, ID or reason)."""
     return [
         item
-        if isinstance(item, Skip)
+        if isinstance(item, IgnoredLine)
         else (item.line, item.invalid.kind if item.invalid else item.id)
         for item in items(*chunks)
     ]
@@ -39,7 +39,13 @@ def test_crlf_and_white_space_around_an_id_are_no_part_of_it():
 
 def test_blank_lines_and_comments_are_told_and_count_as_lines():
     data = f"# export\n\n  \t\r\n  # indented\r\n{A}\n".encode()
-    assert told(data) == [Skip.COMMENT, Skip.BLANK, Skip.BLANK, Skip.COMMENT, (5, A)]
+    assert told(data) == [
+        IgnoredLine.COMMENT,
+        IgnoredLine.BLANK,
+        IgnoredLine.BLANK,
+        IgnoredLine.COMMENT,
+        (5, A),
+    ]
 
 
 def test_a_hash_within_a_line_is_no_comment():
@@ -92,8 +98,8 @@ ENDS = ["\n", "\r\n", "\r", "\r\r\n"]
 def test_every_line_end_that_we_know_ends_a_line_and_a_comment(one, other, size):
     data = f"# comment{one}{A}{other}{B}{one}".encode()
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
-    comment, *found = [item for item in told(*chunks) if item is not Skip.BLANK]
-    assert comment is Skip.COMMENT
+    comment, *found = [item for item in told(*chunks) if item is not IgnoredLine.BLANK]
+    assert comment is IgnoredLine.COMMENT
     assert [text for _, text in found] == [A, B]
 
 
@@ -109,7 +115,7 @@ def test_a_line_end_that_only_others_know_hides_no_id(odd):
     assert told(f"{A}{odd}{B}\n".encode()) == [(1, "is not a GUID")]
     why = "is a comment with a line end in it that only other systems know, and text behind that"
     assert told(f"# x{odd}{A}{odd}{B}\n".encode()) == [(1, why)]
-    assert told(f"# x{odd}# y{odd} \n".encode()) == [Skip.COMMENT]
+    assert told(f"# x{odd}# y{odd} \n".encode()) == [IgnoredLine.COMMENT]
 
 
 @pytest.mark.parametrize(
@@ -119,12 +125,12 @@ def test_a_line_end_that_only_others_know_hides_no_id(odd):
 def test_a_rare_line_end_in_a_comment_hides_no_id(odd):
     why = "is a comment with a line end in it that only other systems know, and text behind that"
     assert told(odd.join([b"# x", A.encode(), b""])) == [(1, why)]
-    assert told(odd.join([b"# x", b"#" + A.encode()])) == [Skip.COMMENT]
-    assert told(odd.join([b"# und so", b" weiter", b"C:\\new"])) == [Skip.COMMENT]
+    assert told(odd.join([b"# x", b"#" + A.encode()])) == [IgnoredLine.COMMENT]
+    assert told(odd.join([b"# und so", b" weiter", b"C:\\new"])) == [IgnoredLine.COMMENT]
 
 
 def test_a_line_of_invisible_characters_is_blank():
-    assert told("\u00a0\n\ufeff\r\u200b \n".encode()) == [Skip.BLANK] * 3
+    assert told("\u00a0\n\ufeff\r\u200b \n".encode()) == [IgnoredLine.BLANK] * 3
 
 
 def test_an_overlong_line_is_one_refused_line():

@@ -39,15 +39,15 @@ def test_each_turn_is_used_once():
     ticks = ticks_at(NOW)
     assert ticks.wait_s(NOW) == 0
     ticks.take()
-    assert ticks.depart(NOW)
-    assert not ticks.depart(NOW)
+    assert ticks.send_slot(NOW)
+    assert not ticks.send_slot(NOW)
 
 
 def test_a_turn_that_was_taken_and_not_used_in_time_is_lost():
     ticks = ticks_at(NOW)
     assert ticks.wait_s(NOW) == 0
     ticks.take()
-    assert not ticks.depart(NOW + 2 * SLACK_S)
+    assert not ticks.send_slot(NOW + 2 * SLACK_S)
     assert ticks.late == 1
 
 
@@ -56,8 +56,8 @@ def test_a_request_may_use_the_turn_of_another_that_is_still_connecting():
     for now in (NOW, NOW + 1):
         assert ticks.wait_s(now) == 0
         ticks.take()
-    assert ticks.depart(NOW + 1)
-    assert not ticks.depart(NOW + 1)
+    assert ticks.send_slot(NOW + 1)
+    assert not ticks.send_slot(NOW + 1)
 
 
 def test_what_is_dropped_is_not_used():
@@ -66,4 +66,4 @@ def test_what_is_dropped_is_not_used():
     ticks.take()
     ticks.drop()
     assert ticks.wait_s(NOW) is None
-    assert not ticks.depart(NOW)
+    assert not ticks.send_slot(NOW)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from support.store import entries_of, run_finished, run_killed
 
-from cxai.core.entry import Skip
+from cxai.core.entry import IgnoredLine
 from cxai.errors import DirectoryInUseError, IntegrityError, StoppedError, UsageError
 from cxai.inspect.verify import export as of_one
 from cxai.inspect.verify import parts, verify_export
@@ -240,13 +240,13 @@ def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
 def test_an_input_of_which_each_line_has_its_verdict_is_complete(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     asked = entries_of(ids)
-    found = verify_export(tmp_path, [[*asked[:10], Skip.BLANK], asked[10:]])
+    found = verify_export(tmp_path, [[*asked[:10], IgnoredLine.BLANK], asked[10:]])
     assert (found.asked, found.missing, found.exit_code) == (25, 0, 0)
     assert found.as_dict().items() >= {"intact": True, "complete": True, "missing": 0}.items()
     assert verify_export(tmp_path).as_dict()["complete"] is True  # so the last run says
 
 
-@pytest.mark.parametrize("blocks", [[], [[Skip.BLANK, Skip.COMMENT]]])
+@pytest.mark.parametrize("blocks", [[], [[IgnoredLine.BLANK, IgnoredLine.COMMENT]]])
 def test_an_input_without_an_id_shows_nothing_and_is_not_green(tmp_path, ids, blocks):
     run_finished(tmp_path, ids, SCENARIO)
     found = verify_export(tmp_path, blocks)

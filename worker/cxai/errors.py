@@ -95,26 +95,26 @@ class CommitError(StoppedError):
 class BlockedError(CommitError):
     """A place that a run writes to can't be used for now; the same work may be tried again.
 
-    `lacking` says what is missing, in a phrase: room on a disk, or the connection to a database.
+    `cause` says what is missing, in a phrase: room on a disk, or the connection to a database.
     `place` names what can't be used, in a phrase; empty, it is where the results go.
     """
 
     def __init__(
-        self, message: str, lacking: str, by: StopCause = StopCause.STORAGE, *, place: str = ""
+        self, message: str, cause: str, by: StopCause = StopCause.STORAGE, *, place: str = ""
     ) -> None:
         super().__init__(message, by)
-        self.lacking = lacking
+        self.cause = cause
         self.place = place
 
 
 class DiskFullError(BlockedError):
     """There was no room on the disk. What needed it was taken back whole, and may be tried again.
 
-    `lacking` says what there was no room for: bytes, inodes or a quota.
+    `cause` says what there was no room for: bytes, inodes or a quota.
     """
 
-    def __init__(self, message: str, lacking: str) -> None:
-        super().__init__(message, lacking, StopCause.DISK_FULL)
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message, cause, StopCause.DISK_FULL)
 
 
 class FencedError(StoppedError):

@@ -12,7 +12,7 @@ from aiohttp.http import HttpProcessingError
 from pydantic import SecretStr
 
 from cxai.api.base_url import checked_base_url
-from cxai.api.connections import Connector, Depart, Passage
+from cxai.api.connections import Connector, Passage, SendSlot
 from cxai.api.exchange import Exchange, OpenExchange, Response
 from cxai.api.protocol import FloodError
 from cxai.api.proxy import checked_proxy
@@ -23,9 +23,9 @@ from cxai.api.token import Token
 from cxai.core.ports import Clock
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
-from cxai.policy.reply import Failure, Question, Reply, Trouble
+from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
 from cxai.policy.table import has_body
-from cxai.policy.verdict import Stage
+from cxai.policy.verdict import FailureStage
 
 WORDS_BYTES = 16 * 2**10
 """Of any reply but a 200, as much is read of the body, as sent: for the API's message."""
@@ -54,7 +54,7 @@ class ApiClient:
     `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
     in the URL of a result. `open_exchange` makes what requests go through
     (exchanges.chosen_exchange).
-    `depart` is awaited before each request goes onto its connection.
+    `send_slot` is awaited before each request goes onto its connection.
     `in_flight` is the most requests under way at a time, and the size of the connection pool, so
     that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
     all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the last
@@ -74,7 +74,7 @@ class ApiClient:
         *,
         open_exchange: OpenExchange,
         result_path: str,
-        depart: Depart = _at_once,
+        send_slot: SendSlot = _at_once,
         in_flight: int,
         connect_timeout_s: float,
         read_timeout_s: float,
@@ -89,12 +89,12 @@ class ApiClient:
         self._route = Route(
             through if is_secure else None, trust(ca_file) if is_secure or ca_file else None
         )
-        self._endings = {Question.RESULT: f"/{result_path}", Question.STATUS: "/status"}
+        self._endings = {Endpoint.RESULT: f"/{result_path}", Endpoint.STATUS: "/status"}
         self._token = token
         self._tokens = Secrets(token.secret.get_secret_value())
         self._clock = clock
         self._open_exchange = open_exchange
-        self._depart = depart
+        self._send_slot = send_slot
         self._in_flight = in_flight
         self._connect_within_s = min(connect_timeout_s, total_timeout_s)
         self._read_timeout_s = read_timeout_s
@@ -107,7 +107,7 @@ class ApiClient:
     async def __aenter__(self) -> Self:
         route = self._route
         self._connector = Connector(
-            self._depart,
+            self._send_slot,
             in_flight=self._in_flight,
             connect_timeout_s=self._connect_within_s,
             context=route.trust.context if route.trust else None,
@@ -128,7 +128,7 @@ class ApiClient:
         self._tokens.add(self._token.secret.get_secret_value())
         return renewed
 
-    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
+    async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
         """Ask once; return what was really read.
 
         Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL;
@@ -143,7 +143,7 @@ class ApiClient:
             raise ValueError("An ID with a character that changes the URL.")
         deadline = asyncio.get_running_loop().time() + self._total_timeout_s
         passage = Passage(self._token.secret, deadline, fresh=interaction_id in self._want_fresh)
-        target = f"/v1/interactions/{interaction_id}{self._endings[question]}"
+        target = f"/v1/interactions/{interaction_id}{self._endings[endpoint]}"
         seen = await self._ask(target, passage)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
@@ -155,20 +155,20 @@ class ApiClient:
         return seen
 
     async def _ask(self, target: str, passage: Passage) -> Reply | Failure:
-        response, stage = None, Stage.HEADERS
+        response, stage = None, FailureStage.HEADERS
         try:
             response = await self._exchange.send(target, passage)
             if not has_body(response.status):
                 words, is_whole = await _words(response)
                 return self._reply(response, words, is_cut=not is_whole)
-            stage = Stage.BODY
+            stage = FailureStage.BODY
             body = await self._body(response)
             if passage.is_garbled:
                 raise aiohttp.ClientPayloadError
         except TimeoutError:
             return self._late(passage, stage)
         except FloodError as error:
-            return Failure(Trouble.BROKEN_OFF, stage, str(error), _NOT_THE_API)
+            return Failure(FailureKind.BROKEN_OFF, stage, str(error), _NOT_THE_API)
         except (
             aiohttp.ClientError,  # also a ClientResponseError: its status is aiohttp's invention
             HttpProcessingError,
@@ -183,7 +183,7 @@ class ApiClient:
                 response.release()
         if body is None:
             reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
-            return Failure(Trouble.TOO_LARGE, Stage.BODY, reason)
+            return Failure(FailureKind.TOO_LARGE, FailureStage.BODY, reason)
         return self._reply(response, body)
 
     def _reply(self, response: Response, body: bytes, *, is_cut: bool = False) -> Reply:
@@ -196,22 +196,22 @@ class ApiClient:
             is_cut,
         )
 
-    def _late(self, passage: Passage, stage: Stage) -> Failure:
+    def _late(self, passage: Passage, stage: FailureStage) -> Failure:
         if passage.sent:
-            return Failure(Trouble.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
+            return Failure(FailureKind.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
         limit_s = self._total_timeout_s if passage.connection else self._connect_within_s
         return self._route.too_late(f"{limit_s:g} s")
 
-    def _broken(self, error: Exception, passage: Passage, stage: Stage) -> Failure:
+    def _broken(self, error: Exception, passage: Passage, stage: FailureStage) -> Failure:
         if passage.connection is None:
             return self._route.failure(error)
         if passage.is_stale or not passage.sent:
             # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
             reason = "the server had closed the kept connection"
-            return Failure(Trouble.NO_CONNECTION, stage, reason)
+            return Failure(FailureKind.NO_CONNECTION, stage, reason)
         is_http = not isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
         reason = type(error).__name__ if is_http else "the response is not valid HTTP"
-        return Failure(Trouble.BROKEN_OFF, stage, reason, _NOT_THE_API)
+        return Failure(FailureKind.BROKEN_OFF, stage, reason, _NOT_THE_API)
 
     async def _body(self, response: Response) -> bytes | None:
         content, chunks, size = response.content, [], 0

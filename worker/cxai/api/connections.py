@@ -22,7 +22,7 @@ from cxai.api.protocol import CheckedProtocol
 
 _KEEPALIVE_S = 75.0
 
-Depart = Callable[[], Awaitable[None]]
+SendSlot = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Trans
 
 
 class Connector(aiohttp.TCPConnector):
-    """Awaits `depart` with the connection in hand: what is paced is sending, not connecting.
+    """Awaits `send_slot` with the connection in hand: what is paced is sending, not connecting.
 
     A connection (name, TCP, proxy, TLS) takes `connect_timeout_s` at most. When one that had been
     kept turns out to be dead, those that have not been heard since are not used again: a restart
@@ -88,7 +88,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(
         self,
-        depart: Depart,
+        send_slot: SendSlot,
         *,
         in_flight: int,
         connect_timeout_s: float,
@@ -98,7 +98,7 @@ class Connector(aiohttp.TCPConnector):
             limit=in_flight, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S, ssl=context or True
         )
         self._factory = partial(CheckedProtocol, self._loop)  # type: ignore[assignment] # a subclass
-        self._depart = depart
+        self._send_slot = send_slot
         self._connect_timeout_s = connect_timeout_s
         self._distrusted_at = -math.inf
 
@@ -135,7 +135,7 @@ class Connector(aiohttp.TCPConnector):
             connection.close()
         passage.connection = protocol
         try:
-            await self._depart()
+            await self._send_slot()
         except BaseException:
             connection.release()  # to be used by the next: it has carried nothing
             raise

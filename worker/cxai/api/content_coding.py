@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cxai.errors import UsageError
-from cxai.policy.reply import Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 
 try:
     import brotli  # type: ignore[import-untyped] # the package ships no types
@@ -39,7 +39,7 @@ _BR_PROBE = bytes.fromhex("8b01806378616903")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecodeSettings:
     """How much a body may become while it is decoded.
 
     `decoded_bytes`: most bytes of a decoded body, and of each step on the way there. `ratio`: most
@@ -60,23 +60,33 @@ class Limits:
             reason = f"becomes more than {self.ratio:g} times its size (max_ratio)"
         else:
             reason = f"becomes more than {self.decoded_bytes} bytes decoded (max_decoded_bytes)"
-        return Failure(Trouble.TOO_LARGE, Stage.DECODE, reason)
+        return Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
 
     def _by_ratio(self, received_bytes: int) -> int:
         return max(_RATIO_FREE_BYTES, int(self.ratio * received_bytes))
 
 
-_CUT = Failure(Trouble.UNDECODABLE, Stage.DECODE, "ends before its content coding does")
-_DAMAGED = Failure(Trouble.UNDECODABLE, Stage.DECODE, "damaged: its content coding can't be undone")
-_LARGE = Failure(Trouble.TOO_LARGE, Stage.DECODE, "becomes too large")  # `decode` names the limit
-_TRAILING = Failure(Trouble.UNDECODABLE, Stage.DECODE, "goes on behind the end of its coding")
-_MANY_MEMBERS = Failure(Trouble.TOO_LARGE, Stage.DECODE, f"more than {MAX_MEMBERS} gzip members")
+_CUT = Failure(FailureKind.UNDECODABLE, FailureStage.DECODE, "ends before its content coding does")
+_DAMAGED = Failure(
+    FailureKind.UNDECODABLE, FailureStage.DECODE, "damaged: its content coding can't be undone"
+)
+_LARGE = Failure(
+    FailureKind.TOO_LARGE, FailureStage.DECODE, "becomes too large"
+)  # `decode` names the limit
+_TRAILING = Failure(
+    FailureKind.UNDECODABLE, FailureStage.DECODE, "goes on behind the end of its coding"
+)
+_MANY_MEMBERS = Failure(
+    FailureKind.TOO_LARGE, FailureStage.DECODE, f"more than {MAX_MEMBERS} gzip members"
+)
 _MANY_CODINGS = Failure(
-    Trouble.UNSUPPORTED_ENCODING, Stage.DECODE, f"more than {MAX_CODINGS} content codings"
+    FailureKind.UNSUPPORTED_ENCODING,
+    FailureStage.DECODE,
+    f"more than {MAX_CODINGS} content codings",
 )
 
 
-def decode(body: bytes, content_encoding: str, limits: Limits) -> bytes | Failure:
+def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes | Failure:
     """Undo the codings that `content_encoding` lists, last first.
 
     Understands gzip, x-gzip, deflate (with and without the zlib wrapper), br and identity, in any
@@ -129,7 +139,7 @@ def check_codecs() -> None:
 
 def _can_decode(name: str, probe: bytes) -> bool:
     try:
-        return decode(probe, name, Limits()) == _PROBE
+        return decode(probe, name, DecodeSettings()) == _PROBE
     except (AttributeError, TypeError):  # a module of the same name, but with other methods
         return False
 
@@ -230,4 +240,4 @@ _UNDO: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
 
 def _unsupported(name: str) -> Failure:
     what = name if name in _FOREIGN else "of an unregistered name"
-    return Failure(Trouble.UNSUPPORTED_ENCODING, Stage.DECODE, f"content coding {what}")
+    return Failure(FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE, f"content coding {what}")

@@ -10,8 +10,8 @@ import aiohttp
 from cxai.api.proxy import SETTING as PROXY_SETTING
 from cxai.api.proxy import Proxy, unused_proxy_variable
 from cxai.api.tls import Trust, tls_cause
-from cxai.policy.reply import Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _PROXY_AUTHENTICATION = 407
@@ -68,7 +68,7 @@ class Route:
 
 def no_connection(reason: str, advice: str = "") -> Failure:
     """Return the failure of a request that found no connection to go over."""
-    return Failure(Trouble.NO_CONNECTION, Stage.CONNECT, reason, advice)
+    return Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, reason, advice)
 
 
 def _is_tls(error: BaseException, inner: BaseException, number: int) -> bool:

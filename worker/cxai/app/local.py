@@ -17,14 +17,14 @@ from cxai.app.input import entered
 from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import GroupSource, RemoteSource, Source
 from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
 from cxai.errors import UsageError
-from cxai.governor.local import Ceilings, LocalLimiter
+from cxai.governor.local import LocalLimiter, RateSettings
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
@@ -41,7 +41,7 @@ from cxai.output.registry import output_directory
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.sources.census import Census
+from cxai.sources.line_counter import LineCounter
 
 # The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
@@ -58,16 +58,16 @@ async def export(
     *,
     stop: StopRequest | None = None,
     redaction: Redaction | None = None,
-    census: Census | None = None,
+    line_counter: LineCounter | None = None,
     force: bool = False,
     reopen_missing: bool = False,
 ) -> Report:
     """Run one export and return how it ended. Nothing of the process is changed.
 
     `stop` ends it early. `redaction`, if the caller has a log of its own, learns of each token that
-    replaces `token`. `census` counts the input's lines meanwhile, for the progress alone. `force`
-    uses a directory that holds files of others. `reopen_missing` asks the IDs of parts again that
-    are missing. A source that has to be closed is closed.
+    replaces `token`. `line_counter` counts the input's lines meanwhile, for the progress alone.
+    `force` uses a directory that holds files of others. `reopen_missing` asks the IDs of parts
+    again that are missing. A source that has to be closed is closed.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
     that is stopped early is reported, not raised: what it has is committed. The last event of the
     log is `run_finished`, with level error if the exit code is not 0.
@@ -79,9 +79,13 @@ async def export(
     started = clock.monotonic()
     rows = RowOptions(settings.shape, run_id, score_ranges(settings))
     resource = open_resource(settings.resource, rows)
-    limiter = LocalLimiter(Ceilings(settings.rate, settings.burst, settings.adaptive), clock)
+    limiter = LocalLimiter(RateSettings(settings.rate, settings.burst, settings.adaptive), clock)
     client = client_of(
-        settings, resource, Token(token, settings.token_file, redaction.add), limiter.depart, clock
+        settings,
+        resource,
+        Token(token, settings.token_file, redaction.add),
+        limiter.send_slot,
+        clock,
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
@@ -126,7 +130,7 @@ async def export(
         remote = source if isinstance(source, RemoteSource) else None
 
         def sample() -> Sample:
-            seen = run.sample(place, census.lines if census else None)
+            seen = run.sample(place, line_counter.lines if line_counter else None)
             if remote is None or seen.blocked is not None or seen.work.open:
                 return seen
             return replace(seen, blocked=remote.blocked)
@@ -207,8 +211,8 @@ def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExe
     )
 
 
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
+def _bounds(settings: Settings) -> PipelineSettings:
+    return PipelineSettings(
         in_flight=settings.in_flight,
         batch=settings.batch,
         batch_s=settings.batch_s,

@@ -16,7 +16,7 @@ async def say_what_is_lacking(room: Room) -> None:
         error = room.blocked_by
         if error is not None and not place:
             place = error.place
-            LOG.warning("storage_blocked", place=place, reason=error.lacking)
+            LOG.warning("storage_blocked", place=place, reason=error.cause)
         elif error is None and place:
             LOG.info("storage_back", place=place, after_s=round(waited_s))
             place = ""

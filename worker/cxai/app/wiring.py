@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
-from cxai.api.content_coding import Limits, decode
+from cxai.api.content_coding import DecodeSettings, decode
 from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
-from cxai.core.bounds import Bounds
 from cxai.core.ending import Tolerance
 from cxai.core.pipeline import Pipeline
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
 from cxai.core.resource import Resource
 from cxai.core.room import Room
@@ -29,7 +29,7 @@ from cxai.governor.patience import PatienceSettings
 from cxai.observe.logging import LOG
 from cxai.observe.monitor import Sample
 from cxai.observe.redaction import Redaction
-from cxai.policy.rules import Rules
+from cxai.policy.settings import PolicySettings
 from cxai.readers.need import LoopLoad, readers_for, usable_cores
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions, ScoreRanges
@@ -54,7 +54,7 @@ class Pace(Limiter, Protocol):
         """Seconds that the pause still lasts and why, None if there is none."""
         ...
 
-    async def depart(self) -> None:
+    async def send_slot(self) -> None:
         """Return at the moment when a request whose turn it is may go onto its connection."""
         ...
 
@@ -74,7 +74,7 @@ class Run:
         backlog, paused = pipeline.backlog, self.pace.paused
         return Sample(
             tally=pipeline.tally,
-            loads=pipeline.loads,
+            stage_counters=pipeline.stage_counters,
             work=WorkState(
                 open=backlog.open,
                 waiting=backlog.waiting,
@@ -142,7 +142,7 @@ def wired(
     reader: Reader,
     run_id: str,
     clock: Clock,
-    bounds: Bounds,
+    bounds: PipelineSettings,
 ) -> Run:
     """Return the run that these parts make; `fetcher` is the client, or what stands before it."""
     governor = _governor(settings, backlog, pace, client, clock)
@@ -153,7 +153,7 @@ def wired(
         governor=governor,
         fetcher=fetcher,
         reader=reader,
-        recorder=FailureRows(resource.layout.schema_version, run_id),
+        row_writer=FailureRows(resource.layout.schema_version, run_id),
         clock=clock,
         rules=_rules(settings),
         bounds=bounds,
@@ -211,12 +211,14 @@ def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
     if error is None or for_s is None:
         return None
     is_full = isinstance(error, DiskFullError)
-    return Blocked(error.place or place, for_s, at_most_s, error.lacking, is_full)
+    return Blocked(error.place or place, for_s, at_most_s, error.cause, is_full)
 
 
 def _decoder(settings: Settings) -> Decode:
     max_ratio = settings.max_ratio
-    return lambda body, coding, most_bytes: decode(body, coding, Limits(most_bytes, max_ratio))
+    return lambda body, coding, most_bytes: decode(
+        body, coding, DecodeSettings(most_bytes, max_ratio)
+    )
 
 
 def _governor(
@@ -251,10 +253,10 @@ def client_of(
     settings: Settings,
     resource: Resource,
     token: Token,
-    depart: Callable[[], Awaitable[None]],
+    send_slot: Callable[[], Awaitable[None]],
     clock: Clock,
 ) -> ApiClient:
-    """Return the client of the API; `depart` is awaited before each request is sent.
+    """Return the client of the API; `send_slot` is awaited before each request is sent.
 
     The log has a warning if requests have to go the slower way.
     """
@@ -264,7 +266,7 @@ def client_of(
         clock,
         open_exchange=chosen_exchange(LOG.warning),
         result_path=resource.path,
-        depart=depart,
+        send_slot=send_slot,
         in_flight=settings.in_flight,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
@@ -275,8 +277,8 @@ def client_of(
     )
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(
+def _rules(settings: Settings) -> PolicySettings:
+    return PolicySettings(
         max_attempts=settings.max_attempts,
         backoff_base_s=settings.backoff_base_s,
         backoff_cap_s=settings.backoff_cap_s,

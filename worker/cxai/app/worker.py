@@ -39,7 +39,7 @@ from cxai.cluster.tally import tally_of
 from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
-from cxai.core.bounds import Bounds
+from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
 from cxai.core.stop import StopRequest
@@ -192,7 +192,7 @@ class _Worker:
             settings,
             resource,
             Token(self._token, settings.token_file, self._redaction.add),
-            pace.depart,
+            pace.send_slot,
             clock,
         )
         await stack.enter_async_context(client)
@@ -296,15 +296,15 @@ class _Worker:
     def _blocked(self) -> Blocked | None:
         """Return the first place that can't be used, and since when."""
         now = self._clock.monotonic()
-        for place, lacking in self._troubles():
+        for place, cause in self._troubles():
             since = self._blocked_since = self._blocked_since or now
-            return Blocked(place, now - since, None, lacking, is_full=False)
+            return Blocked(place, now - since, None, cause, is_full=False)
         self._blocked_since = None
         return None
 
     def _troubles(self) -> Iterator[tuple[str, str]]:
-        if lacking := self._membership.lacking or self._export.account.limits.lacking:
-            yield f"the database {self._export.books.url}", lacking
+        if cause := self._membership.cause or self._export.account.limits.cause:
+            yield f"the database {self._export.books.url}", cause
         if trouble := self._publishing.trouble:
             yield self._publishing.troubled_place, trouble
 
@@ -325,8 +325,8 @@ def _log_gone(count: int) -> None:
     LOG.warning("workers_gone", workers=count, reason="they were silent; others get their IDs")
 
 
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
+def _bounds(settings: Settings) -> PipelineSettings:
+    return PipelineSettings(
         in_flight=settings.in_flight,
         batch=settings.flush_ids,
         batch_bytes=_OBJECT_BYTES,

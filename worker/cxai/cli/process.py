@@ -25,7 +25,7 @@ from cxai.inspect.report import Report
 from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
 from cxai.settings import LogFormat, Settings
-from cxai.sources.census import Census
+from cxai.sources.line_counter import LineCounter
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ async def export_as_command(
     output: Path,
     token: SecretStr,
     *,
-    census: Census | None = None,
+    line_counter: LineCounter | None = None,
     force: bool = False,
     reopen_missing: bool = False,
 ) -> Report:
@@ -64,7 +64,7 @@ async def export_as_command(
             token,
             stop=stop,
             redaction=redaction,
-            census=census,
+            line_counter=line_counter,
             force=force,
             reopen_missing=reopen_missing,
         ),

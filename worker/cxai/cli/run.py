@@ -133,7 +133,7 @@ def run(  # noqa: D103 - see RUN_HELP
     from cxai.observe.logging import LOG
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat
-    from cxai.sources.census import Census
+    from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
 
     if proxy is not None and "@" in proxy:
@@ -155,10 +155,16 @@ def run(  # noqa: D103 - see RUN_HELP
     if not sources and sys.stdin.isatty():
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
     source = source_of(settings, sources or [], token, password_in_environment())
-    census = Census(sources or [])
-    census.start()
+    line_counter = LineCounter(sources or [])
+    line_counter.start()
     work = export_as_command(
-        settings, source, output, token, census=census, force=force, reopen_missing=reopen_missing
+        settings,
+        source,
+        output,
+        token,
+        line_counter=line_counter,
+        force=force,
+        reopen_missing=reopen_missing,
     )
     finish(run_to_end(work), as_json=as_json)
 

@@ -13,10 +13,10 @@ from cxai.errors import BlockedError, CxaiError, FencedError, IntegrityError, Us
 class EngineDownError(BlockedError):
     """The engine can't be reached, or can't work, now. Whether the statement counts is unknown."""
 
-    def __init__(self, place: object, lacking: str) -> None:
+    def __init__(self, place: object, cause: str) -> None:
         super().__init__(
-            f"The database {place} can't be used now: {lacking}.",
-            lacking,
+            f"The database {place} can't be used now: {cause}.",
+            cause,
             place=f"the database {place}",
         )
 
@@ -80,17 +80,17 @@ def meaning_of(
         return IntegrityError(_UNSETTLED.format(place))
     if not _PASSING.match(code) and (code or not isinstance(error, psycopg.OperationalError)):
         return error
-    lacking = "no answer in time" if is_late else _words_of(error)
+    cause = "no answer in time" if is_late else _words_of(error)
     # Once it was right, it may be about to be set right again.
-    if not was_connected and _WRONG_LOGIN.search(lacking):
-        return UsageError(f"{place} can't be used: {lacking}.{_advice_on(lacking)}")
-    return EngineDownError(url, lacking)
+    if not was_connected and _WRONG_LOGIN.search(cause):
+        return UsageError(f"{place} can't be used: {cause}.{_advice_on(cause)}")
+    return EngineDownError(url, cause)
 
 
-def _advice_on(lacking: str) -> str:
-    if "password" in lacking:
+def _advice_on(cause: str) -> str:
+    if "password" in cause:
         return _ON_PASSWORDS
-    return _ON_POOLS if "startup parameter" in lacking else ""
+    return _ON_POOLS if "startup parameter" in cause else ""
 
 
 def _words_of(error: psycopg.Error) -> str:

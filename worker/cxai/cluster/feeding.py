@@ -12,7 +12,7 @@ from typing import Any
 
 from cxai.cluster.books import Books
 from cxai.cluster.rows import Taken
-from cxai.core.entry import Entry, Skip
+from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.figures import counted
 from cxai.core.ports import Source
 from cxai.core.room import Room
@@ -40,11 +40,11 @@ class Fed:
     comments: int = 0
     stopped_by: CxaiError | None = None
 
-    def count(self, items: Sequence[Entry | Skip], taken: Taken) -> None:
+    def count(self, items: Sequence[Entry | IgnoredLine], taken: Taken) -> None:
         """Count a block of lines, and what the database says of its entries."""
         self.lines += len(items)
-        self.blanks += items.count(Skip.BLANK)
-        self.comments += items.count(Skip.COMMENT)
+        self.blanks += items.count(IgnoredLine.BLANK)
+        self.comments += items.count(IgnoredLine.COMMENT)
         self.invalid += sum(isinstance(one, Entry) and one.invalid is not None for one in items)
         self.new += taken.fresh
         self.duplicates += taken.duplicates

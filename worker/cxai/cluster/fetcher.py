@@ -2,11 +2,11 @@
 
 from cxai.cluster.limiter import ClusterLimiter, TurnLostError
 from cxai.core.ports import Fetcher
-from cxai.policy.reply import Failure, Question, Reply
+from cxai.policy.reply import Endpoint, Failure, Reply
 
 
 class GovernedFetcher:
-    """Adapter of ports.Fetcher around another, which has to await `limiter.depart`.
+    """Adapter of ports.Fetcher around another, which has to await `limiter.send_slot`.
 
     Each request holds one slot of the account, which is given back exactly when it is over.
     """
@@ -15,7 +15,7 @@ class GovernedFetcher:
         self._fetcher = fetcher
         self._limiter = limiter
 
-    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
+    async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
         """Ask once; return what was really read.
 
         Opening a connection may take longer than a turn lasts. Then the request has another turn,
@@ -24,6 +24,6 @@ class GovernedFetcher:
         async with self._limiter.slots.one():
             while True:
                 try:
-                    return await self._fetcher.fetch(interaction_id, question)
+                    return await self._fetcher.fetch(interaction_id, endpoint)
                 except TurnLostError:
                     await self._limiter.another_turn()

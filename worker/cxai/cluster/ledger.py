@@ -27,12 +27,12 @@ from cxai.cluster.publishing import Publishing
 from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
-from cxai.core.ports import Admission, Clock, Recorder
+from cxai.core.ports import Admission, Clock, RowWriter
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression
 from cxai.policy.reply import Said
 from cxai.policy.step import Settle
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +63,7 @@ class ClusterLedger:
         store: ObjectStore,
         holdings: Holdings,
         publishing: Publishing,
-        recorder: Recorder,
+        row_writer: RowWriter,
         clock: Clock,
         compression: Compression,
         thread: Executor,
@@ -72,7 +72,7 @@ class ClusterLedger:
         self._store = store
         self._holdings = holdings
         self._publishing = publishing
-        self._recorder = recorder
+        self._recorder = row_writer
         self._clock = clock
         self._compression = compression
         self._thread = thread
@@ -170,7 +170,7 @@ class ClusterLedger:
 
     def _poisoned(self, entry: Entry, lost: int) -> Outcome:
         why = f"{lost:,} workers were lost, one after the other, while they had this ID"
-        settle = Settle(Verdict.POISON, why, Stage.INPUT)
+        settle = Settle(Verdict.POISON, why, FailureStage.INPUT)
         lines = self._recorder.failure(entry, settle, attempts=0, at=self._clock.utc(), said=Said())
         return Outcome(entry, Verdict.POISON, 0, lines)
 

@@ -1,9 +1,9 @@
 """The pace of one worker among all that share an account: turns, slots and pauses from a database.
 
 A request leaves when four things hold, and they are looked at once more at the moment when it goes
-onto its connection (`depart`): a tick of the account's rate is there and not late, a slot is free,
-the slot's lease outlasts the request, and nothing is paused. Opening a connection may take long;
-then the turn is lost, and the request gets another one (fetcher.py).
+onto its connection (`send_slot`): a tick of the account's rate is there and not late, a slot is
+free, the slot's lease outlasts the request, and nothing is paused. Opening a connection may take
+long; then the turn is lost, and the request gets another one (fetcher.py).
 """
 
 import asyncio
@@ -111,15 +111,15 @@ class ClusterLimiter:
         return self._rate_limit
 
     @property
-    def lacking(self) -> str:
+    def cause(self) -> str:
         """Why the database that holds the limits can't be reached, empty if it can."""
-        return self._limits.lacking
+        return self._limits.cause
 
     @property
     def waits_for(self) -> str:
         """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
-        if self.lacking:
-            return f"the database of the account's limits: {self.lacking}"
+        if self.cause:
+            return f"the database of the account's limits: {self.cause}"
         total = self.slots.total
         if total and self._lacks_slot:
             return f"one of the account's {total} requests in flight: others have them all"
@@ -139,13 +139,13 @@ class ClusterLimiter:
         finally:
             self._turns_lost -= 1
 
-    async def depart(self) -> None:
+    async def send_slot(self) -> None:
         """Return if a request may go onto its connection at this moment.
 
         Raises TurnLostError if its tick is too late by now, or was dropped by a pause, or if its
         lease is too short.
         """
-        if not (self.slots.outlasts_a_request and self._ticks.depart(self._now())):
+        if not (self.slots.outlasts_a_request and self._ticks.send_slot(self._now())):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:

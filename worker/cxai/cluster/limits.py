@@ -65,12 +65,12 @@ class Learned:
 class AccountLimits:
     """The limits of one account, seen by one worker. Every method may raise BlockedError.
 
-    `lacking` says what kept the last call from being answered, empty if it was.
+    `cause` says what kept the last call from being answered, empty if it was.
     """
 
     def __init__(self, query: Query) -> None:
         self._query = query
-        self.lacking = ""
+        self.cause = ""
 
     async def reserve(self, most: int, lead_s: float) -> Reserved:
         """Reserve up to `most` ticks, the first not before `lead_s` from now."""
@@ -127,7 +127,7 @@ class AccountLimits:
         try:
             (row,) = await self._query(statement, values)
         except BlockedError as error:
-            self.lacking = error.lacking
+            self.cause = error.cause
             raise
-        self.lacking = ""
+        self.cause = ""
         return row

@@ -18,7 +18,7 @@ class Membership:
 
     A worker that was silent for `ttl_s` is declared gone by one whose own beats were answered
     without a gap for as long: else it may be this machine, or the engine, that was silent.
-    `state` returns what this worker does or waits for, in words. `lacking` says what keeps the last
+    `state` returns what this worker does or waits for, in words. `cause` says what keeps the last
     beat from being answered, empty if it was.
     """
 
@@ -29,7 +29,7 @@ class Membership:
         self._state = state
         self._unbroken_since: float | None = None
         self._answered = 0.0
-        self.lacking = ""
+        self.cause = ""
 
     async def keep(self, on_gone: Callable[[int], None]) -> None:
         """Beat until it is cancelled; `on_gone` is called with how many workers were declared gone.
@@ -50,9 +50,9 @@ class Membership:
                 self._state(), may_reap=since is not None and sent - since > self._ttl_s
             )
         except EngineDownError as error:
-            self._unbroken_since, self.lacking = None, error.lacking
+            self._unbroken_since, self.cause = None, error.cause
             return 0
-        self.lacking = ""
+        self.cause = ""
         answered = self._now()
         if since is None or answered - self._answered > self._ttl_s / 2:  # this machine was silent
             self._unbroken_since = answered

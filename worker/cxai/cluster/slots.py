@@ -128,7 +128,7 @@ class Slots:
         """Renew the lease, beat by beat, for ever."""
         while True:
             self._hurry.clear()
-            # `limits.lacking` says why; the lease runs out meanwhile.
+            # `limits.cause` says why; the lease runs out meanwhile.
             with contextlib.suppress(BlockedError):
                 await self.renew()
             await asyncio.sleep(_GAP_S)

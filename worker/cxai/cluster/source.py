@@ -10,7 +10,7 @@ from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.holdings import Holdings
 from cxai.cluster.rows import Queue
-from cxai.core.entry import Entry, Skip
+from cxai.core.entry import Entry, IgnoredLine
 from cxai.errors import FencedError
 
 _MOST_BLOCKS = 4
@@ -57,7 +57,7 @@ class ClusterSource:
         self._draw = draw
         self.waits_for = ""
 
-    async def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
+    async def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield the IDs of blocks as they are claimed. Raises FencedError."""
         wait_s = _FIRST_WAIT_S
         while True:

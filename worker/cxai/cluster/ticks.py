@@ -47,7 +47,7 @@ class Ticks:
         """Take the turn that `wait_s` has found."""
         self._taken.append(self._coming.popleft())
 
-    def depart(self, now: float) -> bool:
+    def send_slot(self, now: float) -> bool:
         """Use up a turn that was taken; return False if all of them are too late by now.
 
         It does not matter which request uses it: one leaves at this tick, and no other.

@@ -8,7 +8,7 @@ from itertools import count
 
 from cxai.core.entry import Entry
 from cxai.policy.job import Job
-from cxai.policy.reply import Question
+from cxai.policy.reply import Endpoint
 from cxai.policy.words import without_id
 
 NEW = Job()
@@ -19,7 +19,7 @@ class Item:
     """One ID on its way.
 
     `job` is what it has behind it, `certain` the same with only those failures that count for sure.
-    `requests` counts all requests made for it; `asked` is the question of the last, `left_s` its
+    `requests` counts all requests made for it; `asked` is the endpoint of the last, `left_s` its
     monotonic time. A canary has been answered before, and is asked once more to see whether the API
     answers.
     """
@@ -28,7 +28,7 @@ class Item:
     job: Job = NEW
     certain: Job = NEW
     requests: int = 0
-    asked: Question = Question.RESULT
+    asked: Endpoint = Endpoint.RESULT
     left_s: float = 0.0
     is_canary: bool = False
 

@@ -24,7 +24,7 @@ _EXCERPT_CHARS = 80
 _EXAMINED_BYTES = 4_096
 
 
-class Skip(Enum):
+class IgnoredLine(Enum):
     """A line of input that asks for nothing."""
 
     BLANK = auto()
@@ -69,7 +69,7 @@ class Entry:
     invalid: Fault | None = None
 
 
-Item = Entry | Skip
+SourceItem = Entry | IgnoredLine
 """What a line of input is."""
 
 

@@ -23,26 +23,26 @@ from typing import cast
 
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
-from cxai.core.bounds import Bounds
-from cxai.core.entry import Entry, Skip
+from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.outcome import Outcome
-from cxai.core.ports import Clock, Fetcher, Governor, Ledger, Reader, Recorder, Source
+from cxai.core.pipeline_settings import PipelineSettings
+from cxai.core.ports import Clock, Fetcher, Governor, Ledger, Reader, RowWriter, Source
 from cxai.core.room import Room
 from cxai.core.tally import Tally
-from cxai.core.watchdog import Load, Section, loads
+from cxai.core.watchdog import Stage, StageCounter, stage_counters
 from cxai.errors import CxaiError, InputBrokenError, TokenRefusedError
-from cxai.policy.reply import NO_DRIFT, Arrival, Failure, Record, Reply, Seen
-from cxai.policy.rules import Rules
-from cxai.policy.step import ApiState, Ask, Keep, Settle, signal_of, step
+from cxai.policy.reply import NO_DRIFT, Arrival, Failure, ParsedReply, Record, Reply
+from cxai.policy.settings import PolicySettings
+from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 
 _JUDGED_AT_ONCE = 32
 
 
 @dataclass(kw_only=True, eq=False)
 class Pipeline:
-    """One run over one source. `tally`, `backlog`, `room` and `loads` can be watched meanwhile.
+    """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` can be watched.
 
     `draw` gives random numbers in [0, 1) for the jitter.
     """
@@ -53,17 +53,17 @@ class Pipeline:
     governor: Governor
     fetcher: Fetcher
     reader: Reader
-    recorder: Recorder
+    row_writer: RowWriter
     clock: Clock
-    rules: Rules
-    bounds: Bounds
+    rules: PolicySettings
+    bounds: PipelineSettings
     draw: Callable[[], float] = random.random
 
     def __post_init__(self) -> None:
         bounds = self.bounds
         self.tally = Tally()
         self.input_ended = False
-        self._loads = loads()
+        self._stage_counters = stage_counters()
         self._undecided = 0  # taken in, and without an outcome
         self._in_flight: set[int] = set()
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
@@ -81,12 +81,12 @@ class Pipeline:
         return len(self._in_flight)
 
     @property
-    def loads(self) -> Mapping[Section, Load]:
+    def stage_counters(self) -> Mapping[Stage, StageCounter]:
         """What each stage holds now, and has passed on."""
         sent = self.tally.requests
-        self._loads[Section.PACE] = Load(self.backlog.ready, sent)
-        self._loads[Section.REQUESTS] = Load(self.in_flight, sent - self.in_flight)
-        return self._loads
+        self._stage_counters[Stage.PACE] = StageCounter(self.backlog.ready, sent)
+        self._stage_counters[Stage.REQUESTS] = StageCounter(self.in_flight, sent - self.in_flight)
+        return self._stage_counters
 
     @property
     def ending(self) -> bool:
@@ -149,7 +149,7 @@ class Pipeline:
                     self.tally.left_over += len(admission.fresh)
                     await self._enter(admission.fresh)
             async with contextlib.aclosing(self.source.batches()) as batches:
-                reading = self._loads[Section.INPUT]
+                reading = self._stage_counters[Stage.INPUT]
                 reading.enter()
                 async for items in batches:
                     reading.leave()
@@ -157,15 +157,15 @@ class Pipeline:
                     reading.enter()
         except InputBrokenError as error:
             self._input_broken = error  # raised when what was read has its verdicts
-        self._loads[Section.INPUT].leave()
+        self._stage_counters[Stage.INPUT].leave()
         self.input_ended = True
         self.governor.input_ended()
         self._commit_the_last()
         self._end_if_settled()
 
-    async def _admit(self, items: Sequence[Entry | Skip]) -> None:
+    async def _admit(self, items: Sequence[Entry | IgnoredLine]) -> None:
         entries = [item for item in items if isinstance(item, Entry)]
-        looking = self._loads[Section.LOOK_UP]
+        looking = self._stage_counters[Stage.LOOK_UP]
         looking.enter(len(entries))
         admission = await self.room.wait_for(lambda: self.ledger.admit(entries))
         looking.leave(len(entries))
@@ -192,7 +192,7 @@ class Pipeline:
             for entry in block:
                 if entry.invalid is not None:
                     why = str(entry.invalid)
-                    self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, Stage.INPUT))
+                    self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, FailureStage.INPUT))
                     await self._batch.room()
 
     # --- backlog → pace → fetch ---
@@ -205,7 +205,7 @@ class Pipeline:
             self._in_flight.add(requester)
             self.tally.count_out(item)
             reply = await self.fetcher.fetch(item.entry.id, item.asked)
-            self._loads[Section.JUDGE].enter()
+            self._stage_counters[Stage.JUDGE].enter()
             await self._replies.put((item, reply))
             self._in_flight.discard(requester)
 
@@ -235,13 +235,13 @@ class Pipeline:
             )
             for _ in arrived:
                 self._replies.task_done()
-            self._loads[Section.JUDGE].leave(len(arrived))
+            self._stage_counters[Stage.JUDGE].leave(len(arrived))
             await self._batch.room()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
     async def _read(
         self, arrived: Sequence[tuple[Item, Reply | Failure]], at: datetime
-    ) -> Sequence[Seen]:
+    ) -> Sequence[ParsedReply]:
         replies = [
             Arrival(item.entry.id, item.asked, reply)
             for item, reply in arrived
@@ -250,7 +250,7 @@ class Pipeline:
         seen = iter(await self.reader.read(replies, at) if replies else ())
         return [reply if isinstance(reply, Failure) else next(seen) for _, reply in arrived]
 
-    def _decide_all(self, arrived: Sequence[tuple[Item, Seen]], at: datetime) -> None:
+    def _decide_all(self, arrived: Sequence[tuple[Item, ParsedReply]], at: datetime) -> None:
         """Decide on a block, in order.
 
         While the API is well, a result decides nothing but its own ID. So results in a row are
@@ -271,8 +271,10 @@ class Pipeline:
             self._keep(item, record)
         self.governor.learn_results(results)
 
-    def _decide(self, item: Item, seen: Seen, at: datetime) -> None:
-        api = ApiState(self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item))
+    def _decide(self, item: Item, seen: ParsedReply, at: datetime) -> None:
+        api = ApiConditions(
+            self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item)
+        )
         signal = signal_of(item.job, seen)
         if not item.is_canary:
             self.tally.note_drift(seen, item.job.said)
@@ -297,7 +299,7 @@ class Pipeline:
 
     def _settle(self, item: Item, settle: Settle) -> None:
         entry, at, said = item.entry, self.clock.utc(), item.job.said
-        lines = self.recorder.failure(entry, settle, attempts=item.requests, at=at, said=said)
+        lines = self.row_writer.failure(entry, settle, attempts=item.requests, at=at, said=said)
         reason = settle.reason if entry.invalid is None else entry.invalid.kind
         self.tally.note_reason(settle.verdict, reason, item.words)
         self._add(Outcome(entry, settle.verdict, item.requests, lines))
@@ -309,7 +311,7 @@ class Pipeline:
         self._undecided -= 1
 
     async def _commit(self) -> None:
-        committing = self._loads[Section.COMMIT]
+        committing = self._stage_counters[Stage.COMMIT]
         while outcomes := await self._batch.take():
             committing.enter(len(outcomes))
             await self.room.wait_for(lambda: self.ledger.commit(outcomes))
@@ -338,6 +340,6 @@ class Pipeline:
             self._ending.set()
 
 
-def _is_result(arrived: tuple[Item, Seen]) -> bool:
+def _is_result(arrived: tuple[Item, ParsedReply]) -> bool:
     item, seen = arrived
     return isinstance(seen, Record) and not item.is_canary

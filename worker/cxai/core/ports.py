@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from cxai.core.backlog import Item
-from cxai.core.entry import Entry, Skip
+from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
-from cxai.policy.reply import Arrival, Failure, Question, Record, Reply, Said, Seen
+from cxai.policy.reply import Arrival, Endpoint, Failure, ParsedReply, Record, Reply, Said
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.verdict import Verdict
@@ -36,10 +36,10 @@ class Source(Protocol):
         """
         ...
 
-    def batches(self) -> AsyncGenerator[Sequence[Entry | Skip], None]:
+    def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield every line once, in order, as it arrives; never the whole input at once.
 
-        A Skip is a line that asks for nothing. It is counted, and never acknowledged.
+        An IgnoredLine is a line that asks for nothing. It is counted, and never acknowledged.
 
         No two entries have the same `source` and `line`: by these an acknowledged one is known.
         Raises InputBrokenError when the rest can't be read.
@@ -110,7 +110,7 @@ class Governor(Protocol):
         """Hold a verdict back that the API has not given: the trouble may be the API's own."""
         ...
 
-    def learn(self, item: Item, seen: Seen, signal: Signal) -> Sequence[tuple[Item, Settle]]:
+    def learn(self, item: Item, seen: ParsedReply, signal: Signal) -> Sequence[tuple[Item, Settle]]:
         """Note what came back for an item; return the verdicts that are held back no longer."""
         ...
 
@@ -170,7 +170,7 @@ class Limiter(Protocol):
 class Fetcher(Protocol):
     """One request to the API, no retries."""
 
-    async def fetch(self, interaction_id: str, question: Question) -> Reply | Failure:
+    async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
         """Ask; return what was really read. Every failure of the network is a value."""
         ...
 
@@ -183,7 +183,7 @@ class Reader(Protocol):
         """How many blocks of replies are worth reading at a time, at least 1."""
         ...
 
-    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
         """Return what each of these replies, which came at `at`, is; never raises.
 
         A 200 is the Record or the Status that was asked for, or a Failure with what else is known
@@ -192,7 +192,7 @@ class Reader(Protocol):
         ...
 
 
-class Recorder(Protocol):
+class RowWriter(Protocol):
     """Writes the lines of IDs that have no record, by part set."""
 
     def failure(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cxai.core.watchdog import Section, Stall
+from cxai.core.watchdog import Stage, Stall
 from cxai.policy.verdict import Verdict
 
 # A pace below this share of its ceiling is called slowed.
@@ -100,13 +100,13 @@ class ApiState:
 class Blocked:
     """The run has waited `for_s` seconds, of `at_most_s` (None: without end), for `place`.
 
-    `lacking` says what is missing there; `is_full` is whether that is room.
+    `cause` says what is missing there; `is_full` is whether that is room.
     """
 
     place: str
     for_s: float
     at_most_s: float | None
-    lacking: str
+    cause: str
     is_full: bool
 
 
@@ -152,7 +152,7 @@ class RunState:
         """What the run does, or what it waits for: of several reasons the one that holds it."""
         if self.blocked is not None:
             return Kind.DISK_FULL if self.blocked.is_full else Kind.UNREACHABLE
-        if self.stall is not None and self.stall.section is not Section.INPUT:
+        if self.stall is not None and self.stall.stage is not Stage.INPUT:
             return Kind.STALLED
         if self.work.is_stopping and not self.work.is_done:
             return Kind.STOPPING

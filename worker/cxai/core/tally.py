@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cxai.core.backlog import Item
-from cxai.core.entry import Entry, Skip
+from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.ports import Admission
-from cxai.policy.reply import Question, Record, Said, Seen, Status
+from cxai.policy.reply import Endpoint, ParsedReply, Record, Said, Status
 from cxai.policy.verdict import ANSWERED, Verdict
 
 _MOST_DRIFT_PATHS = 256  # of unknown fields, and as many of absent ones
@@ -53,7 +53,7 @@ class Tally:
     committed: int | None = None
     unfetched: int = 0
 
-    def count_in(self, items: Sequence[Entry | Skip], admission: Admission) -> None:
+    def count_in(self, items: Sequence[Entry | IgnoredLine], admission: Admission) -> None:
         """Count a block of the input, and what the ledger says of it."""
         settled_invalid = admission.settled.get(Verdict.INVALID_ID, 0)
         fresh_invalid = sum(entry.invalid is not None for entry in admission.fresh)
@@ -61,8 +61,8 @@ class Tally:
         distinct = len(admission.fresh) - retaken + sum(admission.settled.values())
         invalid = fresh_invalid + settled_invalid
         self.lines += len(items)
-        self.blanks += items.count(Skip.BLANK)
-        self.comments += items.count(Skip.COMMENT)
+        self.blanks += items.count(IgnoredLine.BLANK)
+        self.comments += items.count(IgnoredLine.COMMENT)
         self.duplicates += admission.duplicates
         self.invalid += invalid
         self.ids += distinct - invalid
@@ -118,12 +118,12 @@ class Tally:
     def count_out(self, item: Item) -> None:
         """Count a request that leaves for an item."""
         self.requests += 1
-        if item.asked is Question.STATUS:
+        if item.asked is Endpoint.STATUS:
             self.status_requests += 1
         elif item.requests > 1 or item.is_canary:
             self.retries += 1
 
-    def note_drift(self, seen: Seen, before: Said) -> None:
+    def note_drift(self, seen: ParsedReply, before: Said) -> None:
         """Count what is not as documented; absent fields never take the place of unknown ones.
 
         An unknown state counts once in a row: `before` is what the API had said.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Section(StrEnum):
+class Stage(StrEnum):
     """A stage of an ID's life in a run, the last one first; or the process as a whole."""
 
     COMMIT = "commit"
@@ -22,20 +22,20 @@ class Section(StrEnum):
         return _SYMPTOMS[self]
 
 
-_SYMPTOMS: Mapping[Section, str] = {
-    Section.COMMIT: "the disk does not take the outcomes",
-    Section.JUDGE: "replies are not processed",
-    Section.REQUESTS: "nothing comes back",
-    Section.PACE: "no request may leave",
-    Section.LOOK_UP: "the ledger does not answer",
-    Section.INPUT: "nothing comes in",
-    Section.PROCESS: "it did not run (suspended, or short of CPU or memory)",
+_SYMPTOMS: Mapping[Stage, str] = {
+    Stage.COMMIT: "the disk does not take the outcomes",
+    Stage.JUDGE: "replies are not processed",
+    Stage.REQUESTS: "nothing comes back",
+    Stage.PACE: "no request may leave",
+    Stage.LOOK_UP: "the ledger does not answer",
+    Stage.INPUT: "nothing comes in",
+    Stage.PROCESS: "it did not run (suspended, or short of CPU or memory)",
 }
 
 
 @dataclass(slots=True)
-class Load:
-    """How many a section holds now, and how many it has ever passed on."""
+class StageCounter:
+    """How many a stage holds now, and how many it has ever passed on."""
 
     holding: int = 0
     passed: int = 0
@@ -50,16 +50,16 @@ class Load:
         self.passed += count
 
 
-def loads() -> dict[Section, Load]:
-    """Return a load for each section of the way, the last one first."""
-    return {section: Load() for section in Section if section is not Section.PROCESS}
+def stage_counters() -> dict[Stage, StageCounter]:
+    """Return a counter for each stage of the way, the last one first."""
+    return {stage: StageCounter() for stage in Stage if stage is not Stage.PROCESS}
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing has moved in a section for `for_s` seconds, though `holding` are in it."""
+    """Nothing has moved in a stage for `for_s` seconds, though `holding` are in it."""
 
-    section: Section
+    stage: Stage
     for_s: float
     holding: int
 
@@ -70,33 +70,37 @@ def look_every_s(after_s: float) -> float:
 
 
 class Watchdog:
-    """Looks at the loads of a run again and again; `after_s` seconds without a move are a stall."""
+    """Looks at the counters of a run repeatedly; `after_s` seconds without a move are a stall."""
 
     def __init__(self, after_s: float, now: float) -> None:
         self._after_s = after_s
         self._looked = now
-        self._moved: dict[Section, tuple[int, float]] = {}
+        self._moved: dict[Stage, tuple[int, float]] = {}
 
     def look(
-        self, loads: Mapping[Section, Load], now: float, *, slow_s: float | None
+        self, stage_counters: Mapping[Stage, StageCounter], now: float, *, slow_s: float | None
     ) -> Stall | None:
         """Return the stall that there is at `now`, None if there is none.
 
-        If several sections are stuck it is the last one on the way: the others wait for it.
+        If several stages are stuck it is the last one on the way: the others wait for it.
         `slow_s` is how long the pace may take by itself, None if it rightly lets nobody leave.
         """
         away_s, self._looked = now - self._looked, now
         if away_s >= self._after_s:
             self._moved.clear()
-            return Stall(Section.PROCESS, away_s, sum(load.holding for load in loads.values()))
+            return Stall(
+                Stage.PROCESS, away_s, sum(counter.holding for counter in stage_counters.values())
+            )
         found = None
-        for section, load in loads.items():
-            passed, since = self._moved.get(section, (-1, now))
-            waits = section is Section.PACE and (slow_s is None or loads[Section.REQUESTS].holding)
-            if load.holding == 0 or load.passed != passed or waits:
-                self._moved[section] = (load.passed, now)
+        for stage, counter in stage_counters.items():
+            passed, since = self._moved.get(stage, (-1, now))
+            waits = stage is Stage.PACE and (
+                slow_s is None or stage_counters[Stage.REQUESTS].holding
+            )
+            if counter.holding == 0 or counter.passed != passed or waits:
+                self._moved[stage] = (counter.passed, now)
                 continue
-            grace_s = slow_s or 0.0 if section is Section.PACE else 0.0
+            grace_s = slow_s or 0.0 if stage is Stage.PACE else 0.0
             if found is None and now - since >= self._after_s + grace_s:
-                found = Stall(section, now - since, load.holding)
+                found = Stall(stage, now - since, counter.holding)
         return found

@@ -3,15 +3,15 @@
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry
 from cxai.policy.job import Job
-from cxai.policy.reply import Question, Record, Seen
+from cxai.policy.reply import Endpoint, ParsedReply, Record
 
 
 class Canary:
-    """Remembers one ID and the question that was answered; best of all, one with a result."""
+    """Remembers one ID and the endpoint that was answered; best of all, one with a result."""
 
     def __init__(self) -> None:
         self._entry: Entry | None = None
-        self._question = Question.RESULT
+        self._question = Endpoint.RESULT
         self._has_record = False
         self._went_last = False
 
@@ -25,10 +25,10 @@ class Canary:
         if self._entry is None:
             self._entry, self._has_record = entry, True
 
-    def note_answer(self, item: Item, seen: Seen) -> None:
+    def note_answer(self, item: Item, seen: ParsedReply) -> None:
         """Note what has just been answered. The latest result is the surest to be still there."""
         if isinstance(seen, Record):
-            self._entry, self._question, self._has_record = item.entry, Question.RESULT, True
+            self._entry, self._question, self._has_record = item.entry, Endpoint.RESULT, True
         elif not self._has_record:
             self._entry, self._question = item.entry, item.asked
 
@@ -42,4 +42,4 @@ class Canary:
             self._went_last = False
             return None
         self._went_last = True
-        return Item(self._entry, Job(question=self._question), is_canary=True)
+        return Item(self._entry, Job(endpoint=self._question), is_canary=True)

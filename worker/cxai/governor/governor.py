@@ -17,7 +17,7 @@ from cxai.governor.canary import Canary
 from cxai.governor.health import Health, HealthSettings, Held, State
 from cxai.governor.news import News
 from cxai.governor.patience import Patience, PatienceSettings
-from cxai.policy.reply import Failure, Record, Seen
+from cxai.policy.reply import Failure, ParsedReply, Record
 from cxai.policy.step import Ask, Settle
 from cxai.policy.table import Signal
 from cxai.policy.words import OVERLOADS, advice, kind, reason, words
@@ -128,7 +128,7 @@ class Governor:
         else:
             item = self._probe = self._next_probe()
         item.requests += 1
-        item.asked, item.left_s = item.job.question, self._clock.monotonic()
+        item.asked, item.left_s = item.job.endpoint, self._clock.monotonic()
         if self._first_left_s is None:
             self._first_left_s = item.left_s
         self._under_way += 1
@@ -184,7 +184,7 @@ class Governor:
         """Hold a verdict back that the API has not given: the trouble may be the API's own."""
         self._held_back[item] = verdict
 
-    def learn(self, item: Item, seen: Seen, signal: Signal) -> Sequence[tuple[Item, Settle]]:
+    def learn(self, item: Item, seen: ParsedReply, signal: Signal) -> Sequence[tuple[Item, Settle]]:
         """Note what came back for an item; return the verdicts that are held back no longer."""
         now = self._clock.monotonic()
         self._under_way -= 1
@@ -243,7 +243,7 @@ class Governor:
         """Note that nothing waits for the API, for the time being or at the end."""
         self._patience.reset()
 
-    def _note_answer(self, item: Item, seen: Seen, *, is_over: bool) -> None:
+    def _note_answer(self, item: Item, seen: ParsedReply, *, is_over: bool) -> None:
         if not item.is_canary:
             self._canary.note_answer(item, seen)
         self.has_answered = self._has_replied = True
@@ -252,7 +252,7 @@ class Governor:
         if is_over:  # else it is a late answer, from before the outage
             self.trouble = None
 
-    def _note_trouble(self, item: Item, seen: Seen, signal: Signal) -> None:
+    def _note_trouble(self, item: Item, seen: ParsedReply, signal: Signal) -> None:
         self._has_replied |= not isinstance(seen, Failure) or seen.status is not None
         self._patience.has_met |= signal is Signal.THROTTLED
         # Without any answer yet, the wait for this failure was a wait for the first answer.

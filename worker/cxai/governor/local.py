@@ -19,7 +19,7 @@ _ACCOUNT_STEP_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Ceilings:
+class RateSettings:
     """`rate` requests per second (fractions too) are never exceeded.
 
     With `adaptive`, it is lowered while the API refuses, and raised again while it doesn't.
@@ -38,7 +38,7 @@ class LocalLimiter:
     counted as they leave. It is Exit that knows how long there is to wait.
     """
 
-    def __init__(self, ceilings: Ceilings, clock: Clock) -> None:
+    def __init__(self, ceilings: RateSettings, clock: Clock) -> None:
         rate = ceilings.rate
         if not (rate > 0 and math.isfinite(rate)):
             raise ValueError(f"rate must be above 0 and finite, not {rate}")
@@ -69,7 +69,7 @@ class LocalLimiter:
             await self._news.within(wait_s)
         return False
 
-    async def depart(self) -> None:
+    async def send_slot(self) -> None:
         """Return at the moment when a request whose turn it is may go onto its connection.
 
         Opening the connection may have taken long, so that requests which were released apart

@@ -98,9 +98,9 @@ def stopped_by(error: OSError | DatabaseError, doing: str, directory: Path) -> C
     trouble = error.trouble if isinstance(error, DatabaseError) else trouble_of(error, directory)
     if trouble.is_damage:
         return IntegrityError(f"Can't {doing}: the ledger is damaged ({trouble.reason}).")
-    lacking = f" ({trouble.lack})" if trouble.lack else ""
+    cause = f" ({trouble.lack})" if trouble.lack else ""
     text = (
-        f"Can't {doing}: {trouble.reason}{lacking}. Nothing is lost: {trouble.advice}, and run the"
+        f"Can't {doing}: {trouble.reason}{cause}. Nothing is lost: {trouble.advice}, and run the"
         " same command again."
     )
     return CommitError(text) if trouble.lack is None else DiskFullError(text, trouble.lack)

@@ -27,7 +27,7 @@ class BlockedLog:
         blocked, before = state.blocked, self._before
         self._before = blocked
         if blocked is not None and before is None:
-            LOG.warning("storage_blocked", place=blocked.place, reason=blocked.lacking)
+            LOG.warning("storage_blocked", place=blocked.place, reason=blocked.cause)
         elif blocked is None and before is not None:
             LOG.info("storage_back", place=before.place, after_s=round(before.for_s))
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from cxai.core.ports import Clock, Observer
 from cxai.core.run_state import ApiState, Blocked, Counts, RunState, WorkState
 from cxai.core.tally import Tally
-from cxai.core.watchdog import Load, Section, Stall, Watchdog, look_every_s
+from cxai.core.watchdog import Stage, StageCounter, Stall, Watchdog, look_every_s
 from cxai.observe.logging import LOG
 
 _RATE_WINDOW_S = 10.0
@@ -25,12 +25,12 @@ class Sample:
     """What the parts of a run show of themselves at one moment.
 
     `expected_lines` is the length of the input, None if it is not known (yet). `blocked` is set
-    while a place to write can't be used. `tally` and `loads` are the run's own, and change while it
-    goes.
+    while a place to write can't be used. `tally` and `stage_counters` are the run's own, and change
+    while it goes.
     """
 
     tally: Tally
-    loads: Mapping[Section, Load]
+    stage_counters: Mapping[Stage, StageCounter]
     work: WorkState
     api: ApiState
     expected_lines: int | None = None
@@ -140,7 +140,7 @@ class RunMonitor:
     def _stall(self, sample: Sample, now: float) -> Stall | None:
         api = sample.api
         slow_s = None if api.holds_requests_back else 2 / api.rate
-        return self._watchdog.look(sample.loads, now, slow_s=slow_s)
+        return self._watchdog.look(sample.stage_counters, now, slow_s=slow_s)
 
     @contextmanager
     def _noting_failure(self, name: str) -> Iterator[None]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxai.core.run_state import RunState
-from cxai.core.watchdog import Section, Stall, look_every_s
+from cxai.core.watchdog import Stage, Stall, look_every_s
 from cxai.observe.logging import LOG
 from cxai.observe.setup import Setup
 
@@ -24,17 +24,17 @@ class StallLog:
     def observe(self, state: RunState) -> None:
         stall, before = state.stall, self._before
         self._before = stall
-        if stall is not None and (before is None or before.section is not stall.section):
-            log = LOG.info if stall.section is Section.INPUT else LOG.warning
+        if stall is not None and (before is None or before.stage is not stall.stage):
+            log = LOG.info if stall.stage is Stage.INPUT else LOG.warning
             log(
                 "stalled",
-                stage=stall.section.value,
-                symptom=stall.section.symptom,
+                stage=stall.stage.value,
+                symptom=stall.stage.symptom,
                 for_s=round(stall.for_s),
                 there=stall.holding,
             )
         elif stall is None and before is not None:
-            LOG.info("moves again", stage=before.section.value)
+            LOG.info("moves again", stage=before.stage.value)
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         """Do nothing: there is nothing to release."""

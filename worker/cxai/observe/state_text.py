@@ -13,9 +13,9 @@ def sentence(state: RunState) -> str:
         case Kind.DISK_FULL | Kind.UNREACHABLE if (blocked := state.blocked) is not None:
             what = f"room in {blocked.place}" if blocked.is_full else blocked.place
             most = "" if blocked.at_most_s is None else f", at most {elapsed(blocked.at_most_s)}"
-            return f"waiting for {what} for {elapsed(blocked.for_s)}{most}: {blocked.lacking}"
+            return f"waiting for {what} for {elapsed(blocked.for_s)}{most}: {blocked.cause}"
         case Kind.STALLED if (stall := state.stall) is not None:
-            where = f"{stall.section}: {stall.section.symptom}"
+            where = f"{stall.stage}: {stall.stage.symptom}"
             return f"stalled for {elapsed(stall.for_s)} at {where} ({stall.holding} there)"
         case Kind.STOPPING:
             return f"stopping: {counted(work.in_flight, 'requests')} in flight"

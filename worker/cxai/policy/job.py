@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxai.policy.reply import Question, Said
+from cxai.policy.reply import Endpoint, Said
 from cxai.policy.verdict import Verdict
 
 _NOTHING = Said()
@@ -21,7 +21,7 @@ class Job:
     all the same and was given a second look. `said` is what the API said about it last.
     """
 
-    question: Question = Question.RESULT
+    endpoint: Endpoint = Endpoint.RESULT
     attempts: int = 0
     failing_as: Verdict | None = None
     refusals: int = 0

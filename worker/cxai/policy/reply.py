@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cxai.policy.verdict import Stage
+from cxai.policy.verdict import FailureStage
 
 
-class Question(StrEnum):
+class Endpoint(StrEnum):
     """What a request asks of one interaction."""
 
     RESULT = "result"
@@ -36,7 +36,7 @@ class Arrival:
     """A reply whose body has not been read yet, and the request that it answers."""
 
     interaction_id: str
-    question: Question
+    endpoint: Endpoint
     reply: Reply
 
 
@@ -66,7 +66,7 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-class Trouble(StrEnum):
+class FailureKind(StrEnum):
     """Kinds of failure other than an HTTP status.
 
     NO_CONNECTION: there was no connection for the request to go over, or the server had closed the
@@ -92,8 +92,8 @@ class Failure:
     Refusal; None if there was no reply.
     """
 
-    trouble: Trouble
-    stage: Stage
+    kind: FailureKind
+    stage: FailureStage
     reason: str
     advice: str = field(default="", compare=False)
     retry_after_s: float | None = None
@@ -166,5 +166,5 @@ class Record:
     drift: Drift = NO_DRIFT
 
 
-Seen = Record | Status | Refusal | Failure
+ParsedReply = Record | Status | Refusal | Failure
 """What came back for a request, its body read: all that is judged by."""

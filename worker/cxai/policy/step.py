@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass, replace
 
 from cxai.policy.job import Job
-from cxai.policy.reply import Failure, Question, Record, Refusal, Said, Seen, Status
-from cxai.policy.rules import Rules, backoff_s
+from cxai.policy.reply import Endpoint, Failure, ParsedReply, Record, Refusal, Said, Status
+from cxai.policy.settings import PolicySettings, backoff_s
 from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 from cxai.policy.words import reason
 
 # --- decisions: what is done next ---
@@ -29,12 +29,12 @@ class Settle:
 
     verdict: Verdict
     reason: str
-    stage: Stage
+    stage: FailureStage
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the job's question not sooner than in `delay_s` seconds.
+    """Ask the job's endpoint not sooner than in `delay_s` seconds.
 
     `pause_s`, if not None, holds back the requests of all IDs for that long.
     """
@@ -47,7 +47,7 @@ Decision = Keep | Settle | Ask
 
 
 @dataclass(frozen=True, slots=True)
-class ApiState:
+class ApiConditions:
     """What a step has to know beyond its ID.
 
     `now_s` is the monotonic time, `utc_s` seconds since 1970 (UTC). `refused_rounds` counts the
@@ -77,15 +77,15 @@ _NO_CX_AI = (
 )
 
 
-def signal_of(job: Job, seen: Seen) -> Signal:
+def signal_of(job: Job, seen: ParsedReply) -> Signal:
     """Return what this says about the API."""
     return _row(job, seen).signal
 
 
 def step(  # noqa: PLR0911 - a return a meaning
-    job: Job, seen: Seen, api: ApiState, rules: Rules, draw: float
+    job: Job, seen: ParsedReply, api: ApiConditions, rules: PolicySettings, draw: float
 ) -> Next:
-    """Return the job after what came back for its question, and what is done next.
+    """Return the job after what came back for its endpoint, and what is done next.
 
     `draw` is a random number in [0, 1), for the jitter.
     """
@@ -109,9 +109,9 @@ def step(  # noqa: PLR0911 - a return a meaning
             return job, Settle(found.verdict, why, _stage(seen))
 
 
-def _row(job: Job, seen: Seen) -> Row:
+def _row(job: Job, seen: ParsedReply) -> Row:
     """Look it up; a limit that meets this ID alone, again and again, is its own trouble."""
-    found = row(seen, job.question)
+    found = row(seen, job.endpoint)
     alone = found.signal is Signal.THROTTLED and job.refusals >= _REFUSED_ALONE
     return ALONE if alone else found
 
@@ -131,51 +131,59 @@ def _said(said: Said, seen: _NoRecord) -> Said:
 # --- no result ---
 
 
-def _missing(job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules) -> Next:
+def _missing(
+    job: Job, seen: Refusal | Failure, found: Row, api: ApiConditions, rules: PolicySettings
+) -> Next:
     if not job.processed:
         if rules.check_status:
-            return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
+            return _asking(job, Endpoint.STATUS, api), Ask(_asked_for_s(seen, rules))
         if found.meaning is Meaning.NOT_YET:
             return _later(job, seen, api, rules)
-        return job, Settle(Verdict.NOT_FOUND, reason(seen), Stage.HEADERS)
+        return job, Settle(Verdict.NOT_FOUND, reason(seen), FailureStage.HEADERS)
     if found.meaning is Meaning.GONE or job.looked_again:
-        return job, Settle(Verdict.NOT_FOUND, _NO_CX_AI, Stage.HEADERS)
+        return job, Settle(Verdict.NOT_FOUND, _NO_CX_AI, FailureStage.HEADERS)
     # The API's endpoints may not agree for a moment.
     delay_s = max(min(rules.recheck_s, _SECOND_LOOK_S), _asked_for_s(seen, rules))
-    return _asking(replace(job, looked_again=True), Question.RESULT, api), Ask(delay_s)
+    return _asking(replace(job, looked_again=True), Endpoint.RESULT, api), Ask(delay_s)
 
 
-def _by_state(job: Job, seen: Status, found: Row, api: ApiState, rules: Rules) -> Next:
+def _by_state(
+    job: Job, seen: Status, found: Row, api: ApiConditions, rules: PolicySettings
+) -> Next:
     job = replace(job, processed=found.meaning is Meaning.PROCESSED)
     match found.meaning:
         case Meaning.PROCESSED:
-            return _asking(job, Question.RESULT, api), Ask()
+            return _asking(job, Endpoint.RESULT, api), Ask()
         case Meaning.UNPROCESSABLE:
             why = f"the API failed to process it ({seen.state})"
-            return job, Settle(found.verdict, why, Stage.BODY)
+            return job, Settle(found.verdict, why, FailureStage.BODY)
         case Meaning.AWAITING_FILE:
             age_s = -math.inf if seen.declared_s is None else api.utc_s - seen.declared_s
             if age_s < rules.file_patience_s:
                 return _later(job, seen, api, rules, "its file has not arrived yet")
             why = f"declared {_ago(age_s)} and its file never arrived ({seen.state})"
-            return job, Settle(Verdict.PROCESSING_FAILED, why, Stage.BODY)
+            return job, Settle(Verdict.PROCESSING_FAILED, why, FailureStage.BODY)
         case _:
             return _later(job, seen, api, rules)
 
 
 def _later(
-    job: Job, seen: _NoRecord, api: ApiState, rules: Rules, why: str = "still being processed"
+    job: Job,
+    seen: _NoRecord,
+    api: ApiConditions,
+    rules: PolicySettings,
+    why: str = "still being processed",
 ) -> Next:
     delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
     if waited_s + delay_s > rules.patience_s:
-        return job, Settle(Verdict.NOT_READY, why, Stage.BODY)
-    return _asking(job, Question.RESULT, api), Ask(delay_s)
+        return job, Settle(Verdict.NOT_READY, why, FailureStage.BODY)
+    return _asking(job, Endpoint.RESULT, api), Ask(delay_s)
 
 
-def _asking(job: Job, question: Question, api: ApiState) -> Job:
+def _asking(job: Job, endpoint: Endpoint, api: ApiConditions) -> Job:
     since_s = api.now_s if job.absent_since_s is None else job.absent_since_s
-    return replace(job, question=question, absent_since_s=since_s)
+    return replace(job, endpoint=endpoint, absent_since_s=since_s)
 
 
 def _ago(age_s: float) -> str:
@@ -188,7 +196,7 @@ def _ago(age_s: float) -> str:
 # --- no answer ---
 
 
-def _pause(seen: Refusal | Failure, api: ApiState, rules: Rules, draw: float) -> Ask:
+def _pause(seen: Refusal | Failure, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
     own_s = backoff_s(
         api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
     )
@@ -197,7 +205,12 @@ def _pause(seen: Refusal | Failure, api: ApiState, rules: Rules, draw: float) ->
 
 
 def _try_again(
-    job: Job, seen: Refusal | Failure, found: Row, api: ApiState, rules: Rules, draw: float
+    job: Job,
+    seen: Refusal | Failure,
+    found: Row,
+    api: ApiConditions,
+    rules: PolicySettings,
+    draw: float,
 ) -> Next:
     verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
     # Only an ID that fails in one way all the time gets the verdict of that way.
@@ -214,18 +227,18 @@ def _try_again(
     if attempts < most:
         return job, again
     if found.meaning is Meaning.TRY_THEN_STATUS and rules.check_status and not job.processed:
-        return _asking(job, Question.STATUS, api), Ask(_asked_for_s(seen, rules))
+        return _asking(job, Endpoint.STATUS, api), Ask(_asked_for_s(seen, rules))
     why = reason(seen)
     if found.signal is Signal.TOKEN_REFUSED:
         why += ", though the token is good for others"
     return job, Settle(verdict, why, _stage(seen))
 
 
-def _asked_for_s(seen: _NoRecord, rules: Rules) -> float:
+def _asked_for_s(seen: _NoRecord, rules: PolicySettings) -> float:
     if seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)
 
 
-def _stage(seen: Refusal | Failure) -> Stage:
-    return seen.stage if isinstance(seen, Failure) else Stage.HEADERS
+def _stage(seen: Refusal | Failure) -> FailureStage:
+    return seen.stage if isinstance(seen, Failure) else FailureStage.HEADERS

@@ -13,7 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from cxai.policy.reply import Failure, Form, Processing, Question, Record, Seen, Status, Trouble
+from cxai.policy.reply import (
+    Endpoint,
+    Failure,
+    FailureKind,
+    Form,
+    ParsedReply,
+    Processing,
+    Record,
+    Status,
+)
 from cxai.policy.verdict import Verdict
 
 
@@ -74,7 +83,7 @@ ANYTHING_ELSE = "anything else"
 """The key of all that has no row of its own: another 5xx, or what is no HTTP status at all."""
 
 Key = int | str | tuple[int | str, str]
-"""A status, a class ("4xx"), a Trouble or a Processing; the first two also with a Form."""
+"""A status, a class ("4xx"), a FailureKind or a Processing; the first two also with a Form."""
 
 _SECOND_LOOK = 2
 
@@ -107,9 +116,9 @@ _COMMON: dict[Key, Row] = {
     429: _LIMIT,
     (503, RETRY_AFTER): _LIMIT,
     ANYTHING_ELSE: _FAILED,
-    Trouble.NO_CONNECTION: replace(_FAILED, counts=False),
-    Trouble.TIMEOUT: _FAILED,
-    Trouble.BROKEN_OFF: _FAILED,
+    FailureKind.NO_CONNECTION: replace(_FAILED, counts=False),
+    FailureKind.TIMEOUT: _FAILED,
+    FailureKind.BROKEN_OFF: _FAILED,
     Processing.PROCESSED: _answer(Meaning.PROCESSED),
     Processing.UNDER_WAY: _PENDING,
     Processing.AWAITING_FILE: _answer(Meaning.AWAITING_FILE),
@@ -133,11 +142,11 @@ _RESULT: dict[Key, Row] = _COMMON | {
     "3xx": _no_answer(Verdict.REDIRECTED),
     "4xx": _REFUSED,
     ("4xx", Form.OWN): _answer(Meaning.FINAL, Verdict.REJECTED),
-    Trouble.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
-    Trouble.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
-    Trouble.TOO_LARGE: _answer(Meaning.FINAL, Verdict.TOO_LARGE),
-    Trouble.NOT_JSON: _no_answer(Verdict.BAD_BODY, most=None),  # a page, perhaps for an hour
-    Trouble.NOT_A_RESULT: _no_answer(Verdict.BAD_BODY),
+    FailureKind.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
+    FailureKind.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
+    FailureKind.TOO_LARGE: _answer(Meaning.FINAL, Verdict.TOO_LARGE),
+    FailureKind.NOT_JSON: _no_answer(Verdict.BAD_BODY, most=None),  # a page, perhaps for an hour
+    FailureKind.NOT_A_RESULT: _no_answer(Verdict.BAD_BODY),
 }
 
 # The result is missing and its status can't be read: nothing is known, so the ID is left open.
@@ -152,14 +161,14 @@ _STATUS: dict[Key, Row] = _COMMON | {
     410: _answer(Meaning.UNKNOWN, Verdict.NOT_FOUND),
     (410, Form.FOREIGN): _REFUSED,
     ("4xx", Form.OWN): _UNREADABLE,
-    Trouble.UNDECODABLE: _FAILED,
-    Trouble.UNSUPPORTED_ENCODING: _FAILED,
-    Trouble.TOO_LARGE: _UNREADABLE,
-    Trouble.NOT_JSON: _FAILED,
-    Trouble.NOT_A_RESULT: _FAILED,
+    FailureKind.UNDECODABLE: _FAILED,
+    FailureKind.UNSUPPORTED_ENCODING: _FAILED,
+    FailureKind.TOO_LARGE: _UNREADABLE,
+    FailureKind.NOT_JSON: _FAILED,
+    FailureKind.NOT_A_RESULT: _FAILED,
 }
 
-TABLE: Mapping[Question, Mapping[Key, Row]] = {Question.RESULT: _RESULT, Question.STATUS: _STATUS}
+TABLE: Mapping[Endpoint, Mapping[Key, Row]] = {Endpoint.RESULT: _RESULT, Endpoint.STATUS: _STATUS}
 """What a reply means, by what was asked."""
 
 RECORD = Row(Meaning.RECORD, Signal.ANSWERED, verdict=Verdict.OK)
@@ -168,15 +177,15 @@ ALONE = _FAILED
 """The row of a limit that only one ID meets: its own trouble."""
 
 
-def row(seen: Seen, question: Question) -> Row:
-    """Look up what came back for `question`.
+def row(seen: ParsedReply, endpoint: Endpoint) -> Row:
+    """Look up what came back for `endpoint`.
 
     What comes with a Retry-After is called temporary by the server itself: neither final, nor sure
     to repeat.
     """
     if isinstance(seen, Record):
         return RECORD
-    table = TABLE[question]
+    table = TABLE[endpoint]
     found = next(table[key] for key in keys(seen) if key in table)
     if seen.retry_after_s is not None:
         if found.meaning is Meaning.FINAL:
@@ -186,11 +195,11 @@ def row(seen: Seen, question: Question) -> Row:
     return found
 
 
-def keys(seen: Seen) -> Iterator[Key]:
+def keys(seen: ParsedReply) -> Iterator[Key]:
     """Yield the keys to look up what came back by, the most exact one first."""
     match seen:
-        case Failure(trouble):
-            yield trouble
+        case Failure(kind):
+            yield kind
         case Status(processing):
             yield processing
         case Record():

@@ -63,7 +63,7 @@ ADVICE: Mapping[Verdict, str] = {
 """What a user can do about each verdict but `ok`."""
 
 
-class Stage(StrEnum):
+class FailureStage(StrEnum):
     """Where on its way a request failed."""
 
     INPUT = "input"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cxai.policy.reply import Failure, Form, Record, Refusal, Seen, Status, Trouble
+from cxai.policy.reply import Failure, FailureKind, Form, ParsedReply, Record, Refusal, Status
 from cxai.policy.table import Key, keys
 
 _MOST_CHARS = 80
@@ -22,21 +22,22 @@ _ADVICE: Mapping[Key, str] = {
     408: "",
     425: "",
     429: "",
-    Trouble.NOT_JSON: _ANOTHER,
-    Trouble.NOT_A_RESULT: "Check base_url and any proxy. If they are right, the API's results have"
-    " changed, and this version can't read them.",
-    Trouble.UNSUPPORTED_ENCODING: "Check whether a proxy changes the content coding of replies.",
+    FailureKind.NOT_JSON: _ANOTHER,
+    FailureKind.NOT_A_RESULT: "Check base_url and any proxy. If they are right, the API's results"
+    " have changed, and this version can't read them.",
+    FailureKind.UNSUPPORTED_ENCODING: "Check whether a proxy changes the content coding of the"
+    " replies.",
 }
 """What to check when every request gets this, by the keys of the table."""
 
-_CONNECTION = {Trouble.BROKEN_OFF: "connection broken off: "}
+_CONNECTION = {FailureKind.BROKEN_OFF: "connection broken off: "}
 
 
-def kind(seen: Seen) -> str:
+def kind(seen: ParsedReply) -> str:
     """Return a name for what came back, to count it by; there are few."""
     match seen:
-        case Failure(trouble):
-            return trouble.value
+        case Failure(kind):
+            return kind.value
         case Status(processing):
             return processing.value
         case Refusal(status):
@@ -49,20 +50,20 @@ OVERLOADS = frozenset({kind(Refusal(503))})
 """Kinds of failure that may tell of a limit, if they are many among the answers."""
 
 
-def reason(seen: Seen) -> str:
+def reason(seen: ParsedReply) -> str:
     """Say what came back, in our own words and without any of the API's."""
     return seen.reason if isinstance(seen, Failure) else kind(seen)
 
 
-def words(seen: Seen, interaction_id: str = "") -> str:
+def words(seen: ParsedReply, interaction_id: str = "") -> str:
     """Say what came back, with the API's own words if there are any, but without the ID."""
     if isinstance(seen, Failure):
-        return _CONNECTION.get(seen.trouble, "") + seen.reason
+        return _CONNECTION.get(seen.kind, "") + seen.reason
     message = None if isinstance(seen, Record) else without_id(seen.message, interaction_id)
     return f"{kind(seen)}: {message[:_MOST_CHARS]}" if message else kind(seen)
 
 
-def advice(seen: Seen) -> str:
+def advice(seen: ParsedReply) -> str:
     """Say what to check if this comes back for every ID, in whole sentences; empty if nothing."""
     if isinstance(seen, Failure) and seen.advice:
         return seen.advice

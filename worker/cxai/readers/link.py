@@ -87,7 +87,7 @@ class ReaderLink(asyncio.BufferedProtocol):
 
     async def _ask(
         self,
-        question: Any,
+        request: Any,
         decoder: "msgspec.msgpack.Decoder[Any]",
         at_most_s: float,
         otherwise: str,
@@ -96,7 +96,7 @@ class ReaderLink(asyncio.BufferedProtocol):
             raise ReaderLostError
         answer = asyncio.get_running_loop().create_future()
         self._asked.append((decoder, answer))
-        self._transport.write(framed(question))
+        self._transport.write(framed(request))
         try:
             async with asyncio.timeout(at_most_s):
                 return await answer
@@ -111,7 +111,7 @@ class ReaderLink(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Fail every question that is still open."""
+        """Fail every request that is still open."""
         self.lost.set()
         for _, answer in self._asked:
             if not answer.done():

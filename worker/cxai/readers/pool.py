@@ -8,7 +8,7 @@ from itertools import compress
 from typing import Any, Protocol, Self
 
 from cxai.core.ports import Reader
-from cxai.policy.reply import Arrival, Reply, Seen
+from cxai.policy.reply import Arrival, ParsedReply, Reply
 from cxai.readers.link import ReaderLink, ReaderLostError
 from cxai.readers.need import LoopLoad
 from cxai.readers.running import ReaderNotStartedError, running_reader
@@ -93,7 +93,7 @@ class ReaderPool:
             if isinstance(end, Exception):  # a fault of ours
                 raise end
 
-    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
         """Return what each reply is: see `ReplyParser.parse`. `at` is when they came."""
         if self._load is not None and not self._keeping and self._load.is_high():
             self._start(f"the event loop was busy {self._load.share:.0%} of the time")
@@ -104,7 +104,7 @@ class ReaderPool:
 
     async def _seen_by_a_reader(
         self, arrived: Sequence[Arrival], at: datetime
-    ) -> Sequence[Seen | None]:
+    ) -> Sequence[ParsedReply | None]:
         """Return what the least busy reader finds; None for each reply that it has not read."""
         unread = [None] * len(arrived)
         link = min(self._links, key=lambda link: link.waiting, default=None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cxai.api.content_coding import Limits, decode
+from cxai.api.content_coding import DecodeSettings, decode
 from cxai.core.resource import Resource
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Record
@@ -105,7 +105,7 @@ class BlockParser:
         return ReplyParser(self._resource, self._decoded, redaction)
 
     def _decoded(self, body: bytes, coding: str, most_bytes: int) -> Any:
-        return decode(body, coding, Limits(most_bytes, self._max_ratio))
+        return decode(body, coding, DecodeSettings(most_bytes, self._max_ratio))
 
 
 @dataclass(frozen=True, slots=True)

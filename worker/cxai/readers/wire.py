@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import msgspec
 
-from cxai.policy.reply import Arrival, Failure, Record, Refusal, Seen, Status
+from cxai.policy.reply import Arrival, Failure, ParsedReply, Record, Refusal, Status
 from cxai.resources.options import Shape
 
 HEAD_BYTES = 4
@@ -64,7 +64,7 @@ class Parsed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: Failure | None = None
 
     @classmethod
-    def of(cls, seen: Seen) -> Self:
+    def of(cls, seen: ParsedReply) -> Self:
         """Return what a reply is, for the wire."""
         match seen:
             case Record():
@@ -77,7 +77,7 @@ class Parsed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
                 return cls(failure=seen)
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> ParsedReply | None:
         """What the reply is, None if it was left unread."""
         return self.record or self.refusal or self.status or self.failure
 

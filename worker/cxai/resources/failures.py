@@ -11,7 +11,7 @@ from cxai.resources.lines import line, stamped
 
 
 class FailureRows:
-    """Lists IDs without a record. An adapter of `ports.Recorder`.
+    """Lists IDs without a record. An adapter of `ports.RowWriter`.
 
     `schema_version` (that of the resource) and `run_id` are in every row.
     """

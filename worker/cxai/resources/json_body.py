@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from cxai.policy.reply import Failure, Trouble
-from cxai.policy.verdict import Stage
+from cxai.policy.reply import Failure, FailureKind
+from cxai.policy.verdict import FailureStage
 
 _NO_NUMBER = re.compile(rb"-?\s*(?:NaN|Infinity|inf)\b", re.IGNORECASE)
 
@@ -37,7 +37,7 @@ def parse(body: bytes) -> Any:
 
 def not_a_result(reason: str) -> Failure:
     """Return the failure of a body that is JSON, but not what was asked for."""
-    return Failure(Trouble.NOT_A_RESULT, Stage.VALIDATE, reason)
+    return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, reason)
 
 
 def _parse_otherwise(body: bytes, error: orjson.JSONDecodeError) -> Any:
@@ -47,7 +47,7 @@ def _parse_otherwise(body: bytes, error: orjson.JSONDecodeError) -> Any:
             return orjson.loads(body)
         except orjson.JSONDecodeError as other:
             error = other
-    return Failure(Trouble.NOT_JSON, Stage.PARSE, _what(body, error))
+    return Failure(FailureKind.NOT_JSON, FailureStage.PARSE, _what(body, error))
 
 
 def _what(body: bytes, error: orjson.JSONDecodeError) -> str:

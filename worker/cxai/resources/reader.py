@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 
-from cxai.policy.reply import Arrival, Seen
+from cxai.policy.reply import Arrival, ParsedReply
 from cxai.policy.table import has_body
 from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 
@@ -25,11 +25,11 @@ class BodyReader:
         self._small_bytes = min(SMALL_BYTES, most_bytes)
         self._thread = thread
 
-    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[Seen]:
+    async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
         """Return what each reply is: see `ReplyParser.parse`. `at` is when they came."""
         return [await self._seen(one, at) for one in arrived]
 
-    async def _seen(self, arrival: Arrival, at: datetime) -> Seen:
+    async def _seen(self, arrival: Arrival, at: datetime) -> ParsedReply:
         reply = arrival.reply
         if not has_body(reply.status) or len(reply.body) <= self._small_bytes:
             seen = self._parser.parse(arrival, at, self._small_bytes)

@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from cxai.core.resource import Resource
-from cxai.policy.reply import Arrival, Failure, Form, Question, Refusal, Reply, Seen, Trouble
+from cxai.policy.reply import (
+    Arrival,
+    Endpoint,
+    Failure,
+    FailureKind,
+    Form,
+    ParsedReply,
+    Refusal,
+    Reply,
+)
 from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
 from cxai.resources.message import message
@@ -38,7 +47,7 @@ class ReplyParser:
         self._decode = decode
         self._secrets = secrets
 
-    def parse(self, arrival: Arrival, at: datetime, most_bytes: int) -> Seen:
+    def parse(self, arrival: Arrival, at: datetime, most_bytes: int) -> ParsedReply:
         """Return what a reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
 
         `at` is when it came. A 200 whose body becomes larger than `most_bytes` is a TOO_LARGE
@@ -48,7 +57,7 @@ class ReplyParser:
         reply = arrival.reply
         if not has_body(reply.status):
             return self._refusal(reply)
-        if arrival.question is Question.STATUS:
+        if arrival.endpoint is Endpoint.STATUS:
             status = self._parsed(reply, most_bytes, processing)
             if not isinstance(status, Failure):
                 return replace(status, retry_after_s=reply.retry_after_s)
@@ -99,6 +108,6 @@ class ReplyParser:
         return masked(body, self._secrets)
 
 
-def is_too_large(seen: Seen) -> bool:
+def is_too_large(seen: ParsedReply) -> bool:
     """Whether the body of a reply became larger than it was allowed to."""
-    return isinstance(seen, Failure) and seen.trouble is Trouble.TOO_LARGE
+    return isinstance(seen, Failure) and seen.kind is FailureKind.TOO_LARGE

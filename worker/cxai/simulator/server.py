@@ -115,13 +115,13 @@ class Simulator:
         if asked is None and (request.method, path) == ("GET", STATS_PATH):
             return web.json_response(self.stats.to_dict(), dumps=_dumps)
         now = self._loop.time()
-        question = (asked[2] or _DECLARED) if asked else _OTHERS.get(path, "other")
-        self.stats.arrived(question, now)
+        endpoint = (asked[2] or _DECLARED) if asked else _OTHERS.get(path, "other")
+        self.stats.arrived(endpoint, now)
         try:
             if asked is None:
                 answer = self._beside(request)
             else:
-                answer = self._refusal(request, now) or self._answer(request, asked[1], question)
+                answer = self._refusal(request, now) or self._answer(request, asked[1], endpoint)
             if answer.delay_s > 0:
                 await asyncio.sleep(answer.delay_s)
             if answer.fault is not None:
@@ -157,16 +157,16 @@ class Simulator:
         self._let_in += 1
         return None
 
-    def _answer(self, request: web.BaseRequest, interaction_id: str, question: str) -> Answer:
+    def _answer(self, request: web.BaseRequest, interaction_id: str, endpoint: str) -> Answer:
         its = fate(self.scenario, interaction_id)
         earlier = self._troubled.get(interaction_id, 0) if its.trouble_lasts else 0
         counted = "status" if its.kind is Kind.PROCESSING else "ai"
-        if question == counted and earlier < its.trouble_lasts:
+        if endpoint == counted and earlier < its.trouble_lasts:
             self._troubled[interaction_id] = earlier + 1
         at = datetime.now(UTC)
-        if question == _DECLARED:
+        if endpoint == _DECLARED:
             return answers.declared(self.scenario, interaction_id, its)
-        if question == "status":
+        if endpoint == "status":
             return answers.status(self.scenario, interaction_id, its, earlier, at)
         asked = Asked(
             seed=self.scenario.seed,

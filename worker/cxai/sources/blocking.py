@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from cxai.core.entry import Item
+from cxai.core.entry import SourceItem
 from cxai.core.ports import Source
 
 
-def blocks_of(source: Source) -> Iterator[Sequence[Item]]:
+def blocks_of(source: Source) -> Iterator[Sequence[SourceItem]]:
     """Yield what `source` gives, batch by batch; blocks while it waits.
 
     Not for use within a running event loop. Raises what the source raises.
@@ -15,7 +15,7 @@ def blocks_of(source: Source) -> Iterator[Sequence[Item]]:
     with asyncio.Runner() as runner:
         batches = source.batches()
 
-        async def following() -> Sequence[Item] | None:
+        async def following() -> Sequence[SourceItem] | None:
             return await anext(batches, None)
 
         try:

@@ -6,11 +6,10 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from io import FileIO
 
-from cxai.core.entry import Entry, IdRule, Item
+from cxai.core.entry import Entry, IdRule, SourceItem
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.chunks import chunks_of, without_bom
 from cxai.sources.compression import DamagedError, decompressed, is_compressed
-from cxai.sources.feed import Feed
 from cxai.sources.foreign import without_foreign
 from cxai.sources.formats import Layout
 from cxai.sources.look import Look
@@ -24,6 +23,7 @@ from cxai.sources.paths import (
     name_of,
     opened,
 )
+from cxai.sources.threaded_reader import ThreadedReader
 
 _Version = tuple[int, int, int, int]
 
@@ -67,7 +67,9 @@ class FileSource:
         self._rule = rule
         self._layout = Layout(column, field)
         self._versions: dict[str, _Version | None] = {}  # as the look has found them, by path
-        self._begun: dict[int, tuple[list[list[Item]], Generator[list[Item], None, None]]] = {}
+        self._begun: dict[
+            int, tuple[list[list[SourceItem]], Generator[list[SourceItem], None, None]]
+        ] = {}
 
     def check(self, *, allow_empty: bool = False) -> None:
         """Look at the beginning of each input, up to its first ID.
@@ -96,7 +98,7 @@ class FileSource:
                 ) from None
             raise
 
-    def blocks(self) -> Generator[list[Item], None, None]:
+    def blocks(self) -> Generator[list[SourceItem], None, None]:
         """Yield every line once, in order, in the lists in which they arrive; blocks on reads.
 
         Raises InputBrokenError when the rest can't be read, or was changed since `check` (or since
@@ -115,16 +117,16 @@ class FileSource:
         finally:
             self._close()
 
-    def batches(self) -> AsyncGenerator[list[Item], None]:
-        """Yield the same from a thread of its own, in batches; see Feed."""
-        return Feed(self.blocks()).batches()
+    def batches(self) -> AsyncGenerator[list[SourceItem], None]:
+        """Yield the same from a thread of its own, in batches; see ThreadedReader."""
+        return ThreadedReader(self.blocks()).batches()
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Do nothing: a file keeps its lines, and the ledger knows which of them are settled."""
 
     def _read(
         self, path: str, look: Look | None = None, *, return_to_start: bool = False
-    ) -> Generator[list[Item], None, None]:
+    ) -> Generator[list[SourceItem], None, None]:
         name = name_of(path)
         try:
             raw = opened(path)
@@ -142,7 +144,7 @@ class FileSource:
                     f"{name} was changed while it was read, so lines may be missing."
                 )
 
-    def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Item]]:
+    def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[SourceItem]]:
         layout = self._layout
         return layout.format_of(path).items(chunks, name_of(path), self._rule, layout.place)
 

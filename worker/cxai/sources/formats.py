@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cxai.core.entry import IdRule, Item
+from cxai.core.entry import IdRule, SourceItem
 from cxai.errors import UsageError
 from cxai.sources.compression import CODINGS
 from cxai.sources.hints import hint_for_json_lines, hint_for_table, hint_for_text
@@ -11,7 +11,7 @@ from cxai.sources.jsonl import items_of_jsonl
 from cxai.sources.table import items_of_table
 from cxai.sources.text import items_of_text
 
-ItemReader = Callable[[Iterator[bytes], str, IdRule, str | None], Iterator[list[Item]]]
+ItemReader = Callable[[Iterator[bytes], str, IdRule, str | None], Iterator[list[SourceItem]]]
 Hint = Callable[[Sequence[bytes], IdRule], str]
 
 

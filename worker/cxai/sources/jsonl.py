@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from cxai.core.entry import Fault, IdRule, Item, Skip
+from cxai.core.entry import Fault, IdRule, IgnoredLine, SourceItem
 from cxai.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
 
 DEFAULT_FIELDS = ("interaction_id", "interactionIdentifier")
@@ -17,7 +17,7 @@ _ABSENT = object()
 
 def items_of_jsonl(
     chunks: Iterator[bytes], name: str, rule: IdRule, field: str | None = None
-) -> Iterator[list[Item]]:
+) -> Iterator[list[SourceItem]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
     `object_reader` says what an item is. A line that is longer than MAX_LINE_BYTES is refused.
@@ -31,7 +31,9 @@ def items_of_jsonl(
             yield [item(line, name, number) for number, line in enumerate(lines, first)]
 
 
-def object_reader(rule: IdRule, field: str | None = None) -> Callable[[bytes, str, int], Item]:
+def object_reader(
+    rule: IdRule, field: str | None = None
+) -> Callable[[bytes, str, int], SourceItem]:
     """Return a function that reads one object: `item(line, source, number)` is what it is.
 
     `field` is a key, or a path of keys with dots between them (`call.interaction_id`). Without it
@@ -44,9 +46,9 @@ def object_reader(rule: IdRule, field: str | None = None) -> Callable[[bytes, st
     leaves = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
     keys = frozenset(key for one in fields for key in (one, *one.split(".")))
 
-    def item(line: bytes, source: str, number: int) -> Item:
+    def item(line: bytes, source: str, number: int) -> SourceItem:
         if not line.strip():
-            return Skip.BLANK
+            return IgnoredLine.BLANK
         try:
             row: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:

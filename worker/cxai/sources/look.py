@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cxai.core.entry import IS_SECRET, Entry, IdRule, Item
+from cxai.core.entry import IS_SECRET, Entry, IdRule, SourceItem
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.formats import Format
 from cxai.sources.header import ColumnMissingError
@@ -43,12 +43,14 @@ class Look:
                     )
             yield chunk
 
-    def to_first_id(self, blocks: Iterator[list[Item]], *, allow_empty: bool) -> list[list[Item]]:
+    def to_first_id(
+        self, blocks: Iterator[list[SourceItem]], *, allow_empty: bool
+    ) -> list[list[SourceItem]]:
         """Return the blocks up to the one with the first ID.
 
         Raises UsageError if there is none, with what to give instead.
         """
-        kept: list[list[Item]] = []
+        kept: list[list[SourceItem]] = []
         refused: list[Entry] = []
         lines = 0
         try:
@@ -73,7 +75,9 @@ class Look:
             self._is_over = True
         raise self._no_id(refused[:_REFUSED], lines)
 
-    def _empty(self, kept: list[list[Item]], lines: int, *, allow_empty: bool) -> list[list[Item]]:
+    def _empty(
+        self, kept: list[list[SourceItem]], lines: int, *, allow_empty: bool
+    ) -> list[list[SourceItem]]:
         if allow_empty:
             return kept
         why = f"it has {lines:,} lines, all blank or comments" if lines else "it is empty"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cxai.core.entry import Entry, Fault, IdRule, Item, Skip
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, SourceItem
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.cells import Cells, parsed
 from cxai.sources.header import Header, HeaderReader
@@ -19,7 +19,7 @@ _HIDES_ID = Fault("has a line end in it that only other systems know, and an ID 
 
 def items_of_table(
     chunks: Iterator[bytes], name: str, rule: IdRule, column: str | None = None
-) -> Iterator[list[Item]]:
+) -> Iterator[list[SourceItem]]:
     """Yield one item for each row below the header, in blocks as their chunks arrive.
 
     `column` names the column of the IDs, or gives its number, from 1; without it that is the first
@@ -43,7 +43,7 @@ def items_of_table(
             if (item := table.overlong(first, lines)) is not None:
                 yield [item]
             continue
-        block: list[Item] = []
+        block: list[SourceItem] = []
         try:
             for number, line in enumerate(lines, first):
                 if (item := table.item(number, line)) is not None:
@@ -87,11 +87,11 @@ class _Table:
         self._row: _OpenRow | None = None
         self._first = 0  # the line where the row at hand begins
 
-    def item(self, number: int, line: bytes) -> Item | None:
+    def item(self, number: int, line: bytes) -> SourceItem | None:
         """Take the next line; return None for the header and while its row is still open."""
         if (header := self._header) is None:
             self._header = self._reader.read(line)
-            return Skip.BLANK if self._reader.was_blank else None
+            return IgnoredLine.BLANK if self._reader.was_blank else None
         if self._row is not None:
             return self._continued(self._row, header, number, line)
         self._first = number
@@ -108,7 +108,7 @@ class _Table:
             return self._refused(line, _TEXT_BEHIND_QUOTE)
         return self._item(header, line, found.cells)
 
-    def overlong(self, number: int, line: Overlong) -> Item | None:
+    def overlong(self, number: int, line: Overlong) -> SourceItem | None:
         """Take a line that was too long to be kept. An odd number of quotes leaves one open."""
         if self._header is None:
             raise UsageError(
@@ -132,7 +132,9 @@ class _Table:
         if self._header is None:
             self._reader.end()
 
-    def _continued(self, row: _OpenRow, header: Header, number: int, line: bytes) -> Item | None:
+    def _continued(
+        self, row: _OpenRow, header: Header, number: int, line: bytes
+    ) -> SourceItem | None:
         """Take a line that begins within a quoted cell."""
         if b'"' not in line:
             self._refuse_swallowed(header, number, [], line, [])
@@ -184,7 +186,7 @@ class _Table:
         is_cell = header.width > 1 and len(inside) == 1
         return not is_cell and self._rule.allows(inside[at])
 
-    def _item(self, header: Header, row: bytes, cells: Cells) -> Item:
+    def _item(self, header: Header, row: bytes, cells: Cells) -> SourceItem:
         index, width = header.index, header.width
         if len(cells) != width and (fault := self._why_no_row(cells, width)):
             return self._refused(row, fault)
@@ -192,7 +194,7 @@ class _Table:
         if not cell.strip():
             if any(other.strip() for other in cells):
                 return self._refused(row, Fault(f"has no ID in column {header.column!r}"))
-            return Skip.BLANK
+            return IgnoredLine.BLANK
         entry = self._rule.read(cell, self._name, self._first)
         if ODD_LINE_END.search(row) and self._hides_another(header, row, cells, entry):
             return self._refused(row, _HIDES_ID)
@@ -228,7 +230,7 @@ class _Table:
                     return True
         return False
 
-    def _refused(self, row: bytes, fault: Fault) -> Item:
+    def _refused(self, row: bytes, fault: Fault) -> SourceItem:
         return self._rule.refused(row, self._name, self._first, fault)
 
     def _quote_open(self, how: str) -> InputBrokenError:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from cxai.core.entry import Entry, Fault, IdRule, Item, Skip
+from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, SourceItem
 from cxai.core.guid import INVISIBLE
 from cxai.sources.lines import Overlong, numbered_lines
 
@@ -25,7 +25,7 @@ _RARE_LINE_END = re.compile(rb"[\x01-\x08\x0e-\x1b\x1f\x7f\x85]|\\[nr]|" + ODD_L
 
 def items_of_text(
     chunks: Iterator[bytes], name: str, rule: IdRule, _place: str | None = None
-) -> Iterator[list[Item]]:
+) -> Iterator[list[SourceItem]]:
     """Yield one item for each line, in blocks as their chunks arrive.
 
     White space around an ID is no part of it. A line without anything else is BLANK, one that
@@ -41,21 +41,21 @@ def items_of_text(
             yield [_item(line, name, number, rule) for number, line in enumerate(lines, first)]
 
 
-def _item(line: bytes, name: str, number: int, rule: IdRule) -> Item:
+def _item(line: bytes, name: str, number: int, rule: IdRule) -> SourceItem:
     text = line.strip()
     if not text:
-        return Skip.BLANK
+        return IgnoredLine.BLANK
     if text[0] == _COMMENT:
         return _comment(text, name, number, rule)
     entry = rule.read(text, name, number)
-    return Skip.BLANK if entry.invalid and _is_invisible(text) else entry
+    return IgnoredLine.BLANK if entry.invalid and _is_invisible(text) else entry
 
 
-def _comment(text: bytes, name: str, number: int, rule: IdRule) -> Skip | Entry:
+def _comment(text: bytes, name: str, number: int, rule: IdRule) -> IgnoredLine | Entry:
     _, *rest = map(bytes.strip, ODD_LINE_END.split(text))
     _, *lines = _RARE_LINE_END.split(text)
     if all(part[:1] in {b"", b"#"} for part in rest) and not any(map(rule.allows, lines)):
-        return Skip.COMMENT
+        return IgnoredLine.COMMENT
     return rule.refused(text, name, number, _HIDES_TEXT)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cxai.core.entry import Entry, Item, key_of_secret
+from cxai.core.entry import Entry, SourceItem, key_of_secret
 from cxai.core.figures import counted, verb
 from cxai.inspect.at_rest import export_at_rest
 from cxai.inspect.verify.findings import Findings
@@ -23,7 +23,7 @@ from cxai.resources.registry import all_part_sets, layout_of
 _MOST_NAMED = 10
 
 
-def verify_export(path: Path, expected: Iterable[Sequence[Item]] | None = None) -> Findings:
+def verify_export(path: Path, expected: Iterable[Sequence[SourceItem]] | None = None) -> Findings:
     """Read every part of the export in `path` and hold it against the ledger.
 
     `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
@@ -94,7 +94,9 @@ def _count_waiting(ledger: Database, findings: Findings) -> None:
         )
 
 
-def _look_up(ledger: Database, findings: Findings, expected: Iterable[Sequence[Item]]) -> None:
+def _look_up(
+    ledger: Database, findings: Findings, expected: Iterable[Sequence[SourceItem]]
+) -> None:
     """Look each line of the input up, whether it has come out as a verdict."""
     empty = ledger.is_new
     for block in expected:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from cxai.core.layout import FAILURES
-from cxai.policy.verdict import Stage, Verdict
+from cxai.policy.verdict import FailureStage, Verdict
 from cxai.resources.cx_ai import form
 from cxai.resources.cx_ai.form import PARTICIPANTS
 from cxai.resources.cx_ai.layout import (
@@ -257,7 +257,7 @@ def _failures() -> Table:
             "stage",
             Scalar.TEXT,
             "Where on its way the last request failed.",
-            rules={"enum": [stage.value for stage in Stage]},
+            rules={"enum": [stage.value for stage in FailureStage]},
         ),
         Column("attempts", Scalar.INTEGER, "Requests that were made for it.", rules={"minimum": 0}),
         Column(

@@ -5,7 +5,7 @@ import pytest
 from support.waiting import wait_until_blocking
 
 from cxai.core.entry import IdRule
-from cxai.sources.census import Census
+from cxai.sources.line_counter import LineCounter
 from cxai.sources.text import items_of_text
 
 CONTENTS = [
@@ -26,18 +26,20 @@ CONTENTS = [
 def test_the_lines_counted_beside_the_run_are_those_that_the_run_reads(tmp_path, content, compress):
     path = tmp_path / "ids.txt"
     path.write_bytes(compress(content))
-    census = Census([str(path), str(path)])
-    census.start()
-    wait_until_blocking(lambda: census.lines is not None)
+    line_counter = LineCounter([str(path), str(path)])
+    line_counter.start()
+    wait_until_blocking(lambda: line_counter.lines is not None)
     read = [item for block in items_of_text(iter([content]), "ids", IdRule()) for item in block]
-    assert census.lines == 2 * len(read)
+    assert line_counter.lines == 2 * len(read)
 
 
 @pytest.mark.parametrize("names", [[], ["-"], ["ids.txt", "-"], ["redis://host/0"], ["missing"]])
 def test_lines_that_can_not_be_counted_beforehand_are_unknown(tmp_path, monkeypatch, names):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ids.txt").write_text("a\n")
-    census = Census(names)
-    census.start()
-    wait_until_blocking(lambda: "census" not in [thread.name for thread in threading.enumerate()])
-    assert census.lines is None
+    line_counter = LineCounter(names)
+    line_counter.start()
+    wait_until_blocking(
+        lambda: "line-counter" not in [thread.name for thread in threading.enumerate()]
+    )
+    assert line_counter.lines is None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PolicySettings:
     """The figures of the policy. Seconds; `max_attempts` is 1 or more (1: no second look at all).
 
     `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration

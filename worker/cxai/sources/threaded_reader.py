@@ -19,7 +19,7 @@ MAX_BATCH = 512
 _GRACE_S = 0.5
 
 
-class Feed(Generic[T]):
+class ThreadedReader(Generic[T]):
     """Runs `blocks` on a daemon thread of its own and hands over its items in batches.
 
     A thread of the default executor would not do: held in a read of standard input, it would keep

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxai.errors import InputBrokenError
-from cxai.sources.feed import MAX_AHEAD, MAX_BATCH, Feed
+from cxai.sources.threaded_reader import MAX_AHEAD, MAX_BATCH, ThreadedReader
 
 PATIENCE_S = 10
 
@@ -18,7 +18,7 @@ def reading_threads():
 
 
 async def batches_of(blocks):
-    return [batch async for batch in Feed(blocks).batches()]
+    return [batch async for batch in ThreadedReader(blocks).batches()]
 
 
 @given(st.lists(st.integers(0, 1_500).map(range), max_size=6))
@@ -42,7 +42,7 @@ async def test_no_more_is_read_ahead_than_there_is_room_for():
             yield range(100)
 
     taken = 0
-    async with aclosing(Feed(blocks()).batches()) as batches:
+    async with aclosing(ThreadedReader(blocks()).batches()) as batches:
         async for batch in batches:
             taken += len(batch)
             if not full.is_set():
@@ -61,7 +61,7 @@ async def test_an_item_is_handed_over_without_waiting_for_the_next():
             asked.clear()
             yield [number]
 
-    async with aclosing(Feed(blocks()).batches()) as batches, asyncio.timeout(PATIENCE_S):
+    async with aclosing(ThreadedReader(blocks()).batches()) as batches, asyncio.timeout(PATIENCE_S):
         for number in range(3):
             asked.set()
             assert await anext(batches) == [number]
@@ -74,7 +74,7 @@ async def test_the_loop_goes_on_while_nothing_arrives():
         assert release.wait(PATIENCE_S)
         yield ["late"]
 
-    async with aclosing(Feed(blocks()).batches()) as batches:
+    async with aclosing(ThreadedReader(blocks()).batches()) as batches:
         coming = asyncio.create_task(anext(batches))
         for _ in range(100):
             await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def test_an_error_comes_after_all_items_before_it(error):
     taken = []
 
     async def consume():
-        async for batch in Feed(blocks()).batches():
+        async for batch in ThreadedReader(blocks()).batches():
             taken.extend(batch)
 
     with pytest.raises(type(error)) as raised:
@@ -113,7 +113,7 @@ async def test_a_consumer_that_leaves_early_ends_the_thread_and_closes_what_it_r
         finally:
             closed_on.append(threading.current_thread().name)
 
-    async with aclosing(Feed(blocks()).batches()) as batches:
+    async with aclosing(ThreadedReader(blocks()).batches()) as batches:
         assert await anext(batches)
     assert closed_on == ["source"]
     assert not reading_threads()
@@ -130,7 +130,7 @@ async def test_a_consumer_held_in_a_read_can_be_cancelled():
             closed.set()
 
     async def consume():
-        async for _ in Feed(blocks()).batches():
+        async for _ in ThreadedReader(blocks()).batches():
             pytest.fail("nothing was written")
 
     consumer = asyncio.create_task(consume())
@@ -154,7 +154,7 @@ def test_a_thread_that_outlives_its_loop_ends_quietly():
         yield ["nobody wants it"]
 
     async def leave():
-        coming = asyncio.create_task(anext(Feed(blocks()).batches()))
+        coming = asyncio.create_task(anext(ThreadedReader(blocks()).batches()))
         await asyncio.sleep(0)
         coming.cancel()
         await asyncio.wait([coming])

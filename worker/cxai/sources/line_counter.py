@@ -9,7 +9,7 @@ from cxai.sources.compression import DamagedError, decompressed
 from cxai.sources.paths import STDIN, expanded, is_regular, opened
 
 
-class Census:
+class LineCounter:
     """Counts the lines of a source's files on a thread, which never keeps the process alive.
 
     `lines` is None until all are counted, and for ever if one of the source's `names` is not that
@@ -22,7 +22,7 @@ class Census:
 
     def start(self) -> None:
         """Begin to count."""
-        threading.Thread(target=self._count, name="census", daemon=True).start()
+        threading.Thread(target=self._count, name="line-counter", daemon=True).start()
 
     def _count(self) -> None:
         try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class PipelineSettings:
     """How much a pipeline holds at a time.
 
     `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
