@@ -336,7 +336,7 @@ async def test_a_request_whose_time_is_over_before_it_leaves_is_not_sent():
     async with RawServer([response()]) as server, client_of(server.base_url, **limits) as client:
         seen = await client.fetch(ID, Endpoint.RESULT)
         again = await client.fetch(ID, Endpoint.RESULT)  # over the connection that was not used
-    assert (seen.kind, again.trouble) == (FailureKind.NO_CONNECTION, FailureKind.NO_CONNECTION)
+    assert (seen.kind, again.kind) == (FailureKind.NO_CONNECTION, FailureKind.NO_CONNECTION)
     assert seen.reason == "no connection within 0.02 s"
     assert (server.requests, server.connections) == ([], 1)
 

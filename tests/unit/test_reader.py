@@ -100,7 +100,7 @@ async def test_the_reader_keeps_to_its_limit(thread):
     reader = reader_of(thread, most_bytes=100)
     found = await result_of(reader, Reply(200, as_body(sample())))
     assert found.kind is FailureKind.TOO_LARGE
-    assert (await status_of(reader, Reply(200, b" " * 101))).trouble is FailureKind.TOO_LARGE
+    assert (await status_of(reader, Reply(200, b" " * 101))).kind is FailureKind.TOO_LARGE
 
 
 # --- what takes long ---
