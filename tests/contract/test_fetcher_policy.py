@@ -223,7 +223,7 @@ async def after(fetcher, reply, job=Job()):  # noqa: B008 - it can't be changed
 
 
 @pytest.mark.promise(
-    "204, 409", "the status is asked, as for a 404; it says what follows", group="HTTP"
+    "204 or 409", "the status is requested, as for a 404, and decides", group="HTTP"
 )
 @pytest.mark.parametrize("status", [204, 404, 409, 410])
 async def test_where_there_is_no_result_the_status_is_asked(fetcher, status):
@@ -251,7 +251,7 @@ async def test_a_limit_pauses_everyone(fetcher):
     assert await after(fetcher, Reply(429)) == (Endpoint.RESULT, Ask(0.75, pause_s=0.75))
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [403, 429, 503])
 async def test_the_wait_that_the_api_asks_for_pauses_everyone(fetcher, status):
     _, decision = await after(fetcher, Reply(status, retry_after_s=7.0))
     assert decision == Ask(7.0, pause_s=7.0)

@@ -137,20 +137,25 @@ def answered(guids, tmp_path_factory):
     )
 
 
-@pytest.mark.promise("200 with HTML or an empty body", "tried again, then `bad_body`")
+@pytest.mark.promise(
+    "200 with HTML or an empty body, while other IDs are answered", "retried, then `bad_body`"
+)
 @pytest.mark.parametrize("name", ["HTML", "empty"])
 def test_a_success_without_a_result_is_a_bad_body(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("bad_body", ATTEMPTS)
 
 
-@pytest.mark.promise("404, 410", "the status is asked once, then `not_found`; nothing is repeated")
+@pytest.mark.promise(
+    "404 or 410 from the API (an empty body or its own words), for the status as well",
+    "`not_found` after one status request; nothing is retried",
+)
 @pytest.mark.parametrize("name", ["404", "410"])
 def test_what_is_not_there_is_not_asked_for_again(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("not_found", 2)
 
 
 @pytest.mark.promise(
-    "400 and any other 4xx without a meaning of its own, in the API's words", "`rejected`, at once"
+    "400, 422 or another 4xx without a row here, in the API's own words", "`rejected` at once"
 )
 @pytest.mark.parametrize("name", ["400", "422", "499"])
 def test_what_is_rejected_is_not_asked_for_again(answered, name):
@@ -159,7 +164,7 @@ def test_what_is_rejected_is_not_asked_for_again(answered, name):
 
 @pytest.mark.promise(
     "Any 3xx, while other IDs are answered",
-    "asked once more, then `redirected`; the other host sees no connection, and no token",
+    "retried once, then `redirected`; no connection to the other host, and no token sent there",
 )
 @pytest.mark.parametrize("name", ["301", "302", "307", "308"])
 def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
@@ -171,11 +176,12 @@ PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
 
 
 @pytest.mark.promise(
-    "5xx, a reset, no reply at all", "tried again with backoff, then `exhausted` for this run"
+    "5xx, a reset or no reply at all, while other IDs are answered",
+    "retried with backoff, then `exhausted` for this run",
 )
 @pytest.mark.promise(
-    "`Content-Length` too long or too short, a bad chunk",
-    "a transport error: tried again, then `exhausted`",
+    "`Content-Length` too long or too short, a bad chunk, while other IDs are answered",
+    "a transport error: retried with backoff, then `exhausted` for this run",
 )
 def test_what_may_pass_is_tried_again_and_then_left_for_the_next_run(answered):
     assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
@@ -195,7 +201,7 @@ def test_the_server_sees_as_many_requests_as_were_counted(answered):
 
 @pytest.mark.promise(
     "`exhausted`, `rejected`, `redirected` or a body of no use in an earlier run",
-    "retried by the next run by itself",
+    "retried automatically by the next run",
 )
 def test_the_next_run_retries_what_may_have_passed_and_nothing_else(answered, tmp_path):
     open_again = {name for name, verdict in answered.verdicts.items() if verdict in OPEN_AGAIN}
@@ -209,7 +215,10 @@ def test_the_next_run_retries_what_may_have_passed_and_nothing_else(answered, tm
     assert {verdicts[answered.ids[name]] for name in open_again} == {"ok"}
 
 
-@pytest.mark.promise("401, 403", "the run stops with code 3; no ID gets a verdict")
+@pytest.mark.promise(
+    "The API refuses the token for every ID: 401, or 403 without a foreign page",
+    "the run stops with code 3 after a second look; no ID gets a verdict",
+)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
     with serving(RawServer([response(status=f"{status} No")])) as refusing:
@@ -224,7 +233,8 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, exp
 
 @pytest.mark.promise(
     "Connection refused, or a host name without an address",
-    "tried again at no cost to any ID; with `outage_patience_s` over, code 4 and every ID open",
+    "an outage: no ID loses an attempt; code 4 after `start_patience_s` (`outage_patience_s` once the"
+    " API has answered), and every ID stays open",
 )
 @pytest.mark.parametrize(
     ("base_url", "why"),

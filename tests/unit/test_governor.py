@@ -250,7 +250,8 @@ async def test_a_limit_that_others_use_up_most_of_the_time_costs_nobody_a_verdic
 
 @pytest.mark.promise(
     "An outage of one hour (on a simulated clock): 5xx or no connection",
-    "one probe at a time, about one a minute; no ID is charged; it finishes when the API is back",
+    "one probe at a time, about one a minute; no ID loses an attempt; the run finishes once the API"
+    " is back",
     group="HTTP",
 )
 @pytest.mark.parametrize("failure", [BUSY, BROKEN, UNREACHABLE], ids=["503", "500", "dead DNS"])
@@ -276,8 +277,8 @@ async def test_a_small_run_that_begins_in_an_outage_burns_no_attempts(failure):
 
 
 @pytest.mark.promise(
-    "Connection refused, and only a few IDs are open",
-    "an outage all the same: one probe at a time, a minute apart in the end",
+    "Connection refused while only a few IDs are open",
+    "also an outage: one probe at a time, a minute apart in the end",
     group="HTTP",
 )
 @virtually
@@ -290,7 +291,7 @@ async def test_few_ids_do_not_go_on_knocking_where_nobody_is():
 
 @pytest.mark.promise(
     "Outages of 25 s (503), one a minute",
-    "the pace is what it was within seconds of each",
+    "the rate recovers within seconds of each",
     group="HTTP",
 )
 @virtually
@@ -301,8 +302,8 @@ async def test_outages_that_come_again_and_again_leave_the_pace_as_it_was():
 
 
 @pytest.mark.promise(
-    "A few 503 among many answers, whatever the pace",
-    "they are tried again; the pace stays",
+    "A few 503s among many answers, at any rate",
+    "they are retried; the rate stays the same",
     group="Limit",
 )
 @pytest.mark.parametrize(
@@ -370,7 +371,7 @@ async def test_a_night_of_refusals_costs_nobody_a_verdict():
 
 @pytest.mark.promise(
     "Everything is refused with 429 for seconds, minutes or an hour",
-    "pauses, and no attempt is burned; the pace is what it was soon after",
+    "the run pauses and no ID loses an attempt; the rate recovers soon after",
     group="Limit",
 )
 @pytest.mark.parametrize(
@@ -491,9 +492,11 @@ each_foreign = pytest.mark.parametrize("seen", FOREIGN.values(), ids=FOREIGN)
 
 
 @pytest.mark.promise(
-    "A gateway's 302, 402, 403, 404 or other 4xx, HTML, foreign JSON or drifted types for every ID",
-    "no ID is charged; cause and what to check are shown within seconds; after the patience code 4,"
-    " and everything is open",
+    "Something other than the API answers for every ID: 302, 402, a foreign page with 403, 404 or"
+    " another 4xx, HTML, foreign JSON, values of other types",
+    "an outage, not a refused token: no ID loses an attempt; the cause and what to check are shown"
+    " within seconds; code 4 after `start_patience_s` (`outage_patience_s` once the API has"
+    " answered), and every ID stays open",
     group="HTTP",
 )
 @each_foreign

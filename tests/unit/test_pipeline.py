@@ -359,8 +359,8 @@ async def test_an_only_id_can_not_tell_a_refused_token_from_its_own_trouble():
 
 
 @pytest.mark.promise(
-    "403 (or 401) for one ID, while the token is good for others: also for the first of a run",
-    "an ID that is answered shows that the token is good; then the other is `rejected`, alone",
+    "401 or 403 for one ID while other IDs are answered, even if it is the first of a run",
+    "another ID's answer shows that the token is good: only the refused ID is `rejected`",
     group="HTTP",
 )
 @pytest.mark.parametrize("status", [401, 403])

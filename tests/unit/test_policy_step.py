@@ -122,8 +122,8 @@ def test_no_connection_is_tried_for_ever_and_costs_no_attempt(job):
 
 @pytest.mark.promise(
     "404 or 410 with a foreign page, while other IDs are answered",
-    "a second look, then the status is asked: what the API itself says about the ID counts;"
-    " if it says `processed` or nothing, `rejected`, and the next run asks again",
+    "retried once, then the status is requested: what the API itself says there counts; if it says"
+    " `processed` or nothing, `rejected`, and the next run retries it",
     group="HTTP",
 )
 @pytest.mark.parametrize("status", [404, 410])
@@ -227,7 +227,7 @@ def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_aske
 
 @pytest.mark.promise(
     "No result (404, 204 or 409) although the status is `processed`",
-    "a second look after five seconds, then `not_found`: deleted, or declared without CX AI",
+    "retried once after five seconds, then `not_found`: deleted, or declared without CX AI",
     group="HTTP",
 )
 @pytest.mark.parametrize("status", [204, 404, 409])
@@ -248,7 +248,9 @@ def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
 
 
 @pytest.mark.promise(
-    "`Retry-After` with any status", "obeyed, up to `retry_after_cap_s`", group="Limit"
+    "`Retry-After` with any other status",
+    "delays the next request for that ID, up to `retry_after_cap_s`",
+    group="Limit",
 )
 @pytest.mark.parametrize("job", [NEW, PROCESSED, ASKING_STATUS])
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ def test_a_time_to_wait_is_obeyed_whatever_comes_with_it(seen, job):
 
 @pytest.mark.promise(
     "An interaction whose file never arrived (`declared`, `filePendingUpload`, … for 12 hours)",
-    "`processing_failed`, with its age and state; not waited for every night",
+    "`processing_failed`, with its age and state; later runs do not wait for it",
     group="HTTP",
 )
 @pytest.mark.parametrize(

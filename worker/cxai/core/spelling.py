@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 # --- input, reduced to its letters ---
 
-# %2D, \x2d, \u002d, \u{2d}, &#x2d; and &#45;. A named one, such as &hyphen;, is never a token's letter.
+# %2D, \x2d, \u002d, \u{2d}, &#x2d; and &#45;. A named one, as &hyphen;, is never a letter.
 _IN_HEX = re.compile(
     r"%([0-9a-f]{2})|\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\u\{0*([0-9a-f]{1,4})\}"
     r"|&#x0*([0-9a-f]{1,4});",
