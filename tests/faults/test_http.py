@@ -233,8 +233,8 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, exp
 
 @pytest.mark.promise(
     "Connection refused, or a host name without an address",
-    "an outage: no ID loses an attempt; code 4 after `start_patience_s` (`outage_patience_s` once the"
-    " API has answered), and every ID stays open",
+    "an outage: no ID loses an attempt; code 4 after `start_patience_s` (`outage_patience_s` once"
+    " the API has answered), and every ID stays open",
 )
 @pytest.mark.parametrize(
     ("base_url", "why"),
