@@ -16,9 +16,10 @@ from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog
 from cxai.core.ending import Tolerance
+from cxai.core.governor_ports import Limiter
 from cxai.core.pipeline import Pipeline
 from cxai.core.pipeline_settings import PipelineSettings
-from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Reader, Source
 from cxai.core.resource import Resource
 from cxai.core.room import Room
 from cxai.core.run_state import ApiState, Blocked, Pause, WorkState

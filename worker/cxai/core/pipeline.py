@@ -24,9 +24,10 @@ from typing import cast
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
 from cxai.core.entry import Entry, IgnoredLine
+from cxai.core.governor_ports import Governor
 from cxai.core.outcome import Outcome
 from cxai.core.pipeline_settings import PipelineSettings
-from cxai.core.ports import Clock, Fetcher, Governor, Ledger, Reader, RowWriter, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Reader, RowWriter, Source
 from cxai.core.room import Room
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Stage, StageCounter, stage_counters
