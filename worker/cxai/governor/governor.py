@@ -15,7 +15,8 @@ from cxai.core.ports import Clock
 from cxai.errors import CxaiError
 from cxai.governor.budget import RetryBudget
 from cxai.governor.canary import Canary
-from cxai.governor.health import Health, HealthSettings, Held, State
+from cxai.governor.health import Health, HealthSettings, State
+from cxai.governor.held import Held
 from cxai.governor.news import News
 from cxai.governor.patience import Patience, PatienceSettings
 from cxai.governor.trouble import Trouble
@@ -189,7 +190,7 @@ class Governor:
             self._probe = None
         was_up = self.health.state is State.UP
         is_answer = signal is Signal.ANSWERED
-        news = self.health.learn(
+        found = self.health.learn(
             signal,
             "" if is_answer else kind(seen),
             None if item.is_canary else item,
@@ -202,14 +203,14 @@ class Governor:
             self._note_answer(item, seen, is_over=was_up or is_up)
         else:
             self._note_trouble(item, seen, signal)
-        if news.refused_alone:
+        if found.refused_alone:
             self._limiter.restore()
         self._limiter.learn(signal, item.left_s)
-        if news.was_short in OVERLOADS:  # no outage, but more than the API can take
+        if found.was_short in OVERLOADS:  # an overload rather than an outage
             self._limiter.learn(Signal.THROTTLED, item.left_s)
-        verdicts = self._charge(news.charged)
-        self._forgive(news.forgiven)
-        if news.token_refused:
+        verdicts = self._charge(found.charged)
+        self._forgive(found.forgiven)
+        if found.token_refused:
             self._renew_or_stop()
         if self._in_flight == 0:
             self._check_when_idle()
@@ -287,7 +288,7 @@ class Governor:
     def _renew_or_stop(self) -> None:
         """Continue with another token, or stop the run with no ID marked."""
         if self._renew():
-            self._forgive(self.health.renewed(self._clock.monotonic()).forgiven)
+            self._forgive(self.health.renewed(self._clock.monotonic()))
             self._news.set()
         else:
             self._stop(self._trouble.token_refused())
