@@ -181,9 +181,9 @@ async def test_there_is_room_for_twice_as_much_as_one_commit_takes(size, size_by
     for hour in (1, 2):
         for name in "abc":
             batch.add(outcome(name))
-            await batch.room()
+            await batch.space()
         batch.add(outcome("d"))
-        waiting = [asyncio.create_task(batch.room()) for _ in range(2)]
+        waiting = [asyncio.create_task(batch.space()) for _ in range(2)]
         await at(hour * 3600.0)
         assert not any(task.done() for task in waiting)
         assert names(await batch.take()) == ["a", "b", "c", "d"]

@@ -46,7 +46,7 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.NOT_FOUND: "the API has no CX AI result for them",
     Verdict.NOT_READY: "still being processed; run the same command again later",
     Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
-    " file; declare it there again",
+    " file; declare it again there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
     Verdict.REJECTED: "the API, or a gateway in front of it, refused the request; the reason"
     " names the status",
