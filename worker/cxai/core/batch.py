@@ -12,8 +12,8 @@ class Batch:
     first record is on disk early, and a long run syncs no more often than every `age_s`. Without
     `first_age_s` it is always `age_s`.
 
-    One task takes, any number add. During a commit it may fill to twice its size; after adding, wait
-    for `space`.
+    One task takes, any number add. During a commit it may fill to twice its size; an adding task
+    then waits for `space`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The rows of the part set `failures`: IDs that have no record, the same for every resource."""
+"""The rows of the part set `failures`: IDs without a record, the same for every resource."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -38,7 +38,7 @@ class FailureRows:
             "api_status": said.status,
             "api_message": said.message,
             "api_state": said.state,
-            # The name of a file may be no Unicode: such bytes are shown escaped.
+            # A file name may be invalid Unicode: such bytes are escaped.
             "source": entry.source.encode("utf-8", "backslashreplace").decode(),
             "line": entry.line,
         }

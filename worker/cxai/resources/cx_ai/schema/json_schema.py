@@ -1,4 +1,4 @@
-"""The lines of each set of parts as JSON Schema, draft 2020-12."""
+"""The lines of each part set as JSON Schema, draft 2020-12."""
 
 from collections.abc import Iterable
 from typing import Any

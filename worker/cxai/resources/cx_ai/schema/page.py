@@ -1,4 +1,4 @@
-"""The page docs/records.md: every set of parts of every shape, column by column."""
+"""The page docs/records.md: every part set of every shape, column by column."""
 
 from collections.abc import Iterator
 
