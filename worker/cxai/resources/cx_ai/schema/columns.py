@@ -1,13 +1,10 @@
-"""The table of columns: what each set of parts holds, from which all descriptions are made.
+"""The columns of each part set.
 
-The fields of the API come from the form that bodies are read by (`cx_ai/form.py`), so that they
-can't differ from it; the columns that we add are described here.
+The API's fields come from the form by which bodies are read (`cx_ai/form.py`), so that the two
+can't differ; the columns that we add are described here.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterator
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import FailureStage, Verdict
@@ -21,74 +18,8 @@ from cxai.resources.cx_ai.layout import (
     SCORES,
     SEGMENTS,
 )
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
-
-
-class Scalar(StrEnum):
-    """What a single value can be."""
-
-    TEXT = "text"
-    DOUBLE = "double"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    TIMESTAMP = "timestamp"
-    JSON_TEXT = "json text"  # a text that holds JSON
-    JSON_OBJECT = "json object"  # an object with any keys
-
-
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """An object with known fields."""
-
-    title: str
-    comment: str
-    columns: "tuple[Column, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    """An array of such objects."""
-
-    element: Struct
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table, or a field of an object in one.
-
-    `optional` is one whose key may be absent. `rules` are what JSON Schema can say beyond the type
-    (`const`, `enum`, `minimum`, `format`).
-    """
-
-    name: str
-    type: Scalar | Struct | ListOf
-    comment: str
-    nullable: bool = False
-    optional: bool = False
-    rules: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A set of parts: its name, what one of its rows is, and its columns in order."""
-
-    name: str
-    comment: str
-    columns: tuple[Column, ...]
-
-    def structs(self) -> Iterator[Struct]:
-        """Yield each kind of object in its columns once, outer before inner."""
-        seen: dict[str, Struct] = {}
-        _collect(self.columns, seen)
-        yield from seen.values()
-
-
-def _collect(columns: tuple[Column, ...], seen: dict[str, Struct]) -> None:
-    for column in columns:
-        struct = column.type.element if isinstance(column.type, ListOf) else column.type
-        if isinstance(struct, Struct) and struct.title not in seen:
-            seen[struct.title] = struct
-            _collect(struct.columns, seen)
 
 
 def tables_of(shape: Shape) -> tuple[Table, ...]:
@@ -133,7 +64,7 @@ _BUNDLE_NAME = Column("bundle", Scalar.TEXT, "Name of the bundle.", nullable=Tru
 def _stamp(
     interaction_id: Column = _ID, when: str = "When the result was retrieved"
 ) -> tuple[Column, ...]:
-    """Return the columns with which every row begins."""
+    """Return the columns at the beginning of every row."""
     return (
         interaction_id,
         Column(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 
 
 class Dialect(StrEnum):

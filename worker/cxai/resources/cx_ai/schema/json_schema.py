@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table, tables_of
+from cxai.resources.cx_ai.schema.columns import tables_of
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
 
 Schema = dict[str, Any]

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cxai.core.layout import FAILURES
-from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table, tables_of
+from cxai.resources.cx_ai.schema.columns import tables_of
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
 
 _NAMES = {
