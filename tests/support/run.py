@@ -7,10 +7,9 @@ from support.doubles import (
     FreeLimiter,
     ListSource,
     MemoryLedger,
-    PlainReader,
-    PlainRecorder,
     ScriptedFetcher,
 )
+from support.plain import PlainReader, PlainRowWriter
 from support.virtual import START_S, VirtualClock
 
 from cxai.core.backlog import Backlog
@@ -79,7 +78,7 @@ class Run:
             governor=self.governor,
             fetcher=self.fetcher,
             reader=reader or PlainReader(),
-            row_writer=row_writer or PlainRecorder(),
+            row_writer=row_writer or PlainRowWriter(),
             clock=clock,
             rules=rules,
             bounds=bounds,

@@ -22,12 +22,11 @@ from support.doubles import (
     Disk,
     ListSource,
     MemoryLedger,
-    PlainReader,
-    PlainRecorder,
     entries,
     invalid,
     throttled,
 )
+from support.plain import PlainReader, PlainRowWriter
 from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
@@ -184,7 +183,7 @@ def says(status, words, **more):
 )
 @virtually
 async def test_a_failure_has_what_the_api_said_last(answers, said):
-    row_writer = PlainRecorder()
+    row_writer = PlainRowWriter()
     await Run(among_others("a"), script={"a": answers}, row_writer=row_writer).to_the_end()
     assert row_writer.said == {"a": said}
 

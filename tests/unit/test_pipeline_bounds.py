@@ -9,11 +9,11 @@ from support.doubles import (
     OK,
     ListSource,
     MemoryLedger,
-    PlainReader,
     endless,
     entries,
     invalid,
 )
+from support.plain import PlainReader
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, at, virtually
 
