@@ -128,12 +128,12 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
 
 @settings(max_examples=50, deadline=None)
 @given(histories)
-def test_nothing_tells_whether_results_were_kept_together(given_history):
+def test_keeping_results_together_changes_nothing_else(given_history):
     assert history(Governor, **given_history) == history(OneByOne, **given_history)
 
 
 @virtually
-async def test_while_the_api_is_well_all_results_are_kept_together():
+async def test_while_the_api_is_up_all_results_are_kept_together():
     run = Run(entries(*NAMES), governor=Counting)
     await run.to_the_end()
     assert run.governor.together == 40

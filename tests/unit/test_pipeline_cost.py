@@ -101,5 +101,5 @@ def test_an_id_takes_no_more_calls_than_a_tenth_above_what_is_recorded():
 
 
 @needs_a_figure
-def test_a_look_at_the_api_for_each_result_is_noticed():
+def test_the_cost_of_judging_each_result_alone_is_noticed():
     assert calls_for_an_id(OneByOne) > MOST_GROWTH * CALLS[sys.version_info[:2]]

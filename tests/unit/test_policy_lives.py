@@ -170,18 +170,18 @@ def replay(life):
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_a_life_is_the_same_each_time(life):
+def test_each_recorded_life_is_replayed_exactly(life):
     assert replay(life) == replay(life)
 
 
-def test_there_is_a_life_for_each_verdict_that_the_api_can_lead_to():
+def test_there_is_a_life_for_every_verdict_that_replies_can_lead_to():
     ends = [life[-1][-1] for life in LIVES.values()]
     reached = {Verdict.OK if isinstance(end, Keep) else end.verdict for end in ends}
     never_asked_for = {Verdict.INVALID_ID, Verdict.POISON}
     assert reached == set(Verdict) - never_asked_for
 
 
-def test_the_end_of_a_life_knows_what_led_there():
+def test_the_last_job_of_a_life_has_its_history():
     failed = replay(LIVES["it fails in several ways"])
     assert (failed.attempts, failed.failing_as) == (3, Verdict.EXHAUSTED)
     assert replay(LIVES["it is forbidden, alone"]).said == Said(403, "Not yours.")

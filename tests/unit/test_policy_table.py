@@ -164,7 +164,7 @@ def test_there_is_a_row_for_every_kind_of_failure_and_every_state():
 
 
 @given(any_seen, st.sampled_from(Endpoint))
-def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, endpoint):
+def test_what_is_no_answer_leads_only_to_verdicts_that_are_retried(seen, endpoint):
     found = row(seen, endpoint)
     if found.signal in {FAILED, TOKEN_REFUSED}:
         assert found.meaning in {Meaning.RETRY, Meaning.RETRY_THEN_STATUS}
@@ -172,7 +172,7 @@ def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, endpo
 
 
 @given(st.integers(-1, 10_000).filter(lambda status: status not in {403, 503}))
-def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
+def test_with_a_retry_after_nothing_is_final_and_no_signal_changes(status):
     for form in Form:
         for endpoint in Endpoint:
             found, timed = (row(refusal(status, form, s), endpoint) for s in (None, 5.0))
@@ -181,7 +181,7 @@ def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
             assert timed.most is None
 
 
-def test_only_a_200_has_the_body_that_was_asked_for():
+def test_only_a_200_has_the_requested_body():
     assert [status for status in range(-1, 10_000) if has_body(status)] == [200]
 
 
@@ -208,23 +208,23 @@ def test_only_a_200_has_the_body_that_was_asked_for():
         ),
     ],
 )  # fmt: skip
-def test_what_came_back_has_a_name_words_and_what_to_check(seen, is_called, in_words, to_check):
+def test_every_reply_has_a_name_a_description_and_advice(seen, is_called, in_words, to_check):
     assert kind(seen) == is_called
     assert words(seen, "X1") == in_words
     assert to_check in {None, advice(seen)}
 
 
-def test_a_redirect_says_what_to_check():
+def test_a_redirect_has_advice():
     assert "base_url" in advice(refusal(302))
 
 
-def test_a_reason_has_none_of_the_apis_words():
+def test_a_reason_quotes_nothing_of_the_api():
     assert reason(Refusal(400, OWN, "No such call.")) == "HTTP 400"
     assert reason(failure(FailureKind.TIMEOUT)) == "why"
 
 
 @given(any_seen)
-def test_there_are_always_a_name_and_words(seen):
+def test_any_reply_has_a_name_and_a_description(seen):
     assert kind(seen)
     assert words(seen)
     assert isinstance(advice(seen), str)
