@@ -31,9 +31,9 @@ async def test_new_items_are_asked_in_order():
 async def test_a_retry_goes_before_new_items_when_it_is_due():
     backlog = Backlog(10)
     backlog.offer([item("new")])
-    backlog.again(item("soon"), 2.0)
-    backlog.again(item("later"), 5.0)
-    backlog.again(item("now"), 0.0)
+    backlog.requeue(item("soon"), 2.0)
+    backlog.requeue(item("later"), 5.0)
+    backlog.requeue(item("now"), 0.0)
     assert backlog.take().entry.id == "now"
     await at(10.0)
     assert taken(backlog) == ["soon", "later", "new"]
@@ -42,7 +42,7 @@ async def test_a_retry_goes_before_new_items_when_it_is_due():
 @virtually
 async def test_a_retry_is_not_asked_sooner_than_it_is_due():
     backlog = Backlog(10)
-    backlog.again(item(), 3600.0)
+    backlog.requeue(item(), 3600.0)
     await at(3599.0)
     assert backlog.ready == 0
     await at(3600.0)
@@ -53,9 +53,9 @@ async def test_a_retry_is_not_asked_sooner_than_it_is_due():
 async def test_a_retry_may_let_others_go_first():
     backlog = Backlog(10)
     backlog.offer(map(item, "bcd"))
-    backlog.again(item("a"), 0.0, behind=2)
+    backlog.requeue(item("a"), 0.0, behind=2)
     assert taken(backlog) == ["b", "c", "a", "d"]
-    backlog.again(item("a"), 1.0, behind=2)
+    backlog.requeue(item("a"), 1.0, behind=2)
     await at(1.0)
     assert taken(backlog) == ["a"]
 
@@ -63,7 +63,7 @@ async def test_a_retry_may_let_others_go_first():
 @virtually
 async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have():
     backlog = Backlog(10)
-    backlog.again(item("failed"), 0.0)
+    backlog.requeue(item("failed"), 0.0)
     assert backlog.take_other() is None
     backlog.offer(map(item, "abc"))
     assert backlog.take_other().entry.id == "c"  # the one that is least like those that failed
@@ -75,7 +75,7 @@ async def test_it_says_when_an_item_is_ready():
     backlog, said = Backlog(10), []
     backlog.on_ready = lambda: said.append(backlog.ready)
     backlog.offer([item()])
-    backlog.again(item(), 5.0)
+    backlog.requeue(item(), 5.0)
     assert said == [1]
     await at(5.0)
     assert said == [1, 2]
@@ -85,8 +85,8 @@ async def test_it_says_when_an_item_is_ready():
 async def test_who_waits_can_be_watched():
     backlog = Backlog(10)
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
-    backlog.again(item(), 60.0)
-    backlog.again(item(), 40.0)
+    backlog.requeue(item(), 60.0)
+    backlog.requeue(item(), 40.0)
     await at(10.0)
     assert (backlog.waiting, backlog.next_due_s()) == (2, 30.0)
     await at(50.0)
@@ -99,7 +99,7 @@ def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
     async def watched():
         backlog = Backlog(1)
         await backlog.enter(1)
-        backlog.again(item(), 0.0001)
+        backlog.requeue(item(), 0.0001)
         return backlog.next_due_s()
 
     for new_loop in (asyncio.new_event_loop, uvloop.new_event_loop):
@@ -131,7 +131,7 @@ async def test_a_block_enters_as_far_as_there_is_room():
 async def test_who_waits_for_a_retry_keeps_its_place():
     backlog = Backlog(1)
     await backlog.enter(1)
-    backlog.again(item(), 60.0)
+    backlog.requeue(item(), 60.0)
     entering = asyncio.create_task(backlog.enter(1))
     await at(120.0)
     assert not entering.done()
@@ -144,7 +144,7 @@ async def test_what_is_left_at_the_end_is_never_asked():
     faults = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     backlog = Backlog(10)
-    backlog.again(item(), 1.0)
+    backlog.requeue(item(), 1.0)
     backlog.close()
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
     await at(3600.0)

@@ -19,15 +19,15 @@ class Item:
     """One open ID.
 
     `job` is its state, `certain` the same with only those failures that are charged to it.
-    `requests` counts all its requests; `asked` is the endpoint of the last, `left_s` its monotonic
-    time. A canary was answered before, and is requested again to see whether the API answers.
+    `requests` counts all its requests; `endpoint` is that of the last, `left_s` its monotonic time.
+    A canary was answered before, and is requested again to see whether the API answers.
     """
 
     entry: Entry
     job: Job = NEW
     certain: Job = NEW
     requests: int = 0
-    asked: Endpoint = Endpoint.RESULT
+    endpoint: Endpoint = Endpoint.RESULT
     left_s: float = 0.0
     is_canary: bool = False
 
@@ -106,7 +106,7 @@ class Backlog:
         """
         return self._new.pop() if self._new else None
 
-    def again(self, item: Item, delay_s: float, *, behind: int = 0) -> None:
+    def requeue(self, item: Item, delay_s: float, *, behind: int = 0) -> None:
         """Queue an item again, not sooner than in `delay_s` seconds.
 
         It goes before new items, or `behind` that many of them.

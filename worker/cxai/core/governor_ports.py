@@ -29,7 +29,7 @@ class Governor(Protocol):
         """Return how many rounds of refusals by a limit came before this item's request."""
         ...
 
-    def ask_again(self, item: Item, ask: Ask, signal: Signal) -> None:
+    def requeue(self, item: Item, ask: Ask, signal: Signal) -> None:
         """Queue another request for an item, as soon as policy, limit and retry budget allow."""
         ...
 
@@ -50,7 +50,7 @@ class Governor(Protocol):
         """Do as `learn` does, for results of items that are no canaries. Only while `is_calm`."""
         ...
 
-    def know_answered(self, entry: Entry) -> None:
+    def note_answered(self, entry: Entry) -> None:
         """Note an ID whose result an earlier run has."""
         ...
 

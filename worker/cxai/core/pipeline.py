@@ -171,7 +171,7 @@ class Pipeline:
         looking.leave(len(entries))
         self.tally.count_in(items, admission)
         if admission.answered is not None:
-            self.governor.know_answered(admission.answered)
+            self.governor.note_answered(admission.answered)
         broken: InputBrokenError | None = None
         try:
             await self.source.acknowledge(entries)
@@ -204,7 +204,7 @@ class Pipeline:
                 return
             self._in_flight.add(requester)
             self.tally.count_out(item)
-            reply = await self.fetcher.fetch(item.entry.id, item.asked)
+            reply = await self.fetcher.fetch(item.entry.id, item.endpoint)
             self._stage_counters[Stage.JUDGE].enter()
             await self._replies.put((item, reply))
             self._in_flight.discard(requester)
@@ -243,7 +243,7 @@ class Pipeline:
         self, arrived: Sequence[tuple[Item, Reply | Failure]], at: datetime
     ) -> Sequence[ParsedReply]:
         replies = [
-            Arrival(item.entry.id, item.asked, reply)
+            Arrival(item.entry.id, item.endpoint, reply)
             for item, reply in arrived
             if isinstance(reply, Reply)
         ]
@@ -282,7 +282,7 @@ class Pipeline:
         match decision:
             case Ask():
                 self.tally.throttled += decision.pause_s is not None
-                self.governor.ask_again(item, decision, signal)
+                self.governor.requeue(item, decision, signal)
             case _ if item.is_canary:
                 pass  # it was requested only for the governor
             case Keep(record):

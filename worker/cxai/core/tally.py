@@ -117,7 +117,7 @@ class Tally:
     def count_out(self, item: Item) -> None:
         """Count a request for an item."""
         self.requests += 1
-        if item.asked is Endpoint.STATUS:
+        if item.endpoint is Endpoint.STATUS:
             self.status_requests += 1
         elif item.requests > 1 or item.is_canary:
             self.retries += 1

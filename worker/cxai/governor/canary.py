@@ -30,7 +30,7 @@ class Canary:
         if isinstance(seen, Record):
             self._entry, self._endpoint, self._has_record = item.entry, Endpoint.RESULT, True
         elif not self._has_record:
-            self._entry, self._endpoint = item.entry, item.asked
+            self._entry, self._endpoint = item.entry, item.endpoint
 
     def next(self, *, or_other: bool) -> Item | None:
         """Return the canary's next request, or None; with `or_other`, every second time.

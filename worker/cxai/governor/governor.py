@@ -130,7 +130,7 @@ class Governor:
         else:
             item = self._probe = self._next_probe()
         item.requests += 1
-        item.asked, item.left_s = item.job.endpoint, self._clock.monotonic()
+        item.endpoint, item.left_s = item.job.endpoint, self._clock.monotonic()
         if self._first_left_s is None:
             self._first_left_s = item.left_s
         self._in_flight += 1
@@ -153,11 +153,11 @@ class Governor:
     def refused_rounds(self, item: Item) -> int:
         return self.health.rounds_before(item.left_s)
 
-    def know_answered(self, entry: Entry) -> None:
+    def note_answered(self, entry: Entry) -> None:
         self._canary.suggest(entry)
         self._patience.has_met = self.health.has_canary = True
 
-    def ask_again(self, item: Item, ask: Ask, signal: Signal) -> None:
+    def requeue(self, item: Item, ask: Ask, signal: Signal) -> None:
         if ask.pause_s is not None:
             self._limiter.pause(ask.pause_s, "the API asked for fewer requests")
             if not item.is_canary:

@@ -178,7 +178,10 @@ class Health(Generic[Item]):
 
     def learn_answers(self, count: int) -> None:
         """Do as `learn` does for `count` answers to ordinary requests. Only while it is calm."""
-        self._count_answers(count)
+        self._rounds = self._failures = 0
+        self._answers += count
+        if self.state is State.UP:
+            self._doublings = 0
 
     def idle(self, now: float) -> None:
         """Note that no answer is to be expected that would settle what is held."""
@@ -189,12 +192,14 @@ class Health(Generic[Item]):
         """Note that there is another token; return the refusals of the last one, now forgiven."""
         self.since = self._renewed_at = self._probe_at = now
         self._probes = 0
-        return self._held.take_of_kind(_TOKEN)
+        return self._held.take(
+            [i for i, held in self._held.by_item.items() if _TOKEN in held.kinds]
+        )
 
     # --- the signals ---
 
     def _answered(self, left_at: float, now: float, *, is_probe: bool) -> Findings[Item]:
-        self._count_answers(self.settings.others if is_probe else 1)  # a canary's suffices
+        self.learn_answers(self.settings.others if is_probe else 1)  # a canary's suffices
         found: Findings[Item] = Findings()
         if self.state is State.DOWN:
             if left_at >= self.since:
@@ -207,18 +212,14 @@ class Health(Generic[Item]):
         elif self._held.by_item:
             most_answers = self._answers - self.settings.others
             found.charged = self._held.take_answered(left_at, most_answers)
-        if self.state is State.DOUBT and not self._held.have_failures():
+        if self.state is State.DOUBT and not any(
+            held.kinds for held in self._held.by_item.values()
+        ):
             found.refused_alone = is_probe and self.about == _LIMIT
             if is_probe and self.about != _LIMIT:
                 self._doublings = min(self._doublings + 1, _MAX_DOUBLINGS)
             self._enter(State.UP, now)
         return found
-
-    def _count_answers(self, count: int) -> None:
-        self._rounds = self._failures = 0
-        self._answers += count
-        if self.state is State.UP:
-            self._doublings = 0
 
     def _failed(
         self, kind: str, item: Item | None, left_at: float, now: float, *, is_probe: bool

@@ -39,10 +39,6 @@ class HeldFailures(Generic[Item]):
             held.kinds[kind] += 1
         return held
 
-    def have_failures(self) -> bool:
-        """Whether any item has failed, not only been refused by a limit."""
-        return any(held.kinds for held in self.by_item.values())
-
     def last_kind(self) -> str:
         """Return how the item whose request left last has failed; empty if a limit refused it."""
         latest = max(self.by_item.values(), key=lambda held: held.since)
@@ -55,10 +51,6 @@ class HeldFailures(Generic[Item]):
     def take_all(self) -> list[Held[Item]]:
         """Remove and return what is held against all items."""
         return self.take(list(self.by_item))
-
-    def take_of_kind(self, kind: str) -> list[Held[Item]]:
-        """Remove and return what has failed in this way."""
-        return self.take([item for item, held in self.by_item.items() if kind in held.kinds])
 
     def take_answered(self, left_at: float, most_answers: int) -> list[Held[Item]]:
         """Remove and return what an answer to a request that left at `left_at` confirms.

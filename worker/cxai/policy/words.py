@@ -30,8 +30,6 @@ _ADVICE: Mapping[Key, str] = {
 }
 """What to check if every request gets this reply, by the keys of the table."""
 
-_CONNECTION = {FailureKind.BROKEN_OFF: "connection broken off: "}
-
 
 def kind(seen: ParsedReply) -> str:
     """Return a short name for a reply, to count it by; there are few."""
@@ -58,7 +56,8 @@ def reason(seen: ParsedReply) -> str:
 def words(seen: ParsedReply, interaction_id: str = "") -> str:
     """Describe a reply with the API's message, if it has one, but without the ID."""
     if isinstance(seen, Failure):
-        return _CONNECTION.get(seen.kind, "") + seen.reason
+        is_broken = seen.kind is FailureKind.BROKEN_OFF
+        return f"connection broken off: {seen.reason}" if is_broken else seen.reason
     message = None if isinstance(seen, Record) else without_id(seen.message, interaction_id)
     return f"{kind(seen)}: {message[:_MOST_CHARS]}" if message else kind(seen)
 

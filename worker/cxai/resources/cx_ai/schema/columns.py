@@ -43,12 +43,15 @@ _BAND = Column(
     nullable=True,
 )
 _PARTICIPANT = Column(
-    "participant", Scalar.TEXT, "Whose it is.", rules={"enum": list(PARTICIPANTS)}
+    "participant",
+    Scalar.TEXT,
+    "The participant that the row is about.",
+    rules={"enum": list(PARTICIPANTS)},
 )
 _EXTRA_OBJECT = Column(
     "extra",
     Scalar.JSON_OBJECT,
-    "Only if the API sent fields that this schema does not know: these, as sent.",
+    "Undocumented fields, as sent; absent if there are none.",
     optional=True,
 )
 _BAND_IF_CONFIGURED = Column(
@@ -70,7 +73,7 @@ def _stamp(
         Column(
             "schema_version",
             Scalar.INTEGER,
-            "Version of this schema. It grows when readers of the rows have to change.",
+            "Version of this schema. It increases when readers of the rows have to change.",
             rules={"const": SCHEMA_VERSION},
         ),
         Column(
@@ -82,7 +85,7 @@ def _stamp(
         Column(
             "run_id",
             Scalar.TEXT,
-            "The run that wrote the row; each run has another one.",
+            "The run that wrote the row; every run has its own.",
             rules={"format": "uuid"},
         ),
     )
@@ -92,8 +95,7 @@ def _extra(of_what: str) -> Column:
     return Column(
         "extra",
         Scalar.JSON_TEXT,
-        f"Fields of the {of_what} that this schema does not know: a JSON object as text, as sent;"
-        " null if there are none.",
+        f"Undocumented fields of the {of_what}, as sent: a JSON object as text; null without any.",
         nullable=True,
     )
 
@@ -114,7 +116,7 @@ def _interactions() -> Table:
         columns += _summary(participant.name, participant.comment.removesuffix("."))
     return Table(
         INTERACTIONS,
-        "One row per interaction: what there is of it in the other tables.",
+        "One row per interaction, with a summary of its rows in the other tables.",
         (*columns, _extra("result")),
     )
 
@@ -139,13 +141,13 @@ def _summary(name: str, who: str) -> Iterator[Column]:
         Scalar.JSON_TEXT,
         f"{who}: its bundles in the API's order, also those without models: a JSON array as text,"
         " of objects with `name`, `models` (their number, or null) and, if there are any, `extra`"
-        f" (unknown fields of the bundle); {null}.",
+        f" (undocumented fields of the bundle); {null}.",
         nullable=True,
     )
     yield Column(
         f"{name}_extra",
         Scalar.JSON_TEXT,
-        f"{who}: unknown fields of the participant, a JSON object as text; null if there are none.",
+        f"{who}: undocumented fields of the participant: a JSON object as text; null without any.",
         nullable=True,
     )
 
@@ -181,16 +183,16 @@ def _failures() -> Table:
     excerpt = "Interaction identifier, as given; an excerpt of what can't be one."
     verdicts = [verdict.value for verdict in Verdict if verdict is not Verdict.OK]
     columns = (
-        *_stamp(Column(_ID.name, _ID.type, excerpt), "When it was given the verdict"),
-        Column("verdict", Scalar.TEXT, "How it ended.", rules={"enum": verdicts}),
-        Column("reason", Scalar.TEXT, "Why, in words."),
+        *_stamp(Column(_ID.name, _ID.type, excerpt), "When the verdict was reached"),
+        Column("verdict", Scalar.TEXT, "The verdict.", rules={"enum": verdicts}),
+        Column("reason", Scalar.TEXT, "The reason, in words."),
         Column(
             "stage",
             Scalar.TEXT,
-            "Where on its way the last request failed.",
+            "The stage in which the last request failed.",
             rules={"enum": [stage.value for stage in FailureStage]},
         ),
-        Column("attempts", Scalar.INTEGER, "Requests that were made for it.", rules={"minimum": 0}),
+        Column("attempts", Scalar.INTEGER, "Number of requests for it.", rules={"minimum": 0}),
         Column(
             "api_status",
             Scalar.INTEGER,
@@ -200,13 +202,13 @@ def _failures() -> Table:
         Column(
             "api_message",
             Scalar.TEXT,
-            "What the API said about it, in its own words; null if nothing.",
+            "The API's own message; null if there was none.",
             nullable=True,
         ),
         Column(
             "api_state",
             Scalar.TEXT,
-            "State of the interaction by the status endpoint; null if not asked.",
+            "State of the interaction from the status endpoint; null if it was not requested.",
             nullable=True,
         ),
         Column("source", Scalar.TEXT, "Where the ID came from."),
@@ -214,8 +216,8 @@ def _failures() -> Table:
     )
     return Table(
         FAILURES,
-        "One line each time that an ID got a verdict, but no record. Of several lines of one ID the"
-        " last one counts, and none of them if it has a record by now.",
+        "One line each time that an ID got a verdict without a record. Of several lines for one ID,"
+        " only the last counts, and none if the ID has a record by now.",
         columns,
     )
 
