@@ -161,12 +161,12 @@ class Governor:
         if ask.pause_s is not None:
             self._limiter.pause(ask.pause_s, "the API asked for fewer requests")
             if not item.is_canary:
-                self._backlog.again(item, ask.delay_s, behind=self._others_first(item))
+                self._backlog.requeue(item, ask.delay_s, behind=self._others_first(item))
         elif not item.is_canary:
             delay_s = ask.delay_s
             if signal is not Signal.ANSWERED:
                 delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
-            self._backlog.again(item, delay_s)
+            self._backlog.requeue(item, delay_s)
 
     def _others_first(self, item: Item) -> int:
         """Return behind how many others a refused item is queued: they show whether it is alone.
@@ -271,7 +271,7 @@ class Governor:
             item, certain = held.item, held.item.certain
             item.job = replace(item.job, attempts=certain.attempts, failing_as=certain.failing_as)
             if self._held_back.pop(item, None) is not None:
-                self._backlog.again(item, 0)
+                self._backlog.requeue(item, 0)
 
     def _check_when_idle(self) -> None:
         """With nothing in flight, see whether any request is left that could end a doubt."""
