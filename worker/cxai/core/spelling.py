@@ -50,13 +50,11 @@ def as_id(text: str) -> str:
 
 # --- output, searched ---
 #
-# Each sign of a text can be matched in one way only, or a near miss would cost a step for each
-# combination of ways: backslashes are consumed possessively by whatever precedes a character, and
-# its own escape only looks back at them. What remains ambiguous is a secret that itself holds what
-# looks like an escape, such as the 33 of `%33`, which is one `3` or two.
+# The pattern matches each character in one way only, so that near misses take linear time: what
+# precedes a character consumes all backslashes, and its own escape only looks back at them. Only a
+# secret that itself contains something like an escape is ambiguous, such as the 33 of `%33`.
 
-# Secrets with at least this many letters and digits are found by these alone, whatever separates
-# them.
+# Secrets with at least this many letters and digits are found by these alone.
 _LEAST_LETTERS = 12
 _GUID_GROUPS = re.compile(
     "([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})"
@@ -70,9 +68,9 @@ _LETTER_DECIMAL = "(?:4[89]|5[0-7]|6[5-9]|[78][0-9]|9[0789]|1[01][0-9]|12[0-2])"
 
 # Between two letters: a character that is neither, as it is or as URLs, programs, JSON and HTML
 # escape it. Plain characters that structure a log line are excluded.
-_PLAIN_GAP = r"""[^0-9A-Za-z\uff10-\uff5a"'{}\[\],\n\\]"""
+_NO_GAP = r"""\uff10-\uff5a"'{}\[\],\n"""
 _GAP = (
-    rf"{_PLAIN_GAP}|%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
+    rf"[^0-9A-Za-z\\{_NO_GAP}]|%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
     rf"|\\{{1,8}}+(?:(?!(?:u00|x){_LETTER_HEX})(?:u[0-9a-f]{{4}}|x[0-9a-f]{{2}}))?"
     rf"|&(?!\#(?:x0{{0,4}}{_LETTER_HEX}|0{{0,4}}{_LETTER_DECIMAL});)"
     r"(?:\#x?[0-9a-f]{1,8}|[a-z]{2,8});"
@@ -103,11 +101,7 @@ def pattern(secret: str) -> re.Pattern[str]:
 
 def _gap(own: str) -> str:
     """Return the pattern of what may separate two letters that have `own` between them."""
-    also = "".join(
-        f"|{re.escape(c)}"
-        for c in dict.fromkeys(own)
-        if c != "\\" and not re.fullmatch(_PLAIN_GAP, c)
-    )
+    also = "".join(f"|{re.escape(c)}" for c in re.findall(f"[{_NO_GAP}]", own))
     return f"(?:{_GAP}{also}){{0,{_LONGEST_GAP + len(own)}}}"
 
 

@@ -101,7 +101,7 @@ class Governor:
         async with self._turn:
             while True:
                 self._news.clear()
-                if await self._limiter.acquire(self._may_leave):
+                if await self._limiter.acquire(lambda: self._wait_s() == 0):
                     return self._leave()
                 await self._news.within(self._wait_s())
 
@@ -120,9 +120,6 @@ class Governor:
         if self.health.doubts_token:  # the token was refused for all but the new IDs
             return self._backlog.has_other
         return self._backlog.ready > 0 or bool(self._held_back)
-
-    def _may_leave(self) -> bool:
-        return self._wait_s() == 0
 
     def _leave(self) -> Item:
         if self.health.state is State.UP:

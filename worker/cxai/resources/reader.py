@@ -26,7 +26,6 @@ class BodyReader:
         self._thread = thread
 
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
-        """Parse replies received at `at`: see `ReplyParser.parse`."""
         return [await self._seen(one, at) for one in arrived]
 
     async def _seen(self, arrival: Arrival, at: datetime) -> ParsedReply:

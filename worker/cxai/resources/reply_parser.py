@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from cxai.core.resource import Resource
 from cxai.policy.reply import (
@@ -13,16 +12,16 @@ from cxai.policy.reply import (
     FailureKind,
     Form,
     ParsedReply,
+    Record,
     Refusal,
     Reply,
+    Status,
 )
 from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
 from cxai.resources.message import message
 from cxai.resources.processing import processing
 from cxai.resources.refusal import form_of
-
-_T = TypeVar("_T")
 
 Decode = Callable[[bytes, str, int], bytes | Failure]
 """Decodes a body, given its Content-Encoding and the most bytes of the result.
@@ -56,17 +55,19 @@ class ReplyParser:
         reply = arrival.reply
         if not has_body(reply.status):
             return self._refusal(reply)
-        if arrival.endpoint is Endpoint.STATUS:
-            status = self._parsed(reply, most_bytes, processing)
-            if not isinstance(status, Failure):
-                return replace(status, retry_after_s=reply.retry_after_s)
-            return self._with_reply(status, reply)
-        found = self._parsed(
-            reply,
-            most_bytes,
-            lambda body: self._resource.read(arrival.interaction_id, body, at),
-        )
-        return self._with_reply(found, reply) if isinstance(found, Failure) else found
+        body = self._decoded(reply, most_bytes)
+        found: Record | Status | Failure
+        if isinstance(body, Failure):
+            found = body
+        elif arrival.endpoint is Endpoint.RESULT:
+            found = self._resource.read(arrival.interaction_id, body, at)
+        else:
+            found = processing(body)
+        if isinstance(found, Failure):
+            return self._with_reply(found, reply)
+        if isinstance(found, Status):
+            return replace(found, retry_after_s=reply.retry_after_s)
+        return found
 
     def _refusal(self, reply: Reply) -> Refusal:
         form, words = Form.EMPTY, None
@@ -92,12 +93,6 @@ class ReplyParser:
         return replace(
             failure, status=reply.status, message=words, retry_after_s=reply.retry_after_s
         )
-
-    def _parsed(
-        self, reply: Reply, most_bytes: int, parse: Callable[[bytes], _T | Failure]
-    ) -> _T | Failure:
-        body = self._decoded(reply, most_bytes)
-        return body if isinstance(body, Failure) else parse(body)
 
     def _decoded(self, reply: Reply, most_bytes: int) -> bytes | Failure:
         """Return the body, decoded and without secrets."""

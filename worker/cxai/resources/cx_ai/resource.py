@@ -38,11 +38,6 @@ class CxAi:
         self._bands = bands
 
     def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the lines of a result; never raises, whatever the bytes are.
-
-        Fails as `read_interaction` does, and with NOT_A_RESULT if unknown fields nest too deeply to
-        be written (about 250 levels).
-        """
         participants = read_regular(body)
         if participants is None:
             return self.read_any(interaction_id, body, at)
