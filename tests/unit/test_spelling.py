@@ -32,7 +32,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("secret", [GUID, OPAQUE])
+@pytest.mark.parametrize("secret", [GUID, OPAQUE, "ends-in-the-letter-x"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_each_spelling_is_recognized_and_masked(secret, spelling):
     spelled = SPELLINGS[spelling](secret)

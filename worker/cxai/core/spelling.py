@@ -124,8 +124,7 @@ def _spelled(c: str) -> str:
     decimal = "|".join(map(str, codes))
     wide = f"|{chr(ord(c) + 0xFEE0)}" if c.isascii() else ""
     return (
-        rf"(?:{re.escape(c)}{wide}|%(?:25){{0,4}}(?:{hexadecimal})"
-        rf"|(?<=\\)(?:u00|x)(?:{hexadecimal})"
+        rf"(?:(?<=\\)(?:u00|x)(?:{hexadecimal})|{re.escape(c)}{wide}|%(?:25){{0,4}}(?:{hexadecimal})"
         rf"|&\#(?:x0{{0,4}}(?:{hexadecimal})|0{{0,4}}(?:{decimal}));)"
     )
 
