@@ -100,9 +100,9 @@ def pattern(secret: str) -> re.Pattern[str]:
 
 
 def _gap(own: str) -> str:
-    """Return the pattern of what may separate two letters that have `own` between them."""
+    """Return the pattern of what may separate two letters with `own` between them; lazy."""
     also = "".join(f"|{re.escape(c)}" for c in re.findall(f"[{_NO_GAP}]", own))
-    return f"(?:{_GAP}{also}){{0,{_LONGEST_GAP + len(own)}}}"
+    return f"(?:{_GAP}{also}){{0,{_LONGEST_GAP + len(own)}}}?"
 
 
 def _in_full(text: str, optional: str = "") -> str:
