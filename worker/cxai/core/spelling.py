@@ -70,10 +70,10 @@ _LETTER_DECIMAL = "(?:4[89]|5[0-7]|6[5-9]|[78][0-9]|9[0789]|1[01][0-9]|12[0-2])"
 # escape it. Plain characters that structure a log line are excluded.
 _NO_GAP = r"""\uff10-\uff5a"'{}\[\],\n"""
 _GAP = (
-    rf"[^0-9A-Za-z\\{_NO_GAP}]|%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
+    rf"%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
     rf"|\\{{1,8}}+(?:(?!(?:u00|x){_LETTER_HEX})(?:u[0-9a-f]{{4}}|x[0-9a-f]{{2}}))?"
     rf"|&(?!\#(?:x0{{0,4}}{_LETTER_HEX}|0{{0,4}}{_LETTER_DECIMAL});)"
-    r"(?:\#x?[0-9a-f]{1,8}|[a-z]{2,8});"
+    rf"(?:\#x?[0-9a-f]{{1,8}}|[a-z]{{2,8}});|[^0-9A-Za-z\\{_NO_GAP}]"
 )
 _LONGEST_GAP = 8
 
