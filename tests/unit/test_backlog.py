@@ -1,4 +1,4 @@
-"""The room in which IDs wait for their request, or for the time of their retry."""
+"""The queue of IDs that wait for their request or their retry."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def taken(backlog):
 
 
 @virtually
-async def test_new_items_are_asked_in_order():
+async def test_new_items_are_taken_in_order():
     backlog = Backlog(10)
     backlog.offer(map(item, "ab"))
     backlog.offer([])
@@ -28,7 +28,7 @@ async def test_new_items_are_asked_in_order():
 
 
 @virtually
-async def test_a_retry_goes_before_new_items_when_it_is_due():
+async def test_a_due_retry_goes_before_new_items():
     backlog = Backlog(10)
     backlog.offer([item("new")])
     backlog.requeue(item("soon"), 2.0)
@@ -40,7 +40,7 @@ async def test_a_retry_goes_before_new_items_when_it_is_due():
 
 
 @virtually
-async def test_a_retry_is_not_asked_sooner_than_it_is_due():
+async def test_a_retry_is_not_taken_before_it_is_due():
     backlog = Backlog(10)
     backlog.requeue(item(), 3600.0)
     await at(3599.0)
@@ -71,7 +71,7 @@ async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have()
 
 
 @virtually
-async def test_it_says_when_an_item_is_ready():
+async def test_on_ready_is_called_when_an_item_is_ready():
     backlog, said = Backlog(10), []
     backlog.on_ready = lambda: said.append(backlog.ready)
     backlog.offer([item()])
@@ -82,7 +82,7 @@ async def test_it_says_when_an_item_is_ready():
 
 
 @virtually
-async def test_who_waits_can_be_watched():
+async def test_waiting_retries_can_be_observed():
     backlog = Backlog(10)
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
     backlog.requeue(item(), 60.0)
@@ -95,7 +95,7 @@ async def test_who_waits_can_be_watched():
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
 
 
-def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
+def test_a_retry_due_almost_immediately_can_be_observed_on_any_event_loop():
     async def watched():
         backlog = Backlog(1)
         await backlog.enter(1)
@@ -108,7 +108,7 @@ def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
 
 
 @virtually
-async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
+async def test_a_full_backlog_admits_no_item_until_places_are_freed():
     backlog = Backlog(2)
     assert await backlog.enter(2) == 2
     entering = asyncio.create_task(backlog.enter(3))
@@ -120,7 +120,7 @@ async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
 
 
 @virtually
-async def test_a_block_enters_as_far_as_there_is_room():
+async def test_a_block_enters_as_far_as_there_are_places():
     backlog = Backlog(10)
     assert [await backlog.enter(7), await backlog.enter(7)] == [7, 3]
     backlog.release(10)
@@ -128,7 +128,7 @@ async def test_a_block_enters_as_far_as_there_is_room():
 
 
 @virtually
-async def test_who_waits_for_a_retry_keeps_its_place():
+async def test_an_item_that_waits_for_a_retry_keeps_its_place():
     backlog = Backlog(1)
     await backlog.enter(1)
     backlog.requeue(item(), 60.0)
@@ -140,7 +140,7 @@ async def test_who_waits_for_a_retry_keeps_its_place():
 
 
 @virtually
-async def test_what_is_left_at_the_end_is_never_asked():
+async def test_after_closing_no_retry_becomes_due():
     faults = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     backlog = Backlog(10)
