@@ -109,13 +109,7 @@ class RowWriter(Protocol):
     """Writes the lines of IDs that have no record, by part set."""
 
     def failure(
-        self,
-        entry: Entry,
-        settle: Settle,
-        *,
-        attempts: int,
-        at: datetime,
-        said: Said,
+        self, entry: Entry, settle: Settle, *, attempts: int, at: datetime, said: Said
     ) -> Mapping[str, bytes]:
         """Return the line that lists an ID without a record."""
         ...

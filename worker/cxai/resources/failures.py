@@ -21,13 +21,7 @@ class FailureRows:
         self._run_id = run_id
 
     def failure(
-        self,
-        entry: Entry,
-        settle: Settle,
-        *,
-        attempts: int,
-        at: datetime,
-        said: Said,
+        self, entry: Entry, settle: Settle, *, attempts: int, at: datetime, said: Said
     ) -> Mapping[str, bytes]:
         row = {
             **stamped(entry.id, self._schema_version, at, self._run_id),

@@ -124,11 +124,7 @@ PARTICIPANT = ObjectForm(
     "What was found for one participant.",
     "",
     (
-        Field(
-            "enlighten_bundles",
-            ListOf(BUNDLE),
-            "One per eligible AI behavioural model bundle.",
-        ),
+        Field("enlighten_bundles", ListOf(BUNDLE), "One per eligible AI behavioural model bundle."),
         Field(
             "voice_activity_segments",
             ListOf(SEGMENT),

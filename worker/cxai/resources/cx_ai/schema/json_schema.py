@@ -28,11 +28,7 @@ def json_schema(shape: Shape) -> dict[str, Schema]:
 
 
 def _of_table(table: Table) -> Schema:
-    schema = {
-        "$schema": _DIALECT,
-        "title": table.name,
-        **_object(table.columns, table.comment),
-    }
+    schema = {"$schema": _DIALECT, "title": table.name, **_object(table.columns, table.comment)}
     structs = {each.title: _object(each.columns, each.comment) for each in table.structs()}
     return {**schema, "$defs": structs} if structs else schema
 
