@@ -129,12 +129,12 @@ class Health(Generic[Item]):
     @property
     def held(self) -> int:
         """How many items have something held against them."""
-        return len(self._held.by_item)
+        return len(self._held)
 
     @property
     def is_calm(self) -> bool:
         """Whether the API is up and nothing is held: an answer then changes only counts."""
-        return self.state is State.UP and not self._held.by_item
+        return self.state is State.UP and not self._held
 
     @property
     def doubts_token(self) -> bool:
@@ -185,16 +185,14 @@ class Health(Generic[Item]):
 
     def idle(self, now: float) -> None:
         """Note that no answer is to be expected that would settle what is held."""
-        if self.state is State.UP and self._held.by_item:
+        if self.state is State.UP and self._held:
             self._doubt(self._held.last_kind() or _LIMIT, now)
 
     def renewed(self, now: float) -> list[Held[Item]]:
         """Note that there is another token; return the refusals of the last one, now forgiven."""
         self.since = self._renewed_at = self._probe_at = now
         self._probes = 0
-        return self._held.take(
-            [i for i, held in self._held.by_item.items() if _TOKEN in held.kinds]
-        )
+        return self._held.take([i for i, held in self._held.items() if _TOKEN in held.kinds])
 
     # --- the signals ---
 
@@ -209,12 +207,10 @@ class Health(Generic[Item]):
             return found
         if is_probe:
             found.charged = self._held.take_all()
-        elif self._held.by_item:
+        elif self._held:
             most_answers = self._answers - self.settings.others
             found.charged = self._held.take_answered(left_at, most_answers)
-        if self.state is State.DOUBT and not any(
-            held.kinds for held in self._held.by_item.values()
-        ):
+        if self.state is State.DOUBT and not any(held.kinds for held in self._held.values()):
             found.refused_alone = is_probe and self.about == _LIMIT
             if is_probe and self.about != _LIMIT:
                 self._doublings = min(self._doublings + 1, _MAX_DOUBLINGS)

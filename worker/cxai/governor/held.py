@@ -23,17 +23,14 @@ class Held(Generic[Item]):
     answers: int = 0
 
 
-class HeldFailures(Generic[Item]):
+class HeldFailures(dict[Item, Held[Item]]):
     """What is held against each item, in the order in which the items first failed."""
-
-    def __init__(self) -> None:
-        self.by_item: dict[Item, Held[Item]] = {}
 
     def hold(self, item: Item | None, since: float, kind: str = "") -> Held[Item] | None:
         """Hold a failure of this kind against an item; nothing if there is no item."""
         if item is None:
             return None
-        held = self.by_item.setdefault(item, Held(item, since))
+        held = self.setdefault(item, Held(item, since))
         held.since = max(held.since, since)
         if kind:
             held.kinds[kind] += 1
@@ -41,26 +38,25 @@ class HeldFailures(Generic[Item]):
 
     def last_kind(self) -> str:
         """Return how the item whose request left last has failed; empty if a limit refused it."""
-        latest = max(self.by_item.values(), key=lambda held: held.since)
+        latest = max(self.values(), key=lambda held: held.since)
         return next(iter(latest.kinds), "")
 
     def take(self, items: list[Item]) -> list[Held[Item]]:
         """Remove and return what is held against these items."""
-        return [self.by_item.pop(item) for item in items]
+        return [self.pop(item) for item in items]
 
     def take_all(self) -> list[Held[Item]]:
         """Remove and return what is held against all items."""
-        return self.take(list(self.by_item))
+        return self.take(list(self))
 
     def take_answered(self, left_at: float, most_answers: int) -> list[Held[Item]]:
         """Remove and return what an answer to a request that left at `left_at` confirms.
 
         That is what left before it; if refused by a limit, only with at most `most_answers` then.
         """
-        return self.take(
-            [
-                item
-                for item, held in self.by_item.items()
-                if held.since < left_at and (not held.is_throttled or held.answers <= most_answers)
-            ]
-        )
+        confirmed = [
+            item
+            for item, held in self.items()
+            if held.since < left_at and (not held.is_throttled or held.answers <= most_answers)
+        ]
+        return self.take(confirmed)

@@ -41,11 +41,8 @@ class Trouble:
     def lasted(self, seconds: float) -> StoppedError:
         """Return what stops a run that had no answer for that long."""
         where = f"The API at {self._api}" if self._api else "The API"
-        what = (
-            "has refused or failed all requests for"
-            if self.has_replied
-            else "has not replied once in"
-        )
+        failed = "has refused or failed all requests for"
+        what = failed if self.has_replied else "has not replied once in"
         return StoppedError(
             f"{where} {what} {seconds:.0f} s (the last: {self.last})."
             f"{' ' * bool(self.advice)}{self.advice}"
