@@ -5,9 +5,8 @@ from functools import cache
 
 import orjson
 
-from cxai.simulator import Fault, Kind, expected_result, fate
+from cxai.simulator import Fault, Kind, behaviour_of, expected_result
 from cxai.simulator.bodies import result_json
-from cxai.simulator.fault import HARMLESS
 
 FINAL = frozenset({"ok", "not_found", "processing_failed", "too_large", "invalid_id"})
 """Verdicts that no start retries by itself."""
@@ -76,15 +75,15 @@ _SMALL_VARIANTS = 3
 
 def is_small(scenario, interaction_id):
     """Tell whether the result of an ID is small: a kill hits the work on IDs, not on bytes."""
-    return fate(scenario, interaction_id).variant % 16 < _SMALL_VARIANTS
+    return behaviour_of(scenario, interaction_id).variant % 16 < _SMALL_VARIANTS
 
 
 def wanted(scenario, interaction_id):
     """Return the verdict of an ID whose run nothing disturbs."""
-    its = fate(scenario, interaction_id)
+    its = behaviour_of(scenario, interaction_id)
     if its.fault is None:
         return BY_KIND.get(its.kind, "ok")
-    after = {0: IN_THE_END, 1: AT_ONCE}.get(its.trouble_lasts, AFTER_TWO)
+    after = {0: IN_THE_END, 1: AT_ONCE}.get(its.affected, AFTER_TWO)
     return after.get(its.fault, "ok")
 
 
@@ -95,7 +94,7 @@ def possible(scenario, interaction_id):
     fault has passed then, the next run gets the result.
     """
     undisturbed = wanted(scenario, interaction_id)
-    passes = undisturbed in AFTER_TWO.values() and fate(scenario, interaction_id).has_result
+    passes = undisturbed in AFTER_TWO.values() and behaviour_of(scenario, interaction_id).has_result
     return {undisturbed, "ok"} if passes else {undisturbed}
 
 
@@ -104,12 +103,12 @@ def contents(scenario, interaction_id):
 
     Two if its first result is odd but good, and a later one is not odd any more (see `possible`).
     """
-    its = fate(scenario, interaction_id)
-    odd = its.fault if its.fault in HARMLESS else None
-    key = scenario.seed, its.variant, odd, its.trouble_lasts
+    its = behaviour_of(scenario, interaction_id)
+    odd = its.fault if its.fault and its.fault.entry.harmless else None
+    key = scenario.seed, its.variant, odd, its.affected
     if key not in _CONTENTS:
         _CONTENTS[key] = [as_recorded(expected_result(scenario, interaction_id), odd)]
-        if odd and its.trouble_lasts:
+        if odd and its.affected:
             plain = orjson.loads(result_json(scenario.seed, its.variant))
             _CONTENTS[key].append(as_recorded(plain))
     return _CONTENTS[key]
