@@ -31,8 +31,8 @@ async def test_an_id_without_a_problem_is_processed_and_costs_no_memory():
         _, _, body = await ask(sim, status(ID))
 
         assert sim._affected == {}
-    said = json.loads(body)
-    assert list(said) == [
+    reply = json.loads(body)
+    assert list(reply) == [
         "identifier",
         "status",
         "declared",
@@ -41,12 +41,12 @@ async def test_an_id_without_a_problem_is_processed_and_costs_no_memory():
         "processed",
         "errorMessage",
     ]
-    assert said["identifier"] == ID
-    assert said["status"] == "processed"
-    (arrived,) = {said["uploaded"], said["downloaded"]} - {None}
-    assert said["declared"] < arrived < said["processed"]
-    assert said["processed"].endswith("Z")
-    assert said["errorMessage"] is None
+    assert reply["identifier"] == ID
+    assert reply["status"] == "processed"
+    (arrived,) = {reply["uploaded"], reply["downloaded"]} - {None}
+    assert reply["declared"] < arrived < reply["processed"]
+    assert reply["processed"].endswith("Z")
+    assert reply["errorMessage"] is None
 
 
 async def test_missing_has_neither_result_nor_status():
@@ -62,8 +62,8 @@ async def test_processing_has_a_result_after_enough_requests_for_its_status():
         seen = []
         for _ in range(3):
             code = (await ask(sim, result(ID)))[0]
-            said = json.loads((await ask(sim, status(ID)))[2])
-            seen.append((code, said["status"], said["processed"] is None))
+            reply = json.loads((await ask(sim, status(ID)))[2])
+            seen.append((code, reply["status"], reply["processed"] is None))
         _, headers, body = await ask(sim, result(ID))
 
     assert seen == [
@@ -88,9 +88,9 @@ async def test_processing_goes_through_the_states_of_an_upload_or_a_download():
     async with simulate(Scenario(processing=1.0, processing_looks=6)) as sim:
         seen = await statuses(sim, interaction_ids(12), looks=7)
 
-    ways = {tuple(said["status"] for said in seen[n : n + 7]) for n in range(0, len(seen), 7)}
+    ways = {tuple(reply["status"] for reply in seen[n : n + 7]) for n in range(0, len(seen), 7)}
     assert ways == {(*way, "processed") for way in STATES.values()}
-    age_s = {datetime.now(UTC) - datetime.fromisoformat(said["declared"]) for said in seen[:6]}
+    age_s = {datetime.now(UTC) - datetime.fromisoformat(reply["declared"]) for reply in seen[:6]}
     assert max(age_s) < timedelta(hours=1)
 
 
@@ -98,9 +98,9 @@ async def test_a_file_is_uploaded_or_downloaded_and_has_a_time_once_it_arrived()
     async with simulate(Scenario(processing=1.0, processing_looks=6)) as sim:
         seen = await statuses(sim, interaction_ids(12), looks=7)
 
-    for said in seen:
-        times = [said["uploaded"], said["downloaded"]]
-        has_file = said["status"] in (
+    for reply in seen:
+        times = [reply["uploaded"], reply["downloaded"]]
+        has_file = reply["status"] in (
             "fileUploaded", "fileDownloaded", "pendingProcessing", "processing", "processed",
         )  # fmt: skip
         assert times.count(None) == (1 if has_file else 2)
@@ -112,8 +112,8 @@ async def test_the_status_of_failed_gives_the_error():
         seen = await statuses(sim, interaction_ids(60))
 
     states = {"processingFailed", "fileUploadFailed", "fileDownloadFailed"}
-    assert {said["status"] for said in seen} == states
-    assert all(said["errorMessage"] for said in seen)
+    assert {reply["status"] for reply in seen} == states
+    assert all(reply["errorMessage"] for reply in seen)
 
 
 async def test_abandoned_has_waited_for_its_file_for_days():
@@ -121,10 +121,10 @@ async def test_abandoned_has_waited_for_its_file_for_days():
         assert (await ask(sim, result(ID)))[0] == 404
         seen = await statuses(sim, interaction_ids(60))
 
-    assert {said["status"] for said in seen} == {
+    assert {reply["status"] for reply in seen} == {
         "declared", "filePendingUpload", "filePendingDownload",
     }  # fmt: skip
-    ages = {datetime.now(UTC) - datetime.fromisoformat(said["declared"]) for said in seen}
+    ages = {datetime.now(UTC) - datetime.fromisoformat(reply["declared"]) for reply in seen}
     assert min(ages) > timedelta(days=2)
 
 
@@ -133,8 +133,8 @@ async def test_a_declaration_shows_whether_cx_ai_was_requested():
     for scenario, includes in [(Scenario(), True), (without, False)]:
         async with simulate(scenario) as sim:
             code, _, body = await ask(sim, f"/v1/interactions/{ID}")
-        said = json.loads(body)
-        assert (code, said["identifier"], said["includeAiResults"]) == (200, ID, includes)
+        reply = json.loads(body)
+        assert (code, reply["identifier"], reply["includeAiResults"]) == (200, ID, includes)
     async with simulate(Scenario(missing=1.0)) as sim:
         assert (await ask(sim, f"/v1/interactions/{ID}"))[0] == 404
 

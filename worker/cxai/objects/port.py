@@ -93,7 +93,7 @@ class ObjectStore(Protocol):
         ...
 
     def read(self, name: str) -> AsyncGenerator[bytes, None]:
-        """Yield the content of an object in chunks. Raises FileNotFoundError if there is none."""
+        """Yield the content of an object in chunks. Raises FileNotFoundError."""
         ...
 
     async def delete(self, name: str) -> None:

@@ -45,9 +45,9 @@ def result_json(seed: int, variant: int) -> bytes:
     if size < _CHAT_BELOW:
         return orjson.dumps(_chat(draw))
     if size < _MONO_BELOW:
-        return orjson.dumps(one_channel(draw))
+        return orjson.dumps(_one_channel(draw))
     segments = draw.randrange(110, 220) if size >= _LONG_FROM else draw.randrange(8, 40)
-    return orjson.dumps(two_channels(draw, segments))
+    return orjson.dumps(_two_channels(draw, segments))
 
 
 def error_json(message: str) -> bytes:
@@ -55,8 +55,7 @@ def error_json(message: str) -> bytes:
     return orjson.dumps({"errorMessage": message})
 
 
-def one_channel(draw: Random) -> dict[str, Any]:
-    """Return the result of a call recorded on one channel: about 5 kB as JSON."""
+def _one_channel(draw: Random) -> dict[str, Any]:
     duration = draw.randrange(60_000, 600_000)
     return {
         "allParticipants": _participant(_bundles(draw, _MODELS, duration), None),
@@ -65,8 +64,7 @@ def one_channel(draw: Random) -> dict[str, Any]:
     }
 
 
-def two_channels(draw: Random, segments: int) -> dict[str, Any]:
-    """Return the result of a call with as many segments a side: 16 kB, and 200 bytes for each."""
+def _two_channels(draw: Random, segments: int) -> dict[str, Any]:
     duration = segments * 6_000
     mixed, one, two = (_bundles(draw, _MODELS, duration) for _ in range(3))
     return {

@@ -61,6 +61,6 @@ def encode(body: bytes, coding: str) -> bytes:
 
 
 def cut_short(body: bytes, draw: float) -> bytes:
-    """Return at least the first half of `body`, never all of it; `draw` in [0, 1) says how much."""
+    """Return `body` without its end: at least half of it, chosen by `draw` in [0, 1)."""
     half = len(body) // 2
     return body[: half + int(draw * (len(body) - half))]

@@ -33,7 +33,7 @@ def double_encoded(body: bytes, _draw: float) -> Coded:
 
 
 def multi_member(body: bytes, _draw: float) -> Coded:
-    """Encode each third as a gzip member of its own."""
+    """Encode each third as a separate gzip member."""
     third = len(body) // 3
     pieces = body[:third], body[third : 2 * third], body[2 * third :]
     return b"".join(encode(piece, "gzip") for piece in pieces), "gzip"

@@ -20,7 +20,7 @@ class RequestContext:
 
     `seed` and `variant` choose the result, `draw` (in [0, 1)) what a fault corrupts in it. `coding`
     is the content coding of a good response, `port` the simulator's own, `at` the time of day,
-    `token` the one that the client sent.
+    `token` what the client sent.
     """
 
     seed: int

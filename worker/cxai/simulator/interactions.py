@@ -35,7 +35,7 @@ def status_json(interaction_id: str, its: Behaviour, earlier: int, at: datetime)
     """Return the status at the time `at`, after `earlier` requests for it.
 
     An interaction in processing was declared minutes ago, an abandoned one days ago, and any other
-    on a day and hour of its own.
+    at a time that its ID determines.
     """
     way = "uploaded" if int(its.draw * 1_000) % 2 else "downloaded"
     states, message = STATES[way], None

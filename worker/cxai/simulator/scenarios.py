@@ -69,7 +69,7 @@ SCENARIOS: Mapping[str, tuple[str, Scenario]] = {
 
 
 def named(name: str) -> Scenario:
-    """Return the scenario of this name. Raises ValueError, with all names, if there is none."""
+    """Return the scenario of this name. Raises ValueError, listing all names, if unknown."""
     if name not in SCENARIOS:
         raise ValueError(f"There is no scenario {name!r}. Choose one of {', '.join(SCENARIOS)}.")
     return SCENARIOS[name][1]

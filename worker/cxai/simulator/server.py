@@ -4,7 +4,6 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 import orjson
@@ -24,6 +23,7 @@ STATS_PATH = "/simulator/stats"
 
 _PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})(?:/(ai|status))?")
 _DECLARED = "declared"
+_OTHERS = {ELSEWHERE: "elsewhere"}
 _HOST = "127.0.0.1"
 _MAX_PORT = 65_535
 _STOP_S = 1.0
@@ -82,12 +82,7 @@ class Simulator:
         self._up_since = self._loop.time() if self._up_since is None else self._up_since
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._listener.close()
         # A lost connection cancels its handler, so shutdown has nothing left to wait for.
         for connection in self._http.connections:
@@ -100,10 +95,7 @@ class Simulator:
         if (request.method, path) == ("GET", STATS_PATH):
             return web.json_response(self.stats.to_dict(), dumps=_dumps)
         found = _PATH.fullmatch(path) if request.method == "GET" else None
-        if found is not None:
-            endpoint = found[2] or _DECLARED
-        else:
-            endpoint = "elsewhere" if path == ELSEWHERE else "other"
+        endpoint = (found[2] or _DECLARED) if found else _OTHERS.get(path, "other")
         self.stats.arrived(endpoint, now)
         try:
             if found is None:

@@ -41,12 +41,10 @@ class Rate:
 
     def admits(self, now: float) -> bool:
         """Whether a request is allowed at `now`; it counts only if it is."""
-        if self._allowed is math.inf:
-            return True
-        if self._admitted.count(now) >= self._allowed:
-            return False
-        self._admitted.add(now)
-        return True
+        is_allowed = self._admitted.count(now) < self._allowed
+        if is_allowed:
+            self._admitted.add(now)
+        return is_allowed
 
 
 class Stats:
