@@ -1,6 +1,7 @@
 """Scenarios by name, each with what it shows: everything that the simulator can do wrong."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from cxai.simulator.faults import Fault
 from cxai.simulator.scenario import Scenario
@@ -69,9 +70,11 @@ SCENARIOS: Mapping[str, tuple[str, Scenario]] = {
 
 
 def named(name: str) -> Scenario:
-    """Return the scenario of this name. Raises ValueError, listing all names, if unknown."""
+    """Return the scenario of this name. Raises ValueError, with the nearest names, if unknown."""
     if name not in SCENARIOS:
-        raise ValueError(f"There is no scenario {name!r}. Choose one of {', '.join(SCENARIOS)}.")
+        nearest = " or ".join(get_close_matches(name, SCENARIOS))
+        meant = f" Did you mean {nearest}?" if nearest else ""
+        raise ValueError(f"There is no scenario {name!r}.{meant} --list shows all of them.")
     return SCENARIOS[name][1]
 
 
