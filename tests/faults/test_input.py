@@ -16,7 +16,7 @@ from support.raw_server import RawServer, response
 from support.serving import serving
 from support.waiting import PATIENCE_S, wait_until_blocking
 
-from cxai.simulator import Kind, fate
+from cxai.simulator import Kind, behaviour_of
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
@@ -128,7 +128,7 @@ def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, 
     path.write_text("\n".join(reversed(ids[20:])))
     before = api.stats.requests
     assert go_on(api, export, [], path).code == 0
-    missing = sum(fate(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
+    missing = sum(behaviour_of(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
     assert api.stats.requests - before == len(ids[30:]) + missing  # their status is asked as well
     assert_exact(export, ids, SCENARIO)
 

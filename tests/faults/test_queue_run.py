@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from cxai import Settings, export
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 
 QUICK = {"rate": 1_000, "backoff_base_s": 0.01, "max_attempts": 2, "batch_s": 0.05}
 
@@ -219,7 +219,7 @@ async def nothing_is_open(directory):
 async def test_an_id_that_a_queue_sends_again_leaves_books_that_add_up(simulated, directory, guids):
     ids, queue = guids(20), LiveQueue()
     with simulated(garbled=0.3) as api:
-        broken = [one for one in ids if fate(api.scenario, one).kind == "garbled"]
+        broken = [one for one in ids if behaviour_of(api.scenario, one).kind == "garbled"]
         assert 0 < len(broken) < 20
         async with running(api, queue, directory) as run:
             for times in (1, 2):

@@ -18,7 +18,7 @@ from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 from cxai.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
@@ -47,7 +47,7 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
     failures = FailureRows(resource.layout.schema_version, RUN_ID)
     outcomes = []
     for entry in entries:
-        its = fate(scenario, entry.id)
+        its = behaviour_of(scenario, entry.id)
         if its.has_result:
             body = result_json(scenario.seed, its.variant)
             record = resource.read(entry.id, body, _CLOCK.utc())
