@@ -93,6 +93,6 @@ def settings_of(options: Mapping[str, Any], config: Path | None) -> "Settings":
     given = {
         name: value
         for name, value in options.items()
-        if value is not None and name in Settings.model_fields
+        if value is not None and Settings.current_name(name) is not None
     }
     return load_settings(given, config)
