@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.account import TIMEOUT_S, Account, TimedApi, work
 from support.arrivals import most_within
 from support.cut_proxy import CutProxy

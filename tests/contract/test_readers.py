@@ -8,7 +8,7 @@ from pathlib import Path
 
 import brotli
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.bodies import as_body, body_with_model, sample
 from support.readers import Counted, reader_of, reader_pool
 from support.store import RUN_ID

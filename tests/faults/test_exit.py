@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again

@@ -9,7 +9,7 @@ from functools import partial
 
 import orjson
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.certificate import CA, server_context
 from support.command import cxai, environment, rows, verdicts
 from support.raw_server import Ending, RawServer, response

@@ -8,7 +8,7 @@ import contextlib
 import time
 from enum import Enum, auto
 
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.command import TOKEN
 
 from cxai.api.client import ApiClient

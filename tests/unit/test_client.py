@@ -5,7 +5,7 @@ import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.command import TOKEN
 from support.raw_server import Ending, RawServer, client_of, header, response
 from support.waiting import wait_until

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.bodies import as_body, sample
 from support.readers import reader_of, seen_by
 

@@ -23,7 +23,8 @@ from cxai.observe.logging import LOG
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import OBSERVERS, open_observers
-from cxai.observe.setup import Progress, ProgressPlace, Setup
+from cxai.observe.options import Progress
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.observe.stalls import StallLog
 from cxai.observe.unanswered import UnansweredLog
 from cxai.output.contents import PROGRESS_NAME

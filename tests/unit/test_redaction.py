@@ -2,7 +2,7 @@ import json
 import re
 
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction

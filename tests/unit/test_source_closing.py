@@ -1,5 +1,5 @@
 import pytest
-from pydantic import SecretStr
+from cxai.core.secret_str import SecretStr
 from support.command import TOKEN
 from support.doubles import QueueSource
 from support.garbage import leave_out_again

@@ -4,11 +4,10 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import SecretStr
-
 from cxai.core.entry import IdRule
 from cxai.core.ports import Source
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import LOG
 from cxai.settings import Settings
 from cxai.sources.options import SourceOptions

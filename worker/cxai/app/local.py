@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import origin_of
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
@@ -21,6 +19,7 @@ from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import GroupSource, RemoteSource, Source
 from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
 from cxai.errors import UsageError
@@ -100,7 +99,7 @@ async def export(
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
-                reopen=settings.retry,
+                reopen=settings.reopen,
                 reopen_missing=reopen_missing,
                 notice=LOG.warning,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),

@@ -285,7 +285,7 @@ def _rules(settings: Settings) -> PolicySettings:
         retry_after_cap_s=settings.retry_after_cap_s,
         check_status=settings.check_status,
         recheck_s=settings.recheck_s,
-        patience_s=settings.patience_s,
+        patience_s=settings.not_ready_timeout_s,
         file_patience_s=settings.file_patience_s,
     )
 

@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
 from cxai.output.contents import DEMO_INPUT, DEMO_MARK

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
-from pydantic import SecretStr
 
 from cxai.app import export
 from cxai.app.wiring import most_readers
@@ -20,6 +19,7 @@ from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
 from cxai.cluster.url import parse_engine_url
 from cxai.core.ports import Source
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.inspect.report import Report
 from cxai.observe.logging import LOG
@@ -97,7 +97,7 @@ def with_start_patience(settings: Settings) -> Settings:
     """Wait less for the first reply where someone is watching: they want to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings
-    return settings.model_copy(update={"start_patience_s": _START_PATIENCE_ON_A_TERMINAL_S})
+    return settings.replace(start_patience_s=_START_PATIENCE_ON_A_TERMINAL_S)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

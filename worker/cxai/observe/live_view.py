@@ -6,7 +6,8 @@ from typing import Any
 from cxai.core.figures import duration, significant
 from cxai.core.run_state import RunState
 from cxai.observe.logging import stderr_takes
-from cxai.observe.setup import Progress, Setup
+from cxai.observe.options import Progress
+from cxai.observe.setup import Setup
 from cxai.observe.state_text import sentence
 
 _LEAST_BAR, _MOST_BAR = 8, 30

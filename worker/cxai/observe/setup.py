@@ -1,26 +1,10 @@
 """What observers are opened with: values of settings, and what they may write to."""
 
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Progress(StrEnum):
-    """How a run shows its progress: AUTO is BAR where standard error is a terminal, else LINES."""
-
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
-
-    @property
-    def shown(self) -> "Progress":
-        """The choice that AUTO comes to here and now."""
-        if self is not Progress.AUTO:
-            return self
-        return Progress.BAR if sys.stderr.isatty() else Progress.LINES
+from cxai.observe.options import Progress
 
 
 @dataclass(frozen=True, slots=True)

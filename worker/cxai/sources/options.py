@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import SecretStr
-
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 
 
 class Notice(Protocol):
