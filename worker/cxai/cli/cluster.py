@@ -31,7 +31,8 @@ _URL = "URL of the export: postgres://USER@HOST/DATABASE#NAME."
     params=[
         Argument(
             ["database"], metavar="DATABASE", group="Export",
-            help="URL of the database, postgres://USER@HOST/DATABASE, or of the export, with #NAME.",
+            help="URL of the database, postgres://USER@HOST/DATABASE, or of the export: with #NAME"
+            " after it.",
         ),
         Option(
             ["--export"], metavar="NAME", group="Export",

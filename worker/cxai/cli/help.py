@@ -5,7 +5,7 @@ shown, with its unit, and the values of a choice; a page follows the width of th
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc
 from typing import Any
 
@@ -16,8 +16,9 @@ from cxai.cli.usage import unknown
 from cxai.errors import ExitCode
 
 _MOST_COLUMNS = 100
-_STACKED_BELOW = 60  # columns: then each description stands below its option
 _OPTION_COLUMNS = 30
+_STACKED_BELOW = 60  # columns: then descriptions are below their options, if one of these
+_MOST_BESIDE = 12  # is longer than this
 OTHER = "Other options"
 """The group of options that have none."""
 
@@ -65,12 +66,12 @@ class Argument(click.Argument):
         self.group = group
         self.help = help
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002 - click's
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the argument's name and description."""
-        return self.metavar or "", self.help
+        return self.metavar or "", self.help or ""
 
 
-def _show(context: click.Context, option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's
+def _show(context: click.Context, option: click.Parameter, is_asked: bool) -> None:
     if is_asked and not context.resilient_parsing:
         context.meta[_ALL] = option.name == "help_all"
         tell(context.get_help())
@@ -87,18 +88,18 @@ def _help_options(*, has_advanced: bool) -> Iterator[Option]:
 
 
 class Page(click.Command):
-    """A command with a help page. `examples` are whole command lines; `notes` end the page."""
+    """A command with a help page; `examples` are whole command lines."""
 
     def __init__(
         self,
         *args: Any,
         examples: Sequence[str] = (),
-        notes: Sequence[str] = (),
+        exit_codes: Mapping[int, str] | None = None,
         **attributes: Any,
     ) -> None:
-        super().__init__(*args, add_help_option=False, **attributes)
+        super().__init__(*args, **{**attributes, "add_help_option": False})
         self.examples = examples
-        self.notes = notes
+        self.exit_codes = exit_codes or {}
         has_advanced = any(getattr(one, "is_advanced", False) for one in self.params)
         self.params += _help_options(has_advanced=has_advanced)
 
@@ -127,9 +128,9 @@ class Page(click.Command):
                 for line in self.examples:
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         self.format_options(ctx, formatter)
-        for note in self.notes:
-            formatter.write_paragraph()
-            formatter.write_text(note)
+        if self.exit_codes:
+            codes = [(str(code), meaning) for code, meaning in self.exit_codes.items()]
+            _write_section(formatter, "Exit codes", codes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options, each group under its name."""
@@ -176,5 +177,6 @@ def _write_section(
     formatter: click.HelpFormatter, name: str, records: Sequence[tuple[str, str]]
 ) -> None:
     with formatter.section(name):
-        is_stacked = formatter.width < _STACKED_BELOW and max(len(one) for one, _ in records) > 12
+        widest = max(len(left) for left, _ in records)
+        is_stacked = formatter.width < _STACKED_BELOW and widest > _MOST_BESIDE
         formatter.write_dl(records, col_max=2 if is_stacked else _OPTION_COLUMNS)

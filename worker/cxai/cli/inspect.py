@@ -12,7 +12,7 @@ from cxai.cli.help import Argument, Option, Page
 from cxai.cli.options import AS_JSON, DIRECTORY, PLACE, SOURCES, directory_of, settings_options
 from cxai.cli.streams import json_text, tell
 from cxai.cluster.url import is_engine_url
-from cxai.errors import ExitCode, UsageError
+from cxai.errors import UsageError
 from cxai.settings import Settings
 
 if TYPE_CHECKING:  # take long to import
@@ -49,10 +49,11 @@ def status(*, place: str, as_json: bool) -> None:
         AS_JSON,
     ],
     examples=["cxai verify export/", "cxai verify export/ ids.txt"],
-    notes=[
-        "Exit codes: 0 all intact; 5 files and ledger differ; 4 all intact, but lines of SOURCE"
-        " have no verdict yet."
-    ],
+    exit_codes={
+        0: "All files are intact.",
+        4: "All files are intact, but lines of SOURCE have no verdict yet.",
+        5: "Files and ledger contradict each other.",
+    },
 )
 def verify(*, place: str, sources: Sequence[str], as_json: bool, **options: Any) -> None:
     """Check every file of an export against its ledger.
@@ -121,7 +122,9 @@ def _input_to_verify(
             ["parts"], nargs=-1, metavar="[PART]...", group="Export",
             help="Names of finished parts, such as records-000001.jsonl.",
         ),
-        Option(["--all", "every"], is_flag=True, group="Export", help="Release all finished parts."),
+        Option(
+            ["--all", "every"], is_flag=True, group="Export", help="Release all finished parts."
+        ),
         Option(
             ["--missing"], is_flag=True, group="Export",
             help="Release parts whose files are missing, too; without PART and --all, only these.",
@@ -148,9 +151,7 @@ def prune(
     from cxai.clock import SystemClock
     from cxai.inspect.prune import prune_export
 
-    pruned = prune_export(
-        directory, parts, SystemClock(), every=every, missing=missing, keep=keep
-    )
+    pruned = prune_export(directory, parts, SystemClock(), every=every, missing=missing, keep=keep)
     try:
         tell(json_text(pruned.as_dict()) if as_json else pruned.text())
     except UsageError as error:

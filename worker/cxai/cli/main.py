@@ -3,11 +3,13 @@
 Imports that cost time stand inside the commands, so that `cxai --help` answers fast.
 """
 
+import os
 import sys
 from typing import NoReturn
 
 import click
 
+from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.cluster import cluster, enqueue, retry
 from cxai.cli.completion import complete, completion
 from cxai.cli.exits import exit_after
@@ -18,11 +20,12 @@ from cxai.cli.schema import schema
 from cxai.cli.simulate import demo, simulate
 from cxai.cli.streams import open_standard_streams, tell
 from cxai.cli.usage import explain
+from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.version import __version__
 
 
-def _version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's
+def _version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
     if is_asked and not context.resilient_parsing:
         tell(f"cxai-worker {__version__}")
         context.exit()
@@ -47,11 +50,15 @@ app = Group(
         "cxai status export/",
         "cxai run --help",
     ],
-    notes=[
-        "Exit codes: 0 complete; 1 too many IDs failed, or none has a result; 2 wrong usage, or an"
-        " input without a valid ID; 3 token refused; 4 stopped early, rerun the same command to"
-        " resume; 5 the files and the ledger contradict each other; 70 an internal error.",
-    ],
+    exit_codes={
+        0: "Complete.",
+        1: "Too many IDs failed, or none has a result.",
+        2: "Wrong usage, or an input without a valid ID.",
+        3: "The API refused the token.",
+        4: "Stopped early: rerun the same command to resume.",
+        5: "Files and ledger contradict each other.",
+        70: "Internal error.",
+    },
 )  # fmt: skip
 """The command `cxai`."""
 
@@ -70,4 +77,10 @@ def _run() -> None:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.UsageError as error:
-        raise UsageError(explain(error)) from None
+        raise UsageError(_without_token(explain(error))) from None
+
+
+def _without_token(text: str) -> str:
+    """Hide the token in a text that quotes the command line: it may be pasted there by mistake."""
+    hidden = Secrets(os.environ.get(TOKEN_VARIABLE, "").strip())
+    return "The command line has the API token in it." if hidden.are_in(text) else text

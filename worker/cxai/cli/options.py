@@ -17,12 +17,12 @@ from cxai.errors import UsageError
 from cxai.output.registry import output_directory
 from cxai.settings import Settings, load_settings
 from cxai.settings.choices import Switch
-from cxai.settings.definition import Setting, option_of
+from cxai.settings.definition import Setting
 from cxai.settings.kind import Kind
 from cxai.settings.texts import File
 
 
-class Value(click.ParamType):
+class Value(click.ParamType[Any]):
     """The value of an option, of one of the kinds that settings have."""
 
     name = "value"
@@ -30,9 +30,7 @@ class Value(click.ParamType):
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value that the text stands for."""
         try:
             return self.kind.parse(value)
@@ -51,25 +49,18 @@ class Value(click.ParamType):
 class Typed(Value):
     """A value that is read later, as typed: it is completed as one of its kind."""
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 - click's
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text."""
         return value
 
 
-class _Place(click.ParamType):
+class _Place(click.ParamType[Any]):
     """An export: a directory, or the URL of a shared one."""
 
     name = "place"
 
     def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Complete directories."""
         return [CompletionItem(incomplete, type="dir")]
@@ -78,12 +69,8 @@ class _Place(click.ParamType):
 class _Directory(_Place):
     """An export on this machine. Raises UsageError for a shared one."""
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 - click's
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the directory."""
         return directory_of(str(value))
 
 
@@ -139,8 +126,8 @@ def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
     for setting in chosen:
         options.append(_option_of(setting, defaults.get(setting.name, setting.default_text)))
         options += [  # accepted, but not shown
-            Option([option_of(name), name], type=Typed(setting.kind), hidden=True)
-            for name in setting.formerly
+            Option([option, name], type=Typed(setting.kind), hidden=True)
+            for name, option in setting.former_options.items()
         ]
     return options
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
 
@@ -66,10 +66,6 @@ _SETTINGS = [one.name for one in Settings.definitions() if one.group != WORKERS]
         "cxai run redis://queue.internal/0/calls -o export/ --until-idle 10m",
         "cxai run postgres://cxai@db.internal/cxai#nightly --until-settled",
     ],
-    notes=[
-        "The API token is read from CXAI_API_TOKEN or --token-file. Each setting is also an"
-        " environment variable and a key of the TOML file.",
-    ],
 )  # fmt: skip
 def run(
     *,
@@ -86,7 +82,8 @@ def run(
 ) -> None:
     """Retrieve the results of all IDs in SOURCE into a directory; rerun to resume.
 
-    SOURCE may also be an export that workers share: postgres://USER@HOST/DATABASE#NAME.
+    SOURCE may also be an export that workers share: postgres://USER@HOST/DATABASE#NAME. Each
+    setting can also be given as an environment variable or in a TOML file: see `cxai config env`.
     """
     shared = _shared_export(sources, output, until_settled=until_settled)
     if shared is not None:

@@ -10,6 +10,7 @@ from cxai.cli.help import Option, Page
 from cxai.cli.options import AS_JSON, DIRECTORY, OUTPUT, RUN, Value, metavar_of, settings_options
 from cxai.cli.streams import tell
 from cxai.errors import UsageError
+from cxai.settings.definition import option_of
 from cxai.settings.kind import Kind
 from cxai.settings.numbers import Count, Duration, Number, Share
 
@@ -41,27 +42,26 @@ def demo(*, output: Path, ids: int, rate: str | None, progress: str | None, as_j
     finish(run_to_end(work), as_json=as_json)
 
 
-def _option(
-    name: str, kind: Kind[Any], help_: str, default: str | None = None, *, group: str
-) -> Option:
-    """Return an option for a field of the scenario; it keeps what the scenario has without it."""
+def _option(name: str, kind: Kind[Any], help_: str, default: str, *, group: str) -> Option:
+    """Return the option of a field of the scenario, which decides the default."""
     return Option(
-        [f"--{name.removesuffix('_s').replace('_', '-')}", name], type=Value(kind),
-        metavar=metavar_of(kind), group=group, help=help_, default_text=default,
+        [option_of(name), name], type=Value(kind), metavar=metavar_of(kind),
+        group=group, help=help_, default_text=default,
     )  # fmt: skip
 
 
-_SHARE, _TIME = Share(), Duration(or_zero=True)
+_RATE = Number("requests per second", 1_000_000, above_least=True)
+_SHARE, _TIME, _COUNT = Share(), Duration(or_zero=True), Count("requests", 1)
 
 _LIMITS = [
     _option(name, kind, help_, default, group="Limits")
     for name, kind, help_, default in (
-        ("rate", Number("requests per second", 1e6, above_least=True), "Most requests per second.", "no limit"),
-        ("in_flight", Count("requests", 1), "Most requests at a time.", "no limit"),
+        ("rate", _RATE, "Most requests per second.", "no limit"),
+        ("in_flight", _COUNT, "Most requests at a time.", "no limit"),
         ("latency_s", _TIME, "Time to each response.", "0s"),
         ("outage_s", _TIME, "Length of each outage.", "0s, no outages"),
-        ("outage_every_s", Duration(), "Time between two outages.", "20s"),
-        ("token_after", Count("requests", 1), "Requests after which only the next token is accepted.", "never"),
+        ("outage_every_s", _TIME, "Time between two outages.", "20s"),
+        ("token_after", _COUNT, "Requests after which the next token is required.", "never"),
     )
 ]
 _SHARES = [
@@ -90,7 +90,7 @@ _SHARES = [
             group="Server", help="Port to listen on; 0 for any free one.", default_text="8900",
         ),
         Option(
-            ["--token"], default="simulated", metavar="TEXT", group="Server",
+            ["--token"], default="simulated", metavar="TOKEN", group="Server",
             help="Token that is accepted.", default_text="simulated",
         ),
         Option(

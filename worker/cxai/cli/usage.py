@@ -1,6 +1,7 @@
 """What is wrong with a command line, in words."""
 
 from difflib import get_close_matches
+from itertools import chain
 
 import click
 
@@ -14,8 +15,8 @@ def explain(error: click.UsageError) -> str:
 def _problem(error: click.UsageError) -> str:
     match error:
         case click.NoSuchOption(option_name=name, ctx=click.Context(command=command)):
-            known = [option for one in command.params for option in (*one.opts, *one.secondary_opts)]
-            return unknown("option", name, known)
+            known = [(*one.opts, *one.secondary_opts) for one in command.params]
+            return unknown("option", name, [*chain.from_iterable(known)])
         case click.MissingParameter(param=click.Option(opts=names, metavar=metavar)):
             return f"Option {names[-1]} {metavar} is missing."
         case click.MissingParameter(param=click.Argument(metavar=metavar)):
