@@ -37,8 +37,12 @@ class Count(Kind[int]):
     metavar = "N"
 
     @property
+    def range(self) -> str:
+        return f"{self.least:,} to {self.most:,} {self.unit}"
+
+    @property
     def allowed(self) -> str:
-        return f"a whole number of {self.unit} from {self.least:,} to {self.most:,}"
+        return f"a whole number ({self.range})"
 
     def parse(self, value: object) -> int:
         number = number_in(value)
@@ -62,9 +66,13 @@ class Number(Kind[float]):
     metavar = "N"
 
     @property
+    def range(self) -> str:
+        low = f"above {self.least:g}, up" if self.above_least else f"{self.least:g}"
+        return f"{low} to {self.most:,.0f} {self.unit}"
+
+    @property
     def allowed(self) -> str:
-        low = f"more than {self.least:g} and at most" if self.above_least else f"{self.least:g} to"
-        return f"{self.unit}, {low} {self.most:,.0f}, such as {self.example}"
+        return f"a number ({self.range}), such as {self.example}"
 
     def parse(self, value: object) -> float:
         number = number_in(value)
@@ -98,8 +106,12 @@ class Bytes(Kind[int]):
     metavar = "SIZE"
 
     @property
+    def range(self) -> str:
+        return f"at least {self.show(self.least)}"
+
+    @property
     def allowed(self) -> str:
-        return f"a size of at least {self.show(self.least)}, such as 1048576, 8 MiB or 256MB"
+        return f"a size ({self.range}), such as 1048576, 8 MiB or 256MB"
 
     def parse(self, value: object) -> int:
         size = number_in(value)
@@ -134,9 +146,12 @@ class Duration(Kind[float]):
     metavar = "TIME"
 
     @property
+    def range(self) -> str:
+        return f"{'0s' if self.or_zero else 'above 0s, up'} to {self.show(self.most_s)}"
+
+    @property
     def allowed(self) -> str:
-        low = "from 0s to" if self.or_zero else "of more than 0s and at most"
-        return f"a time {low} {self.show(self.most_s)}, such as 90, 90s, 15m or 12h"
+        return f"a time ({self.range}), such as 90, 90s, 15m or 12h"
 
     def parse(self, value: object) -> float:
         seconds = number_in(value)
@@ -164,9 +179,12 @@ class Share(Kind[float]):
     metavar = "SHARE"
 
     @property
+    def range(self) -> str:
+        return f"{'0%' if self.or_zero else 'above 0%, up'} to 100%"
+
+    @property
     def allowed(self) -> str:
-        low = "from 0" if self.or_zero else "above 0, up"
-        return f"a share {low} to 1, such as 0.05 or 5%"
+        return f"a share ({self.range}), such as 0.05 or 5%"
 
     def parse(self, value: object) -> float:
         if isinstance(value, str) and value.strip().endswith("%"):

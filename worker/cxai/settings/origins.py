@@ -35,20 +35,8 @@ class _Given:
     problems: list[str] = field(default_factory=list)
 
 
-def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Return the settings, `given` (from the command line) before all others.
-
-    `config` names a TOML file; without it CXAI_CONFIG may. Raises SettingsError, a UsageError, that
-    lists all that is wrong, each with the place where it was given and what is allowed.
-    """
-    return load(given, config).settings
-
-
 def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
-    """Return the settings as `load_settings` does, with their origins.
-
-    The log has a warning for each former name.
-    """
+    """Return the settings with their origins; see cxai.settings.load_settings."""
     hidden = Secrets(*(os.environ.get(one.name, "") for one in VARIABLES if one.is_secret))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
