@@ -18,6 +18,11 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     file; without it CXAI_CONFIG may. Raises SettingsError, a UsageError, that lists all that is
     wrong, each with the place where it was given and what is allowed.
     """
-    from cxai.settings.origins import load  # noqa: PLC0415 - help needs no more than definitions
+    # Help needs no more than the definitions.
+    from cxai.observe.logging import LOG  # noqa: PLC0415
+    from cxai.settings.origins import load  # noqa: PLC0415
 
-    return load(given, config).settings
+    loaded = load(given, config)
+    for former, name in loaded.renamed.items():
+        LOG.warning("setting_renamed", setting=former, use=name)
+    return loaded.settings

@@ -95,7 +95,7 @@ _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | 
     "gib": 1 << 30,
     "tib": 1 << 40,
 }
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?([a-z]{0,3})", re.ASCII)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,9})?) ?([a-z]{0,3})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,13 @@ class Duration(Kind[float]):
     def show(self, value: Any) -> str:
         for unit, seconds in reversed(_SECONDS.items()):
             if value >= seconds and value % seconds == 0:
-                return f"{value / seconds:.15g}{unit}"
-        return f"{value:.15g}s"
+                return f"{value // seconds:.0f}{unit}"
+        text = f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+        return text if float(text[:-1]) == value else repr(float(value))
 
 
 _PERCENT = 100
+_DIGITS_OF_A_SHARE = 15  # 0.7% is 0.007, not the 0.0069… of a division
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Share(Kind[float]):
     def parse(self, value: object) -> float:
         if isinstance(value, str) and value.strip().endswith("%"):
             percent = number_in(value.strip()[:-1])
-            share = None if percent is None else percent / _PERCENT
+            share = None if percent is None else round(percent / _PERCENT, _DIGITS_OF_A_SHARE)
         else:
             share = number_in(value)
         if share is None or not 0 <= share <= 1 or not (share or self.or_zero):
