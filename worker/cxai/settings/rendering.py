@@ -26,8 +26,8 @@ def described(definition: Setting[Any]) -> str:
 
 def comment(text: str) -> str:
     """Return a text as lines of comment."""
-    prefix = {"initial_indent": "# ", "subsequent_indent": "# "}
-    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False, **prefix)
+    lines = textwrap.wrap(text, _COLUMNS - 2, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"# {line}" for line in lines)
 
 
 def grouped(paragraphs: Iterable[tuple[str, str]]) -> str:
