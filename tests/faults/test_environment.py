@@ -94,7 +94,7 @@ def test_a_command_that_cannot_be_resumed_ends_as_a_shell_expects(tmp_path, numb
 def test_the_handlers_are_there_before_the_imports_that_take_time():
     loaded = "import sys, cxai.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
-    slow = {"typer", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
+    slow = {"click", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
     assert not slow & set(done.stdout.decode().split())
 
 

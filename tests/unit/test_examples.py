@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 
 from cxai.cli.main import app
@@ -105,7 +104,7 @@ def commands():
 
 @pytest.mark.parametrize("arguments", list(commands()))
 def test_each_command_line_is_one_that_the_command_takes(arguments):
-    command, name, left = typer.main.get_command(app), "cxai", arguments
+    command, name, left = app, "cxai", arguments
     while hasattr(command, "commands"):
         name, *left = left
         command = command.commands[name]

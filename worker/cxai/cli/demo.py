@@ -57,7 +57,7 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
     yield "not-an-interaction-id"
 
 
-async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
+async def demo_export(output: Path, ids: int, rate: str, progress: str | None) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
     output = output_directory(output).path
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
@@ -66,7 +66,7 @@ async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Rep
                 **_SETTINGS,
                 "base_url": simulator.base_url,
                 "rate": rate,
-                "progress": progress,
+                **({} if progress is None else {"progress": progress}),
                 "max_failed": float(f"{2 / (ids + 1):.1g}"),  # the one line that is no ID
             }
         )

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
 from cxai.cli.streams import STDOUT, json_text, say, tell, unprinted
 from cxai.errors import CxaiError, ExitCode, UsageError
 
@@ -17,13 +15,14 @@ if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
     from cxai.inspect.report import Report
 
 
-def finish(report: "Report", *, as_json: bool) -> NoReturn:
+def finish(report: "Report", *, as_json: bool, quiet: bool = False) -> NoReturn:
     """Print the report and exit with its code; with 2 if that is 0, but the report got lost."""
     import shutil  # noqa: PLC0415 - not for `cxai --help`
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     try:
-        tell(json_text(report.as_dict()) if as_json else report.text(width))
+        if as_json or report.exit_code or not quiet:
+            tell(json_text(report.as_dict()) if as_json else report.text(width))
     except UsageError as error:
         lost = (
             f"{error} Only the report is lost: the run itself ended with exit code"
@@ -32,7 +31,7 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
         fail("report_lost", lost, report.exit_code or error.exit_code)
     if report.exit_code and sys.stderr.isatty() and not sys.stdout.isatty():
         say(f"cxai: {report.ending.headline}")  # the report is not before the user's eyes
-    raise typer.Exit(report.exit_code)
+    sys.exit(report.exit_code)
 
 
 def exit_after(command_line: Callable[[], object]) -> NoReturn:

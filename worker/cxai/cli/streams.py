@@ -6,8 +6,6 @@ import sys
 from io import TextIOWrapper
 from typing import Any
 
-import typer
-
 from cxai.errors import UsageError
 
 STDOUT, STDERR = 1, 2
@@ -56,7 +54,7 @@ def unprinted(error: OSError) -> str:
 def tell(text: str) -> None:
     """Print what was asked for. Raises UsageError if it can't be; a reader may leave early."""
     try:
-        typer.echo(text)
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
@@ -67,7 +65,7 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """Print on standard error; where that can't be, the exit code remains."""
     try:
-        typer.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except OSError:
         # What is left in the buffer would fail once more when Python ends.
