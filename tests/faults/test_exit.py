@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cxai.core.secret_str import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again
@@ -16,6 +15,7 @@ from support.serving import serving
 
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
 from cxai.ledger.rotation import Rotation

@@ -9,7 +9,6 @@ from functools import partial
 
 import orjson
 import pytest
-from cxai.core.secret_str import SecretStr
 from support.certificate import CA, server_context
 from support.command import cxai, environment, rows, verdicts
 from support.raw_server import Ending, RawServer, response
@@ -21,6 +20,7 @@ from support.tripwire import Tripwire
 from support.waiting import PATIENCE_S, wait_until, wait_until_blocking
 
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source

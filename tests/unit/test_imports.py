@@ -40,7 +40,7 @@ ROOMS = {
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {
         *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
-        *("errors", "defaults"),
+        "errors",
     },
     "app": {
         *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),

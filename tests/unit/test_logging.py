@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cxai.core.secret_str import SecretStr
 
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
 from cxai.policy.verdict import Verdict

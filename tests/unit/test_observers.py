@@ -20,10 +20,10 @@ from cxai.core.watchdog import Stage, Stall
 from cxai.errors import UsageError
 from cxai.observe.blocked import BlockedLog
 from cxai.observe.logging import LOG
+from cxai.observe.options import Progress
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import OBSERVERS, open_observers
-from cxai.observe.options import Progress
 from cxai.observe.setup import ProgressPlace, Setup
 from cxai.observe.stalls import StallLog
 from cxai.observe.unanswered import UnansweredLog

@@ -2,8 +2,8 @@ import json
 import re
 
 import pytest
-from cxai.core.secret_str import SecretStr
 
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
 

@@ -22,8 +22,12 @@ class Switch(Kind[bool]):
     metavar = "true|false"
 
     @property
+    def range(self) -> str:
+        return "true or false"
+
+    @property
     def allowed(self) -> str:
-        return "true or false (also yes or no, on or off, 1 or 0)"
+        return "true or false (or yes or no, on or off, 1 or 0)"
 
     def parse(self, value: object) -> bool:
         text = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
@@ -63,8 +67,12 @@ class Choice(Kind[T_co]):
         return "|".join(self.values)
 
     @property
+    def range(self) -> str:
+        return ", ".join(self.values)
+
+    @property
     def allowed(self) -> str:
-        return f"one of {', '.join(self.values)}"
+        return f"one of {self.range}"
 
     def parse(self, value: object) -> T_co:
         if not isinstance(value, str) or value.strip() not in self.values:
@@ -83,8 +91,12 @@ class Verdicts(Kind[frozenset[Verdict]]):
         return tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
 
     @property
+    def range(self) -> str:
+        return ", ".join(self.choices)
+
+    @property
     def allowed(self) -> str:
-        return f"some of {', '.join(self.choices)}, separated by commas"
+        return f"one or more of {self.range}, separated by commas"
 
     def parse(self, value: object) -> frozenset[Verdict]:
         words = value.split(",") if isinstance(value, str) else value
@@ -114,8 +126,12 @@ class ReaderCount(Kind[int | Literal["auto"]]):
     metavar = "N|auto"
 
     @property
+    def range(self) -> str:
+        return f"0 to {self.most}, or auto"
+
+    @property
     def allowed(self) -> str:
-        return f"a number of processes from 0 to {self.most}, or auto"
+        return f"a number of processes ({self.range})"
 
     def parse(self, value: object) -> int | Literal["auto"]:
         if isinstance(value, str) and value.strip() == "auto":

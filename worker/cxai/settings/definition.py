@@ -250,4 +250,4 @@ def shown(definition: Setting[Any], value: object, is_secret: Callable[[str], bo
         return ""
     if len(text) > _MOST_CHARS_QUOTED:
         text = f"{text[:_MOST_CHARS_QUOTED]}…"
-    return f"{text!r} can't be used: "
+    return f"{text!r} is not valid: "

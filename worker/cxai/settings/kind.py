@@ -24,6 +24,11 @@ class Kind(Generic[T_co]):
         return False
 
     @property
+    def range(self) -> str:
+        """The range of values with its unit, or the values; empty if there is no such thing."""
+        return ""
+
+    @property
     def allowed(self) -> str:
         """What may be given, with range, unit and example: words that follow "expected"."""
         raise NotImplementedError

@@ -37,8 +37,12 @@ class Count(Kind[int]):
     metavar = "N"
 
     @property
+    def range(self) -> str:
+        return f"{self.least:,} to {self.most:,} {self.unit}"
+
+    @property
     def allowed(self) -> str:
-        return f"a whole number of {self.unit} from {self.least:,} to {self.most:,}"
+        return f"a whole number ({self.range})"
 
     def parse(self, value: object) -> int:
         number = number_in(value)
@@ -62,9 +66,13 @@ class Number(Kind[float]):
     metavar = "N"
 
     @property
+    def range(self) -> str:
+        low = f"above {self.least:g}, up" if self.above_least else f"{self.least:g}"
+        return f"{low} to {self.most:,.0f} {self.unit}"
+
+    @property
     def allowed(self) -> str:
-        low = f"more than {self.least:g} and at most" if self.above_least else f"{self.least:g} to"
-        return f"{self.unit}, {low} {self.most:,.0f}, such as {self.example}"
+        return f"a number ({self.range}), such as {self.example}"
 
     def parse(self, value: object) -> float:
         number = number_in(value)
@@ -87,7 +95,7 @@ _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | 
     "gib": 1 << 30,
     "tib": 1 << 40,
 }
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?([a-z]{0,3})", re.ASCII)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,9})?) ?([a-z]{0,3})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,12 @@ class Bytes(Kind[int]):
     metavar = "SIZE"
 
     @property
+    def range(self) -> str:
+        return f"at least {self.show(self.least)}"
+
+    @property
     def allowed(self) -> str:
-        return f"a size of at least {self.show(self.least)}, such as 1048576, 8 MiB or 256MB"
+        return f"a size ({self.range}), such as 1048576, 8 MiB or 256MB"
 
     def parse(self, value: object) -> int:
         size = number_in(value)
@@ -134,9 +146,12 @@ class Duration(Kind[float]):
     metavar = "TIME"
 
     @property
+    def range(self) -> str:
+        return f"{'0s' if self.or_zero else 'above 0s, up'} to {self.show(self.most_s)}"
+
+    @property
     def allowed(self) -> str:
-        low = "from 0s to" if self.or_zero else "of more than 0s and at most"
-        return f"a time {low} {self.show(self.most_s)}, such as 90, 90s, 15m or 12h"
+        return f"a time ({self.range}), such as 90, 90s, 15m or 12h"
 
     def parse(self, value: object) -> float:
         seconds = number_in(value)
@@ -149,11 +164,13 @@ class Duration(Kind[float]):
     def show(self, value: Any) -> str:
         for unit, seconds in reversed(_SECONDS.items()):
             if value >= seconds and value % seconds == 0:
-                return f"{value / seconds:.15g}{unit}"
-        return f"{value:.15g}s"
+                return f"{value // seconds:.0f}{unit}"
+        text = f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+        return text if float(text[:-1]) == value else repr(float(value))
 
 
 _PERCENT = 100
+_DIGITS_OF_A_SHARE = 15  # 0.7% is 0.007, not the 0.0069… of a division
 
 
 @dataclass(frozen=True)
@@ -164,14 +181,17 @@ class Share(Kind[float]):
     metavar = "SHARE"
 
     @property
+    def range(self) -> str:
+        return f"{'0%' if self.or_zero else 'above 0%, up'} to 100%"
+
+    @property
     def allowed(self) -> str:
-        low = "from 0" if self.or_zero else "above 0, up"
-        return f"a share {low} to 1, such as 0.05 or 5%"
+        return f"a share ({self.range}), such as 0.05 or 5%"
 
     def parse(self, value: object) -> float:
         if isinstance(value, str) and value.strip().endswith("%"):
             percent = number_in(value.strip()[:-1])
-            share = None if percent is None else percent / _PERCENT
+            share = None if percent is None else round(percent / _PERCENT, _DIGITS_OF_A_SHARE)
         else:
             share = number_in(value)
         if share is None or not 0 <= share <= 1 or not (share or self.or_zero):

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.output.local_path import local_path
-from cxai.settings.definition import PREFIX, SettingsError, meant, option_of
+from cxai.settings.definition import PREFIX, SettingsError, meant, option_of, variable_of
 from cxai.settings.settings import Settings
 from cxai.settings.variables import CONFIG_VARIABLE, VARIABLES, is_service_link
 
@@ -20,35 +20,31 @@ _ADVICE = "`cxai config env` lists all settings."
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and the place where each was given that was: an option, a variable, a key."""
+    """Settings, and the place where each was given that was: an option, a variable, a key.
+
+    `renamed` has each place with a former name, and the name to write there.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    renamed: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Settings as one place gives them, the name of each place there, and what is wrong."""
+    """Settings as one place gives them, how each is written there, and what is wrong.
 
+    `written` returns how a setting is written in this place.
+    """
+
+    written: Callable[[str], str]
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
-def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Return the settings, `given` (from the command line) before all others.
-
-    `config` names a TOML file; without it CXAI_CONFIG may. Raises SettingsError, a UsageError, that
-    lists all that is wrong, each with the place where it was given and what is allowed.
-    """
-    return load(given, config).settings
-
-
 def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
-    """Return the settings as `load_settings` does, with their origins.
-
-    The log has a warning for each former name.
-    """
+    """Return the settings with their origins; see cxai.settings.load_settings."""
     hidden = Secrets(*(os.environ.get(one.name, "") for one in VARIABLES if one.is_secret))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -58,39 +54,30 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
         checked = Settings.check(each.values, each.places, hidden.are_in)
         values |= checked.values
         problems += (*each.problems, *checked.problems)
-        for name in each.values:
-            current = checked.renamed.get(name, name)
-            origins[current] = each.places[name]
-            if name != current:
-                renamed[each.places[name]] = current
+        for name in each.values.keys() & checked.renamed.keys():
+            renamed[each.places[name]] = each.written(checked.renamed[name])
+        origins |= {checked.renamed.get(name, name): each.places[name] for name in each.values}
     if problems:
         raise SettingsError(problems, _ADVICE)
-    if renamed:
-        _warn(renamed)
-    return Loaded(Settings(**values), origins)
-
-
-def _warn(renamed: Mapping[str, str]) -> None:
-    from cxai.observe.logging import LOG  # noqa: PLC0415 - few runs need it
-
-    for place, name in renamed.items():
-        definition = Settings.definition(name)
-        names = {"-": definition.option, PREFIX[0]: definition.variable}
-        LOG.warning("setting_renamed", setting=place, use=names.get(place[0].upper(), name))
+    return Loaded(Settings(**values), origins, renamed)
 
 
 def _from_options(given: Mapping[str, Any]) -> _Given:
+    return _Given(_option, dict(given), {name: _option(name) for name in given})
+
+
+def _option(name: str) -> str:
     known = {definition.name: definition.option for definition in Settings.definitions()}
-    return _Given(dict(given), {name: known.get(name) or option_of(name) for name in given})
+    return known.get(name) or option_of(name)
 
 
 def _from_file(config: Path | None) -> _Given:
     if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
         config = Path(named)
     if config is None:
-        return _Given()
+        return _Given(str)
     path = local_path(config, "The settings file")
-    found = _Given()
+    found = _Given(str)
     for name, value in _read_toml(path).items():
         if "token" in name and name != "token_file":
             found.problems.append(
@@ -116,7 +103,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _from_environment() -> _Given:
     """Return the settings of the environment; a name may be written in small letters, too."""
     other = {variable.name for variable in VARIABLES}
-    found = _Given()
+    found = _Given(variable_of)
     for written, value in os.environ.items():
         upper = written.upper()
         if not upper.startswith(PREFIX) or written in other:

@@ -55,7 +55,7 @@ class SecretUrl(Kind[SecretStr]):
 
     @property
     def allowed(self) -> str:
-        return f"{self.form} (what was given is not shown, since it may hold a password)"
+        return self.form
 
     def parse(self, value: object) -> SecretStr:
         if isinstance(value, str):
