@@ -51,7 +51,7 @@ ROOMS = {
     "cli": {
         *("app", "cluster", "settings", "inspect", "observe"),
         *("output", "resources", "sources", "api", "core"),
-        *("simulator", "errors", "clock", "defaults", "version"),
+        *("simulator", "errors", "clock", "version"),
     },
     "__main__": {"cli", "errors"},
 }

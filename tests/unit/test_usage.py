@@ -6,6 +6,8 @@ import pytest
 from support.command import TOKEN, cxai, environment
 from support.in_process import cxai_here
 
+from cxai.settings.numbers import Count, Share
+
 MISTAKES = [
     (["rum"], "There is no command 'rum'. Did you mean run?", "cxai"),
     (["cluster", "intit"], "There is no command 'intit'. Did you mean init?", "cxai cluster"),
@@ -21,17 +23,17 @@ MISTAKES = [
     (["schema", "scores", "more"], "Got unexpected extra argument (more)", "cxai schema"),
     (
         ["demo", "--ids", "none"],
-        "--ids: 'none' can't be used: expected a whole number of IDs from 1 to 1,000,000",
+        f"--ids: 'none' is not valid: expected {Count('IDs', 1).allowed}",
         "cxai demo",
     ),
     (
         ["simulate", "--missing", "1.5"],
-        "--missing: '1.5' can't be used: expected a share from 0 to 1, such as 0.05 or 5%",
+        f"--missing: '1.5' is not valid: expected {Share().allowed}",
         "cxai simulate",
     ),
     (
         ["completion", "tcsh"],
-        "SHELL: 'tcsh' can't be used: expected one of bash, zsh, fish",
+        "SHELL: 'tcsh' is not valid: expected one of bash, zsh, fish",
         "cxai completion",
     ),
 ]  # fmt: skip
@@ -49,7 +51,7 @@ def test_all_settings_that_can_not_be_used_are_named_with_their_values(capsys, t
     ended = cxai_here(capsys, "run", "ids.txt", "-o", tmp_path / "export", *options)
     assert ended.code == 2
     for option, value in zip(options[::2], options[1::2], strict=True):
-        assert f"  {option}: '{value}' can't be used: expected " in ended.err
+        assert f"  {option}: '{value}' is not valid: expected " in ended.err
     assert not (tmp_path / "export").exists()
 
 

@@ -26,7 +26,7 @@ class Value(click.ParamType[Any]):
         try:
             return self.kind.parse(value)
         except ValueError as error:
-            self.fail(f"{value!r} can't be used: {error}", param, ctx)
+            self.fail(f"{value!r} is not valid: {error}", param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
