@@ -19,7 +19,6 @@ ROOMS = {
     "version": set(),
     "errors": set(),
     "clock": set(),
-    "defaults": set(),
     "zstd": set(),
     "simulator": set(),
     "policy": set(),
@@ -51,7 +50,7 @@ ROOMS = {
     "cli": {
         *("app", "cluster", "settings", "inspect", "observe"),
         *("output", "resources", "sources", "api", "core"),
-        *("simulator", "errors", "clock", "defaults", "version"),
+        *("simulator", "errors", "clock", "version"),
     },
     "__main__": {"cli", "errors"},
 }
