@@ -10,18 +10,17 @@ from cxai.cli.help import Argument, Group, Option, Page
 from cxai.cli.options import (
     AS_JSON,
     CONFIG,
-    INPUT,
-    OUTPUT,
     QUIET,
     SOURCES,
     VERBOSE,
-    Typed,
     settings_of,
     settings_options,
 )
 from cxai.cli.streams import json_text, tell
+from cxai.cli.values import Typed
 from cxai.errors import UsageError
 from cxai.settings.choices import Verdicts
+from cxai.settings.settings import INPUT, OUTPUT
 
 _URL = "URL of the export: postgres://USER@HOST/DATABASE#NAME."
 

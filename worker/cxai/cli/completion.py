@@ -6,8 +6,8 @@ import sys
 import click
 
 from cxai.cli.help import Argument, Page
-from cxai.cli.options import Value
 from cxai.cli.streams import tell
+from cxai.cli.values import Value
 from cxai.settings.choices import Choice
 
 _VARIABLE = "_CXAI_COMPLETE"  # click's name for a program called cxai

@@ -9,20 +9,20 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from cxai.cli.streams import STDOUT, json_text, say, tell, unprinted
+from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 
 if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
     from cxai.inspect.report import Report
 
 
-def finish(report: "Report", *, as_json: bool, quiet: bool = False) -> NoReturn:
+def finish(report: "Report", *, as_json: bool) -> NoReturn:
     """Print the report and exit with its code; with 2 if that is 0, but the report got lost."""
     import shutil  # noqa: PLC0415 - not for `cxai --help`
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     try:
-        if as_json or report.exit_code or not quiet:
-            tell(json_text(report.as_dict()) if as_json else report.text(width))
+        tell(json_text(report.as_dict()) if as_json else report.text(width))
     except UsageError as error:
         lost = (
             f"{error} Only the report is lost: the run itself ended with exit code"
@@ -54,8 +54,15 @@ def exit_after(command_line: Callable[[], object]) -> NoReturn:
 def fail(event: str, message: str, code: ExitCode) -> NoReturn:
     """Say on standard error why the command failed, as an event of the log too, and exit."""
     from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
+    from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
-    LOG.end(event, exit_code=int(code), reason=message)
+    is_early = not LOG.is_configured
+    if is_early:  # before the settings are known, the environment decides
+        token = SecretStr(os.environ.get("CXAI_API_TOKEN", "").strip())
+        redaction = Redaction(token) if token.get_secret_value() else Redaction()
+        LOG.configure(redaction, as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json")
+    if LOG.as_json or not is_early:
+        LOG.end(event, exit_code=int(code), reason=message)
     if not LOG.as_json:
         say(f"cxai: {LOG.redacted(message)}")
     sys.exit(code)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxai.cli.help import Argument, Option, Page
-from cxai.cli.options import AS_JSON, DIRECTORY, PLACE, SOURCES, directory_of, settings_options
+from cxai.cli.options import AS_JSON, PLACE, SOURCES, settings_options
 from cxai.cli.streams import json_text, tell
+from cxai.cli.values import Directory, directory_of
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
 from cxai.settings import Settings
@@ -115,7 +116,7 @@ def _input_to_verify(
     cls=Page,
     params=[
         Argument(
-            ["directory"], type=DIRECTORY, metavar="DIR", group="Export",
+            ["directory"], type=Directory(), metavar="DIR", group="Export",
             help="Directory of an export.",
         ),
         Argument(

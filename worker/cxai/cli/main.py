@@ -3,13 +3,11 @@
 Imports that cost time stand inside the commands, so that `cxai --help` answers fast.
 """
 
-import os
 import sys
 from typing import NoReturn
 
 import click
 
-from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.cluster import cluster, enqueue, retry
 from cxai.cli.completion import complete, completion
 from cxai.cli.config import config
@@ -21,7 +19,6 @@ from cxai.cli.schema import schema
 from cxai.cli.simulate import demo, simulate
 from cxai.cli.streams import open_standard_streams, tell
 from cxai.cli.usage import explain
-from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.version import __version__
 
@@ -78,10 +75,4 @@ def _run() -> None:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.UsageError as error:
-        raise UsageError(_without_token(explain(error))) from None
-
-
-def _without_token(text: str) -> str:
-    """Hide the token in a text that quotes the command line: it may be pasted there by mistake."""
-    hidden = Secrets(os.environ.get(TOKEN_VARIABLE, "").strip())
-    return "The command line has the API token in it." if hidden.are_in(text) else text
+        raise UsageError(explain(error)) from None

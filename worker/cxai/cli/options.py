@@ -9,86 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cxai.cli.help import Argument, Option
-from cxai.cluster.url import is_engine_url
+from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
-from cxai.output.registry import output_directory
 from cxai.settings import Settings, load_settings
 from cxai.settings.choices import Switch
 from cxai.settings.definition import Setting
-from cxai.settings.kind import Kind
+from cxai.settings.settings import INPUT, OUTPUT, RUN
 from cxai.settings.texts import File
-
-
-class Value(click.ParamType[Any]):
-    """The value of an option, of one of the kinds that settings have."""
-
-    name = "value"
-
-    def __init__(self, kind: Kind[Any]) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value that the text stands for."""
-        try:
-            return self.kind.parse(value)
-        except ValueError as error:
-            self.fail(f"{value!r} can't be used: {error}", param, ctx)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete the names of a choice, and files."""
-        if isinstance(self.kind, File):
-            return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(one) for one in self.kind.choices if one.startswith(incomplete)]
-
-
-class Typed(Value):
-    """A value that is read later, as typed: it is completed as one of its kind."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text."""
-        return value
-
-
-class _Place(click.ParamType[Any]):
-    """An export: a directory, or the URL of a shared one."""
-
-    name = "place"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete directories."""
-        return [CompletionItem(incomplete, type="dir")]
-
-
-class _Directory(_Place):
-    """An export on this machine. Raises UsageError for a shared one."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the directory."""
-        return directory_of(str(value))
-
-
-DIRECTORY = _Directory()
-
-
-def directory_of(place: str) -> Path:
-    """Return the directory that a place is. Raises UsageError."""
-    if is_engine_url(place):
-        raise UsageError(
-            f"{place} is an export that workers share, not a directory. This command works on"
-            " exports on this machine."
-        )
-    return output_directory(place, "The directory").path
-
-
-OUTPUT, RUN, INPUT = "Output", "Run", "Input"
-"""Groups of options on a help page, beside those of the settings."""
 
 SOURCES = Argument(
     ["sources"], nargs=-1, type=Typed(File()), metavar="[SOURCE]...", group=INPUT,
@@ -101,7 +30,7 @@ CONFIG = Option(
 )  # fmt: skip
 AS_JSON = Option(["--json", "as_json"], is_flag=True, group=OUTPUT, help="Print JSON.")
 PLACE = Argument(
-    ["place"], type=_Place(), metavar="DIR|URL", group=INPUT,
+    ["place"], type=Place(), metavar="DIR|URL", group=INPUT,
     help="Directory of an export, or postgres://USER@HOST/DATABASE#NAME of a shared one.",
 )  # fmt: skip
 QUIET = Option(
@@ -111,20 +40,14 @@ QUIET = Option(
 VERBOSE = Option(["-v", "--verbose"], is_flag=True, group=RUN, help="Log every request.")
 
 
-def metavar_of(kind: Kind[Any]) -> str:
-    """Return what stands for a value on the help page; alternatives are in brackets."""
-    return f"[{kind.metavar}]" if "|" in kind.metavar else kind.metavar
-
-
 def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
-    """Return the options of settings; of all settings if none is named.
+    """Return the options of settings.
 
     `defaults` are for the help of a command that has its own.
     """
-    chosen = [Settings.definition(name) for name in names] or Settings.definitions()
     options: list[click.Parameter] = []
-    for setting in chosen:
-        options.append(_option_of(setting, defaults.get(setting.name, setting.default_text)))
+    for setting in map(Settings.definition, names):
+        options.append(SettingOption(setting, defaults.get(setting.name)))
         options += [  # accepted, but not shown
             Option([option, name], type=Typed(setting.kind), hidden=True)
             for name, option in setting.former_options.items()
@@ -132,19 +55,21 @@ def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
     return options
 
 
-def _option_of(setting: Setting[Any], default: str) -> Option:
-    attributes: dict[str, Any] = {
-        "group": setting.group, "help": setting.help, "is_advanced": setting.advanced,
-        "default": None,
-    }  # fmt: skip
-    if isinstance(setting.kind, Switch):
-        off = f"--no-{setting.option.removeprefix('--')}"
-        names = [f"{setting.option}/{off}", setting.name]
-        return Option(names, default_text="on" if setting.default else "off", **attributes)
-    return Option(
-        [setting.option, setting.name], type=Typed(setting.kind),
-        metavar=metavar_of(setting.kind), default_text=default or None, **attributes,
-    )  # fmt: skip
+class SettingOption(Option):
+    """The option of a setting. `default` is the default of the command, for its help."""
+
+    def __init__(self, setting: Setting[Any], default: str | None = None) -> None:
+        names, attributes = setting.option, {}
+        if isinstance(setting.kind, Switch):
+            names = f"{setting.option}/--no-{setting.option.removeprefix('--')}"
+            default = "on" if setting.default else "off"
+        else:
+            attributes = {"type": Typed(setting.kind), "metavar": metavar_of(setting.kind)}
+        super().__init__(
+            [names, setting.name], default=None, group=setting.group, help=setting.help,
+            is_advanced=setting.advanced, default_text=default or setting.default_text,
+            **attributes,
+        )  # fmt: skip
 
 
 def settings_of(

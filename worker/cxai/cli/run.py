@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,21 +14,22 @@ from cxai.cli.help import Option, Page
 from cxai.cli.options import (
     AS_JSON,
     CONFIG,
-    DIRECTORY,
-    OUTPUT,
     QUIET,
-    RUN,
     SOURCES,
     VERBOSE,
     settings_of,
     settings_options,
 )
 from cxai.cli.streams import say
+from cxai.cli.values import Directory
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
 from cxai.settings import Settings
 from cxai.settings.definition import option_of
-from cxai.settings.settings import WORKERS
+from cxai.settings.settings import OUTPUT, RUN, WORKERS
+
+if TYPE_CHECKING:  # takes long to import
+    from cxai.inspect.report import Report
 
 _SETTINGS = [one.name for one in Settings.definitions() if one.group != WORKERS]
 
@@ -38,7 +39,7 @@ _SETTINGS = [one.name for one in Settings.definitions() if one.group != WORKERS]
     params=[
         SOURCES,
         Option(
-            ["-o", "--output"], type=DIRECTORY, metavar="DIR", group=OUTPUT,
+            ["-o", "--output"], type=Directory(), metavar="DIR", group=OUTPUT,
             help="Directory of the export. Required, unless SOURCE is a shared export.",
         ),
         Option(
@@ -113,7 +114,7 @@ def run(
     redaction.add(token)
     if shared is not None:
         work = work_as_command(settings, shared, token, until_settled=until_settled)
-        finish(run_to_end(work), as_json=as_json, quiet=quiet)
+        _finish(run_to_end(work), as_json=as_json, quiet=quiet)
     assert output is not None  # noqa: S101 - _shared_export has refused that
     if not sources and sys.stdin.isatty():
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
@@ -129,7 +130,13 @@ def run(
         force=force,
         reopen_missing=reopen_missing,
     )
-    finish(run_to_end(work), as_json=as_json, quiet=quiet)
+    _finish(run_to_end(work), as_json=as_json, quiet=quiet)
+
+
+def _finish(report: "Report", *, as_json: bool, quiet: bool) -> NoReturn:
+    if quiet and not as_json and not report.exit_code:
+        sys.exit()
+    finish(report, as_json=as_json)
 
 
 def _shared_export(

@@ -3,15 +3,16 @@
 import click
 
 from cxai.cli.help import Argument, Option, Page
-from cxai.cli.options import OUTPUT, Value, metavar_of, settings_options
 from cxai.cli.streams import json_text, tell
+from cxai.cli.values import Value, metavar_of
 from cxai.errors import UsageError
 from cxai.resources.options import Shape
-from cxai.settings import Settings
 from cxai.settings.choices import Choice
+from cxai.settings.settings import OUTPUT
 
 SETS = Choice.among(("records", "interactions", "scores", "segments", "failures"))
 DIALECTS = Choice.among(("duckdb", "postgres", "bigquery", "snowflake", "redshift", "spark"))
+SHAPES = Choice.of(Shape)
 
 
 @click.command(
@@ -26,12 +27,15 @@ DIALECTS = Choice.among(("duckdb", "postgres", "bigquery", "snowflake", "redshif
             ["--ddl"], type=Value(DIALECTS), metavar=metavar_of(DIALECTS), group=OUTPUT,
             help="Print CREATE TABLE statements in this dialect.",
         ),
-        *settings_options("shape", shape=Shape.TABLES),
+        Option(
+            ["--shape"], type=Value(SHAPES), metavar=metavar_of(SHAPES), group=OUTPUT,
+            help="Shape of the export, with --ddl.", default_text=Shape.TABLES,
+        ),
         Option(["--markdown"], is_flag=True, group=OUTPUT, help="Print all sets as a page."),
     ],
     examples=["cxai schema", "cxai schema scores --ddl bigquery"],
 )  # fmt: skip
-def schema(*, part_set: str | None, ddl: str | None, shape: str | None, markdown: bool) -> None:
+def schema(*, part_set: str | None, ddl: str | None, shape: Shape | None, markdown: bool) -> None:
     """Print the JSON Schema of the lines in a set of parts, or SQL that declares its table."""
     from cxai.resources.cx_ai.schema import json_schema
     from cxai.resources.cx_ai.schema import markdown as page
@@ -45,11 +49,11 @@ def schema(*, part_set: str | None, ddl: str | None, shape: str | None, markdown
     tell(page().rstrip("\n") if markdown else json_text(sets[part_set or "records"]))
 
 
-def _statements(part_set: str | None, dialect: str, shape: str | None) -> str:
+def _statements(part_set: str | None, dialect: str, shape: Shape | None) -> str:
     """Return the CREATE TABLE statements of a set, or of all sets of a shape."""
     from cxai.resources.cx_ai.schema import Dialect, ddl, tables_of
 
-    shapes = list(Shape) if shape is None else [Settings(shape=shape).shape]
+    shapes = list(Shape) if shape is None else [shape]
     if part_set is None:
         tables = tables_of(Shape.TABLES if shape is None else shapes[0])
     else:

@@ -7,12 +7,14 @@ import click
 
 from cxai.cli.exits import finish
 from cxai.cli.help import Option, Page
-from cxai.cli.options import AS_JSON, DIRECTORY, OUTPUT, RUN, Value, metavar_of, settings_options
+from cxai.cli.options import AS_JSON, settings_options
 from cxai.cli.streams import tell
+from cxai.cli.values import Directory, Value, metavar_of
 from cxai.errors import UsageError
 from cxai.settings.definition import option_of
 from cxai.settings.kind import Kind
 from cxai.settings.numbers import Count, Duration, Number, Share
+from cxai.settings.settings import OUTPUT, RUN
 
 _DEMO_RATE = "40"
 
@@ -21,8 +23,8 @@ _DEMO_RATE = "40"
     cls=Page,
     params=[
         Option(
-            ["-o", "--output"], type=DIRECTORY, default="demo-export", metavar="DIR", group=OUTPUT,
-            help="Directory of the export.", default_text="demo-export",
+            ["-o", "--output"], type=Directory(), default="demo-export", metavar="DIR",
+            group=OUTPUT, help="Directory of the export.", default_text="demo-export",
         ),
         AS_JSON,
         Option(

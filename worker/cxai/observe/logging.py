@@ -53,6 +53,11 @@ class Log:
         self._as_json = False
 
     @property
+    def is_configured(self) -> bool:
+        """Whether it is known how the log is to look."""
+        return self._is_configured
+
+    @property
     def as_json(self) -> bool:
         """Whether programs read the log: then each line of standard error is to be JSON."""
         return self._as_json
