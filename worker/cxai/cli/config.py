@@ -10,15 +10,17 @@ from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.help import Group, Page
 from cxai.cli.options import CONFIG, settings_options
 from cxai.cli.streams import tell
-from cxai.settings import SettingsError
+from cxai.settings import Settings, SettingsError
 
 if TYPE_CHECKING:  # help needs no more than the definitions
     from cxai.settings.origins import Loaded
 
+_ALL = [one.name for one in Settings.definitions()]
+
 
 @click.command(
     cls=Page,
-    params=[CONFIG, *settings_options()],
+    params=[*settings_options(*_ALL), CONFIG],
     examples=["cxai config show", "cxai config show -c nightly.toml --rate 20 > effective.toml"],
 )
 def show(*, config: str | None, **options: Any) -> None:
@@ -34,7 +36,7 @@ def show(*, config: str | None, **options: Any) -> None:
 
 @click.command(
     cls=Page,
-    params=[CONFIG, *settings_options()],
+    params=[*settings_options(*_ALL), CONFIG],
     examples=["cxai config check -c nightly.toml", "cxai config check --proxy http://proxy:3128"],
     exit_codes={0: "A run can use the settings.", 2: "It can't; all problems are listed."},
 )
