@@ -19,7 +19,6 @@ ROOMS = {
     "version": set(),
     "errors": set(),
     "clock": set(),
-    "defaults": set(),
     "zstd": set(),
     "simulator": set(),
     "policy": set(),

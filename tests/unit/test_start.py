@@ -22,8 +22,7 @@ atexit.register(note)
 OF_HELP = {"click"}
 OF_A_RUN = OF_HELP | {
     *("aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "frozenlist", "idna", "multidict"),
-    *("propcache", "yarl"),
-    *("annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"),
+    *("propcache", "typing_extensions", "yarl"),
     *("asyncio_throttle", "backports", "brotli", "isal", "msgspec", "orjson", "uvloop"),
 }
 NOT_OF_HELP = {

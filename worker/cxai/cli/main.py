@@ -10,6 +10,7 @@ import click
 
 from cxai.cli.cluster import cluster, enqueue, retry
 from cxai.cli.completion import complete, completion
+from cxai.cli.config import config
 from cxai.cli.exits import exit_after
 from cxai.cli.help import Group, Option
 from cxai.cli.inspect import prune, status, verify
@@ -32,7 +33,7 @@ app = Group(
     "cxai",
     commands=[
         *(run, demo, simulate, status, verify, prune, schema, enqueue, retry, cluster),
-        completion,
+        *(config, completion),
     ],
     params=[
         Option(
