@@ -30,8 +30,9 @@ from pydantic_core import ErrorDetails
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cluster.url import PASSWORD_FILE_VARIABLE as POSTGRES_PASSWORD_FILE_VARIABLE
+from cxai.core.events import Level
 from cxai.core.guid import GUID_PATTERN
-from cxai.defaults import defaults_file
+from cxai.defaults import DEBUG_VARIABLE, defaults_file
 from cxai.errors import UsageError
 from cxai.observe.setup import Progress
 from cxai.output.compression import Compression
@@ -338,6 +339,10 @@ class Settings(BaseModel):
     log_format: LogFormat = Field(
         default=LogFormat.LOGFMT, description="Log lines on standard error: logfmt or json."
     )
+    log_level: Level = Field(
+        default=Level.INFO,
+        description="Least level of log lines: debug (each request), info, warning or error.",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -414,7 +419,7 @@ def _from_environment() -> dict[str, str]:
     known = {_PREFIX + name.upper() for name in Settings.model_fields}
     in_capitals = {
         *(TOKEN_VARIABLE, CONFIG_VARIABLE),
-        *(REDIS_PASSWORD_VARIABLE, POSTGRES_PASSWORD_FILE_VARIABLE),
+        *(REDIS_PASSWORD_VARIABLE, POSTGRES_PASSWORD_FILE_VARIABLE, DEBUG_VARIABLE),
     }
     spelled: dict[str, str] = {}
     for name, value in os.environ.items():

@@ -114,15 +114,19 @@ def enqueue_ids(
 
     from cxai.app.cluster_commands import enqueue
     from cxai.cli.process import as_command, run_to_end
+    from cxai.core.events import EventStream
     from cxai.observe.redaction import Redaction
     from cxai.sources.redis_password import password_in_environment
 
     settings = settings_of(options, config)
-    password = password_in_environment()
+    password, events = password_in_environment(), EventStream()
     work = as_command(
         settings,
         Redaction(password),
-        lambda stop: enqueue(settings, sources, to, last=last, stop=stop, redis_password=password),
+        events,
+        lambda settings, stop: enqueue(
+            settings, sources, to, last=last, stop=stop, redis_password=password, events=events
+        ),
     )
     fed = run_to_end(work)
     tell(json_text(fed.as_dict()) if as_json else fed.text())

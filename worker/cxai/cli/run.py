@@ -1,6 +1,5 @@
 """`cxai run`: settings → token → source → export → report."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,32 +128,31 @@ def run(  # noqa: D103 - see RUN_HELP
     import_aiohttp()
     from cxai.api.token import read_token
     from cxai.app import source_of
-    from cxai.cli.process import export_as_command, run_to_end, work_as_command
-    from cxai.observe.logging import LOG
+    from cxai.cli.process import configure_log, export_as_command, run_to_end, work_as_command
+    from cxai.core.events import EventStream
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat
     from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
+    from cxai.sources.registry import shown_names
 
     if proxy is not None and "@" in proxy:
         raise UsageError(
             "--proxy holds a user name or a password, which each user of this machine could see in"
             " the list of processes. Set CXAI_PROXY instead."
         )
-    redaction = Redaction()
-    as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
-    LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings
+    redaction, events = Redaction(), EventStream()
     settings = settings_of(options, config)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    configure_log(settings, redaction)  # for a refusal
     token = read_token(settings.token_file)
     redaction.add(token)
     if shared is not None:
         work = work_as_command(settings, shared, token, until_settled=until_settled)
         finish(run_to_end(work), as_json=as_json)
     assert output is not None  # noqa: S101 - or it would have been refused
-    if not sources and sys.stdin.isatty():
+    if not sources and sys.stdin.isatty() and settings.log_format is not LogFormat.JSON:
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source = source_of(settings, sources or [], token, password_in_environment())
+    source = source_of(settings, sources or [], token, password_in_environment(), events.emit)
     line_counter = LineCounter(sources or [])
     line_counter.start()
     work = export_as_command(
@@ -165,6 +163,8 @@ def run(  # noqa: D103 - see RUN_HELP
         line_counter=line_counter,
         force=force,
         reopen_missing=reopen_missing,
+        source_name=shown_names(sources or []),
+        events=events,
     )
     finish(run_to_end(work), as_json=as_json)
 

@@ -1,10 +1,15 @@
 """What observers are opened with: values of settings, and what they may write to."""
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cxai.core.events import Emit
+
+_CAN_NOT_DRAW = {"", "dumb", "unknown"}
 
 
 class Progress(StrEnum):
@@ -17,10 +22,11 @@ class Progress(StrEnum):
 
     @property
     def shown(self) -> "Progress":
-        """The choice that AUTO comes to here and now."""
-        if self is not Progress.AUTO:
-            return self
-        return Progress.BAR if sys.stderr.isatty() else Progress.LINES
+        """What AUTO means here and now; a terminal that can't draw gets lines, even for BAR."""
+        can_draw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in _CAN_NOT_DRAW
+        if self in {Progress.AUTO, Progress.BAR}:
+            return Progress.BAR if can_draw else Progress.LINES
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,11 @@ class ProgressPlace:
 class Setup:
     """What an observer may need.
 
-    `progress_s` is the time between two lines of progress, `stalled_after_s` the time without a
-    move at one stage that is a stall. `progress_file` is where `cxai status` looks, if it is to
-    look into a file.
+    `progress_s` is the time between two lines of progress. `progress_file` is where `cxai status`
+    looks, if it is to look into a file. `emit` is that of the run's EventStream (core/events.py).
     """
 
     progress: Progress
     progress_s: float
-    stalled_after_s: float
+    emit: Emit
     progress_file: ProgressPlace | None = None
