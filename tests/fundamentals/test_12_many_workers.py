@@ -146,9 +146,9 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
         useless = shared.work(option, value)
         assert useless.code == 2
         assert f"{option} has no use at a shared export" in useless.err
-    again = shared.work("--retry", "not_found")
+    again = shared.work("--reopen", "not_found")
     assert again.code == 2
-    assert "queued again by `cxai retry`" in again.err
+    assert "use `cxai retry` instead of --reopen" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
 
 

@@ -1,10 +1,15 @@
 """Help: each page agrees with the definition of the settings, and with what the command takes."""
 
+import os
+import pty
 import re
 import shlex
+import subprocess
+import termios
 from dataclasses import fields
 
 import pytest
+from support.command import cxai_argv, environment
 from support.in_process import cxai_here
 
 from cxai.cli.main import app
@@ -172,3 +177,15 @@ def test_the_defaults_of_a_simulator_are_those_of_its_scenario(page):
 def test_the_choices_of_a_schema_are_all_sets_and_all_dialects():
     assert {*SETS.choices} == {name for sets in PART_SETS.values() for name in sets}
     assert {*DIALECTS.choices} == {*Dialect}
+
+
+def test_a_page_is_as_wide_as_a_real_terminal():
+    terminal, stdout = pty.openpty()
+    termios.tcsetwinsize(stdout, (24, 40))
+    env = environment()
+    del env["COLUMNS"]
+    subprocess.run(cxai_argv("status", "--help"), stdout=stdout, env=env, check=True)
+    os.close(stdout)
+    with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
+        lines = shown.read(10_000).decode().splitlines()
+    assert "      postgres://USER@HOST/DATABASE#NAME" in lines

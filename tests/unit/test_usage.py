@@ -84,6 +84,7 @@ def test_a_token_that_was_pasted_into_the_command_line_is_not_repeated(arguments
         (["run", "ids.txt", "-o", "export", "-q", "-v"], "--quiet and --verbose contradict"),
         (["run", "ids.txt", "-o", "export", "--until-settled"], "for an export that workers share"),
         (["run", "ids.txt", "-o", "export", "--proxy", "http://me:pw@host:1"], "Set CXAI_PROXY"),
+        (["config", "show", "--proxy", "http://me:pw@host:1"], "Set CXAI_PROXY"),
         (["run", "ids.txt", "-o", "postgres://me@host/db#x"], "not a directory"),
         (["run", "ids.txt", "postgres://me@host/db#x"], "name its URL alone"),
         (["run", "postgres://me@host/db#x", "-o", "export"], "Leave --output out"),

@@ -8,7 +8,7 @@ import click
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.help import Group, Page
-from cxai.cli.options import CONFIG, settings_options
+from cxai.cli.options import CONFIG, given, settings_options
 from cxai.cli.streams import tell
 from cxai.settings import Settings, SettingsError
 
@@ -72,8 +72,7 @@ config = Group(
 def _loaded(options: dict[str, Any], config: str | None) -> "Loaded":
     from cxai.settings.origins import load
 
-    given = {name: value for name, value in options.items() if value is not None}
-    return load(given, None if config is None else Path(config))
+    return load(given(options), None if config is None else Path(config))
 
 
 def _renamed(loaded: "Loaded") -> list[str]:

@@ -17,8 +17,7 @@ from cxai.errors import ExitCode
 
 _MOST_COLUMNS = 100
 _OPTION_COLUMNS = 30
-_STACKED_BELOW = 60  # columns: then descriptions are below their options, if one of these
-_MOST_BESIDE = 12  # is longer than this
+_STACKED_BELOW = 60  # columns: then descriptions are below their options
 OTHER = "Other options"
 """The group of options that have none."""
 
@@ -139,7 +138,8 @@ class Page(click.Command):
             if (record := one.get_help_record(ctx)) is not None:
                 groups.setdefault(getattr(one, "group", OTHER), []).append(record)
         for name, records in groups.items():
-            _write_section(formatter, name, records)
+            is_stacked = formatter.width < _STACKED_BELOW
+            _write_section(formatter, name, records, 2 if is_stacked else _OPTION_COLUMNS)
 
 
 class Group(Page, click.Group):
@@ -174,9 +174,11 @@ class Group(Page, click.Group):
 
 
 def _write_section(
-    formatter: click.HelpFormatter, name: str, records: Sequence[tuple[str, str]]
+    formatter: click.HelpFormatter,
+    name: str,
+    records: Sequence[tuple[str, str]],
+    most_columns: int = _OPTION_COLUMNS,
 ) -> None:
+    """Write names and descriptions; below a name that is longer than `most_columns`."""
     with formatter.section(name):
-        widest = max(len(left) for left, _ in records)
-        is_stacked = formatter.width < _STACKED_BELOW and widest > _MOST_BESIDE
-        formatter.write_dl(records, col_max=2 if is_stacked else _OPTION_COLUMNS)
+        formatter.write_dl(records, col_max=most_columns)

@@ -39,6 +39,9 @@ QUIET = Option(
 )  # fmt: skip
 VERBOSE = Option(["-v", "--verbose"], is_flag=True, group=RUN, help="Log every request.")
 
+_QUIET = {"log_level": "warning", "progress": "none"}
+_VERBOSE = {"log_level": "debug"}
+
 
 def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
     """Return the options of settings.
@@ -77,13 +80,20 @@ def settings_of(
 ) -> Settings:
     """Return the settings of a command: its options that were given, and others as load_settings.
 
-    `quiet` and `verbose` are settings as well, unless these are given themselves.
+    `quiet` and `verbose` stand for settings, unless these are given themselves.
     Raises UsageError.
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other: leave one out.")
-    level = {"log_level": "warning", "progress": "none"} if quiet else {}
-    if verbose:
-        level = {"log_level": "debug"}
-    given = {name: value for name, value in options.items() if value is not None}
-    return load_settings({**level, **given}, None if config is None else Path(config))
+    meant = _QUIET if quiet else _VERBOSE if verbose else {}
+    return load_settings({**meant, **given(options)}, None if config is None else Path(config))
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given. Raises UsageError for a password among them."""
+    if "@" in (options.get("proxy") or ""):
+        raise UsageError(
+            "--proxy holds a user name or a password, which every user of this machine could see in"
+            " the list of processes. Set CXAI_PROXY instead."
+        )
+    return {name: value for name, value in options.items() if value is not None}

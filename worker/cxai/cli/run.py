@@ -100,11 +100,6 @@ def run(
     from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
 
-    if "@" in (options["proxy"] or ""):
-        raise UsageError(
-            "--proxy holds a user name or a password, which every user of this machine could see in"
-            " the list of processes. Set CXAI_PROXY instead."
-        )
     redaction = Redaction()
     as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
     LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings

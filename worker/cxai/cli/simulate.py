@@ -7,7 +7,7 @@ import click
 
 from cxai.cli.exits import finish
 from cxai.cli.help import Option, Page
-from cxai.cli.options import AS_JSON, settings_options
+from cxai.cli.options import AS_JSON, given, settings_options
 from cxai.cli.streams import tell
 from cxai.cli.values import Directory, Value, metavar_of
 from cxai.errors import UsageError
@@ -88,7 +88,7 @@ _SHARES = [
     cls=Page,
     params=[
         Option(
-            ["--port"], type=Value(Count("port", 0, 65_535)), default=8900, metavar="N",
+            ["--port"], type=Value(Count("ports", 0, 65_535)), default=8900, metavar="N",
             group="Server", help="Port to listen on; 0 for any free one.", default_text="8900",
         ),
         Option(
@@ -134,9 +134,8 @@ def simulate(
     if list_them:
         tell(listing())
         return
-    given = {name: value for name, value in options.items() if value is not None}
     try:
-        chosen = replace(Scenario() if scenario is None else named(scenario), **given)
+        chosen = replace(Scenario() if scenario is None else named(scenario), **given(options))
     except ValueError as error:
         raise UsageError(str(error)) from None
     run_to_end(serve(chosen, token, port, tell))
