@@ -136,7 +136,7 @@ def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
 def test_each_verdict_without_a_record_has_its_advice(verdict):
     said = text(tally(ok=1, **{verdict: 3}))
     assert f"    {verdict}        3  {ADVICE[verdict]}" in said
-    retried = f"  To retry those, add: --retry {verdict}"
+    retried = f"  To retry those, add: --reopen {verdict}"
     by_itself = verdict in OPEN_AGAIN | ANSWERED | {Verdict.INVALID_ID}
     assert (retried in said) is not by_itself
     once_more = f"  Running the same command again retries {verdict}."
@@ -162,7 +162,7 @@ def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, s
 
 def test_several_verdicts_are_retried_together():
     said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
-    assert "  To retry those, add: --retry too_large" in said
+    assert "  To retry those, add: --reopen too_large" in said
     assert "  Running the same command again retries not_ready, rejected, exhausted." in said
 
 
