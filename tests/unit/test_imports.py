@@ -44,6 +44,7 @@ ROOMS = {
     "app": {
         *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),
         *("readers", "sources", "api", "governor", "core", "policy", "errors", "clock"),
+        "version",
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -165,17 +163,6 @@ def test_a_former_name_is_accepted_with_a_warning(former, value, name, monkeypat
     assert load({name: value}).origins == {name: definition.option}
     with pytest.warns(DeprecationWarning, match=f"the setting {former} is now {name}"):
         assert Settings(**{former: value}) == expected
-
-
-def test_the_log_warns_once_of_a_former_name():
-    program = (
-        "from cxai.observe.logging import LOG; from cxai.observe.redaction import Redaction;"
-        "from cxai.settings import load_settings;"
-        "LOG.configure(Redaction(), as_json=False); load_settings({'patience_s': '20m'})"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    (line,) = done.stderr.decode().splitlines()
-    assert "level=warning event=setting_renamed setting=--patience use=--not-ready-timeout" in line
 
 
 def test_a_setting_under_both_names_is_refused(monkeypatch):

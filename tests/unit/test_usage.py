@@ -61,6 +61,18 @@ def test_a_value_may_have_a_unit(capsys, tmp_path):
     assert "none.txt can't be read" in ended.err
 
 
+def test_a_former_name_is_taken_with_one_warning_that_names_the_new_one(tmp_path):
+    run = ["run", tmp_path / "none.txt", "-o", tmp_path / "export", "--patience", "5m"]
+    for_people = cxai(*run)
+    for_programs = cxai(*run, env=environment(CXAI_LOG_FORMAT="json"))
+    renamed = "--patience is now called --not-ready-timeout."
+    assert for_people.err.count(renamed) == 1
+    event, _ = map(json.loads, for_programs.err.splitlines())
+    assert (event["event"], event["level"], event["reason"]) == (
+        "setting_renamed", "warning", renamed,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("arguments", [["rum"], ["run", "--ratee", "5"], ["demo", "--ids", "0"]])
 def test_a_mistake_is_an_event_where_the_log_is_json(arguments):
     ended = cxai(*arguments, env=environment(CXAI_LOG_FORMAT="json"))

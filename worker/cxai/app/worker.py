@@ -16,10 +16,10 @@ from pathlib import Path
 
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
-from cxai.app.closing import log_end
+from cxai.app.closing import emit_end
 from cxai.app.shared_export import SharedExport, opened, terms_now
 from cxai.app.terms import can_be_followed, ranges_of
-from cxai.app.waiting import say_what_is_lacking
+from cxai.app.waiting import emit_waits
 from cxai.app.wiring import Run, client_of, open_reader, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.cluster.fetcher import GovernedFetcher
@@ -37,6 +37,7 @@ from cxai.cluster.tally import tally_of
 from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
+from cxai.core.events import EventStream
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
@@ -46,7 +47,6 @@ from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError,
 from cxai.inspect.report import Report
 from cxai.inspect.shared_report import SharedReport
 from cxai.objects.port import ObjectStore, StoreError
-from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
@@ -56,6 +56,7 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
+from cxai.version import __version__
 
 _OBJECT_BYTES = 64 << 20
 """Lines of one object, before compression, at most."""
@@ -77,6 +78,7 @@ async def work(
     until_settled: bool = False,
     stop: StopRequest | None = None,
     redaction: Redaction | None = None,
+    events: EventStream | None = None,
 ) -> Report:
     """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
 
@@ -89,26 +91,31 @@ async def work(
     """
     check_codecs()
     stop, redaction = stop or StopRequest(), redaction or Redaction(token)
+    events = events or EventStream()
 
     async def work_once() -> Report:
         async with opened(url, settings) as export:
-            return await _Worker(export, token, redaction, until_settled=until_settled).work(stop)
+            worker = _Worker(export, token, redaction, events, until_settled=until_settled)
+            return await worker.work(stop)
 
     while True:
-        report = await _begun(work_once, settings, stop)
+        report = await _begun(work_once, settings, stop, events)
         if not isinstance(report.stopped_by, FencedError | TermsChangedError):
-            log_end(report)
+            emit_end(report, events.emit, is_endless=not until_settled)
             return report
-        LOG.warning("worker_replaced", reason=str(report.stopped_by))
+        events.emit("worker_replaced", reason=str(report.stopped_by))
 
 
 async def _begun(
-    work_once: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest
+    work_once: Callable[[], Awaitable[Report]],
+    settings: Settings,
+    stop: StopRequest,
+    events: EventStream,
 ) -> Report:
     """Do the work, as soon as it can begin: once it has, it raises no BlockedError."""
     ending = asyncio.Event()
     room = Room(SystemClock(), settings.outage_patience_s, ending)
-    saying = asyncio.create_task(say_what_is_lacking(room))
+    saying = asyncio.create_task(emit_waits(room, events.emit))
     try:
         with stop.passed_to(lambda _why: ending.set()):
             return await room.wait_for(work_once)
@@ -120,11 +127,18 @@ class _Worker:
     """One worker of an export, from its registration until it leaves."""
 
     def __init__(
-        self, export: SharedExport, token: SecretStr, redaction: Redaction, *, until_settled: bool
+        self,
+        export: SharedExport,
+        token: SecretStr,
+        redaction: Redaction,
+        events: EventStream,
+        *,
+        until_settled: bool,
     ) -> None:
         self._export = export
         self._token = token
         self._redaction = redaction
+        self._events = events
         self._until_settled = until_settled
         self._clock = SystemClock()
         self._run_id = str(uuid.uuid4())
@@ -139,7 +153,7 @@ class _Worker:
 
     async def work(self, stop: StopRequest) -> Report:
         """Work until stopped, or done; return the report of the export."""
-        started = self._clock.monotonic()
+        self._started_at, started = self._clock.utc(), self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
             self._run = await self._wired(stack)
@@ -148,11 +162,13 @@ class _Worker:
                 open_observers(self._setup()),
                 self._clock,
                 self._export.settings.stalled_after_s,
+                self._events,
             )
             await stack.enter_async_context(self._monitor)
+            self._emit_start()
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.to_its_end(
-                    self._membership.keep(_log_gone),
+                    self._membership.keep(self._emit_gone),
                     self._publishing.keep_repairing(),
                     self._keep_manifest(),
                     self._watch_terms(),
@@ -193,6 +209,7 @@ class _Worker:
             Token(self._token, settings.token_file, self._redaction.add),
             pace.send_slot,
             clock,
+            self._events,
         )
         await stack.enter_async_context(client)
         await stack.enter_async_context(pace)
@@ -216,11 +233,12 @@ class _Worker:
             fetcher=GovernedFetcher(client, pace),
             resource=resource,
             reader=await stack.enter_async_context(
-                open_reader(settings, rows, resource, self._redaction)
+                open_reader(settings, rows, resource, self._redaction, self._events)
             ),
             run_id=self._run_id,
             clock=clock,
             bounds=_bounds(settings),
+            events=self._events,
         )
 
     def _flush(self) -> None:
@@ -279,6 +297,7 @@ class _Worker:
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
+            self._started_at,
             own,
             export.store.location,
             str(export.books.url),
@@ -309,7 +328,25 @@ class _Worker:
 
     def _setup(self) -> Setup:
         settings = self._export.settings
-        return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
+        return Setup(settings.progress, settings.progress_s, self._events.emit)
+
+    def _emit_start(self) -> None:
+        export, settings = self._export, self._export.settings
+        self._events.emit(
+            "run_started",
+            run_id=self._run_id,
+            version=__version__,
+            source=str(export.books.url),
+            output=export.store.location,
+            resource=settings.resource,
+            rate=settings.rate,
+            in_flight=settings.in_flight,
+            base_url=settings.base_url,
+        )
+
+    def _emit_gone(self, count: int) -> None:
+        reason = "they stopped reporting; other workers get their IDs"
+        self._events.emit("workers_gone", workers=count, reason=reason)
 
 
 async def _check(store: ObjectStore) -> None:
@@ -318,10 +355,6 @@ async def _check(store: ObjectStore) -> None:
         await store.check()
     except UsageError as error:
         raise StoreError(str(error)) from error
-
-
-def _log_gone(count: int) -> None:
-    LOG.warning("workers_gone", workers=count, reason="they were silent; others get their IDs")
 
 
 def _bounds(settings: Settings) -> PipelineSettings:

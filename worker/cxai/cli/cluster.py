@@ -116,16 +116,24 @@ def enqueue(
 
     from cxai.app import cluster_commands
     from cxai.cli.process import as_command, run_to_end
+    from cxai.core.events import EventStream
     from cxai.observe.redaction import Redaction
     from cxai.sources.redis_password import password_in_environment
 
     settings = settings_of(options, config, quiet=quiet, verbose=verbose)
-    password = password_in_environment()
+    password, events = password_in_environment(), EventStream()
     work = as_command(
         settings,
         Redaction(password),
-        lambda stop: cluster_commands.enqueue(
-            settings, sources or None, to, last=last, stop=stop, redis_password=password
+        events,
+        lambda settings, stop: cluster_commands.enqueue(
+            settings,
+            sources or None,
+            to,
+            last=last,
+            stop=stop,
+            redis_password=password,
+            events=events,
         ),
     )
     fed = run_to_end(work)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from cxai.cli.options import settings_of
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
 from cxai.core.secret_str import SecretStr
@@ -14,7 +15,6 @@ from cxai.inspect.report import Report
 from cxai.output.contents import DEMO_INPUT, DEMO_MARK
 from cxai.output.private import make_directories, open_private
 from cxai.output.registry import output_directory
-from cxai.settings import load_settings
 from cxai.simulator import Scenario, Simulator
 from cxai.sources.file import FileSource
 
@@ -61,12 +61,12 @@ async def demo_export(output: Path, ids: int, rate: str, progress: str | None) -
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
     output = output_directory(output).path
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
-        settings = load_settings(
+        settings = settings_of(
             {
                 **_SETTINGS,
                 "base_url": simulator.base_url,
                 "rate": rate,
-                **({} if progress is None else {"progress": progress}),
+                "progress": progress,
                 "max_failed": float(f"{2 / (ids + 1):.1g}"),  # for the one line without an ID
             }
         )

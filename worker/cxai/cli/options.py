@@ -1,23 +1,26 @@
 """Options and arguments that several commands have.
 
 Those that are settings come from the definition of the settings (cxai/settings): a command only
-names them. `load_settings` reads their values, so that it can report all that are wrong together.
+names them. Their values are read together, so that all that are wrong are reported together.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
-from cxai.settings import Settings, load_settings
+from cxai.settings import Level, LogFormat, Settings
 from cxai.settings.choices import Switch
 from cxai.settings.definition import Setting
 from cxai.settings.settings import INPUT, OUTPUT, RUN
 from cxai.settings.texts import File
+
+if TYPE_CHECKING:  # help needs only the definitions
+    from cxai.settings.origins import Loaded
 
 SOURCES = Argument(
     ["sources"], nargs=-1, type=Typed(File()), metavar="[SOURCE]...", group=INPUT,
@@ -76,17 +79,39 @@ class SettingOption(Option):
 
 
 def settings_of(
-    options: Mapping[str, Any], config: str | None, *, quiet: bool = False, verbose: bool = False
+    options: Mapping[str, Any],
+    config: str | None = None,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> Settings:
     """Return the settings of a command: its options that were given, and others as load_settings.
 
-    `quiet` and `verbose` stand for settings, unless these are given themselves.
-    Raises UsageError.
+    `quiet` and `verbose` stand for settings, unless these are given themselves. The log has a
+    warning for each former name. Raises UsageError.
     """
+    from cxai.settings.origins import load  # noqa: PLC0415 - help needs only the definitions
+
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other: leave one out.")
     meant = _QUIET if quiet else _VERBOSE if verbose else {}
-    return load_settings({**meant, **given(options)}, None if config is None else Path(config))
+    loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    if loaded.renamed:
+        _warn_of_former_names(loaded)
+    return loaded.settings
+
+
+def _warn_of_former_names(loaded: "Loaded") -> None:
+    from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
+    from cxai.observe.logging import LOG  # noqa: PLC0415
+    from cxai.observe.redaction import Redaction  # noqa: PLC0415
+
+    settings = loaded.settings
+    is_json = settings.log_format is LogFormat.JSON
+    LOG.configure(Redaction(), as_json=is_json, level=settings.log_level)
+    for former, name in loaded.renamed.items():
+        text = f"{former} is now called {name}."
+        LOG.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

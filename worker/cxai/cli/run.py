@@ -1,6 +1,5 @@
 """`cxai run`: settings → token → source → export → report."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,27 +92,26 @@ def run(
     import_aiohttp()
     from cxai.api.token import read_token
     from cxai.app import source_of
-    from cxai.cli.process import export_as_command, run_to_end, work_as_command
-    from cxai.observe.logging import LOG
+    from cxai.cli.process import configure_log, export_as_command, run_to_end, work_as_command
+    from cxai.core.events import EventStream
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat
     from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
+    from cxai.sources.registry import shown_names
 
-    redaction = Redaction()
-    as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
-    LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings
+    redaction, events = Redaction(), EventStream()
     settings = settings_of(options, config, quiet=quiet, verbose=verbose)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    configure_log(settings, redaction)  # for a refusal
     token = read_token(settings.token_file)
     redaction.add(token)
     if shared is not None:
         work = work_as_command(settings, shared, token, until_settled=until_settled)
         _finish(run_to_end(work), as_json=as_json, quiet=quiet)
     assert output is not None  # noqa: S101 - _shared_export has refused that
-    if not sources and sys.stdin.isatty():
+    if not sources and sys.stdin.isatty() and settings.log_format is not LogFormat.JSON:
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source = source_of(settings, sources, token, password_in_environment())
+    source = source_of(settings, sources, token, password_in_environment(), events.emit)
     line_counter = LineCounter(sources)
     line_counter.start()
     work = export_as_command(
@@ -124,6 +122,8 @@ def run(
         line_counter=line_counter,
         force=force,
         reopen_missing=reopen_missing,
+        source_name=shown_names(sources),
+        events=events,
     )
     _finish(run_to_end(work), as_json=as_json, quiet=quiet)
 

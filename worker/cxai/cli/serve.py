@@ -5,7 +5,9 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from cxai.cli.signals import stop_signals
+from cxai.core.events import EventStream
 from cxai.errors import UsageError
+from cxai.observe.logging import LOG
 from cxai.simulator import Scenario, Simulator
 
 _HOW_TO = """\
@@ -28,13 +30,14 @@ After {after} requests it accepts only another token. To renew it during a run:
 
 async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
     """Run a simulator until SIGTERM or Ctrl-C; `tell` prints how to use it."""
-    stopped = asyncio.Event()
+    stopped, events = asyncio.Event(), EventStream()
+    events.attach(LOG.see)
     try:
         simulator = Simulator(scenario, token=token, port=port)
     except ValueError as error:
         raise UsageError(str(error)) from None
     async with AsyncExitStack() as stack:
-        stop = stack.enter_context(stop_signals())
+        stop = stack.enter_context(stop_signals(events.emit))
         stack.enter_context(stop.passed_to(lambda _why: stopped.set()))
         try:
             await stack.enter_async_context(simulator)

@@ -1,7 +1,10 @@
 """What a user can choose about the log and the progress of a run."""
 
+import os
 import sys
 from enum import StrEnum
+
+_CAN_NOT_DRAW = {"", "dumb", "unknown"}
 
 
 class Progress(StrEnum):
@@ -14,10 +17,11 @@ class Progress(StrEnum):
 
     @property
     def shown(self) -> "Progress":
-        """The choice that AUTO makes here and now."""
-        if self is not Progress.AUTO:
-            return self
-        return Progress.BAR if sys.stderr.isatty() else Progress.LINES
+        """What AUTO means here and now; a terminal that can't draw gets lines, even for BAR."""
+        can_draw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in _CAN_NOT_DRAW
+        if self in {Progress.AUTO, Progress.BAR}:
+            return Progress.BAR if can_draw else Progress.LINES
+        return self
 
 
 class LogFormat(StrEnum):
@@ -25,12 +29,3 @@ class LogFormat(StrEnum):
 
     LOGFMT = "logfmt"
     JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The least severe events that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"

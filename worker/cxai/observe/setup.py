@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from cxai.core.events import Emit
 from cxai.observe.options import Progress
 
 
@@ -24,12 +25,11 @@ class ProgressPlace:
 class Setup:
     """What an observer may need.
 
-    `progress_s` is the time between two lines of progress, `stalled_after_s` the time without a
-    move at one stage that is a stall. `progress_file` is where `cxai status` looks, if it is to
-    look into a file.
+    `progress_s` is the time between two lines of progress. `progress_file` is where `cxai status`
+    looks, if it is to look into a file. `emit` is that of the run's EventStream (core/events.py).
     """
 
     progress: Progress
     progress_s: float
-    stalled_after_s: float
+    emit: Emit
     progress_file: ProgressPlace | None = None

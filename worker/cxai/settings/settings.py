@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
+from cxai.core.events import Level
 from cxai.core.guid import GUID_PATTERN
 from cxai.core.secret_str import SecretStr
-from cxai.observe.options import LogFormat, LogLevel, Progress
+from cxai.observe.options import LogFormat, Progress
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
@@ -406,10 +407,10 @@ class Settings(Definitions):
         default=LogFormat.LOGFMT,
         advanced=True,
     )
-    log_level: LogLevel = setting(
-        Choice.of(LogLevel),
+    log_level: Level = setting(
+        Choice.of(Level),
         RUN,
         "Least severe events to log.",
-        default=LogLevel.INFO,
+        default=Level.INFO,
         advanced=True,
     )
