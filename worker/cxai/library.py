@@ -16,7 +16,7 @@ from typing import Any
 from cxai import app
 from cxai.api.token import checked_token, read_token
 from cxai.core.ports import Source
-from cxai.core.secret_str import SecretStr
+from cxai.core.secret_str import HoldsSecret, SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import StoppedError, UsageError
 from cxai.inspect.report import Report
@@ -34,7 +34,7 @@ async def export(
     source: Name | Sequence[Name] | Source,
     output: Name,
     *,
-    token: str | SecretStr | None = None,
+    token: str | HoldsSecret | None = None,
     stop: asyncio.Event | StopRequest | None = None,
     force: bool = False,
     reopen_missing: bool = False,
@@ -71,7 +71,7 @@ async def export(
         )
 
 
-def _secret(settings: Settings, token: str | SecretStr | None) -> SecretStr:
+def _secret(settings: Settings, token: str | HoldsSecret | None) -> SecretStr:
     if token is None and settings.token_file is None:
         raise UsageError("No API token: give a token, or name a file that holds it: token_file.")
     if token is None:
