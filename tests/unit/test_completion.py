@@ -45,6 +45,7 @@ def offered(capsys, *words):
         (["run", "--config", ""], {"file,"}),
         (["schema", "--ddl", "du"], {"duckdb"}),
         (["schema", "re"], {"records"}),
+        (["simulate", "--scenario", "na"], {"nan"}),
     ],
 )  # fmt: skip
 def test_commands_options_values_and_files_are_offered(capsys, words, expected):

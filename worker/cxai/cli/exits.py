@@ -9,7 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
-from cxai.cli.streams import STDOUT, drop_output, json_text, say, tell, unprinted
+from cxai.cli.streams import json_text, say, tell
 from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 from cxai.settings.variables import DEBUG_VARIABLE
@@ -50,12 +50,6 @@ def exit_after(command_line: Callable[[], object]) -> NoReturn:
         command_line()
     except CxaiError as error:
         fail("run_refused", str(error), error.exit_code)
-    except OSError as error:
-        if (own := _own_frames(error)) and own[-1].f_code.co_name != exit_after.__name__:
-            _crash(error)
-        # None of our commands had begun: it is the help that could not be printed.
-        drop_output(STDOUT)
-        fail("run_refused", unprinted(error), ExitCode.USAGE)
     except Exception as error:  # noqa: BLE001 - the last resort
         _crash(error)
     sys.exit(ExitCode.FINISHED)

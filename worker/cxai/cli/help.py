@@ -18,6 +18,9 @@ from cxai.errors import ExitCode
 _MOST_COLUMNS = 100
 _OPTION_COLUMNS = 30
 _STACKED_BELOW = 60  # columns: then descriptions are below their options
+_MOST_TOGETHER = 24  # characters of a default that stay on one line
+_NO_BREAK = "\N{NO-BREAK SPACE}"  # until the lines are broken
+
 OTHER = "Other options"
 """The group of options that have none."""
 
@@ -53,8 +56,14 @@ class Option(click.Option):
             names = f"--[no-]{self.opts[0].removeprefix('--')}"
         elif not self.is_flag:
             names += f" {self.metavar}"
-        note = f" [default: {self.default_text}]" if self.default_text is not None else ""
-        return names, f"{self.help}{' [required]' if self.required else note}"
+        if self.required:
+            return names, f"{self.help} [required]"
+        if self.default_text is None:
+            return names, self.help or ""
+        note = f"[default: {self.default_text}]"
+        if len(note) <= _MOST_TOGETHER:
+            note = note.replace(" ", _NO_BREAK)
+        return names, f"{self.help} {note}"
 
 
 class Argument(click.Argument):
@@ -115,7 +124,7 @@ class Page(click.Command):
         columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
         formatter = click.HelpFormatter(width=max(columns, 20))
         self.format_help(ctx, formatter)
-        return formatter.getvalue().rstrip("\n")
+        return formatter.getvalue().replace(_NO_BREAK, " ").rstrip("\n")
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the page. Examples are not wrapped, so that they can be pasted."""

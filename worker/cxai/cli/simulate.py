@@ -84,6 +84,12 @@ _SHARES = [
 ]
 
 
+def _scenarios(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    from cxai.simulator.scenarios import SCENARIOS
+
+    return [name for name in SCENARIOS if name.startswith(incomplete)]
+
+
 @click.command(
     cls=Page,
     params=[
@@ -96,7 +102,7 @@ _SHARES = [
             help="Token that is accepted.", default_text="simulated",
         ),
         Option(
-            ["--scenario"], metavar="NAME", group="Server",
+            ["--scenario"], metavar="NAME", group="Server", shell_complete=_scenarios,
             help="Scenario to start from; other options change it.", default_text="no faults",
         ),
         Option(
