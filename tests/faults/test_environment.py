@@ -96,7 +96,7 @@ def test_an_early_signal_is_an_event_where_the_log_is_json(export):
     code, errors = signal_at_once(process, process.pid, signal.SIGTERM)
     event = json.loads(errors)
     assert (code, event["exit_code"], event["level"]) == (4, 4, "error")
-    assert event["reason"] == "stopped by SIGTERM; rerun the same command to resume."
+    assert "stopped by SIGTERM; rerun the same command to resume" in event["reason"]
 
 
 def test_the_handlers_are_there_before_the_imports_that_take_time():
@@ -217,7 +217,7 @@ def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
     ]
     assert wrong == [], done.stderr
     assert b"Traceback" not in done.stderr
-    assert b"internal error" not in done.stderr
+    assert b"Internal error" not in done.stderr
 
 
 def test_json_survives_any_encoding_unchanged(simulated, tmp_path, guids):

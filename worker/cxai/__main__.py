@@ -1,7 +1,7 @@
 """`cxai`, and `python -m cxai`: what has to happen before the imports that take time.
 
-A container's process 1 ignores signals without a handler, so there is one from the first moment on.
-A run replaces it by its own (cxai/cli/signals.py).
+A container's process 1 ignores a signal that it has no handler for, so one is there from the first
+moment on; the command's own, of a run, replaces it (cxai/cli/signals.py).
 """
 
 import os
@@ -31,24 +31,26 @@ def main() -> NoReturn:
 
 
 def handle_early_signals(arguments: list[str]) -> None:
-    """End the process with a message on SIGTERM, SIGHUP or Ctrl-C, from now on.
+    """End the process cleanly on SIGTERM, SIGHUP or Ctrl-C, from now on.
 
     A run that has not begun was stopped early: exit code 4, and nothing is lost. Other commands
-    can't be resumed: 128 plus the signal's number, as in a shell. Signals that the caller ignores
-    (`nohup`, a shell's background jobs) stay ignored, except SIGTERM.
+    can't be resumed: they exit with 128 and the signal's number, as shells report it. What the
+    caller ignores (`nohup`, a shell's background jobs) stays ignored, but for SIGTERM.
     """
     is_resumable = bool(_RESUMABLE.intersection(arguments[:1]))
 
     def leave(number: int, _frame: FrameType | None) -> None:
         by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         code = int(ExitCode.STOPPED) if is_resumable else 128 + number
-        text = f"stopped by {by}" + ("; rerun the same command to resume" if is_resumable else "")
-        line = f"\ncxai: {text}.\n"
+        why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
+        line = f"\ncxai: {why}.\n"
         if os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json":
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            event = f'"event": "run_refused", "exit_code": {code}, "reason": "{text}."'
-            line = f'{{"at": "{at}", "level": "error", {event}}}\n'
-        with suppress(OSError):  # standard error may be closed; the exit code remains
+            line = (
+                f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'
+                f' "exit_code": {code}, "reason": "{why}"}}\n'
+            )
+        with suppress(OSError):  # standard error may be closed: the exit code remains
             os.write(2, line.encode())
         os._exit(code)
 
