@@ -40,14 +40,12 @@ from cxai.output.registry import output_directory
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
+from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 from cxai.version import __version__
 
 # The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
-
-# Rows of a queue are in a finished part, where others read them, after this time.
-_PART_EVERY_S = 900.0
 
 
 async def export(
@@ -181,7 +179,7 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     A run over a queue without `until_idle_s` has no end that would seal it.
     """
     if settings.part_every_s is None:
-        return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
+        return PART_EVERY_OF_A_QUEUE_S if is_queue and settings.until_idle_s is None else None
     return settings.part_every_s or None
 
 

@@ -37,9 +37,7 @@ from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.reader import BodyReader
 from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
-
-# The first answer is waited for as long as this where no one is watching.
-_START_PATIENCE_S = 600.0
+from cxai.settings.settings import START_PATIENCE_S
 
 
 class Pace(Limiter, Protocol):
@@ -259,7 +257,7 @@ def _governor(
             probe_cap_s=settings.backoff_cap_s,
         ),
         patience=PatienceSettings(
-            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
+            settings.outage_patience_s, START_PATIENCE_S if start_s is None else start_s
         ),
         api=client.base_url,
     )

@@ -28,11 +28,10 @@ from cxai.observe.logging import LOG
 from cxai.observe.options import Progress
 from cxai.observe.redaction import Redaction
 from cxai.settings import LogFormat, Settings
+from cxai.settings.settings import START_PATIENCE_ON_A_TERMINAL_S
 from cxai.sources.line_counter import LineCounter
 
 T = TypeVar("T")
-
-_START_PATIENCE_ON_A_TERMINAL_S = 60.0
 
 
 def configure_log(settings: Settings, redaction: Redaction) -> Settings:
@@ -125,7 +124,7 @@ def with_start_patience(settings: Settings) -> Settings:
     """Wait less for the first reply on a terminal: whoever watches it wants to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings
-    return settings.replace(start_patience_s=_START_PATIENCE_ON_A_TERMINAL_S)
+    return settings.replace(start_patience_s=START_PATIENCE_ON_A_TERMINAL_S)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
