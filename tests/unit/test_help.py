@@ -189,3 +189,18 @@ def test_a_page_is_as_wide_as_a_real_terminal():
     with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
         lines = shown.read(10_000).decode().splitlines()
     assert "      postgres://USER@HOST/DATABASE#NAME" in lines
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "origin"),
+    [
+        ([], "true", "CXAI_BURST"),
+        (["--no-burst"], "false", "--burst"),
+        (["--burst"], "true", "--burst"),
+    ],
+)
+def test_a_switch_may_be_set_either_way_and_counts_only_if_it_is_given(
+    capsys, options, value, origin
+):
+    ended = cxai_here(capsys, "config", "show", *options, CXAI_BURST="true")
+    assert f"\nburst = {value}  # {origin}\n" in ended.out

@@ -72,7 +72,7 @@ cluster = Group(
     "cluster",
     commands=[init],
     help="Manage exports that many workers share, kept in PostgreSQL.",
-    examples=["cxai cluster init --help"],
+    examples=["cxai cluster init postgres://cxai@db.internal/cxai#nightly -o /mnt/exports/nightly"],
 )
 
 
@@ -152,7 +152,10 @@ def enqueue(
         Option(["--in", "in_"], required=True, metavar="URL", group="Export", help=_URL),
         AS_JSON,
     ],
-    examples=["cxai retry not_found,exhausted --in postgres://cxai@db.internal/cxai#nightly"],
+    examples=[
+        "cxai retry not_found --in postgres://cxai@db.internal/cxai#nightly",
+        "cxai retry exhausted,bad_body --in postgres://cxai@db.internal/cxai#nightly --json",
+    ],
 )  # fmt: skip
 def retry(*, verdicts: str, in_: str, as_json: bool) -> None:
     """Queue the IDs of an export again that ended with one of some verdicts.
