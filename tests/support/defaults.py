@@ -10,6 +10,7 @@ from cxai.governor.local import RateSettings
 from cxai.governor.patience import PatienceSettings
 from cxai.policy.settings import PolicySettings
 from cxai.settings import Settings
+from cxai.sources.options import SourceOptions
 
 DEFAULTS = Settings()
 
@@ -23,6 +24,7 @@ _SETTINGS = {
     (HealthSettings, "probe_base_s"): "backoff_base_s",
     (HealthSettings, "probe_cap_s"): "backoff_cap_s",
     (PatienceSettings, "outage_s"): "outage_patience_s",
+    (SourceOptions, "patience_s"): "queue_patience_s",
 }
 
 
@@ -62,3 +64,7 @@ def patience_settings(outage_s=DEFAULTS.outage_patience_s, start_s=600.0):
 
 def tolerating(max_failed=0.0, **named):
     return _made(Tolerance, (max_failed,), named)
+
+
+def source_options(rule, **given):
+    return _made(SourceOptions, (rule,), given)

@@ -105,8 +105,17 @@ def _input_to_verify(
             )
         return None
     token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
-    rule = IdRule(id_pattern or Settings().id_pattern, Secrets(token))
-    source = open_source(sources, SourceOptions(rule, column, field, bool(allow_empty)))
+    usual = Settings()
+    options = SourceOptions(
+        rule=IdRule(id_pattern or usual.id_pattern, Secrets(token)),
+        column=column,
+        field=field,
+        allow_empty=bool(allow_empty),
+        until_idle_s=usual.until_idle_s,
+        patience_s=usual.queue_patience_s,
+        redis_password_file=usual.redis_password_file,
+    )
+    source = open_source(sources, options)
     if source.is_queue:
         raise UsageError("An input to verify has to end: name files that hold its IDs.")
     return source

@@ -6,7 +6,8 @@ from typing import Any
 
 from cxai.core.events import Level
 from cxai.observe.options import LogFormat
-from cxai.settings.definition import Setting, SettingsError
+from cxai.settings.base import SettingsError
+from cxai.settings.definition import Setting
 from cxai.settings.settings import Settings
 
 __all__ = ["Level", "LogFormat", "Setting", "Settings", "SettingsError", "load_settings"]

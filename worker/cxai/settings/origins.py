@@ -11,7 +11,8 @@ from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.output.local_path import local_path
-from cxai.settings.definition import PREFIX, SettingsError, meant, option_of, variable_of
+from cxai.settings.base import SettingsError, meant
+from cxai.settings.definition import PREFIX, option_of, variable_of
 from cxai.settings.settings import Settings
 from cxai.settings.variables import CONFIG_VARIABLE, VARIABLES, is_service_link
 

@@ -11,8 +11,9 @@ from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
 from cxai.resources.registry import RESOURCES
+from cxai.settings.base import SettingsBase
 from cxai.settings.choices import Choice, ReaderCount, Switch, Verdicts
-from cxai.settings.definition import Definitions, setting
+from cxai.settings.definition import setting
 from cxai.settings.numbers import Bytes, Count, Duration, Number, Share
 from cxai.settings.texts import File, SecretUrl, Text
 
@@ -35,7 +36,7 @@ START_PATIENCE_ON_A_TERMINAL_S = 60.0
 PART_EVERY_OF_A_QUEUE_S = 900.0
 
 
-class Settings(Definitions):
+class Settings(SettingsBase):
     """All settings of a run. Seconds end in `_s`, bytes in `_bytes`; shares are 0 to 1.
 
     `Settings(rate=20, grace_s="2m")` holds what it is given and defaults, nothing of the

@@ -17,15 +17,15 @@ class File(Kind[Path]):
 
     @property
     def allowed(self) -> str:
-        return "the path of a file on this machine"
+        return "the path of a file on this machine, not a URL"
 
     def parse(self, value: object) -> Path:
         if not isinstance(value, str | Path):
             raise self.refusal()
         try:
             return local_path(value, "The path")
-        except UsageError as error:
-            raise ValueError(str(error)) from None
+        except UsageError:
+            raise self.refusal() from None
 
 
 @dataclass(frozen=True)
