@@ -84,7 +84,7 @@ class Choice(Kind[T_co]):
 class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
-    metavar = "VERDICT,…"
+    metavar = "VERDICT,..."
 
     @property
     def choices(self) -> tuple[str, ...]:
