@@ -18,7 +18,7 @@ from cxai.settings.texts import File, SecretUrl, Text
 
 COUNT = Count("IDs", 1, 10_000)
 RATE = Number("requests per second", 100, above_least=True)
-RATIO = Number("times", 1_000, least=1, example="200")
+RATIO = Number("times", 1_000, least=1, examples="200")
 SIZE = Bytes(1024)
 TIME = Duration()
 WAIT = Duration(or_zero=True, most_s=45 * 86_400.0)

@@ -406,7 +406,7 @@ def test_a_refusal_does_not_repeat_what_may_be_a_secret(name, value, monkeypatch
 
 def test_a_long_value_is_cut():
     (problem,) = problems({"rate": "9" * 200})
-    assert problem.startswith(f"--rate: '{'9' * 60}…' is not valid")
+    assert problem.startswith(f"--rate: '{'9' * 60}...' is not valid")
 
 
 def test_a_resource_that_is_not_known_is_refused_with_those_that_are():

@@ -158,5 +158,5 @@ def shown(definition: Setting[Any], value: object, is_secret: Callable[[str], bo
     if definition.kind.is_secret or "@" in text or guid_in(text) is not None or is_secret(text):
         return ""
     if len(text) > _MOST_CHARS_QUOTED:
-        text = f"{text[:_MOST_CHARS_QUOTED]}…"
+        text = f"{text[:_MOST_CHARS_QUOTED]}..."
     return f"{text!r} is not valid: "

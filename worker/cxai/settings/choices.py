@@ -84,7 +84,7 @@ class Choice(Kind[T_co]):
 class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
-    metavar = "VERDICT,…"
+    metavar = "VERDICT,..."
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -124,14 +124,11 @@ class ReaderCount(Kind[int | Literal["auto"]]):
 
     most: int = 64
     metavar = "N|auto"
+    noun = "a number of processes"
 
     @property
     def range(self) -> str:
         return f"0 to {self.most}, or auto"
-
-    @property
-    def allowed(self) -> str:
-        return f"a number of processes ({self.range})"
 
     def parse(self, value: object) -> int | Literal["auto"]:
         if isinstance(value, str) and value.strip() == "auto":

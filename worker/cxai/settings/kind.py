@@ -6,7 +6,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Kind(Generic[T_co]):
-    """A kind of value."""
+    """A kind of value. `noun` and `examples` describe it to people."""
+
+    noun = "a value"
+    examples = ""
 
     @property
     def metavar(self) -> str:
@@ -30,8 +33,8 @@ class Kind(Generic[T_co]):
 
     @property
     def allowed(self) -> str:
-        """What may be given, with range, unit and example: words that follow "expected"."""
-        raise NotImplementedError
+        """What may be given, with range, unit and examples: words that follow "expected"."""
+        return f"{self.noun} ({self.range}){self.examples and f', such as {self.examples}'}"
 
     def parse(self, value: object) -> T_co:
         """Return the value that a text, or a native value as TOML has it, stands for.

@@ -35,14 +35,11 @@ class Count(Kind[int]):
     least: int = 0
     most: int = 1_000_000
     metavar = "N"
+    noun = "a whole number"
 
     @property
     def range(self) -> str:
         return f"{self.least:,} to {self.most:,} {self.unit}"
-
-    @property
-    def allowed(self) -> str:
-        return f"a whole number ({self.range})"
 
     def parse(self, value: object) -> int:
         number = number_in(value)
@@ -62,17 +59,14 @@ class Number(Kind[float]):
     most: float
     least: float = 0.0
     above_least: bool = False
-    example: str = "2.5"
+    examples: str = "2.5"
     metavar = "N"
+    noun = "a number"
 
     @property
     def range(self) -> str:
         low = f"above {self.least:g}, up" if self.above_least else f"{self.least:g}"
         return f"{low} to {self.most:,.0f} {self.unit}"
-
-    @property
-    def allowed(self) -> str:
-        return f"a number ({self.range}), such as {self.example}"
 
     def parse(self, value: object) -> float:
         number = number_in(value)
@@ -104,14 +98,12 @@ class Bytes(Kind[int]):
 
     least: int = 1
     metavar = "SIZE"
+    noun = "a size"
+    examples = "1048576, 8 MiB or 256MB"
 
     @property
     def range(self) -> str:
         return f"at least {self.show(self.least)}"
-
-    @property
-    def allowed(self) -> str:
-        return f"a size ({self.range}), such as 1048576, 8 MiB or 256MB"
 
     def parse(self, value: object) -> int:
         size = number_in(value)
@@ -144,14 +136,12 @@ class Duration(Kind[float]):
     or_zero: bool = False
     most_s: float = _DAY_S
     metavar = "TIME"
+    noun = "a time"
+    examples = "90, 90s, 15m or 12h"
 
     @property
     def range(self) -> str:
         return f"{'0s' if self.or_zero else 'above 0s, up'} to {self.show(self.most_s)}"
-
-    @property
-    def allowed(self) -> str:
-        return f"a time ({self.range}), such as 90, 90s, 15m or 12h"
 
     def parse(self, value: object) -> float:
         seconds = number_in(value)
@@ -179,14 +169,12 @@ class Share(Kind[float]):
 
     or_zero: bool = True
     metavar = "SHARE"
+    noun = "a share"
+    examples = "0.05 or 5%"
 
     @property
     def range(self) -> str:
         return f"{'0%' if self.or_zero else 'above 0%, up'} to 100%"
-
-    @property
-    def allowed(self) -> str:
-        return f"a share ({self.range}), such as 0.05 or 5%"
 
     def parse(self, value: object) -> float:
         if isinstance(value, str) and value.strip().endswith("%"):

@@ -84,7 +84,7 @@ class Settings(SettingsBase):
         default=8 * _MIB, advanced=True,
     )
     max_ratio: float = setting(
-        Number("decoded bytes per byte received", 1_000_000, least=1, example="200"), API,
+        Number("decoded bytes per byte received", 1_000_000, least=1, examples="200"), API,
         "Largest expansion of a body above 1 MiB; more is too_large.",
         default=200.0, advanced=True,
     )
