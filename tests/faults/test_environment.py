@@ -59,7 +59,7 @@ def test_a_signal_before_a_run_begins_stops_it_with_code_4(export, number):
     process = start("run", "-o", export)
     code, errors = signal_at_once(process, process.pid, number)
     by = "Ctrl-C" if number == signal.SIGINT else number.name
-    assert (code, errors) == (4, f"\ncxai: stopped by {by}; the same command resumes.\n")
+    assert (code, errors) == (4, f"\ncxai: stopped by {by}; rerun the same command to resume.\n")
     assert not export.exists()
 
 
@@ -79,7 +79,7 @@ def test_an_early_signal_stops_process_1_of_a_container(export):
     wait_until_blocking(lambda: children.read_text().split(), "process 1")
     (pid,) = map(int, children.read_text().split())
     code, errors = signal_at_once(process, pid, signal.SIGTERM)
-    assert (code, "stopped by SIGTERM; the same command resumes" in errors) == (4, True)
+    assert (code, "stopped by SIGTERM; rerun the same command to resume" in errors) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_early_signal_stops_process_1_of_a_container(export):
 def test_a_command_that_cannot_be_resumed_ends_as_a_shell_expects(tmp_path, number, code):
     process = start("verify", tmp_path)
     found, errors = signal_at_once(process, process.pid, number)
-    assert (found, "resumes" in errors) == (code, False)
+    assert (found, "resume" in errors) == (code, False)
 
 
 def test_the_handlers_are_there_before_the_imports_that_take_time():
@@ -209,7 +209,7 @@ def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
     ]
     assert wrong == [], done.stderr
     assert b"Traceback" not in done.stderr
-    assert b"internal error" not in done.stderr
+    assert b"Internal error" not in done.stderr
 
 
 def test_json_survives_any_encoding_unchanged(simulated, tmp_path, guids):

@@ -312,7 +312,7 @@ def test_looking_at_what_is_no_export_leaves_nothing_behind(home, capsys, comman
     ended = cxai_here(capsys, command, "place", *more)
     assert ended.code in {2, 4, 5}
     assert "place" in ended.err
-    assert "internal error" not in ended.err
+    assert "Internal error" not in ended.err
     assert everything_below(home) == before
 
 
