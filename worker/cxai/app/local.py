@@ -42,7 +42,6 @@ from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
-from cxai.version import __version__
 
 # The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
@@ -144,17 +143,7 @@ async def export(
         monitor = await stack.enter_async_context(
             RunMonitor(sample, observers, clock, settings.stalled_after_s, events)
         )
-        events.emit(
-            "run_started",
-            run_id=run_id,
-            version=__version__,
-            source=source_name,
-            output=place,
-            resource=settings.resource,
-            rate=settings.rate,
-            in_flight=settings.in_flight,
-            base_url=client.base_url,
-        )
+        run.emit_start(events.emit, run_id, source_name, place)
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
             stopped_by = await run.to_its_end()
         report = Report(

@@ -16,7 +16,7 @@ from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.core.backlog import Backlog, Item
 from cxai.core.ending import Tolerance
-from cxai.core.events import EventStream, Level
+from cxai.core.events import Emit, EventStream, Level
 from cxai.core.pipeline import Pipeline
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
@@ -38,6 +38,7 @@ from cxai.resources.reader import BodyReader
 from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
 from cxai.settings.settings import START_PATIENCE_S
+from cxai.version import __version__
 
 
 class Pace(Limiter, Protocol):
@@ -66,6 +67,20 @@ class Run:
     governor: Governor
     pace: Pace
     settings: Settings
+
+    def emit_start(self, emit: Emit, run_id: str, source: str, output: str) -> None:
+        """Emit that it begins: `source` and `output` are its input and its results, for people."""
+        emit(
+            "run_started",
+            run_id=run_id,
+            version=__version__,
+            source=source,
+            output=output,
+            resource=self.settings.resource,
+            rate=self.settings.rate,
+            in_flight=self.settings.in_flight,
+            base_url=self.governor.api,
+        )
 
     def sample(self, place: str, expected_lines: int | None = None) -> Sample:
         """Return what it shows of itself now; `place` is where its results go."""

@@ -56,7 +56,6 @@ from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
-from cxai.version import __version__
 
 _OBJECT_BYTES = 64 << 20
 """Lines of one object, before compression, at most."""
@@ -153,6 +152,7 @@ class _Worker:
 
     async def work(self, stop: StopRequest) -> Report:
         """Work until stopped, or done; return the report of the export."""
+        export = self._export
         self._started_at, started = self._clock.utc(), self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
@@ -161,11 +161,13 @@ class _Worker:
                 self._sample,
                 open_observers(self._setup()),
                 self._clock,
-                self._export.settings.stalled_after_s,
+                export.settings.stalled_after_s,
                 self._events,
             )
             await stack.enter_async_context(self._monitor)
-            self._emit_start()
+            self._run.emit_start(
+                self._events.emit, self._run_id, str(export.books.url), export.store.location
+            )
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.to_its_end(
                     self._membership.keep(self._emit_gone),
@@ -329,20 +331,6 @@ class _Worker:
     def _setup(self) -> Setup:
         settings = self._export.settings
         return Setup(settings.progress, settings.progress_s, self._events.emit)
-
-    def _emit_start(self) -> None:
-        export, settings = self._export, self._export.settings
-        self._events.emit(
-            "run_started",
-            run_id=self._run_id,
-            version=__version__,
-            source=str(export.books.url),
-            output=export.store.location,
-            resource=settings.resource,
-            rate=settings.rate,
-            in_flight=settings.in_flight,
-            base_url=settings.base_url,
-        )
 
     def _emit_gone(self, count: int) -> None:
         reason = "they stopped reporting; other workers get their IDs"

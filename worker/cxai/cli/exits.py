@@ -38,8 +38,8 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
         )
         fail("report_lost", lost, report.exit_code or error.exit_code)
     # On a terminal the log leaves the reason to the report, which may have gone elsewhere.
-    is_seen = as_json is False and sys.stdout.isatty()
-    if report.exit_code and sys.stderr.isatty() and not is_seen and not _log().as_json:
+    is_seen = sys.stdout.isatty() and not as_json
+    if report.exit_code and not is_seen and sys.stderr.isatty() and not _log().as_json:
         say(f"cxai: {report.ending.headline}")
     sys.exit(report.exit_code)
 
