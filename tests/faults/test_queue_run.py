@@ -124,7 +124,7 @@ async def test_status_of_a_run_under_way_has_what_is_open_and_what_is_settled(
     with simulated(missing=0.3) as api:
 
         def progress():
-            status = export_status(directory).running
+            status = export_status(directory).progress
             return {name: status.get(name) for name in ("open", "done")} if status else {}
 
         async with running(api, queue, directory, rate=20, in_flight=2):
@@ -134,7 +134,7 @@ async def test_status_of_a_run_under_way_has_what_is_open_and_what_is_settled(
             now = progress()
             assert now["done"] + now["open"] == 30
     stopped = export_status(directory)
-    assert stopped.running is None
+    assert stopped.progress is None
     entries, waiting = stopped.inbox
     assert entries == waiting == 30 - sum(stopped.verdicts.values())
     assert f"{waiting} messages of a queue in the inbox" in stopped.text()

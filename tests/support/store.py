@@ -5,10 +5,10 @@ from contextlib import contextmanager, nullcontext
 from cxai.api.base_url import THIS_MACHINE
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
+from cxai.core.events import EventStream
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
@@ -86,7 +86,7 @@ def opened(
             clock,
             part_bytes=part_bytes,
             run_id=run_id,
-            notice=LOG.warning,
+            notice=EventStream().emit,
             reopen_missing=reopen_missing,
             part_every_s=part_every_s,
             is_queue=is_queue,

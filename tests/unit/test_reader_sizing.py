@@ -7,6 +7,7 @@ import pytest
 from support.store import RUN_ID
 
 from cxai.app.wiring import open_reader
+from cxai.core.events import EventStream
 from cxai.observe.redaction import Redaction
 from cxai.readers.sizing import LoopLoad, readers_for, usable_cores
 from cxai.resources.options import RowOptions, Shape
@@ -57,7 +58,7 @@ async def test_a_run_without_readers_does_not_import_them(monkeypatch, setting, 
     settings = Settings(readers=setting, rate=rate)
     rows = RowOptions(Shape.NESTED, RUN_ID)
     resource = open_resource(settings.resource, rows)
-    async with open_reader(settings, rows, resource, Redaction()) as opened:
+    async with open_reader(settings, rows, resource, Redaction(), EventStream()) as opened:
         assert type(opened).__name__ == reader
     assert ("cxai.readers.pool" in sys.modules) is (reader == "ReaderPool")
 
