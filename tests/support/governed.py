@@ -5,22 +5,25 @@ from bisect import bisect_left
 from collections import deque
 
 import pytest
+from support.defaults import (
+    health_settings,
+    patience_settings,
+    pipeline_settings,
+    policy_settings,
+    rate_settings,
+)
 from support.doubles import (
     OK,
 )
 from support.run import SIGTERM, Run
 from support.virtual import START_S, VirtualClock, at
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import StoppedError
-from cxai.governor.health import HealthSettings
-from cxai.governor.local import LocalLimiter, RateSettings
-from cxai.governor.patience import PatienceSettings
+from cxai.governor.local import LocalLimiter
 from cxai.policy.reply import Failure, FailureKind, Reply
-from cxai.policy.settings import PolicySettings
 from cxai.policy.verdict import FailureStage
 
-RULES = PolicySettings(max_attempts=6)
+RULES = policy_settings(max_attempts=6)
 LATENCY_S = 0.2
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -87,13 +90,13 @@ def governed(
     return Run(
         *blocks,
         source=source,
-        limiter=LocalLimiter(RateSettings(rate), VirtualClock()),
+        limiter=LocalLimiter(rate_settings(rate), VirtualClock()),
         rules=RULES,
-        bounds=PipelineSettings(in_flight=in_flight),
+        bounds=pipeline_settings(in_flight=in_flight),
         fetcher=api,
         retries_per_s=retries_per_s or rate / 2,
-        health=HealthSettings(failures, others=in_flight),
-        patience=PatienceSettings(patience_s, patience_s),
+        health=health_settings(failures, others=in_flight),
+        patience=patience_settings(patience_s, patience_s),
         **more,
     )
 

@@ -6,6 +6,7 @@ from itertools import count
 from random import Random
 
 import pytest
+from support.defaults import health_settings, patience_settings
 from support.doubles import (
     OK,
     ListSource,
@@ -33,8 +34,6 @@ from support.run import Run
 from support.virtual import START_S, at, virtually
 
 from cxai.errors import StoppedError
-from cxai.governor.health import HealthSettings
-from cxai.governor.patience import PatienceSettings
 from cxai.policy.reply import Failure, FailureKind, Reply
 from cxai.policy.verdict import FailureStage, Verdict
 
@@ -220,7 +219,7 @@ async def test_an_answer_ends_the_outage_unless_its_request_left_before():
         entries("late", *"abcd"),
         script={"late": answer, **dict.fromkeys("abcd", answer)},
         latency_s=lambda call: 5.0 if call.id == "late" else 0.1,
-        health=HealthSettings(failures=3),
+        health=health_settings(failures=3),
     )
     running = run.start()
     for when in (0.05, 3.0, 6.0):
@@ -237,7 +236,7 @@ async def test_an_answer_ends_the_outage_unless_its_request_left_before():
 @virtually
 async def test_an_answer_resets_the_patience():
     script = {"a": [Reply(500, retry_after_s=50.0), OK], "b": [Reply(500, retry_after_s=90.0), OK]}
-    patience = PatienceSettings(MINUTE_S)
+    patience = patience_settings(MINUTE_S)
     run = await Run(entries("a", "b"), script=script, patience=patience).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 2}
 
@@ -250,7 +249,7 @@ async def test_a_feed_without_ids_does_not_use_up_the_patience():
             await asyncio.sleep(HOUR_S)
             yield entries("b")
 
-    patience = PatienceSettings(10 * MINUTE_S)
+    patience = patience_settings(10 * MINUTE_S)
     script = {"a": [BROKEN] * 3}
     run = await Run(source=Feed(), script=script, patience=patience).to_the_end()
     assert run.tally.verdicts == {Verdict.EXHAUSTED: 1, Verdict.OK: 2}
@@ -258,7 +257,7 @@ async def test_a_feed_without_ids_does_not_use_up_the_patience():
 
 @virtually
 async def test_without_patience_the_first_failure_stops_the_run():
-    patience = PatienceSettings(0.0)
+    patience = patience_settings(0.0)
     run = Run(entries("a"), script={"a": [BROKEN]}, patience=patience)
     with pytest.raises(StoppedError):
         await run.pipeline.run()

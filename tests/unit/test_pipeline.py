@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from support.defaults import pipeline_settings, policy_settings
 from support.doubles import (
     ABSENT,
     AWAITING_FILE,
@@ -25,10 +26,8 @@ from support.plain import PlainReader, PlainRowWriter
 from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import TokenRefusedError
 from cxai.policy.reply import Endpoint, Reply, Said
-from cxai.policy.settings import PolicySettings
 from cxai.policy.verdict import Verdict
 
 RESULT, STATUS = Endpoint.RESULT, Endpoint.STATUS
@@ -114,7 +113,7 @@ async def test_a_result_that_cannot_be_written_is_a_bad_body():
 
 @virtually
 async def test_without_check_status_a_missing_result_is_not_found_without_a_status_request():
-    run = Run(entries("a"), script={"a": [ABSENT]}, rules=PolicySettings(check_status=False))
+    run = Run(entries("a"), script={"a": [ABSENT]}, rules=policy_settings(check_status=False))
     await run.to_the_end()
     assert run.verdict("a") is Verdict.NOT_FOUND
 
@@ -270,7 +269,7 @@ async def test_an_id_under_way_is_not_requested_before_recheck_s():
 @virtually
 async def test_a_429_pauses_all_requests(refusal):
     run = Run(
-        entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=PipelineSettings(in_flight=2)
+        entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=pipeline_settings(in_flight=2)
     )
     await run.to_the_end()
     # Two leave at first, two when these come back, before either has been judged.
@@ -283,7 +282,7 @@ async def test_a_429_pauses_all_requests(refusal):
 @virtually
 async def test_a_429_costs_no_attempt():
     script = {"a": [throttled(1.0)] * 20 + [FAULTY, OK]}
-    run = await Run(entries("a"), script=script, rules=PolicySettings(max_attempts=2)).to_the_end()
+    run = await Run(entries("a"), script=script, rules=policy_settings(max_attempts=2)).to_the_end()
     assert run.verdict("a") is Verdict.OK
     assert run.tally.throttled == 20
 
@@ -301,7 +300,7 @@ async def test_an_outage_of_an_hour_is_waited_for():
 
     ids = [f"n{number}" for number in range(50)]
     run = Run(
-        entries(*ids), script=dict.fromkeys(ids, down), rules=PolicySettings(max_attempts=1_000)
+        entries(*ids), script=dict.fromkeys(ids, down), rules=policy_settings(max_attempts=1_000)
     )
     await run.to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 50}

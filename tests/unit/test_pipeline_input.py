@@ -1,6 +1,7 @@
 """What the pipeline does with its input: invalid lines, duplicates, an input that breaks off."""
 
 import pytest
+from support.defaults import pipeline_settings
 from support.doubles import (
     ABSENT,
     FAULTY,
@@ -17,7 +18,6 @@ from support.run import Run, now
 from support.virtual import virtually
 
 from cxai.core.entry import Fault, IdRule, IgnoredLine
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
 from cxai.policy.verdict import Verdict
 
@@ -95,7 +95,7 @@ async def test_a_broken_input_is_raised_once_what_was_read_has_its_verdict():
     run = Run(
         source=ListSource([entries(*ids)], breaks=broken),
         script={"n7": [FAULTY, FAULTY, OK], "n8": [ABSENT, UNDER_WAY, OK]},
-        bounds=PipelineSettings(in_flight=2),
+        bounds=pipeline_settings(in_flight=2),
     )
     with pytest.raises(InputBrokenError) as raised:
         await run.pipeline.run()

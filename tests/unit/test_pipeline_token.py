@@ -1,6 +1,7 @@
 """A refused token stops the run and marks nothing, unless only some IDs are refused."""
 
 import pytest
+from support.defaults import pipeline_settings
 from support.doubles import (
     ABSENT,
     OK,
@@ -12,7 +13,6 @@ from support.doubles import (
 from support.run import Run, now
 from support.virtual import virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import TokenRefusedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict
@@ -26,7 +26,7 @@ async def test_a_refused_token_ends_the_run_and_marks_nothing():
         entries("fine", "refused", "slow", "never"),
         script={"fine": OK_THEN_REFUSED, "refused": [TOKEN_REFUSED], "never": []},
         latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 30.0}[call.id],
-        bounds=PipelineSettings(in_flight=3, batch_s=60.0),
+        bounds=pipeline_settings(in_flight=3, batch_s=60.0),
         backlog=3,
     )
     with pytest.raises(TokenRefusedError, match="HTTP 401"):
@@ -67,7 +67,9 @@ async def test_a_403_for_the_only_id_counts_as_a_refused_token():
 async def test_an_id_that_alone_is_forbidden_is_rejected_and_the_others_are_retrieved(one, status):
     ids = [*"abcdef"]
     script = {each: [OK] * 9 for each in ids} | {one: [Reply(status)] * 9}
-    run = await Run(entries(*ids), script=script, bounds=PipelineSettings(in_flight=2)).to_the_end()
+    run = await Run(
+        entries(*ids), script=script, bounds=pipeline_settings(in_flight=2)
+    ).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 5, Verdict.REJECTED: 1}
     assert run.verdict(one) is Verdict.REJECTED
     assert len(run.fetcher.calls) <= 6 + 1 + 2  # a second look, and a canary for each
@@ -85,7 +87,7 @@ async def test_an_id_with_a_result_from_an_earlier_run_serves_as_canary():
 async def test_after_a_doubt_about_one_id_no_further_canaries_leave():
     ids = [f"n{number}" for number in range(60)]
     script = {"n5": [Reply(403)] * 9} | {one: [OK] * 9 for one in ids if one != "n5"}
-    run = Run(entries(*ids), script=script, latency_s=10.0, bounds=PipelineSettings(in_flight=1))
+    run = Run(entries(*ids), script=script, latency_s=10.0, bounds=pipeline_settings(in_flight=1))
     await run.to_the_end()
     assert now() > 600.0
     assert len(run.fetcher.asked("n5")) == 2
@@ -96,7 +98,7 @@ async def test_after_a_doubt_about_one_id_no_further_canaries_leave():
 @virtually
 async def test_replies_that_came_with_the_refusal_are_kept():
     script = {"b": [TOKEN_REFUSED], **dict.fromkeys("acd", OK_THEN_REFUSED)}
-    run = Run(entries(*"abcd"), script=script, bounds=PipelineSettings(in_flight=4))
+    run = Run(entries(*"abcd"), script=script, bounds=pipeline_settings(in_flight=4))
     with pytest.raises(TokenRefusedError):
         await run.pipeline.run()
     assert run.tally.verdicts == {Verdict.OK: 3}

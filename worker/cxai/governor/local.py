@@ -27,8 +27,8 @@ class RateSettings:
     """
 
     rate: float
-    burst: bool = False
-    adaptive: bool = True
+    burst: bool
+    adaptive: bool
 
 
 class LocalLimiter:

@@ -15,8 +15,8 @@ class PatienceSettings:
     not correct a wrong host or gateway; `outage_s` applies from then on.
     """
 
-    outage_s: float = 10_800.0
-    start_s: float = 600.0
+    outage_s: float
+    start_s: float
 
 
 class Patience:

@@ -6,12 +6,14 @@ that returns the Resource, or raises UsageError for options that it can't use.
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxai.core.layout import NO_BANDS, Layout
-from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import RowOptions
+
+if TYPE_CHECKING:  # help needs the names alone
+    from cxai.core.resource import Resource
 
 RESOURCES: Mapping[str, str] = {
     # name: its module
@@ -19,7 +21,7 @@ RESOURCES: Mapping[str, str] = {
 }
 
 
-def open_resource(name: str, options: RowOptions) -> Resource:
+def open_resource(name: str, options: RowOptions) -> "Resource":
     """Return the resource of that name, which must be one of RESOURCES.
 
     Raises UsageError if the score ranges can't be used, or the resource has none.
