@@ -19,9 +19,9 @@ from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.prune import prune_export
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.registry import DATABASES, open_database
-from cxai.ledger.trouble import DatabaseError
 from cxai.output.compression import Compression
 from cxai.output.part_state import Extent, PartState, part_name
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
@@ -101,13 +101,15 @@ def test_the_form_is_kept_and_its_origin_may_move(location, database):
     with closing(open_database(location)) as again:
         assert again.form(layout_of) == FORM
         moved = ExportForm(LAYOUT, FORM.shape, FORM.compression, "other.example")
-        again.move(moved)
+        again.change_origin(moved)
         assert again.form(layout_of) == moved
 
 
 def test_an_export_of_another_schema_version_is_refused(database):
     newer = replace(LAYOUT, schema_version=LAYOUT.schema_version + 1)
-    with pytest.raises(UsageError, match=r"an older version of cxai-worker.*: schema version 2,"):
+    with pytest.raises(
+        UsageError, match=r"an older version of cxai-worker.*: its schema version is 2,"
+    ):
         database.form(lambda _name: newer)
 
 
@@ -132,7 +134,7 @@ def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
 
 @pytest.mark.parametrize("url", ["postgres://host/db", "mysql://host"])
 def test_an_engine_that_is_not_known_is_refused_and_those_that_are_are_named(url):
-    with pytest.raises(UsageError, match=r"No ledger can be kept at .* a local directory"):
+    with pytest.raises(UsageError, match=r"A ledger can't be kept at .* a local directory"):
         open_database(url)
 
 
@@ -184,7 +186,7 @@ def test_an_id_with_a_record_gets_no_other_verdict_and_nothing_of_that_batch_cou
     extent = grown(part(database, "interactions"), 20)
     with pytest.raises(DatabaseError, match="an ID with a record got another verdict") as failed:
         commit(database, run, outcomes(b="ok", a=verdict), extent)
-    assert failed.value.trouble.lack is None
+    assert failed.value.failure.shortage is None
     assert database.verdicts() == {"ok": 1}
     assert database.settled(run) == 1
     assert part(database, "interactions").bytes == 0

@@ -22,9 +22,9 @@ from support.waiting import wait_until_blocking
 
 from cxai.errors import CommitError, DiskFullError, IntegrityError
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError, DiskFailure, Shortage, failure_of
 from cxai.ledger.sqlite import SqliteDatabase
 from cxai.ledger.sqlite_connection import database_error
-from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack, trouble_of
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.options import Shape
@@ -333,7 +333,7 @@ def test_a_batch_of_which_it_is_not_known_whether_it_is_durable_is_not_touched(
     def commit_on_a_failing_disk(*arguments, **named):
         if is_durable:
             plainly(*arguments, **named)
-        raise DatabaseError(DiskTrouble("disk I/O error", "fix the disk"))
+        raise DatabaseError(DiskFailure("disk I/O error", "fix the disk"))
 
     with opened(tmp_path, **how) as store:
         commit(store, ids[:4], SCENARIO, shape=Shape.TABLES)
@@ -457,19 +457,19 @@ def test_a_directory_that_turns_read_only_under_a_run_stops_it(api, export, ids)
 @pytest.mark.parametrize(
     ("error", "what"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), Lack.BYTES),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), Lack.QUOTA),
+        (OSError(errno.ENOSPC, "No space left on device"), Shortage.BYTES),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Shortage.QUOTA),
         (OSError(errno.EIO, "Input/output error"), None),
         (OSError(errno.EROFS, "Read-only file system"), None),
     ],
 )
 def test_what_the_disk_lacks_is_told_from_other_trouble(error, what, tmp_path):
-    assert trouble_of(error, tmp_path).lack is what
+    assert failure_of(error, tmp_path).shortage is what
 
 
 def test_a_database_that_can_not_be_opened_on_a_disk_with_inodes_lacks_no_room(tmp_path):
     error = sqlite3.OperationalError("unable to open database file")
-    assert database_error(error, tmp_path).trouble.lack is None
+    assert database_error(error, tmp_path).failure.shortage is None
 
 
 def test_an_output_path_that_is_a_file_is_told(api, export, ids):
@@ -500,7 +500,7 @@ def test_a_directory_that_is_moved_under_a_run_is_to_be_put_back(api, tmp_path, 
         code, out, err = ended(run)
     assert code == 5, err
     place = aside / "export" if how == "moved up" else aside
-    assert f"{export} was moved to {place} while the run wrote to it. Nothing is lost: put it" in (
+    assert f"{export} was moved to {place} while the run wrote to it. Nothing is lost: move it" in (
         out + err
     )
     assert "no place" not in out + err

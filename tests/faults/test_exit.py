@@ -18,9 +18,9 @@ from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError, DiskFailure, Shortage
 from cxai.ledger.rotation import Rotation
 from cxai.ledger.sqlite import SqliteDatabase
-from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack
 from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
 from cxai.sources.file import FileSource
@@ -159,7 +159,7 @@ async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, ca
 
 def failing(monkeypatch, owner, method):
     def fail(*_args, **_more):
-        raise DatabaseError(DiskTrouble("No space left on device", "free up space", Lack.BYTES))
+        raise DatabaseError(DiskFailure("No space left on device", "free up space", Shortage.BYTES))
 
     monkeypatch.setattr(owner, method, fail)
 

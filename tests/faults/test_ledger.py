@@ -35,8 +35,8 @@ def test_a_part_that_is_shorter_than_its_ledger_says_is_refused(api, export, ids
     os.truncate(part, committed - 1)
     assert_refused(
         api, export, ids,
-        f"{part} has {committed - 1} bytes, but the ledger has {committed}",
-        "Put the original back; or remove the file and fetch its IDs again",
+        f"{part} has {committed - 1:,} bytes, but the ledger has {committed:,}",
+        "Put the original back; if it is lost, delete the file and run the same command",
     )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_a_part_that_is_missing_is_refused(api, export, ids):
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     part.unlink()
-    assert_refused(api, export, ids, f"{part} is not there, but the ledger has")
+    assert_refused(api, export, ids, f"{part} is missing; the ledger has")
 
 
 @pytest.mark.promise(
@@ -55,7 +55,7 @@ def test_a_committed_byte_that_flipped_in_the_open_part_is_refused(api, export, 
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     flip(part, 12_345)
-    assert_refused(api, export, ids, f"{part} is not what was written", "`cxai verify` tells where")
+    assert_refused(api, export, ids, f"{part} was changed", f"`cxai verify {export}` shows where")
     assert_damage_is_told(export, part, 12_345)
 
 
@@ -85,7 +85,7 @@ def test_a_sealed_part_of_another_length_is_refused(api, export, ids, by):
     committed = part.stat().st_size
     os.truncate(part, committed + by)
     assert_refused(
-        api, export, ids, f"{part} has {committed + by} bytes, but the ledger has {committed}"
+        api, export, ids, f"{part} has {committed + by:,} bytes, but the ledger has {committed:,}"
     )
 
 
@@ -93,7 +93,7 @@ def test_a_sealed_part_that_is_missing_is_refused_by_its_name(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl"
     part.unlink()
-    ended = assert_refused(api, export, ids, f"{part} is not there", "Put the file back")
+    ended = assert_refused(api, export, ids, f"{part} is missing", "Put the file back")
     assert ".open" not in ended.err
 
 
@@ -101,7 +101,7 @@ def test_a_sealed_part_that_was_not_yet_renamed_is_still_held_to_what_was_writte
     run_finished(export, ids[:30], SCENARIO)
     part = (export / "records-000001.jsonl").rename(export / "records-000001.jsonl.open")
     flip(part, 12_345)
-    assert_refused(api, export, ids, f"{part} is not what was written")
+    assert_refused(api, export, ids, f"{part} was changed")
 
 
 # --- the ledger ---
@@ -118,7 +118,7 @@ def test_parts_without_a_ledger_are_refused(api, export, ids):
     for _ in range(2):  # the refusal leaves nothing behind that the next start could trust
         ended = go_on(api, export, ids)
         assert ended.code == 5
-        assert "has parts (failures-000001.jsonl, …) but no ledger that knows them" in ended.err
+        assert "has parts (failures-000001.jsonl, …), but no ledger that lists them" in ended.err
         assert content_of(export) == parts
 
 
@@ -161,7 +161,9 @@ def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(
     if part_is_missing:
         (export / "records-000001.jsonl").unlink()
     (export / "ledger.sqlite").write_bytes(older)
-    assert_refused(api, export, ids, "is finished, but the ledger", "it is an older copy")
+    assert_refused(
+        api, export, ids, "is finished, but not according to the ledger", "an older copy"
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_an_export_of_another_form_is_refused(api, export, ids, arguments, what)
     parts = content_of(export)
     ended = go_on(api, export, ids, *arguments)
     assert ended.code == 2
-    assert f"holds an export with {what}. Ask for" in ended.err
+    assert f"has an export with {what}. Use --" in ended.err
     assert content_of(export) == parts
 
 
@@ -184,9 +186,9 @@ def test_an_export_of_another_form_is_refused(api, export, ids, arguments, what)
 
 
 @pytest.mark.promise(
-    "Part files that the ledger does not know", "moved to `set-aside/`, never deleted"
+    "Part files that the ledger does not list", "moved to `quarantine/`, never deleted"
 )
-def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_deleted(api, export, ids):
+def test_part_files_that_the_ledger_does_not_list_go_to_quarantine(api, export, ids):
     run_killed(export, ids[:10], SCENARIO)
     strangers = ("records-000099.jsonl", "records-000007.jsonl.open", "scores-000001.jsonl.gz")
     for content in (b"first", b"second"):
@@ -195,14 +197,14 @@ def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_delete
         done = go_on(api, export, ids)
         assert done.code == 0
         assert done.err.count("event=file_quarantined") == len(strangers)
-    aside = export / "set-aside"
-    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
+    quarantine = export / "quarantine"
+    assert {path.name: path.read_bytes() for path in quarantine.iterdir()} == {
         name + suffix: content
         for name in strangers
         for suffix, content in (("", b"first"), (".2", b"second"))
     }
-    assert stat.S_IMODE(aside.stat().st_mode) == 0o700
-    assert_exact(export, ids, SCENARIO, beside={"set-aside"})
+    assert stat.S_IMODE(quarantine.stat().st_mode) == 0o700
+    assert_exact(export, ids, SCENARIO, beside={"quarantine"})
 
 
 @pytest.mark.promise(
@@ -283,10 +285,10 @@ def test_a_part_that_is_displaced_under_a_run_is_rescued(api, export, ids, how):
         code, out, err = go_on_with(run, ids[30:])
     assert code == 5, err
     assert f"{part} was removed or replaced while the run wrote to it" in out + err
-    rescued = export / "set-aside" / part.name
+    rescued = export / "quarantine" / part.name
     assert rescued.read_bytes() == content
     rescued.replace(part)
-    (export / "set-aside").rmdir()
+    (export / "quarantine").rmdir()
     assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
 
@@ -309,7 +311,7 @@ def test_a_file_at_the_place_of_a_finished_part_is_not_overwritten(api, export, 
         taken.write_bytes(b"precious")
         code, out, err = go_on_with(run, ids[30:])
     assert code == 5, err
-    assert f"{taken} is there already" in out + err
+    assert f"{taken} already exists" in out + err
     assert taken.read_bytes() == b"precious"
     taken.unlink()
     assert go_on(api, export, ids).code == 0

@@ -36,7 +36,7 @@ def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
 def test_status_of_something_else_is_refused(tmp_path):
     ended = cxai("status", tmp_path)
     assert ended.code == 2
-    assert "holds no export" in ended.err
+    assert "has no export" in ended.err
 
 
 def test_verify_finds_an_export_intact(simulated, guids, tmp_path, export):

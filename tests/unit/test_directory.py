@@ -18,7 +18,6 @@ from cxai.output.local_path import local_path
 from cxai.output.part_state import PartState
 from cxai.output.parts import OpenPart
 from cxai.output.private import open_private
-from cxai.output.registry import DESTINATIONS, output_directory
 
 # --- one owner, and nothing left behind ---
 
@@ -177,27 +176,10 @@ def test_a_local_path_is_taken_as_it_is_but_for_its_tilde(given, path, monkeypat
     assert local_path(Path(given), "It") == Path(path)
 
 
-@pytest.mark.parametrize("given", ["s3://b/x", Path("s3://b/x"), "HTTPS://x", "gs:b", "x+y:/z"])
+URLS = ["s3://b/x", Path("s3://b/x"), "HTTPS://x", "gs:b", "x+y:/z"]
+
+
+@pytest.mark.parametrize("given", [*URLS, "file:///x", "me@host:/x", " 's3://b/x'"])
 def test_a_url_is_refused_as_text_and_as_path(given):
-    with pytest.raises(UsageError, match=r"The export .* is a URL"):
+    with pytest.raises(UsageError, match=r"The export .* is a URL, and only local paths"):
         local_path(given, "The export")
-
-
-# --- destinations ---
-
-
-@pytest.mark.parametrize("given", ["s3://b/x", "gs:b", "file:///x", "me@host:/x", " 's3://b/x'"])
-def test_a_destination_of_a_scheme_that_is_not_known_is_refused(given):
-    with pytest.raises(UsageError, match=r"The output directory .* only local paths are supported"):
-        output_directory(given)
-
-
-def test_another_scheme_takes_one_line_and_is_named_among_those_that_are_known(monkeypatch):
-    def toy(destination, what):
-        return destination, what
-
-    monkeypatch.setitem(DESTINATIONS, "toy", toy)
-    assert output_directory("toy://box/export", "It") == ("toy://box/export", "It")
-    with pytest.raises(UsageError, match="only local paths and toy:// are supported"):
-        output_directory("s3://bucket/export")
-    assert output_directory("export").path == Path("export")

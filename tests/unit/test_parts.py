@@ -264,8 +264,8 @@ def test_a_part_that_was_never_written_needs_no_file(part):
     [
         (lambda path: os.truncate(path, 5), "has 5 bytes, but the ledger has 36"),
         (lambda path: os.truncate(path, 0), "has 0 bytes, but the ledger has 36"),
-        (lambda path: path.write_bytes(WHOLE.replace(b"3", b"5")), "is not what was written"),
-        (lambda path: path.write_bytes(bytes(len(WHOLE))), "is not what was written"),
+        (lambda path: path.write_bytes(WHOLE.replace(b"3", b"5")), "was changed: the checksum"),
+        (lambda path: path.write_bytes(bytes(len(WHOLE))), "was changed: the checksum"),
         (lambda path: path.unlink(), r"can't be opened \(No such file or directory\)"),
     ],
     ids=["cut", "empty", "flipped", "zero-filled", "missing"],

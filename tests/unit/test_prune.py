@@ -188,7 +188,7 @@ def test_a_part_that_was_compressed_is_released_by_its_name(export, ids, suffix)
     assert (pruned.released, pruned.deleted) == ([PARTS[0]], [])
     run_finished(export, ids, SCENARIO)
     assert copy.exists()
-    assert not (export / "set-aside").exists()
+    assert not (export / "quarantine").exists()
     assert verify_export(export).problems == []
 
 

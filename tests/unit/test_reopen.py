@@ -162,7 +162,7 @@ def test_a_lost_part_that_was_still_open_is_reopened_too(tmp_path, ids):
     assert_exact(tmp_path, ids, SCENARIO)
 
 
-def test_a_lost_part_that_comes_back_later_is_set_aside(tmp_path, ids):
+def test_a_lost_part_that_comes_back_later_goes_to_quarantine(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     part = tmp_path / "records-000001.jsonl"
     content = part.read_bytes()
@@ -170,8 +170,8 @@ def test_a_lost_part_that_comes_back_later_is_set_aside(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO, reopen_missing=True)
     part.write_bytes(content)
     run_finished(tmp_path, ids, SCENARIO)
-    assert (tmp_path / "set-aside" / part.name).read_bytes() == content
-    assert_exact(tmp_path, ids, SCENARIO, beside={"set-aside"})
+    assert (tmp_path / "quarantine" / part.name).read_bytes() == content
+    assert_exact(tmp_path, ids, SCENARIO, beside={"quarantine"})
 
 
 @pytest.mark.promise(
@@ -190,8 +190,8 @@ def test_in_tables_all_rows_of_the_ids_of_a_lost_part_are_written_anew(tmp_path,
     after = {name: Counter(row["interaction_id"] for row in rows(tmp_path, name)) for name in
              ("interactions", "scores", "segments")}  # fmt: skip
     assert after == before
-    assert len(list((tmp_path / "set-aside").iterdir())) == 2
-    assert_exact(tmp_path, ids, SCENARIO, beside={"set-aside"})
+    assert len(list((tmp_path / "quarantine").iterdir())) == 2
+    assert_exact(tmp_path, ids, SCENARIO, beside={"quarantine"})
 
 
 def test_in_tables_the_parts_of_all_tables_are_sealed_together(tmp_path, ids):
@@ -220,7 +220,7 @@ def test_ids_of_which_rows_were_released_are_not_fetched_again(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO, **TABLES)
     prune_export(tmp_path, ["interactions-000002.jsonl"], SystemClock())
     (tmp_path / "scores-000002.jsonl").unlink()
-    with pytest.raises(IntegrityError, match="has other rows of the same IDs and was released"):
+    with pytest.raises(IntegrityError, match="which was released, has other rows of the same IDs"):
         admission(tmp_path, ids, reopen_missing=True, **TABLES)
     prune_export(tmp_path, [], SystemClock(), missing=True)
     assert admission(tmp_path, ids, reopen_missing=True, **TABLES).fresh == []

@@ -201,7 +201,7 @@ def test_the_findings_are_told_to_people_and_to_programs(tmp_path, ids):
 
 def test_without_an_export_there_is_nothing_to_verify(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(UsageError, match=f"{path} holds no export"):
+        with pytest.raises(UsageError, match=f"{path} has no export"):
             verify_export(path)
     assert list(tmp_path.iterdir()) == []
 
@@ -311,7 +311,7 @@ def test_a_row_without_the_columns_of_every_row_is_found(tmp_path, ids, part_set
 def test_an_export_of_another_ledger_format_is_not_called_damaged(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     tell_the_ledger(tmp_path, "UPDATE export SET format = 99")
-    with pytest.raises(UsageError, match=r"a newer version.*ledger format 99"):
+    with pytest.raises(UsageError, match=r"a newer version.*ledger format is 99"):
         verify_export(tmp_path)
 
 

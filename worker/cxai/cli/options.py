@@ -8,7 +8,7 @@ import typer
 
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
-from cxai.output.registry import output_directory
+from cxai.output.local_path import local_path
 
 if TYPE_CHECKING:  # takes long to import
     from cxai.settings import Settings
@@ -20,7 +20,7 @@ def _directory(text: str) -> Path:
             f"{text} is an export that workers share, and no directory: this command is for exports"
             " on this machine."
         )
-    return output_directory(text, "The directory").path
+    return local_path(text, "The directory")
 
 
 Output = Annotated[

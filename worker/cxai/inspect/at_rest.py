@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from cxai.ledger.disk_failure import stopping
 from cxai.ledger.port import Database
 from cxai.ledger.registry import open_database
-from cxai.ledger.trouble import stopping
 from cxai.output.contents import require_export
 from cxai.output.directory import OutputDirectory
 
