@@ -131,7 +131,7 @@ async def test_an_object_that_is_gone_is_named(export):
         await export.verify(),
         f"{RECORDS}: is missing.",
         "3 IDs have the verdict ok, but 1 have a record.",
-        "Restore the named objects",
+        "Restore these objects",
     )
 
 

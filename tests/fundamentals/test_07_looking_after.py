@@ -16,7 +16,7 @@ def test_status_tells_what_an_export_holds(simulated, guids, tmp_path, export):
     assert status["running"] is None
     (run,) = status["runs"]
     assert (run["ended"], run["exit_code"]) == ("finished", 0)
-    assert run["headline"] == "Finished: 20 of 20 IDs have a record or the API's answer."
+    assert run["headline"] == "Finished: 20 of 20 IDs completed."
 
 
 def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):

@@ -58,7 +58,7 @@ def manifest_of(export):
 
 @pytest.mark.promise(
     "Finished parts were loaded elsewhere and are to go",
-    "`cxai prune` checks, releases and deletes them; their IDs are never asked again",
+    "`cxai prune` checks, releases and deletes them; their IDs are never fetched again",
     group="Ledger",
 )
 @pytest.mark.parametrize("how", [PARTS[:1], PARTS, "all"])
@@ -164,7 +164,7 @@ def test_a_part_that_is_gone_is_released_if_that_is_said(export, ids, names):
 def test_a_part_that_is_gone_is_not_released_by_its_name_alone(export):
     (export / PARTS[0]).unlink()
     before = content_of(export)
-    with pytest.raises(UsageError, match="is not there, so its content can't be checked"):
+    with pytest.raises(UsageError, match="is missing, so its content can't be checked"):
         prune(export, *PARTS)
     assert content_of(export) == before
     assert prune(export, every=True).released == [PARTS[1]]  # all that are there
@@ -196,7 +196,7 @@ def test_a_compressed_copy_with_another_content_is_not_taken_for_the_part(export
     part = export / PARTS[0]
     (export / f"{PARTS[0]}.gz").write_bytes(gzip.compress(part.read_bytes()[:-1]))
     part.unlink()
-    with pytest.raises(IntegrityError, match="does not hold what was written"):
+    with pytest.raises(IntegrityError, match="does not have the content of"):
         prune(export, PARTS[0])
 
 
@@ -207,9 +207,9 @@ def test_a_compressed_copy_with_another_content_is_not_taken_for_the_part(export
 def test_a_part_that_is_not_what_was_written_is_not_released(export, names):
     flip(export / PARTS[0], 12_345)
     before = content_of(export)
-    with pytest.raises(IntegrityError, match=r"is not what was written.*Nothing was released"):
+    with pytest.raises(IntegrityError, match=r"was changed.*Nothing was released"):
         prune(export, *names)
-    with pytest.raises(IntegrityError, match="is not what was written"):
+    with pytest.raises(IntegrityError, match="was changed"):
         prune(export, every=True)
     assert content_of(export) == before
 
@@ -250,7 +250,7 @@ def test_what_is_no_regular_file_is_not_released_and_not_deleted(export, make):
 )
 def test_only_finished_parts_can_be_released(export, name):
     before = content_of(export)
-    with pytest.raises(UsageError, match=r"is no finished part|is not in"):
+    with pytest.raises(UsageError, match=r"is not a finished part|is not in"):
         prune(export, name)
     assert content_of(export) == before
 
@@ -258,7 +258,7 @@ def test_only_finished_parts_can_be_released(export, name):
 def test_a_part_that_is_still_being_written_can_not_be_released(tmp_path, ids):
     run_killed(tmp_path, ids, SCENARIO)
     for name in ("records-000001.jsonl", "records-000001.jsonl.open"):
-        with pytest.raises(UsageError, match="is no finished part"):
+        with pytest.raises(UsageError, match="is not a finished part"):
             prune(tmp_path, name)
     assert prune(tmp_path, every=True).released == []
 
@@ -310,7 +310,7 @@ def test_a_crash_while_parts_are_released_costs_nothing(export, ids, monkeypatch
 def test_the_command_says_what_it_released(export, capsys):
     ended = cxai_here(capsys, "prune", export, PARTS[0])
     assert ended.code == 0
-    assert f"{export}: 1 part released, 1 part deleted.\n  released {PARTS[0]}\n" in ended.out
+    assert f"{export}: 1 part released, 1 file deleted.\n  released {PARTS[0]}\n" in ended.out
     assert cxai_here(capsys, "prune", export, "--all", "--json").json == {
         "directory": str(export),
         "released": [PARTS[1]],

@@ -1,4 +1,4 @@
-"""`cxai run --reopen-missing`: IDs of lost parts are asked again, and no row comes twice."""
+"""`cxai run --reopen-missing`: fetches the IDs of lost parts again, without a duplicate row."""
 
 import json
 import sqlite3
@@ -98,7 +98,7 @@ def assert_unfetched(export, ids):
     found = verify_export(export)
     assert (found.exit_code, found.problems) == (4, [])
     assert f"{len(ids)} ID" in found.unfinished[0]
-    assert "of parts that were reopened" in found.unfinished[0]
+    assert "of lost parts" in found.unfinished[0]
     assert any(one in found.unfinished[0] for one in ids)
     with opened(export) as store:
         assert store.unfetched() == len(ids)

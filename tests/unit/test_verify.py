@@ -83,14 +83,14 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     offset = part.read_bytes().index(b"\n") + 1
     place, *others = problems(tmp_path)
     assert re.fullmatch(
-        r"records-000001\.jsonl: bytes 0 to [\d,]+ are not what was written;"
-        rf" byte {offset:,} differs: it is 0x5b and was 0x7b\.",
+        r"records-000001\.jsonl: bytes 0 to [\d,]+ were changed;"
+        rf" byte {offset:,} is 0x5b, was 0x7b\.",
         place,
     )
     records = part.read_bytes().count(b"\n")
     assert others == [
-        f"records, part 1: a line is no row: [{line[1:63].decode()}…",
-        "records-000001.jsonl: its SHA-256 is not the ledger's.",
+        f"records, part 1: a line is not a row: [{line[1:63].decode()}…",
+        "records-000001.jsonl: its SHA-256 differs from the ledger's.",
         f"{records} IDs have the verdict ok, but {records - 1} have a record.",
     ]
 
@@ -100,7 +100,7 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     [
         (lambda content: content[:-10], "bytes, but the ledger has"),
         (lambda content: content + b"{}\n", "bytes, but the ledger has"),
-        (lambda content: bytes(len(content)), "are not what was written"),
+        (lambda content: bytes(len(content)), "were changed"),
         (lambda _: b"", "0 bytes, but the ledger has"),
     ],
     ids=["shorter", "longer", "zero-filled", "empty"],
@@ -120,7 +120,7 @@ def test_a_compressed_part_that_can_not_be_read_is_told(tmp_path, ids, compressi
     edit(part, lambda content: content[:40] + bytes(100) + content[140:])
     found = problems(tmp_path)
     assert any("can't be decompressed" in one for one in found)
-    assert f"{part.name}: its SHA-256 is not the ledger's." in found
+    assert f"{part.name}: its SHA-256 differs from the ledger's." in found
 
 
 def test_a_missing_part_is_told_with_what_is_lost(tmp_path, ids):
@@ -150,7 +150,7 @@ def test_an_id_that_is_ok_without_a_record_is_told(tmp_path, ids):
     tell_the_ledger(tmp_path, "INSERT INTO outcome VALUES (?, 'ok', 1, 1, 1)", b"sixteen bytes id")
     assert problems(tmp_path) == [
         f"{records + 1} IDs have the verdict ok, but {records} have a record.",
-        "ledger.sqlite: run 1 settled 25, but 26 are there.",
+        "ledger.sqlite: run 1 counted 25 outcomes, but has 26.",
         (
             f"manifest.json: has the verdicts not_found {25 - records}, ok {records}, but the"
             f" ledger has not_found {25 - records}, ok {records + 1}."
@@ -195,7 +195,7 @@ def test_the_findings_are_told_to_people_and_to_programs(tmp_path, ids):
     found = verify_export(tmp_path)
     assert found.text().startswith(f"{tmp_path} is DAMAGED (")
     assert found.problems[0] in found.text()
-    assert "  Don't load it. Restore the named files" in found.text()
+    assert "  Don't load it. Restore these files" in found.text()
     assert found.as_dict()["intact"] is False
 
 
@@ -217,14 +217,14 @@ def test_a_part_that_the_ledger_does_not_know_is_told(tmp_path, ids):
     stranger = tmp_path / "records-000007.jsonl"
     stranger.write_bytes((tmp_path / "records-000001.jsonl").read_bytes())
     assert problems(tmp_path) == [
-        "records-000007.jsonl: the ledger knows no such part, but a loader would read it."
+        "records-000007.jsonl: not a part in the ledger, but a loader would read it."
     ]
 
 
 def test_a_ledger_that_was_emptied_is_no_intact_export(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     (tmp_path / "ledger.sqlite").write_bytes(b"")
-    assert "records-000001.jsonl: the ledger knows no such part" in problems(tmp_path)[1]
+    assert "records-000001.jsonl: not a part in the ledger" in problems(tmp_path)[1]
 
 
 def test_verdicts_that_the_failures_do_not_tell_are_told(tmp_path, ids):
@@ -251,7 +251,7 @@ def test_an_input_without_an_id_shows_nothing_and_is_not_green(tmp_path, ids, bl
     run_finished(tmp_path, ids, SCENARIO)
     found = verify_export(tmp_path, blocks)
     assert found.exit_code == 4
-    assert "The input that was named holds no ID to look up." in found.text()
+    assert "The given input has no IDs to look up." in found.text()
 
 
 def test_lines_of_the_input_without_a_verdict_are_no_damage(tmp_path, ids):
@@ -280,8 +280,8 @@ def test_damage_weighs_more_than_what_is_missing(tmp_path, ids):
     found = verify_export(tmp_path, [entries_of(ids)])
     assert found.exit_code == 5
     said = found.text().splitlines()
-    place = said.index("  It is INCOMPLETE, too:")
-    assert said[place - 1].startswith("  Don't load it. Restore the named files from a copy, or ")
+    place = said.index("  It is also INCOMPLETE:")
+    assert said[place - 1].startswith("  Don't load it. Restore these files from a backup, or ")
     assert said[place + 1] == "  13 lines of the input have no verdict:"
 
 
@@ -377,9 +377,9 @@ def test_a_disk_without_room_for_the_scratch_file_is_no_fault_of_ours(
     ("change", "said"),
     [
         ("UPDATE outcome SET part = part + 1 WHERE verdict = 'ok'", "which the ledger has in part"),
-        ("UPDATE outcome SET run = 9", "run 9 settled 0, but 25 are there"),
-        ("UPDATE run SET settled = settled + 1", "run 1 settled 26, but 25 are there"),
-        ("UPDATE run SET settled = settled - 1", "run 1 settled 24, but 25 are there"),
+        ("UPDATE outcome SET run = 9", "run 9 counted 0 outcomes, but has 25"),
+        ("UPDATE run SET settled = settled + 1", "run 1 counted 26 outcomes, but has 25"),
+        ("UPDATE run SET settled = settled - 1", "run 1 counted 24 outcomes, but has 25"),
     ],
 )
 def test_a_ledger_that_does_not_agree_with_itself_is_told(tmp_path, ids, change, said):

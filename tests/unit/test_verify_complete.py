@@ -37,7 +37,7 @@ def leave(path, ids, ended="finished", **report):
         ("stopped", {"exit_code": 4, "headline": "Stopped early by SIGTERM."}),
         ("stopped", {"exit_code": 3, "headline": "Stopped early: the token was refused."}),
         ("stopped", {"exit_code": 2, "headline": "Stopped early: no such column."}),
-        ("finished", {"exit_code": 2, "headline": "Finished, but the input holds no ID."}),
+        ("finished", {"exit_code": 2, "headline": "Finished, but the input has no IDs."}),
         ("finished", {"exit_code": 0, "open": 1}),
         ("finished", {"exit_code": None}),
     ],
@@ -62,8 +62,8 @@ def test_a_killed_run_is_not_green_and_its_open_parts_are_named(tmp_path, ids):
         "  12 lines are in parts that are not finished: failures-000001.jsonl.open,"
         " records-000001.jsonl.open." in said
     )
-    assert "The last run (1, begun " in said
-    assert "did not come to its end: it was killed or left at once, or its disk failed." in said
+    assert "The last run (1, started " in said
+    assert "did not shut down cleanly: it was killed, or its disk failed." in said
     assert sum(found.as_dict()["open_parts"].values()) == 12
     assert found.as_dict()["last_run"]["ended"] is None
 
@@ -96,7 +96,7 @@ def test_a_ledger_without_a_run_is_not_green(tmp_path):
     (tmp_path / LEDGER_NAME).touch()
     found = verify_export(tmp_path)
     assert found.exit_code == 4
-    assert "No run has begun here: there is nothing to load." in found.text()
+    assert "No run has started here: there is nothing to load." in found.text()
     assert found.as_dict()["last_run"] is None
 
 
@@ -109,14 +109,14 @@ def test_a_run_that_was_to_be_empty_is_green_and_one_that_was_not_is_not(tmp_pat
 
 
 def test_a_run_of_which_too_many_failed_is_complete_and_verify_repeats_its_headline(tmp_path, ids):
-    said = "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0: exit code 1."
+    said = "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0 %: exit code 1."
     found = leave(tmp_path, ids, exit_code=1, headline=said)
     assert found.exit_code == 0
     assert found.text().splitlines()[-1] == (f"  Note: the last run ended with exit code 1: {said}")
 
 
-def test_a_run_whose_accounts_do_not_add_up_is_no_sound_export(tmp_path, ids):
+def test_a_run_whose_counts_do_not_add_up_is_not_intact(tmp_path, ids):
     found = leave(tmp_path, ids, exit_code=5, adds_up=False)
     assert found.exit_code == 5
-    assert "its accounts do not add up" in found.text()
-    assert "report it" in found.text()
+    assert "its counts do not add up" in found.text()
+    assert "report this as a bug" in found.text()

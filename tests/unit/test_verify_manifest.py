@@ -100,7 +100,10 @@ def test_whatever_differs_in_the_manifest_is_found(export, change, said):
     assert found.exit_code == 5
     assert [said in problem for problem in found.problems].count(True) == 1
     assert all(problem.startswith("manifest.json: ") for problem in found.problems)
-    assert "the same `cxai run` command, run again, writes it from the ledger" in found.text()
+    assert (
+        "Run the same `cxai run` command again: it rewrites the file from the ledger"
+        in found.text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ def test_what_looks_like_a_part_is_a_problem(export, name):
     (export / name).write_bytes(b"{}\n")
     found = verify_export(export)
     (problem,) = found.problems
-    assert problem.endswith(": the ledger knows no such part, but a loader would read it.")
+    assert problem.endswith(": not a part in the ledger, but a loader would read it.")
     assert problem.isprintable()
     assert found.exit_code == 5
-    assert found.text().startswith(f"{export} CONTRADICTS its ledger (5 lines in 2 parts, ")
+    assert found.text().startswith(f"{export} does NOT MATCH its ledger (5 lines in 2 parts, ")
     assert "Move the files that are not cxai's out of the directory" in found.text()
 
 
@@ -58,7 +58,7 @@ def test_other_json_lines_are_named_and_no_problem(export, name):
     (export / name).write_bytes(b"{}\n")
     found = verify_export(export)
     assert found.exit_code == 0
-    note = f"{name} is no part of the export; a loader should skip it."
+    note = f"{name} is not part of the export; a loader should skip it."
     assert f"  Note: {note}" in found.text()
     assert found.as_dict()["notes"] == [note]
 
