@@ -54,5 +54,7 @@ def assert_damage_is_told(export, part, offset):
     assert int(first) <= offset < int(last)
     assert int(last) - int(first) < part.stat().st_size  # a commit's, not all of the part
     is_now = part.read_bytes()[offset]
-    assert f"byte {offset} is 0x{is_now:02x}, was 0x{is_now ^ 1:02x}." in (told.replace(",", ""))
+    assert f"byte {offset} is 0x{is_now:02x} instead of 0x{is_now ^ 1:02x}." in told.replace(
+        ",", ""
+    )
     assert f"{part.name}: its SHA-256 differs from the ledger's." in ended.json["problems"]

@@ -84,7 +84,7 @@ def test_damage_is_told_by_part_and_by_place(tmp_path, ids):
     place, *others = problems(tmp_path)
     assert re.fullmatch(
         r"records-000001\.jsonl: bytes 0 to [\d,]+ were changed;"
-        rf" byte {offset:,} is 0x5b, was 0x7b\.",
+        rf" byte {offset:,} is 0x5b instead of 0x7b\.",
         place,
     )
     records = part.read_bytes().count(b"\n")

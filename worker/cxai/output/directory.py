@@ -47,10 +47,10 @@ class OutputDirectory:
             if owner:
                 self.close()
                 raise DirectoryInUseError(
-                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs it"
-                    " exclusively: wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is lost, and"
-                    f" lost, and the same command resumes it later). `cxai status {self.path}` shows its"
-                    " progress."
+                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs it alone:"
+                    " wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is lost, and"
+                    " the same command resumes it later)."
+                    f" `cxai status {self.path}` shows its progress."
                 ) from None
             self._remove_created()
             self.close()

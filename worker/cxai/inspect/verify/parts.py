@@ -99,7 +99,7 @@ def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
     if len(content) != end - offset or (found := differing_byte(content, crc32)) is None:
         return ""
     at, was = found
-    return f"; byte {offset + at:,} is 0x{content[at]:02x}, was 0x{was:02x}"
+    return f"; byte {offset + at:,} is 0x{content[at]:02x} instead of 0x{was:02x}"
 
 
 def _unpacked(
