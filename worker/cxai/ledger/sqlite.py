@@ -16,9 +16,12 @@ from cxai.ledger.sqlite_connection import Connection
 from cxai.ledger.sqlite_rows import (
     entry_of,
     form_of,
+    name_of,
     part_of,
     row_of_entry,
+    row_of_extent,
     row_of_form,
+    row_of_part,
     run_of,
     text_as_bytes,
 )
@@ -58,7 +61,7 @@ class SqliteDatabase:
             row = {**versions, **row_of_form(form), "created_at": at}
             self._connection.run("write_export", row)
             for name in form.sets:
-                self._write_part(PartState(name, 1))
+                self._connection.run("write_part", row_of_part(PartState(name, 1)))
 
     def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
         directory = self._path.parent
@@ -149,7 +152,7 @@ class SqliteDatabase:
         return list(map(part_of, self._connection.all("read_parts")))
 
     def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
-        return self._connection.all("read_extents", _name_of(part))
+        return self._connection.all("read_extents", name_of(part))
 
     def commit(
         self,
@@ -173,10 +176,10 @@ class SqliteDatabase:
                 ),
             )
             for extent in extents:
-                self._write_part(extent.after)
-                self._write_extent(extent)
+                self._connection.run("write_part", row_of_part(extent.after))
+                self._connection.run("write_extent", row_of_extent(extent))
                 if extent.offset == 0:
-                    self._connection.run("write_begun", {**_name_of(extent.after), "at": at})
+                    self._connection.run("write_begun", {**name_of(extent.after), "at": at})
             if self._may_have_inbox:
                 final = ((o.entry.key,) for o in outcomes if o.verdict not in OPEN_AGAIN)
                 self._connection.run_many("delete_entry", final)
@@ -187,10 +190,10 @@ class SqliteDatabase:
         with self._connection.transaction():
             for extent in empty:
                 if extent.after.bytes:  # compressed, even a part without rows has some
-                    self._write_extent(extent)
+                    self._connection.run("write_extent", row_of_extent(extent))
             for part in parts:
-                self._write_part(part.as_sealed())
-                self._write_part(part.following())
+                self._connection.run("write_part", row_of_part(part.as_sealed()))
+                self._connection.run("write_part", row_of_part(part.following()))
 
     def begun(self) -> Mapping[str, str]:
         return dict(self._connection.all("read_begun"))
@@ -199,10 +202,10 @@ class SqliteDatabase:
         ids = 0
         with self._connection.transaction():
             for part in parts:
-                self._connection.run("withdraw_part", _name_of(part))
-                self._connection.run("withdraw_extents", _name_of(part))
+                self._connection.run("withdraw_part", name_of(part))
+                self._connection.run("withdraw_extents", name_of(part))
                 if not part.sealed:  # each set has one that is open
-                    self._write_part(part.following())
+                    self._connection.run("write_part", row_of_part(part.following()))
             for rows, number in {(_rows_of(part), part.number) for part in parts}:
                 self._connection.run(f"note_{rows}", {"number": number})
                 ids += self._connection.run(f"forget_{rows}", {"number": number}).rowcount
@@ -215,16 +218,7 @@ class SqliteDatabase:
     def release(self, parts: Collection[PartState], at: str) -> None:
         with self._connection.transaction():
             for part in parts:
-                self._connection.run("release_part", {"at": at, **_name_of(part)})
-
-    def _write_part(self, part: PartState) -> None:
-        amounts = {"bytes": part.bytes, "records": part.records, "sha256": part.sha256}
-        row = {**_name_of(part), **amounts, "sealed": part.sealed}
-        self._connection.run("write_part", row)
-
-    def _write_extent(self, extent: Extent) -> None:
-        row = {**_name_of(extent.after), "offset": extent.offset, "crc32": extent.crc32}
-        self._connection.run("write_extent", row)
+                self._connection.run("release_part", {"at": at, **name_of(part)})
 
     # --- runs ---
 
@@ -256,10 +250,6 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _name_of(part: PartState) -> dict[str, str | int]:
-    return {"set": part.set, "number": part.number}
 
 
 def _rows_of(part: PartState) -> str:

@@ -14,7 +14,7 @@ from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.port import Key, Run
 from cxai.output.compression import Compression
-from cxai.output.part_state import PartState
+from cxai.output.part_state import Extent, PartState
 
 
 def row_of_form(form: ExportForm) -> dict[str, Any]:
@@ -60,6 +60,22 @@ def text_as_bytes(text: str) -> bytes:
 
 def _id_of(key: Key) -> str:
     return str(uuid.UUID(bytes=key)) if isinstance(key, bytes) else key
+
+
+def name_of(part: PartState) -> dict[str, Any]:
+    """Return the columns that identify a part."""
+    return {"set": part.set, "number": part.number}
+
+
+def row_of_part(part: PartState) -> dict[str, Any]:
+    """Return the row of a part, by columns."""
+    amounts = {"bytes": part.bytes, "records": part.records, "sha256": part.sha256}
+    return {**name_of(part), **amounts, "sealed": part.sealed}
+
+
+def row_of_extent(extent: Extent) -> dict[str, Any]:
+    """Return the row of an extent, by columns."""
+    return {**name_of(extent.after), "offset": extent.offset, "crc32": extent.crc32}
 
 
 def part_of(row: Sequence[Any]) -> PartState:

@@ -47,9 +47,9 @@ class OutputDirectory:
             if owner:
                 self.close()
                 raise DirectoryInUseError(
-                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs it alone:"
-                    " wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is lost, and"
-                    " the same command resumes it later)."
+                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs exclusive"
+                    " access: wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is"
+                    " lost, and the same command resumes it later)."
                     f" `cxai status {self.path}` shows its progress."
                 ) from None
             self._remove_created()

@@ -80,7 +80,7 @@ class Rows:
             self._add(part, f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
             return None
         if row.get("schema_version") != schema_version:
-            version = printable(str(row.get("schema_version")), _SHOWN_CHARS)
+            version = printable(orjson.dumps(row.get("schema_version")), _SHOWN_CHARS)
             self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
         for column in _TEXTS:
             if not isinstance(row.get(column), str):
