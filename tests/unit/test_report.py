@@ -1,4 +1,4 @@
-"""What is reported of a run when it has ended."""
+"""The report at the end of a run."""
 
 import json
 from collections import Counter
@@ -54,7 +54,7 @@ def test_a_finished_run_in_words():
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_on_a_terminal_lines_are_broken_at_blanks_and_go_on_below_their_column(width):
+def test_on_a_terminal_lines_are_wrapped_below_their_column(width):
     of = tally(ok=1_234, not_found=5, too_large=1)
     of.reasons[Verdict.TOO_LARGE] = Counter({"becomes more than 200 times its size (max_ratio)": 1})
     whole = report(of)
@@ -74,7 +74,7 @@ def test_a_path_is_not_broken_however_long():
     )
 
 
-def test_a_run_in_which_all_went_well_lists_nothing():
+def test_a_run_without_failures_lists_none():
     said = text(tally(ok=3))
     assert said[-1] == "  The export is in export"
 
@@ -94,7 +94,7 @@ def test_a_stopped_run_says_why_what_is_open_and_how_to_resume():
     assert said[-1] == RESUME
 
 
-def test_a_run_that_something_else_stops_says_so_in_its_words():
+def test_a_run_that_an_error_stops_shows_its_message():
     said = text(tally(open_=2), stopped_by=CommitError("Can't write."))
     assert said[:2] == ["Stopped early: Can't write.", "Exit code 4: 2 of 2 IDs are still open."]
 
@@ -111,7 +111,7 @@ def test_a_stopped_run_says_its_exit_code(of, said):
     assert said in text(of, stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
 
 
-def test_a_run_that_is_stopped_in_the_midst_of_trouble_names_it_once():
+def test_a_run_that_is_stopped_after_a_failure_shows_it_once():
     shown = "The last request failed: HTTP 503"
     sigterm = StopRequestedError("SIGTERM", StopCause.SIGNAL)
     assert text(tally(open_=1), stopped_by=sigterm, trouble="HTTP 503")[1] == shown
@@ -143,7 +143,7 @@ def test_each_verdict_without_a_record_has_its_advice(verdict):
     assert (once_more in said) is (verdict in OPEN_AGAIN)
 
 
-def test_an_input_of_which_nothing_was_found_asks_whether_it_asked_the_right_one():
+def test_if_no_id_was_found_the_report_suggests_to_check_the_api():
     hint = "  No ID was found. Check --base-url; if it is wrong, correct it and export into"
     assert hint in text(tally(not_found=3))
     assert hint not in text(tally(not_found=3, ok=1))
@@ -154,7 +154,7 @@ def test_an_input_of_which_nothing_was_found_asks_whether_it_asked_the_right_one
     ("name", "shown"),
     [("nächte", "nächte"), ("a\nb\x1b[31m", r"a\nb\x1b[31m"), ("caf\udce9", r"caf\xe9")],
 )
-def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, shown):
+def test_a_directory_whose_name_can_not_be_printed_is_shown_escaped(name, shown):
     ended = Report(Path(name), tally(ok=1), 1.0, Tolerance(), None)
     assert f"  The export is in {shown}" in ended.text().splitlines()
     assert json.loads(json.dumps(ended.as_dict()))["output"] == shown
@@ -166,7 +166,7 @@ def test_several_verdicts_are_retried_together():
     assert "  Running the same command again retries not_ready, rejected, exhausted." in said
 
 
-def test_the_commonest_reasons_stand_below_their_verdict():
+def test_the_commonest_reasons_are_below_their_verdict():
     of = tally(rejected=10, not_found=3, not_ready=2)
     of.reasons[Verdict.REJECTED] = Counter({f"HTTP {400 + n}": n for n in range(1, 5)})
     of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})
@@ -179,20 +179,20 @@ def test_the_commonest_reasons_stand_below_their_verdict():
     assert not any("HTTP 401" in line or "processed (2)" in line for line in said)
 
 
-def test_where_all_reasons_are_shown_there_are_no_others():
+def test_if_all_reasons_are_shown_there_are_no_others():
     of = tally(rejected=5)
     of.reasons[Verdict.REJECTED] = Counter({"HTTP 400": 3, "HTTP 418": 2})
     assert not any("other reasons" in line for line in text(of))
 
 
-def test_reasons_beyond_those_that_are_counted_are_among_the_others():
+def test_reasons_beyond_the_bound_are_counted_as_others():
     of = tally(bad_body=100)
     for n in range(100):
         of.note_reason(Verdict.BAD_BODY, f"lacks {n}")
     assert any(line.strip() == "other reasons (97)" for line in text(of))
 
 
-def test_one_of_a_kind_is_in_the_singular():
+def test_a_count_of_one_is_in_the_singular():
     said = text(tally(ok=1))
     assert {"  1 line = 1 ID", "  1 ID = 1 ok"} <= set(said)
 
@@ -213,7 +213,7 @@ def test_unknown_fields_come_before_absent_ones_however_frequent_those_are():
     ]
 
 
-def test_of_many_fields_the_most_frequent_are_named_and_the_others_counted():
+def test_the_most_frequent_fields_are_listed_and_the_others_counted():
     said = drifting(unknown=7, absent=40, more=12)
     assert said[0] == "  Unknown field, kept: new7 (7 results)"
     assert said[4:6] == ["  Unknown field, kept: new3 (3 results)", "  … and 2 more unknown fields"]
@@ -229,7 +229,7 @@ def test_results_as_documented_are_not_mentioned():
     assert drifting() == []
 
 
-def test_accounts_that_do_not_add_up_are_not_hidden():
+def test_counts_that_do_not_add_up_are_shown():
     of = tally(ok=1)
     of.lines += 1
     assert any("DO NOT ADD UP" in line for line in text(of))
@@ -240,7 +240,7 @@ def test_accounts_that_do_not_add_up_are_not_hidden():
 # --- as data ---
 
 
-def test_the_plain_form_is_json_and_has_the_reconciliation():
+def test_the_report_as_json_has_the_counts():
     plain = json.loads(json.dumps(report(tally(ok=2, exhausted=1), elapsed_s=1.23456).as_dict()))
     assert (
         plain.items()
@@ -262,7 +262,7 @@ def test_the_plain_form_is_json_and_has_the_reconciliation():
     )
 
 
-def test_the_plain_form_of_a_stopped_run_says_why():
+def test_the_report_of_a_stopped_run_as_json_has_the_reason():
     plain = report(stopped_by=TokenRefusedError("The API refused the token.")).as_dict()
     assert plain["ended"] == "stopped"
     assert (plain["stopped_by"], plain["exit_code"]) == ("The API refused the token.", 3)

@@ -1,4 +1,4 @@
-"""`cxai verify` is green only if no run has anything left to do."""
+"""`cxai verify` exits with 0 only if no run has anything left to do."""
 
 import pytest
 from support.store import REPORT, commit, opened, run_finished, run_killed
@@ -17,7 +17,7 @@ def ids(guids):
 
 
 def leave(path, ids, ended="finished", **report):
-    """Leave a directory as a run does that came to an end of its own, with this report."""
+    """Leave a directory as a run does that shut down cleanly, with this report."""
     report = {**REPORT, "ended": ended, **report}
     with opened(path) as store:
         commit(store, ids, SCENARIO)
@@ -27,7 +27,7 @@ def leave(path, ids, ended="finished", **report):
 
 @pytest.mark.promise(
     "The last run was killed, or stopped early, or has IDs that are still open",
-    "`cxai verify` is not green: intact, but incomplete, code 4",
+    "`cxai verify` reports it as intact, but incomplete: code 4",
     group="Ledger",
 )
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_run_that_did_not_finish_its_input_is_not_green(tmp_path, ids, ended, 
     assert plain["last_run"]["exit_code"] == code
 
 
-def test_a_killed_run_is_not_green_and_its_open_parts_are_named(tmp_path, ids):
+def test_after_a_killed_run_the_export_is_incomplete_and_its_open_parts_are_listed(tmp_path, ids):
     run_killed(tmp_path, ids, SCENARIO)
     found = verify_export(tmp_path)
     assert (found.problems, found.exit_code) == ([], 4)
@@ -75,7 +75,7 @@ def test_a_run_killed_after_one_that_finished_is_not_green_even_if_nothing_is_op
     assert (found.problems, found.open_parts, found.exit_code) == ([], {}, 4)
 
 
-def test_a_part_that_a_crash_kept_from_its_final_name_is_open_and_no_damage(tmp_path, ids):
+def test_a_part_that_was_not_renamed_before_a_crash_is_open_not_damaged(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     with opened(tmp_path):  # a second run, killed
         pass
@@ -100,7 +100,7 @@ def test_a_ledger_without_a_run_is_not_green(tmp_path):
     assert found.as_dict()["last_run"] is None
 
 
-def test_a_run_that_was_to_be_empty_is_green_and_one_that_was_not_is_not(tmp_path):
+def test_an_empty_run_is_green_only_if_it_was_allowed(tmp_path):
     meant = leave(tmp_path / "meant", [], exit_code=0)
     assert meant.exit_code == 0
     found = leave(tmp_path / "not", [], exit_code=1)
@@ -108,7 +108,7 @@ def test_a_run_that_was_to_be_empty_is_green_and_one_that_was_not_is_not(tmp_pat
     assert "No run has found an ID in its input." in found.text()
 
 
-def test_a_run_of_which_too_many_failed_is_complete_and_verify_repeats_its_headline(tmp_path, ids):
+def test_after_too_many_failures_the_export_is_complete_and_the_headline_is_shown(tmp_path, ids):
     said = "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0 %: exit code 1."
     found = leave(tmp_path, ids, exit_code=1, headline=said)
     assert found.exit_code == 0
