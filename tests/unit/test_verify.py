@@ -295,7 +295,7 @@ def test_in_an_export_that_has_only_started_all_lines_are_missing(tmp_path, ids)
     [
         (b'"schema_version":2', b'"schema_version":1', "has schema version 1, not 2."),
         (b'"schema_version":2', b'"schema_version":"2"', 'has schema version "2", not 2.'),
-        (b'"schema_version"', b'"schema_Version"', "has schema version None, not 2."),
+        (b'"schema_version"', b'"schema_Version"', "has schema version null, not 2."),
         (b'"run_id"', b'"run_ID"', "has no run_id."),
         (b'"retrieved_at"', b'"retrieved_AT"', "has no retrieved_at."),
     ],

@@ -41,7 +41,7 @@ class Advice(StrEnum):
     )
     MOVE_OBJECTS = (
         "Move the objects that are not in the ledger elsewhere: a loader that reads by prefix would"
-        " load them, too. If the database was restored to an earlier point, restore a later one"
+        " load them, too. If the database was restored to an earlier point, restore a later state"
         " instead."
     )
     REPORT = "Keep the directory as it is, and report this as a bug in cxai."
