@@ -233,9 +233,11 @@ def test_files_of_others_are_left_alone(api, export, ids):
 def test_a_second_run_in_a_directory_is_refused_and_does_not_disturb_the_first(api, export, ids):
     with running(api, export, ids, input_ends=False) as first:
         wait_until_blocking(lambda: api.stats.requests > 0, "the first run's requests")
-        for second in (go_on(api, export, ids), cxai("verify", export)):
+        seconds = {name: cxai(name, export) for name in ("verify", "prune")}
+        for name, second in {"run": go_on(api, export, ids), **seconds}.items():
             assert second.code == 2
             assert f"{export} is in use by cxai run, process {first.pid}." in second.err
+            assert f"`cxai {name}` needs exclusive access: wait until that ends, or" in second.err
         assert "a run is under way" in cxai("status", export).out
         end_input(first)
         code, _, errors = ended(first)
