@@ -11,19 +11,11 @@ from support.cluster import Worker
 from support.doubles import Disk, MemoryLedger, entries
 from support.memory_books import Engine, MemoryBooks
 from support.memory_objects import MemoryObjects
-from support.store import RUN_ID
+from support.store import opened
 
-from cxai.clock import SystemClock
 from cxai.core.outcome import Outcome
-from cxai.ledger.committer import Committer
-from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.observe.logging import LOG
-from cxai.output.compression import Compression
-from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
-from cxai.resources.cx_ai.layout import LAYOUT
-from cxai.resources.options import Shape
 
 
 class LocalDisk:
@@ -34,20 +26,9 @@ class LocalDisk:
 
     @contextmanager
     def ledger(self, *, reopen=(), is_queue=False):
-        form = ExportForm(LAYOUT, Shape.NESTED, Compression.NONE)
         with (
-            OutputDirectory(self._path) as directory,
             ThreadPoolExecutor(1) as self._thread,
-            Committer(
-                directory,
-                form,
-                SystemClock(),
-                part_bytes=1 << 20,
-                run_id=RUN_ID,
-                notice=LOG.warning,
-                reopen=reopen,
-                is_queue=is_queue,
-            ) as self.store,
+            opened(self._path, reopen=reopen, is_queue=is_queue) as self.store,
         ):
             yield LocalLedger(self.store, self._thread)
 
