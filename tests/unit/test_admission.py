@@ -1,6 +1,7 @@
 """Admission of an input: IDs in progress, settled IDs, and the filter that saves searches."""
 
 import random
+import tracemalloc
 import uuid
 from collections import Counter
 from contextlib import closing
@@ -80,6 +81,20 @@ def test_the_first_run_does_not_search_for_ids_that_are_new_or_in_progress(tmp_p
         assert run.database.searched == []
         assert run.admit([a]) == Admission([], 1, {})
         assert run.database.searched == ["a"]
+
+
+def test_a_later_run_which_searches_for_each_id_has_no_filter_in_memory(tmp_path):
+    (a,) = entries("a")
+    runs = Runs(tmp_path)
+    needed = []
+    for _ in range(2):
+        tracemalloc.start()
+        with closing(runs.begin()) as run:
+            needed.append(tracemalloc.get_traced_memory()[0])
+            tracemalloc.stop()
+            run.commit(*run.admit([a]).fresh)
+    assert needed[0] > 2 << 20
+    assert needed[1] < 1 << 20
 
 
 def test_a_false_positive_of_the_filter_is_still_a_new_id(tmp_path):

@@ -144,7 +144,7 @@ def test_each_verdict_without_a_record_has_its_advice(verdict):
 
 
 def test_if_no_id_was_found_the_report_suggests_to_check_the_api():
-    hint = "  No ID was found. Check --base-url; if it is wrong, correct it and export into"
+    hint = "  No ID was found. If --base-url is wrong, correct it and use a new directory."
     assert hint in text(tally(not_found=3))
     assert hint not in text(tally(not_found=3, ok=1))
     assert hint not in text(tally(rejected=3))
@@ -158,6 +158,14 @@ def test_a_directory_whose_name_can_not_be_printed_is_shown_escaped(name, shown)
     ended = Report(Path(name), tally(ok=1), 1.0, Tolerance(), None)
     assert f"  The export is in {shown}" in ended.text().splitlines()
     assert json.loads(json.dumps(ended.as_dict()))["output"] == shown
+
+
+def test_ids_of_lost_parts_come_with_the_command_that_lists_them():
+    of = tally(ok=1)
+    of.unfetched = 2
+    lines = text(of)
+    assert lines[0].startswith("Finished, but 2 IDs of lost parts have no verdict yet")
+    assert "  `cxai verify export` lists some." in lines
 
 
 def test_several_verdicts_are_retried_together():

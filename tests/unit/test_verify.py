@@ -129,6 +129,7 @@ def test_a_missing_part_is_found_with_the_number_of_its_lines(tmp_path, ids):
     lines = part.read_bytes().count(b"\n")
     part.unlink()
     missing, *others = problems(tmp_path)
+    assert f"`cxai prune {tmp_path} --missing`" in verify_export(tmp_path).text()
     assert missing == f"{part.name}: No such file or directory; it should have {lines} lines."
     assert others == [f"{lines:,} IDs have the verdict ok, but 0 have a record."]
 

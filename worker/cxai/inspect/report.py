@@ -131,10 +131,9 @@ class Report:
         if closed:
             yield f"  {self._retry_closed(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
-            yield "  No ID was found. Check --base-url; if it is wrong, correct it and export into"
-            yield "  a new directory."
+            yield "  No ID was found. If --base-url is wrong, correct it and use a new directory."
         if self.tally.unfetched:
-            yield "  To fetch the IDs of lost parts, run with an input that contains them:"
+            yield "  To fetch the IDs of lost parts, run with an input that contains them;"
             yield f"  `cxai verify {printable(self.output)}` lists some."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
