@@ -377,7 +377,9 @@ def test_ids_of_withdrawn_parts_are_new_and_unfetched_until_they_have_a_verdict_
     assert {p.number for p in database.parts() if p.set in FORM.record_sets} == {2}
     assert database.unfetched() == (2, [])
     assert database.unfetched(10) == (2, [key_of("a"), key_of("b")])
-    assert database.withdraw([part(database, FAILURES)]) == 2  # the line, too; it isn't asked again
+    assert (
+        database.withdraw([part(database, FAILURES)]) == 2
+    )  # the invalid line, too; it is not fetched
     assert database.unfetched(10) == (3, [key_of("a"), key_of("b"), key_of("c")])
     commit(database, run, outcomes(a="ok", b="not_ready", c="ok"), recorded=2, failed=2)
     assert database.unfetched(10) == (0, [])

@@ -68,9 +68,9 @@ def test_a_run_that_a_full_disk_stops_shuts_down_cleanly(api, export, ids):
     env = environment(CXAI_DISK_PATIENCE_S="0", CXAI_BATCH="5")
     done = go_on(api, export, ids, "--json", env=env, first=NO_SPACE_FOR_BATCHES)
     assert done.code == 4, done.err
-    told = done.json
-    assert "No space left" in told["stopped_by"]
-    settled = told["verdicts"]["ok"]
+    report = done.json
+    assert "No space left" in report["stopped_by"]
+    settled = report["verdicts"]["ok"]
     assert 0 < settled < len(ids)
     assert [run["ended"] for run in cxai("status", export, "--json").json["runs"]] == ["stopped"]
     assert len(rows(export)) == settled  # sealed

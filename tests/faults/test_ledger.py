@@ -8,7 +8,7 @@ from support.checker import assert_exact
 from support.command import cxai
 from support.leftovers import (
     SCENARIO,
-    assert_damage_is_told,
+    assert_damage_is_located,
     assert_refused,
     content_of,
     flip,
@@ -55,7 +55,7 @@ def test_a_committed_byte_that_flipped_in_the_open_part_is_refused(api, export, 
     part = export / "records-000001.jsonl.open"
     flip(part, 12_345)
     assert_refused(api, export, ids, f"{part} was changed", f"`cxai verify {export}` shows where")
-    assert_damage_is_told(export, part, 12_345)
+    assert_damage_is_located(export, part, 12_345)
 
 
 # --- sealed parts ---
@@ -67,14 +67,14 @@ def test_a_committed_byte_that_flipped_in_a_sealed_part_is_found_by_verify(expor
     assert cxai("verify", export).code == 0
     part = export / "records-000001.jsonl"
     flip(part, 54_321)
-    assert_damage_is_told(export, part, 54_321)
+    assert_damage_is_located(export, part, 54_321)
 
 
 def test_a_flipped_byte_in_a_compressed_part_is_found_by_verify(export, ids):
     run_finished(export, ids, SCENARIO, compression=Compression.GZIP)
     part = export / "records-000001.jsonl.gz"
     flip(part, 5_432)
-    assert_damage_is_told(export, part, 5_432)
+    assert_damage_is_located(export, part, 5_432)
 
 
 @pytest.mark.parametrize("by", [-1, 1])

@@ -59,17 +59,17 @@ def keys_of(number, seed):
 
 
 def test_a_filter_has_no_false_negatives():
-    taken = [*keys_of(50_000, seed=1), *(f"id-{number}" for number in range(1_000))]
+    added = [*keys_of(50_000, seed=1), *(f"id-{number}" for number in range(1_000))]
     known = KeyFilter()
-    known.add_all(taken)
-    assert all(map(known.may_hold, taken))
+    known.add_all(added)
+    assert all(map(known.may_hold, added))
 
 
 def test_a_filter_has_few_false_positives():
     known = KeyFilter()
     known.add_all(keys_of(50_000, seed=1))
-    taken_for_known = sum(map(known.may_hold, keys_of(50_000, seed=2)))
-    assert 75 < taken_for_known < 250  # 0.3 %
+    positives = sum(map(known.may_hold, keys_of(50_000, seed=2)))
+    assert 75 < positives < 250  # 0.3 %
 
 
 def test_the_first_run_does_not_search_for_ids_that_are_new_or_in_progress(tmp_path):

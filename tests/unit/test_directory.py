@@ -19,7 +19,7 @@ from cxai.output.part_state import PartState
 from cxai.output.parts import OpenPart
 from cxai.output.private import open_private
 
-# --- one owner, and nothing left behind ---
+# --- one owner, and no files left after an error ---
 
 
 def test_what_entering_created_is_removed_after_an_error(tmp_path):
@@ -54,7 +54,7 @@ def test_a_lock_file_that_was_deleted_meanwhile_does_not_lock(tmp_path, monkeypa
 
     def removed_first(fd, operation):
         (tmp_path / ".lock").unlink()
-        (tmp_path / ".lock").touch()  # another process begins anew
+        (tmp_path / ".lock").touch()  # another process starts
         plainly(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", removed_first)

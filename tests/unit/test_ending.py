@@ -246,7 +246,7 @@ def test_a_stop_that_was_asked_for_reads_as_a_sentence(by, said):
         (SIGTERM, True),
         (TokenRefusedError("401"), True),
         (InputBrokenError("torn"), True),
-        (DiskFullError("full", "the disk is full"), True),  # it was taken back whole
+        (DiskFullError("full", "the disk is full"), True),  # the whole batch was truncated
         (CommitError("fsync failed"), False),
         (IntegrityError("damaged"), False),
     ],

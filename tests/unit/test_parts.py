@@ -262,7 +262,7 @@ def test_a_part_that_was_never_written_needs_no_file(part):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "expected"),
     [
         (lambda path: os.truncate(path, 5), "has 5 bytes, but the ledger has 36"),
         (lambda path: os.truncate(path, 0), "has 0 bytes, but the ledger has 36"),
@@ -272,10 +272,10 @@ def test_a_part_that_was_never_written_needs_no_file(part):
     ],
     ids=["cut", "empty", "flipped", "zero-filled", "missing"],
 )
-def test_a_part_without_its_committed_bytes_is_refused_by_name(part, damage, told):
+def test_a_part_without_its_committed_bytes_is_refused_by_name(part, damage, expected):
     commit(part, LINES)
     damage(part.path)
     left = part.path.exists() and part.path.read_bytes()
-    with pytest.raises(IntegrityError, match=f"{re.escape(str(part.path))} {told}"):
+    with pytest.raises(IntegrityError, match=f"{re.escape(str(part.path))} {expected}"):
         reopened(part)
     assert (part.path.exists() and part.path.read_bytes()) == left

@@ -102,7 +102,7 @@ def test_a_part_can_be_released_and_kept(export, ids):
     assert prune(export, every=True, keep=True).deleted == []
     assert all((export / name).exists() for name in PARTS)
     run_finished(export, ids, SCENARIO)
-    assert all((export / name).exists() for name in PARTS)  # and not set aside
+    assert all((export / name).exists() for name in PARTS)  # and not in quarantine
     assert prune(export, PARTS[0]).deleted == [PARTS[0]]  # later, if it is to go after all
 
 
@@ -137,7 +137,7 @@ def test_a_part_without_rows_stays_for_the_next_load_however_it_is_compressed(
     pruned = prune(tmp_path, every=True)
     assert empty.name not in pruned.released
     assert list(tmp_path.glob("*.jsonl*")) == [empty]
-    empty.unlink()  # by a loader that has taken it: nothing is lost with it
+    empty.unlink()  # by a loader: it has no rows to lose
     assert prune(tmp_path, missing=True).released == []
     run_finished(tmp_path, found, SCENARIO, **how)
     assert verify_export(tmp_path).problems == []

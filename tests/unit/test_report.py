@@ -75,40 +75,40 @@ def test_a_path_is_not_broken_however_long():
 
 
 def test_a_run_without_failures_lists_none():
-    said = text(tally(ok=3))
-    assert said[-1] == "  The export is in export"
+    lines = text(tally(ok=3))
+    assert lines[-1] == "  The export is in export"
 
 
 def test_an_empty_run_in_words():
-    said = text(tally(), elapsed_s=0.0)
-    assert said[0] == "Finished, but the input has no IDs: exit code 2."
-    assert "  0 lines = 0" in said
-    assert "  0 IDs = 0" in said
-    assert "  0 IDs in 0.0 s (0.0/s), 0 requests" in "\n".join(said)
+    lines = text(tally(), elapsed_s=0.0)
+    assert lines[0] == "Finished, but the input has no IDs: exit code 2."
+    assert "  0 lines = 0" in lines
+    assert "  0 IDs = 0" in lines
+    assert "  0 IDs in 0.0 s (0.0/s), 0 requests" in "\n".join(lines)
 
 
-def test_a_stopped_run_says_why_what_is_open_and_how_to_resume():
-    said = text(tally(ok=3, open_=2), stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
-    assert said[:2] == ["Stopped early by SIGTERM.", "Exit code 4: 2 of 5 IDs are still open."]
-    assert "  5 IDs = 3 ok + 2 still open" in said
-    assert said[-1] == RESUME
+def test_a_stopped_run_shows_why_what_is_open_and_how_to_resume():
+    lines = text(tally(ok=3, open_=2), stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
+    assert lines[:2] == ["Stopped early by SIGTERM.", "Exit code 4: 2 of 5 IDs are still open."]
+    assert "  5 IDs = 3 ok + 2 still open" in lines
+    assert lines[-1] == RESUME
 
 
 def test_a_run_that_an_error_stops_shows_its_message():
-    said = text(tally(open_=2), stopped_by=CommitError("Can't write."))
-    assert said[:2] == ["Stopped early: Can't write.", "Exit code 4: 2 of 2 IDs are still open."]
+    lines = text(tally(open_=2), stopped_by=CommitError("Can't write."))
+    assert lines[:2] == ["Stopped early: Can't write.", "Exit code 4: 2 of 2 IDs are still open."]
 
 
 @pytest.mark.parametrize(
-    ("of", "said"),
+    ("of", "line"),
     [
         (tally(open_=1), "Exit code 4: 1 of 1 ID is still open."),
         (tally(ok=3, open_=1), "Exit code 4: 1 of 4 IDs is still open."),
         (tally(ok=3), "Exit code 4."),
     ],
 )
-def test_a_stopped_run_says_its_exit_code(of, said):
-    assert said in text(of, stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
+def test_a_stopped_run_shows_its_exit_code(of, line):
+    assert line in text(of, stopped_by=StopRequestedError("SIGTERM", StopCause.SIGNAL))
 
 
 def test_a_run_that_is_stopped_after_a_failure_shows_it_once():
@@ -124,9 +124,9 @@ def test_a_run_that_is_stopped_after_a_failure_shows_it_once():
 
 
 def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
-    said = text(tally(ok=3, before={Verdict.OK: 4, Verdict.INVALID_ID: 1}))
-    assert "  7 IDs = 7 ok" in said
-    assert "  (4 of them completed by earlier runs)" in said
+    lines = text(tally(ok=3, before={Verdict.OK: 4, Verdict.INVALID_ID: 1}))
+    assert "  7 IDs = 7 ok" in lines
+    assert "  (4 of them completed by earlier runs)" in lines
     assert not any("earlier" in line for line in text(tally(ok=3)))
     only_invalid = text(tally(ok=3, before={Verdict.INVALID_ID: 1}))
     assert not any("earlier" in line for line in only_invalid)
@@ -134,13 +134,13 @@ def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
 def test_each_verdict_without_a_record_has_its_advice(verdict):
-    said = text(tally(ok=1, **{verdict: 3}))
-    assert f"    {verdict}        3  {ADVICE[verdict]}" in said
+    lines = text(tally(ok=1, **{verdict: 3}))
+    assert f"    {verdict}        3  {ADVICE[verdict]}" in lines
     retried = f"  To retry those, add: --retry {verdict}"
     by_itself = verdict in OPEN_AGAIN | ANSWERED | {Verdict.INVALID_ID}
-    assert (retried in said) is not by_itself
+    assert (retried in lines) is not by_itself
     once_more = f"  Running the same command again retries {verdict}."
-    assert (once_more in said) is (verdict in OPEN_AGAIN)
+    assert (once_more in lines) is (verdict in OPEN_AGAIN)
 
 
 def test_if_no_id_was_found_the_report_suggests_to_check_the_api():
@@ -169,22 +169,22 @@ def test_ids_of_lost_parts_come_with_the_command_that_lists_them():
 
 
 def test_several_verdicts_are_retried_together():
-    said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
-    assert "  To retry those, add: --retry too_large" in said
-    assert "  Running the same command again retries not_ready, rejected, exhausted." in said
+    lines = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
+    assert "  To retry those, add: --retry too_large" in lines
+    assert "  Running the same command again retries not_ready, rejected, exhausted." in lines
 
 
 def test_the_commonest_reasons_are_below_their_verdict():
     of = tally(rejected=10, not_found=3, not_ready=2)
     of.reasons[Verdict.REJECTED] = Counter({f"HTTP {400 + n}": n for n in range(1, 5)})
     of.reasons[Verdict.NOT_FOUND] = Counter({"no such interaction": 3})
-    of.reasons[Verdict.NOT_READY] = Counter({"still being processed": 2})  # the verdict says that
-    said = text(of)
-    place = said.index(f"    rejected        10  {ADVICE[Verdict.REJECTED]}")
-    told = [line.strip() for line in said[place + 1 : place + 5]]
-    assert told == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)", "other reasons (1)"]
-    assert any(line.strip() == "no such interaction (3)" for line in said)
-    assert not any("HTTP 401" in line or "processed (2)" in line for line in said)
+    of.reasons[Verdict.NOT_READY] = Counter({"still being processed": 2})  # clear from the verdict
+    lines = text(of)
+    place = lines.index(f"    rejected        10  {ADVICE[Verdict.REJECTED]}")
+    reasons = [line.strip() for line in lines[place + 1 : place + 5]]
+    assert reasons == ["HTTP 404 (4)", "HTTP 403 (3)", "HTTP 402 (2)", "other reasons (1)"]
+    assert any(line.strip() == "no such interaction (3)" for line in lines)
+    assert not any("HTTP 401" in line or "processed (2)" in line for line in lines)
 
 
 def test_if_all_reasons_are_shown_there_are_no_others():
@@ -201,8 +201,8 @@ def test_reasons_beyond_the_bound_are_counted_as_others():
 
 
 def test_a_count_of_one_is_in_the_singular():
-    said = text(tally(ok=1))
-    assert {"  1 line = 1 ID", "  1 ID = 1 ok"} <= set(said)
+    lines = text(tally(ok=1))
+    assert {"  1 line = 1 ID", "  1 ID = 1 ok"} <= set(lines)
 
 
 def drifting(unknown=0, absent=0, more=0):
@@ -222,11 +222,14 @@ def test_unknown_fields_come_before_absent_ones_however_frequent_those_are():
 
 
 def test_the_most_frequent_fields_are_listed_and_the_others_counted():
-    said = drifting(unknown=7, absent=40, more=12)
-    assert said[0] == "  Unknown field, kept: new7 (7 results)"
-    assert said[4:6] == ["  Unknown field, kept: new3 (3 results)", "  … and 2 more unknown fields"]
-    assert said[6] == "  Missing field, now null: old40 (360 results)"
-    assert said[9:] == [
+    lines = drifting(unknown=7, absent=40, more=12)
+    assert lines[0] == "  Unknown field, kept: new7 (7 results)"
+    assert lines[4:6] == [
+        "  Unknown field, kept: new3 (3 results)",
+        "  … and 2 more unknown fields",
+    ]
+    assert lines[6] == "  Missing field, now null: old40 (360 results)"
+    assert lines[9:] == [
         "  … and 37 more missing fields",
         "  … and 12 more occurrences in other fields",
     ]

@@ -96,7 +96,7 @@ def test_damage_is_located_by_part_and_byte(tmp_path, ids):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda content: content[:-10], "bytes, but the ledger has"),
         (lambda content: content + b"{}\n", "bytes, but the ledger has"),
@@ -105,11 +105,11 @@ def test_damage_is_located_by_part_and_byte(tmp_path, ids):
     ],
     ids=["shorter", "longer", "zero-filled", "empty"],
 )
-def test_a_part_with_other_bytes_is_found(tmp_path, ids, change, told):
+def test_a_part_with_other_bytes_is_found(tmp_path, ids, change, expected):
     run_finished(tmp_path, ids, SCENARIO)
     edit(tmp_path / "records-000001.jsonl", change)
     assert any(
-        one.startswith("records-000001.jsonl: ") and told in one for one in problems(tmp_path)
+        one.startswith("records-000001.jsonl: ") and expected in one for one in problems(tmp_path)
     )
 
 
@@ -139,10 +139,10 @@ def test_a_record_of_an_id_without_the_verdict_ok_is_found(tmp_path, ids):
     record = json.loads((tmp_path / "records-000001.jsonl").read_text().partition("\n")[0])
     key = bytes.fromhex(record["interaction_id"].replace("-", ""))
     tell_the_ledger(tmp_path, "UPDATE outcome SET verdict = 'not_found' WHERE key = ?", key)
-    told = f"records, part 1: a row for {record['interaction_id']}, whose verdict is not_found."
-    assert told in problems(tmp_path)
+    expected = f"records, part 1: a row for {record['interaction_id']}, whose verdict is not_found."
+    assert expected in problems(tmp_path)
     tell_the_ledger(tmp_path, "DELETE FROM outcome WHERE key = ?", key)
-    assert told.replace("not_found", "none") in problems(tmp_path)
+    assert expected.replace("not_found", "none") in problems(tmp_path)
 
 
 def test_an_id_with_the_verdict_ok_but_no_record_is_found(tmp_path, ids):
@@ -244,7 +244,7 @@ def test_an_input_with_a_verdict_for_each_line_is_complete(tmp_path, ids):
     found = verify_export(tmp_path, [[*asked[:10], IgnoredLine.BLANK], asked[10:]])
     assert (found.asked, found.missing, found.exit_code) == (25, 0, 0)
     assert found.as_dict().items() >= {"intact": True, "complete": True, "missing": 0}.items()
-    assert verify_export(tmp_path).as_dict()["complete"] is True  # so the last run says
+    assert verify_export(tmp_path).as_dict()["complete"] is True  # according to the last run
 
 
 @pytest.mark.parametrize("blocks", [[], [[IgnoredLine.BLANK, IgnoredLine.COMMENT]]])
@@ -271,8 +271,8 @@ def test_lines_of_the_input_without_a_verdict_are_not_damage(tmp_path, ids):
 
 def test_one_line_without_a_verdict_is_in_the_singular(tmp_path, ids):
     run_finished(tmp_path, ids[:-1], SCENARIO)
-    said = verify_export(tmp_path, [entries_of(ids)]).text()
-    assert "  1 line of the input has no verdict:" in said
+    text = verify_export(tmp_path, [entries_of(ids)]).text()
+    assert "  1 line of the input has no verdict:" in text
 
 
 def test_damage_takes_precedence_over_what_is_missing(tmp_path, ids):
@@ -280,10 +280,10 @@ def test_damage_takes_precedence_over_what_is_missing(tmp_path, ids):
     (tmp_path / "records-000001.jsonl").unlink()
     found = verify_export(tmp_path, [entries_of(ids)])
     assert found.exit_code == 5
-    said = found.text().splitlines()
-    place = said.index("  It is also INCOMPLETE:")
-    assert said[place - 1].startswith("  Don't load it. Restore these files from a backup, or ")
-    assert said[place + 1] == "  13 lines of the input have no verdict:"
+    lines = found.text().splitlines()
+    place = lines.index("  It is also INCOMPLETE:")
+    assert lines[place - 1].startswith("  Don't load it. Restore these files from a backup, or ")
+    assert lines[place + 1] == "  13 lines of the input have no verdict:"
 
 
 def test_in_an_export_that_has_only_started_all_lines_are_missing(tmp_path, ids):
@@ -292,7 +292,7 @@ def test_in_an_export_that_has_only_started_all_lines_are_missing(tmp_path, ids)
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "said"),
+    ("was", "now", "expected"),
     [
         (b'"schema_version":2', b'"schema_version":1', "has schema version 1, not 2."),
         (b'"schema_version":2', b'"schema_version":"2"', 'has schema version "2", not 2.'),
@@ -302,10 +302,12 @@ def test_in_an_export_that_has_only_started_all_lines_are_missing(tmp_path, ids)
     ],
 )
 @pytest.mark.parametrize("part_set", ["records", "failures"])
-def test_a_row_without_the_columns_of_every_row_is_found(tmp_path, ids, part_set, was, now, said):
+def test_a_row_without_the_columns_of_every_row_is_found(
+    tmp_path, ids, part_set, was, now, expected
+):
     run_finished(tmp_path, ids, SCENARIO)
     edit(tmp_path / f"{part_set}-000001.jsonl", lambda content: content.replace(was, now, 1))
-    (problem,) = [one for one in problems(tmp_path) if one.endswith(said)]
+    (problem,) = [one for one in problems(tmp_path) if one.endswith(expected)]
     assert problem.startswith(f"{part_set}, part 1: a row for ")
 
 
@@ -373,7 +375,7 @@ def test_a_disk_too_full_for_the_scratch_file_is_not_an_internal_error(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ("UPDATE outcome SET part = part + 1 WHERE verdict = 'ok'", "which the ledger has in part"),
         ("UPDATE outcome SET run = 9", "run 9 counted 0 outcomes, but has 25"),
@@ -381,12 +383,12 @@ def test_a_disk_too_full_for_the_scratch_file_is_not_an_internal_error(
         ("UPDATE run SET settled = settled - 1", "run 1 counted 24 outcomes, but has 25"),
     ],
 )
-def test_a_ledger_that_contradicts_itself_is_found(tmp_path, ids, change, said):
+def test_a_ledger_that_contradicts_itself_is_found(tmp_path, ids, change, expected):
     run_finished(tmp_path, ids, SCENARIO)
     tell_the_ledger(tmp_path, change)
     found = verify_export(tmp_path)
     assert found.exit_code == 5
-    assert any(said in problem for problem in found.problems)
+    assert any(expected in problem for problem in found.problems)
 
 
 @pytest.mark.parametrize("part_set", ["interactions", "scores", "segments"])

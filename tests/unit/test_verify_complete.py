@@ -57,13 +57,13 @@ def test_after_a_killed_run_the_export_is_incomplete_and_its_open_parts_are_list
     run_killed(tmp_path, ids, SCENARIO)
     found = verify_export(tmp_path)
     assert (found.problems, found.exit_code) == ([], 4)
-    said = found.text()
+    text = found.text()
     assert (
         "  12 lines are in parts that are not finished: failures-000001.jsonl.open,"
-        " records-000001.jsonl.open." in said
+        " records-000001.jsonl.open." in text
     )
-    assert "The last run (1, started " in said
-    assert "did not shut down cleanly: it was killed, or its disk failed." in said
+    assert "The last run (1, started " in text
+    assert "did not shut down cleanly: it was killed, or its disk failed." in text
     assert sum(found.as_dict()["open_parts"].values()) == 12
     assert found.as_dict()["last_run"]["ended"] is None
 
@@ -109,10 +109,12 @@ def test_an_empty_run_is_green_only_if_it_was_allowed(tmp_path):
 
 
 def test_after_too_many_failures_the_export_is_complete_and_the_headline_is_shown(tmp_path, ids):
-    said = "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0 %: exit code 1."
-    found = leave(tmp_path, ids, exit_code=1, headline=said)
+    headline = "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0 %: exit code 1."
+    found = leave(tmp_path, ids, exit_code=1, headline=headline)
     assert found.exit_code == 0
-    assert found.text().splitlines()[-1] == (f"  Note: the last run ended with exit code 1: {said}")
+    assert found.text().splitlines()[-1] == (
+        f"  Note: the last run ended with exit code 1: {headline}"
+    )
 
 
 def test_a_run_whose_counts_do_not_add_up_is_not_intact(tmp_path, ids):

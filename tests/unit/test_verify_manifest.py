@@ -76,7 +76,7 @@ def of_another_run(manifest):
     group="Ledger",
 )
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (without_a_part, "does not list records-"),
         (with_another_part, "lists records-000077.jsonl, which the ledger does not have"),
@@ -95,10 +95,10 @@ def of_another_run(manifest):
         (of_another_run, "is of another run than the last one (its exit_code differs)"),
     ],
 )
-def test_any_difference_in_the_manifest_is_found(export, change, said):
+def test_any_difference_in_the_manifest_is_found(export, change, expected):
     found = changed(export, change)
     assert found.exit_code == 5
-    assert [said in problem for problem in found.problems].count(True) == 1
+    assert [expected in problem for problem in found.problems].count(True) == 1
     assert all(problem.startswith("manifest.json: ") for problem in found.problems)
     assert (
         "Run the same `cxai run` command again: it rewrites the file from the ledger"
