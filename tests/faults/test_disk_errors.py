@@ -64,7 +64,9 @@ def test_a_batch_that_may_be_durable_is_left_in_place(
     assert_exact(tmp_path, ids, SCENARIO)
 
 
-@pytest.mark.promise("EIO from fsync", "the run stops with code 4; no second sync is tried")
+@pytest.mark.promise(
+    "EIO from fsync", "the run stops with code 4; no second sync is tried", group="Disk"
+)
 def test_a_failed_sync_stops_the_run_and_is_not_repeated(api, export, ids, tmp_path):
     env = environment(CXAI_BATCH="5", SYNCS=str(tmp_path / "syncs"))
     done = go_on(api, export, ids, env=env, first=FAILING_SYNC)
@@ -79,6 +81,7 @@ def test_a_failed_sync_stops_the_run_and_is_not_repeated(api, export, ids, tmp_p
 @pytest.mark.promise(
     "The disk fails (EIO) at any single system call",
     "the run stops without another sync, and the next one ends exact",
+    group="Disk",
 )
 def test_a_disk_that_fails_at_any_system_call_stops_the_run_and_loses_nothing(small, tmp_path):
     ids = small(12, SCENARIO)
@@ -95,7 +98,9 @@ def test_a_disk_that_fails_at_any_system_call_stops_the_run_and_loses_nothing(sm
 
 
 @pytest.mark.promise(
-    "The output directory is on a read-only disk", "code 2 and the reason, before any request"
+    "The output directory is on a read-only disk",
+    "code 2 and the reason, before any request",
+    group="Disk",
 )
 def test_a_read_only_disk_is_refused_with_the_reason(api, ids, small_disk):
     disk = small_disk(1_000)
@@ -128,6 +133,7 @@ for name in ("pwritev", "pwrite", "ftruncate", "open", "unlink", "rename", "mkdi
 @pytest.mark.promise(
     "The disk becomes read-only, or fails for good, during a run",
     "code 4 with the disk's reason, whatever else fails at the end; the same command resumes",
+    group="Disk",
 )
 @pytest.mark.parametrize(
     ("code", "message"),

@@ -38,6 +38,7 @@ def go_on_with(run, more):
 @pytest.mark.promise(
     "A part is removed or replaced while a run writes to it",
     "the run stops with code 5 and saves what is committed; moved back, the next run ends exact",
+    group="Ledger",
 )
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_part_that_is_removed_or_replaced_is_saved(api, export, ids, how):
@@ -58,7 +59,9 @@ def test_a_part_that_is_removed_or_replaced_is_saved(api, export, ids, how):
     assert_exact(export, ids, SCENARIO)
 
 
-@pytest.mark.promise("The ledger is removed while a run works", "the run stops with code 5")
+@pytest.mark.promise(
+    "The ledger is removed while a run works", "the run stops with code 5", group="Ledger"
+)
 def test_a_ledger_that_is_removed_stops_the_run(api, export, ids):
     with working(api, export, ids[:30]) as run:
         (export / "ledger.sqlite").unlink()
@@ -68,7 +71,9 @@ def test_a_ledger_that_is_removed_stops_the_run(api, export, ids):
 
 
 @pytest.mark.promise(
-    "A file of others has the final name of a part", "it is never overwritten; code 5"
+    "A file of others has the final name of a part",
+    "it is never overwritten; code 5",
+    group="Ledger",
 )
 def test_a_file_with_the_final_name_of_a_part_is_not_overwritten(api, export, ids):
     taken = export / "records-000001.jsonl"
@@ -86,6 +91,7 @@ def test_a_file_with_the_final_name_of_a_part_is_not_overwritten(api, export, id
 @pytest.mark.promise(
     "The output directory is moved away during a run",
     "the run stops with code 5 and says where it is; moved back, the next run ends exact",
+    group="Ledger",
 )
 @pytest.mark.parametrize("how", ["moved", "moved up", "replaced"])
 def test_a_directory_that_is_moved_stops_the_run_with_its_new_place(api, tmp_path, ids, how):
@@ -126,6 +132,7 @@ def test_a_run_with_nothing_to_do_fails_in_a_directory_that_was_moved(tmp_path, 
 @pytest.mark.promise(
     "The output directory is deleted during a run",
     "the run stops with code 4 or 5 and names the directory",
+    group="Ledger",
 )
 def test_a_directory_that_is_deleted_stops_the_run_with_its_name(api, export, ids):
     each = environment(CXAI_BATCH="1")

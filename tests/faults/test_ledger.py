@@ -238,7 +238,7 @@ def test_a_second_run_in_a_directory_is_refused_and_does_not_disturb_the_first(a
             assert second.code == 2
             assert f"{export} is in use by cxai run, process {first.pid}." in second.err
             assert f"`cxai {name}` needs exclusive access: wait until that ends, or" in second.err
-        assert "a run is under way" in cxai("status", export).out
+        assert f"{export}: running, updated" in cxai("status", export).out
         end_input(first)
         code, _, errors = ended(first)
     assert code == 0, errors
