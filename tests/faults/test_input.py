@@ -280,5 +280,5 @@ def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path
         assert (ran.code, len(server.requests)) == (1, 1)
     verified = cxai("verify", export, path)
     assert verified.code == 4  # whether it is still that line, only the token could tell
-    assert "line 2: (not shown: a run has found the API token here)" in verified.out
+    assert "line 2: (not shown: a run found the API token here)" in verified.out
     assert token not in verified.out + verified.err

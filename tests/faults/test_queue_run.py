@@ -160,7 +160,7 @@ async def test_the_next_run_takes_what_was_left_and_its_report_says_how_much(
     assert run.result().tally.open == left
     assert (tally.left_over, tally.lines) == (left, left + 3)
     assert tally.adds_up
-    assert f"({left} of them left in the inbox by earlier runs over a queue)" in report.text()
+    assert f"({left} of them from the inbox, where earlier runs left them)" in report.text()
     assert report.as_dict()["left_over"] == left
     assert export_status(directory).inbox == (0, 0)
     assert verify_export(directory).problems == []
@@ -176,7 +176,7 @@ async def test_a_run_over_files_takes_what_a_queue_has_left(simulated, directory
         where = ("-o", directory, "--base-url", api.base_url, "--rate", "1000")
         ended = cxai("run", tmp_path / "ids.txt", *where)
         assert ended.code == 0, ended.err
-        assert "left in the inbox by earlier runs over a queue" in ended.out + ended.err
+        assert "from the inbox, where earlier runs left them" in ended.out + ended.err
         assert_exact(directory, ids, api.scenario)
     assert verify_export(directory).exit_code == 0
 

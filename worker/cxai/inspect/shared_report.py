@@ -1,6 +1,6 @@
-"""The end of a worker: the reconciliation of the whole export, and what this worker did of it."""
+"""The report of a worker: the counts of the whole shared export, and the worker's own part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,10 +11,10 @@ from cxai.policy.verdict import Verdict
 
 @dataclass(frozen=True)
 class SharedReport(Report):
-    """How an export stands that workers share, as one of them ended.
+    """The state of a shared export when one of its workers ended.
 
-    `tally` is that of the export, `own` that of the worker. `place` is where its objects are, `url`
-    the export itself.
+    `tally` is the export's, `own` the worker's. `place` is where its objects are, `url` the export
+    itself.
     """
 
     own: Tally = field(default_factory=Tally)
@@ -40,11 +40,11 @@ class SharedReport(Report):
     def _failures(self) -> str:
         return f"{self.place}/failures/"
 
-    def _work(self) -> Iterator[str]:
-        yield f"  This worker: {self._done_by(self.own).strip()}"
+    def _work(self) -> str:
+        return f"  This worker: {self._done_by(self.own)}"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
-        return f"To queue those again: cxai retry {','.join(verdicts)} --in {self.url}"
+        return f"To retry those: cxai retry {','.join(verdicts)} --in {self.url}"
 
     def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
         return self._retry_closed(verdicts)
