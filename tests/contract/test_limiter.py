@@ -1,6 +1,6 @@
 """What every limiter promises: local and shared ones on real time, their double on virtual time.
 
-What only LocalLimiter promises, its rate, is told from the times when requests left, never from
+What only LocalLimiter promises, its rate, is checked by the times when requests left, never by
 how long it took: a busy machine is late, but it is never early. The rate of workers that share an
 account is that of tests/cluster/test_limiter.py.
 """
@@ -171,7 +171,7 @@ def most_within(times, window_s):
 
 
 async def send(limiter, clock, count):
-    """Return when `count` requests, all there at once, are sent."""
+    """Return when `count` requests that are ready together are sent."""
     times = []
     turn = asyncio.Lock()
 
@@ -232,7 +232,7 @@ async def test_a_stalled_loop_does_not_bunch_requests():
 @virtually
 async def test_a_request_that_is_delayed_on_its_way_out_counts_when_it_is_sent():
     class Stalling(VirtualClock):
-        """A clock that goes on by half a second within a turn of the loop."""
+        """A clock that advances by half a second within a turn of the loop."""
 
         stall_s = 0.0
 

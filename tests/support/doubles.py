@@ -73,7 +73,7 @@ def endless(block_of=10):
 class ListSource:
     """Source of the given blocks; at their end it raises `breaks`, if that is given.
 
-    `read` counts the items that were taken; `closed` tells that the reader has let go of it.
+    `read` counts the items that were taken; `closed` is whether its iterator was closed.
     `acknowledged` has the entries that were.
     """
 
@@ -317,7 +317,7 @@ Script = list[Answer] | Callable[[Call], Answer]
 class ScriptedFetcher:
     """Fetcher that takes its answers from `script`, by ID: in order, or from a function.
 
-    An ID without a script is OK. One that is asked more often than its script knows fails the
+    An ID without a script is OK. One that is requested more often than its script allows fails the
     test. `latency_s` is seconds, or a function of the Call. `calls` has every request,
     `abandoned` the IDs of those that were cancelled.
     """
@@ -333,7 +333,7 @@ class ScriptedFetcher:
         self._latency_s = latency_s if callable(latency_s) else lambda _call: latency_s
 
     def renew(self):
-        """Find another token as often as `tokens` says."""
+        """Find another token `tokens` times."""
         self.tokens -= 1
         return self.tokens >= 0
 
@@ -367,5 +367,5 @@ class ScriptedFetcher:
             return script(call)
         self._told[call.id] += 1
         if self._told[call.id] > len(script):
-            raise AssertionError(f"{call.id} was asked once more: {call.endpoint}")
+            raise AssertionError(f"{call.id} was requested again: {call.endpoint}")
         return script[self._told[call.id] - 1]

@@ -58,9 +58,9 @@ class Run:
         self.ledger = ledger or MemoryLedger(is_queue=self.source.is_queue)
         self.limiter = limiter or FreeLimiter(clock)
         self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
-        room = Backlog(backlog)
+        items = Backlog(backlog)
         self.governor = governor(
-            room,
+            items,
             self.limiter,
             clock,
             renew=self.fetcher.renew,
@@ -71,7 +71,7 @@ class Run:
         self.pipeline = Pipeline(
             source=self.source,
             ledger=self.ledger,
-            backlog=room,
+            backlog=items,
             governor=self.governor,
             fetcher=self.fetcher,
             reader=reader or PlainReader(),

@@ -13,7 +13,7 @@ UP, DOUBT, DOWN = State.UP, State.DOUBT, State.DOWN
 
 
 class Api:
-    """Feeds a Health: each request leaves at a second of its own and is back half a second later.
+    """Feeds a Health with one request per second, each answered half a second after it left.
 
     Requests are named n1, n2, …; `seen` is the state, and whom the last reply charged and forgave.
     """

@@ -22,7 +22,7 @@ ON_TIME = [0.0]
 
 whole_rates = st.integers(1, 400).map(float)
 fractions = st.floats(0.05, 400)
-# Mostly a machine that does as it is told; now and then one that does not.
+# Mostly a machine without delays, and sometimes one with them.
 stalls = st.lists(
     st.just(0.0) | st.floats(0, 0.02) | st.floats(0, 0.3) | st.floats(0, 30),
     min_size=1,
@@ -128,7 +128,7 @@ def test_no_tenth_of_a_second_has_more_sent_however_connections_open(rate, late_
 
 @given(fractions, stalls, stalls, st.booleans())
 def test_delays_between_leaving_and_sending_bunch_no_requests(rate, late_s, held_up_s, burst):
-    """A request may be sent at once or as late as the turn of the loop ends: both are bounded."""
+    """A request may be sent immediately or at the end of the loop's turn: both are bounded."""
     door, now, earliest, latest = Door(rate, burst=burst), 1_000.0, [], []
     for number, late in enumerate(late_s):
         held_up = held_up_s[number % len(held_up_s)]
@@ -252,7 +252,7 @@ def test_the_schedule_catches_up_on_a_tenth_of_a_second(stall_s, lost_s):
 
 @pytest.mark.parametrize("stall_s", [0.05, 0.1, 0.2, 60.0])
 def test_a_lone_stall_costs_no_more_than_its_own_time(stall_s):
-    """A second that is full already has no room to make up for it: the account holds it back."""
+    """A full second leaves no space to catch up: the exit window holds the request back."""
     times = sent(100.0, ON_TIME * 500 + [stall_s] + ON_TIME * 500)
     assert times[-1] - times[0] <= 1_000 * Schedule(100.0).interval_s + stall_s
 

@@ -34,7 +34,7 @@ RESULT, STATUS = Endpoint.RESULT, Endpoint.STATUS
 
 
 def among_others(*ids):
-    """Return these IDs behind one that is answered: else nothing could tell them from an outage."""
+    """Return these IDs after one that is answered, so that their failures are no outage."""
     return entries("other", *ids)
 
 
@@ -143,7 +143,7 @@ async def test_undocumented_fields_are_counted():
     assert run.tally.drift == {"x": 2, "y": 1}
 
 
-# --- what the API says ---
+# --- the API's own words ---
 
 
 def own(status):

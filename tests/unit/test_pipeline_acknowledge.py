@@ -1,4 +1,4 @@
-"""A queue lets go of an entry once the ledger has it: never earlier, and never later."""
+"""An entry is acknowledged to its queue as soon as the ledger has it, and never earlier."""
 
 import asyncio
 from dataclasses import replace

@@ -23,7 +23,7 @@ MOST_GROWTH = 1.10
 CALLS = {(3, 11): 105.0}
 """For an ID with a result, by Python's version; of one that is not here, nothing is asked."""
 
-FEW, MANY = 300, 1_300  # their difference leaves out what a run costs by itself
+FEW, MANY = 300, 1_300  # their difference excludes the fixed cost of a run
 INPUT = entries(*(f"n{number}" for number in range(MANY)))
 COUNTED = {"core", "governor", "policy", "asyncio_throttle"}
 

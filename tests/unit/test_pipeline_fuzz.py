@@ -92,8 +92,8 @@ def keys_of(blocks):
 
 
 def in_turn(script):
-    """Return the script as functions that answer OK when they know nothing more."""
-    left = {name: iter(told) for name, told in script.items()}
+    """Return the script as functions that answer OK once it is used up."""
+    left = {name: iter(replies) for name, replies in script.items()}
     return {name: lambda call: next(left[call.id], OK) for name in script}
 
 
@@ -148,7 +148,7 @@ moods = st.lists(st.tuples(st.floats(0.1, 40.0), answers | refusals), max_size=8
 
 
 def moody(moods, script):
-    """Return a function that answers everybody alike while a mood lasts, then by the script."""
+    """Return a function that gives all IDs one answer for a while, and then follows the script."""
     ends, at_s = [], START_S
     for seconds, _ in moods:
         at_s += seconds

@@ -133,5 +133,5 @@ async def test_an_unusable_input_ends_the_run_immediately():
 @virtually
 async def test_an_internal_error_ends_the_run_and_is_raised():
     run = Run(entries("a", "b"), script={"a": []})
-    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="a was asked once more")):
+    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="a was requested again")):
         await run.pipeline.run()

@@ -13,7 +13,7 @@ FULL = DiskFullError("The disk is full.", "the disk is full")
 
 
 class SealingLedger(MemoryLedger):
-    """A ledger whose `seal_old` returns or raises what the test says, in order, and then None.
+    """A ledger whose `seal_old` returns or raises the given values, in order, and then None.
 
     `calls` has the time of each call.
     """

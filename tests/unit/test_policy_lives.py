@@ -108,12 +108,12 @@ LIVES = {
             Verdict.REJECTED, "HTTP 403, though the token is good for others", FailureStage.HEADERS
         )),
     ],
-    "a gateway's page stands where its result is missing": [
+    "a gateway's page replaces a missing result": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
         (STATUS, 2, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)),  # noqa: E501
     ],
-    "a gateway's page stands in front of both": [
+    "a gateway's page replaces both": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
         (STATUS, 2, PAGE, Settle(Verdict.REJECTED, "HTTP 404", FailureStage.HEADERS)),
@@ -123,7 +123,7 @@ LIVES = {
         (RESULT, 1, HTML, Ask(1.0)),
         (RESULT, 2, HTML, Settle(Verdict.BAD_BODY, "HTML or XML", FailureStage.PARSE)),
     ],
-    "something else than a result": [
+    "something other than a result": [
         (RESULT, 0, OTHER_JSON, Ask(0.75)),
         (RESULT, 1, OTHER_JSON, Settle(Verdict.BAD_BODY, "no participant", FailureStage.VALIDATE)),
     ],

@@ -270,7 +270,7 @@ def test_a_retry_after_is_obeyed_with_every_reply(seen, job):
             assert decision.delay_s == delay_s
 
 
-# --- what the status endpoint says ---
+# --- replies of the status endpoint ---
 
 
 @pytest.mark.promise(

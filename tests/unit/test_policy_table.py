@@ -1,4 +1,4 @@
-"""THE table, row by row: what each reply and each failure means, and what it says about the API."""
+"""The table, row by row: what each reply and failure means, and what it shows about the API."""
 
 import pytest
 from hypothesis import given

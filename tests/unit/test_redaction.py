@@ -9,7 +9,7 @@ from cxai.observe.redaction import Redaction
 
 SECRET = "c4nary-T0ken"  # noqa: S105 - made up
 
-# Every printable character may stand in a token, those too that log formats escape.
+# A token may contain every printable character, including those that log formats escape.
 AWKWARD = "c4nary\"T0\\ken='x"
 
 
