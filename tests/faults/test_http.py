@@ -216,7 +216,7 @@ def test_the_next_run_retries_what_may_have_passed_and_nothing_else(answered, tm
 
 
 @pytest.mark.promise(
-    "The API refuses the token for every ID: 401, or 403 without a foreign page",
+    "The API refuses the token for every ID: 401, or 403 with neither foreign page nor Retry-After",
     "the run stops with code 3 after a second look; no ID gets a verdict",
 )
 @pytest.mark.parametrize("status", [401, 403])

@@ -425,5 +425,5 @@ def test_what_is_no_answer_is_never_final_immediately_nor_for_good(
         while isinstance(decision, Ask):
             job, decision = after(seen, job, rules=rules, draw=draw)
             looks += 1
-        assert 2 <= looks <= max_attempts + 1  # one more is the endpoint for the status
+        assert 2 <= looks <= max_attempts + 1  # one more for the status
         assert decision.verdict in OPEN_AGAIN
