@@ -155,7 +155,7 @@ def run(  # noqa: D103 - see RUN_HELP
     if not sources and sys.stdin.isatty():
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
     source = source_of(settings, sources or [], token, password_in_environment())
-    line_counter = LineCounter(sources or [])
+    line_counter = LineCounter(sources or [], column=settings.column, field=settings.field)
     line_counter.start()
     work = export_as_command(
         settings,
