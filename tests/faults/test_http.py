@@ -20,7 +20,7 @@ from support.command import TOKEN, environment, verdict_by_id
 from support.leftovers import SCENARIO, go_on
 from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.serving import serving
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_blocking
 
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
@@ -427,6 +427,19 @@ async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(fi
     assert bodies[0] in (b"first", None)
     assert bodies[1] in (b"next", None)
     assert bodies[2] == b"next"
+
+
+@each_way
+async def test_bytes_that_have_arrived_but_are_not_yet_read_are_not_the_next_reply():
+    first = [response(b"first"), 0.05, response(b"stray")]
+    with serving(RawServer(first, [response(b"next")])) as server:
+        async with client_of(server.base_url) as client:
+            await client.fetch(ID, Endpoint.RESULT)
+            wait_until_blocking(lambda: server.answered == 1)  # the loop reads nothing meanwhile
+            seen = await client.fetch(ID, Endpoint.RESULT)
+            assert fault(seen) == (FailureKind.NO_CONNECTION, FailureStage.HEADERS)
+            assert (await client.fetch(ID, Endpoint.RESULT)).body == b"next"
+    assert len(server.requests) == 2
 
 
 # --- time ---

@@ -209,14 +209,20 @@ def alert(description):
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no TLS is spoken on this port (plain HTTP?)"),
-        (b"220 smtp.example.com ESMTP\r\n", "no TLS is spoken on this port (plain HTTP?)"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the server does not use TLS on this port (plain HTTP?)",
+        ),
+        (
+            b"220 smtp.example.com ESMTP\r\n",
+            "the server does not use TLS on this port (plain HTTP?)",
+        ),
         (alert(70), "the server's version of TLS is too old"),
         (alert(40), "the server refused the handshake"),
         (alert(49), "the server refused the handshake"),
         (alert(80), "the server refused the handshake"),
         (alert(112), "the server does not know this host name (SNI)"),
-        (b"", "the connection was closed in the handshake"),
+        (b"", "the connection was closed during the handshake"),
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
 )
@@ -266,11 +272,11 @@ async def test_the_api_is_reached_through_a_tunnel(credentials):
     ("status", "advice"),
     [
         ("407 Proxy Authentication Required", "user name and a password"),
-        ("403 Forbidden", "runs the proxy"),
-        ("502 Bad Gateway", "runs the proxy"),
+        ("403 Forbidden", "the proxy's administrator"),
+        ("502 Bad Gateway", "the proxy's administrator"),
         ("200 OK, but then", None),
-        ("401 Unauthorized", "runs the proxy"),
-        ("404 Not Found", "runs the proxy"),
+        ("401 Unauthorized", "the proxy's administrator"),
+        ("404 Not Found", "the proxy's administrator"),
     ],
 )
 @each_way
@@ -281,7 +287,7 @@ async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
     assert (seen.kind, seen.stage) == (FailureKind.NO_CONNECTION, FailureStage.CONNECT)
     if advice is not None:
         number = status.partition(" ")[0]
-        reason = f"proxy 127.0.0.1:{proxy.port} refused to connect (HTTP {number})"
+        reason = f"proxy 127.0.0.1:{proxy.port} refused the connection (HTTP {number})"
         assert_no_connection(seen, reason, advice)
 
 
@@ -344,7 +350,7 @@ async def test_http_to_this_machine_never_goes_through_a_proxy():
         ("http://proxy.example:99999", "is not of the form"),
         ("http://s3cret@[::1", "is not of the form"),
         ("http://proxy.example:3128/path", "is not of the form"),
-        ("http://proxy.example:3128?s3cret", "behind its port"),
+        ("http://proxy.example:3128?s3cret", "extra text after its port"),
         ("https://user:s3cret@proxy.example:3128", "https://, which is not supported"),
         ("socks5://user:s3cret@proxy.example:1080", "socks5://, which is not supported"),
     ],

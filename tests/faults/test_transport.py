@@ -13,7 +13,7 @@ from support.certificate import CA, server_context
 from support.raw_server import Ending, RawServer, client_of, dripping, response
 from support.waiting import wait_until
 
-from cxai.api.client import WORDS_BYTES
+from cxai.api.client import EXCERPT_BYTES
 from cxai.api.protocol import MAX_HEAD_BYTES, MAX_INTERIM
 from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
 from cxai.policy.verdict import FailureStage
@@ -128,7 +128,7 @@ async def test_the_words_of_a_refusal_are_kept_with_their_coding():
 async def test_of_words_only_the_beginning_is_kept_and_the_connection_is_given_up(body):
     async with RawServer(with_status(400, body)) as server, client_of(server.base_url) as client:
         seen = await client.fetch(ID, Endpoint.RESULT)
-        assert 0 < len(seen.body) <= WORDS_BYTES
+        assert 0 < len(seen.body) <= EXCERPT_BYTES
         await wait_until(lambda: server.open_connections == 0, "the end of the connection")
 
 

@@ -74,8 +74,8 @@ def test_a_path_stays_before_that_of_the_api(path, kept):
     ],
 )
 @pytest.mark.parametrize("before", ["", "/cx"])
-def test_a_path_of_the_api_is_no_base_url(path, before):
-    with pytest.raises(UsageError, match=rf"Name the API: {API}{before}\.$"):
+def test_the_path_of_a_resource_is_not_a_base_url(path, before):
+    with pytest.raises(UsageError, match=rf"to it\. Use {API}{before}\.$"):
         checked_base_url(API + before + path)
 
 

@@ -264,7 +264,7 @@ async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
 )
 async def test_an_id_that_is_the_token_is_not_sent_and_not_shown(spelling):
     async with RawServer([response()]) as server:
-        with pytest.raises(UsageError, match="has the API token among its IDs") as raised:
+        with pytest.raises(UsageError, match="contains the API token as an ID") as raised:
             await ask(server, interaction_id=spelling)
     assert server.connections == 0
     assert spelling not in str(raised.value)
@@ -285,7 +285,7 @@ async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
     ):
         await client.fetch(ID, Endpoint.RESULT)
         assert client.renew()
-        with pytest.raises(UsageError, match="has the API token among its IDs"):
+        with pytest.raises(UsageError, match="contains the API token as an ID"):
             await client.fetch(ID.upper(), Endpoint.RESULT)
     assert len(server.requests) == 1
 

@@ -252,14 +252,14 @@ def test_the_ratio_counts_above_a_mebibyte_only():
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (DecodeSettings(2 * MIB, ratio=1e6), "more than 2097152 bytes decoded (max_decoded_bytes)"),
+        (DecodeSettings(2 * MIB, ratio=1e6), "more than 2097152 bytes (max_decoded_bytes)"),
         (DecodeSettings(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
     ],
 )
 def test_a_reason_names_the_limit_that_was_hit(coding, limits, reason):
     bomb = ENCODERS[coding][1](bytes(4 * MIB)) if coding in ENCODERS else None
     body = bomb or gzip.compress(gzip.compress(bytes(4 * MIB)))
-    assert decode(body, coding, limits).reason == f"becomes {reason}"
+    assert decode(body, coding, limits).reason == f"decodes to {reason}"
 
 
 @pytest.mark.parametrize(("members", "allowed"), [(MAX_MEMBERS, True), (MAX_MEMBERS + 1, False)])
@@ -272,7 +272,7 @@ def test_gzip_members_share_one_limit():
     body = gzip.compress(bytes(600)) * 2
     assert decode(body, "gzip", DecodeSettings(decoded_bytes=1200)) == bytes(1200)
     found = decode(body, "gzip", DecodeSettings(decoded_bytes=1199))
-    reason = "becomes more than 1199 bytes decoded (max_decoded_bytes)"
+    reason = "decodes to more than 1199 bytes (max_decoded_bytes)"
     assert found == Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
 
 
@@ -369,9 +369,9 @@ class Decompressor:
     ("module", "words"),
     [
         ("raise ImportError", "The package Brotli is missing"),
-        (OTHER_METHODS, "too old or not Google's"),
-        (NO_BOUND, "too old or not Google's"),
-        (BROKEN, "too old or not Google's"),
+        (OTHER_METHODS, "too old, or another package"),
+        (NO_BOUND, "too old, or another package"),
+        (BROKEN, "too old, or another package"),
     ],
     ids=["absent", "another make", "older than 1.2", "broken"],
 )

@@ -51,7 +51,7 @@ def test_white_space_around_a_token_is_not_part_of_it(around, monkeypatch, tmp_p
     ids=repr,
 )
 def test_what_would_break_a_header_is_refused_and_not_shown(within, tmp_path):
-    with pytest.raises(UsageError, match="which no header may hold") as raised:
+    with pytest.raises(UsageError, match="which an HTTP header may not") as raised:
         token_of(within, tmp_path)
     assert "c4nary" not in f"{raised.value!r} {raised.value.__cause__!r}"
 
@@ -119,5 +119,5 @@ def test_no_more_of_a_token_file_is_read_than_a_token_can_be(size, tmp_path):
     if size is not None:
         path = tmp_path / "large"
         path.write_bytes(b"x" * size)
-    with pytest.raises(UsageError, match=f"The token file {path} holds more than 64 KiB"):
+    with pytest.raises(UsageError, match=f"The token file {path} is larger than 64 KiB"):
         read_token(path)
