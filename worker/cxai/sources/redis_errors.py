@@ -13,9 +13,9 @@ _TRANSIENT = {
 }
 
 GROUP_GONE = (
-    "the consumer group, or the whole stream, no longer exists, so messages may be lost. Was it"
-    " deleted, or did Redis lose its data (FLUSHALL, a restart without persistence)? The next run"
-    " starts with the oldest message in the stream; send any missing messages again."
+    "the consumer group no longer exists, so messages may be lost. Was it or the stream deleted, or"
+    " did Redis lose its data (FLUSHALL, a restart without persistence)? The next run starts with"
+    " the oldest message in the stream; send any missing messages again."
 )
 
 # First words of errors that do not pass, and their explanations.
