@@ -60,31 +60,23 @@ class DecodeSettings:
             reason = f"decodes to more than {self.ratio:g} times its size (max_ratio)"
         else:
             reason = f"decodes to more than {self.decoded_bytes} bytes (max_decoded_bytes)"
-        return Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
+        return _failure(FailureKind.TOO_LARGE, reason)
 
     def _by_ratio(self, received_bytes: int) -> int:
         return max(_RATIO_FREE_BYTES, int(self.ratio * received_bytes))
 
 
-_CUT = Failure(
-    FailureKind.UNDECODABLE, FailureStage.DECODE, "truncated: its content coding has no end"
-)
-_DAMAGED = Failure(
-    FailureKind.UNDECODABLE, FailureStage.DECODE, "damaged: its content coding can't be decoded"
-)
-_LARGE = Failure(
-    FailureKind.TOO_LARGE, FailureStage.DECODE, "decodes to too many bytes"
-)  # `decode` names the limit
-_TRAILING = Failure(
-    FailureKind.UNDECODABLE, FailureStage.DECODE, "has data after the end of its content coding"
-)
-_MANY_MEMBERS = Failure(
-    FailureKind.TOO_LARGE, FailureStage.DECODE, f"more than {MAX_MEMBERS} gzip members"
-)
-_MANY_CODINGS = Failure(
-    FailureKind.UNSUPPORTED_ENCODING,
-    FailureStage.DECODE,
-    f"more than {MAX_CODINGS} content codings",
+def _failure(kind: FailureKind, reason: str) -> Failure:
+    return Failure(kind, FailureStage.DECODE, reason)
+
+
+_CUT = _failure(FailureKind.UNDECODABLE, "truncated: its content coding has no end")
+_DAMAGED = _failure(FailureKind.UNDECODABLE, "damaged: its content coding can't be decoded")
+_TRAILING = _failure(FailureKind.UNDECODABLE, "has data after the end of its content coding")
+_LARGE = _failure(FailureKind.TOO_LARGE, "decodes to too many bytes")  # `decode` names the limit
+_MANY_MEMBERS = _failure(FailureKind.TOO_LARGE, f"more than {MAX_MEMBERS} gzip members")
+_MANY_CODINGS = _failure(
+    FailureKind.UNSUPPORTED_ENCODING, f"more than {MAX_CODINGS} content codings"
 )
 
 
@@ -244,4 +236,4 @@ _DECODERS: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
 
 def _unsupported(name: str) -> Failure:
     what = name if name in _UNSUPPORTED else "with an unregistered name"
-    return Failure(FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE, f"content coding {what}")
+    return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")

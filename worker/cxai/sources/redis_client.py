@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
-from cxai.sources.redis_errors import connection_failure, error_reply, refusal
+from cxai.sources.redis_errors import meaning
 from cxai.sources.redis_url import StreamAddress
 
 MOST = 100
@@ -186,24 +186,13 @@ class RedisStream:
                 async with asyncio.timeout(timeout_s):
                     await self._connection.send_command(*words, check_health=False)
                     return await self._connection.read_response()
-            except exceptions.ResponseError as error:
-                understood = error_reply(error)
-                if isinstance(understood, UnreachableError):
-                    await self.close()  # by now the name may lead to another server
+            except (exceptions.RedisError, OSError, ValueError) as error:
+                understood = meaning(error)
+                if not isinstance(error, exceptions.ResponseError) or isinstance(
+                    understood, UnreachableError
+                ):
+                    await self.close()  # the next command may reach another server
                 raise understood from error
-            except (
-                exceptions.AuthenticationError,
-                exceptions.InvalidResponse,
-                ValueError,
-            ) as error:
-                await self.close()
-                raise refusal(error) from error
-            except TimeoutError as error:
-                await self.close()
-                raise UnreachableError("no reply") from error
-            except (exceptions.RedisError, OSError) as error:
-                await self.close()
-                raise connection_failure(error) from error
             except BaseException:  # cancelled: the next command must not get this reply
                 await self.close()
                 raise

@@ -26,8 +26,28 @@ _REFUSALS = {
 }
 
 
-def error_reply(error: exceptions.ResponseError) -> UnreachableError | RefusedError:
-    """Return the meaning of an error reply."""
+def meaning(error: Exception) -> UnreachableError | RefusedError:
+    """Return the meaning of an error for reading, without the address that the client adds."""
+    match error:
+        case exceptions.ResponseError():
+            return _error_reply(error)
+        case exceptions.AuthenticationError():
+            return RefusedError(
+                f"login refused: {error} The password comes from CXAI_REDIS_PASSWORD or from the"
+                " file that CXAI_REDIS_PASSWORD_FILE names, the user from the URL"
+                " (redis://user@host)."
+            )
+        case exceptions.InvalidResponse() | ValueError():
+            return RefusedError(
+                "the server does not speak the Redis protocol. Check host and port."
+            )
+        case TimeoutError():
+            return UnreachableError("no reply")
+        case _:
+            return _connection_failure(error)
+
+
+def _error_reply(error: exceptions.ResponseError) -> UnreachableError | RefusedError:
     said = str(error)
     code = getattr(error, "status_code", None) or said.partition(" ")[0]
     if code in _TRANSIENT:
@@ -42,18 +62,7 @@ def error_reply(error: exceptions.ResponseError) -> UnreachableError | RefusedEr
     return RefusedError(_REFUSALS.get(code, "server error: {said}.").format(said=said))
 
 
-def refusal(error: Exception) -> RefusedError:
-    """Return the meaning of a failed login, or of a reply that is not Redis protocol."""
-    if isinstance(error, exceptions.AuthenticationError):
-        return RefusedError(
-            f"login refused: {error} The password comes from CXAI_REDIS_PASSWORD or from the file"
-            " that CXAI_REDIS_PASSWORD_FILE names, the user from the URL (redis://user@host)."
-        )
-    return RefusedError("the server does not speak the Redis protocol. Check host and port.")
-
-
-def connection_failure(error: Exception) -> UnreachableError | RefusedError:
-    """Return the meaning of a failed connection, without the address that the client adds."""
+def _connection_failure(error: Exception) -> UnreachableError | RefusedError:
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RefusedError(
