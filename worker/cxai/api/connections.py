@@ -1,7 +1,7 @@
 """Connections to the API, over aiohttp: paced, bounded, and reused only if they are sound.
 
 The private parts of aiohttp that this uses are covered by tests of the client over a real server
-(tests/faults/test_transport.py, test_http.py).
+(tests/faults/test_connections.py, test_transport.py).
 """
 
 import asyncio

@@ -45,7 +45,7 @@ class SessionExchange:
             trust_env=False,
         )
         # aiohttp resends a GET when a kept connection drops, without pacing. There is no public
-        # switch; tests/faults/test_transport.py tests this private one.
+        # switch; tests/faults/test_connections.py tests this private one.
         self._session._retry_connection = False  # noqa: SLF001
 
     async def send(self, target: str, state: RequestState) -> aiohttp.ClientResponse:
