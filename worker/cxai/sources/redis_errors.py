@@ -22,7 +22,7 @@ GROUP_GONE = (
 _REFUSALS = {
     "NOGROUP": GROUP_GONE,
     "WRONGTYPE": "the key is not a stream. Name the key of a stream.",
-    "MOVED": "another node of the cluster has this key ({said}). Name that node.",
+    "MOVED": "another node of the cluster has this key ({text}). Name that node.",
 }
 
 
@@ -48,18 +48,18 @@ def meaning(error: Exception) -> UnreachableError | RefusedError:
 
 
 def _error_reply(error: exceptions.ResponseError) -> UnreachableError | RefusedError:
-    said = str(error)
-    code = getattr(error, "status_code", None) or said.partition(" ")[0]
+    text = str(error)
+    code = getattr(error, "status_code", None) or text.partition(" ")[0]
     if code in _TRANSIENT:
-        return UnreachableError(f"server error: {said}")
+        return UnreachableError(f"server error: {text}")
     if code == "NOPERM":
         return DeniedError(
-            f"permission denied ({said}). The user needs XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING,"
+            f"permission denied ({text}). The user needs XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING,"
             " XACK and XINFO for this key, and INFO."
         )
-    if "unknown command" in said:
-        return RefusedError(f"the server lacks a command: {said}. It must be Redis 6.2 or later.")
-    return RefusedError(_REFUSALS.get(code, "server error: {said}.").format(said=said))
+    if "unknown command" in text:
+        return RefusedError(f"the server lacks a command: {text}. It must be Redis 6.2 or later.")
+    return RefusedError(_REFUSALS.get(code, "server error: {text}.").format(text=text))
 
 
 def _connection_failure(error: Exception) -> UnreachableError | RefusedError:
