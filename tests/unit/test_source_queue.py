@@ -49,6 +49,12 @@ async def test_the_backoff_grows_up_to_a_bound():
 
 
 @virtually
+async def test_an_outage_may_last_for_hours():
+    outage = Outage("q", 1e6, Queue(0).notice)
+    assert await outage.retry(Queue(2_000).answer) == "messages"
+
+
+@virtually
 async def test_an_outage_that_lasts_longer_than_the_patience_breaks_the_input():
     queue = Queue(10_000)
     outage = Outage("q", 600.0, queue.notice)

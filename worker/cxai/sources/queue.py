@@ -46,7 +46,7 @@ class Outage:
         self._patience_s = patience_s
         self._notice = notice
         self._since: float | None = None
-        self._failures = 0
+        self._backoff_s = _BACKOFF_BASE_S
         self._why = ""
 
     async def first(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -73,10 +73,14 @@ class Outage:
             try:
                 done = await attempt()
             except UnreachableError as error:
-                self._note(error)
-                self._check_patience(error)
-                backoff_s = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2**self._failures)
-                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                waited_s = self._note(error)
+                if waited_s >= self._patience_s:
+                    raise InputBrokenError(
+                        f"{self._name} can't be read any more: it was unreachable for"
+                        f" {waited_s:.0f} s ({error})."
+                    ) from error
+                self._backoff_s = min(_BACKOFF_CAP_S, 2 * self._backoff_s)
+                await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             except RefusedError as error:
                 raise InputBrokenError(f"{self._name} can't be read any more: {error}") from error
             else:
@@ -91,27 +95,18 @@ class Outage:
         for_s = _now() - self._since
         return Blocked(self._name, for_s, self._patience_s, self._why, is_full=False)
 
-    def _note(self, error: UnreachableError) -> None:
-        """Record a failure, which may begin an outage."""
+    def _note(self, error: UnreachableError) -> float:
+        """Record a failure, which may begin an outage; return how long that has lasted."""
         if self._since is None:
             self._since = _now()
             self._notice("queue_unreachable", queue=self._name, reason=str(error))
-        self._failures += 1
         self._why = str(error)
+        return _now() - self._since
 
     def _end(self) -> None:
         if self._since is not None:
             self._notice("queue_reachable", queue=self._name, after_s=round(_now() - self._since))
-        self._since, self._failures = None, 0
-
-    def _check_patience(self, error: UnreachableError) -> None:
-        assert self._since is not None  # noqa: S101 - for the type checker
-        waited_s = _now() - self._since
-        if waited_s >= self._patience_s:
-            raise InputBrokenError(
-                f"{self._name} can't be read any more: it was unreachable for {waited_s:.0f} s"
-                f" ({error})."
-            ) from error
+        self._since, self._backoff_s = None, _BACKOFF_BASE_S
 
 
 class IdleTimer:
