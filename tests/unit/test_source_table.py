@@ -1,35 +1,17 @@
+"""CSV below its header: which rows have an ID, which are rejected, and what breaks the input."""
+
 import csv
 import io
-import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import A, B, items, read
 
 from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine
 from cxai.errors import InputBrokenError, UsageError
 from cxai.sources.lines import MAX_LINE_BYTES
 from cxai.sources.table import items_of_table
-
-A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
-
-
-def items(data, column="id", size=65_536):
-    if isinstance(data, str):
-        data = data.encode()
-    chunks = (data[start : start + size] for start in range(0, len(data), size))
-    return [i for block in items_of_table(chunks, "ids.csv", IdRule(), column) for i in block]
-
-
-def read(data, column="id"):
-    """Return (line, ID or reason) for each entry, and ignored lines as they are."""
-    return [
-        item
-        if isinstance(item, IgnoredLine)
-        else (item.line, item.invalid.kind if item.invalid else item.id)
-        for item in items(data, column)
-    ]
 
 
 def until_broken(data):
@@ -44,67 +26,11 @@ def test_the_column_of_each_row_below_the_header_is_an_id():
     assert read(f"n,id,x\n1,{A},foo\n2,{B},bar\n") == [(2, A), (3, B)]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_the_header_decides_between_comma_semicolon_and_tab(delimiter):
-    assert read(f"n,id\n1,{A}\n".replace(",", delimiter)) == [(2, A)]
-
-
-def test_a_comma_in_a_column_name_does_not_make_it_the_delimiter():
-    assert read(f"name, first;id\nx;{A}\n") == [(2, A)]
-
-
-def test_a_header_alone_holds_no_ids():
-    assert read("n,id\n") == read("id") == []
-
-
-@pytest.mark.parametrize(
-    "header", ["n,id", '"n","id"', "n, id ", "n,id\r", "\n\r\nn,id", 'n,"i""d"']
-)
-def test_a_header_may_be_quoted_spaced_or_preceded_by_blank_lines(header):
-    column = 'i"d' if '""' in header else "id"
-    rows = [item for item in read(f"{header}\n1,{A}\n", column) if item is not IgnoredLine.BLANK]
-    assert rows == [(header.count("\n") + 2, A)]
-
-
-def test_a_header_may_hold_line_breaks():
-    assert read(f'id,"in\nfull"\n{A},x\n') == [(3, A)]
-
-
-@pytest.mark.parametrize(
-    ("data", "listed"),
-    [
-        ("n,x\n", "no column 'id'. Its header row is 'n', 'x'."),
-        ("n;x\n", "no column 'id'. Its header row is 'n', 'x'."),
-        (",".join("abcdefghijklmnopqrstuvwxyz"), "'s', 't', …."),
-        ("x" * 100, f"'{'x' * 40}'."),
-    ],
-)
-def test_a_header_without_the_column_is_shown_in_the_error(data, listed):
-    with pytest.raises(UsageError, match=r"^ids.csv has .*--column\.$") as raised:
-        items(data)
-    assert listed in str(raised.value)
-
-
-def test_unprintable_column_names_are_escaped_in_the_error():
-    with pytest.raises(UsageError, match=re.escape(r"'\\xff', '\x1b[31m'")) as raised:
-        items(b"\xff,\x1b[31m\n")
-    str(raised.value).encode()
-
-
-@pytest.mark.parametrize(
-    "data",
-    ["x" * (MAX_LINE_BYTES + 1) + "\n", 'a,"b\nc,d\n', '"a\n' * 1_001, "id\x0bx\n", "id\x85x\n"],
-)
-def test_a_first_row_that_is_not_a_header_is_refused(data):
-    with pytest.raises(UsageError, match=r"^ids.csv.* header row"):
-        items(data)
-
-
 def test_crlf_quotes_and_a_missing_last_newline_are_not_part_of_an_id():
     assert read(f'n,id\r\n1,{A}\r\n2,"{B}"\r\n3, {A} ') == [(2, A), (3, B), (4, A)]
 
 
-def test_other_cells_may_hold_anything():
+def test_other_cells_may_contain_anything():
     data = f'n,id,x\n"a ""b"", c",{A},"two\nlines, {B}\n"\n5" pipe,{B},\n'
     assert read(data) == [(2, A), (5, B)]
 
@@ -183,11 +109,11 @@ def test_an_unclosed_quote_breaks_the_input_and_loses_nothing_silently(rest, why
 
 
 @pytest.mark.promise(
-    "A stray quote in a CSV file that would swallow rows",
+    "A stray quote in a CSV file that would hide rows",
     "the rows before it are processed; then the run stops with the file and the line",
     group="Input",
 )
-def test_a_stray_quote_that_meets_a_later_one_swallows_no_rows():
+def test_a_stray_quote_that_meets_a_later_one_loses_no_rows():
     found, message = until_broken(f'note,id\nfine,{A}\n"hello,{B}\nfine,{A}\n"bye,{B}\n')
     assert [item.id for item in found] == [A]
     assert "starts in line 3 are unbalanced: line 3, within quotes, looks like" in message
@@ -340,66 +266,6 @@ def test_an_overlong_line_within_quotes_rejects_only_its_row():
 
 
 @pytest.mark.parametrize(
-    "first",
-    ["sep=;", "SEP=;", '"sep=;"', "sep=;;", "\ufeffsep=;", "sep=|", "sep=\t", "sep=,", "sep=:"],
-)
-def test_the_sep_line_of_excel_is_not_a_header(first):
-    mark = first.strip('";')[-1] if "sep=;" not in first.lower() else ";"
-    data = f"{first}\r\nn;id\r\n1;{A}\r\n".replace(";", mark)
-    assert read(data.lstrip("\ufeff").encode().removeprefix(b"\xef\xbb\xbf")) == [(3, A)]
-
-
-@pytest.mark.parametrize("name", ["\u00a0id\u00a0", "\ufeffid", '\ufeff"id"', "id\u200b", ' "id"'])
-def test_invisible_characters_around_a_column_name_are_ignored(name):
-    assert read(f"n,{name}\n1,{A}\n") == [(2, A)]
-
-
-@pytest.mark.parametrize(
-    ("header", "advice"),
-    [
-        ("n,ID", "Did you mean --column ID?"),
-        ("n,I D", "Did you mean --column 'I D'?"),
-        ("n,_Id", "Did you mean --column _Id?"),
-        (
-            "id,n,id",
-            (
-                "has several columns named 'id': 1 and 3. Its header row is 'id', 'n', 'id'."
-                " Choose one by its number: --column 1."
-            ),
-        ),
-        (A, "That row contains an ID, so it is not a header row."),
-    ],
-)
-def test_a_header_without_the_column_gets_a_usable_suggestion(header, advice):
-    with pytest.raises(UsageError) as raised:
-        items(header + "\n")
-    assert str(raised.value).endswith(advice) or advice in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("row", "why"),
-    [
-        (f"{A},x", "column 1 contains an ID"),
-        (f"N/A,{A}", "column 2 contains an ID"),
-        (f'"{{{A}}}",x', "column 1 contains an ID"),
-        (f"{A[:-1]},x", "column 1 contains a mistyped ID"),
-        (f"{A[:-1]}O,x", "column 1 contains a mistyped ID"),
-        (f"{A}0,x", "column 1 contains a mistyped ID"),
-        (f'"{A}\\",x', "column 1 contains a mistyped ID"),
-        (A.replace("-", "\N{EN DASH}") + ",x", "column 1 contains a mistyped ID"),
-    ],
-)
-def test_a_first_row_with_an_id_is_not_a_header_even_if_the_column_is_a_number(row, why):
-    with pytest.raises(UsageError, match=why):
-        items(f"{row}\n{B},y\n", "1")
-
-
-@pytest.mark.parametrize("name", ["id", "", "deadbeef", "ID of the call", "0123456789abcdef", "-"])
-def test_a_numbered_column_may_have_any_name_in_the_header(name):
-    assert read(f"{name},x\n{B},y\n", "1") == [(2, B)]
-
-
-@pytest.mark.parametrize(
     ("row", "why"),
     [
         (f"{A},{B}", "has 2 cells, but the header row has 3, and several IDs"),
@@ -411,33 +277,6 @@ def test_a_numbered_column_may_have_any_name_in_the_header(name):
 def test_a_row_with_too_few_cells_and_several_ids_may_be_shifted(row, why):
     [entry] = items(f"agent,id,parent\n{row}\n")
     assert entry.invalid == (why and Fault(why))
-
-
-def test_a_column_may_be_given_by_its_number():
-    assert read(f"id,n,id\n{B},1,{A}\n", "3") == [(2, A)]
-    assert read(f'"2",id\n{A},{B}\n', "2") == [(2, A)]  # a name takes precedence
-    with pytest.raises(UsageError, match="not a header row: column 2 contains an ID"):
-        items(f"1,{A}\n2,{B}\n", "2")
-    for number in ("0", "4", "-1", "99999999999"):
-        with pytest.raises(UsageError, match=f"no column '{number}'"):
-            items(f"n,id,x\n1,{A},\n", number)
-
-
-@pytest.mark.promise(
-    "No `--column` or `--field` is given",
-    "the ID is in `interaction_id`, or else in `interactionIdentifier`",
-    group="Input",
-)
-@pytest.mark.parametrize(
-    ("header", "row"),
-    [
-        ("interaction_id,n", f"{A},1"),
-        ("n,interactionIdentifier", f"1,{A}"),
-        ("interactionIdentifier,interaction_id", f"{B},{A}"),
-    ],
-)
-def test_without_a_column_our_name_takes_precedence_over_the_apis(header, row):
-    assert read(f"{header}\n{row}\n", None) == [(2, A)]
 
 
 CELLS = st.sampled_from([A, B, "", "x", '5"', '"', ",", ";", "a\nb", "\r\n", "\0", "é", " "])
