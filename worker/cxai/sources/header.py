@@ -29,7 +29,11 @@ PLAIN_LIST = "For a plain list of IDs, one per line, use a .txt file without --c
 
 
 class ColumnMissingError(UsageError):
-    """The header has neither the column nor one with a similar name."""
+    """The header has neither the column nor one with a similar name; `found` describes it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found} {NAME_THE_COLUMN}")
+        self.found = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ class HeaderReader:
         near = [name for name in names if _plain(name) in map(_plain, self._wanted)]
         if len(near) == 1:
             return UsageError(f"{text} Did you mean --column {shlex.quote(near[0])}?")
-        return ColumnMissingError(f"{text} {NAME_THE_COLUMN}")
+        return ColumnMissingError(text)
 
 
 def names_of(cells: Sequence[bytes]) -> list[str]:

@@ -58,8 +58,8 @@ def binary_hint(head: bytes) -> str:
 
 
 def column_hint(head: bytes, rule: IdRule) -> str:
-    """Return a sentence that names the column with IDs; empty unless exactly one has them."""
-    return _column_with_ids(first_lines(head), rule)
+    """Return which column to name: the one with IDs, if exactly one has them."""
+    return _column_with_ids(first_lines(head), rule) or NAME_THE_COLUMN
 
 
 def first_lines(head: bytes) -> list[bytes]:

@@ -69,7 +69,8 @@ class Preview:
         except InputBrokenError as error:
             raise UsageError(f"{error.why} No ID came before that, so nothing started.") from error
         except ColumnMissingError as error:
-            raise UsageError(f"{error} {column_hint(self._head, self._rule)}".rstrip()) from None
+            hint = column_hint(self._head, self._rule)
+            raise UsageError(f"{error.found} {hint}") from None
         finally:
             self._is_over = True
         raise self._no_id(rejected[:_MOST_REJECTED], lines)
