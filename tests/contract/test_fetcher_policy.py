@@ -1,7 +1,7 @@
 """From what the API answers to what is done next, over the real client and over its double.
 
 What is tested is what a fetcher makes of a response, and what the policy makes of that. Transport
-has tests of its own (tests/faults). The session stands on aioresponses here, without a network.
+has separate tests (tests/faults). Here the session uses aioresponses, without a network.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Response(aiohttp.ClientResponse):
 
 
 class MockedFetcher:
-    """The client over a session that answers as the test says."""
+    """The client over a session whose replies the test sets."""
 
     _BASE = "http://127.0.0.1:9"
 
@@ -89,7 +89,7 @@ class MockedFetcher:
 
 
 class RealFetcher:
-    """The client, before an API that answers as the test says."""
+    """The client, with an API whose replies the test sets."""
 
     def __init__(self, open_exchange):
         self._open_exchange = open_exchange
@@ -125,7 +125,7 @@ class RealFetcher:
 
 
 class DoubledFetcher:
-    """The double, told the same."""
+    """The double, with the same replies."""
 
     def __init__(self):
         self._answers = {endpoint: [] for endpoint in Endpoint}
@@ -305,7 +305,7 @@ async def test_a_503_with_an_invalid_retry_after_is_an_error(client, header):
 
 
 def invented(status):
-    """Return what aiohttp raises for a response that it can't parse, with a status of its own."""
+    """Return what aiohttp raises for a response that it can't parse, with an invented status."""
     request = aiohttp.RequestInfo(
         URL("http://127.0.0.1:9"),
         "GET",

@@ -53,7 +53,7 @@ def deaf():
 
 @pytest.mark.promise(
     "No connection in time: TCP, TLS, or through a proxy",
-    "no attempt of any ID, like a refused connection; ends at `connect_timeout_s`",
+    "not an attempt of any ID, like a refused connection; ends at `connect_timeout_s`",
     group="HTTP",
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -180,9 +180,9 @@ async def test_a_request_on_a_dead_connection_is_paced_too():
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_request_is_sent_in_the_same_turn_of_the_loop_as_its_slot(scheme):
     """LocalLimiter.send_slot relies on this."""
-    heard = []
+    received = []
 
-    def hear(listener):
+    def receive(listener):
         connection, _ = listener.accept()
         if scheme == "https":
             connection = server_context().wrap_socket(connection, server_side=True)
@@ -190,11 +190,11 @@ def test_a_request_is_sent_in_the_same_turn_of_the_loop_as_its_slot(scheme):
             return connection.recv(len("GET"))
 
     async def fetch(listener):
-        hearing = aside.submit(hear, listener)
+        receiving = aside.submit(receive, listener)
 
         async def send_slot():
             # Blocks the loop, so that only what has been sent by now is received.
-            loop.call_soon(lambda: heard.append(hearing.result(timeout=2.0)))
+            loop.call_soon(lambda: received.append(receiving.result(timeout=2.0)))
 
         loop, base_url = asyncio.get_running_loop(), f"{scheme}://localhost:{port}"
         async with client_of(base_url, send_slot=send_slot, ca_file=CA) as client:
@@ -204,17 +204,17 @@ def test_a_request_is_sent_in_the_same_turn_of_the_loop_as_its_slot(scheme):
         listener.settimeout(5.0)
         port = listener.getsockname()[1]
         uvloop.run(fetch(listener))  # as the product does
-    assert heard == [b"GET"]
+    assert received == [b"GET"]
 
 
 @contextlib.asynccontextmanager
-async def waiting_to_leave(server):
+async def waiting_to_send(server):
     """Yield a client, its request that waits on a connection, and the event that lets it go."""
-    may_leave = asyncio.Event()
-    async with client_of(server.base_url, send_slot=may_leave.wait) as client:
+    may_send = asyncio.Event()
+    async with client_of(server.base_url, send_slot=may_send.wait) as client:
         fetching = asyncio.create_task(client.fetch(ID, Endpoint.RESULT))
         await wait_until(lambda: server.open_connections == 1, "the connection")
-        yield client, fetching, may_leave
+        yield client, fetching, may_send
 
 
 async def turns_of_the_loop():
@@ -225,26 +225,26 @@ async def turns_of_the_loop():
 async def test_a_connection_that_drops_before_its_request_is_sent_is_not_an_attempt():
     async with (
         RawServer([response(b"at last")]) as server,
-        waiting_to_leave(server) as (client, fetching, may_leave),
+        waiting_to_send(server) as (client, fetching, may_send),
     ):
         server.drop()
         await wait_until(lambda: server.open_connections == 0, "its end")
         await turns_of_the_loop()
-        may_leave.set()
+        may_send.set()
         assert await fetching == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
         assert server.requests == []
         assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"
 
 
-@pytest.mark.parametrize("said", [response(b"unasked"), response(b"unasked")[:20]])
-async def test_data_that_arrives_before_a_request_is_sent_is_not_its_reply(said):
+@pytest.mark.parametrize("data", [response(b"unasked"), response(b"unasked")[:20]])
+async def test_data_that_arrives_before_a_request_is_sent_is_not_its_reply(data):
     async with (
         RawServer([response(b"at last")]) as server,
-        waiting_to_leave(server) as (client, fetching, may_leave),
+        waiting_to_send(server) as (client, fetching, may_send),
     ):
-        server.say(said)
+        server.push(data)
         await turns_of_the_loop()
-        may_leave.set()
+        may_send.set()
         assert await fetching == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
         assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"
 

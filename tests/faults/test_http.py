@@ -147,7 +147,7 @@ def test_a_missing_interaction_is_not_requested_again(answered, name):
 
 
 @pytest.mark.promise(
-    "400 and any other 4xx without a meaning of its own, in the API's words", "`rejected`, at once"
+    "400 and any other 4xx without a special meaning, from the API", "`rejected` immediately"
 )
 @pytest.mark.parametrize("name", ["400", "422", "499"])
 def test_a_rejected_request_is_not_repeated(answered, name):
@@ -156,7 +156,7 @@ def test_a_rejected_request_is_not_repeated(answered, name):
 
 @pytest.mark.promise(
     "Any 3xx, while other IDs are answered",
-    "asked once more, then `redirected`; the other host sees no connection, and no token",
+    "requested twice, then `redirected`; the other host sees neither a connection nor the token",
 )
 @pytest.mark.parametrize("name", ["301", "302", "307", "308"])
 def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
@@ -168,7 +168,7 @@ PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
 
 
 @pytest.mark.promise(
-    "5xx, a reset, no reply at all", "tried again with backoff, then `exhausted` for this run"
+    "5xx, a reset, no reply at all", "retried with backoff, then `exhausted` for this run"
 )
 @pytest.mark.promise(
     "`Content-Length` too long or too short, a bad chunk",
@@ -177,7 +177,7 @@ PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
 def test_a_temporary_error_is_retried_and_then_left_for_the_next_run(answered):
     assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
     for name in PASSING:
-        # The first time, a kept connection may have dropped: that is no attempt.
+        # The first time, a kept connection may have dropped, which is not an attempt.
         free = name in ("reset", "no reply")
         assert ATTEMPTS <= answered.asked[name] <= ATTEMPTS + free
 
@@ -192,7 +192,7 @@ def test_the_server_sees_as_many_requests_as_were_counted(answered):
 
 @pytest.mark.promise(
     "`exhausted`, `rejected`, `redirected` or a body of no use in an earlier run",
-    "retried by the next run by itself",
+    "retried automatically by the next run",
 )
 def test_the_next_run_retries_only_temporary_errors(answered, tmp_path):
     open_again = {name for name, verdict in answered.verdicts.items() if verdict in OPEN_AGAIN}
@@ -244,7 +244,8 @@ def test_an_unreachable_api_gives_no_id_a_verdict(api, export, ids, base_url, wh
 
 
 @pytest.mark.promise(
-    "More IDs than connections", "no time-out for those who wait: a request's time begins with it"
+    "More IDs than connections",
+    "no timeout while waiting: the time of a request starts with the request",
 )
 def test_waiting_for_a_connection_is_not_a_timeout(simulated, guids, export):
     ids = guids(40)

@@ -138,7 +138,7 @@ def test_after_a_change_of_the_input_only_new_ids_are_requested(api, export, ids
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "arguments", "says"),
+    ("name", "content", "arguments", "message"),
     [
         ("ids.csv", f"n,call\n1,{GUID}\n", [], "Its header row is 'n', 'call'"),
         ("-", f'{{"call":"{GUID}"}}\n', ["--field", "id"], "use --field call."),
@@ -147,7 +147,9 @@ def test_after_a_change_of_the_input_only_new_ids_are_requested(api, export, ids
         ("ids.txt", TOKEN, [], "ids.txt: line 1 contains the API token"),
     ],
 )
-def test_an_unusable_input_ends_with_2_and_leaves_nothing(tmp_path, name, content, arguments, says):
+def test_an_unusable_input_ends_with_2_and_leaves_nothing(
+    tmp_path, name, content, arguments, message
+):
     data = content.encode() if isinstance(content, str) else content
     if name != "-":
         (tmp_path / name).write_bytes(data)
@@ -159,7 +161,7 @@ def test_an_unusable_input_ends_with_2_and_leaves_nothing(tmp_path, name, conten
         )  # fmt: skip
         assert never_asked.requests == []
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert TOKEN not in ended.err
     assert sorted(tmp_path.rglob("*")) == before
 

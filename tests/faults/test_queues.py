@@ -110,7 +110,7 @@ def test_the_right_password_is_shown_nowhere(tmp_path, ids, api, export):
     (tmp_path / "password").write_text(f"{secret}\n")
     with redis_server(tmp_path / "redis", "--requirepass", secret) as server:
         with server.client(password=secret) as client:
-            for one in [*ids, f"{secret} is no ID", "?"]:
+            for one in [*ids, f"{secret} is not an ID", "?"]:
                 client.xadd("ids", {"id": one})
         of_file = {f"{PASSWORD}_FILE": str(tmp_path / "password"), PASSWORD: "another-one"}
         run = run_to_idle(api, export, server.url("ids"), **of_file)

@@ -147,7 +147,7 @@ async def test_a_certificate_problem_is_explained(certificate, found, advice):
 
 @contextlib.contextmanager
 def handshakes(context):
-    """Serve TLS from a thread, where OpenSSL itself says why it refuses (asyncio does not)."""
+    """Serve TLS from a thread, where OpenSSL itself gives the reason of a refusal."""
 
     def serve():
         with contextlib.suppress(OSError), listener.accept()[0] as accepted:
@@ -174,7 +174,7 @@ async def test_an_old_tls_version_is_explained():
 
 
 class Blunt:
-    """A server that answers the first bytes of a client with some of its own."""
+    """A server that replies to the first bytes of a client with given bytes."""
 
     def __init__(self, answer):
         self._answer = answer
@@ -413,9 +413,9 @@ def test_a_refusal_of_the_proxy_is_shown_without_the_password(export):
     )
     ended = cxai("run", "-o", export, stdin=ID.encode(), env=more)
     assert ended.code == 4
-    told = " ".join((ended.out + ended.err).split())
-    assert "The API at https://api.elevateai.com has not replied once in 0 s" in told
-    assert "proxy 127.0.0.1:9: Connection refused" in told
-    assert "Check proxy (CXAI_PROXY)" in told
-    assert "s3cret" not in told
+    shown = " ".join((ended.out + ended.err).split())
+    assert "The API at https://api.elevateai.com has not replied once in 0 s" in shown
+    assert "proxy 127.0.0.1:9: Connection refused" in shown
+    assert "Check proxy (CXAI_PROXY)" in shown
+    assert "s3cret" not in shown
     assert not any(b"s3cret" in path.read_bytes() for path in export.rglob("*") if path.is_file())

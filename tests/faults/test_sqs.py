@@ -90,7 +90,7 @@ JSON = "Content-Type: application/x-amz-json-1.0"
 
 
 @pytest.mark.promise(
-    "A proxy answers 200 in place of SQS, with a page of its own or with other JSON",
+    "A proxy replies 200 in place of SQS, with its own page or with other JSON",
     "an outage that is retried, never an empty queue",
     group="Queues",
 )

@@ -176,10 +176,10 @@ async def test_a_server_that_is_silent_after_an_interim_response_ends_at_the_rea
 )
 @pytest.mark.parametrize(
     ("status", "pieces"),
-    [*((status, "at once") for status in (100, 102, 103, 199)), (103, "one by one")],
+    [*((status, "together") for status in (100, 102, 103, 199)), (103, "one by one")],
 )
 async def test_a_flood_of_interim_responses_is_an_error(status, pieces):
-    if pieces == "at once":
+    if pieces == "together":
         script = [interim(status, 20_000)] * 100
     else:
         script = [step for _ in range(100) for step in (interim(status, 1), 0.001)]
@@ -217,14 +217,14 @@ STRAY = {
     "replies": response(b"{}") * 1_000,
     "interim responses": interim(102, 2_000),
     "empty lines": b"\r\n" * 20_000,
-    "no HTTP": b"\0garbage" * 5_000,
+    "not HTTP": b"\0garbage" * 5_000,
     "a reply without end": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 50_000,
 }
 
 
 @pytest.mark.promise(
     "A server that sends without end on a connection on which nothing was asked",
-    "the connection is closed at once, and the reply before it stands",
+    "the connection is closed immediately, and the reply before it counts",
     group="HTTP",
 )
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ STRAY = {
     [
         *(("200 OK", stray) for stray in STRAY),
         ("204 None", "a reply without end"),
-        ("404 Not Found", "no HTTP"),
+        ("404 Not Found", "not HTTP"),
         ("429 Too Many", "replies"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What one request to the API says, and to whom it may be said; over both ways to send it."""
+"""One request to the API: what is sent and to which host, with both exchanges."""
 
 import asyncio
 import traceback

@@ -103,8 +103,8 @@ def test_stacked_codings_are_decoded_last_first():
 )
 def test_a_body_cut_at_any_byte_is_never_a_success(coding, encode, data):
     whole = encode(data)
-    # Between two members, a gzip body that is cut is a gzip body like any other: that more was
-    # to come, only HTTP's framing (Content-Length, the last chunk) knows, and the client checks it.
+    # A gzip body cut between two members is a complete gzip body: only HTTP's framing
+    # (Content-Length, the last chunk) shows the cut, and the client checks that.
     ends = member_ends(whole) if encode is gzip_in_members else []
     for cut in range(len(whole)):
         found = decode(whole[:cut], coding, LIMITS)
@@ -136,7 +136,7 @@ def test_a_gzip_body_with_a_flipped_bit_is_refused_or_the_same():
         else:
             assert found == BODY, (position, bit)
             outcomes["the same"] += 1
-    # The same: bits of the header that say nothing of the content (time, system, hints).
+    # The same: bits of the header that do not concern the content (time, system, hints).
     assert outcomes["the same"] < 8 * 10
     assert outcomes["refused"] > 8 * (len(whole) - 10)
 

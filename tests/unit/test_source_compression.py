@@ -104,7 +104,7 @@ def test_a_flipped_bit_is_detected_or_harmless(compress):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << bit
         with suppress(DamagedError):
-            assert undo(bytes(damaged)) == TEXT  # it hit a name or time in the header, say
+            assert undo(bytes(damaged)) == TEXT  # for example, a name or time in the header
 
 
 @pytest.mark.parametrize("coding", CODINGS)
