@@ -24,13 +24,13 @@ from support.store import RUN_ID
 
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
+from cxai.core.events import EventStream
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
@@ -56,7 +56,7 @@ class LocalDisk:
                 SystemClock(),
                 part_bytes=1 << 20,
                 run_id=RUN_ID,
-                notice=LOG.warning,
+                notice=EventStream().emit,
                 reopen=reopen,
                 is_queue=is_queue,
             ) as self.store,

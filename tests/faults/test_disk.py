@@ -106,7 +106,7 @@ def test_a_full_disk_is_waited_for_and_with_more_room_the_run_goes_on_by_itself(
     env = environment(CXAI_BATCH="5", CXAI_PROGRESS_S="0.1")
     with running(api, export, ids, env=env) as run:
         wait_for_line(
-            run, f"waiting for room in {export} for .* s, at most 600 s: the disk is full"
+            run, f"waiting for space in {export} \\(.* s of up to 600 s\\): the disk is full"
         )
         small_disk(20_000)
         assert ended(run)[0] == 0
@@ -124,7 +124,7 @@ def test_a_disk_without_inodes_is_waited_for_and_named(api, ids, small_disk):
     with running(api, export, ids, env=env) as run:
         wait_for_line(
             run,
-            f"waiting for room in {export} for .* s, at most 600 s:"
+            f"waiting for space in {export} \\(.* s of up to 600 s\\):"
             r" the disk has no inodes left \(it holds too many files\)",
         )
         small_disk(20_000, inodes=100)

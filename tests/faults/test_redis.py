@@ -4,7 +4,6 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from pydantic import SecretStr
 from support.certificate import CA, server_context
 from support.command import verdicts
 from support.queues import Noticed, events, ids_of, opened, taken, written
@@ -15,6 +14,7 @@ from support.serving import serving
 from support.tripwire import Tripwire
 from support.waiting import PATIENCE_S, wait_until, wait_until_blocking
 
+from cxai.core.secret_str import SecretStr
 from cxai.errors import InputBrokenError, UsageError
 
 pytestmark = pytest.mark.long(20)

@@ -100,7 +100,7 @@ def test_a_tilde_is_the_home_directory(home, run, capsys):
     assert run("-o", "~/export").code == 4
     assert (home / "export" / "ledger.sqlite").exists()
     assert not (home / "~").exists()
-    assert "no run is under way" in cxai_here(capsys, "status", "~/export").out
+    assert "not running" in cxai_here(capsys, "status", "~/export").out
 
 
 @pytest.mark.parametrize("setting", ["token_file", "score_bands", "config"])
@@ -235,7 +235,7 @@ REFUSED_RUNS = {
     "an endless token file": ["--token-file", "/dev/zero"],
     "an ID pattern that is none": ["--id-pattern", "("],
     "a missing input": ["missing.txt"],
-    "a record to be asked again": ["--retry", "ok"],
+    "a record to be asked again": ["--reopen", "ok"],
     "an output that is a file": ["-o", "../ids.txt"],
     "an output below a file": ["-o", "../ids.txt/x/y"],
     "an output with a NUL": ["-o", "a\0b"],
@@ -312,7 +312,7 @@ def test_looking_at_what_is_no_export_leaves_nothing_behind(home, capsys, comman
     ended = cxai_here(capsys, command, "place", *more)
     assert ended.code in {2, 4, 5}
     assert "place" in ended.err
-    assert "internal error" not in ended.err
+    assert "Internal error" not in ended.err
     assert everything_below(home) == before
 
 

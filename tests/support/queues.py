@@ -3,16 +3,16 @@
 from contextlib import asynccontextmanager
 
 from support.command import cxai, environment, rows
+from support.defaults import source_options
 
 from cxai.core.entry import IdRule
-from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 
 
 @asynccontextmanager
 async def opened(name, **options):
     """Open a source as a run does, and close it."""
-    source = open_source([name], SourceOptions(IdRule(), **{"until_idle_s": 0.1, **options}))
+    source = open_source([name], source_options(IdRule(), **{"until_idle_s": 0.1, **options}))
     async with source:
         yield source
 

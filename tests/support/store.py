@@ -5,10 +5,10 @@ from contextlib import contextmanager, nullcontext
 from cxai.api.base_url import THIS_MACHINE
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
+from cxai.core.events import EventStream
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
@@ -18,7 +18,7 @@ from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 from cxai.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
@@ -47,7 +47,7 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
     failures = FailureRows(resource.layout.schema_version, RUN_ID)
     outcomes = []
     for entry in entries:
-        its = fate(scenario, entry.id)
+        its = behaviour_of(scenario, entry.id)
         if its.has_result:
             body = result_json(scenario.seed, its.variant)
             record = resource.read(entry.id, body, _CLOCK.utc())
@@ -86,7 +86,7 @@ def opened(
             clock,
             part_bytes=part_bytes,
             run_id=run_id,
-            notice=LOG.warning,
+            notice=EventStream().emit,
             reopen_missing=reopen_missing,
             part_every_s=part_every_s,
             is_queue=is_queue,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cxai.errors import DirectoryInUseError, UsageError
-from cxai.observe.logging import stderr_takes
+from cxai.observe.stderr import takes_a_line
 from cxai.output import durable
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
@@ -149,9 +149,9 @@ def test_where_there_is_no_poll_it_is_known_whether_standard_error_takes_a_line(
     monkeypatch.delattr(select, "poll")
     with open(writer, "w") as pipe:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stderr", pipe)
-        assert stderr_takes()
+        assert takes_a_line()
         os.write(writer, b"x" * 10_000_000)  # as much as it takes
-        assert not stderr_takes()
+        assert not takes_a_line()
         os.close(reader)
 
 

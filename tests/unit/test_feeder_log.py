@@ -1,20 +1,20 @@
-"""What a feeder says while its database can't be used."""
+"""The events of a feeder while its database can't be used."""
 
 import asyncio
 
 from support.virtual import virtually
 
-from cxai.app.cluster_commands import say_what_is_lacking
+from cxai.app.waiting import emit_waits
 from cxai.clock import SystemClock
 from cxai.cluster.engine import EngineDownError
+from cxai.core.events import EventStream
 from cxai.core.room import Room
-from cxai.observe.logging import LOG
-from cxai.observe.redaction import Redaction
 
 
 @virtually
-async def test_a_feeder_says_what_it_waits_for_and_when_that_is_over(capsys):
-    LOG.configure(Redaction(), as_json=False)
+async def test_a_feeder_emits_what_it_waits_for_and_when_that_is_over():
+    events, seen = EventStream(), []
+    events.attach(seen.append)
     room = Room(SystemClock(), 600.0, asyncio.Event())
     failures = [EngineDownError("db/cxai#nightly", "connection refused")] * 3
 
@@ -22,11 +22,12 @@ async def test_a_feeder_says_what_it_waits_for_and_when_that_is_over(capsys):
         if failures:
             raise failures.pop()
 
-    saying = asyncio.create_task(say_what_is_lacking(room))
+    saying = asyncio.create_task(emit_waits(room, events.emit))
     await room.wait_for(work)
     await asyncio.sleep(10)
     saying.cancel()
-    began, ended = capsys.readouterr().err.splitlines()
-    assert 'event=storage_blocked place="the database db/cxai#nightly"' in began
-    assert 'reason="connection refused"' in began
-    assert "event=storage_back" in ended
+    began, ended = seen
+    place = "the database db/cxai#nightly"
+    assert (began.name, began.level) == ("storage_blocked", "warning")
+    assert began.values == {"place": place, "reason": "connection refused"}
+    assert (ended.name, ended.values["place"]) == ("storage_back", place)

@@ -18,7 +18,7 @@ from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 
 PARTS = ("records-000001.jsonl", "failures-000001.jsonl")
 
@@ -130,7 +130,7 @@ def test_a_part_of_any_table_can_be_released(tmp_path, ids, part_set):
 def test_a_part_without_rows_stays_for_the_next_load_however_it_is_compressed(
     tmp_path, ids, shape, compression
 ):
-    found = [one for one in ids if fate(SCENARIO, one).has_result][:5]
+    found = [one for one in ids if behaviour_of(SCENARIO, one).has_result][:5]
     how = {"shape": shape, "compression": compression}
     run_finished(tmp_path, found, SCENARIO, **how)
     (empty,) = tmp_path.glob("failures-*")

@@ -3,16 +3,16 @@ import sys
 from importlib import import_module
 
 import pytest
+from support.defaults import source_options
 
 from cxai.core.entry import IdRule
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.sources.blocking import blocks_of
-from cxai.sources.options import SourceOptions
 from cxai.sources.registry import SOURCES, open_source
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-OPTIONS = SourceOptions(IdRule())
+OPTIONS = source_options(IdRule())
 
 
 def refusal(*names, options=OPTIONS):
@@ -33,7 +33,7 @@ def test_files_are_read_in_order(tmp_path):
 def test_opening_a_file_checks_its_content(tmp_path):
     (tmp_path / "ids.txt").write_text("# none\n")
     assert "contains no ID" in refusal(str(tmp_path / "ids.txt"))
-    options = SourceOptions(IdRule(), allow_empty=True)
+    options = source_options(IdRule(), allow_empty=True)
     assert open_source([str(tmp_path / "ids.txt")], options).is_queue is False
 
 
@@ -72,7 +72,7 @@ def test_a_password_in_a_url_is_not_shown():
 @pytest.mark.parametrize("name", ["redis://host/0/ids", "sqs://ids"])
 def test_a_run_reads_one_queue_without_a_column(name):
     assert "Use a separate run for each" in refusal(name, name)
-    assert "--field" in refusal(name, options=SourceOptions(IdRule(), column="id"))
+    assert "--field" in refusal(name, options=source_options(IdRule(), column="id"))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_invalid_sqs_url_is_refused_with_the_form(name):
 
 def test_until_idle_is_for_queues_only(tmp_path):
     (tmp_path / "ids.txt").write_text(GUID)
-    options = SourceOptions(IdRule(), until_idle_s=5.0)
+    options = source_options(IdRule(), until_idle_s=5.0)
     assert "--until-idle" in refusal(str(tmp_path / "ids.txt"), options=options)
 
 
@@ -98,7 +98,8 @@ def test_a_missing_package_is_named_with_the_install_command(name, package, extr
         "from cxai.core.entry import IdRule\n"
         "from cxai.sources.options import SourceOptions\n"
         "from cxai.sources.registry import open_source\n"
-        f"open_source(['{name}'], SourceOptions(IdRule()))"
+        "options = SourceOptions(IdRule(), None, None, False, None, 0.0, None)\n"
+        f"open_source(['{name}'], options)"
     )
     ended = subprocess.run([sys.executable, "-c", command], capture_output=True, check=False)
     assert f'pip install "cxai-worker[{extra}]"' in ended.stderr.decode()
@@ -114,7 +115,7 @@ def test_a_missing_package_is_named_with_the_install_command(name, package, extr
     ],
 )
 def test_a_name_with_the_token_is_refused_and_not_shown(names, place):
-    said = refusal(*names, options=SourceOptions(IdRule(secrets=Secrets(GUID)), **place))
+    said = refusal(*names, options=source_options(IdRule(secrets=Secrets(GUID)), **place))
     assert "contains the API token" in said
     assert GUID not in said
 

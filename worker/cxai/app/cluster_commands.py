@@ -4,14 +4,12 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
 from cxai.app.shared_export import opened
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import say_what_is_lacking
+from cxai.app.waiting import emit_waits
 from cxai.app.wiring import score_ranges
 from cxai.clock import SystemClock
 from cxai.cluster import schema
@@ -22,8 +20,10 @@ from cxai.cluster.restored import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import engine_url, parse_engine_url
 from cxai.cluster.verify import verify_cluster
+from cxai.core.events import EventStream
 from cxai.core.ports import Source
 from cxai.core.room import Room
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
@@ -51,8 +51,8 @@ async def init_export(
     there = await schema.found(url)
     ranges = score_ranges(settings)
     if there.form is None:
-        kept = there.limits.keys() - settings.model_fields_set
-        settings = settings.model_copy(update={name: there.limits[name] for name in kept})
+        kept = there.limits.keys() - settings.given
+        settings = settings.replace(**{name: there.limits[name] for name in kept})
     else:
         settings = changed_settings(settings, there.form, {**there.terms, **there.limits})
         output = output or there.form["destination"]
@@ -113,17 +113,18 @@ async def enqueue(
     last: bool = False,
     stop: StopRequest | None = None,
     redis_password: SecretStr | None = None,
+    events: EventStream | None = None,
 ) -> Fed:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
     Without `names` nothing is fed, and `last` alone is said; not of an export without an ID, unless
     `settings.allow_empty`.
-    `redis_password` is as for source_of (app/input.py).
+    `redis_password` is as for source_of (app/input.py). `events` is where events are emitted.
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
-    url, clock = parse_engine_url(to), SystemClock()
+    url, clock, events = parse_engine_url(to), SystemClock(), events or EventStream()
     books, fed, ending = Books(url), Fed(settings.allow_empty), asyncio.Event()
     try:
         await books.open()
@@ -136,11 +137,13 @@ async def enqueue(
             await books.finish_feeding()
             return Fed(allow_empty=True)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
-        source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
+        source = await asyncio.to_thread(
+            source_of, settings, names, token, redis_password, events.emit
+        )
         room = Room(clock, settings.outage_patience_s, ending)
-        async with entered(source):
+        async with entered(source, events.emit):
             feeding = asyncio.create_task(feed(source, books, room, fed))
-            saying = asyncio.create_task(say_what_is_lacking(room))
+            saying = asyncio.create_task(emit_waits(room, events.emit))
 
             def end(why: StoppedError) -> None:
                 fed.stopped_by = why

@@ -4,12 +4,11 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import SecretStr
-
 from cxai.core.entry import IdRule
+from cxai.core.events import Emit
 from cxai.core.ports import Source
 from cxai.core.secret import Secrets
-from cxai.observe.logging import LOG
+from cxai.core.secret_str import SecretStr
 from cxai.settings import Settings
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
@@ -20,10 +19,12 @@ def source_of(
     names: Sequence[str],
     token: SecretStr,
     redis_password: SecretStr | None = None,
+    emit: Emit = lambda _event, **_values: None,
 ) -> Source:
     """Return the source that `names` name; without any, standard input.
 
-    `redis_password` is for a stream of Redis, if no file of the settings holds it.
+    `redis_password` is for a stream of Redis, if no file of the settings holds it. `emit` takes the
+    events of the source, such as an outage of its queue.
     It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
     the settings say.
     """
@@ -37,16 +38,16 @@ def source_of(
         settings.queue_patience_s,
         settings.redis_password_file,
         redis_password,
-        LOG.warning,
+        emit,
     )
     return open_source(names, options)
 
 
 @asynccontextmanager
-async def entered(source: Source) -> AsyncIterator[None]:
+async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
     """Enter a source that has something to close.
 
-    A source that then can't be closed is logged and changes nothing: what it gave is acknowledged
+    A source that can't be closed then is an event and changes nothing: what it gave is acknowledged
     by then, or comes again.
     """
     if not isinstance(source, AbstractAsyncContextManager):
@@ -59,6 +60,4 @@ async def entered(source: Source) -> AsyncIterator[None]:
         try:
             await source.__aexit__(*sys.exc_info())
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
-            LOG.warning(
-                "source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": ")
-            )
+            emit("source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": "))

@@ -14,14 +14,12 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
-from cxai.app.closing import log_end
+from cxai.app.closing import emit_end
 from cxai.app.shared_export import SharedExport, opened, terms_now
 from cxai.app.terms import can_be_followed, ranges_of
-from cxai.app.waiting import say_what_is_lacking
+from cxai.app.waiting import emit_waits
 from cxai.app.wiring import Run, client_of, open_reader, tolerance_of, wired
 from cxai.clock import SystemClock
 from cxai.cluster.fetcher import GovernedFetcher
@@ -39,15 +37,16 @@ from cxai.cluster.tally import tally_of
 from cxai.cluster.trouble import as_trouble_of_a_run
 from cxai.cluster.url import EngineUrl
 from cxai.core.backlog import Backlog
+from cxai.core.events import EventStream
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError, UsageError
 from cxai.inspect.report import Report
 from cxai.inspect.shared_report import SharedReport
 from cxai.objects.port import ObjectStore, StoreError
-from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
@@ -78,6 +77,7 @@ async def work(
     until_settled: bool = False,
     stop: StopRequest | None = None,
     redaction: Redaction | None = None,
+    events: EventStream | None = None,
 ) -> Report:
     """Work at an export until stopped or, with `until_settled`, until nothing is left to do.
 
@@ -90,26 +90,31 @@ async def work(
     """
     check_codecs()
     stop, redaction = stop or StopRequest(), redaction or Redaction(token)
+    events = events or EventStream()
 
     async def work_once() -> Report:
         async with opened(url, settings) as export:
-            return await _Worker(export, token, redaction, until_settled=until_settled).work(stop)
+            worker = _Worker(export, token, redaction, events, until_settled=until_settled)
+            return await worker.work(stop)
 
     while True:
-        report = await _begun(work_once, settings, stop)
+        report = await _begun(work_once, settings, stop, events)
         if not isinstance(report.stopped_by, FencedError | TermsChangedError):
-            log_end(report)
+            emit_end(report, events.emit, is_endless=not until_settled)
             return report
-        LOG.warning("worker_replaced", reason=str(report.stopped_by))
+        events.emit("worker_replaced", reason=str(report.stopped_by))
 
 
 async def _begun(
-    work_once: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest
+    work_once: Callable[[], Awaitable[Report]],
+    settings: Settings,
+    stop: StopRequest,
+    events: EventStream,
 ) -> Report:
     """Do the work, as soon as it can begin: once it has, it raises no BlockedError."""
     ending = asyncio.Event()
     room = Room(SystemClock(), settings.outage_patience_s, ending)
-    saying = asyncio.create_task(say_what_is_lacking(room))
+    saying = asyncio.create_task(emit_waits(room, events.emit))
     try:
         with stop.passed_to(lambda _why: ending.set()):
             return await room.wait_for(work_once)
@@ -121,11 +126,18 @@ class _Worker:
     """One worker of an export, from its registration until it leaves."""
 
     def __init__(
-        self, export: SharedExport, token: SecretStr, redaction: Redaction, *, until_settled: bool
+        self,
+        export: SharedExport,
+        token: SecretStr,
+        redaction: Redaction,
+        events: EventStream,
+        *,
+        until_settled: bool,
     ) -> None:
         self._export = export
         self._token = token
         self._redaction = redaction
+        self._events = events
         self._until_settled = until_settled
         self._clock = SystemClock()
         self._run_id = str(uuid.uuid4())
@@ -140,7 +152,8 @@ class _Worker:
 
     async def work(self, stop: StopRequest) -> Report:
         """Work until stopped, or done; return the report of the export."""
-        started = self._clock.monotonic()
+        export = self._export
+        self._started_at, started = self._clock.utc(), self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
             self._run = await self._wired(stack)
@@ -148,12 +161,16 @@ class _Worker:
                 self._sample,
                 open_observers(self._setup()),
                 self._clock,
-                self._export.settings.stalled_after_s,
+                export.settings.stalled_after_s,
+                self._events,
             )
             await stack.enter_async_context(self._monitor)
+            self._run.emit_start(
+                self._events.emit, self._run_id, str(export.books.url), export.store.location
+            )
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.to_its_end(
-                    self._membership.keep(_log_gone),
+                    self._membership.keep(self._emit_gone),
                     self._publishing.keep_repairing(),
                     self._keep_manifest(),
                     self._watch_terms(),
@@ -194,6 +211,7 @@ class _Worker:
             Token(self._token, settings.token_file, self._redaction.add),
             pace.send_slot,
             clock,
+            self._events,
         )
         await stack.enter_async_context(client)
         await stack.enter_async_context(pace)
@@ -217,11 +235,12 @@ class _Worker:
             fetcher=GovernedFetcher(client, pace),
             resource=resource,
             reader=await stack.enter_async_context(
-                open_reader(settings, rows, resource, self._redaction)
+                open_reader(settings, rows, resource, self._redaction, self._events)
             ),
             run_id=self._run_id,
             clock=clock,
             bounds=_bounds(settings),
+            events=self._events,
         )
 
     def _flush(self) -> None:
@@ -280,6 +299,7 @@ class _Worker:
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
+            self._started_at,
             own,
             export.store.location,
             str(export.books.url),
@@ -310,7 +330,11 @@ class _Worker:
 
     def _setup(self) -> Setup:
         settings = self._export.settings
-        return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
+        return Setup(settings.progress, settings.progress_s, self._events.emit)
+
+    def _emit_gone(self, count: int) -> None:
+        reason = "they stopped reporting; other workers get their IDs"
+        self._events.emit("workers_gone", workers=count, reason=reason)
 
 
 async def _check(store: ObjectStore) -> None:
@@ -319,10 +343,6 @@ async def _check(store: ObjectStore) -> None:
         await store.check()
     except UsageError as error:
         raise StoreError(str(error)) from error
-
-
-def _log_gone(count: int) -> None:
-    LOG.warning("workers_gone", workers=count, reason="they were silent; others get their IDs")
 
 
 def _bounds(settings: Settings) -> PipelineSettings:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from textwrap import TextWrapper
@@ -12,9 +13,11 @@ from cxai.core.ending import Ending, Tolerance, ending
 from cxai.core.figures import counted, duration, verb
 from cxai.core.tally import Tally
 from cxai.core.text import printable
+from cxai.core.timestamp import timestamp
 from cxai.errors import CxaiError, ExitCode, StopCause, StoppedError, TokenRefusedError
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
+_SCHEMA_VERSION = 1
 _MOST_REASONS = 3
 _MOST_UNKNOWN = 5
 _MOST_ABSENT = 3
@@ -25,7 +28,7 @@ class Report:
     """How a run ended. `stopped_by` is None if it came to the end of its input.
 
     `trouble` says how the last request failed, None if the API has answered since. `run_id` is in
-    each row that the run wrote.
+    each row that the run wrote. `started_at` is None if it is not known.
     """
 
     output: Path
@@ -35,6 +38,7 @@ class Report:
     stopped_by: CxaiError | None
     trouble: str | None = None
     run_id: str = ""
+    started_at: datetime | None = None
 
     @cached_property
     def ending(self) -> Ending:
@@ -53,8 +57,14 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
+        started, ended = self.started_at, None
+        if started is not None:
+            ended = started + timedelta(seconds=self.elapsed_s)
         return {
+            "schema_version": _SCHEMA_VERSION,
             "run_id": self.run_id,
+            "started_at": started and timestamp(started),
+            "ended_at": ended and timestamp(ended),
             "headline": self.ending.headline,
             "ended": self.ended,
             "exit_code": int(self.exit_code),
@@ -144,7 +154,7 @@ class Report:
     _others: ClassVar[str] = "other reasons"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
-        return f"To retry those, add: --retry {','.join(verdicts)}"
+        return f"To retry those, add: --reopen {','.join(verdicts)}"
 
     def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
         return f"Running the same command again retries {', '.join(verdicts)}."
