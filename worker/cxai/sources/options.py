@@ -2,22 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from cxai.core.entry import IdRule
+from cxai.core.events import Emit
 from cxai.core.secret_str import SecretStr
-
-
-class Notice(Protocol):
-    """Receives events that an operator may need to see."""
-
-    def __call__(self, event: str, **values: Any) -> None:
-        """Report an event by its stable name, with its values."""
-        ...
-
-
-def unreported(event: str, **values: Any) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +28,4 @@ class SourceOptions:
     patience_s: float
     redis_password_file: Path | None
     redis_password: SecretStr | None = None
-    notice: Notice = unreported
+    notice: Emit = lambda _event, **_values: None

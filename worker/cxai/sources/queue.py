@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
+from cxai.core.events import Emit
 from cxai.core.run_state import Blocked
 from cxai.errors import InputBrokenError, UsageError
-from cxai.sources.options import Notice
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Outage:
     `notice` is called when an outage begins and when it ends.
     """
 
-    def __init__(self, name: str, patience_s: float, notice: Notice) -> None:
+    def __init__(self, name: str, patience_s: float, notice: Emit) -> None:
         self._name = name
         self._patience_s = patience_s
         self._notice = notice
