@@ -20,6 +20,8 @@ from support.serving import serving
 
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
+from cxai.observe.logging import LOG
+from cxai.observe.redaction import Redaction
 from cxai.simulator import Scenario, Simulator
 
 pytest_plugins = ["support.postgres"]
@@ -56,6 +58,14 @@ def pytest_collection_modifyitems(items):
 def pytest_make_parametrize_id(val):
     """Name no test by gzip data: they hold the time, and workers would not agree on the names."""
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_the_start():
+    """Let no test find the log as a command within the same process has configured it."""
+    yield
+    LOG.configure(Redaction(), as_json=False)
+    LOG.is_configured = False
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_the_token_is_not_in_what_is_told_of_a_fault_of_ours(api, export, ids):
 def test_a_token_that_would_break_a_header_is_refused(api, export, ids, end):
     done = go_on(api, export, ids, env=environment(CXAI_API_TOKEN=TOKEN + end))
     assert done.code == 2
-    assert "which no header may hold" in done.err
+    assert "which an HTTP header" in done.err
     assert TOKEN not in done.out + done.err
     assert api.stats.requests == 0
 
