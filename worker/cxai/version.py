@@ -1,3 +1,3 @@
 """The version of the package, in a file of its own: nothing else is imported with it."""
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
