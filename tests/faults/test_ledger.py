@@ -237,7 +237,7 @@ def test_a_second_run_in_a_directory_is_refused_at_once_and_does_not_disturb_the
         for second in (go_on(api, export, ids), cxai("verify", export)):
             assert second.code == 2
             assert f"{export} is in use by cxai run, process {first.pid}." in second.err
-        assert "a run is under way" in cxai("status", export).out
+        assert ": running, " in cxai("status", export).out
         end_input(first)
         code, _, errors = ended(first)
     assert code == 0, errors
