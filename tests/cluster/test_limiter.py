@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from support.account import TIMEOUT_S, Account, TimedApi, work
 from support.arrivals import most_within
 from support.cut_proxy import CutProxy
@@ -28,6 +27,7 @@ from cxai.cluster.lessons import Lessons
 from cxai.cluster.limiter import TurnLostError
 from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
 from cxai.cluster.ticks import SLACK_S
+from cxai.core.secret_str import SecretStr
 from cxai.policy.reply import Endpoint
 from cxai.policy.table import Signal
 

@@ -16,7 +16,8 @@ from cxai.cluster.verify.unpacking import LineReader
 from cxai.core.outcome import Outcome
 from cxai.errors import BlockedError, ExitCode
 from cxai.ledger.form import ExportForm
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.options import Shape

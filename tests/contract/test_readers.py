@@ -8,12 +8,12 @@ from pathlib import Path
 
 import brotli
 import pytest
-from pydantic import SecretStr
 from support.bodies import as_body, body_with_model, sample
 from support.readers import Counted, reader_of, reader_pool
 from support.store import RUN_ID
 from support.waiting import wait_until
 
+from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Arrival, Endpoint, Failure, Record, Refusal, Reply, Status
 from cxai.resources.options import RowOptions, ScoreRanges, Shape

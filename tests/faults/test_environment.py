@@ -29,10 +29,10 @@ def catches(pid, number):
     return bool(caught >> (number - 1) & 1)
 
 
-def start(*arguments, before=()):
+def start(*arguments, before=(), **variables):
     return subprocess.Popen(
         [*before, *cxai_argv(*arguments)],
-        env=environment(CXAI_BASE_URL="http://127.0.0.1:9"),
+        env=environment(CXAI_BASE_URL="http://127.0.0.1:9", **variables),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -91,10 +91,18 @@ def test_a_command_that_cannot_be_resumed_ends_as_a_shell_expects(tmp_path, numb
     assert (found, "resume" in errors) == (code, False)
 
 
+def test_an_early_signal_is_an_event_where_the_log_is_json(export):
+    process = start("run", "-o", export, CXAI_LOG_FORMAT="json")
+    code, errors = signal_at_once(process, process.pid, signal.SIGTERM)
+    event = json.loads(errors)
+    assert (code, event["exit_code"], event["level"]) == (4, 4, "error")
+    assert "stopped by SIGTERM; rerun the same command to resume" in event["reason"]
+
+
 def test_the_handlers_are_there_before_the_imports_that_take_time():
     loaded = "import sys, cxai.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
-    slow = {"typer", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
+    slow = {"click", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
     assert not slow & set(done.stdout.decode().split())
 
 

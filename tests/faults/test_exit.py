@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again
@@ -16,6 +15,7 @@ from support.serving import serving
 
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
 from cxai.ledger.rotation import Rotation
@@ -40,7 +40,7 @@ def run(tmp_path):
                 "rate": 1_000,
                 "max_attempts": 2,
                 "backoff_base_s": 0.01,
-                "patience_s": 0.0,
+                "not_ready_timeout_s": 0.0,
                 "progress": "none",
                 "log_format": "json",
                 **settings,
@@ -125,7 +125,7 @@ async def test_what_failed_in_an_earlier_run_and_is_not_retried_fails_again(simu
         assert report.ending.headline == (
             "Finished, but 2 of 5 IDs (40 %) failed, above --max-failed 0: exit code 1."
         )
-        retried = await run(api, ids, retry="too_large")
+        retried = await run(api, ids, reopen="too_large")
     assert (retried.exit_code, retried.tally.failed) == (0, 0)
 
 

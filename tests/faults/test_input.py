@@ -247,7 +247,7 @@ def test_a_signal_before_the_first_id_ends_with_4_and_leaves_nothing(export, num
         wait_until_blocking(lambda: unread_bytes(process.stdin) == 0)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 4
-        assert b"; the same command resumes." in process.stderr.read()
+        assert b"; rerun the same command to resume." in process.stderr.read()
     assert not export.exists()
 
 
@@ -264,7 +264,7 @@ def test_verify_is_not_green_on_an_input_that_is_described_but_not_named(api, ex
     assert go_on(api, export, ids[:3]).code == 0
     ended = cxai("verify", export, *options)
     assert (ended.code, ended.out) == (2, "")
-    assert "are about an input: name it behind the directory" in ended.err
+    assert "describe an input: name it after the directory" in ended.err
 
 
 def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path):

@@ -235,7 +235,7 @@ REFUSED_RUNS = {
     "an endless token file": ["--token-file", "/dev/zero"],
     "an ID pattern that is none": ["--id-pattern", "("],
     "a missing input": ["missing.txt"],
-    "a record to be asked again": ["--retry", "ok"],
+    "a record to be asked again": ["--reopen", "ok"],
     "an output that is a file": ["-o", "../ids.txt"],
     "an output below a file": ["-o", "../ids.txt/x/y"],
     "an output with a NUL": ["-o", "a\0b"],

@@ -16,7 +16,9 @@ def test_what_could_not_be_had_is_listed_with_the_reason(
     simulated, guids, tmp_path, export, trouble, verdict, code
 ):
     with simulated(**{trouble: 1.0}) as api:
-        ended = export(api, guids(3), "--allow-none", "--max-attempts", "2", "--patience", "0")
+        ended = export(
+            api, guids(3), "--allow-none", "--max-attempts", "2", "--not-ready-timeout", "0"
+        )
     assert ended.code == code
     assert verdicts(tmp_path / "export") == {verdict: 3, "ok": 0}
     assert all(row["reason"] for row in rows(tmp_path / "export", "failures"))

@@ -299,7 +299,7 @@ PROGRAM = """
 import asyncio, gc, json, logging, os, resource, signal, sys, threading, warnings
 import cxai
 
-heavy = {"pydantic", "aiohttp", "typer", "rich", "asyncio", "cxai.app"}
+heavy = {"pydantic", "aiohttp", "click", "rich", "asyncio", "cxai.app"}
 early = sorted(heavy & set(sys.modules) - {"asyncio"})  # which this program imports itself
 
 def policy():

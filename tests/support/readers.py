@@ -3,9 +3,10 @@
 from contextlib import asynccontextmanager
 
 import psutil
+from support.defaults import decode_settings
 from support.store import RUN_ID
 
-from cxai.api.content_coding import DecodeSettings, decode
+from cxai.api.content_coding import decode
 from cxai.policy.reply import Arrival
 from cxai.readers.pool import ReaderPool
 from cxai.readers.wire import Recipe
@@ -28,7 +29,7 @@ async def seen_by(reader, interaction_id, endpoint, reply, at):
 
 
 def decoded(body, content_encoding, most_bytes):
-    return decode(body, content_encoding, DecodeSettings(most_bytes))
+    return decode(body, content_encoding, decode_settings(most_bytes))
 
 
 class Events(list):
@@ -59,7 +60,7 @@ class Counted:
 @asynccontextmanager
 async def reader_pool(own, *, shape=Shape.NESTED, bands=None, secrets=(), readers=1, **how):
     """Yield a pool of reader processes, with `events` of its own."""
-    recipe = Recipe("cx_ai", shape, RUN_ID, bands, DecodeSettings().ratio)
+    recipe = Recipe("cx_ai", shape, RUN_ID, bands, decode_settings().ratio)
     events = Events()
     async with ReaderPool(
         own, recipe, readers, lambda: secrets, info=events.note, warning=events.note, **how

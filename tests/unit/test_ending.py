@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.defaults import tolerating
 from support.tallies import tally
 
-from cxai.core.ending import Reason, Tolerance, ending, may_be_closed, weightier
+from cxai.core.ending import Reason, ending, may_be_closed, weightier
 from cxai.errors import (
     CommitError,
     CxaiError,
@@ -29,7 +30,7 @@ ALL_WELL = "Finished: {} of {} IDs have a record or the API's answer."
 
 
 def ended(of, stopped_by=None, **tolerance):
-    return ending(of, Tolerance(**tolerance), stopped_by)
+    return ending(of, tolerating(**tolerance), stopped_by)
 
 
 def headline(of, stopped_by=None, **tolerance):

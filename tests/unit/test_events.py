@@ -58,6 +58,11 @@ def emitted():
                     called = getattr(func, "attr", getattr(func, "id", "")).strip("_")
                     if called in {"emit", "notice", "info", "warning", "fail"}:
                         yield name, {word.arg for word in keywords if word.arg}, path.name
+                case ast.Call(
+                    func=ast.Name("Event"),
+                    args=[ast.Constant(str(name)), _, ast.Dict(keys=[*keys]), *_],
+                ):
+                    yield name, {key.value for key in keys}, path.name
                 case ast.Call(func=ast.Name("fail"), args=[ast.Constant(str(name)), *_]):
                     yield name, {word.arg for word in node.keywords if word.arg}, path.name
 

@@ -19,7 +19,6 @@ ROOMS = {
     "version": set(),
     "errors": set(),
     "clock": set(),
-    "defaults": set(),
     "zstd": set(),
     "simulator": set(),
     "policy": set(),
@@ -40,7 +39,7 @@ ROOMS = {
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {
         *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
-        *("errors", "defaults"),
+        "errors",
     },
     "app": {
         *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),
@@ -52,7 +51,7 @@ ROOMS = {
     "cli": {
         *("app", "cluster", "settings", "inspect", "observe"),
         *("output", "resources", "sources", "api", "core"),
-        *("simulator", "errors", "clock", "defaults", "version"),
+        *("simulator", "errors", "clock", "version"),
     },
     "__main__": {"cli", "errors"},
 }

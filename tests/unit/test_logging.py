@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from cxai.core.events import EventStream, Level
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
 from cxai.policy.verdict import Verdict

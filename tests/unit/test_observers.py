@@ -16,10 +16,11 @@ from cxai import Settings, export
 from cxai.core.events import EventStream
 from cxai.core.timestamp import timestamp
 from cxai.errors import UsageError
+from cxai.observe.options import Progress
 from cxai.observe.progress_file import ProgressFile
 from cxai.observe.progress_lines import ProgressLines
 from cxai.observe.registry import OBSERVERS, open_observers
-from cxai.observe.setup import Progress, ProgressPlace, Setup
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME
 from cxai.output.directory import OutputDirectory
 

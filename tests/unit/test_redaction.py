@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from pydantic import SecretStr
 
 from cxai.core.events import EventStream
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
 

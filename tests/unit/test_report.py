@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.defaults import tolerating
 from support.tallies import tally
 
-from cxai.core.ending import Tolerance
 from cxai.errors import CommitError, StopCause, StoppedError, StopRequestedError, TokenRefusedError
 from cxai.inspect.report import Report
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
@@ -17,7 +17,7 @@ RESUME = "  To resume, run the same command again."
 
 
 def report(of=None, *, stopped_by=None, max_failed=0.0, elapsed_s=10.0, trouble=None):
-    tolerance = Tolerance(max_failed, allow_none=True)
+    tolerance = tolerating(max_failed, allow_none=True)
     return Report(OUTPUT, of or tally(ok=1), elapsed_s, tolerance, stopped_by, trouble)
 
 
@@ -70,7 +70,7 @@ def test_a_path_is_not_broken_however_long():
     output = Path("a-" * 50 + "b c")
     assert (
         str(output).split()[0]
-        in Report(output, tally(ok=1), 1.0, Tolerance(), None).text(80).split()
+        in Report(output, tally(ok=1), 1.0, tolerating(), None).text(80).split()
     )
 
 
@@ -136,7 +136,7 @@ def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
 def test_each_verdict_without_a_record_has_its_advice(verdict):
     said = text(tally(ok=1, **{verdict: 3}))
     assert f"    {verdict}        3  {ADVICE[verdict]}" in said
-    retried = f"  To retry those, add: --retry {verdict}"
+    retried = f"  To retry those, add: --reopen {verdict}"
     by_itself = verdict in OPEN_AGAIN | ANSWERED | {Verdict.INVALID_ID}
     assert (retried in said) is not by_itself
     once_more = f"  Running the same command again retries {verdict}."
@@ -155,14 +155,14 @@ def test_an_input_of_which_nothing_was_found_asks_whether_it_asked_the_right_one
     [("nächte", "nächte"), ("a\nb\x1b[31m", r"a\nb\x1b[31m"), ("caf\udce9", r"caf\xe9")],
 )
 def test_a_directory_whose_name_can_not_be_printed_is_named_all_the_same(name, shown):
-    ended = Report(Path(name), tally(ok=1), 1.0, Tolerance(), None)
+    ended = Report(Path(name), tally(ok=1), 1.0, tolerating(), None)
     assert f"  The export is in {shown}" in ended.text().splitlines()
     assert json.loads(json.dumps(ended.as_dict()))["output"] == shown
 
 
 def test_several_verdicts_are_retried_together():
     said = text(tally(rejected=1, too_large=2, not_found=1, not_ready=1, exhausted=1))
-    assert "  To retry those, add: --retry too_large" in said
+    assert "  To retry those, add: --reopen too_large" in said
     assert "  Running the same command again retries not_ready, rejected, exhausted." in said
 
 

@@ -4,8 +4,6 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
@@ -25,6 +23,7 @@ from cxai.cluster.verify import verify_cluster
 from cxai.core.events import EventStream
 from cxai.core.ports import Source
 from cxai.core.room import Room
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
@@ -52,8 +51,8 @@ async def init_export(
     there = await schema.found(url)
     ranges = score_ranges(settings)
     if there.form is None:
-        kept = there.limits.keys() - settings.model_fields_set
-        settings = settings.model_copy(update={name: there.limits[name] for name in kept})
+        kept = there.limits.keys() - settings.given
+        settings = settings.replace(**{name: there.limits[name] for name in kept})
     else:
         settings = changed_settings(settings, there.form, {**there.terms, **there.limits})
         output = output or there.form["destination"]

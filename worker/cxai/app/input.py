@@ -4,12 +4,11 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import SecretStr
-
 from cxai.core.entry import IdRule
 from cxai.core.events import Emit
 from cxai.core.ports import Source
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.settings import Settings
 from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source

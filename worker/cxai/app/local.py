@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import origin_of
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
@@ -22,6 +20,7 @@ from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import GroupSource, RemoteSource, Source
 from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
 from cxai.errors import UsageError
@@ -41,13 +40,11 @@ from cxai.output.registry import output_directory
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
+from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 
 # The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
-
-# Rows of a queue are in a finished part, where others read them, after this time.
-_PART_EVERY_S = 900.0
 
 
 async def export(
@@ -105,7 +102,7 @@ async def export(
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
-                reopen=settings.retry,
+                reopen=settings.reopen,
                 reopen_missing=reopen_missing,
                 notice=events.emit,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),
@@ -171,7 +168,7 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     A run over a queue without `until_idle_s` has no end that would seal it.
     """
     if settings.part_every_s is None:
-        return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
+        return PART_EVERY_OF_A_QUEUE_S if is_queue and settings.until_idle_s is None else None
     return settings.part_every_s or None
 
 

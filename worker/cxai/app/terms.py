@@ -4,16 +4,15 @@ The form decides what the rows are and where they come from, and never changes; 
 fast and how the work is done, and may.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import ScoreRanges
-from cxai.settings import Settings
+from cxai.settings import Settings, SettingsError
 
 FORM = ("resource", "shape", "compression", "base_url")
 TERMS = (
@@ -28,7 +27,7 @@ def form_of(
     settings: Settings, resource: Resource, ranges: ScoreRanges | None, destination: str
 ) -> dict[str, Any]:
     """Return the form of a new export, as JSON values."""
-    values = settings.model_dump(mode="json", include=set(FORM))
+    values = _as_json(settings, FORM)
     mark = resource.bands_mark
     return {
         **values,
@@ -45,13 +44,13 @@ def changed_settings(
 ) -> Settings:
     """Return the settings of an export that is there, with those changed that are asked for."""
     there = _settings_of(form, terms)
-    given = asked.model_fields_set & {*FORM, *TERMS, "score_bands"}
-    return there.model_copy(update={name: getattr(asked, name) for name in given})
+    given = asked.given & {*FORM, *TERMS, "score_bands"}
+    return there.replace(**{name: getattr(asked, name) for name in given})
 
 
 def terms_of(settings: Settings) -> dict[str, Any]:
     """Return the terms of an export, as JSON values."""
-    return settings.model_dump(mode="json", include=set(TERMS))
+    return _as_json(settings, TERMS)
 
 
 def can_be_followed(began: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -79,18 +78,18 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
     """
     there = _settings_of(form, terms)
     shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
-    if own.retry:
-        raise UsageError("IDs of a shared export are queued again by `cxai retry`, not by --retry.")
+    if own.reopen:
+        raise UsageError("To retry IDs of a shared export, use `cxai retry` instead of --reopen.")
     if own.score_bands is not None:
         raise UsageError("Score ranges belong to the export: leave score_bands out.")
-    for name in own.model_fields_set & shared.keys():
+    for name in own.given & shared.keys():
         if getattr(own, name) != shared[name]:
             raise UsageError(
                 f"All workers of this export have {name} = {shared[name]}, and this one was given"
                 f" {getattr(own, name)}. Leave it out"
                 + ("." if name in FORM else ", or change it for all with `cxai cluster init`.")
             )
-    return own.model_copy(update=shared)
+    return own.replace(**shared)
 
 
 def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
@@ -98,8 +97,13 @@ def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
     names = {name: form[name] for name in FORM} | {n: terms[n] for n in TERMS if n in terms}
     try:
         return Settings(**names)
-    except ValidationError as error:
-        wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+    except SettingsError as error:
         raise UsageError(
-            f"Another version of cxai-worker made this export: this one can't use its {wrong}."
+            "Another version of cxai-worker made this export, and this one can't use its settings:"
+            f" {'; '.join(error.problems)}."
         ) from None
+
+
+def _as_json(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    values = ((name, getattr(settings, name)) for name in names)
+    return {name: v.value if isinstance(v, StrEnum) else v for name, v in values}

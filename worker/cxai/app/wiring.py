@@ -37,10 +37,8 @@ from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.reader import BodyReader
 from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
+from cxai.settings.settings import START_PATIENCE_S
 from cxai.version import __version__
-
-# The first answer is waited for as long as this where no one is watching.
-_START_PATIENCE_S = 600.0
 
 
 class Pace(Limiter, Protocol):
@@ -274,7 +272,7 @@ def _governor(
             probe_cap_s=settings.backoff_cap_s,
         ),
         patience=PatienceSettings(
-            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
+            settings.outage_patience_s, START_PATIENCE_S if start_s is None else start_s
         ),
         api=client.base_url,
     )
@@ -341,7 +339,7 @@ def _rules(settings: Settings) -> PolicySettings:
         retry_after_cap_s=settings.retry_after_cap_s,
         check_status=settings.check_status,
         recheck_s=settings.recheck_s,
-        patience_s=settings.patience_s,
+        patience_s=settings.not_ready_timeout_s,
         file_patience_s=settings.file_patience_s,
     )
 

@@ -14,8 +14,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.app.closing import emit_end
@@ -43,6 +41,7 @@ from cxai.core.events import EventStream
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError, FencedError, TermsChangedError, UsageError
 from cxai.inspect.report import Report

@@ -8,9 +8,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cxai.cli.streams import STDOUT, drop_output, json_text, say, tell, unprinted
-from cxai.defaults import DEBUG_VARIABLE
+from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cli.streams import json_text, say, tell
+from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
+from cxai.settings.variables import DEBUG_VARIABLE
 
 if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
     from cxai.inspect.report import Report
@@ -48,12 +50,6 @@ def exit_after(command_line: Callable[[], object]) -> NoReturn:
         command_line()
     except CxaiError as error:
         fail("run_refused", str(error), error.exit_code)
-    except OSError as error:
-        if (own := _own_frames(error)) and own[-1].f_code.co_name != exit_after.__name__:
-            _crash(error)
-        # None of our commands had begun: it is the help that could not be printed.
-        drop_output(STDOUT)
-        fail("run_refused", unprinted(error), ExitCode.USAGE)
     except Exception as error:  # noqa: BLE001 - the last resort
         _crash(error)
     sys.exit(ExitCode.FINISHED)
@@ -75,19 +71,10 @@ def _log() -> "Log":
     from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
     if not LOG.is_configured:
-        token = _Token(os.environ.get("CXAI_API_TOKEN", "").strip())
-        redaction = Redaction(token) if token else Redaction()
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        redaction = Redaction(SecretStr(token)) if token else Redaction()
         LOG.configure(redaction, as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json")
     return LOG
-
-
-class _Token(str):
-    """A token that is only ever hidden; pydantic's SecretStr takes long to import."""
-
-    __slots__ = ()
-
-    def get_secret_value(self) -> str:
-        return str(self)
 
 
 def _crash(error: Exception) -> NoReturn:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
-from pydantic import SecretStr
 
 from cxai.app import export
 from cxai.app.wiring import most_readers
@@ -22,17 +21,17 @@ from cxai.cli.signals import stop_signals
 from cxai.cluster.url import parse_engine_url
 from cxai.core.events import EventStream, Level
 from cxai.core.ports import Source
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.inspect.report import Report
 from cxai.observe.logging import LOG
+from cxai.observe.options import Progress
 from cxai.observe.redaction import Redaction
-from cxai.observe.setup import Progress
 from cxai.settings import LogFormat, Settings
+from cxai.settings.settings import START_PATIENCE_ON_A_TERMINAL_S
 from cxai.sources.line_counter import LineCounter
 
 T = TypeVar("T")
-
-_START_PATIENCE_ON_A_TERMINAL_S = 60.0
 
 
 def configure_log(settings: Settings, redaction: Redaction) -> Settings:
@@ -42,9 +41,9 @@ def configure_log(settings: Settings, redaction: Redaction) -> Settings:
     """
     is_json = settings.log_format is LogFormat.JSON
     if is_debugging():
-        settings = settings.model_copy(update={"log_level": Level.DEBUG})
+        settings = settings.replace(log_level=Level.DEBUG)
     if is_json and settings.progress is not Progress.NONE:
-        settings = settings.model_copy(update={"progress": Progress.LINES})
+        settings = settings.replace(progress=Progress.LINES)
     LOG.configure(redaction, as_json=is_json, level=settings.log_level)
     return settings
 
@@ -125,7 +124,7 @@ def with_start_patience(settings: Settings) -> Settings:
     """Wait less for the first reply on a terminal: whoever watches it wants to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings
-    return settings.model_copy(update={"start_patience_s": _START_PATIENCE_ON_A_TERMINAL_S})
+    return settings.replace(start_patience_s=START_PATIENCE_ON_A_TERMINAL_S)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

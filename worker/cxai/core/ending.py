@@ -54,9 +54,9 @@ class Tolerance:
     input hold no ID, and `allow_none` lets no ID have a result.
     """
 
-    max_failed: float = 0.0
-    allow_empty: bool = False
-    allow_none: bool = False
+    max_failed: float
+    allow_empty: bool
+    allow_none: bool
 
 
 @dataclass(frozen=True, slots=True)

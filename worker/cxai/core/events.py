@@ -54,6 +54,7 @@ EVENTS: Mapping[str, Kind] = {
     "run_finished": _kind(Level.INFO, "exit_code ended reason headline ids failed open"),
     "run_not_closed": _kind(Level.WARNING, "reason"),
     "run_refused": _kind(Level.ERROR, "exit_code"),
+    "setting_renamed": _kind(Level.WARNING, "setting use"),
     "run_abandoned": _kind(Level.ERROR, "exit_code"),
     "run_crashed": _kind(Level.ERROR, "exit_code traceback"),
     "report_lost": _kind(Level.ERROR, "exit_code"),

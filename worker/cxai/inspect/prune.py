@@ -21,7 +21,8 @@ from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.at_rest import export_at_rest
 from cxai.ledger.port import Database
 from cxai.ledger.runs import under_way, write_manifest
-from cxai.output.compression import OPEN_UNPACKED, Compression
+from cxai.output.codecs import OPEN_UNPACKED
+from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named

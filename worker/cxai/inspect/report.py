@@ -154,7 +154,7 @@ class Report:
     _others: ClassVar[str] = "other reasons"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
-        return f"To retry those, add: --retry {','.join(verdicts)}"
+        return f"To retry those, add: --reopen {','.join(verdicts)}"
 
     def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
         return f"Running the same command again retries {', '.join(verdicts)}."

@@ -9,7 +9,8 @@ from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
 from cxai.ledger.registry import open_database
-from cxai.output.compression import COMPRESS, SUFFIX, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import SUFFIX, Compression
 from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import OPEN, PartState, part_name, part_pattern

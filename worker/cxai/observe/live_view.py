@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from cxai.core.events import Event
 from cxai.core.figures import duration, significant
 from cxai.core.run_state import RunState
-from cxai.observe.setup import Progress, Setup
+from cxai.observe.options import Progress
+from cxai.observe.setup import Setup
 from cxai.observe.state_text import sentence
 from cxai.observe.stderr import takes_a_line
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from cxai.core.events import Emit, Event
 from cxai.core.run_state import RunState
-from cxai.observe.setup import Progress, Setup
+from cxai.observe.options import Progress
+from cxai.observe.setup import Setup
 from cxai.observe.state_text import plain
 
 

@@ -1,32 +1,11 @@
 """What observers are opened with: values of settings, and what they may write to."""
 
-import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from enum import StrEnum
 
 from cxai.core.events import Emit
-
-_CAN_NOT_DRAW = {"", "dumb", "unknown"}
-
-
-class Progress(StrEnum):
-    """How a run shows its progress: AUTO is BAR where standard error is a terminal, else LINES."""
-
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
-
-    @property
-    def shown(self) -> "Progress":
-        """What AUTO means here and now; a terminal that can't draw gets lines, even for BAR."""
-        can_draw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in _CAN_NOT_DRAW
-        if self in {Progress.AUTO, Progress.BAR}:
-            return Progress.BAR if can_draw else Progress.LINES
-        return self
+from cxai.observe.options import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from isal.isal_zlib import crc32 as crc32_of  # zlib's takes 4 to 11 µs more for 18 KB
 
 from cxai.errors import IntegrityError
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import Compression
 from cxai.output.durable import sync_data
 from cxai.output.part_state import Extent, PartState, part_name
 from cxai.output.private import is_displaced, open_private

@@ -4,7 +4,6 @@ import gc
 import resource
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from cxai.api.content_coding import DecodeSettings, decode
 from cxai.core.resource import Resource
+from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Record
 from cxai.readers.wire import (
@@ -101,21 +101,11 @@ class BlockParser:
     def _parser_without(self, secrets: Sequence[str]) -> ReplyParser:
         redaction = Redaction()
         for text in secrets:
-            redaction.add(_Secret(text))
+            redaction.add(SecretStr(text))
         return ReplyParser(self._resource, self._decoded, redaction)
 
     def _decoded(self, body: bytes, coding: str, most_bytes: int) -> Any:
         return decode(body, coding, DecodeSettings(most_bytes, self._max_ratio))
-
-
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    """A token in the form that Redaction takes; pydantic's SecretStr is slow to import."""
-
-    text: str = field(repr=False)
-
-    def get_secret_value(self) -> str:
-        return self.text
 
 
 def _resource(recipe: Recipe) -> Resource:
