@@ -12,6 +12,7 @@ from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again
 from support.raw_server import RawServer, response
 from support.serving import serving
+from support.store import run_killed
 
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
@@ -23,6 +24,7 @@ from cxai.ledger.sqlite import SqliteDatabase
 from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack
 from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
+from cxai.simulator import Scenario
 from cxai.sources.file import FileSource
 
 pytestmark = pytest.mark.long(16)
@@ -404,3 +406,19 @@ def test_a_simulator_whose_token_is_empty_is_refused_in_words():
     ended = cxai("simulate", "--port", "0", "--token", "")
     assert ended.code == 2
     assert "cxai: token is empty" in ended.err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_check_that_fails_explains_its_exit_code_on_standard_error(tmp_path, guids, as_json):
+    run_killed(tmp_path / "export", guids(3), Scenario())
+    env = environment(**({"CXAI_LOG_FORMAT": "json"} if as_json else {}))
+    ended = cxai("verify", tmp_path / "export", env=env)
+    assert ended.code == 4
+    (line,) = ended.err.splitlines()
+    if as_json:
+        event = json.loads(line)
+        assert (event["event"], event["level"], event["exit_code"]) == ("verify_failed", "error", 4)
+        line = event["reason"]
+    assert line.removeprefix("cxai: ").startswith(
+        f"{tmp_path / 'export'} is intact, but INCOMPLETE"
+    )

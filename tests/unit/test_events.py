@@ -65,6 +65,8 @@ def emitted():
                     yield name, {key.value for key in keys}, path.name
                 case ast.Call(func=ast.Name("fail"), args=[ast.Constant(str(name)), *_]):
                     yield name, {word.arg for word in node.keywords if word.arg}, path.name
+                case ast.Call(func=ast.Name("finish_with"), args=[_, ast.Constant(str(name)), _]):
+                    yield name, set(), path.name
 
 
 def test_the_table_has_every_event_with_its_fields_and_no_other():
