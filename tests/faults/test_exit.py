@@ -58,7 +58,7 @@ def run(tmp_path):
 
 
 def last_event(errors):
-    """Return the last line of standard error, which is JSON as all others."""
+    """Return the last line of standard error, which is JSON like all others."""
     return [json.loads(line) for line in errors.splitlines()][-1]
 
 
@@ -89,7 +89,7 @@ def last_event(errors):
         ),
     ],
 )
-async def test_all_that_is_said_of_an_end_agrees(
+async def test_every_account_of_how_a_run_ended_agrees(
     simulated, run, guids, tmp_path, capsys, scenario, settings, code, headline
 ):
     with simulated(**scenario) as api:
@@ -179,7 +179,7 @@ def failing_manifest(monkeypatch):
 
 @pytest.mark.promise(
     "The end of a run fails: sealing, the manifest, or the note in the ledger",
-    "nothing says that it finished; code 4, and the same command ends it",
+    "nothing says that it finished; code 4, and the same command finishes it",
 )
 @pytest.mark.parametrize(
     "fail",
@@ -211,7 +211,7 @@ async def test_a_run_whose_end_fails_never_says_that_it_finished(
 
 @pytest.mark.promise(
     "The ledger has more or fewer outcomes of a run than were counted",
-    "the run says that its accounts do not add up, code 5; `cxai verify` does, too",
+    "the run says that its accounts do not add up, code 5; so does `cxai verify`",
 )
 @pytest.mark.parametrize("difference", [-1, 1])
 async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
@@ -257,7 +257,7 @@ def test_a_refused_run_is_an_error_in_the_log(simulated, tmp_path, arguments, to
 
 @pytest.mark.promise(
     "Standard output is full, so that the report of a run is lost",
-    "code 2 if the run was green, else the run's own; standard error says why",
+    "code 2 if the run succeeded, else the run's own; standard error says why",
 )
 @pytest.mark.parametrize(
     ("scenario", "code", "arguments"), [({}, 2, []), ({"missing": 1.0}, 1, ["--json"])]
@@ -320,7 +320,7 @@ def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended
     assert process.returncode == 0
 
 
-def test_refused_settings_are_an_event_of_the_log_too(tmp_path):
+def test_refused_settings_are_an_event_of_the_log(tmp_path):
     ended = cxai(
         "run", "-o", tmp_path / "export", "--rate", "0", env=environment(CXAI_LOG_FORMAT="json")
     )
@@ -356,7 +356,7 @@ def in_shell(redirection, *arguments, env=None):
 
 
 @pytest.mark.promise(
-    "Standard output is closed, so that a report, a schema or the help goes nowhere",
+    "Standard output is closed, so that a report, a schema or the help is lost",
     "code 2, and standard error says why",
 )
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_a_standard_input_that_is_closed_is_not_an_empty_one(tmp_path):
     assert in_shell("</dev/null", "run", "--allow-empty", "-o", tmp_path / "export").returncode == 0
 
 
-def test_a_simulator_whose_token_is_empty_is_refused_in_words():
+def test_a_simulator_with_an_empty_token_is_refused_with_a_message():
     ended = cxai("simulate", "--port", "0", "--token", "")
     assert ended.code == 2
     assert "cxai: token is empty" in ended.err

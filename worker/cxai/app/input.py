@@ -25,8 +25,8 @@ def source_of(
 
     `redis_password` is for a stream of Redis, if no file of the settings holds it. `emit` takes the
     events of the source, such as an outage of its queue.
-    It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
-    the settings say.
+    It may wait for the first ID. Raises UsageError if the source can't be used, or does not fit the
+    settings.
     """
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
     options = SourceOptions(
@@ -47,8 +47,8 @@ def source_of(
 async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
     """Enter a source that has something to close.
 
-    A source that can't be closed then is an event and changes nothing: what it gave is acknowledged
-    by then, or comes again.
+    A failure to close it is an event and changes nothing: what it delivered is acknowledged by
+    then, or is delivered again.
     """
     if not isinstance(source, AbstractAsyncContextManager):
         yield
@@ -59,5 +59,5 @@ async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
     finally:
         try:
             await source.__aexit__(*sys.exc_info())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended
             emit("source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": "))
