@@ -11,9 +11,11 @@ from support.store import REPORT, entries_of, opened, run_finished, run_killed
 
 from cxai.core.outcome import Outcome
 from cxai.core.timestamp import timestamp
+from cxai.errors import UsageError
 from cxai.inspect.status import export_status
 from cxai.observe.state_text import plain
 from cxai.output.contents import LEDGER_NAME, PROGRESS_NAME
+from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
 from cxai.simulator import Scenario
 
@@ -112,3 +114,10 @@ def test_a_run_under_way_is_shown_in_words_with_the_age_of_its_progress(tmp_path
         (tmp_path / PROGRESS_NAME).unlink()
         assert export_status(tmp_path).text() == f"{tmp_path}: running, just started."
     assert export_status(tmp_path).as_dict().keys() == shown.keys()
+
+
+def test_an_export_that_another_command_uses_is_not_shown_as_running(tmp_path, guids):
+    run_finished(tmp_path, guids(3), Scenario())
+    in_use = pytest.raises(UsageError, match="in use by cxai verify, process")
+    with OutputDirectory(tmp_path, purpose="verify"), in_use:
+        export_status(tmp_path)

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.streams import json_text, say, tell
@@ -14,26 +14,11 @@ from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 from cxai.settings.variables import DEBUG_VARIABLE
 
-if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
+if TYPE_CHECKING:  # take long to import, and `cxai --help` needs none
+    from cxai.cluster.feeding import Fed
     from cxai.inspect.report import Report
+    from cxai.inspect.verify.findings import Findings
     from cxai.observe.logging import Log
-
-
-class Result(Protocol):
-    """What a command comes to."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the process."""
-        ...
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON."""
-        ...
-
-    def text(self) -> str:
-        """Return it for people."""
-        ...
 
 
 def is_debugging() -> bool:
@@ -61,7 +46,7 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
     sys.exit(report.exit_code)
 
 
-def finish_with(result: Result, event: str, headline: str, *, as_json: bool) -> NoReturn:
+def finish_with(result: "Fed | Findings", event: str, headline: str, *, as_json: bool) -> NoReturn:
     """Print a result and exit with its code, explained by `headline` where nobody sees the text."""
     tell(json_text(result.as_dict()) if as_json else result.text())
     if result.exit_code and (as_json or not sys.stdout.isatty()):

@@ -118,7 +118,10 @@ class Status:
 
 
 def export_status(path: Path, at: datetime | None = None) -> Status:
-    """Return the status of the export in `path`. Raises UsageError if there is none."""
+    """Return the status of the export in `path`.
+
+    Raises UsageError if there is none, or if another command than a run uses it now.
+    """
     at = at or datetime.now(UTC)
     try:
         with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
@@ -127,7 +130,9 @@ def export_status(path: Path, at: datetime | None = None) -> Status:
                 if ledger.is_new
                 else _at_rest(path, at, ledger)
             )
-    except DirectoryInUseError:
+    except DirectoryInUseError as error:
+        if error.owner.startswith("cxai ") and not error.owner.startswith("cxai run,"):
+            raise
         return Status(path, at, _progress(path))
 
 

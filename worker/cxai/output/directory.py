@@ -48,7 +48,8 @@ class OutputDirectory:
                 self.close()
                 raise DirectoryInUseError(
                     f"{self.path} is in use by {owner}. Wait for it or stop it;"
-                    f" `cxai status {self.path}` shows how far a run is."
+                    f" `cxai status {self.path}` shows how far a run is.",
+                    owner,
                 ) from None
             self._remove_created()
             self.close()
