@@ -19,7 +19,7 @@ from support.books import (
 )
 
 from cxai.cluster.keys import item_key
-from cxai.cluster.rows import ObjectRow, Recount, Taken
+from cxai.cluster.rows import Enqueued, ObjectRow, Recount
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.core.entry import IdRule
@@ -44,7 +44,7 @@ async def test_what_is_queued_is_claimed_settled_and_then_finished(url, open_boo
     await books.finish_feeding()
     claimed = await books.claim(10)
 
-    assert taken == Taken(120, 0, {}, {})
+    assert taken == Enqueued(120, 0, {}, {})
     assert [len(one.entries) for one in claimed] == [50, 50, 20]
     assert all_of(claimed) == entries
     assert not (await books.counts()).finished
@@ -131,8 +131,8 @@ async def test_lines_are_reconciled_however_often_they_come(url, open_books, gui
     books = await open_books(url)
     a, b, c = entries_of(guids(3))
 
-    assert await books.enqueue([a, b, a]) == Taken(2, 1, {}, {})
-    assert await books.enqueue([b, c]) == Taken(1, 1, {}, {})
+    assert await books.enqueue([a, b, a]) == Enqueued(2, 1, {}, {})
+    assert await books.enqueue([b, c]) == Enqueued(1, 1, {}, {})
     counts = await books.counts()
 
     assert (counts.lines, counts.ids, counts.duplicates, counts.open) == (5, 3, 2, 3)
@@ -149,7 +149,7 @@ async def test_an_id_with_a_final_verdict_is_never_queued_again(url, open_books,
 
     taken = await books.enqueue([found, missing, found])
 
-    assert taken == Taken(0, 3, {Verdict.OK: 2, Verdict.NOT_FOUND: 1}, {})
+    assert taken == Enqueued(0, 3, {Verdict.OK: 2, Verdict.NOT_FOUND: 1}, {})
     assert await books.claim(1) == []
 
 
@@ -162,7 +162,7 @@ async def test_an_id_whose_verdict_is_not_final_is_queued_again_by_its_next_line
     await commit(books, await books.claim(1), Verdict.EXHAUSTED)
 
     again = [replace(entries[1], source="later.txt", line=9), entries[2]]
-    assert await books.enqueue([*again, again[0]]) == Taken(0, 3, {}, {Verdict.EXHAUSTED: 2})
+    assert await books.enqueue([*again, again[0]]) == Enqueued(0, 3, {}, {Verdict.EXHAUSTED: 2})
     assert (await books.counts()).verdicts == {Verdict.EXHAUSTED: 1}
     assert await agrees(books)
 

@@ -196,18 +196,21 @@ async def test_a_pending_name_with_another_content_is_a_contradiction(engine, st
 
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
 @pytest.mark.parametrize(
-    ("where", "method", "error"),
-    [("store", "publish", FAILS), ("books", "mark_published", DOWN)],
+    ("where", "method", "error", "cause"),
+    [
+        ("store", "publish", FAILS, "s3://bucket/nightly can't be written: 503 SlowDown"),
+        ("books", "mark_published", DOWN, "connection refused"),
+    ],
 )
 async def test_what_cannot_be_published_now_counts_and_is_published_later(
-    engine, store, start, where, method, error, after
+    engine, store, start, where, method, error, cause, after
 ):
     engine.feed(entries("a", "b"))
     worker = await start()
     a, b = await worker.take()
     getattr(worker, where).fail(method, error, after=after)
     await worker.ledger.commit([outcome(a), outcome(b, Verdict.REJECTED)])
-    assert worker.publishing.trouble == str(error)
+    assert worker.publishing.cause == cause
     assert await worker.publishing.repair() == 2
     assert await worker.publishing.repair() == 0
     assert await ids_seen(store) == once("a")

@@ -24,9 +24,9 @@ from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.cluster.engine_clock import EngineClock
 from cxai.cluster.fetcher import GovernedFetcher
-from cxai.cluster.lessons import Lessons
 from cxai.cluster.limiter import TurnLostError
 from cxai.cluster.limits import HORIZON_S, SLICE_S, AccountLimits
+from cxai.cluster.rate_feedback import RateFeedback
 from cxai.cluster.ticks import SLACK_S
 from cxai.policy.reply import Endpoint
 from cxai.policy.table import Signal
@@ -190,14 +190,14 @@ async def test_slots_of_requests_under_way_are_kept_though_the_share_is_smaller_
             for _ in range(4):
                 await requests.enter_async_context(one.slots.one())
             for _ in range(3):
-                one.slots.has_room()
-                other.slots.has_room()
+                one.slots.can_start()
+                other.slots.can_start()
                 await other.slots.renew()
                 await one.slots.renew()
             assert one.slots.usable == 2
             assert other.slots.usable == 0
             assert len(account.holders()) == 4
-        await wait_until(other.slots.has_room, "a slot whose request is over")
+        await wait_until(other.slots.can_start, "a slot whose request is over")
 
 
 async def test_an_idle_worker_keeps_no_slots_from_others(database):
@@ -232,7 +232,7 @@ async def test_slots_that_will_be_free_soon_are_known_from_how_long_requests_tak
         async with slots.one():
             await asyncio.sleep(0.05)
         async with slots.one(), slots.one(), slots.one():
-            await wait_until(lambda: slots.has_room() and slots.free == 1, "the fourth slot")
+            await wait_until(lambda: slots.can_start() and slots.free == 1, "the fourth slot")
             assert slots.free_within(0.0) == 1
             assert slots.free_within(60.0) == 4
 
@@ -368,20 +368,20 @@ async def test_without_adapting_a_refusal_changes_nothing(database):
 
 
 class Learner:
-    """A worker's lessons, on a clock of the test."""
+    """A worker's feedback, on a clock of the test."""
 
     def __init__(self, query, start):
-        self.lessons = Lessons(AccountLimits(query), EngineClock(), asyncio.Event())
+        self.feedback = RateFeedback(AccountLimits(query), EngineClock(), asyncio.Event())
         self.now = start
 
     async def learn(self, signal=None, *, after_s=1.0):
         """Fold in what was learned so many seconds later."""
         self.now += after_s
         if signal is not None:
-            self.lessons.learn(signal, self.now, self.now, in_use=True)
+            self.feedback.learn(signal, self.now, self.now, in_use=True)
         else:
-            self.lessons.restore()
-        return await self.lessons.fold(SystemClock().monotonic)
+            self.feedback.restore()
+        return await self.feedback.merge(SystemClock().monotonic)
 
 
 @asynccontextmanager
@@ -400,7 +400,7 @@ async def test_the_rate_comes_back_by_the_answers_of_all_and_by_time_not_by_thei
     account = Account(database, 100.0)
     async with learners(account, 2) as (one, other):
         assert await one.learn(Signal.THROTTLED) == 50.0
-        other.lessons.all_have_learned = True
+        other.feedback.is_needed = True
         other.now = one.now
         half_way = await other.learn(Signal.ANSWERED)
         assert 50.0 < half_way < 95.0

@@ -9,7 +9,7 @@ from support.cluster import FORM, memory_worker, outcome
 from support.doubles import entries
 from support.memory_objects import Fault
 
-from cxai.cluster.log import logged_objects
+from cxai.cluster.commit_log import logged_objects
 from cxai.cluster.manifest import Manifest
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict

@@ -10,7 +10,7 @@ from support.faulty import Killed
 from support.virtual import virtually
 
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored import refuse_restored
+from cxai.cluster.restored_database import refuse_restored
 from cxai.errors import IntegrityError
 from cxai.objects.port import TakenError
 from cxai.output.compression import Compression
@@ -106,13 +106,13 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
     other.store.fail("publish", *[FAILS] * 20)
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
     await asyncio.sleep(10)
-    assert other.publishing.trouble == str(DOWN)
-    assert other.publishing.troubled_place == "the database db/cxai"
+    assert other.publishing.cause == DOWN.cause
+    assert other.publishing.blocked_place == "the database db/cxai"
     await asyncio.sleep(50)
-    assert other.publishing.trouble == str(FAILS)
-    assert other.publishing.troubled_place == store.location
+    assert other.publishing.cause == str(FAILS).removesuffix(".")
+    assert other.publishing.blocked_place == store.location
     await asyncio.sleep(50)
-    assert other.publishing.trouble == ""
+    assert other.publishing.cause == ""
     assert await ids_seen(store) == {"a": 1}
     repairing.cancel()
 

@@ -4,52 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import cxai, environment, start_cxai
+from support.command import cxai
 from support.running import wait_for_line
 from support.waiting import wait_until_blocking
 
 pytestmark = pytest.mark.long(15)
-
-QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
-LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
-
-
-@pytest.fixture
-def shared(database, tmp_path):
-    """Return a function that sets an export up; its result runs commands with the export's URL."""
-
-    class Shared:
-        url = database.url("nightly")
-        place = tmp_path / "objects"
-
-        def init(self, api, *more):
-            server = self.url.removesuffix("#nightly")
-            return cxai(
-                "cluster", "init", server, "--export", "nightly", "-o", self.place,
-                "--base-url", api.base_url, *LIMITS, *more, env=QUICK,
-            )  # fmt: skip
-
-        def enqueue(self, *lines, last=True):
-            more = ["--last"] if last else []
-            text = "\n".join(lines).encode()
-            return cxai("enqueue", "-", "--to", self.url, "--json", *more, stdin=text, env=QUICK)
-
-        def finish(self):
-            """Say that nothing more is to come."""
-            ended = cxai("enqueue", "--last", "--to", self.url)
-            assert ended.code == 0, ended.err
-
-        def start(self, *more):
-            return start_cxai("run", self.url, "--json", *more, env=QUICK)
-
-        def work(self, *more):
-            return cxai("run", self.url, "--until-settled", "--json", *more, env=QUICK)
-
-        def rows(self, part_set):
-            objects = sorted((self.place / part_set).glob(f"{part_set}-*.jsonl"))
-            return [json.loads(line) for one in objects for line in one.read_text().splitlines()]
-
-    return Shared()
 
 
 def test_an_export_is_set_up_fed_worked_at_and_verified(simulated, guids, shared):

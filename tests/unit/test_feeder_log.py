@@ -4,7 +4,7 @@ import asyncio
 
 from support.virtual import virtually
 
-from cxai.app.cluster_commands import say_what_is_lacking
+from cxai.app.cluster_commands import log_waits
 from cxai.clock import SystemClock
 from cxai.cluster.engine import EngineDownError
 from cxai.core.room import Room
@@ -22,7 +22,7 @@ async def test_a_feeder_says_what_it_waits_for_and_when_that_is_over(capsys):
         if failures:
             raise failures.pop()
 
-    saying = asyncio.create_task(say_what_is_lacking(room))
+    saying = asyncio.create_task(log_waits(room))
     await room.wait_for(work)
     await asyncio.sleep(10)
     saying.cancel()

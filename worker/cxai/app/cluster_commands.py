@@ -9,16 +9,16 @@ from pydantic import SecretStr
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
-from cxai.app.shared_export import opened
+from cxai.app.shared_export import open_export
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import say_what_is_lacking
+from cxai.app.waiting import log_waits
 from cxai.app.wiring import score_ranges
 from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
-from cxai.cluster.feeding import Fed, feed
-from cxai.cluster.place import claim_place, is_taken, refuse_taken
-from cxai.cluster.restored import refuse_restored
+from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
+from cxai.cluster.feeding import FeedReport, feed
+from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import engine_url, parse_engine_url
 from cxai.cluster.verify import verify_cluster
@@ -73,10 +73,10 @@ async def init_export(
         done = await schema.init(url, form, terms_of(settings))
     finally:
         await store.close()
-    async with opened(url) as shared:
+    async with open_export(url) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
-        await claim_place(shared.books, shared.store)
+        await claim_destination(shared.books, shared.store)
     what = "created" if done.created else "changed for all its workers"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"
@@ -113,7 +113,7 @@ async def enqueue(
     last: bool = False,
     stop: StopRequest | None = None,
     redis_password: SecretStr | None = None,
-) -> Fed:
+) -> FeedReport:
     """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
 
     Without `names` nothing is fed, and `last` alone is said; not of an export without an ID, unless
@@ -124,7 +124,7 @@ async def enqueue(
     reported.
     """
     url, clock = parse_engine_url(to), SystemClock()
-    books, fed, ending = Books(url), Fed(settings.allow_empty), asyncio.Event()
+    books, fed, ending = Books(url), FeedReport(settings.allow_empty), asyncio.Event()
     try:
         await books.open()
         if names is None:
@@ -134,13 +134,13 @@ async def enqueue(
                     " If that is right, add --allow-empty."
                 )
             await books.finish_feeding()
-            return Fed(allow_empty=True)
+            return FeedReport(allow_empty=True)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
         source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
         room = Room(clock, settings.outage_patience_s, ending)
         async with entered(source):
             feeding = asyncio.create_task(feed(source, books, room, fed))
-            saying = asyncio.create_task(say_what_is_lacking(room))
+            saying = asyncio.create_task(log_waits(room))
 
             def end(why: StoppedError) -> None:
                 fed.stopped_by = why
@@ -174,13 +174,13 @@ async def retry(in_: str, verdicts: str) -> int:
 
 async def status(of: str) -> ClusterStatus:
     """Return how far a shared export is."""
-    async with opened(parse_engine_url(of)) as shared:
+    async with open_export(parse_engine_url(of)) as shared:
         return await cluster_status(shared.books, shared.account, shared.store)
 
 
 async def verify(of: str, expected: Source | None = None) -> Findings:
     """Check every object of a shared export against its log; `expected` is its input."""
-    async with opened(parse_engine_url(of)) as shared:
+    async with open_export(parse_engine_url(of)) as shared:
         return await verify_cluster(shared.books, shared.store, shared.form, expected)
 
 

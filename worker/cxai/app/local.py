@@ -14,7 +14,7 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.app.closing import close_books, log_end
 from cxai.app.input import entered
-from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, wired
+from cxai.app.wiring import api_client, open_reader, score_ranges, tolerance_of, wire_run
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.pipeline_settings import PipelineSettings
@@ -80,7 +80,7 @@ async def export(
     rows = RowOptions(settings.shape, run_id, score_ranges(settings))
     resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(RateSettings(settings.rate, settings.burst, settings.adaptive), clock)
-    client = client_of(
+    client = api_client(
         settings,
         resource,
         Token(token, settings.token_file, redaction.add),
@@ -112,7 +112,7 @@ async def export(
             source.expect_group()
         reader = await stack.enter_async_context(open_reader(settings, rows, resource, redaction))
         await stack.enter_async_context(client)
-        run = wired(
+        run = wire_run(
             settings,
             source=source,
             ledger=LocalLedger(committer, thread),
@@ -144,7 +144,7 @@ async def export(
             )
         )
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
-            stopped_by = await run.to_its_end()
+            stopped_by = await run.run()
         report = Report(
             directory.path,
             run.pipeline.tally,

@@ -1,23 +1,46 @@
-"""Waits that no display shows: they are logged."""
+"""Places that can't be used for now, such as a full disk: how a run shows and logs its waits."""
 
 import asyncio
+from collections.abc import Iterable
 
+from cxai.core.ports import Clock
 from cxai.core.room import Room
-from cxai.observe.logging import LOG
+from cxai.core.run_state import Blocked
+from cxai.errors import DiskFullError
+from cxai.observe.blocked import BlockedLog
 
 _LOOK_S = 0.5
 
 
-async def say_what_is_lacking(room: Room) -> None:
-    """Log what is waited for, and when that is over, until it is cancelled."""
-    place, waited_s = "", 0.0
+def blocked_in(room: Room, place: str, at_most_s: float | None) -> Blocked | None:
+    """Return what the work in `room` waits for; `place` if its error names no other."""
+    error, for_s = room.blocked_by, room.waited_s
+    if error is None or for_s is None:
+        return None
+    is_full = isinstance(error, DiskFullError)
+    return Blocked(error.place or place, for_s, at_most_s, error.cause, is_full)
+
+
+class BlockedSince:
+    """The first of several places that can't be used, and since when any could not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._now = clock.monotonic
+        self._since: float | None = None
+
+    def first(self, causes: Iterable[tuple[str, str]]) -> Blocked | None:
+        """Return the first of these places, given with what is wrong there; None without any."""
+        now = self._now()
+        for place, cause in causes:
+            self._since = self._since or now
+            return Blocked(place, now - self._since, None, cause, is_full=False)
+        self._since = None
+        return None
+
+
+async def log_waits(room: Room) -> None:
+    """Log the waits of work that no monitor observes, until cancelled."""
+    log = BlockedLog()
     while True:
         await asyncio.sleep(_LOOK_S)
-        error = room.blocked_by
-        if error is not None and not place:
-            place = error.place
-            LOG.warning("storage_blocked", place=place, reason=error.cause)
-        elif error is None and place:
-            LOG.info("storage_back", place=place, after_s=round(waited_s))
-            place = ""
-        waited_s = room.waited_s or 0.0
+        log.note(blocked_in(room, "", None))

@@ -27,7 +27,7 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
     except UsageError as error:
         lost = (
             f"{error} Only the report is lost: the run itself ended with exit code"
-            f" {int(report.exit_code)}, and `cxai status {report.output}` shows how."
+            f" {int(report.exit_code)}, and `cxai status {report.export}` shows how."
         )
         fail("report_lost", lost, report.exit_code or error.exit_code)
     if report.exit_code and sys.stderr.isatty() and not sys.stdout.isatty():

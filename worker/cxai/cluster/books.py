@@ -6,20 +6,20 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from cxai.cluster import schema
-from cxai.cluster.codes import CODES, VERDICTS, by_verdict
 from cxai.cluster.engine import Engine
 from cxai.cluster.keys import entry_of, item_key, payload_of
 from cxai.cluster.rows import (
     Claimed,
     Counts,
+    Enqueued,
     ObjectRow,
     Queue,
     Recount,
-    Taken,
     WorkerRow,
     Written,
 )
 from cxai.cluster.url import EngineUrl
+from cxai.cluster.verdict_codes import CODES, VERDICTS, by_verdict
 from cxai.core.entry import Entry
 from cxai.errors import UsageError
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
@@ -166,7 +166,7 @@ class Books:
 
     # --- as a feeder ---
 
-    async def enqueue(self, entries: Sequence[Entry]) -> Taken:
+    async def enqueue(self, entries: Sequence[Entry]) -> Enqueued:
         """Take lines of input in: they survive power loss when this returns.
 
         New IDs are queued, and those whose verdict is not final (OPEN_AGAIN). If it is repeated
@@ -182,7 +182,7 @@ class Books:
         )
         (row,) = await self._engine.rows(_ENQUEUE, values)
         fresh, duplicates, settled, requeued = row
-        return Taken(fresh, duplicates, by_verdict(settled), by_verdict(requeued))
+        return Enqueued(fresh, duplicates, by_verdict(settled), by_verdict(requeued))
 
     async def finish_feeding(self) -> None:
         """Note that no more lines come, until some do: the export can be finished."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from cxai.cluster.books import Books
-from cxai.cluster.rows import Taken
+from cxai.cluster.rows import Enqueued
 from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.figures import counted
 from cxai.core.ports import Source
@@ -20,7 +20,7 @@ from cxai.errors import CxaiError, ExitCode
 
 
 @dataclass(slots=True)
-class Fed:
+class FeedReport:
     """What a source has fed into an export.
 
     `lines` = `new` + `duplicates` + `blanks` + `comments`. `new` were not known; of the duplicates,
@@ -40,7 +40,7 @@ class Fed:
     comments: int = 0
     stopped_by: CxaiError | None = None
 
-    def count(self, items: Sequence[Entry | IgnoredLine], taken: Taken) -> None:
+    def count(self, items: Sequence[Entry | IgnoredLine], taken: Enqueued) -> None:
         """Count a block of lines, and what the database says of its entries."""
         self.lines += len(items)
         self.blanks += items.count(IgnoredLine.BLANK)
@@ -106,7 +106,7 @@ class Fed:
         return "\n".join([self.headline, f"  {counted(self.lines, 'lines')} = {shown}", *more])
 
 
-async def feed(source: Source, books: Books, room: Room, fed: Fed) -> None:
+async def feed(source: Source, books: Books, room: Room, fed: FeedReport) -> None:
     """Feed all that `source` yields into an export, counting in `fed`.
 
     `room` is the patience with a database that can't be reached. Raises InputBrokenError when the

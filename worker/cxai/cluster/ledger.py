@@ -24,7 +24,7 @@ from cxai.cluster.holdings import Holdings, Key
 from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack
 from cxai.cluster.publishing import Publishing
-from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.cluster.store_errors import as_run_errors
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock, RowWriter
@@ -119,7 +119,7 @@ class ClusterLedger:
     async def _commit(self, outcomes: Collection[Outcome]) -> None:
         entries = [outcome.entry for outcome in outcomes]
         async with self._turn:
-            with as_trouble_of_a_run():
+            with as_run_errors():
                 attempt = await self._attempt_at(outcomes)
                 try:
                     number = await self._count(attempt)
@@ -128,7 +128,7 @@ class ClusterLedger:
                     raise
             self._attempt = None
             self._holdings.settle(entries)
-        with as_trouble_of_a_run():
+        with as_run_errors():
             await self._publishing.publish_own(
                 number, [packed.written for packed in attempt.packed]
             )

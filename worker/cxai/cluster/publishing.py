@@ -14,7 +14,7 @@ from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.rows import Written
-from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.cluster.store_errors import as_run_errors
 from cxai.errors import BlockedError, CxaiError, FencedError
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression
@@ -26,8 +26,8 @@ _SWEEP_S = 3600.0
 class Publishing:
     """Publishes objects of one export: those of this worker, and those of workers that are gone.
 
-    `trouble` says why something could not be done lately, empty if nothing was in the way;
-    `troubled_place` what can't be used then, the store or the engine.
+    `cause` says why something could not be done lately, empty if nothing was in the way;
+    `blocked_place` what can't be used then, the store or the engine.
     """
 
     def __init__(self, books: Books, store: ObjectStore, compression: Compression) -> None:
@@ -35,8 +35,8 @@ class Publishing:
         self._store = store
         self._compression = compression
         self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
-        self.trouble = ""
-        self.troubled_place = ""
+        self.cause = ""
+        self.blocked_place = ""
 
     async def publish_own(self, number: int, written: Collection[Written]) -> None:
         """Publish what this worker has just committed; what can't be now is late.
@@ -73,19 +73,22 @@ class Publishing:
         next_sweep_s = loop.time()
         while True:
             try:
-                with as_trouble_of_a_run():
+                with as_run_errors():
                     await self.repair()
                     if loop.time() >= next_sweep_s:
                         next_sweep_s = loop.time() + _SWEEP_S
                         await Orphans(self._books, self._store).sweep()
-                self.trouble = ""
+                self.cause = ""
             except BlockedError as error:
                 self._note(error)
             await asyncio.sleep(_REPAIR_S * (0.5 + draw()))
 
     def _note(self, error: CxaiError) -> None:
-        place = error.place if isinstance(error, BlockedError) else ""
-        self.trouble, self.troubled_place = str(error), place or self._store.location
+        if isinstance(error, BlockedError) and error.place:
+            self.cause, self.blocked_place = error.cause, error.place
+        else:
+            self.cause = str(error).removesuffix(".")
+            self.blocked_place = self._store.location
 
     async def _publish(self, number: int, part_set: str, pending: str, sha256: bytes) -> None:
         name = final_name(number, part_set, self._compression)

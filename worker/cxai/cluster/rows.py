@@ -55,7 +55,7 @@ class ObjectRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Enqueued:
     """What became of lines that were handed in: fresh + duplicates = lines.
 
     `fresh` are IDs that were not known. Of the duplicates, `settled` counts by verdict those that

@@ -38,7 +38,7 @@ class Slots:
     believes it to be shorter than the engine does. Slots are held by number, but used by count:
     what is given up is no longer counted when the message that gives it up is sent.
 
-    `total_timeout_s` is the longest that a request takes. `on_news` is called whenever a request
+    `total_timeout_s` is the longest that a request takes. `on_change` is called whenever a request
     may start that could not before. `in_flight` counts those that are under way.
     """
 
@@ -58,7 +58,7 @@ class Slots:
         self._total_timeout_s = total_timeout_s
         self._ttl_s = total_timeout_s + reserve_s
         self._beat_s = beat_s
-        self.on_news: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         self.in_flight = 0
         self._held: list[int] = []
         self._may_use = 0
@@ -99,7 +99,7 @@ class Slots:
         """Whether a request that starts now would end before the lease does."""
         return self._now() + self._total_timeout_s < self._leased_until
 
-    def has_room(self) -> bool:
+    def can_start(self) -> bool:
         """Whether one more request, which is there, may start now."""
         self._peak = max(self._peak, self.in_flight + 1)
         if self.free:
@@ -112,7 +112,7 @@ class Slots:
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """Hold one slot, as soon as one is free, until the request is over, however it ends."""
-        while not self.has_room():
+        while not self.can_start():
             self._freed.clear()
             await self._freed.wait()
         self.in_flight += 1
@@ -174,4 +174,4 @@ class Slots:
 
     def _notify(self) -> None:
         self._freed.set()
-        self.on_news()
+        self.on_change()

@@ -24,8 +24,11 @@ class BlockedLog:
         self._before: Blocked | None = None
 
     def observe(self, state: RunState) -> None:
-        blocked, before = state.blocked, self._before
-        self._before = blocked
+        self.note(state.blocked)
+
+    def note(self, blocked: Blocked | None) -> None:
+        """Log the difference to what was noted before."""
+        before, self._before = self._before, blocked
         if blocked is not None and before is None:
             LOG.warning("storage_blocked", place=blocked.place, reason=blocked.cause)
         elif blocked is None and before is not None:

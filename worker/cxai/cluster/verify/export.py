@@ -5,8 +5,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from cxai.cluster.books import Books
+from cxai.cluster.commit_log import logged_objects
 from cxai.cluster.keys import item_key
-from cxai.cluster.log import logged_objects
 from cxai.cluster.names import final_name
 from cxai.cluster.rows import Counts, ObjectRow, Recount
 from cxai.cluster.verify.manifest import check_manifest

@@ -40,7 +40,7 @@ async def _holds(store: ObjectStore, name: str) -> bool:
     return True
 
 
-async def claim_place(books: Books, store: ObjectStore) -> None:
+async def claim_destination(books: Books, store: ObjectStore) -> None:
     """Make the place that of this export, for good, unless it is so already.
 
     Two exports would give different objects the same names, which comes to light only when they

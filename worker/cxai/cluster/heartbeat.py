@@ -13,7 +13,7 @@ _BEATS_A_TTL = 6
 _MOST_S = 2.0
 
 
-class Membership:
+class Heartbeat:
     """Beats for a worker that has been registered.
 
     A worker that was silent for `ttl_s` is declared gone by one whose own beats were answered
