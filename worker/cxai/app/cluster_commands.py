@@ -20,7 +20,7 @@ from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
 from cxai.cluster.feeding import FeedReport, feed
 from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
-from cxai.cluster.url import engine_url, parse_engine_url
+from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
 from cxai.core.ports import Source
 from cxai.core.room import Room
@@ -47,7 +47,7 @@ async def init_export(
     Raises UsageError if database, destination or settings can't be used, or the destination is
     another export's; IntegrityError if it holds more than the export knows of; StoreError.
     """
-    url = engine_url(database, export)
+    url = parse_engine_url(database, export)
     there = await schema.found(url)
     ranges = score_ranges(settings)
     if there.form is None:
