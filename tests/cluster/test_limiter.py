@@ -243,7 +243,7 @@ async def test_a_worker_without_a_slot_says_so_and_has_one_when_another_ends(dat
         await wait_until(lambda: one.slots.usable == 1)
         assert one.waits_for == ""
         async with at_work(account, api) as (other,):
-            words = "one of the account's 1 requests in flight: others have them all"
+            words = "a slot: other workers hold all of them (1)"
             await wait_until(lambda: words in {one.waits_for, other.waits_for}, words)
         await wait_until(lambda: one.slots.usable == 1)
     assert api.most <= 1

@@ -220,7 +220,7 @@ async def test_a_store_that_has_more_than_the_log_is_refused_by_name(engine, sta
     await commit_all(worker)
     await commit_all(worker)
     engine.last_object = 1
-    with pytest.raises(IntegrityError, match=r"records-000000002\.jsonl\.gz.* above number 1"):
+    with pytest.raises(IntegrityError, match=r"records-000000002\.jsonl\.gz.* is number 1"):
         await refuse_restored(worker.books, worker.store, SETS, Compression.GZIP)
 
 

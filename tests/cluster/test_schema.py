@@ -107,7 +107,7 @@ async def test_a_worker_that_has_read_another_form_does_not_start(new_url, open_
     await early.form()
     await init(new_url, FORM | {"shape": "tables"}, TERMS)
 
-    with pytest.raises(UsageError, match="start this worker again"):
+    with pytest.raises(UsageError, match="restart the worker"):
         await early.register("a worker")
 
     assert (await early.form())["shape"] == "tables"
@@ -162,7 +162,7 @@ async def test_tables_of_another_version_are_refused_by_name(
     await init(new_url, FORM, TERMS, steps=next_steps)
     with pytest.raises(UsageError, match=r"tables of version 2, made by a newer cxai-worker"):
         await init(new_url, FORM, TERMS)
-    with pytest.raises(UsageError, match="this version knows 1"):
+    with pytest.raises(UsageError, match="this version supports up to 1"):
         await open_books(new_url)
 
     database.execute("UPDATE cxai.version SET number = 0")

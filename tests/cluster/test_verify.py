@@ -119,7 +119,7 @@ async def test_lines_that_hold_no_id_are_counted_and_not_looked_up(export):
     await export.write_manifest(worker)
     assert (await export.verify()).exit_code is ExitCode.FINISHED
     export.put("failures/failures-000000003.jsonl.gz", gzip.compress(b""))
-    assert_damaged(await export.verify(), "Invalid lines of the input are missing")
+    assert_damaged(await export.verify(), "invalid lines of the input are missing")
 
 
 # --- damage, by object ---
@@ -165,7 +165,7 @@ async def test_rows_that_belong_elsewhere_are_named(export):
         f"records, object 1: {what}"
         for what in (
             "a row for b has schema version 1, not 2.",
-            'a line is no row: {"no":"row"}',
+            'a line is not a row: {"no":"row"}',
             "a second row for a.",
             "a row for c, whose verdict is not_found.",
             "a row for d, which the ledger has in object 2.",
@@ -181,7 +181,7 @@ async def test_a_row_of_an_id_that_was_never_fed_is_named(export):
     assert_damaged(
         await export.verify(),
         "records, object 1: a row for stranger, whose verdict is none.",
-        "failures, object 1: a row for stranger, which the ledger does not know.",
+        "failures, object 1: a row for stranger, which is not in the ledger.",
     )
 
 
@@ -238,7 +238,7 @@ async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export)
 async def test_a_log_that_lacks_a_number_is_a_fault_of_ours(export):
     export.engine.last_object = 3
     findings = await export.verify()
-    assert "The ledger has counted 3 objects, but knows 2." in findings.problems
+    assert "The ledger has counted 3 commits, but has objects of 2." in findings.problems
     assert "report it" in findings.text()
 
 
@@ -274,7 +274,7 @@ async def test_an_object_that_the_log_lacks_is_named(export, name):
     export.put(name, export.store.objects[RECORDS][0])
     findings = await export.verify()
     assert findings.exit_code is ExitCode.INTEGRITY
-    assert f"{name}: the ledger knows no such object" in findings.text()
+    assert f"{name}: is not in the ledger" in findings.text()
     assert "restore a later state" in findings.text()
 
 
@@ -284,7 +284,7 @@ async def test_files_that_no_loader_would_read_are_noted_up_to_ten(export):
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
     assert len(findings.notes) == 11
-    assert findings.notes[-1] == "2 more objects are no part of it."
+    assert findings.notes[-1] == "2 more objects are not part of it."
 
 
 async def test_what_killed_workers_have_left_is_noted(export):
@@ -369,7 +369,7 @@ async def test_workers_that_commit_meanwhile_make_it_incomplete_and_nothing_else
 
     worker.books.verdicts = commit_first
     findings = await verify_cluster(worker.books, export.store, FORM)
-    assert_incomplete(findings, "It has changed while it was verified")
+    assert_incomplete(findings, "It changed while it was verified")
 
 
 async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
@@ -382,7 +382,7 @@ async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
 
     worker.books.recount = retried_first
     findings = await verify_cluster(worker.books, export.store, FORM)
-    assert_incomplete(findings, "It has changed while it was verified")
+    assert_incomplete(findings, "It changed while it was verified")
 
 
 async def test_lines_of_an_input_without_a_verdict_are_counted(export):
@@ -392,7 +392,7 @@ async def test_lines_of_an_input_without_a_verdict_are_counted(export):
 
 
 async def test_an_input_without_an_id_is_no_proof(export):
-    assert_incomplete(await export.verify(ListSource([[]])), "holds no ID to look up")
+    assert_incomplete(await export.verify(ListSource([[]])), "The given input holds no ID")
 
 
 # --- the manifest ---

@@ -75,7 +75,7 @@ def test_status_shows_the_export_its_limits_and_its_workers(simulated, guids, sh
     assert (before["account"]["rate"], before["account"]["in_flight"]) == (200, 8)
     text = cxai("status", shared.url).out
     assert "3 distinct = 3 ok" in text
-    assert "0 workers at work" in text
+    assert "0 workers running" in text
 
 
 def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids, shared):
@@ -84,7 +84,7 @@ def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids,
         shared.enqueue(*guids(2))
         changed = shared.init(api, "--rate", "50")
         refused = shared.init(api, "--shape", "tables")
-    assert "changed for all its workers" in changed.out
+    assert "changed for all workers" in changed.out
     assert cxai("status", shared.url, "--json").json["account"]["rate"] == 50
     assert refused.code == 2
     assert "has this export with shape 'nested', not 'tables'" in refused.err
@@ -98,16 +98,14 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
     assert "Leave --output out" in elsewhere.err
     faster = shared.work("--rate", "500")
     assert faster.code == 2
-    assert (
-        "All workers of this export have rate = 200.0, and this one was given 500.0" in faster.err
-    )
+    assert "All workers of this export have rate = 200.0, but this one has 500.0" in faster.err
     for option, value in (("--until-idle", "3"), ("--part-every", "15m"), ("--column", "id")):
         useless = shared.work(option, value)
         assert useless.code == 2
         assert f"{option} has no use at a shared export" in useless.err
     again = shared.work("--retry", "not_found")
     assert again.code == 2
-    assert "queued again by `cxai retry`" in again.err
+    assert "retried with `cxai retry`" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
 
 
@@ -127,7 +125,7 @@ def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
         local = cxai("cluster", "init", f"{server}#other", "-o", tmp_path / "local")
     assert (refused.code, nested.code, local.code) == (2, 2, 2)
     assert "belongs to another export" in refused.err
-    assert "lies within the place of another export" in nested.err
+    assert "is within the destination of another export" in nested.err
     assert "it holds ledger.sqlite" in local.err
     assert cxai("status", database.url("other")).code == 2
 
@@ -163,7 +161,7 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
         verified = cxai("verify", shared.url)
         assert verified.code == 4, verified.out
     assert cxai("retry", "ok", "--in", shared.url).code == 2
-    assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
+    assert "not a verdict" in cxai("retry", "lost", "--in", shared.url).err
 
 
 def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):

@@ -1,4 +1,4 @@
-"""The composition root of a run on one machine: its IDs come out in a directory."""
+"""The composition root of a run on one machine, which writes to a directory."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -43,11 +43,11 @@ from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 from cxai.sources.line_counter import LineCounter
 
-# The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
+"""Seconds until the first commit: a run shows soon that it works."""
 
-# Rows of a queue are in a finished part, where others read them, after this time.
 _PART_EVERY_S = 900.0
+"""Seconds until rows of a queue are in a finished part, where others read them."""
 
 
 async def export(
@@ -62,14 +62,14 @@ async def export(
     force: bool = False,
     reopen_missing: bool = False,
 ) -> Report:
-    """Run one export and return how it ended. Nothing of the process is changed.
+    """Run one export and return its report. No state of the process is changed.
 
-    `stop` ends it early. `redaction`, if the caller has a log of its own, learns of each token that
-    replaces `token`. `line_counter` counts the input's lines meanwhile, for the progress alone.
-    `force` uses a directory that holds files of others. `reopen_missing` asks the IDs of parts
-    again that are missing. A source that has to be closed is closed.
+    `stop` ends it early. Each token that replaces `token` is added to `redaction`, which a caller
+    with a log of its own passes. `line_counter` counts the lines of the input for the progress.
+    `force` accepts a directory with other files. `reopen_missing` fetches the IDs of missing parts
+    again. The source is closed.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
-    that is stopped early is reported, not raised: what it has is committed. The last event of the
+    that is stopped early is reported, not raised: its results are committed. The last event of the
     log is `run_finished`, with level error if the exit code is not 0.
     """
     redaction = redaction or Redaction(token)
@@ -161,9 +161,9 @@ async def export(
 
 
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
-    """Return the age in seconds from which on a part is sealed while the run goes, None for never.
+    """Return the age in seconds at which a part is sealed during the run, None for never.
 
-    A run over a queue without `until_idle_s` has no end that would seal it.
+    A run over a queue without `until_idle_s` never ends, so that its parts need an age.
     """
     if settings.part_every_s is None:
         return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
@@ -171,21 +171,21 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
 
 
 def lasting_path(output: str) -> Path:
-    """Return the path of an output directory, right even when the process changes its own.
+    """Return the path of an output directory, independent of the current directory.
 
-    Raises UsageError for an empty one, which a Path would take for the current directory.
+    Raises UsageError for an empty one, which as a Path would be the current directory.
     """
     if not output:
         raise UsageError("The output directory is empty: name a path.")
     path = Path(output)
-    is_name = output.startswith("~") or scheme_of(output)  # what it means is decided later
+    is_name = output.startswith("~") or scheme_of(output)  # resolved or refused later
     return path if is_name else path.absolute()
 
 
 def _directory(
     output: Path, token: SecretStr, resource: Resource, *, force: bool
 ) -> OutputDirectory:
-    """Return the output directory, if it can be one. Raises UsageError, with nothing created."""
+    """Return the output directory. Raises UsageError if it can't be used; nothing is created."""
     if Secrets(token.get_secret_value()).are_in(str(output)):
         raise UsageError(
             "The name of the output directory holds the API token. It is not shown here, but may be"

@@ -6,7 +6,7 @@ from cxai.cluster.books import Books
 from cxai.cluster.rows import ObjectRow
 
 _PAGE = 1_000
-"""Numbers that are looked up at a time; each has one object for each set."""
+"""Numbers that are read at a time; each has one object for each set."""
 
 
 async def logged_objects(books: Books, up_to: int) -> AsyncGenerator[ObjectRow, None]:

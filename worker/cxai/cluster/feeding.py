@@ -1,7 +1,7 @@
 """Feeds an export: lines of a source become entries of its queue, each ID once.
 
-A line is in the database before its source may let go of it. So a feeder can be killed at any
-moment and started again: what comes twice counts as a duplicate.
+A line is in the database before it is acknowledged to its source. So a feeder can be killed at any
+moment and started again: lines that come twice count as duplicates.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from cxai.errors import CxaiError, ExitCode
 
 @dataclass(slots=True)
 class FeedReport:
-    """What a source has fed into an export.
+    """What a source has added to an export.
 
-    `lines` = `new` + `duplicates` + `blanks` + `comments`. `new` were not known; of the duplicates,
-    `settled` have a final verdict, and `requeued` IDs, whose verdict was not final, are queued
-    again. `invalid` lines hold no ID: they get their verdict without a request. `stopped_by` is
-    None if the source came to its end.
+    `lines` = `new` + `duplicates` + `blanks` + `comments`. Of the duplicates, `settled` have a
+    final verdict, and `requeued` are IDs that are queued again since their verdict was not final.
+    `invalid` lines hold no ID: they get their verdict without a request. `stopped_by` is None if
+    the source was read to its end.
     """
 
     allow_empty: bool = False
@@ -40,16 +40,16 @@ class FeedReport:
     comments: int = 0
     stopped_by: CxaiError | None = None
 
-    def count(self, items: Sequence[Entry | IgnoredLine], taken: Enqueued) -> None:
-        """Count a block of lines, and what the database says of its entries."""
+    def count(self, items: Sequence[Entry | IgnoredLine], added: Enqueued) -> None:
+        """Count a block of lines, and the result of adding its entries."""
         self.lines += len(items)
         self.blanks += items.count(IgnoredLine.BLANK)
         self.comments += items.count(IgnoredLine.COMMENT)
         self.invalid += sum(isinstance(one, Entry) and one.invalid is not None for one in items)
-        self.new += taken.fresh
-        self.duplicates += taken.duplicates
-        self.settled += sum(taken.settled.values())
-        self.requeued += sum(taken.requeued.values())
+        self.new += added.fresh
+        self.duplicates += added.duplicates
+        self.settled += sum(added.settled.values())
+        self.requeued += sum(added.requeued.values())
 
     @property
     def ids(self) -> int:
@@ -58,7 +58,7 @@ class FeedReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process returns: 2 for an input without an ID, 4 if it was stopped."""
+        """The exit code: 2 for an input without an ID, 4 if it was stopped."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
         return ExitCode.FINISHED if self.ids or self.allow_empty else ExitCode.USAGE
@@ -69,12 +69,12 @@ class FeedReport:
         if self.stopped_by is not None:
             return f"Stopped early: {self.stopped_by} Exit code {int(self.exit_code)}."
         if self.exit_code is ExitCode.USAGE:
-            what = "the input holds no ID" if not self.invalid else "not one line is a valid ID"
-            return f"Enqueued, but {what}: exit code 2."
+            what = "no line is a valid ID" if self.invalid else "the input holds no ID"
+            return f"Nothing to retrieve: {what}. Exit code 2."
         if not self.lines:
-            return "Noted: nothing more is to come."
+            return "Marked the input as complete."
         queued = self.new - self.invalid + self.requeued
-        return f"Enqueued: {counted(max(0, queued), 'IDs')} to be retrieved."
+        return f"Enqueued {counted(max(0, queued), 'IDs')} to be retrieved."
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -97,9 +97,9 @@ class FeedReport:
         more = [
             f"  {what}: {n:,}"
             for n, what in (
-                (self.settled, "with a final verdict already"),
-                (self.requeued, "queued again, since their verdict was not final"),
-                (self.invalid, "without a valid ID, to be listed with the failures"),
+                (self.settled, "already have a final verdict"),
+                (self.requeued, "queued again since their verdict was not final"),
+                (self.invalid, "without a valid ID, which will be listed in failures"),
             )
             if n
         ]
@@ -109,12 +109,12 @@ class FeedReport:
 async def feed(source: Source, books: Books, room: Room, fed: FeedReport) -> None:
     """Feed all that `source` yields into an export, counting in `fed`.
 
-    `room` is the patience with a database that can't be reached. Raises InputBrokenError when the
-    rest can't be read, BlockedError when patience is over, and what the books raise.
+    `room` bounds the wait for a database that can't be reached. Raises InputBrokenError when the
+    rest can't be read, BlockedError when that wait was in vain, and what the books raise.
     """
     async with contextlib.aclosing(source.batches()) as batches:
         async for items in batches:
             entries = [item for item in items if isinstance(item, Entry)]
-            taken = await room.wait_for(partial(books.enqueue, entries))
-            fed.count(items, taken)
+            added = await room.wait_for(partial(books.enqueue, entries))
+            fed.count(items, added)
             await source.acknowledge(entries)

@@ -121,7 +121,7 @@ class ClusterLimiter:
             return f"the database of the account's limits: {self.cause}"
         total = self.slots.total
         if total and self._lacks_slot:
-            return f"a slot: other workers use all {total} requests in flight of the account"
+            return f"a slot: other workers hold all of them ({total})"
         return ""
 
     # --- turns ---

@@ -1,8 +1,7 @@
-"""Publishing: what counts gets its final name, whatever became of the worker that wrote it.
+"""Publishing: each committed object gets its final name, even if its worker is gone.
 
-An object counts from its commit on, and is to be seen by loaders from its publishing on. Both steps
-of publishing (the final name, the note that it has it) may be done again, by any worker, at the
-same time.
+An object counts from its commit on, and loaders see it from its publishing on. Both steps of
+publishing (the final name, the record of it) may be repeated by any worker, also at the same time.
 """
 
 import asyncio
@@ -26,8 +25,8 @@ _SWEEP_S = 3600.0
 class Publishing:
     """Publishes objects of one export: those of this worker, and those of workers that are gone.
 
-    `cause` says why something could not be done lately, empty if nothing was in the way;
-    `blocked_place` what can't be used then, the store or the engine.
+    `cause` is why the last attempt failed, empty if it didn't; `blocked_place` is what can't be
+    used then, the store or the database.
     """
 
     def __init__(self, books: Books, store: ObjectStore, compression: Compression) -> None:
@@ -39,9 +38,9 @@ class Publishing:
         self.blocked_place = ""
 
     async def publish_own(self, number: int, written: Collection[Written]) -> None:
-        """Publish what this worker has just committed; what can't be now is late.
+        """Publish what this worker has just committed; what fails is left to `repair`.
 
-        Raises TakenError if there is another object with that name: a contradiction.
+        Raises TakenError if another object has that name: a contradiction.
         """
         for one in written:
             self._late[number, one.set] = one.pending, one.sha256
@@ -53,7 +52,7 @@ class Publishing:
                 return
 
     async def repair(self) -> int:
-        """Publish what is late, and what workers that are gone have committed; return how many.
+        """Publish what failed before, and the objects of workers that are gone; return how many.
 
         Raises StoreError, EngineDownError, and TakenError as `publish_own`.
         """
@@ -64,10 +63,10 @@ class Publishing:
         return len(left)
 
     async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
-        """Repair every few seconds, sweep up orphans at once and every hour, until it is cancelled.
+        """Repair every few seconds and delete orphans every hour, until cancelled.
 
-        Trouble that passes is waited for. Raises IntegrityError if an object has another content
-        than it should, FencedError if others took this worker for dead.
+        Failures that pass are retried. Raises IntegrityError if an object has another content than
+        it should, FencedError if this worker was declared gone.
         """
         loop = asyncio.get_running_loop()
         next_sweep_s = loop.time()

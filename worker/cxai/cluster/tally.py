@@ -1,4 +1,4 @@
-"""The accounts of a whole export, in the form of those of a run, so that both are judged alike."""
+"""The counts of a whole export as a run's, so that the same rules decide how both have ended."""
 
 from collections import Counter
 from dataclasses import replace
@@ -9,7 +9,7 @@ from cxai.policy.verdict import Verdict
 
 
 def tally_of(counts: Counts, own: Tally | None = None) -> Tally:
-    """Return the accounts of an export; what only a worker knows is from `own`."""
+    """Return the counts of an export; those that only a worker has are taken from `own`."""
     invalid = counts.verdicts.get(Verdict.INVALID_ID, 0)
     return replace(
         own or Tally(),

@@ -13,7 +13,7 @@ from cxai.output.compression import Compression
 
 
 class Objects:
-    """The objects of an export, and what is wrong with them."""
+    """The objects of an export, whose faults are added to `findings`."""
 
     def __init__(self, store: ObjectStore, findings: Findings, compression: Compression) -> None:
         self._store = store
@@ -21,7 +21,7 @@ class Objects:
         self._compression = compression
 
     async def lines(self, row: ObjectRow) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an object; note where its bytes are not what the log says.
+        """Yield the lines of an object; note where its bytes differ from the log.
 
         Raises StoreError.
         """
@@ -62,9 +62,9 @@ class Objects:
             self._add(f"{name}: {counted(lines, 'lines')}, but the ledger has {row.records:,}.")
 
     async def _content(self, row: ObjectRow) -> tuple[str, AsyncGenerator[bytes, None]] | None:
-        """Return an object under the name that it has, and its content; None if it is nowhere."""
+        """Return the present name of an object and its content; None if it is missing."""
         name = final_name(row.number, row.set, self._compression)
-        # While others publish it, it leaves one name for the other.
+        # While it is being published, it moves from one name to the other.
         names = (name,) if row.published else (name, row.pending, name)
         for there in names:
             if (content := await self._opened(there)) is not None:

@@ -1,4 +1,4 @@
-"""Lines of an object as its bytes arrive, whatever it is compressed with."""
+"""Lines of an object, decompressed as its bytes arrive."""
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ _PIECE = 1 << 20
 """The most bytes that are unpacked at a time."""
 
 UNPACKING_ERRORS = (zlib.error, zstd.ZstdError, EOFError)
-"""What is raised for content that can't be unpacked."""
+"""The errors of content that can't be decompressed."""
 
 
 class _Unpacker(Protocol):
@@ -34,7 +34,7 @@ class _Gzip:
         self.is_whole = True  # between two members, as at the beginning
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        while data:  # what is held back at its end comes with the trailer of the member
+        while data:  # the decoder holds some output back until the trailer
             self.is_whole = False
             yield self._member.decompress(data, _PIECE)
             data = self._member.unconsumed_tail
@@ -75,7 +75,7 @@ _UNPACKERS: Mapping[Compression, Callable[[], _Unpacker]] = {
 class LineReader:
     """Turns the content of an object, chunk by chunk, into lines.
 
-    Raises one of UNPACKING_ERRORS where it can't be unpacked.
+    Raises one of UNPACKING_ERRORS where it can't be decompressed.
     """
 
     def __init__(self, compression: Compression) -> None:
