@@ -18,7 +18,7 @@ def test_an_export_is_set_up_fed_worked_at_and_verified(simulated, guids, shared
         assert created.code == 0, created.err
         assert f"{shared.url}: created." in created.out
         fed = shared.enqueue("# last night", *ids, "", ids[0]).json
-        assert (fed["lines"], fed["new"], fed["duplicates"]) == (63, 60, 1)
+        assert (fed["lines"], fed["new"], fed["duplicates"], fed["fed"]) == (63, 60, 1, True)
         report = shared.work().json
     assert (report["exit_code"], report["ids"], report["open"]) == (0, 60, 0)
     records, failures = shared.rows("records"), shared.rows("failures")
@@ -219,8 +219,11 @@ def test_an_export_without_an_id_is_complete_only_if_that_is_allowed(simulated, 
             refused = cxai("enqueue", *closing, "--to", shared.url)
             assert refused.code == 2, refused.out
             assert cxai("status", shared.url, "--json").json["fed"] is False
+        empty = cxai("enqueue", "/dev/null", "--allow-empty", "--to", shared.url)
+        assert (empty.code, empty.out) == (0, "The input is empty.\n"), empty.err
+        assert cxai("status", shared.url, "--json").json["fed"] is False
         allowed = cxai("enqueue", "--last", "--allow-empty", "--to", shared.url)
-        assert allowed.code == 0, allowed.err
+        assert (allowed.code, allowed.out) == (0, "The input is complete.\n"), allowed.err
         ended = shared.work()
     assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
     assert cxai("verify", shared.url).code == 0

@@ -134,7 +134,7 @@ async def enqueue(
                     " intended, add --allow-empty."
                 )
             await books.finish_feeding()
-            return FeedReport(allow_empty=True)
+            return FeedReport(allow_empty=True, fed=True)
         token = SecretStr(
             os.environ.get(VARIABLE, "").strip()
         )  # so that it is never taken for an ID
@@ -159,6 +159,7 @@ async def enqueue(
             fed.stopped_by = error
         if last and fed.stopped_by is None and not fed.exit_code:
             await room.wait_for(books.finish_feeding)
+            fed.fed = True
     finally:
         await books.close()
     return fed

@@ -26,10 +26,11 @@ class FeedReport:
     `lines` = `new` + `duplicates` + `blanks` + `comments`. Of the duplicates, `settled` have a
     final verdict, and `requeued` are IDs that are queued again since their verdict was not final.
     `invalid` lines hold no ID: they get their verdict without a request. `stopped_by` is None if
-    the source was read to its end.
+    the source was read to its end. `fed`: the input of the export was marked as complete.
     """
 
     allow_empty: bool = False
+    fed: bool = False
     lines: int = 0
     new: int = 0
     duplicates: int = 0
@@ -71,10 +72,11 @@ class FeedReport:
         if self.exit_code is ExitCode.USAGE:
             what = "no line is a valid ID" if self.invalid else "the input holds no ID"
             return f"Nothing to retrieve: {what}. Exit code 2."
-        if not self.lines:
-            return "Marked the input as complete."
         queued = self.new - self.invalid + self.requeued
-        return f"Enqueued {counted(max(0, queued), 'IDs')} to be retrieved."
+        what = f"Enqueued {counted(max(0, queued), 'IDs')} to be retrieved." if self.lines else ""
+        return (
+            f"{what} The input is complete.".lstrip() if self.fed else what or "The input is empty."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -82,7 +84,7 @@ class FeedReport:
         return {
             "headline": self.headline,
             "exit_code": int(self.exit_code),
-            **{name: getattr(self, name) for name in (*names, "blanks", "comments")},
+            **{name: getattr(self, name) for name in (*names, "blanks", "comments", "fed")},
         }
 
     def text(self) -> str:
@@ -93,7 +95,7 @@ class FeedReport:
             (self.blanks, "blank"),
             (self.comments, "comments"),
         ]
-        shown = " + ".join(counted(n, what) for n, what in parts if n) or "0"
+        shown = " + ".join(counted(n, what) for n, what in parts if n)
         more = [
             f"  {what}: {n:,}"
             for n, what in (
@@ -103,7 +105,8 @@ class FeedReport:
             )
             if n
         ]
-        return "\n".join([self.headline, f"  {counted(self.lines, 'lines')} = {shown}", *more])
+        lines = [f"  {counted(self.lines, 'lines')} = {shown}"] if self.lines else []
+        return "\n".join([self.headline, *lines, *more])
 
 
 async def feed(source: Source, books: Books, room: Room, fed: FeedReport) -> None:

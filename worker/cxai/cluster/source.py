@@ -55,7 +55,7 @@ class ClusterSource:
         self._until_settled = until_settled
         self._on_drained = on_drained
         self._draw = draw
-        self.waits_for = ""
+        self.waits_for = "the first IDs"
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield the IDs of blocks as they are claimed. Raises FencedError."""
@@ -72,7 +72,7 @@ class ClusterSource:
             for block in claimed:
                 self._holdings.take(block)
             if claimed:
-                wait_s = _FIRST_WAIT_S
+                wait_s, self.waits_for = _FIRST_WAIT_S, ""
                 yield [entry for block in claimed for entry in block.entries]
             else:
                 await asyncio.sleep(wait_s * (0.5 + self._draw()))
