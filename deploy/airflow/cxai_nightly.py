@@ -67,7 +67,7 @@ def cxai_nightly() -> None:
 
     @task
     def load(day: str) -> None:
-        """Yours: docs/loading.md has recipes for what manifest.json lists."""
+        """Yours: docs/how-to/loading.md has recipes for what manifest.json lists."""
 
     day = "{{ ds_nodash }}"
     init(day) >> enqueue(day) >> run(day) >> verify(day) >> load(day)

@@ -22,7 +22,7 @@ from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.cx_ai.schema import Dialect, ddl, json_schema, tables_of
 from cxai.resources.options import Shape
 
-PAGE = Path(__file__).parents[2] / "docs" / "loading.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "loading.md"
 SETS = PART_SETS[Shape.TABLES]
 NIGHTS = seven_nights()
 EXPECTED = expected(NIGHTS)
@@ -30,7 +30,7 @@ EVERY_SET = pytest.mark.parametrize("part_set", SETS)
 
 
 def recipe(name):
-    """Return a script of docs/loading.md."""
+    """Return a script of docs/how-to/loading.md."""
     (script,) = re.findall(rf"```python\n# {name}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return script
 
