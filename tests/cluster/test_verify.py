@@ -1,6 +1,7 @@
 """Verifying a cluster's export: damage is named by object, and nothing incomplete is green."""
 
 import gzip
+from io import BytesIO
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ from support.memory_objects import Fault, MemoryObjects
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
-from cxai.cluster.verify.unpacking import LineReader
+from cxai.cluster.verify.objects import UNPACKING_ERRORS, lines_in
 from cxai.core.outcome import Outcome
 from cxai.errors import BlockedError, ExitCode
 from cxai.ledger.form import ExportForm
@@ -447,25 +448,23 @@ async def test_an_engine_or_a_store_that_fails_is_no_finding(export):
 
 
 @pytest.mark.parametrize("compression", Compression)
-@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_lines_are_read_from_any_number_of_frames_in_any_chunks(compression, chunk):
+def test_lines_are_read_from_any_number_of_frames(compression):
     texts = [b"first\n", b"second\nthird\n", b"x" * 3_000_000 + b"\n", b"last\n"]
     content = b"".join(b"".join(COMPRESS[compression]([text])) for text in texts)
-    if chunk < len(content) // 100_000:
-        chunk = 4096
-    reader = LineReader(compression)
-    lines = [
-        line
-        for start in range(0, len(content), chunk)
-        for line in reader.lines(content[start : start + chunk])
-    ]
-    assert [*lines, *reader.rest()] == b"".join(texts).split(b"\n")[:-1]
+    lines = list(lines_in(BytesIO(content), compression))
+    assert lines == b"".join(texts).split(b"\n")[:-1]
 
 
 @pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
 def test_content_that_is_cut_off_is_not_taken_for_whole(compression):
     content = b"".join(COMPRESS[compression]([b"a line\n"]))
     for size in range(1, len(content)):
-        reader = LineReader(compression)
-        with pytest.raises(EOFError):
-            [*reader.lines(content[:size]), *reader.rest()]
+        with pytest.raises(UNPACKING_ERRORS):
+            list(lines_in(BytesIO(content[:size]), compression))
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_content_followed_by_other_bytes_is_not_taken_for_whole(compression):
+    content = b"".join(COMPRESS[compression]([b"a line\n"]))
+    with pytest.raises(UNPACKING_ERRORS):
+        list(lines_in(BytesIO(content + b"more"), compression))

@@ -33,7 +33,6 @@ from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.slots import Slots
 from cxai.cluster.source import ClusterSource
 from cxai.cluster.store_errors import as_run_errors, check_store
-from cxai.cluster.tally import tally_of
 from cxai.core.backlog import Backlog
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.stop import StopRequest
@@ -193,7 +192,7 @@ class WorkerRun:
         may_be_empty = settings.allow_empty
         try:
             counts = await export.books.counts()
-            whole = tally_of(counts, own)
+            whole = counts.tally(own)
             may_be_empty |= counts.fed  # if it is empty, its feeder was given --allow-empty
         except BlockedError as error:
             whole, stopped_by = own, stopped_by or error

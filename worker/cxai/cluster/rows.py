@@ -1,10 +1,12 @@
 """What the books of an export contain, as values."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cxai.core.entry import Entry
+from cxai.core.tally import Tally
 from cxai.policy.verdict import Verdict
 
 POISONED_AFTER = 10
@@ -98,6 +100,27 @@ class Counts:
     def finished(self) -> bool:
         """Whether the input is complete, and every ID has its verdict."""
         return self.fed and not self.open and not self.queued + self.leased
+
+    def tally(self, own: Tally) -> Tally:
+        """Return these counts as those of a run, so that the same rules decide how it ended.
+
+        Counts that only a worker has are those of `own`.
+        """
+        invalid = self.verdicts.get(Verdict.INVALID_ID, 0)
+        return replace(
+            own,
+            lines=self.lines,
+            duplicates=self.duplicates,
+            invalid=invalid,
+            ids=self.ids - invalid,
+            blanks=0,
+            comments=0,
+            before=Counter(),
+            now=Counter(self.verdicts),
+            left_over=0,
+            retaken=0,
+            committed=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
