@@ -1,7 +1,6 @@
 """Verifying a cluster's export: damage is named by object, and nothing incomplete is green."""
 
 import gzip
-from io import BytesIO
 
 import orjson
 import pytest
@@ -13,11 +12,10 @@ from support.memory_objects import Fault, MemoryObjects
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
-from cxai.cluster.verify.objects import UNPACKING_ERRORS, lines_in
 from cxai.core.outcome import Outcome
 from cxai.errors import BlockedError, ExitCode
 from cxai.ledger.form import ExportForm
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.options import Shape
@@ -442,29 +440,3 @@ async def test_an_engine_or_a_store_that_fails_is_no_finding(export):
     worker.books.fail("verdicts", EngineDownError("db/cxai", "connection refused"))
     with pytest.raises(BlockedError):
         await verify_cluster(worker.books, export.store, FORM)
-
-
-# --- lines of a compressed object ---
-
-
-@pytest.mark.parametrize("compression", Compression)
-def test_lines_are_read_from_any_number_of_frames(compression):
-    texts = [b"first\n", b"second\nthird\n", b"x" * 3_000_000 + b"\n", b"last\n"]
-    content = b"".join(b"".join(COMPRESS[compression]([text])) for text in texts)
-    lines = list(lines_in(BytesIO(content), compression))
-    assert lines == b"".join(texts).split(b"\n")[:-1]
-
-
-@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
-def test_content_that_is_cut_off_is_not_taken_for_whole(compression):
-    content = b"".join(COMPRESS[compression]([b"a line\n"]))
-    for size in range(1, len(content)):
-        with pytest.raises(UNPACKING_ERRORS):
-            list(lines_in(BytesIO(content[:size]), compression))
-
-
-@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
-def test_content_followed_by_other_bytes_is_not_taken_for_whole(compression):
-    content = b"".join(COMPRESS[compression]([b"a line\n"]))
-    with pytest.raises(UNPACKING_ERRORS):
-        list(lines_in(BytesIO(content + b"more"), compression))
