@@ -11,9 +11,8 @@ from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
 from cxai.app.shared_export import open_export
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import log_waits
+from cxai.app.waiting import logged_room
 from cxai.app.wiring import score_ranges
-from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
 from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
@@ -24,7 +23,6 @@ from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
 from cxai.core.ports import Source
-from cxai.core.room import Room
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
@@ -123,46 +121,43 @@ async def enqueue(
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
-    url, clock = parse_engine_url(to), SystemClock()
-    books, fed, ending = Books(url), FeedReport(settings.allow_empty), asyncio.Event()
+    books, fed = Books(parse_engine_url(to)), FeedReport(settings.allow_empty)
     try:
         await books.open()
         if names is None:
-            if not (settings.allow_empty or (await books.counts()).ids):
-                raise UsageError(
-                    f"{url} has no IDs, so --last would make it complete and empty. If that is"
-                    " intended, add --allow-empty."
-                )
-            await books.finish_feeding()
-            return FeedReport(allow_empty=True, fed=True)
-        token = SecretStr(
-            os.environ.get(VARIABLE, "").strip()
-        )  # so that it is never taken for an ID
+            return await _complete(books, allow_empty=settings.allow_empty)
+        token = SecretStr(os.environ.get(VARIABLE, "").strip())  # never enqueued as an ID
         source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
-        room = Room(clock, settings.outage_patience_s, ending)
-        async with entered(source):
-            feeding = asyncio.create_task(feed(source, books, room, fed))
-            logging = asyncio.create_task(log_waits(room))
+        async with logged_room(settings.outage_patience_s, asyncio.Event()) as room:
+            async with entered(source):
+                feeding = asyncio.create_task(feed(source, books, room, fed))
 
-            def end(why: StoppedError) -> None:
-                fed.stopped_by = why
-                feeding.cancel()
+                def end(why: StoppedError) -> None:
+                    fed.stopped_by = why
+                    feeding.cancel()
 
-            with (stop or StopRequest()).passed_to(end):
-                try:
+                with (stop or StopRequest()).passed_to(end):
                     await asyncio.wait([feeding])
-                finally:
-                    logging.cancel()
-        if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            if not isinstance(error, CxaiError):
-                raise error
-            fed.stopped_by = error
-        if last and fed.stopped_by is None and not fed.exit_code:
-            await room.wait_for(books.finish_feeding)
-            fed.fed = True
+            if not feeding.cancelled() and (error := feeding.exception()) is not None:
+                if not isinstance(error, CxaiError):
+                    raise error
+                fed.stopped_by = error
+            if last and fed.stopped_by is None and not fed.exit_code:
+                await room.wait_for(books.finish_feeding)
+                fed.fed = True
     finally:
         await books.close()
     return fed
+
+
+async def _complete(books: Books, *, allow_empty: bool) -> FeedReport:
+    if not (allow_empty or (await books.counts()).ids):
+        raise UsageError(
+            f"{books.url} has no IDs, so --last would make it complete and empty. If that is"
+            " intended, add --allow-empty."
+        )
+    await books.finish_feeding()
+    return FeedReport(allow_empty=True, fed=True)
 
 
 async def retry(in_: str, verdicts: str) -> int:

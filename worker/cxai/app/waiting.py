@@ -1,8 +1,10 @@
 """Places that can't be used for now, such as a full disk: how a run shows and logs its waits."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
+from cxai.clock import SystemClock
 from cxai.core.ports import Clock
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
@@ -38,8 +40,18 @@ class BlockedSince:
         return None
 
 
-async def log_waits(room: Room) -> None:
-    """Log the waits of work that no monitor observes, until cancelled."""
+@asynccontextmanager
+async def logged_room(patience_s: float, ending: asyncio.Event) -> AsyncIterator[Room]:
+    """Yield a room for work that no monitor observes; its waits are logged."""
+    room = Room(SystemClock(), patience_s, ending)
+    logging = asyncio.create_task(_log_waits(room))
+    try:
+        yield room
+    finally:
+        logging.cancel()
+
+
+async def _log_waits(room: Room) -> None:
     log = BlockedLog()
     while True:
         await asyncio.sleep(_LOOK_S)

@@ -8,11 +8,9 @@ from pydantic import SecretStr
 from cxai.api.content_coding import check_codecs
 from cxai.app.closing import log_end
 from cxai.app.shared_export import open_export
-from cxai.app.waiting import log_waits
+from cxai.app.waiting import logged_room
 from cxai.app.worker_run import WorkerRun
-from cxai.clock import SystemClock
 from cxai.cluster.url import EngineUrl
-from cxai.core.room import Room
 from cxai.core.stop import StopRequest
 from cxai.errors import FencedError, TermsChangedError
 from cxai.inspect.report import Report
@@ -59,10 +57,6 @@ async def _once_available(
 ) -> Report:
     """Run as soon as database and store can be used; from then on, it raises no BlockedError."""
     ending = asyncio.Event()
-    room = Room(SystemClock(), settings.outage_patience_s, ending)
-    logging = asyncio.create_task(log_waits(room))
-    try:
+    async with logged_room(settings.outage_patience_s, ending) as room:
         with stop.passed_to(lambda _why: ending.set()):
             return await room.wait_for(run)
-    finally:
-        logging.cancel()

@@ -39,23 +39,12 @@ class Books(ExportView):
         self._worker_ttl_s = WORKER_TTL_S
         self._held: set[int] = set()
         self._known = 0
-        self._form: Mapping[str, Any] | None = None
         self._beats = _engine_for_beats(url, WORKER_TTL_S)
-
-    async def open(self) -> None:
-        """Raise UsageError unless the export exists, in a database that this version can use."""
-        await super().open()
-        self._known = max(self._known, await self.last_object())
 
     async def close(self) -> None:
         """Close the connections. What is committed or claimed stays so."""
         await self._beats.close()
         await super().close()
-
-    async def form(self) -> Mapping[str, Any]:
-        """Return what decides form and origin of the rows, as it was passed to `init`."""
-        self._form = await super().form()
-        return self._form
 
     # --- as a worker ---
 
@@ -69,6 +58,7 @@ class Books(ExportView):
         self._worker_ttl_s, self._beats = worker_ttl_s, _engine_for_beats(self.url, worker_ttl_s)
         form = None if self._form is None else Jsonb(self._form)
         self.worker = int(await self._one("SELECT register(%s, %s)", (engine_text(name), form)))
+        self._known = await self.last_object()
         self._held.clear()
         return self.worker
 

@@ -112,12 +112,5 @@ def _sum(parts: list[tuple[int, str]]) -> str:
 
 
 def _of_worker(worker: WorkerRow) -> dict[str, Any]:
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "started_at": timestamp(worker.started_at),
-        "silent_s": round(worker.silent_s, 1),
-        "gone": worker.gone,
-        "state": worker.state,
-        "blocks": worker.blocks,
-    }
+    started_at, silent_s = timestamp(worker.started_at), round(worker.silent_s, 1)
+    return {**asdict(worker), "started_at": started_at, "silent_s": silent_s}

@@ -19,6 +19,7 @@ class ExportView:
 
     def __init__(self, url: EngineUrl) -> None:
         self.url = url
+        self._form: Mapping[str, Any] | None = None
         self._engine = Engine(url, purpose="worker")
         self._long = Engine(url, purpose="count", answer_s=_LONG_S)
 
@@ -33,7 +34,8 @@ class ExportView:
 
     async def form(self) -> Mapping[str, Any]:
         """Return what decides form and origin of the rows, as it was passed to `init`."""
-        return dict(await self._one(queries.FORM))
+        self._form = dict(await self._one(queries.FORM))
+        return self._form
 
     async def terms(self) -> Mapping[str, Any]:
         """Return what another `init` may change, as the last one has set it."""
