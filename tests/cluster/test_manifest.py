@@ -9,8 +9,8 @@ from support.cluster import FORM, memory_worker, outcome
 from support.doubles import entries
 from support.memory_objects import Fault
 
-from cxai.cluster.commit_log import logged_objects
 from cxai.cluster.manifest import Manifest
+from cxai.cluster.view import logged_objects
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 

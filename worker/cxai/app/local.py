@@ -135,14 +135,8 @@ async def export(
                 return seen
             return replace(seen, blocked=remote.blocked)
 
-        monitor = await stack.enter_async_context(
-            RunMonitor(
-                sample,
-                observers,
-                clock,
-                settings.stalled_after_s,
-            )
-        )
+        monitor = RunMonitor(sample, observers, clock, settings.stalled_after_s)
+        await stack.enter_async_context(monitor)
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
             stopped_by = await run.run()
         report = Report(

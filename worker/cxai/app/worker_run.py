@@ -80,23 +80,22 @@ class WorkerRun:
 
     async def run(self, stop: StopRequest) -> Report:
         """Work until stopped or done; return the report of the whole export."""
-        export, started = self._export, self._clock.monotonic()
+        settings, started = self._export.settings, self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
             self._run = await self._wired(stack)
-            self._monitor = RunMonitor(
-                self._sample,
-                open_observers(self._setup()),
-                self._clock,
-                export.settings.stalled_after_s,
+            stalled_after_s = settings.stalled_after_s
+            observers = open_observers(
+                Setup(settings.progress, settings.progress_s, stalled_after_s)
             )
+            self._monitor = RunMonitor(self._sample, observers, self._clock, stalled_after_s)
             await stack.enter_async_context(self._monitor)
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.run(
                     self._heartbeat.keep(_log_gone),
                     self._publishing.keep_repairing(),
                     self._manifest.keep_current(),
-                    watch_terms(export),
+                    watch_terms(self._export),
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)
@@ -112,7 +111,8 @@ class WorkerRun:
             )
             await claim_destination(export.books, export.store)
         name = f"{socket.gethostname()}/{os.getpid()}"
-        await export.books.register(name, worker_ttl_s=export.settings.worker_ttl_s)
+        ttl_s = export.settings.worker_ttl_s
+        self._worker = await export.books.register(name, worker_ttl_s=ttl_s)
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
         export, settings, clock = self._export, self._export.settings, self._clock
@@ -124,7 +124,7 @@ class WorkerRun:
             self._holdings,
             lambda: min(backlog.capacity - backlog.open - _AHEAD, _AHEAD - backlog.ready),
             until_settled=self._until_settled,
-            on_drained=self._flush,
+            on_drained=lambda: self._run.pipeline.flush(),  # noqa: PLW0108 - not wired yet
         )
         await stack.enter_async_context(source)
         pace = self._limiter = self._pace()
@@ -164,14 +164,9 @@ class WorkerRun:
             bounds=_bounds(settings),
         )
 
-    def _flush(self) -> None:
-        self._run.pipeline.flush()
-
     def _pace(self) -> ClusterLimiter:
         settings, limits = self._export.settings, self._export.account.limits
-        worker = self._export.books.worker
-        assert worker is not None  # noqa: S101 - it was registered
-        slots = Slots(limits, worker, self._clock, total_timeout_s=settings.total_timeout_s)
+        slots = Slots(limits, self._worker, self._clock, total_timeout_s=settings.total_timeout_s)
         return ClusterLimiter(
             limits, slots, self._clock, rate=settings.rate, adaptive=settings.adaptive
         )
@@ -223,10 +218,6 @@ class WorkerRun:
             yield f"the database {self._export.books.url}", cause
         if cause := self._publishing.cause:
             yield self._publishing.blocked_place, cause
-
-    def _setup(self) -> Setup:
-        settings = self._export.settings
-        return Setup(settings.progress, settings.progress_s, settings.stalled_after_s)
 
 
 def _log_gone(count: int) -> None:

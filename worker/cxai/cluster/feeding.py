@@ -89,24 +89,16 @@ class FeedReport:
 
     def text(self) -> str:
         """Return it for people."""
-        parts = [
-            (self.new, "new"),
-            (self.duplicates, "duplicates"),
-            (self.blanks, "blank"),
-            (self.comments, "comments"),
-        ]
+        parts = [(self.new, "new"), (self.duplicates, "duplicates")]
+        parts += [(self.blanks, "blank"), (self.comments, "comments")]
         shown = " + ".join(counted(n, what) for n, what in parts if n)
-        more = [
-            f"  {what}: {n:,}"
-            for n, what in (
-                (self.settled, "already have a final verdict"),
-                (self.requeued, "queued again since their verdict was not final"),
-                (self.invalid, "without a valid ID, which will be listed in failures"),
-            )
-            if n
-        ]
         lines = [f"  {counted(self.lines, 'lines')} = {shown}"] if self.lines else []
-        return "\n".join([self.headline, *lines, *more])
+        details = [
+            (self.settled, "with a final verdict already"),
+            (self.requeued, "queued again since their verdict was not final"),
+            (self.invalid, "without a valid ID, which will be listed in failures"),
+        ]
+        return "\n".join([self.headline, *lines, *(f"  {n:,} {what}" for n, what in details if n)])
 
 
 async def feed(source: Source, books: Books, room: Room, fed: FeedReport) -> None:

@@ -35,12 +35,11 @@ def entry_key(key: bytes) -> bytes | str:
 
 def payload_of(entry: Entry) -> Payload | None:
     """Return what can't be derived from an entry's key; None for nearly all of them."""
-    if entry.invalid is not None:
-        payload = {"id": entry.id, "kind": entry.invalid.kind, "detail": entry.invalid.detail}
+    payload = {"id": entry.id}
+    if (fault := entry.invalid) is not None:
+        payload |= {"kind": fault.kind, "detail": fault.detail}
     elif entry.id == _id_of(entry.key):
         return None
-    else:
-        payload = {"id": entry.id}
     return {name: engine_text(value) for name, value in payload.items()}
 
 

@@ -43,8 +43,9 @@ class ClusterLimiter:
     feedback is shared. While the database can't be reached, nothing starts once the ticks in hand
     are used up. With `adaptive` off, refusals don't lower the account's rate.
 
-    `rate` is the account's limit until the database has been read.
-    `acquire` raises any unexpected error of the background tasks.
+    `rate` is how many requests per second all workers together may send now, `rate_limit` the most
+    that this can be; until the database has been read, both are the `rate` given here. `acquire`
+    raises any unexpected error of the background tasks.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ClusterLimiter:
         self._reservations = Reservations(limits, clock, engine_clock)
         self._ticks = self._reservations.ticks
         self._turns_lost = 0  # requests that have their slot and wait for another turn
-        self._rate = self._rate_limit = rate
+        self.rate = self.rate_limit = rate
         self._used_at = -math.inf
         self._pause = AccountPause()
         self._lacks_slot = False  # a request waits for one, and others have them all
@@ -98,16 +99,6 @@ class ClusterLimiter:
         """Seconds that the pause still lasts and its reason, None if there is none."""
         left_s = self._pause.left_s(self._now())
         return (left_s, self._pause.why) if left_s else None
-
-    @property
-    def rate(self) -> float:
-        """Requests per second that are allowed now, for all workers together."""
-        return self._rate
-
-    @property
-    def rate_limit(self) -> float:
-        """The most that `rate` can be: the account's limit."""
-        return self._rate_limit
 
     @property
     def cause(self) -> str:
@@ -188,18 +179,19 @@ class ClusterLimiter:
 
     def learn(self, signal: Signal, left_s: float) -> None:
         """Adapt the rate to the reply to a request that left at `left_s` (monotonic)."""
-        if self._adaptive:
-            now = self._now()
-            self._feedback.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
+        self._learn(signal, (left_s,))
         self._changed.set()
 
     def learn_answers(self, left_s: Sequence[float]) -> None:
         """Do as `learn` does for answers to requests that left at these times, in this order."""
+        self._learn(Signal.ANSWERED, left_s)
+
+    def _learn(self, signal: Signal, left_s: Sequence[float]) -> None:
         if self._adaptive:
             now = self._now()
             in_use = now - self._used_at < IN_USE_S
             for left in left_s:
-                self._feedback.learn(Signal.ANSWERED, left, now, in_use=in_use)
+                self._feedback.learn(signal, left, now, in_use=in_use)
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers mean a limit."""
@@ -239,7 +231,7 @@ class ClusterLimiter:
 
     def _note(self, reserved: Reserved) -> None:
         now = self._now()
-        self._rate, self._rate_limit = reserved.rate_allowed, reserved.rate_limit
+        self.rate, self.rate_limit = reserved.rate_allowed, reserved.rate_limit
         self._feedback.is_needed |= reserved.has_learned
         if reserved.is_in_use:
             self._used_at = now
@@ -262,5 +254,5 @@ class ClusterLimiter:
                 await asyncio.sleep(_RETRY_S)
                 self._urgent.set()
             else:
-                self._rate = self._rate if rate is None else rate
+                self.rate = self.rate if rate is None else rate
                 self._changed.set()

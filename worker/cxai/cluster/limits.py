@@ -75,8 +75,7 @@ class AccountLimits:
     async def reserve(self, most: int, lead_s: float) -> Reserved:
         """Reserve up to `most` ticks, the first not before `lead_s` from now."""
         row = await self._row(
-            "SELECT now_s, granted, first_s, step_s, wait_s, is_in_use, paused_s, rate_limit,"
-            " rate_allowed, has_learned FROM reserve(%s::int, %s, %s, %s, %s)",
+            "SELECT * FROM reserve(%s::int, %s, %s, %s, %s)",
             most, lead_s, HORIZON_S, SLICE_S, MARGIN,
         )  # fmt: skip
         return Reserved(*row)

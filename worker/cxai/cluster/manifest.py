@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 
 from cxai.cluster.books import Books
-from cxai.cluster.commit_log import logged_objects
 from cxai.cluster.names import MANIFEST, final_name
 from cxai.cluster.rows import ObjectRow
 from cxai.cluster.store_errors import as_run_errors
+from cxai.cluster.view import logged_objects
 from cxai.core.timestamp import timestamp
 from cxai.errors import BlockedError
 from cxai.objects.port import ObjectStore

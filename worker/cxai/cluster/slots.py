@@ -39,7 +39,8 @@ class Slots:
     longer counted when the message that releases it is sent.
 
     `total_timeout_s` is the longest time that a request takes. `on_change` is called whenever
-    another request may be able to start. `in_flight` counts those under way.
+    another request may be able to start. `in_flight` counts those under way; `total` is the
+    account's limit, 0 if unknown yet.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Slots:
         self.in_flight = 0
         self._held: list[int] = []
         self._may_use = 0
-        self._total = 0
+        self.total = 0
         self._leased_until = -math.inf
         self._beats = 0
         self._peak = 0  # in flight since the last beat
@@ -88,11 +89,6 @@ class Slots:
     def usable(self) -> int:
         """How many requests of this worker may be in flight."""
         return min(len(self._held), self._may_use)
-
-    @property
-    def total(self) -> int:
-        """How many requests of the account may be in flight, 0 if unknown yet."""
-        return self._total
 
     @property
     def outlasts_a_request(self) -> bool:
@@ -159,7 +155,7 @@ class Slots:
         if held is None:  # declared gone
             self._held, self._may_use = [], 0
         else:
-            self._held, self._may_use, self._total = list(held.slots), held.may_use, held.total
+            self._held, self._may_use, self.total = list(held.slots), held.may_use, held.total
             self._leased_until = sent + self._ttl_s
         self._notify()
 

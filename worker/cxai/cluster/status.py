@@ -52,10 +52,12 @@ class ClusterStatus:
     def text(self) -> str:
         """Return it for people."""
         counts, account = self.counts, self.account
+        origins = [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
+        ends = [(n, verdict.value) for verdict, n in counts.verdicts.items()]
         lines = [
             f"{self.export}: {self._summary}.",
-            f"  {counted(counts.lines, 'lines')} = {_sum(_origins(counts))}",
-            f"  {counts.ids:,} distinct = {_sum(_ends(counts))}",
+            f"  {counted(counts.lines, 'lines')} = {_sum(origins)}",
+            f"  {counts.ids:,} distinct = {_sum([*ends, (counts.open, 'open')])}",
             f"  {counted(counts.last_object, 'commits')} in {self.destination}",
             f"  Limit of all workers: {significant(account.rate)} requests/s{self._lowered}",
             f"  Slots for requests in flight: {account.in_flight:,}, {self._reserved}",
@@ -97,14 +99,6 @@ async def cluster_status(books: Books, account: Account, store: ObjectStore) -> 
         await account.state(),
         await books.workers(),
     )
-
-
-def _origins(counts: Counts) -> list[tuple[int, str]]:
-    return [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
-
-
-def _ends(counts: Counts) -> list[tuple[int, str]]:
-    return [*((n, verdict.value) for verdict, n in counts.verdicts.items()), (counts.open, "open")]
 
 
 def _sum(parts: list[tuple[int, str]]) -> str:

@@ -1,6 +1,6 @@
 """A read-only view of one export: its form, its progress, its commit log, its verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from cxai.cluster import queries, schema
@@ -12,6 +12,9 @@ from cxai.policy.verdict import Verdict
 
 _LONG_S = 600.0
 """Seconds that a query over every item may take."""
+
+_PAGE = 1_000
+"""Numbers of the commit log that are read at a time; each has one object for each set."""
 
 
 class ExportView:
@@ -101,3 +104,17 @@ class ExportView:
     async def _one(self, statement: str, values: Sequence[Any] = ()) -> Any:
         rows = await self._engine.rows(statement, values)
         return rows[0][0]
+
+
+async def logged_objects(view: ExportView, up_to: int) -> AsyncGenerator[ObjectRow, None]:
+    """Yield the objects of the log with numbers up to `up_to`, in order, a page at a time.
+
+    Raises EngineDownError.
+    """
+    after = 0
+    while page := await view.objects(after, _PAGE):
+        for row in page:
+            if row.number > up_to:
+                return
+            yield row
+        after = page[-1].number

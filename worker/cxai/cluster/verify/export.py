@@ -5,7 +5,6 @@ from contextlib import aclosing
 from pathlib import Path
 
 from cxai.cluster.books import Books
-from cxai.cluster.commit_log import logged_objects
 from cxai.cluster.keys import item_key
 from cxai.cluster.names import final_name
 from cxai.cluster.rows import Counts, ObjectRow, Recount
@@ -13,6 +12,7 @@ from cxai.cluster.verify.manifest import check_manifest
 from cxai.cluster.verify.names import check_names
 from cxai.cluster.verify.objects import Objects
 from cxai.cluster.verify.rows import Rows
+from cxai.cluster.view import logged_objects
 from cxai.core.entry import Entry
 from cxai.core.figures import counted, verb
 from cxai.core.ports import Source
@@ -32,13 +32,12 @@ async def verify_cluster(
 
     `expected` is an input: its lines without a verdict are counted, too.
 
-    It checks the name, size, SHA-256 and number of lines of each object; that each line is a row of
-    this export; that each ID with the verdict ok has one record, in the object that the log names,
-    and each other its line in the failures; that the database's counts agree with its IDs; that the
-    log has every object that a loader would read; that the manifest agrees; and that nothing is
-    left to do.
-    Workers may be running: what they commit meanwhile is not checked, and a finding says so. Memory
-    grows by a few hundred bytes for each object. Raises StoreError and EngineDownError.
+    It checks name, size, SHA-256 and number of lines of each object; that each line is a row of
+    this export; that each ID has its record or its line in the failures, in the object that the log
+    names; the database's counts; that the log has every object that a loader would read; the
+    manifest; and that nothing is left to do.
+    What workers commit meanwhile is not checked, and a finding says so. Memory grows by a few
+    hundred bytes for each object. Raises StoreError and EngineDownError.
     """
     findings = Findings(Path(), place=store.location)
     counts = await books.counts()

@@ -48,10 +48,7 @@ async def check_names(
         findings.notes.append(
             f"{counted(more, 'more objects')} {verb(more, 'are')} not part of it."
         )
-    pending = 0
-    async for _ in store.names(PENDING):
-        pending += 1
-    if pending:
+    if pending := len([listed async for listed in store.names(PENDING)]):
         findings.notes.append(
             f"{counted(pending, 'objects')} in {PENDING}/ {verb(pending, 'are')} not to be loaded:"
             " a worker is writing them, or was killed while it did."
