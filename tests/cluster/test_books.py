@@ -59,7 +59,7 @@ async def test_workers_never_claim_the_same_block(url, open_books, guids):
     assert await one.claim(10) == []
 
 
-async def test_a_lost_workers_block_comes_again_with_its_open_ids_alone(
+async def test_a_lost_workers_block_is_claimed_again_with_its_open_ids_only(
     url, database, open_books, guids
 ):
     lost, other = await open_books(url), await open_books(url)
@@ -76,7 +76,7 @@ async def test_a_lost_workers_block_comes_again_with_its_open_ids_alone(
     assert await agrees(other)
 
 
-async def test_blocks_given_back_in_an_orderly_way_count_as_no_loss(url, open_books, guids):
+async def test_blocks_that_are_returned_count_as_no_loss(url, open_books, guids):
     leaving, staying = await open_books(url), await open_books(url)
     await leaving.enqueue(entries_of(guids(150)))
     claimed = await leaving.claim(3)
@@ -88,7 +88,7 @@ async def test_blocks_given_back_in_an_orderly_way_count_as_no_loss(url, open_bo
         await leaving.claim(1)
 
 
-async def test_a_block_whose_claim_was_not_answered_comes_with_the_next_claim(
+async def test_a_block_whose_claim_was_not_answered_is_returned_by_the_next_claim(
     url, database, open_books, guids
 ):
     books = await open_books(url)

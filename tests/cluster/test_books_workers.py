@@ -77,7 +77,7 @@ async def test_a_worker_that_was_declared_gone_can_do_nothing_more(
     assert state_of(database) == before
 
 
-async def test_workers_of_another_export_are_left_to_their_own(url, database, open_books, guids):
+async def test_workers_of_another_export_are_not_judged(url, database, open_books, guids):
     weekly = parse_engine_url(database.url("weekly"))
     await init(weekly, FORM, TERMS)
     silent, other = await open_books(weekly), await open_books(url)
@@ -91,7 +91,7 @@ async def test_workers_of_another_export_are_left_to_their_own(url, database, op
     assert await silent.beat("", may_reap=False) == 0
 
 
-async def test_a_worker_says_what_it_does(url, open_books, guids):
+async def test_a_worker_reports_its_state(url, open_books, guids):
     books = await open_books(url)
     await books.enqueue(entries_of(guids(60)))
     await books.claim(9)
@@ -104,9 +104,7 @@ async def test_a_worker_says_what_it_does(url, open_books, guids):
     assert 0 <= row.silent_s < 5
 
 
-async def test_numbers_of_workers_are_never_given_twice_even_by_an_older_database(
-    url, database, open_books
-):
+async def test_numbers_of_workers_are_unique_even_in_a_restored_database(url, database, open_books):
     first = await open_books(url)
     database.execute("DELETE FROM cxai.worker")
 

@@ -38,7 +38,9 @@ async def test_a_commit_whose_answer_was_lost_is_found_by_the_name_of_its_object
     assert await books.committed("_pending/1-1-records") == number
 
 
-async def test_a_commit_of_another_workers_block_is_refused_whole(url, database, open_books, guids):
+async def test_a_commit_of_another_workers_block_is_refused_completely(
+    url, database, open_books, guids
+):
     mine, theirs = await open_books(url), await open_books(url)
     await mine.enqueue(entries_of(guids(100)))
     own, foreign = await mine.claim(1), await theirs.claim(1)
@@ -50,7 +52,7 @@ async def test_a_commit_of_another_workers_block_is_refused_whole(url, database,
     assert state_of(database) == before
 
 
-async def test_a_commit_is_refused_whole_where_worker_and_books_disagree(
+async def test_a_commit_is_refused_completely_if_worker_and_books_disagree(
     url, database, open_books, guids
 ):
     books = await open_books(url)
@@ -88,7 +90,7 @@ async def test_an_object_is_never_committed_under_a_name_that_counts(url, databa
     assert state_of(database) == before
 
 
-async def test_a_database_that_was_restored_to_an_earlier_point_is_noticed(
+async def test_a_database_restored_to_an_earlier_point_is_detected(
     url, database, open_books, guids
 ):
     books = await open_books(url)
@@ -130,7 +132,7 @@ async def test_the_engine_itself_forbids_a_second_verdict(
         database.execute(statement, search_path="cxai_nightly")
 
 
-async def test_the_time_of_a_commit_grows_with_its_outcomes_alone(url, open_books, guids):
+async def test_the_time_of_a_commit_is_proportional_to_its_outcomes(url, open_books, guids):
     books = await open_books(url)
     await books.enqueue(entries_of(guids(8_000)))
     for _again in range(8):  # after a few, the engine would plan once for arrays of any length
@@ -177,7 +179,7 @@ async def test_the_log_has_every_object_in_order_and_without_gaps(url, open_book
     assert await books.verdicts([key, b"unknown"]) == {key: (3, Verdict.OK)}
 
 
-async def test_what_a_gone_worker_left_unpublished_is_found_by_the_others(
+async def test_unpublished_objects_of_a_gone_worker_are_found_by_the_others(
     url, database, open_books, guids
 ):
     lost, other = await open_books(url), await open_books(url)

@@ -15,7 +15,7 @@ def store():
     return MemoryObjects()
 
 
-async def test_an_export_may_claim_its_place_again_and_again(url, open_books, store):
+async def test_an_export_may_claim_its_destination_repeatedly(url, open_books, store):
     for _ in range(2):
         await claim_destination(await open_books(url), store)
     assert list(store.objects) == [OWNER]
@@ -23,11 +23,11 @@ async def test_an_export_may_claim_its_place_again_and_again(url, open_books, st
 
 @pytest.mark.promise(
     "Two exports are given the same destination",
-    "the second is refused: code 2",
+    "the second one is refused: code 2",
     group="Cluster",
 )
 @pytest.mark.parametrize("name", ["nightly", "history"], ids=["elsewhere", "in one database"])
-async def test_the_place_of_another_export_is_refused(
+async def test_the_destination_of_another_export_is_refused(
     url, open_books, store, database, postgres, name
 ):
     await claim_destination(await open_books(url), store)
@@ -46,7 +46,7 @@ async def test_the_place_of_another_export_is_refused(
     assert store.objects == {OWNER: there}
 
 
-async def test_a_database_that_was_restored_has_its_place_still(url, open_books, store, database):
+async def test_a_restored_database_keeps_its_destination(url, open_books, store, database):
     books = await open_books(url)
     await claim_destination(books, store)
     database.execute("UPDATE cxai_nightly.export SET form = form, last_object = 0")

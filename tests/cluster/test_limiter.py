@@ -58,14 +58,14 @@ async def test_three_workers_stay_below_both_limits_with_clocks_that_differ_by_h
     assert {path.split(b"/")[3] for path in server.paths} == {b"0", b"1", b"2"}
 
 
-async def test_below_one_a_second_two_workers_send_one_in_the_time_that_it_takes(database):
+async def test_below_one_request_a_second_two_workers_keep_the_interval_together(database):
     api = TimedApi()
     async with at_work(Account(database, 0.8), api, count=2):
         await wait_until(more_than(api, 1))
     assert api.times[1] - api.times[0] >= 1 / 0.8
 
 
-async def test_another_rate_is_followed_by_all(database):
+async def test_all_workers_follow_a_changed_rate(database):
     account, api = Account(database, 0.1), TimedApi()
     async with at_work(account, api, count=2) as limiters:
         await wait_until(lambda: all(limiter.rate == 0.1 for limiter in limiters))
@@ -78,7 +78,7 @@ async def test_another_rate_is_followed_by_all(database):
 # --- a request at the moment when it leaves ---
 
 
-async def test_a_request_that_was_connecting_for_too_long_waits_for_another_turn(database):
+async def test_a_request_that_connects_for_too_long_waits_for_another_turn(database):
     class Connecting(TimedApi):
         async def answer(self):
             assert asyncio.current_task() not in sent
@@ -102,7 +102,7 @@ async def test_a_request_that_was_connecting_for_too_long_waits_for_another_turn
     assert (client.tries, len(api.times)) == (2, 1)
 
 
-async def test_what_had_its_turn_does_not_leave_in_a_pause(database):
+async def test_a_request_that_had_its_turn_does_not_leave_during_a_pause(database):
     async with Account(database, 100.0).worker() as limiter:
         await acquire(limiter)
         limiter.pause(60.0, "enough")
@@ -110,7 +110,7 @@ async def test_what_had_its_turn_does_not_leave_in_a_pause(database):
             await limiter.send_slot()
 
 
-async def test_nothing_leaves_on_a_lease_that_a_frozen_worker_has_slept_through(database):
+async def test_nothing_leaves_on_a_lease_that_expired_while_its_worker_was_frozen(database):
     clock = ShiftedClock()
     async with Account(database, 100.0).worker(clock, reserve_s=1.0) as limiter:
         await acquire(limiter)
@@ -130,7 +130,7 @@ async def test_nothing_leaves_on_a_lease_that_a_frozen_worker_has_slept_through(
     "all workers pause, within 0.3 s",
     group="Cluster",
 )
-async def test_a_pause_reaches_all_workers_at_once(database):
+async def test_a_pause_reaches_all_workers_immediately(database):
     api = TimedApi(latency_s=0.01)
     async with at_work(Account(database, 100.0), api, count=2) as (one, other):
         await wait_until(more_than(api, 20))
@@ -148,7 +148,7 @@ async def test_a_pause_reaches_all_workers_at_once(database):
     assert why is None
 
 
-async def test_others_say_who_was_refused(database):
+async def test_other_workers_name_the_reason_of_a_pause(database):
     account = Account(database, 100.0)
     async with account.worker() as one, account.worker() as other:
         one.pause(60.0, "enough")

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.long(10)
 
 
 @pytest.mark.promise(
-    "PostgreSQL is away while requests are to leave",
-    "none leaves without a slot and a tick; they go on when it is back",
+    "PostgreSQL is down while requests wait to leave",
+    "none leaves without a slot and a tick; they resume when it is back",
     group="Cluster",
 )
-async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back(own_postgres):
+async def test_requests_stop_while_the_database_is_down_and_resume_afterwards(own_postgres):
     account, api = Account(own_postgres.new_database(), 100.0), TimedApi(latency_s=0.01)
     async with at_work(account, api, count=2) as limiters:
         await wait_until(more_than(api, 20))
@@ -35,7 +35,7 @@ async def test_when_the_engine_is_killed_requests_stop_and_go_on_when_it_is_back
     assert api.most <= 10
 
 
-async def test_a_worker_whose_network_falls_silent_starts_nothing_beside_those_who_took_over(
+async def test_a_worker_that_is_cut_off_starts_nothing_while_others_use_its_slots(
     database,
 ):
     account, api = Account(database, 200.0, in_flight=1), TimedApi()
@@ -94,10 +94,10 @@ async def worker_process(account, server):
 
 @pytest.mark.promise(
     "A worker is frozen for longer than its lease, and wakes up",
-    "it sends nothing on what it held before",
+    "it sends nothing with the slots that it held before",
     group="Cluster",
 )
-async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took_over(database):
+async def test_a_frozen_worker_that_wakes_up_sends_nothing_while_others_use_its_slots(database):
     account = Account(database, 200.0, in_flight=1)
     async with HoldingServer(hold_s=0.02) as server, worker_process(account, server) as frozen:
         frozen.send_signal(signal.SIGSTOP)
@@ -115,10 +115,10 @@ async def test_a_frozen_worker_that_wakes_up_sends_nothing_beside_those_who_took
 
 @pytest.mark.promise(
     "A worker is killed with requests in flight",
-    "its places come back when none of them can be under way any more",
+    "its slots are free when none of its requests can be in flight any more",
     group="Cluster",
 )
-async def test_the_slots_of_a_killed_worker_come_back_when_its_lease_is_over(database):
+async def test_the_slots_of_a_killed_worker_are_free_when_its_lease_has_expired(database):
     account = Account(database, 200.0, in_flight=2)
     async with HoldingServer(hold_s=0.02) as server, worker_process(account, server) as other:
         other.kill()

@@ -17,7 +17,7 @@ from cxai.policy.table import Signal
 pytestmark = pytest.mark.long(2)
 
 
-async def test_two_workers_that_are_refused_at_once_halve_the_rate_once(database):
+async def test_two_workers_that_are_refused_together_halve_the_rate_once(database):
     account = Account(database, 100.0)
     async with account.worker() as one, account.worker() as other:
         await asyncio.gather(acquire(one), acquire(other))
@@ -29,7 +29,7 @@ async def test_two_workers_that_are_refused_at_once_halve_the_rate_once(database
     assert account.execute("SELECT rate_now FROM governor") == [(50.0,)]
 
 
-async def test_without_adapting_a_refusal_changes_nothing(database):
+async def test_without_adaptation_a_refusal_changes_nothing(database):
     account = Account(database, 100.0)
     async with account.worker(adaptive=False) as limiter:
         await acquire(limiter)
@@ -68,7 +68,7 @@ async def learners(account, count):
         yield found
 
 
-async def test_the_rate_comes_back_by_the_answers_of_all_and_by_time_not_by_their_number(database):
+async def test_the_rate_recovers_with_time_and_the_answers_of_all_not_with_their_number(database):
     account = Account(database, 100.0)
     async with learners(account, 2) as (one, other):
         assert await one.learn(Signal.THROTTLED) == 50.0
@@ -80,14 +80,14 @@ async def test_the_rate_comes_back_by_the_answers_of_all_and_by_time_not_by_thei
         assert await one.learn(Signal.ANSWERED) == pytest.approx(95.0, abs=0.5)
 
 
-async def test_what_was_lowered_for_single_ids_is_given_back_to_all(database):
+async def test_a_rate_that_was_lowered_for_single_ids_is_restored_for_all(database):
     account = Account(database, 100.0)
     async with learners(account, 1) as (one,):
         assert await one.learn(Signal.THROTTLED) == 50.0
         assert await one.learn(None) == 100.0
 
 
-async def test_answers_cost_no_round_trip_while_there_is_nothing_to_remember(database):
+async def test_answers_cost_no_round_trip_while_the_rate_is_not_lowered(database):
     account = Account(database, 100.0)
     async with learners(account, 1) as (one,):
         assert await one.learn(Signal.ANSWERED) is None

@@ -11,7 +11,7 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.long(5)
 
 
-async def test_a_worker_alone_may_use_all_slots_and_then_shares_them(database):
+async def test_a_single_worker_may_use_all_slots_and_later_shares_them(database):
     account, api = Account(database, 500.0, in_flight=6), TimedApi(latency_s=0.1)
     async with at_work(account, api) as (one,):
         await wait_until(lambda: one.slots.usable == 6, "all slots")
@@ -21,7 +21,7 @@ async def test_a_worker_alone_may_use_all_slots_and_then_shares_them(database):
     assert api.most <= 6
 
 
-async def test_slots_of_requests_under_way_are_kept_though_the_share_is_smaller_by_now(database):
+async def test_slots_of_requests_in_flight_are_kept_when_the_share_shrinks(database):
     account = Account(database, 500.0, in_flight=4)
     async with account.worker() as one, account.worker() as other:
         async with AsyncExitStack() as requests:
@@ -51,7 +51,7 @@ class BrokenError(Exception):
 
 
 @pytest.mark.parametrize("how", [asyncio.CancelledError, BrokenError])
-async def test_a_slot_is_given_back_exactly_when_its_request_is_over_however_it_ends(database, how):
+async def test_a_slot_is_returned_exactly_when_its_request_ends_in_any_way(database, how):
     async with Account(database, 500.0).worker() as limiter:
 
         async def end():
@@ -64,7 +64,7 @@ async def test_a_slot_is_given_back_exactly_when_its_request_is_over_however_it_
         assert limiter.slots.in_flight == 0
 
 
-async def test_slots_that_will_be_free_soon_are_known_from_how_long_requests_take(database):
+async def test_slots_that_will_be_free_soon_are_estimated_from_durations(database):
     async with Account(database, 500.0, in_flight=4).worker() as limiter:
         slots = limiter.slots
         async with slots.one():
@@ -75,7 +75,7 @@ async def test_slots_that_will_be_free_soon_are_known_from_how_long_requests_tak
             assert slots.free_within(60.0) == 4
 
 
-async def test_a_worker_without_a_slot_says_so_and_has_one_when_another_ends(database):
+async def test_a_worker_without_a_slot_shows_that_and_gets_one_when_another_ends(database):
     account, api = Account(database, 500.0, in_flight=1), TimedApi()
     async with at_work(account, api) as (one,):
         await wait_until(lambda: one.slots.usable == 1)
@@ -87,7 +87,7 @@ async def test_a_worker_without_a_slot_says_so_and_has_one_when_another_ends(dat
     assert api.most <= 1
 
 
-async def test_a_worker_that_ends_gives_its_slots_back(database):
+async def test_a_worker_that_ends_returns_its_slots(database):
     account, api = Account(database, 500.0), TimedApi()
     async with at_work(account, api):
         await wait_until(more_than(api, 0))

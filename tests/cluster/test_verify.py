@@ -90,7 +90,7 @@ def assert_incomplete(findings, *what):
 # --- intact ---
 
 
-async def test_an_export_that_is_as_it_was_written_is_intact(export):
+async def test_an_unchanged_export_is_intact(export):
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
     assert findings.text().startswith("memory is intact: 4 lines in 3 parts, ")
@@ -110,7 +110,7 @@ async def test_an_id_that_was_retried_has_a_line_of_each_verdict_and_is_intact(e
     assert (await export.verify()).exit_code is ExitCode.FINISHED
 
 
-async def test_lines_that_hold_no_id_are_counted_and_not_looked_up(export):
+async def test_lines_without_an_id_are_counted_and_not_looked_up(export):
     export.engine.feed(invalid("x", "y"))
     worker = await export.start()
     done = [outcome(entry, Verdict.INVALID_ID) for entry in await worker.take()]
@@ -124,7 +124,7 @@ async def test_lines_that_hold_no_id_are_counted_and_not_looked_up(export):
 # --- damage, by object ---
 
 
-async def test_an_object_that_is_gone_is_named(export):
+async def test_a_missing_object_is_named(export):
     del export.store.objects[RECORDS]
     assert_damaged(
         await export.verify(),
@@ -153,7 +153,7 @@ async def test_another_number_of_lines_is_named(export):
     assert_damaged(await export.verify(), f"{RECORDS}: 1 line, but the ledger has 2.")
 
 
-async def test_rows_that_belong_elsewhere_are_named(export):
+async def test_rows_of_other_exports_or_objects_are_named(export):
     a, b = export.rows(RECORDS)
     (c,) = export.rows(FAILURES)
     (d,) = export.rows("records/records-000000002.jsonl.gz")
@@ -172,7 +172,7 @@ async def test_rows_that_belong_elsewhere_are_named(export):
     ]
 
 
-async def test_a_row_of_an_id_that_was_never_fed_is_named(export):
+async def test_a_row_of_an_id_that_was_never_enqueued_is_named(export):
     a, b = export.rows(RECORDS)
     (c,) = export.rows(FAILURES)
     export.forge(RECORDS, [a, b, {**a, "interaction_id": "stranger"}])
@@ -184,7 +184,7 @@ async def test_a_row_of_an_id_that_was_never_fed_is_named(export):
     )
 
 
-async def test_a_failure_with_another_verdict_than_the_engine_has_is_named(export):
+async def test_a_failure_with_another_verdict_than_in_the_database_is_named(export):
     (c,) = export.rows(FAILURES)
     export.forge(FAILURES, [{**c, "verdict": "exhausted"}])
     assert_damaged(
@@ -194,7 +194,7 @@ async def test_a_failure_with_another_verdict_than_the_engine_has_is_named(expor
     )
 
 
-async def test_a_failure_that_stands_in_another_object_than_the_engine_has_is_named(export):
+async def test_a_failure_in_another_object_than_in_the_database_is_named(export):
     content, _ = export.store.objects[FAILURES]
     export.engine.feed(entries("e"))
     worker = await export.start()
@@ -217,7 +217,7 @@ async def test_every_row_of_a_large_object_is_checked(export):
     assert (findings.exit_code, findings.lines) == (ExitCode.FINISHED, 1_204)
 
 
-async def test_a_record_that_two_objects_have_is_found_once_more(export):
+async def test_a_record_in_two_objects_is_found(export):
     """Whatever wrote it: the log has the ID in one of them."""
     content, _ = export.store.objects[RECORDS]
     export.put("records/records-000000002.jsonl.gz", content)
@@ -226,7 +226,7 @@ async def test_a_record_that_two_objects_have_is_found_once_more(export):
     )
 
 
-async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export):
+async def test_counts_that_contradict_the_ids_are_reported_as_a_bug(export):
     export.engine.lines += 1
     findings = await export.verify()
     assert "The ledger has counted 5 IDs, but has 4." in findings.problems
@@ -234,14 +234,14 @@ async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export)
     assert "report it" in findings.text()
 
 
-async def test_a_log_that_lacks_a_number_is_a_fault_of_ours(export):
+async def test_a_log_that_lacks_a_number_is_reported_as_a_bug(export):
     export.engine.last_object = 3
     findings = await export.verify()
     assert "The ledger has counted 3 commits, but has objects of 2." in findings.problems
     assert "report it" in findings.text()
 
 
-async def test_rows_of_one_result_in_several_sets_are_each_held_against_its_verdict():
+async def test_rows_of_one_result_in_several_sets_are_each_checked_against_its_verdict():
     form = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP)
     export = Export()
     export.engine.feed(entries("a", "b", "c"))
@@ -286,7 +286,7 @@ async def test_files_that_no_loader_would_read_are_noted_up_to_ten(export):
     assert findings.notes[-1] == "2 more objects are not part of it."
 
 
-async def test_what_killed_workers_have_left_is_noted(export):
+async def test_leftovers_of_killed_workers_are_noted(export):
     export.put("_pending/7-1-records.jsonl.gz", b"of one that was killed")
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
@@ -312,7 +312,7 @@ async def test_an_older_manifest_is_no_fault_while_there_is_more_to_do(export):
     assert "manifest.json" not in findings.text()
 
 
-async def test_an_object_that_is_committed_and_not_visible_is_incomplete_and_read_all_the_same(
+async def test_a_committed_object_that_is_not_published_is_incomplete_and_read(
     export,
 ):
     export.engine.feed(entries("e"))
@@ -326,7 +326,7 @@ async def test_an_object_that_is_committed_and_not_visible_is_incomplete_and_rea
     assert findings.lines == 5
 
 
-async def test_an_object_that_is_committed_and_nowhere_is_damage(export):
+async def test_a_committed_object_that_is_missing_is_damage(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     export.store.faults.append(Fault("publish"))
@@ -335,7 +335,7 @@ async def test_an_object_that_is_committed_and_nowhere_is_damage(export):
     assert_damaged(await export.verify(), "records/records-000000003.jsonl.gz: is missing.")
 
 
-async def test_one_that_is_published_while_it_is_looked_for_is_read(export):
+async def test_an_object_that_is_published_while_it_is_read_is_found(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     export.store.faults.append(Fault("publish"))
@@ -355,7 +355,7 @@ async def test_one_that_is_published_while_it_is_looked_for_is_read(export):
     assert findings.lines == 5
 
 
-async def test_workers_that_commit_meanwhile_make_it_incomplete_and_nothing_else(export):
+async def test_workers_that_commit_meanwhile_only_make_it_incomplete(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     block = await worker.take()
@@ -390,7 +390,7 @@ async def test_lines_of_an_input_without_a_verdict_are_counted(export):
     assert (findings.asked, findings.missing) == (4, 2)
 
 
-async def test_an_input_without_an_id_is_no_proof(export):
+async def test_an_input_without_an_id_is_not_a_success(export):
     assert_incomplete(await export.verify(ListSource([[]])), "The given input holds no ID")
 
 
@@ -416,7 +416,7 @@ async def test_a_settled_export_without_a_current_manifest_is_incomplete(export)
         ({"file": RECORDS}, "lists objects twice."),
     ],
 )
-async def test_a_manifest_that_says_something_else_is_not_to_be_relied_on(export, change, problem):
+async def test_a_manifest_that_contradicts_the_log_is_a_problem(export, change, problem):
     content = orjson.loads(export.store.objects["manifest.json"][0])
     content["parts"][0] |= change
     export.put("manifest.json", orjson.dumps(content))
@@ -427,7 +427,7 @@ async def test_a_manifest_that_says_something_else_is_not_to_be_relied_on(export
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"parts": [1]}', b"\xff"])
-async def test_a_manifest_that_is_none_is_named(export, content):
+async def test_a_malformed_manifest_is_named(export, content):
     export.put("manifest.json", content)
     assert "manifest.json: is not a manifest." in (await export.verify()).problems
 
@@ -435,7 +435,7 @@ async def test_a_manifest_that_is_none_is_named(export, content):
 # --- trouble ---
 
 
-async def test_an_engine_or_a_store_that_fails_is_no_finding(export):
+async def test_a_database_or_store_that_fails_is_no_finding(export):
     worker = await export.start()
     worker.books.fail("verdicts", EngineDownError("db/cxai", "connection refused"))
     with pytest.raises(BlockedError):

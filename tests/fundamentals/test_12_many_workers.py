@@ -132,7 +132,7 @@ def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
 
 @pytest.mark.promise(
     "The database is away when a worker starts",
-    "it waits, says so in the log, and begins when it is back",
+    "it waits, logs `storage_blocked`, and begins when it is back",
     group="Cluster",
 )
 def test_a_worker_waits_for_a_database_that_is_away_when_it_starts(

@@ -1,4 +1,4 @@
-"""A run that is wired: its pipeline, what is watched of it, and what ends with it."""
+"""A wired run: its pipeline, the state that it shows, and its background tasks."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,7 +17,7 @@ from cxai.settings import Settings
 
 
 class Pace(Limiter, Protocol):
-    """A limiter that shows its state, and that each request asks again just before it is sent."""
+    """A limiter that shows its state, and checks each request again just before it is sent."""
 
     @property
     def rate(self) -> float:
@@ -26,11 +26,11 @@ class Pace(Limiter, Protocol):
 
     @property
     def paused(self) -> tuple[float, str] | None:
-        """Seconds that the pause still lasts and why, None if there is none."""
+        """Seconds that the pause still lasts and its reason, None without one."""
         ...
 
     async def send_slot(self) -> None:
-        """Return at the moment when a request whose turn it is may go onto its connection."""
+        """Return when a request that has its turn may go onto its connection."""
         ...
 
 

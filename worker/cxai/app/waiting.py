@@ -31,7 +31,7 @@ class BlockedSince:
         self._since: float | None = None
 
     def first(self, causes: Iterable[tuple[str, str]]) -> Blocked | None:
-        """Return the first of these places, given with what is wrong there; None without any."""
+        """Return the first of these places, each with its cause; None without any."""
         now = self._now()
         for place, cause in causes:
             self._since = self._since or now

@@ -1,6 +1,6 @@
-"""The composition root of a worker of a shared export, from its registration until it leaves.
+"""The composition root of a worker of a shared export.
 
-Source, ledger and limiter are others than on one machine; the pipeline between them is the same.
+Its source, ledger and limiter differ from those on one machine; the pipeline is the same.
 """
 
 import os
@@ -58,7 +58,7 @@ _AHEAD = 200
 
 
 class WorkerRun:
-    """One worker under one number: registered, at work, and gone."""
+    """One worker under one number, from its registration until it leaves."""
 
     def __init__(
         self, export: SharedExport, token: SecretStr, redaction: Redaction, *, until_settled: bool
@@ -213,7 +213,7 @@ class WorkerRun:
         return replace(seen, api=api, blocked=self._blocked.first(self._causes()) or seen.blocked)
 
     def _causes(self) -> Iterator[tuple[str, str]]:
-        """Yield each place that can't be used, and what is wrong there."""
+        """Yield each place that can't be used, and the cause."""
         if cause := self._heartbeat.cause or self._export.account.limits.cause:
             yield f"the database {self._export.books.url}", cause
         if cause := self._publishing.cause:
