@@ -55,6 +55,11 @@ class Report:
         """Whether the run came to the end of its input: `finished`, or else `stopped`."""
         return "finished" if self.stopped_by is None else "stopped"
 
+    @property
+    def export(self) -> str:
+        """The export, as `cxai status` and `cxai verify` take it."""
+        return printable(self.output)
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         started, ended = self.started_at, None
@@ -144,7 +149,7 @@ class Report:
             yield "  Not one was found. Is base_url right? If not, export into a new directory."
         if self.tally.unfetched:
             yield "  To fetch the IDs of reopened parts, run again with an input that holds them;"
-            yield f"  `cxai verify {printable(self.output)}` names some."
+            yield f"  `cxai verify {self.export}` names some."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
             yield "  To resume, run the same command again."

@@ -1,4 +1,4 @@
-"""The end of a worker: the reconciliation of the whole export, and what this worker did of it."""
+"""The end of a worker: the reconciliation of the whole export, and this worker's share of it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,40 +11,45 @@ from cxai.policy.verdict import Verdict
 
 @dataclass(frozen=True)
 class SharedReport(Report):
-    """How an export stands that workers share, as one of them ended.
+    """The state of a shared export at the end of one of its workers.
 
-    `tally` is that of the export, `own` that of the worker. `place` is where its objects are, `url`
-    the export itself.
+    `tally` is that of the export, `own` that of the worker. `destination` is where its objects are,
+    `url` names the export.
     """
 
     own: Tally = field(default_factory=Tally)
-    place: str = ""
+    destination: str = ""
     url: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
             **super().as_dict(),
-            "output": self.place,
+            "output": self.destination,
             "export": self.url,
             "worker": {"completed": self.own.settled_now, "requests": self.own.requests},
         }
 
-    _others: ClassVar[str] = "seen by other workers, or other reasons"
+    _others: ClassVar[str] = "other reasons, or reported by other workers"
+
+    @property
+    def export(self) -> str:
+        """The URL of the export."""
+        return self.url
 
     @property
     def _place(self) -> str:
-        return self.place
+        return self.destination
 
     @property
     def _failures(self) -> str:
-        return f"{self.place}/failures/"
+        return f"{self.destination}/failures/"
 
     def _work(self) -> Iterator[str]:
         yield f"  This worker: {self._done_by(self.own).strip()}"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
-        return f"To queue those again: cxai retry {','.join(verdicts)} --in {self.url}"
+        return f"To retry those: cxai retry {','.join(verdicts)} --in {self.url}"
 
     def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
         return self._retry_closed(verdicts)
