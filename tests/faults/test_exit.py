@@ -19,9 +19,9 @@ from cxai.core.entry import IdRule
 from cxai.core.secret_str import SecretStr
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError, DiskFailure, Shortage
 from cxai.ledger.rotation import Rotation
 from cxai.ledger.sqlite import SqliteDatabase
-from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack
 from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
 from cxai.simulator import Scenario
@@ -69,23 +69,20 @@ def last_event(errors):
 @pytest.mark.parametrize(
     ("scenario", "settings", "code", "headline"),
     [
-        ({}, {}, 0, "Finished: 20 of 20 IDs have a record or the API's answer."),
-        ({"missing": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
-        ({"failed": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
+        ({}, {}, 0, "Finished: 20 of 20 IDs completed."),
+        ({"missing": 1.0}, {}, 1, "Finished, but 0 of 20 IDs have a result: exit code 1."),
+        ({"failed": 1.0}, {}, 1, "Finished, but 0 of 20 IDs have a result: exit code 1."),
         (
             {"missing": 1.0},
             {"allow_none": True},
             0,
-            (
-                "Finished: 20 of 20 IDs have a record or the API's answer;"
-                " none has a result, which --allow-none permits."
-            ),
+            ("Finished: 20 of 20 IDs completed; no ID has a result, which --allow-none permits."),
         ),
         (
             {"processing": 1.0, "missing": 0.0},
             {"allow_none": True},
             1,
-            "Finished, but 20 of 20 IDs (100 %) failed, above --max-failed 0: exit code 1.",
+            "Finished, but 20 of 20 IDs (100 %) failed, above --max-failed 0 %: exit code 1.",
         ),
     ],
 )
@@ -115,7 +112,7 @@ async def test_a_second_run_over_an_input_that_has_all_its_results_is_green(
         again = await run(api, guids(5))
         assert api.stats.requests == asked
     assert again.exit_code == 0
-    assert again.ending.headline == "Finished: 5 of 5 IDs have a record or the API's answer."
+    assert again.ending.headline == "Finished: 5 of 5 IDs completed."
     assert verify_export(tmp_path / "export").exit_code == 0
 
 
@@ -125,7 +122,7 @@ async def test_what_failed_in_an_earlier_run_and_is_not_retried_fails_again(simu
         await run(api, ids[:2], max_wire_bytes=1_024)
         report = await run(api, ids)
         assert report.ending.headline == (
-            "Finished, but 2 of 5 IDs (40 %) failed, above --max-failed 0: exit code 1."
+            "Finished, but 2 of 5 IDs (40 %) failed, above --max-failed 0 %: exit code 1."
         )
         retried = await run(api, ids, reopen="too_large")
     assert (retried.exit_code, retried.tally.failed) == (0, 0)
@@ -147,8 +144,8 @@ async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, ca
     fields = [line.strip() for line in report.text().splitlines() if "field" in line]
     assert [line[:24] for line in fields[:5]] == ["Unknown field, kept: new"] * 5
     assert fields[5] == "… and 2 more unknown fields"
-    assert fields[6].startswith("Absent field, null here: ")
-    assert fields[9] == "… and 1 more absent field"
+    assert fields[6].startswith("Missing field, now null: ")
+    assert fields[9] == "… and 1 more missing field"
     _, event, _ = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (event["event"], event["level"]) == ("undocumented_fields", "warning")
     assert len(event["unknown"]) == 5
@@ -161,7 +158,7 @@ async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, ca
 
 def failing(monkeypatch, owner, method):
     def fail(*_args, **_more):
-        raise DatabaseError(DiskTrouble("No space left on device", "free up space", Lack.BYTES))
+        raise DatabaseError(DiskFailure("No space left on device", "free up space", Shortage.BYTES))
 
     monkeypatch.setattr(owner, method, fail)
 
@@ -211,7 +208,7 @@ async def test_a_run_whose_end_fails_never_says_that_it_finished(
 
 @pytest.mark.promise(
     "The ledger has more or fewer outcomes of a run than were counted",
-    "the run says that its accounts do not add up, code 5; so does `cxai verify`",
+    "the run says that its counts do not add up, code 5; so does `cxai verify`",
 )
 @pytest.mark.parametrize("difference", [-1, 1])
 async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
@@ -224,7 +221,7 @@ async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
     with simulated() as api:
         report = await run(api, guids(5))
     assert report.exit_code == 5
-    assert report.ending.headline == "The accounts of this run do not add up: exit code 5."
+    assert report.ending.headline == "The counts of this run do not add up: exit code 5."
     assert verify_export(tmp_path / "export").exit_code == 5
 
 
@@ -297,7 +294,7 @@ def test_on_a_terminal_the_headline_is_seen_though_the_report_goes_to_a_file(
     os.close(stderr)
     with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
         assert shown.read(1_000).decode().strip() == (
-            "cxai: Finished, but not one of 1 ID has a result: exit code 1."
+            "cxai: Finished, but 0 of 1 ID has a result: exit code 1."
         )
     assert json.loads(ended.stdout)["exit_code"] == ended.returncode == 1
 

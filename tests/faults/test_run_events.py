@@ -162,6 +162,7 @@ cxai.inspect.status.export_status = crash
 @pytest.mark.promise(
     "An internal error, with `CXAI_DEBUG=1`",
     "a traceback on standard error, without the token; else one sentence",
+    group="Exit",
 )
 def test_an_internal_error_has_a_traceback_only_when_debugging(tmp_path):
     plain = cxai("status", tmp_path, first=CRASH)

@@ -67,7 +67,7 @@ def test_a_run_without_a_single_result_is_no_success(simulated, guids, export):
     with simulated(missing=1.0) as api:
         ended = export(api, guids(3))
     assert ended.code == 1
-    assert ended.out.startswith("Finished, but not one of 3 IDs has a result: exit code 1.\n")
+    assert ended.out.startswith("Finished, but 0 of 3 IDs have a result: exit code 1.\n")
 
 
 def test_a_refused_token_stops_the_run_and_marks_nothing(simulated, guids, tmp_path, export):

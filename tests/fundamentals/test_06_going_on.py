@@ -62,4 +62,4 @@ def test_a_directory_belongs_to_one_form_of_export(simulated, guids, export):
         export(api, guids(1))
         ended = export(api, guids(2), "--shape", "tables")
     assert ended.code == 2
-    assert "holds an export with shape nested, not tables" in ended.err
+    assert "has an export with shape nested, not tables" in ended.err

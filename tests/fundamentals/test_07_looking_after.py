@@ -16,7 +16,7 @@ def test_status_shows_what_an_export_holds(simulated, guids, tmp_path, export):
     assert (status["is_running"], status["progress"]) == (False, None)
     (run,) = status["runs"]
     assert (run["ended"], run["exit_code"]) == ("finished", 0)
-    assert run["headline"] == "Finished: 20 of 20 IDs have a record or the API's answer."
+    assert run["headline"] == "Finished: 20 of 20 IDs completed."
 
 
 def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
@@ -37,7 +37,7 @@ def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
 def test_status_of_something_else_is_refused(tmp_path):
     ended = cxai("status", tmp_path)
     assert ended.code == 2
-    assert "holds no export" in ended.err
+    assert "has no export" in ended.err
 
 
 def test_verify_finds_an_export_intact(simulated, guids, tmp_path, export):

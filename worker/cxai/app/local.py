@@ -35,8 +35,7 @@ from cxai.observe.registry import open_observers
 from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
-from cxai.output.local_path import scheme_of
-from cxai.output.registry import output_directory
+from cxai.output.local_path import local_path, scheme_of
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
@@ -192,7 +191,7 @@ def _directory(
             "The name of the output directory holds the API token. It is not shown here, but may be"
             " in your shell's history."
         )
-    directory = output_directory(output)
+    directory = OutputDirectory(local_path(output, "The output directory"))
     if not force:
         refuse_foreign(directory.path, resource.layout.all_sets)
     refuse_taken(directory.path)

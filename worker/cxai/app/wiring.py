@@ -25,7 +25,7 @@ from cxai.governor.patience import PatienceSettings
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Failure, Reply
 from cxai.policy.settings import PolicySettings
-from cxai.readers.need import LoopLoad, readers_for, usable_cores
+from cxai.readers.sizing import LoopLoad, readers_for, usable_cores
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.reader import BodyReader
@@ -90,10 +90,10 @@ async def open_reader(
             return
         # Most runs have a low rate, and don't need these imports.
         from cxai.readers.pool import ReaderPool  # noqa: PLC0415
-        from cxai.readers.wire import Recipe  # noqa: PLC0415
+        from cxai.readers.wire import ReaderSettings  # noqa: PLC0415
 
         bands = rows.score_bands
-        recipe = Recipe(
+        reader_settings = ReaderSettings(
             settings.resource,
             rows.shape,
             rows.run_id,
@@ -102,7 +102,7 @@ async def open_reader(
         )
         async with ReaderPool(
             own,
-            recipe,
+            reader_settings,
             count,
             lambda: [secret.get_secret_value() for secret in redaction.secrets],
             load=LoopLoad() if settings.readers == "auto" else None,

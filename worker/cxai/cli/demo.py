@@ -13,8 +13,8 @@ from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
 from cxai.output.contents import DEMO_INPUT, DEMO_MARK
+from cxai.output.local_path import local_path
 from cxai.output.private import make_directories, open_private
-from cxai.output.registry import output_directory
 from cxai.simulator import Scenario, Simulator
 from cxai.sources.file import FileSource
 
@@ -59,7 +59,7 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
 
 async def demo_export(output: Path, ids: int, rate: str, progress: str | None) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
-    output = output_directory(output).path
+    output = local_path(output, "The output directory")
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
         settings = settings_of(
             {

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
-from cxai.output.registry import output_directory
+from cxai.output.local_path import local_path
 from cxai.settings.kind import Kind
 from cxai.settings.texts import File
 
@@ -72,7 +72,7 @@ def directory_of(place: str) -> Path:
             f"{place} is an export that workers share, not a directory. This command works on"
             " exports on this machine."
         )
-    return output_directory(place, "The directory").path
+    return local_path(place, "The directory")
 
 
 def metavar_of(kind: Kind[Any]) -> str:

@@ -74,7 +74,7 @@ EVENTS: Mapping[str, Kind] = {
     "stage_stalled": _kind(Level.WARNING, "stage symptom for_s holding"),
     "stage_moving": _kind(Level.INFO, "stage"),
     "reader_started": _kind(Level.INFO, "reader pid reason start_s memory_mb"),
-    "reader_lost": _kind(Level.WARNING, "reader reason again_in_s effect"),
+    "reader_lost": _kind(Level.WARNING, "reader reason restart_in_s effect"),
     "reader_given_up": _kind(Level.WARNING, "reader reason effect"),
     # The input.
     "queue_unreachable": _kind(Level.WARNING, "queue reason"),

@@ -1,6 +1,6 @@
 """Compression of parts: each commit is one complete gzip member or zstd frame.
 
-So a part is whole at every committed offset, and any reader of .gz or .zst reads it through.
+So a part is valid at every committed offset, and any reader of .gz or .zst can read it.
 """
 
 import gzip
@@ -16,7 +16,7 @@ OPEN_UNPACKED: Mapping[Compression, Callable[[Any], Any]] = {
     Compression.GZIP: gzip.open,
     Compression.ZSTD: zstd.open,
 }
-"""Opens a compressed file for reading its content, with any number of members or frames."""
+"""Opens a compressed file for reading, with any number of members or frames."""
 
 
 def _gzip(chunks: Sequence[bytes]) -> Sequence[bytes]:

@@ -1,4 +1,4 @@
-"""How many readers a run gets, and when it needs them."""
+"""How many readers a run uses, and when it needs them."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from support.store import RUN_ID
 from cxai.app.wiring import open_reader
 from cxai.core.events import EventStream
 from cxai.observe.redaction import Redaction
-from cxai.readers.need import LoopLoad, readers_for, usable_cores
+from cxai.readers.sizing import LoopLoad, readers_for, usable_cores
 from cxai.resources.options import RowOptions, Shape
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
@@ -22,14 +22,14 @@ from cxai.settings import Settings
         ("auto", 200, 2, 1),
         ("auto", 199, 2, 0),  # one core is enough
         ("auto", 5, 64, 0),
-        ("auto", 100_000, 1, 0),  # there is no other core
+        ("auto", 100_000, 1, 0),  # no other core
         ("auto", 100_000, 4, 3),
         ("auto", 100_000, 64, 4),  # one event loop can't keep more busy
         (0, 100_000, 64, 0),
-        (3, 5, 1, 3),  # a number is taken as it is
+        (3, 5, 1, 3),  # a number is used as given
     ],
 )
-def test_a_run_gets_as_many_readers_as_are_of_use(setting, rate, cores, readers):
+def test_a_run_uses_as_many_readers_as_are_useful(setting, rate, cores, readers):
     assert readers_for(setting, rate, cores) == readers
 
 
@@ -38,9 +38,7 @@ def test_a_run_gets_as_many_readers_as_are_of_use(setting, rate, cores, readers)
     [("max 100000", 64), ("150000 100000", 1), ("50000 100000", 1), ("", 64), ("?", 64)],
 )
 @pytest.mark.parametrize("cgroup", ["0::/", "3:cpu:/old\n0::/system.slice/cxai.service"])
-def test_the_cores_that_may_be_used_are_those_of_the_affinity_and_the_quota(
-    tmp_path, quota, most, cgroup
-):
+def test_the_usable_cores_are_limited_by_affinity_and_quota(tmp_path, quota, most, cgroup):
     own, cgroups = tmp_path / "own", tmp_path / "cgroups"
     own.write_text(cgroup + "\n")
     limits = cgroups / cgroup.rpartition("0::/")[2]
@@ -55,7 +53,7 @@ def test_the_cores_that_may_be_used_are_those_of_the_affinity_and_the_quota(
     ("setting", "rate", "reader"),
     [("auto", 5, "BodyReader"), (0, 100_000, "BodyReader"), (1, 5, "ReaderPool")],
 )
-async def test_a_run_without_readers_does_not_even_import_them(monkeypatch, setting, rate, reader):
+async def test_a_run_without_readers_does_not_import_them(monkeypatch, setting, rate, reader):
     monkeypatch.delitem(sys.modules, "cxai.readers.pool", raising=False)
     settings = Settings(readers=setting, rate=rate)
     rows = RowOptions(Shape.NESTED, RUN_ID)
@@ -66,7 +64,7 @@ async def test_a_run_without_readers_does_not_even_import_them(monkeypatch, sett
 
 
 class Clocks:
-    """A thread that computes for a share of the time."""
+    """The clocks of a thread that uses CPU for a share of the time."""
 
     def __init__(self):
         self.elapsed_s = self.computed_s = 100.0
@@ -80,7 +78,7 @@ class Clocks:
 
 def test_a_load_is_high_when_most_of_a_second_was_spent_computing():
     clocks = Clocks()
-    assert not clocks.after(5.0, 1.0)  # the first look: the start of a process is no measure
+    assert not clocks.after(5.0, 1.0)  # the first sample: startup does not count
     assert not clocks.after(0.5, 1.0)
     assert clocks.after(0.5, 1.0)
     assert clocks.load.share == pytest.approx(1.0)

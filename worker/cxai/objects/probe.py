@@ -1,4 +1,4 @@
-"""The trial of a place: everything that an export does there, once, with an object of its own."""
+"""Every operation of an export on a store, performed once with a temporary object."""
 
 import hashlib
 import uuid
@@ -8,37 +8,37 @@ from cxai.errors import UsageError
 from cxai.objects.port import PENDING, ObjectStore, StoreError, StoreRefusedError, TakenError
 
 
-async def try_out(store: ObjectStore) -> None:
-    """Write, publish, list, read and delete an object. Nothing stays behind.
+async def probe(store: ObjectStore) -> None:
+    """Write, publish, list, read and delete an object, and leave nothing behind.
 
-    Raises UsageError if the place refuses one of these, or overwrites what is there; StoreError if
-    it can't be used now.
+    Raises UsageError if the store refuses one of these or overwrites objects, StoreError if it
+    can't be used now.
     """
     first, final = (f"{PENDING}/check-{uuid.uuid4().hex}{end}" for end in ("", "-published"))
     try:
-        await _walk(store, first, final)
+        await _perform(store, first, final)
     except (StoreRefusedError, TakenError, UsageError) as error:
         for name in (first, final):
-            with suppress(StoreError):  # it is swept like all that was left behind
+            with suppress(StoreError):  # it is swept later, like all leftovers
                 await store.delete(name)
         raise UsageError(str(error)) from None
 
 
-async def _walk(store: ObjectStore, first: str, final: str) -> None:
+async def _perform(store: ObjectStore, first: str, final: str) -> None:
     content = f"{final}\n".encode()
     await store.put_new(first, content)
     try:
-        await store.put_new(first, b"another content")
+        await store.put_new(first, b"other content")
     except TakenError:
         pass
     else:
-        raise _useless(store, "overwrites objects that are only to be created if there are none")
+        raise _unsuitable(store, "overwrites existing objects despite a create-only write")
     await store.publish(first, final, hashlib.sha256(content).digest())
     if await _content(store, final) != content:
-        raise _useless(store, "does not give back what was written")
+        raise _unsuitable(store, "does not return what was written")
     listed = {found.name async for found in store.names(PENDING)}
     if final not in listed or first in listed:
-        raise _useless(store, "does not list what was written, or lists what was deleted")
+        raise _unsuitable(store, "does not list what was written, or lists what was deleted")
     await store.delete(final)
 
 
@@ -49,7 +49,7 @@ async def _content(store: ObjectStore, name: str) -> bytes | None:
         return None
 
 
-def _useless(store: ObjectStore, what: str) -> UsageError:
+def _unsuitable(store: ObjectStore, what: str) -> UsageError:
     return UsageError(
-        f"{store.location} {what}, so no export can be kept there. Choose another place."
+        f"{store.location} {what}, so an export can't be stored there. Choose another destination."
     )

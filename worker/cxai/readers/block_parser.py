@@ -1,4 +1,4 @@
-"""What a reader does: takes blocks of replies from its socket, and sends back what they are."""
+"""The work of a reader: receive blocks of replies, parse them, and send back the results."""
 
 import gc
 import resource
@@ -20,8 +20,8 @@ from cxai.readers.wire import (
     Answer,
     Block,
     Parsed,
+    ReaderSettings,
     Ready,
-    Recipe,
     framed,
     length_of,
 )
@@ -31,30 +31,30 @@ from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 
 
 def serve(connection: socket.socket) -> None:
-    """Read what the worker at the other end sends, until it has gone."""
+    """Parse the worker's blocks until it closes the connection."""
     try:
         frames = _Frames(connection)
-        recipe: Recipe = frames.receive(msgspec.msgpack.Decoder(Recipe))
-        blocks = BlockParser(recipe)
+        settings: ReaderSettings = frames.receive(msgspec.msgpack.Decoder(ReaderSettings))
+        blocks = BlockParser(settings)
         decoder = msgspec.msgpack.Decoder(Block)
-        # As in a worker (cli/gc_tuning.py): nothing made of a body is part of a cycle.
+        # As in a worker (cli/gc_tuning.py): parsing a body creates no cycles.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
         connection.sendall(framed(Ready(_memory_bytes())))
         while True:
             connection.sendall(framed(blocks.read(frames.receive(decoder))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the worker has ended, or has given this reader up
+        return  # the worker has exited, or given up this reader
 
 
 class _Frames:
-    """The frames that come over a socket."""
+    """The frames received over a socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def receive(self, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
-        """Return the value that comes next. Raises EOFError if none does."""
+        """Return the next value. Raises EOFError at the end."""
         return decoder.decode(self._exactly(length_of(self._exactly(HEAD_BYTES))))
 
     def _exactly(self, count: int) -> bytearray:
@@ -68,34 +68,34 @@ class _Frames:
 
 
 class BlockParser:
-    """Reads blocks of replies for the run that `recipe` is of.
+    """Parses blocks of replies for a run with these settings.
 
-    Left to the worker are bodies of more than SMALL_BYTES, and records that would make the lines
-    of an answer take more than `most_bytes`.
+    It leaves to the worker bodies above SMALL_BYTES, and records whose lines would not fit into an
+    answer with `most_bytes` of lines.
     """
 
-    def __init__(self, recipe: Recipe, most_bytes: int = MOST_ANSWER_BYTES) -> None:
+    def __init__(self, settings: ReaderSettings, most_bytes: int = MOST_ANSWER_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._resource = _resource(recipe)
-        self._max_ratio = recipe.max_ratio
+        self._resource = _resource(settings)
+        self._max_ratio = settings.max_ratio
         self._secrets: tuple[str, ...] = ()
         self._parser = self._parser_without(self._secrets)
 
     def read(self, block: Block) -> Answer:
-        """Return what the replies are."""
+        """Return the parsed replies."""
         if block.secrets != self._secrets:  # the first block, or a token was renewed
             self._secrets = block.secrets
             self._parser = self._parser_without(block.secrets)
         parsed: list[Parsed] = []
-        room = self._most_bytes
+        left_bytes = self._most_bytes
         for arrival in block.arrived:
-            seen = self._parser.parse(arrival, block.at, SMALL_BYTES)
-            size = sum(map(len, seen.lines.values())) if isinstance(seen, Record) else 0
-            if is_too_large(seen) or size > room:
+            reply = self._parser.parse(arrival, block.at, SMALL_BYTES)
+            size = sum(map(len, reply.lines.values())) if isinstance(reply, Record) else 0
+            if is_too_large(reply) or size > left_bytes:
                 parsed.append(Parsed())
             else:
-                parsed.append(Parsed.of(seen))
-                room -= size
+                parsed.append(Parsed.of(reply))
+                left_bytes -= size
         return Answer(block.number, parsed)
 
     def _parser_without(self, secrets: Sequence[str]) -> ReplyParser:
@@ -108,18 +108,18 @@ class BlockParser:
         return decode(body, coding, DecodeSettings(most_bytes, self._max_ratio))
 
 
-def _resource(recipe: Recipe) -> Resource:
+def _resource(settings: ReaderSettings) -> Resource:
     ranges = None
-    if recipe.score_bands is not None:
-        name, content = recipe.score_bands
+    if settings.score_bands is not None:
+        name, content = settings.score_bands
         ranges = ScoreRanges(Path(name), content)
-    return open_resource(recipe.resource, RowOptions(recipe.shape, recipe.run_id, ranges))
+    return open_resource(settings.resource, RowOptions(settings.shape, settings.run_id, ranges))
 
 
 def _memory_bytes() -> int:
-    """Return the resident memory of this process, or its peak where only that is known."""
+    """Return the resident memory of this process, or its peak where only that is available."""
     try:
         resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # not Linux, where the peak of a process begins with that of its parent
+    except OSError:  # not Linux; there, the peak would include the parent's
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return resident_pages * resource.getpagesize()

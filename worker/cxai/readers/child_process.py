@@ -1,4 +1,4 @@
-"""A reader's process, from its start to its end."""
+"""The process of a reader, from start to exit."""
 
 import asyncio
 import os
@@ -13,16 +13,16 @@ from cxai.readers.link import ReaderLink
 
 _END_S = 1.0
 
-_PASSED_ON = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "MALLOC_")
-"""Prefixes of the environment variables that a reader gets. None of them holds a secret of ours."""
+_INHERITED = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "MALLOC_")
+"""Prefixes of the environment variables that a reader inherits. None holds a secret of ours."""
 
 
 class ReaderNotStartedError(Exception):
-    """A reader can't be started here: the message is a predicate, as in `ReaderProcess.end`."""
+    """A reader can't be started; the message is a predicate, as in `ReaderProcess.end`."""
 
 
 class ReaderProcess:
-    """A reader process and the `link` to it."""
+    """A reader's process, and the `link` to it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", link: ReaderLink) -> None:
         self.link = link
@@ -35,7 +35,7 @@ class ReaderProcess:
 
     @property
     def end(self) -> str:
-        """How it ended: a predicate, such as "exited with code 1". Valid once it has ended."""
+        """How it ended, as a predicate: "exited with code 1". Valid once it has ended."""
         code = self._process.returncode
         if self.link.reason or code is None:
             return self.link.reason
@@ -49,10 +49,7 @@ class ReaderProcess:
 async def running_reader(
     make_link: Callable[[], ReaderLink] = ReaderLink,
 ) -> AsyncIterator[ReaderProcess]:
-    """Start a reader; kill it and wait for its end when this is left.
-
-    Raises ReaderNotStartedError if no process can be started.
-    """
+    """Start a reader; on exit, kill it and wait for its end. Raises ReaderNotStartedError."""
     ours, process = _started()
     try:
         try:
@@ -65,7 +62,7 @@ async def running_reader(
             yield ReaderProcess(process, link)
         finally:
             if link.lost.is_set() and not link.reason:
-                _wait(process)  # it is ending by itself: its exit status is for the log
+                _wait(process)  # it is exiting: its status is for the log
             transport.abort()
     finally:
         process.kill()  # it has no state to save
@@ -73,13 +70,14 @@ async def running_reader(
 
 
 def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
-    """Start a reader; return our end of its socket.
+    """Start a reader; return our end of its socket, and the process.
 
     It uses the import path of this process without the current directory, and does not import the
-    main program. Its output is discarded: a message of a library may quote a body.
+    main program. Its output is discarded, since a library's message may quote a body. On Linux it
+    dies with the thread that starts it, which is that of the event loop.
     """
     if not sys.executable or getattr(sys, "frozen", False):
-        raise ReaderNotStartedError("can't be started: there is no Python interpreter to run")
+        raise ReaderNotStartedError("can't be started: no Python interpreter was found")
     try:
         ours, theirs = socket.socketpair()
         try:
@@ -99,11 +97,11 @@ def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
 
 
 def _environment(ours: Mapping[str, str], import_path: list[str]) -> dict[str, str]:
-    passed_on = {name: value for name, value in ours.items() if name.startswith(_PASSED_ON)}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(filter(None, import_path))}
+    inherited = {name: value for name, value in ours.items() if name.startswith(_INHERITED)}
+    return inherited | {"PYTHONPATH": os.pathsep.join(filter(None, import_path))}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a process that is about to end."""
+    """Wait for a process that is about to exit."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(_END_S)
