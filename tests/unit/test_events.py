@@ -56,7 +56,7 @@ def emitted():
             match node:
                 case ast.Call(func=func, args=[ast.Constant(str(name))], keywords=[*keywords]):
                     called = getattr(func, "attr", getattr(func, "id", "")).strip("_")
-                    if called in {"emit", "notice", "info", "warning", "fail"}:
+                    if called in {"emit", "fail"}:
                         yield name, {word.arg for word in keywords if word.arg}, path.name
                 case ast.Call(
                     func=ast.Name("Event"),

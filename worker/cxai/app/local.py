@@ -103,7 +103,7 @@ async def export(
                 run_id=run_id,
                 reopen=settings.reopen,
                 reopen_missing=reopen_missing,
-                notice=events.emit,
+                emit=events.emit,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),
                 is_queue=source.is_queue,
                 group=source.group if isinstance(source, GroupSource) else None,

@@ -106,8 +106,7 @@ async def open_reader(
             count,
             lambda: [secret.get_secret_value() for secret in redaction.secrets],
             load=LoopLoad() if settings.readers == "auto" else None,
-            info=events.emit,
-            warning=events.emit,
+            emit=events.emit,
         ) as pool:
             yield pool
 
