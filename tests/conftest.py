@@ -24,7 +24,7 @@ from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
 from cxai.simulator import Scenario, Simulator
 
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.postgres", "support.shared_export"]
 
 # A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)

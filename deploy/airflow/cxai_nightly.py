@@ -1,11 +1,11 @@
-"""An Airflow DAG: take in the IDs of the day, export them, check the export, load it.
+"""An Airflow DAG: enqueue the IDs of the day, export them, verify the export, load it.
 
-For Airflow 3 (2.x: import `dag` and `task` from airflow.decorators). cxai has to be on the path of
-the workers of Airflow, with `cxai-worker[cluster]`; where it is not, run the same four commands by
-KubernetesPodOperator. The token and the password of the database are files, which CXAI_TOKEN_FILE
-and CXAI_POSTGRES_PASSWORD_FILE name: no connection or variable of Airflow holds them, and no log.
+For Airflow 3 (2.x: import `dag` and `task` from airflow.decorators). Install `cxai-worker[cluster]`
+on the workers of Airflow, or run the same four commands with KubernetesPodOperator. The token and
+the password of the database are in files that CXAI_TOKEN_FILE and CXAI_POSTGRES_PASSWORD_FILE name,
+and in no connection, variable or log of Airflow.
 
-One export a day, so that each ends by itself and is loaded whole. `cxai cluster init` may be
+One export per day, so that each has an end and is loaded completely. `cxai cluster init` may be
 repeated, also at the same time. All days share the limits of the account.
 """
 
@@ -26,14 +26,14 @@ FINISHED, STOPPED = 0, 4
 
 
 def cxai(*arguments: str) -> None:
-    """Run a command; what a later try can't change fails at once, without Airflow's retries."""
+    """Run a command; a failure that a retry can't fix fails without Airflow's retries."""
     done = subprocess.run(["cxai", *arguments], env={**os.environ, **FILES}, check=False)
     if done.returncode == FINISHED:
         return
-    said = f"cxai {arguments[0]} ended with exit code {done.returncode}: see the log above"
+    failure = f"cxai {arguments[0]} ended with exit code {done.returncode}: see the log above"
     if done.returncode == STOPPED:
-        raise AirflowException(said)  # stopped early: the next try resumes
-    raise AirflowFailException(said)
+        raise AirflowException(failure)  # stopped early: a retry resumes
+    raise AirflowFailException(failure)
 
 
 @dag(
@@ -54,7 +54,7 @@ def cxai_nightly() -> None:
 
     @task
     def enqueue(day: str) -> None:
-        ids = f"/srv/ids/{day}.csv"  # yours: written whole before this starts
+        ids = f"/srv/ids/{day}.csv"  # your file: complete before this starts
         cxai("enqueue", ids, "--column", "interaction_id", "--to", f"{ENGINE}#day_{day}", "--last")
 
     @task

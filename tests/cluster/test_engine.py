@@ -44,7 +44,7 @@ async def test_a_connection_that_was_cut_is_opened_again(by_proxy, proxy, open_b
 
 @pytest.mark.promise(
     "The network drops the answer to a commit",
-    "the log of commits says whether it counts; nothing is done twice",
+    "the commit log shows whether it counts; nothing is done twice",
     group="Cluster",
 )
 async def test_a_commit_that_counts_although_its_answer_was_lost_is_found(
@@ -70,7 +70,7 @@ async def test_a_commit_that_counts_although_its_answer_was_lost_is_found(
     assert await books.claim(1) == []
 
 
-async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_proxy, proxy):
+async def test_a_database_that_does_not_answer_is_down_within_the_given_time(by_proxy, proxy):
     engine = Engine(by_proxy, purpose="test", answer_s=0.3)
     await engine.rows("SELECT 1")
     proxy.is_silent = True
@@ -86,7 +86,7 @@ async def test_an_engine_that_does_not_answer_is_down_within_the_time_given(by_p
     await engine.close()
 
 
-async def test_a_wait_that_is_cancelled_takes_no_answer_to_the_next_statement(url, database):
+async def test_the_answer_of_a_cancelled_statement_is_not_that_of_the_next_one(url, database):
     engine = Engine(url, purpose="test")
     waiting = asyncio.create_task(engine.rows("SELECT 1, pg_sleep(60)"))
     sleeps = (
@@ -110,7 +110,7 @@ async def test_statements_of_one_connection_wait_for_each_other(url):
     await engine.close()
 
 
-async def test_an_engine_that_is_killed_is_down_and_then_back(own_postgres, open_books, guids):
+async def test_a_killed_database_is_down_and_then_back(own_postgres, open_books, guids):
     url = parse_engine_url(own_postgres.new_database().url())
     await init(url, FORM, TERMS)
     books = await open_books(url)
@@ -129,9 +129,7 @@ async def test_an_engine_that_is_killed_is_down_and_then_back(own_postgres, open
     assert await commit(books, claimed, pending="p") == 1
 
 
-async def test_an_engine_that_hangs_is_down_within_the_time_given_for_a_beat(
-    own_postgres, open_books
-):
+async def test_a_hanging_database_is_down_within_the_time_of_a_heartbeat(own_postgres, open_books):
     url = parse_engine_url(own_postgres.new_database().url())
     await init(url, FORM, TERMS)
     books = await open_books(url, worker_ttl_s=0.6)
@@ -210,14 +208,14 @@ async def test_a_password_that_is_wrong_is_shown_nowhere(guarded, monkeypatch):
         ({"host": "nowhere.invalid"}, "can't be used"),
     ],
 )
-async def test_a_place_that_cannot_be_right_is_refused(database, change, words):
+async def test_wrong_connection_parameters_are_refused(database, change, words):
     url = parse_engine_url(database.url())
     url = replace(url, place={**url.place, **change})
     with pytest.raises(UsageError, match=words):
         await init(url, FORM, TERMS)
 
 
-async def test_nothing_that_listens_may_come_up_later(database, proxy):
+async def test_a_refused_connection_may_succeed_later(database, proxy):
     await proxy.__aexit__()
     url = parse_engine_url(database.url(port=proxy.port))
     with pytest.raises(EngineDownError, match="onnection refused"):

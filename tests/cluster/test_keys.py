@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxai.cluster.codes import CODES, VERDICTS
 from cxai.cluster.keys import entry_key, entry_of, item_key, payload_of
+from cxai.cluster.verdict_codes import CODES, VERDICTS
 from cxai.core.entry import IdRule, key_of
 from cxai.policy.verdict import Verdict
 
@@ -38,7 +38,7 @@ def test_an_entry_is_read_back_as_it_was(raw, guids_only):
     assert entry_of(key, "ids.txt", 7, payload_of(entry)) == entry
 
 
-def test_nothing_is_kept_beside_the_key_of_an_ordinary_id():
+def test_an_ordinary_id_is_stored_as_its_key_only():
     for one in ("0a4f3c1e-5b6d-4e7f-8a9b-0c1d2e3f4a5b", "any-other.id~"):
         entry = IdRule(".*").read(one.encode(), "ids.txt", 1)
         assert payload_of(entry) is None

@@ -52,7 +52,7 @@ async def test_the_log_has_the_size_hash_and_lines_of_each_object(engine, store,
     assert row.size == len(store.objects["records/records-000000001.jsonl.gz"][0])
 
 
-async def test_a_block_is_gone_when_its_last_id_has_a_verdict(engine, start):
+async def test_a_block_is_deleted_when_its_last_id_has_a_verdict(engine, start):
     engine.feed(entries("a", "b"))
     worker = await start()
     a, b = await worker.take()
@@ -60,7 +60,6 @@ async def test_a_block_is_gone_when_its_last_id_has_a_verdict(engine, start):
     assert len(engine.blocks) == 1
     await worker.ledger.commit([outcome(b)])
     assert engine.blocks == {}
-    assert list(worker.holdings.blocks) == []
 
 
 async def test_lines_above_a_mebibyte_are_packed_in_several_frames_and_read_as_one(
@@ -89,7 +88,7 @@ async def test_an_empty_commit_does_nothing(engine, start):
     ("where", "method", "error"),
     [("store", "put_new", FAILS), ("books", "commit", DOWN)],
 )
-async def test_what_is_blocked_counts_once_when_it_is_tried_again(
+async def test_a_blocked_commit_counts_once_when_it_is_repeated(
     engine, store, start, where, method, error, after
 ):
     engine.feed(entries("a", "b"))
@@ -102,7 +101,7 @@ async def test_what_is_blocked_counts_once_when_it_is_tried_again(
     assert await names_of(store, "_pending") == []
 
 
-async def test_a_store_that_is_full_is_waited_for(engine, store, start):
+async def test_a_full_store_is_waited_for(engine, store, start):
     engine.feed(entries("a", "b"))
     worker = await start()
     a, b = await worker.take()
@@ -116,7 +115,7 @@ async def test_a_store_that_is_full_is_waited_for(engine, store, start):
     assert await ids_seen(store) == once("a", "b")
 
 
-async def test_it_says_what_is_missing(engine, start):
+async def test_the_cause_of_a_blocked_commit_is_named(engine, start):
     engine.feed(entries("a"))
     worker = await start()
     worker.books.fail("commit", DOWN)
@@ -126,7 +125,7 @@ async def test_it_says_what_is_missing(engine, start):
         await worker.ledger.commit([outcome(entry) for entry in await worker.take()])
 
 
-async def test_a_commit_whose_answer_was_lost_counts_even_if_its_worker_is_taken_for_dead(
+async def test_a_commit_whose_answer_was_lost_counts_even_if_its_worker_is_declared_gone(
     engine, store, start
 ):
     engine.feed(entries("a"))
@@ -142,7 +141,7 @@ async def test_a_commit_whose_answer_was_lost_counts_even_if_its_worker_is_taken
     assert engine.last_object == 1
 
 
-async def test_what_is_tried_again_is_not_packed_or_named_again(engine, store, start):
+async def test_a_repeated_commit_writes_the_same_objects(engine, store, start):
     engine.feed(entries("a", "b"))
     worker = await start()
     done = [outcome(entry) for entry in await worker.take()]
@@ -153,7 +152,7 @@ async def test_what_is_tried_again_is_not_packed_or_named_again(engine, store, s
     assert len(await names_of(store, "_pending")) == 1
 
 
-async def test_another_commit_waits_until_it_is_known_whether_the_first_one_counts(
+async def test_another_commit_waits_until_the_result_of_the_first_one_is_known(
     engine, store, start
 ):
     engine.feed(entries("a", "b"))
@@ -169,7 +168,7 @@ async def test_another_commit_waits_until_it_is_known_whether_the_first_one_coun
     assert engine.blocks == {}
 
 
-async def test_one_that_others_took_for_dead_commits_nothing(engine, store, start):
+async def test_a_worker_that_was_declared_gone_commits_nothing(engine, store, start):
     engine.feed(entries("a"))
     zombie, other = await start("zombie"), await start("other")
     (a,) = await zombie.take()
@@ -196,18 +195,21 @@ async def test_a_pending_name_with_another_content_is_a_contradiction(engine, st
 
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
 @pytest.mark.parametrize(
-    ("where", "method", "error"),
-    [("store", "publish", FAILS), ("books", "mark_published", DOWN)],
+    ("where", "method", "error", "cause"),
+    [
+        ("store", "publish", FAILS, "s3://bucket/nightly can't be written: 503 SlowDown"),
+        ("books", "mark_published", DOWN, "connection refused"),
+    ],
 )
-async def test_what_cannot_be_published_now_counts_and_is_published_later(
-    engine, store, start, where, method, error, after
+async def test_objects_that_cannot_be_published_count_and_are_published_later(
+    engine, store, start, where, method, error, cause, after
 ):
     engine.feed(entries("a", "b"))
     worker = await start()
     a, b = await worker.take()
     getattr(worker, where).fail(method, error, after=after)
     await worker.ledger.commit([outcome(a), outcome(b, Verdict.REJECTED)])
-    assert worker.publishing.trouble == str(error)
+    assert worker.publishing.cause == cause
     assert await worker.publishing.repair() == 2
     assert await worker.publishing.repair() == 0
     assert await ids_seen(store) == once("a")
@@ -237,7 +239,7 @@ async def test_a_final_name_with_another_content_is_a_contradiction(engine, stor
         ("books", ("mark_published", "after")),
     ],
 )
-async def test_whatever_step_a_worker_dies_at_another_one_finishes_exactly(
+async def test_whichever_step_a_worker_dies_at_another_one_finishes_exactly(
     engine, store, start, where, step
 ):
     engine.feed(entries("a", "b", "c"))
@@ -285,9 +287,7 @@ async def test_a_commit_is_waited_for_however_often_the_caller_is_cancelled(
 # --- IDs that cost workers ---
 
 
-async def test_an_id_that_costs_one_worker_after_the_other_is_given_up_as_poison(
-    engine, store, start
-):
+async def test_an_id_that_kills_worker_after_worker_is_given_up_as_poison(engine, store, start):
     engine.feed(entries("a", "b"), block_of=1)
     for number in range(10):
         dying = await start(f"dying-{number}")
@@ -297,11 +297,11 @@ async def test_an_id_that_costs_one_worker_after_the_other_is_given_up_as_poison
     assert [entry.id for entry in await worker.take(2)] == ["b"]
     (row,) = await lines_of(store, "failures")
     assert (row["interaction_id"], row["verdict"]) == ("a", "poison")
-    assert row["reason"] == "10 workers were lost, one after the other, while they had this ID"
+    assert row["reason"] == "10 workers in a row were lost while they had this ID"
     assert len(engine.blocks) == 1
 
 
-async def test_poison_that_is_retried_is_tried_again_by_the_same_worker(engine, start):
+async def test_poison_that_is_retried_is_fetched_by_the_same_worker(engine, start):
     (a,) = entries("a")
     engine.feed([a])
     engine.blocks[1].losses = 10

@@ -69,14 +69,14 @@ async def test_no_tick_is_granted_far_ahead(account):
     assert 0 < refused.wait_s <= STEP_S + SLICE_S
 
 
-async def test_the_first_tick_leaves_time_for_the_answer_to_arrive(account):
+async def test_the_first_tick_is_later_than_the_answer(account):
     async with sessions(account) as (limits,):
         reserved = await limits.reserve(1, 0.1)
     assert reserved.first_s == pytest.approx(reserved.now_s + 0.1, abs=1e-5)
     assert not reserved.is_in_use
 
 
-async def test_below_one_a_second_the_next_tick_is_as_far_as_the_rate_says(database):
+async def test_below_one_request_a_second_the_next_tick_is_one_interval_ahead(database):
     account = Account(database, 0.5)
     async with sessions(account, 2) as (one, other):
         first = await one.reserve(1, 0.0)
@@ -87,14 +87,14 @@ async def test_below_one_a_second_the_next_tick_is_as_far_as_the_rate_says(datab
     assert second.is_in_use
 
 
-async def test_a_new_session_waits_until_all_has_left_that_a_crash_may_have_taken_back(account):
+async def test_a_new_session_waits_for_requests_whose_reservation_a_crash_may_have_undone(account):
     async with sessions(account, settled=False) as (limits,):
         refused = await limits.reserve(1, 0.0)
     assert refused.granted == 0
     assert refused.wait_s == pytest.approx(SLICE_S + STEP_S, abs=1e-3)
 
 
-async def test_a_crash_of_the_engine_does_not_bring_a_slow_tick_forward(own_postgres):
+async def test_a_crash_of_the_database_does_not_bring_a_slow_tick_forward(own_postgres):
     account = Account(own_postgres.new_database(), 0.5)
     async with sessions(account, settled=False) as (limits,):
         first = await limits.reserve(1, 0.0)
@@ -106,7 +106,7 @@ async def test_a_crash_of_the_engine_does_not_bring_a_slow_tick_forward(own_post
     assert next_s == pytest.approx(first.first_s + 2.0 * (1 + MARGIN), abs=1e-4)
 
 
-async def test_a_clock_that_was_set_back_stops_nothing(account):
+async def test_a_clock_that_is_set_back_stops_nothing(account):
     hour_ahead = "SELECT setval('last_tick', (extract(epoch FROM now()) + 3600)::bigint * 1000000)"
     account.execute(hour_ahead)
     async with sessions(account) as (limits,):
@@ -123,7 +123,7 @@ async def test_a_pause_holds_for_all_and_is_never_shortened(account):
     assert 59 < refused.paused_s <= 60
 
 
-async def test_other_limits_hold_from_the_next_reservation_on(account):
+async def test_changed_limits_hold_from_the_next_reservation_on(account):
     async with sessions(account) as (limits,):
         await limits.reserve(1, 0.0)
         account.limit_to(10.0, 5)
@@ -143,7 +143,7 @@ def test_a_rate_that_would_hang_or_never_hold_is_refused(account, rate):
 # --- what was learned ---
 
 
-async def test_what_was_learned_is_replaced_only_by_those_who_have_read_it(account):
+async def test_what_was_learned_is_replaced_only_by_workers_that_have_read_it(account):
     async with sessions(account, 2) as (one, other):
         read = await one.learned()
         assert await one.adapt(read.revision, 50.0, [1.0, 2.0])
@@ -157,7 +157,7 @@ async def test_what_was_learned_is_replaced_only_by_those_who_have_read_it(accou
 @pytest.mark.parametrize(
     ("rate", "allowed"), [(RATE, 50.0), (200.0, 200.0), (20.0, 20.0)], ids=["same", "more", "less"]
 )
-async def test_another_rate_forgets_what_was_learned_and_the_same_one_does_not(
+async def test_another_rate_discards_what_was_learned_and_the_same_one_does_not(
     account, rate, allowed
 ):
     async with sessions(account) as (limits,):
@@ -197,7 +197,7 @@ async def test_slots_are_shared_by_what_workers_want(account, wants, expected):
     assert await shares(account, *wants) == expected
 
 
-def test_with_more_workers_than_slots_each_has_one_in_its_turn(account):
+def test_with_more_workers_than_slots_each_gets_one_in_turn(account):
     workers = [account.register() for _ in range(15)]
     for worker in workers:
         wants = "INSERT INTO demand VALUES (%s, %s, 1, clock_timestamp())"
@@ -232,7 +232,7 @@ async def test_twelve_workers_at_once_hold_distinct_slots(account):
     assert len(account.holders()) == 10
 
 
-async def test_a_slot_is_nobody_elses_before_its_lease_is_over(account):
+async def test_a_slot_is_not_taken_by_others_before_its_lease_expires(account):
     dead, living = account.register(), account.register()
     async with sessions(account) as (limits,):
         await renew(limits, dead, ttl_s=TTL_S)
@@ -242,7 +242,7 @@ async def test_a_slot_is_nobody_elses_before_its_lease_is_over(account):
         assert len((await renew(limits, living, beat=2)).slots) == 10
 
 
-async def test_one_that_comes_back_late_gets_only_what_no_other_has_taken(account):
+async def test_a_worker_that_comes_back_late_gets_only_free_slots(account):
     frozen, other = account.register(), account.register()
     async with sessions(account) as (limits,):
         slots = (await renew(limits, frozen)).slots
@@ -251,7 +251,7 @@ async def test_one_that_comes_back_late_gets_only_what_no_other_has_taken(accoun
         assert (await renew(limits, frozen, keep=slots, beat=2)).slots == [5, 6, 7, 8, 9]
 
 
-async def test_a_message_that_a_later_one_has_overtaken_changes_nothing(account):
+async def test_a_message_overtaken_by_a_later_one_changes_nothing(account):
     worker = account.register()
     async with sessions(account) as (limits,):
         slots = (await renew(limits, worker, beat=2)).slots
@@ -259,7 +259,7 @@ async def test_a_message_that_a_later_one_has_overtaken_changes_nothing(account)
         assert len(account.holders()) == 10
 
 
-async def test_one_that_was_declared_gone_gets_no_slots(account):
+async def test_a_worker_that_was_declared_gone_gets_no_slots(account):
     worker = account.register()
     account.execute("UPDATE worker SET gone = true WHERE id = %s", worker)
     async with sessions(account) as (limits,):
@@ -267,7 +267,7 @@ async def test_one_that_was_declared_gone_gets_no_slots(account):
     assert account.holders() == {}
 
 
-async def test_what_is_given_up_is_free_at_once(account):
+async def test_a_released_slot_is_free_immediately(account):
     one, other = account.register(), account.register()
     async with sessions(account) as (limits,):
         slots = (await renew(limits, one)).slots
@@ -277,7 +277,7 @@ async def test_what_is_given_up_is_free_at_once(account):
         assert len((await renew(limits, other, keep=slots[2:], beat=2)).slots) == 10
 
 
-async def test_with_a_lower_limit_slots_go_when_their_requests_are_over(account):
+async def test_a_lowered_limit_applies_as_requests_end(account):
     worker = account.register()
     async with sessions(account) as (limits,):
         slots = (await renew(limits, worker)).slots
@@ -288,7 +288,7 @@ async def test_with_a_lower_limit_slots_go_when_their_requests_are_over(account)
         assert len((await renew(limits, account.register())).slots) == 3
 
 
-async def test_slots_left_over_from_a_higher_limit_count_until_they_are_given_up(account):
+async def test_slots_above_a_lowered_limit_count_until_they_are_released(account):
     low, silent = account.register(), account.register()
     async with sessions(account) as (limits,):
         assert (await renew(limits, low, 5)).slots == [0, 1, 2, 3, 4]
@@ -301,7 +301,7 @@ async def test_slots_left_over_from_a_higher_limit_count_until_they_are_given_up
         assert (await renew(limits, low, keep=[0, 1], beat=3)).slots == [0, 1, 2]
 
 
-async def test_while_slots_are_left_over_workers_at_once_take_no_more_than_there_are(account):
+async def test_concurrent_workers_keep_a_lowered_limit(account):
     workers = [account.register() for _ in range(5)]
     silent, *others = workers
     async with sessions(account, 5) as (first, *rest):

@@ -9,8 +9,8 @@ from support.cluster import FORM, memory_worker, outcome
 from support.doubles import entries
 from support.memory_objects import Fault
 
-from cxai.cluster.log import logged_objects
 from cxai.cluster.manifest import Manifest
+from cxai.cluster.view import logged_objects
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 
@@ -76,7 +76,7 @@ async def test_it_has_the_form_the_verdicts_and_each_published_object(engine, st
         assert part["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-async def test_it_is_read_as_the_manifest_of_one_machine_is(engine, store, start):
+async def test_it_has_the_shape_of_the_manifest_of_one_machine(engine, store, start):
     engine.feed(entries("a"))
     worker = await start()
     await commit(worker, Verdict.OK)
@@ -87,12 +87,12 @@ async def test_it_is_read_as_the_manifest_of_one_machine_is(engine, store, start
     assert {"file", "set", "bytes", "records", "sha256"} <= content["parts"][0].keys()
 
 
-async def test_it_has_neither_the_place_where_it_lies_nor_the_text_of_score_ranges(store, start):
+async def test_it_has_neither_its_destination_nor_the_text_of_score_ranges(store, start):
     await (await start()).manifest.write()
     assert {"destination", "bands"}.isdisjoint(manifest_in(store)["export"])
 
 
-async def test_what_is_not_published_yet_is_not_in_it(engine, store, start):
+async def test_it_lists_published_objects_only(engine, store, start):
     engine.feed(entries("a"))
     worker = await start()
     store.faults.append(Fault("publish"))
@@ -106,7 +106,7 @@ async def test_an_export_without_an_object_has_an_empty_one(store, start):
     assert manifest_in(store)["parts"] == []
 
 
-async def test_a_log_of_any_length_is_read_page_by_page_up_to_a_number(engine, start):
+async def test_a_long_log_is_read_page_by_page_up_to_a_number(engine, start):
     engine.feed(entries("a"))
     worker = await start()
     await commit(worker, Verdict.OK)
@@ -137,9 +137,7 @@ async def test_the_slowest_of_several_writers_does_not_leave_an_old_one(engine, 
     assert manifest_in(store)["last_run"]["settled"]
 
 
-async def test_a_worker_without_end_writes_it_once_each_time_that_all_is_settled(
-    engine, store, start
-):
+async def test_an_endless_worker_writes_it_once_each_time_that_all_is_settled(engine, store, start):
     engine.feed(entries("a", "b"), block_of=1)
     worker = await start()
     await commit(worker, Verdict.OK)

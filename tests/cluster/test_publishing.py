@@ -10,7 +10,7 @@ from support.faulty import Killed
 from support.virtual import virtually
 
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored import refuse_restored
+from cxai.cluster.restored_database import refuse_restored
 from cxai.errors import IntegrityError
 from cxai.objects.port import TakenError
 from cxai.output.compression import Compression
@@ -58,7 +58,7 @@ async def leave_orphan(worker, engine):
 # --- for those that are gone ---
 
 
-async def test_what_the_gone_have_committed_is_published_by_any_worker(engine, store, start):
+async def test_objects_of_workers_that_are_gone_are_published_by_any_worker(engine, store, start):
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
@@ -77,7 +77,7 @@ async def test_two_workers_that_repair_at_the_same_time_do_no_harm(engine, store
     assert await names_of(store, "_pending") == []
 
 
-async def test_objects_of_those_that_are_at_work_are_left_to_them(engine, store, start):
+async def test_objects_of_running_workers_are_not_published_by_others(engine, store, start):
     engine.feed(entries("a"))
     slow, other = await start("slow"), await start("other")
     slow.store.fail("publish", FAILS)
@@ -86,7 +86,7 @@ async def test_objects_of_those_that_are_at_work_are_left_to_them(engine, store,
     assert await ids_seen(store) == {}
 
 
-async def test_an_object_of_the_log_that_is_nowhere_is_a_contradiction(engine, store, start):
+async def test_a_missing_object_of_the_log_is_a_contradiction(engine, store, start):
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
@@ -98,7 +98,7 @@ async def test_an_object_of_the_log_that_is_nowhere_is_a_contradiction(engine, s
 
 
 @virtually
-async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, start):
+async def test_repairing_continues_through_failures_and_names_their_cause(engine, store, start):
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
@@ -106,13 +106,13 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
     other.store.fail("publish", *[FAILS] * 20)
     repairing = asyncio.create_task(other.publishing.keep_repairing(lambda: 0.5))
     await asyncio.sleep(10)
-    assert other.publishing.trouble == str(DOWN)
-    assert other.publishing.troubled_place == "the database db/cxai"
+    assert other.publishing.cause == DOWN.cause
+    assert other.publishing.blocked_place == "the database db/cxai"
     await asyncio.sleep(50)
-    assert other.publishing.trouble == str(FAILS)
-    assert other.publishing.troubled_place == store.location
+    assert other.publishing.cause == str(FAILS).removesuffix(".")
+    assert other.publishing.blocked_place == store.location
     await asyncio.sleep(50)
-    assert other.publishing.trouble == ""
+    assert other.publishing.cause == ""
     assert await ids_seen(store) == {"a": 1}
     repairing.cancel()
 
@@ -120,9 +120,7 @@ async def test_repairing_goes_on_through_trouble_and_names_it(engine, store, sta
 # --- orphans ---
 
 
-async def test_an_orphan_is_swept_when_it_is_older_than_a_day_and_its_worker_gone(
-    engine, store, start
-):
+async def test_an_orphan_is_deleted_when_it_is_a_day_old_and_its_worker_gone(engine, store, start):
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await leave_orphan(dying, engine)
@@ -158,7 +156,7 @@ async def test_an_old_object_that_counts_is_kept_until_it_is_published(engine, s
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "99-1-records.jsonl.gz", "x-1-records.jsonl.gz"])
-async def test_what_is_not_an_object_of_a_worker_that_is_known_is_kept(store, start, name):
+async def test_what_is_not_an_object_of_a_known_worker_is_kept(store, start, name):
     worker = await start()
     await store.put_new(f"_pending/{name}", b"of others")
     age(store, timedelta(days=2))
@@ -166,7 +164,7 @@ async def test_what_is_not_an_object_of_a_worker_that_is_known_is_kept(store, st
     assert await names_of(store, "_pending") == [f"_pending/{name}"]
 
 
-async def test_the_age_is_on_the_clock_of_the_store(engine, store, start):
+async def test_ages_are_on_the_clock_of_the_store(engine, store, start):
     """It may be a year behind that of the workers."""
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
@@ -183,7 +181,7 @@ async def test_the_age_is_on_the_clock_of_the_store(engine, store, start):
 
 
 @virtually
-async def test_orphans_are_swept_at_once_and_each_hour(engine, store, start):
+async def test_orphans_are_deleted_at_the_start_and_each_hour(engine, store, start):
     engine.feed(entries("a", "b"), block_of=1)
     first, second, other = [await start(name) for name in ("first", "second", "other")]
     await leave_orphan(first, engine)
@@ -205,7 +203,7 @@ async def test_orphans_are_swept_at_once_and_each_hour(engine, store, start):
 # --- a database that was restored ---
 
 
-async def test_a_store_that_has_what_the_log_has_is_accepted(engine, start):
+async def test_a_store_that_agrees_with_the_log_is_accepted(engine, start):
     worker = await start()
     await refuse_restored(worker.books, worker.store, SETS, Compression.GZIP)
     engine.feed(entries("a", "b"), block_of=1)
@@ -214,17 +212,17 @@ async def test_a_store_that_has_what_the_log_has_is_accepted(engine, start):
     await refuse_restored(worker.books, worker.store, SETS, Compression.GZIP)
 
 
-async def test_a_store_that_has_more_than_the_log_is_refused_by_name(engine, start):
+async def test_a_store_with_an_object_that_the_log_lacks_is_refused(engine, start):
     engine.feed(entries("a", "b"), block_of=1)
     worker = await start()
     await commit_all(worker)
     await commit_all(worker)
     engine.last_object = 1
-    with pytest.raises(IntegrityError, match=r"records-000000002\.jsonl\.gz.* above number 1"):
+    with pytest.raises(IntegrityError, match=r"records-000000002\.jsonl\.gz.* is number 1"):
         await refuse_restored(worker.books, worker.store, SETS, Compression.GZIP)
 
 
-async def test_what_others_commit_at_this_moment_is_no_contradiction(engine, start):
+async def test_a_concurrent_commit_is_no_contradiction(engine, start):
     engine.feed(entries("a"))
     starting, other = await start("starting"), await start("other")
     known = starting.books.last_object
@@ -240,7 +238,7 @@ async def test_what_others_commit_at_this_moment_is_no_contradiction(engine, sta
     assert engine.last_object == 1
 
 
-async def test_files_of_others_beside_the_objects_are_no_contradiction(start, store):
+async def test_other_files_among_the_objects_are_no_contradiction(start, store):
     worker = await start()
     await store.put_new("records/records-2026.csv", b"of others")
     await store.put_new("records/zzz", b"of others")

@@ -61,9 +61,7 @@ async def in_turn(*awaited):
 
 
 @pytest.mark.parametrize("first", ["commit", "reaper"])
-async def test_reaper_and_commit_at_once_come_one_after_the_other(
-    url, database, open_books, guids, first
-):
+async def test_concurrent_reaper_and_commit_are_serialized(url, database, open_books, guids, first):
     frozen, other = await open_books(url), await open_books(url)
     await frozen.enqueue(entries_of(guids(50)))
     claimed = await frozen.claim(1)
@@ -88,7 +86,7 @@ async def test_reaper_and_commit_at_once_come_one_after_the_other(
 
 @pytest.mark.promise(
     "A worker is declared dead while it commits",
-    "one of the two wins, and the other sees it",
+    "one of the two wins, and the other one sees it",
     group="Cluster",
 )
 async def test_reaper_and_commit_at_any_moment_never_both_have_a_block(
@@ -115,11 +113,11 @@ async def test_reaper_and_commit_at_any_moment_never_both_have_a_block(
 
 
 @pytest.mark.promise(
-    "A worker that was taken for dead wakes up and commits",
-    "refused by the engine, whole; it starts over as a new worker",
+    "A worker that was declared gone wakes up and commits",
+    "the database refuses all of it; it starts over as a new worker",
     group="Cluster",
 )
-async def test_a_zombie_that_wakes_up_after_its_work_was_done_by_others_changes_nothing(
+async def test_a_zombie_that_wakes_up_after_others_have_done_its_work_changes_nothing(
     url, database, open_books, guids
 ):
     zombie, other = await open_books(url), await open_books(url)
@@ -158,7 +156,7 @@ async def test_a_claim_that_arrives_after_the_worker_left_takes_nothing(url, ope
 # --- the same thing twice at once ---
 
 
-async def test_a_commit_that_is_repeated_while_the_first_is_still_at_work_counts_once(
+async def test_a_commit_that_is_repeated_while_the_first_one_runs_counts_once(
     url, database, open_books, guids
 ):
     books, twin = await open_books(url), await open_books(url, register=False)
@@ -175,7 +173,7 @@ async def test_a_commit_that_is_repeated_while_the_first_is_still_at_work_counts
     assert len(await books.objects(0, 9)) == 1
 
 
-async def test_twelve_workers_that_judge_at_once_free_each_block_once(
+async def test_twelve_workers_that_judge_concurrently_free_each_block_once(
     url, database, open_books, guids
 ):
     lost = [await open_books(url) for _ in range(3)]
@@ -193,7 +191,7 @@ async def test_twelve_workers_that_judge_at_once_free_each_block_once(
     assert {one.losses for some in claimed for one in some} == {1}
 
 
-async def test_feeders_with_the_same_lines_at_once_queue_each_id_once(url, open_books, guids):
+async def test_concurrent_feeders_with_the_same_lines_queue_each_id_once(url, open_books, guids):
     feeders = [await open_books(url, register=False) for _ in range(6)]
     entries = entries_of(guids(300))
     orders = [Random(seed).sample(entries, 300) for seed in range(6)]
@@ -208,7 +206,7 @@ async def test_feeders_with_the_same_lines_at_once_queue_each_id_once(url, open_
     assert (real.ids, real.in_blocks) == (300, 300)
 
 
-async def test_workers_that_start_at_once_have_numbers_of_their_own(url, open_books):
+async def test_workers_that_start_concurrently_have_different_numbers(url, open_books):
     books = await asyncio.gather(*(open_books(url) for _ in range(12)))
     assert len({one.worker for one in books}) == 12
 
@@ -216,7 +214,7 @@ async def test_workers_that_start_at_once_have_numbers_of_their_own(url, open_bo
 # --- the engine fails in the middle of a commit ---
 
 
-async def test_a_commit_under_which_the_engine_was_killed_did_not_count(
+async def test_a_commit_during_which_the_database_was_killed_did_not_count(
     own_postgres, open_books, guids
 ):
     database = own_postgres.new_database()
@@ -239,7 +237,7 @@ async def test_a_commit_under_which_the_engine_was_killed_did_not_count(
     assert (await books.counts()).verdicts == {Verdict.OK: 50}
 
 
-async def test_a_commit_that_counted_before_the_engine_was_killed_still_counts(
+async def test_a_commit_before_the_database_was_killed_still_counts(
     own_postgres, open_books, guids
 ):
     database = own_postgres.new_database()
@@ -268,10 +266,10 @@ async def test_a_commit_that_counted_before_the_engine_was_killed_still_counts(
 
 @pytest.mark.promise(
     "The clock of a worker is wrong by years",
-    "no matter: times are the engine's",
+    "no effect: all times are the database's",
     group="Cluster",
 )
-async def test_a_worker_whose_clock_is_wrong_by_years_is_as_good_as_any(
+async def test_a_clock_that_is_wrong_by_years_has_no_effect(
     url, database, open_books, guids, monkeypatch
 ):
     monkeypatch.setattr(time, "time", lambda: 0.0)
@@ -320,7 +318,7 @@ async def test_workers_that_die_and_freeze_at_random_settle_each_id_once(
     assert (real.ids, real.verdicts, real.in_blocks) == (1_500, counts.verdicts, 0)
 
 
-async def test_a_worker_that_ignores_that_it_was_declared_gone_is_refused_by_the_engine(
+async def test_a_worker_that_ignores_that_it_was_declared_gone_is_refused_by_the_database(
     database, shift
 ):
     shift, keys = shift(heeds_fencing=False)
@@ -355,7 +353,7 @@ def weaken(database, checks):
     database.execute(function, search_path=SCHEMAS)
 
 
-async def test_the_check_would_notice_a_schema_that_does_not_check(database, shift):
+async def test_the_check_would_detect_a_schema_without_checks(database, shift):
     shift, keys = shift(heeds_fencing=False)
     weaken(database, CHECKS)
     database.execute("DROP TRIGGER once ON cxai_nightly.item")
@@ -365,7 +363,7 @@ async def test_the_check_would_notice_a_schema_that_does_not_check(database, shi
     assert checked(database, shift, keys)["twice"] > 1
 
 
-async def test_without_its_check_of_owners_the_engine_still_refuses_a_second_verdict(
+async def test_without_the_check_of_owners_the_database_still_refuses_a_second_verdict(
     database, shift
 ):
     shift, keys = shift(heeds_fencing=False)

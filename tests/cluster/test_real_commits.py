@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored import refuse_restored
+from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
@@ -121,13 +121,13 @@ async def test_workers_share_an_input_and_it_comes_out_exactly_once(url, open_bo
     await assert_that_workers_share(url, open_books, store, guids(500))
 
 
-async def test_so_they_do_with_a_bucket(url, open_books, bucket_store, guids):
+async def test_workers_share_an_input_and_write_to_a_bucket(url, open_books, bucket_store, guids):
     await assert_that_workers_share(url, open_books, bucket_store, guids(500))
 
 
 @pytest.mark.promise(
-    "A worker dies before, between or behind the steps of a commit",
-    "another one finishes it, or asks the IDs again: exact",
+    "A worker dies before, between or after the steps of a commit",
+    "another one finishes it, or requests the IDs again: exact",
     group="Cluster",
 )
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_so_they_do_with_a_bucket(url, open_books, bucket_store, guids):
         ("books", ("mark_published", "after")),
     ],
 )
-async def test_whatever_step_a_worker_dies_at_another_one_finishes_exactly(
+async def test_whichever_step_a_worker_dies_at_another_one_finishes_exactly(
     start, declare_gone, guids, where, step
 ):
     ids = guids(120)
@@ -162,11 +162,11 @@ async def test_whatever_step_a_worker_dies_at_another_one_finishes_exactly(
 
 
 @pytest.mark.promise(
-    "PostgreSQL is killed and restarted, again and again",
-    "workers wait, and go on by themselves",
+    "PostgreSQL is killed and restarted repeatedly",
+    "workers wait, and continue when it is back",
     group="Cluster",
 )
-async def test_an_engine_that_is_killed_again_and_again_costs_time_and_nothing_else(
+async def test_a_database_that_is_killed_repeatedly_costs_only_time(
     own_postgres, open_books, store, guids
 ):
     ids = guids(300)
@@ -200,7 +200,9 @@ async def test_a_commit_with_an_unknown_result_counts_once(start, guids):
     assert await worker.books.last_object() == 1
 
 
-async def test_one_that_others_took_for_dead_commits_and_claims_nothing(start, declare_gone, guids):
+async def test_a_worker_that_was_declared_gone_commits_and_claims_nothing(
+    start, declare_gone, guids
+):
     ids = guids(60)
     zombie, other = await start(), await start()
     await feed(other, ids)
@@ -215,7 +217,7 @@ async def test_one_that_others_took_for_dead_commits_and_claims_nothing(start, d
     await assert_exact(other, ids)
 
 
-async def test_leaving_gives_back_what_has_no_verdict(start, guids):
+async def test_leaving_returns_ids_without_a_verdict(start, guids):
     ids = guids(60)
     worker, other = await start(), await start()
     await feed(other, ids)
@@ -228,11 +230,11 @@ async def test_leaving_gives_back_what_has_no_verdict(start, guids):
 
 
 @pytest.mark.promise(
-    "An ID that kills each worker that takes it",
-    "alone in its block, and then `poison`; it takes no other ID along",
+    "An ID kills each worker that claims it",
+    "it is alone in its block, and then `poison`; no other ID is affected",
     group="Cluster",
 )
-async def test_an_id_that_costs_worker_after_worker_is_given_up_as_poison(start, database, guids):
+async def test_an_id_that_kills_worker_after_worker_becomes_poison(start, database, guids):
     ids = guids(2)
     worker = await start()
     await feed(worker, ids)
@@ -264,11 +266,11 @@ async def test_an_id_that_is_retried_has_both_lines_and_its_last_verdict(start, 
 
 
 @pytest.mark.promise(
-    "Objects that a killed worker has put and never committed",
-    "swept when they are a day old; no loader ever sees them",
+    "A killed worker left objects that it had not committed",
+    "they are deleted when they are a day old; no loader ever sees them",
     group="Cluster",
 )
-async def test_an_orphan_is_swept_and_nothing_else(start, database, guids, store, tmp_path):
+async def test_only_orphans_are_deleted(start, database, guids, store, tmp_path):
     dying, other = await start(), await start()
     await feed(other, guids(10))
 
@@ -298,7 +300,7 @@ async def test_an_orphan_is_swept_and_nothing_else(start, database, guids, store
     "workers refuse to start: code 5, naming an object",
     group="Cluster",
 )
-async def test_a_database_that_was_restored_to_an_earlier_point_is_refused(start, database, guids):
+async def test_a_database_restored_to_an_earlier_point_is_refused(start, database, guids):
     worker = await start()
     await feed(worker, guids(60))
     await work_off(worker)

@@ -25,7 +25,7 @@ def next_steps(tmp_path):
     return [*STEPS, Step([account], [export])]
 
 
-async def test_init_creates_an_export_and_says_so_once(new_url, open_books):
+async def test_init_creates_an_export_once(new_url, open_books):
     assert await init(new_url, FORM, TERMS) == Initialized(created=True, upgraded_from=None)
     assert await init(new_url, FORM, TERMS) == Initialized(created=False, upgraded_from=None)
     books = await open_books(new_url)
@@ -42,7 +42,7 @@ async def test_init_changes_the_terms_and_the_limits_of_the_account(new_url, dat
     assert database.execute("SELECT rate, in_flight FROM cxai.governor") == [(7.5, 3)]
 
 
-async def test_any_number_of_inits_at_once_are_as_one(new_url, database, open_books):
+async def test_concurrent_inits_have_the_effect_of_one(new_url, database, open_books):
     urls = [new_url, new_url, parse_engine_url(database.url("weekly"))] * 3
 
     done = await asyncio.gather(*(init(url, FORM, TERMS) for url in urls))
@@ -80,7 +80,7 @@ async def test_the_form_is_fixed_by_the_first_line(
     assert database.execute("SELECT rate FROM cxai.governor") == [(5.0,)]
 
 
-async def test_score_ranges_that_say_the_same_are_the_same(new_url, open_books, guids):
+async def test_score_ranges_are_compared_by_value(new_url, open_books, guids):
     bands = FORM | {"bands": "x = 1", "bands_digest": "d1", "bands_name": "a.toml"}
     await init(new_url, bands, TERMS)
     await (await open_books(new_url)).enqueue(entries_of(guids(1)))
@@ -91,7 +91,7 @@ async def test_score_ranges_that_say_the_same_are_the_same(new_url, open_books, 
         await init(new_url, FORM, TERMS)
 
 
-async def test_workers_that_have_read_another_form_can_do_nothing_more(new_url, open_books, guids):
+async def test_workers_that_have_read_another_form_are_fenced(new_url, open_books, guids):
     await init(new_url, FORM, TERMS)
     early = await open_books(new_url)
     await init(new_url, FORM | {"shape": "tables"}, TERMS)
@@ -107,7 +107,7 @@ async def test_a_worker_that_has_read_another_form_does_not_start(new_url, open_
     await early.form()
     await init(new_url, FORM | {"shape": "tables"}, TERMS)
 
-    with pytest.raises(UsageError, match="start this worker again"):
+    with pytest.raises(UsageError, match="restart the worker"):
         await early.register("a worker")
 
     assert (await early.form())["shape"] == "tables"
@@ -117,7 +117,7 @@ async def test_a_worker_that_has_read_another_form_does_not_start(new_url, open_
 # --- versions ---
 
 
-async def test_init_upgrades_all_exports_and_keeps_what_is_in_them(
+async def test_init_upgrades_all_exports_and_keeps_their_content(
     new_url, database, open_books, guids, next_steps
 ):
     weekly = parse_engine_url(database.url("weekly"))
@@ -156,13 +156,11 @@ async def test_an_upgrade_that_fails_changes_nothing(new_url, database, open_boo
     await (await open_books(new_url)).counts()
 
 
-async def test_tables_of_another_version_are_refused_by_name(
-    new_url, database, open_books, next_steps
-):
+async def test_tables_of_another_version_are_refused(new_url, database, open_books, next_steps):
     await init(new_url, FORM, TERMS, steps=next_steps)
     with pytest.raises(UsageError, match=r"tables of version 2, made by a newer cxai-worker"):
         await init(new_url, FORM, TERMS)
-    with pytest.raises(UsageError, match="this version knows 1"):
+    with pytest.raises(UsageError, match="this version supports up to 1"):
         await open_books(new_url)
 
     database.execute("UPDATE cxai.version SET number = 0")
@@ -181,7 +179,7 @@ async def test_an_export_that_was_not_created_is_named(new_url, open_books):
         await open_books(new_url)
 
 
-async def test_a_database_that_can_only_be_read_is_refused(new_url, database, open_books):
+async def test_a_read_only_database_is_refused(new_url, database, open_books):
     await init(new_url, FORM, TERMS)
     database.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
 
@@ -201,7 +199,7 @@ async def test_a_user_without_rights_is_refused(database):
         database.execute(f"DROP ROLE {role}")
 
 
-async def test_an_engine_that_does_not_sync_is_refused(own_postgres):
+async def test_a_database_that_does_not_sync_is_refused(own_postgres):
     own_postgres.stop()
     with (own_postgres.data / "postgresql.conf").open("a") as conf:
         conf.write("fsync = off\n")

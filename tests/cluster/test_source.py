@@ -39,14 +39,14 @@ async def first_of(batches):
 # --- what it gives ---
 
 
-async def test_it_is_a_source_and_no_queue_that_lets_go_of_its_messages(start):
+async def test_it_is_a_source_and_not_a_queue(start):
     worker = await start()
     assert isinstance(worker.source, Source)
     assert not worker.source.is_queue
 
 
 @virtually
-async def test_every_id_that_was_fed_comes_once_and_then_it_ends(engine, start):
+async def test_it_yields_every_id_once_and_then_ends(engine, start):
     engine.feed(entries(*IDS, *IDS[:100]))
     worker = await start()
     assert await work_off(worker) == IDS
@@ -54,7 +54,7 @@ async def test_every_id_that_was_fed_comes_once_and_then_it_ends(engine, start):
 
 
 @virtually
-async def test_few_blocks_are_claimed_at_a_time_so_that_workers_share_what_is_there(engine, start):
+async def test_few_blocks_are_claimed_at_a_time_so_that_workers_share_them(engine, start):
     engine.feed(entries(*IDS))
     async with aclosing((await start()).source.batches()) as batches:
         assert len(await first_of(batches)) == 200
@@ -84,7 +84,7 @@ async def test_two_workers_get_different_ids(engine, start):
 
 
 @virtually
-async def test_it_waits_for_more_while_the_input_is_not_fed_to_its_end(engine, start):
+async def test_it_waits_while_the_input_is_incomplete(engine, start):
     engine.feed(entries(*IDS[:10]), fed=False)
     worker = await start()
     working = asyncio.create_task(work_off(worker))
@@ -121,7 +121,7 @@ async def test_it_does_not_end_before_every_object_has_its_final_name(engine, st
 
 
 @virtually
-async def test_without_an_end_it_goes_on_when_all_is_settled(engine, start):
+async def test_an_endless_source_continues_when_all_is_settled(engine, start):
     engine.feed(entries("a"))
     worker = await start(until_settled=False)
     working = asyncio.create_task(work_off(worker))
@@ -131,7 +131,7 @@ async def test_without_an_end_it_goes_on_when_all_is_settled(engine, start):
 
 
 @virtually
-async def test_it_says_that_nothing_is_left_to_claim_while_outcomes_wait_to_be_committed(
+async def test_it_reports_that_nothing_is_left_to_claim_while_outcomes_wait_for_a_commit(
     engine, start
 ):
     """Else the end of a night would wait until the last object is old enough."""
@@ -147,7 +147,7 @@ async def test_it_says_that_nothing_is_left_to_claim_while_outcomes_wait_to_be_c
 
 
 @virtually
-async def test_an_empty_queue_is_asked_about_every_two_seconds_at_most(engine, start):
+async def test_an_empty_queue_is_polled_every_two_seconds_at_most(engine, start):
     engine.feed([], fed=False)
     worker = await start()
     waiting = asyncio.create_task(work_off(worker))
@@ -160,7 +160,7 @@ async def test_an_empty_queue_is_asked_about_every_two_seconds_at_most(engine, s
 
 
 @virtually
-async def test_an_engine_that_cannot_be_reached_is_waited_for(engine, start):
+async def test_an_unreachable_database_is_waited_for(engine, start):
     engine.feed(entries("a"))
     worker = await start()
     worker.books.fail("claim", *[DOWN] * 50)
@@ -168,7 +168,7 @@ async def test_an_engine_that_cannot_be_reached_is_waited_for(engine, start):
 
 
 @virtually
-async def test_blocks_of_a_claim_whose_answer_was_lost_come_with_the_next_one(engine, start):
+async def test_blocks_of_a_lost_answer_come_with_the_next_one(engine, start):
     engine.feed(entries(*IDS))
     worker = await start()
     worker.books.lose_answers(2)
@@ -176,7 +176,7 @@ async def test_blocks_of_a_claim_whose_answer_was_lost_come_with_the_next_one(en
 
 
 @virtually
-async def test_a_worker_that_others_took_for_dead_claims_nothing_more(engine, start):
+async def test_a_worker_that_was_declared_gone_claims_nothing_more(engine, start):
     engine.feed(entries(*IDS))
     worker = await start()
     engine.declare_gone(worker.books.worker)
@@ -188,7 +188,7 @@ async def test_a_worker_that_others_took_for_dead_claims_nothing_more(engine, st
 
 
 @virtually
-async def test_leaving_gives_back_what_has_no_verdict(engine, start):
+async def test_leaving_returns_ids_without_a_verdict(engine, start):
     engine.feed(entries("a", "b"))
     worker, other = await start(), await start("other")
     async with worker.source:
@@ -198,7 +198,7 @@ async def test_leaving_gives_back_what_has_no_verdict(engine, start):
 
 
 @virtually
-async def test_leaving_does_not_fail_when_the_engine_cannot_be_reached(start):
+async def test_leaving_does_not_fail_when_the_database_is_unreachable(start):
     worker = await start()
     worker.books.fail("leave", DOWN)
     async with worker.source:

@@ -1,4 +1,4 @@
-"""The URL of an export in PostgreSQL: what it may say, and that a password never stands in it."""
+"""The URL of an export in PostgreSQL: its parts, and that it never holds a password."""
 
 import pytest
 
@@ -26,11 +26,19 @@ from cxai.errors import UsageError
         ("postgres:///db#e", {"dbname": "db"}),
     ],
 )
-def test_a_url_says_where_the_database_is(text, place):
+def test_a_url_is_split_into_its_parts(text, place):
     url = parse_engine_url(text)
     assert (url.place, url.export) == (place, "e")
     assert str(url) == text
     assert parse_engine_url(str(url)) == url
+
+
+def test_an_export_is_named_once_in_the_url_or_beside_it():
+    named = parse_engine_url("postgres://h/db#nightly")
+    assert parse_engine_url("postgres://h/db", "nightly") == named
+    assert parse_engine_url("postgres://h/db#nightly", "nightly") == named
+    with pytest.raises(UsageError, match="name it once"):
+        parse_engine_url("postgres://h/db#nightly", "weekly")
 
 
 @pytest.mark.parametrize("name", ["nightly", "a", "a_1", "x" * 41])
@@ -44,11 +52,11 @@ def test_an_export_has_a_schema_of_its_own(name):
         ("mysql://h/db#e", "named by a URL such as"),
         ("postgres://h/db", "names no export"),
         ("postgres://h/db#", "names no export"),
-        ("postgres://h/db#Nightly", "names no export"),
-        ("postgres://h/db#1a", "names no export"),
-        ("postgres://h/db#a-b", "names no export"),
-        ("postgres://h/db#a;drop", "names no export"),
-        ("postgres://h/db#" + "x" * 42, "names no export"),
+        ("postgres://h/db#Nightly", "can't be named 'Nightly'"),
+        ("postgres://h/db#1a", "can't be named '1a'"),
+        ("postgres://h/db#a-b", "can't be named 'a-b'"),
+        ("postgres://h/db#a;drop", "can't be named 'a;drop'"),
+        ("postgres://h/db#" + "x" * 42, "can't be named 'xxx"),
         ("postgres://h#e", "names no database"),
         ("postgres://h/#e", "names no database"),
         ("postgres://h/a/b#e", "names no database"),
@@ -57,11 +65,11 @@ def test_an_export_has_a_schema_of_its_own(name):
         ("postgres://h:x/db#e", "no valid host and port"),
         ("postgres://h,/db#e", "no valid host and port in ''"),
         ("postgres://[::1/db#e", "no valid host"),
-        ("postgres://h/db?options=-csearch_path=x#e", "option 'options', which is not known"),
-        ("postgres://h/db?sslmode=a&sslmode=b#e", "option 'sslmode', twice"),
+        ("postgres://h/db?options=-csearch_path=x#e", "the option 'options' which is unknown"),
+        ("postgres://h/db?sslmode=a&sslmode=b#e", "the option 'sslmode' twice"),
     ],
 )
-def test_a_url_that_cannot_be_right_is_refused_in_words(text, words):
+def test_a_malformed_url_is_refused_with_the_reason(text, words):
     with pytest.raises(UsageError) as caught:
         parse_engine_url(text)
     assert words in str(caught.value)
@@ -73,6 +81,9 @@ def test_a_url_that_cannot_be_right_is_refused_in_words(text, words):
         "postgres://u:s3cret@h/db#e",
         "postgres://u:s3cret@h#e",
         "postgres://u:@s3cret@h/db#e",
+        "postgres://u:s3cret#x@h/db#e",
+        "postgres://u:s3cret/x@h/db#e",
+        "postgres://u:s3cret?x@h/db#e",
         "postgres://h/db?password=s3cret#e",
         "postgres://h/db?sslpassword=s3cret#e",
     ],
@@ -84,7 +95,7 @@ def test_a_secret_in_a_url_is_refused_and_never_quoted(text):
     assert "s3cret" not in f"{caught.value!r}{caught.value.__cause__}{caught.value.__context__}"
 
 
-def test_other_sources_are_no_such_url():
+def test_other_sources_are_not_such_urls():
     assert is_engine_url("postgres://h/db#e")
     assert not any(map(is_engine_url, ["ids.txt", "redis://h/0/ids", "-", "postgres", "pg://h"]))
 

@@ -12,11 +12,9 @@ from support.memory_objects import Fault, MemoryObjects
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
-from cxai.cluster.verify.unpacking import LineReader
 from cxai.core.outcome import Outcome
 from cxai.errors import BlockedError, ExitCode
 from cxai.ledger.form import ExportForm
-from cxai.output.codecs import COMPRESS
 from cxai.output.compression import Compression
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import LAYOUT
@@ -92,7 +90,7 @@ def assert_incomplete(findings, *what):
 # --- intact ---
 
 
-async def test_an_export_that_is_as_it_was_written_is_intact(export):
+async def test_an_unchanged_export_is_intact(export):
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
     assert findings.text().startswith("memory is intact: 4 lines in 3 parts, ")
@@ -112,7 +110,7 @@ async def test_an_id_that_was_retried_has_a_line_of_each_verdict_and_is_intact(e
     assert (await export.verify()).exit_code is ExitCode.FINISHED
 
 
-async def test_lines_that_hold_no_id_are_counted_and_not_looked_up(export):
+async def test_lines_without_an_id_are_counted_and_not_looked_up(export):
     export.engine.feed(invalid("x", "y"))
     worker = await export.start()
     done = [outcome(entry, Verdict.INVALID_ID) for entry in await worker.take()]
@@ -120,13 +118,13 @@ async def test_lines_that_hold_no_id_are_counted_and_not_looked_up(export):
     await export.write_manifest(worker)
     assert (await export.verify()).exit_code is ExitCode.FINISHED
     export.put("failures/failures-000000003.jsonl.gz", gzip.compress(b""))
-    assert_damaged(await export.verify(), "Invalid lines of the input are missing")
+    assert_damaged(await export.verify(), "invalid lines of the input are missing")
 
 
 # --- damage, by object ---
 
 
-async def test_an_object_that_is_gone_is_named(export):
+async def test_a_missing_object_is_named(export):
     del export.store.objects[RECORDS]
     assert_damaged(
         await export.verify(),
@@ -155,7 +153,7 @@ async def test_another_number_of_lines_is_named(export):
     assert_damaged(await export.verify(), f"{RECORDS}: 1 line, but the ledger has 2.")
 
 
-async def test_rows_that_belong_elsewhere_are_named(export):
+async def test_rows_of_other_exports_or_objects_are_named(export):
     a, b = export.rows(RECORDS)
     (c,) = export.rows(FAILURES)
     (d,) = export.rows("records/records-000000002.jsonl.gz")
@@ -166,7 +164,7 @@ async def test_rows_that_belong_elsewhere_are_named(export):
         f"records, object 1: {what}"
         for what in (
             "a row for b has schema version 1, not 2.",
-            'a line is no row: {"no":"row"}',
+            'a line is not a row: {"no":"row"}',
             "a second row for a.",
             "a row for c, whose verdict is not_found.",
             "a row for d, which the ledger has in object 2.",
@@ -174,7 +172,7 @@ async def test_rows_that_belong_elsewhere_are_named(export):
     ]
 
 
-async def test_a_row_of_an_id_that_was_never_fed_is_named(export):
+async def test_a_row_of_an_id_that_was_never_enqueued_is_named(export):
     a, b = export.rows(RECORDS)
     (c,) = export.rows(FAILURES)
     export.forge(RECORDS, [a, b, {**a, "interaction_id": "stranger"}])
@@ -182,11 +180,11 @@ async def test_a_row_of_an_id_that_was_never_fed_is_named(export):
     assert_damaged(
         await export.verify(),
         "records, object 1: a row for stranger, whose verdict is none.",
-        "failures, object 1: a row for stranger, which the ledger does not know.",
+        "failures, object 1: a row for stranger, which is not in the ledger.",
     )
 
 
-async def test_a_failure_with_another_verdict_than_the_engine_has_is_named(export):
+async def test_a_failure_with_another_verdict_than_in_the_database_is_named(export):
     (c,) = export.rows(FAILURES)
     export.forge(FAILURES, [{**c, "verdict": "exhausted"}])
     assert_damaged(
@@ -196,7 +194,7 @@ async def test_a_failure_with_another_verdict_than_the_engine_has_is_named(expor
     )
 
 
-async def test_a_failure_that_stands_in_another_object_than_the_engine_has_is_named(export):
+async def test_a_failure_in_another_object_than_in_the_database_is_named(export):
     content, _ = export.store.objects[FAILURES]
     export.engine.feed(entries("e"))
     worker = await export.start()
@@ -219,7 +217,7 @@ async def test_every_row_of_a_large_object_is_checked(export):
     assert (findings.exit_code, findings.lines) == (ExitCode.FINISHED, 1_204)
 
 
-async def test_a_record_that_two_objects_have_is_found_once_more(export):
+async def test_a_record_in_two_objects_is_found(export):
     """Whatever wrote it: the log has the ID in one of them."""
     content, _ = export.store.objects[RECORDS]
     export.put("records/records-000000002.jsonl.gz", content)
@@ -228,7 +226,7 @@ async def test_a_record_that_two_objects_have_is_found_once_more(export):
     )
 
 
-async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export):
+async def test_counts_that_contradict_the_ids_are_reported_as_a_bug(export):
     export.engine.lines += 1
     findings = await export.verify()
     assert "The ledger has counted 5 IDs, but has 4." in findings.problems
@@ -236,14 +234,14 @@ async def test_counts_that_do_not_agree_with_the_ids_are_a_fault_of_ours(export)
     assert "report this as a bug" in findings.text()
 
 
-async def test_a_log_that_lacks_a_number_is_a_fault_of_ours(export):
+async def test_a_log_that_lacks_a_number_is_reported_as_a_bug(export):
     export.engine.last_object = 3
     findings = await export.verify()
-    assert "The ledger has counted 3 objects, but knows 2." in findings.problems
+    assert "The ledger has counted 3 commits, but has objects of 2." in findings.problems
     assert "report this as a bug" in findings.text()
 
 
-async def test_rows_of_one_result_in_several_sets_are_each_held_against_its_verdict():
+async def test_rows_of_one_result_in_several_sets_are_each_checked_against_its_verdict():
     form = ExportForm(LAYOUT, Shape.TABLES, Compression.GZIP)
     export = Export()
     export.engine.feed(entries("a", "b", "c"))
@@ -275,7 +273,7 @@ async def test_an_object_that_the_log_lacks_is_named(export, name):
     export.put(name, export.store.objects[RECORDS][0])
     findings = await export.verify()
     assert findings.exit_code is ExitCode.INTEGRITY
-    assert f"{name}: the ledger knows no such object" in findings.text()
+    assert f"{name}: is not in the ledger" in findings.text()
     assert "restore a later state" in findings.text()
 
 
@@ -285,10 +283,10 @@ async def test_files_that_no_loader_would_read_are_noted_up_to_ten(export):
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
     assert len(findings.notes) == 11
-    assert findings.notes[-1] == "2 more objects are no part of it."
+    assert findings.notes[-1] == "2 more objects are not part of it."
 
 
-async def test_what_killed_workers_have_left_is_noted(export):
+async def test_leftovers_of_killed_workers_are_noted(export):
     export.put("_pending/7-1-records.jsonl.gz", b"of one that was killed")
     findings = await export.verify()
     assert findings.exit_code is ExitCode.FINISHED
@@ -314,7 +312,7 @@ async def test_an_older_manifest_is_no_fault_while_there_is_more_to_do(export):
     assert "manifest.json" not in findings.text()
 
 
-async def test_an_object_that_is_committed_and_not_visible_is_incomplete_and_read_all_the_same(
+async def test_a_committed_object_that_is_not_published_is_incomplete_and_read(
     export,
 ):
     export.engine.feed(entries("e"))
@@ -328,7 +326,7 @@ async def test_an_object_that_is_committed_and_not_visible_is_incomplete_and_rea
     assert findings.lines == 5
 
 
-async def test_an_object_that_is_committed_and_nowhere_is_damage(export):
+async def test_a_committed_object_that_is_missing_is_damage(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     export.store.faults.append(Fault("publish"))
@@ -337,7 +335,7 @@ async def test_an_object_that_is_committed_and_nowhere_is_damage(export):
     assert_damaged(await export.verify(), "records/records-000000003.jsonl.gz: is missing.")
 
 
-async def test_one_that_is_published_while_it_is_looked_for_is_read(export):
+async def test_an_object_that_is_published_while_it_is_read_is_found(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     export.store.faults.append(Fault("publish"))
@@ -357,7 +355,7 @@ async def test_one_that_is_published_while_it_is_looked_for_is_read(export):
     assert findings.lines == 5
 
 
-async def test_workers_that_commit_meanwhile_make_it_incomplete_and_nothing_else(export):
+async def test_workers_that_commit_meanwhile_only_make_it_incomplete(export):
     export.engine.feed(entries("e"))
     worker = await export.start()
     block = await worker.take()
@@ -370,7 +368,7 @@ async def test_workers_that_commit_meanwhile_make_it_incomplete_and_nothing_else
 
     worker.books.verdicts = commit_first
     findings = await verify_cluster(worker.books, export.store, FORM)
-    assert_incomplete(findings, "It has changed while it was verified")
+    assert_incomplete(findings, "It changed while it was verified")
 
 
 async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
@@ -383,7 +381,7 @@ async def test_an_id_that_is_retried_meanwhile_is_no_damage(export):
 
     worker.books.recount = retried_first
     findings = await verify_cluster(worker.books, export.store, FORM)
-    assert_incomplete(findings, "It has changed while it was verified")
+    assert_incomplete(findings, "It changed while it was verified")
 
 
 async def test_lines_of_an_input_without_a_verdict_are_counted(export):
@@ -392,8 +390,8 @@ async def test_lines_of_an_input_without_a_verdict_are_counted(export):
     assert (findings.asked, findings.missing) == (4, 2)
 
 
-async def test_an_input_without_an_id_is_no_proof(export):
-    assert_incomplete(await export.verify(ListSource([[]])), "holds no ID to look up")
+async def test_an_input_without_an_id_is_not_a_success(export):
+    assert_incomplete(await export.verify(ListSource([[]])), "The given input holds no ID")
 
 
 # --- the manifest ---
@@ -418,7 +416,7 @@ async def test_a_settled_export_without_a_current_manifest_is_incomplete(export)
         ({"file": RECORDS}, "lists objects twice."),
     ],
 )
-async def test_a_manifest_that_says_something_else_is_not_to_be_relied_on(export, change, problem):
+async def test_a_manifest_that_contradicts_the_log_is_a_problem(export, change, problem):
     content = orjson.loads(export.store.objects["manifest.json"][0])
     content["parts"][0] |= change
     export.put("manifest.json", orjson.dumps(content))
@@ -429,7 +427,7 @@ async def test_a_manifest_that_says_something_else_is_not_to_be_relied_on(export
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"parts": [1]}', b"\xff"])
-async def test_a_manifest_that_is_none_is_named(export, content):
+async def test_a_malformed_manifest_is_named(export, content):
     export.put("manifest.json", content)
     assert "manifest.json: is not a manifest." in (await export.verify()).problems
 
@@ -437,36 +435,8 @@ async def test_a_manifest_that_is_none_is_named(export, content):
 # --- trouble ---
 
 
-async def test_an_engine_or_a_store_that_fails_is_no_finding(export):
+async def test_a_database_or_store_that_fails_is_no_finding(export):
     worker = await export.start()
     worker.books.fail("verdicts", EngineDownError("db/cxai", "connection refused"))
     with pytest.raises(BlockedError):
         await verify_cluster(worker.books, export.store, FORM)
-
-
-# --- lines of a compressed object ---
-
-
-@pytest.mark.parametrize("compression", Compression)
-@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_lines_are_read_from_any_number_of_frames_in_any_chunks(compression, chunk):
-    texts = [b"first\n", b"second\nthird\n", b"x" * 3_000_000 + b"\n", b"last\n"]
-    content = b"".join(b"".join(COMPRESS[compression]([text])) for text in texts)
-    if chunk < len(content) // 100_000:
-        chunk = 4096
-    reader = LineReader(compression)
-    lines = [
-        line
-        for start in range(0, len(content), chunk)
-        for line in reader.lines(content[start : start + chunk])
-    ]
-    assert [*lines, *reader.rest()] == b"".join(texts).split(b"\n")[:-1]
-
-
-@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
-def test_content_that_is_cut_off_is_not_taken_for_whole(compression):
-    content = b"".join(COMPRESS[compression]([b"a line\n"]))
-    for size in range(1, len(content)):
-        reader = LineReader(compression)
-        with pytest.raises(EOFError):
-            [*reader.lines(content[:size]), *reader.rest()]

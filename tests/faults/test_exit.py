@@ -12,6 +12,7 @@ from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again
 from support.raw_server import RawServer, response
 from support.serving import serving
+from support.store import run_killed
 
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
@@ -23,6 +24,7 @@ from cxai.ledger.rotation import Rotation
 from cxai.ledger.sqlite import SqliteDatabase
 from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
+from cxai.simulator import Scenario
 from cxai.sources.file import FileSource
 
 pytestmark = pytest.mark.long(16)
@@ -56,7 +58,7 @@ def run(tmp_path):
 
 
 def last_event(errors):
-    """Return the last line of standard error, which is JSON as all others."""
+    """Return the last line of standard error, which is JSON like all others."""
     return [json.loads(line) for line in errors.splitlines()][-1]
 
 
@@ -84,7 +86,7 @@ def last_event(errors):
         ),
     ],
 )
-async def test_all_that_is_said_of_an_end_agrees(
+async def test_every_account_of_how_a_run_ended_agrees(
     simulated, run, guids, tmp_path, capsys, scenario, settings, code, headline
 ):
     with simulated(**scenario) as api:
@@ -174,7 +176,7 @@ def failing_manifest(monkeypatch):
 
 @pytest.mark.promise(
     "The end of a run fails: sealing, the manifest, or the note in the ledger",
-    "nothing says that it finished; code 4, and the same command ends it",
+    "nothing says that it finished; code 4, and the same command finishes it",
 )
 @pytest.mark.parametrize(
     "fail",
@@ -206,7 +208,7 @@ async def test_a_run_whose_end_fails_never_says_that_it_finished(
 
 @pytest.mark.promise(
     "The ledger has more or fewer outcomes of a run than were counted",
-    "the run says that its counts do not add up, code 5; `cxai verify` does, too",
+    "the run says that its counts do not add up, code 5; so does `cxai verify`",
 )
 @pytest.mark.parametrize("difference", [-1, 1])
 async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
@@ -252,7 +254,7 @@ def test_a_refused_run_is_an_error_in_the_log(simulated, tmp_path, arguments, to
 
 @pytest.mark.promise(
     "Standard output is full, so that the report of a run is lost",
-    "code 2 if the run was green, else the run's own; standard error says why",
+    "code 2 if the run succeeded, else the run's own; standard error says why",
 )
 @pytest.mark.parametrize(
     ("scenario", "code", "arguments"), [({}, 2, []), ({"missing": 1.0}, 1, ["--json"])]
@@ -315,7 +317,7 @@ def test_a_reader_that_leaves_early_and_a_full_log_do_not_change_how_a_run_ended
     assert process.returncode == 0
 
 
-def test_refused_settings_are_an_event_of_the_log_too(tmp_path):
+def test_refused_settings_are_an_event_of_the_log(tmp_path):
     ended = cxai(
         "run", "-o", tmp_path / "export", "--rate", "0", env=environment(CXAI_LOG_FORMAT="json")
     )
@@ -351,7 +353,7 @@ def in_shell(redirection, *arguments, env=None):
 
 
 @pytest.mark.promise(
-    "Standard output is closed, so that a report, a schema or the help goes nowhere",
+    "Standard output is closed, so that a report, a schema or the help is lost",
     "code 2, and standard error says why",
 )
 @pytest.mark.parametrize(
@@ -397,7 +399,23 @@ def test_a_standard_input_that_is_closed_is_not_an_empty_one(tmp_path):
     assert in_shell("</dev/null", "run", "--allow-empty", "-o", tmp_path / "export").returncode == 0
 
 
-def test_a_simulator_whose_token_is_empty_is_refused_in_words():
+def test_a_simulator_with_an_empty_token_is_refused_with_a_message():
     ended = cxai("simulate", "--port", "0", "--token", "")
     assert ended.code == 2
     assert "cxai: token is empty" in ended.err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_check_that_fails_explains_its_exit_code_on_standard_error(tmp_path, guids, as_json):
+    run_killed(tmp_path / "export", guids(3), Scenario())
+    env = environment(**({"CXAI_LOG_FORMAT": "json"} if as_json else {}))
+    ended = cxai("verify", tmp_path / "export", env=env)
+    assert ended.code == 4
+    (line,) = ended.err.splitlines()
+    if as_json:
+        event = json.loads(line)
+        assert (event["event"], event["level"], event["exit_code"]) == ("verify_failed", "error", 4)
+        line = event["reason"]
+    assert line.removeprefix("cxai: ").startswith(
+        f"{tmp_path / 'export'} is intact, but INCOMPLETE"
+    )

@@ -137,7 +137,7 @@ async def test_status_of_a_run_under_way_has_what_is_open_and_what_is_settled(
     assert stopped.progress is None
     entries, waiting = stopped.inbox
     assert entries == waiting == 30 - sum(stopped.verdicts.values())
-    assert f"{waiting} messages of a queue in the inbox" in stopped.text()
+    assert f"{waiting} messages from a queue in the inbox" in stopped.text()
     assert stopped.as_dict()["inbox"] == {"entries": waiting, "open": waiting}
     assert f"{waiting} messages of a queue are in the inbox" in verify_export(directory).text()
 

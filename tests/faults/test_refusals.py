@@ -100,7 +100,7 @@ def test_a_tilde_is_the_home_directory(home, run, capsys):
     assert run("-o", "~/export").code == 4
     assert (home / "export" / "ledger.sqlite").exists()
     assert not (home / "~").exists()
-    assert "not running" in cxai_here(capsys, "status", "~/export").out
+    assert "not running, stopped" in cxai_here(capsys, "status", "~/export").out
 
 
 @pytest.mark.parametrize("setting", ["token_file", "score_bands", "config"])

@@ -24,10 +24,10 @@ def finished(api, export, ids):
 
 
 @pytest.mark.promise(
-    "SIGTERM, SIGINT or SIGHUP", "no new request; those under way land and are committed; code 4"
+    "SIGTERM, SIGINT or SIGHUP", "no new requests; those in flight finish and are committed; code 4"
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_the_first_signal_lets_requests_under_way_land_and_commits_them(
+def test_the_first_signal_lets_requests_in_flight_finish_and_commits_them(
     simulated, export, ids, number
 ):
     with (
@@ -38,23 +38,23 @@ def test_the_first_signal_lets_requests_under_way_land_and_commits_them(
         process.send_signal(number)
         code, out, errors = ended(process)
         landed = api.stats.by_status[200]
-        assert landed == api.stats.requests < len(ids)  # none was given up, none asked after that
+        assert landed == api.stats.requests < len(ids)  # none was abandoned, none sent after that
     assert code == 4
     assert list(Ledger(export).outcomes.values()) == ["ok"] * landed
-    told = json.loads(out)
-    assert told["stopped_by"].startswith("Stopped by ")
-    assert (told["verdicts"], told["open"]) == ({"ok": landed}, len(ids) - landed)
+    report = json.loads(out)
+    assert report["stopped_by"].startswith("Stopped by ")
+    assert (report["verdicts"], report["open"]) == ({"ok": landed}, len(ids) - landed)
     again = "press Ctrl-C" if number is signal.SIGINT else f"send {number.name}"
     assert (
         f"cxai: stopping: requests in flight have up to 30 s; {again} again to quit now\n" in errors
     )
     with simulated() as api:
         finished(api, export, ids)
-        assert api.stats.requests == len(ids) - landed  # nothing is asked twice
+        assert api.stats.requests == len(ids) - landed  # nothing is requested twice
 
 
 @pytest.mark.promise(
-    "A signal, while the log is JSON", "each line on standard error is JSON, those of the end too"
+    "A signal while the log is JSON", "every line on standard error is JSON, to the last"
 )
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_signal_puts_no_other_line_into_a_log_of_json(simulated, export, ids, signals):
@@ -75,10 +75,10 @@ def test_a_signal_puts_no_other_line_into_a_log_of_json(simulated, export, ids, 
 
 
 @pytest.mark.promise(
-    "Requests under way outlast the grace period",
-    "they are given up and stay open for the next run",
+    "Requests in flight outlast the grace period",
+    "they are abandoned and stay open for the next run",
 )
-def test_requests_that_do_not_land_within_the_grace_period_are_given_up(simulated, export, ids):
+def test_requests_that_outlast_the_grace_period_are_abandoned(simulated, export, ids):
     with (
         simulated(latency_s=60.0) as api,
         running(api, export, ids, "--grace", "0.2") as process,
@@ -94,10 +94,11 @@ def test_requests_that_do_not_land_within_the_grace_period_are_given_up(simulate
 
 
 @pytest.mark.promise(
-    "A second signal", "leaves at once; nothing that is committed is lost, the rest is asked again"
+    "A second signal",
+    "quits immediately; nothing committed is lost, the rest is retrieved by the next run",
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_leaves_at_once_and_loses_nothing_that_is_committed(
+def test_a_second_signal_quits_immediately_and_loses_nothing_that_is_committed(
     simulated, export, ids, number
 ):
     with simulated() as api:
@@ -122,7 +123,7 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing_that_is_committed(
 
 @pytest.mark.promise(
     "The same stop arrives twice, as `timeout -s INT` sends it",
-    "it counts as one: those under way land and are committed",
+    "it counts as one: requests in flight finish and are committed",
 )
 def test_signals_at_the_same_time_are_one(simulated, export, ids):
     with (
@@ -161,7 +162,7 @@ def test_a_run_that_waits_for_a_pipe_stops_promptly(simulated, export, ids):
 @pytest.mark.promise(
     "A signal while everything waits for `Retry-After`", "stops promptly, without waiting it out"
 )
-def test_a_run_that_was_told_to_pause_stops_promptly(simulated, export, ids):
+def test_a_run_that_pauses_for_a_limit_stops_promptly(simulated, export, ids):
     patient = environment(CXAI_BACKOFF_BASE_S="3600", CXAI_BACKOFF_CAP_S="3600")
     with (
         simulated(throttled=1.0) as api,
@@ -175,7 +176,7 @@ def test_a_run_that_was_told_to_pause_stops_promptly(simulated, export, ids):
         finished(api, export, ids)
 
 
-@pytest.mark.promise("A signal while the run is starting", "code 4; the same command goes on")
+@pytest.mark.promise("A signal while the run is starting", "code 4; the same command resumes")
 def test_a_signal_while_it_starts_loses_nothing(simulated, export, ids):
     with simulated() as api:
         with running(api, export, ids) as process:

@@ -1,4 +1,4 @@
-"""Stalls: whatever holds a run up, it says where, and goes on when it can."""
+"""Stalls: whatever holds a run up, it names the stage, and continues when it can."""
 
 import asyncio
 import fcntl
@@ -18,10 +18,10 @@ from cxai.simulator import Scenario
 
 
 @pytest.mark.promise(
-    "A server takes requests and is silent",
+    "A server accepts requests and never replies",
     "the watchdog names the stage, in the log and in the state; the requests end by their timeout",
 )
-async def test_a_server_that_takes_requests_and_is_silent_is_named_as_the_stall(export, guids):
+async def test_a_server_that_never_replies_is_reported_as_a_stall(export, guids):
     env = environment(CXAI_STALLED_AFTER_S="0.2", CXAI_PROGRESS_S="0.2")
     async with RawServer([Ending.SILENCE]) as api:
         with running(api, export, guids(3), env=env) as run:
@@ -35,8 +35,8 @@ async def test_a_server_that_takes_requests_and_is_silent_is_named_as_the_stall(
             )
 
 
-@pytest.mark.promise("A pipe gives no IDs", "the run waits, and tells for how long")
-def test_an_input_that_is_silent_is_told_without_alarm(simulated, export, guids):
+@pytest.mark.promise("A pipe delivers no IDs", "the run waits, and shows for how long")
+def test_an_input_that_delivers_nothing_is_reported_without_a_warning(simulated, export, guids):
     env = environment(CXAI_STALLED_AFTER_S="0.2", CXAI_PROGRESS_S="0.2")
     with (
         simulated() as api,
@@ -46,8 +46,8 @@ def test_an_input_that_is_silent_is_told_without_alarm(simulated, export, guids)
         wait_for_line(run, "waiting for input for ")
 
 
-@pytest.mark.promise("Nobody reads standard error", "lines are dropped; the run goes on")
-def test_a_standard_error_that_nobody_reads_holds_nothing_up(simulated, export, guids):
+@pytest.mark.promise("Standard error is not read", "lines are dropped; the run continues")
+def test_a_standard_error_that_is_not_read_holds_nothing_up(simulated, export, guids):
     ids = guids(60)
     env = environment(CXAI_PROGRESS_S="0.002")
     with (
@@ -60,7 +60,7 @@ def test_a_standard_error_that_nobody_reads_holds_nothing_up(simulated, export, 
     assert_exact(export, ids, Scenario(missing=0.2))
 
 
-def test_a_signal_ends_a_run_whose_standard_error_nobody_reads(simulated, export, guids):
+def test_a_signal_ends_a_run_whose_standard_error_is_not_read(simulated, export, guids):
     env = environment(CXAI_PROGRESS_S="0.002")
     with (
         simulated() as api,
@@ -78,8 +78,8 @@ def is_full(pipe):
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"    "), sys.byteorder) > 0
 
 
-@pytest.mark.promise("The process is stopped (SIGSTOP) and goes on", "it says so; exact")
-def test_a_process_that_was_stopped_and_goes_on_says_so_and_loses_nothing(simulated, export, guids):
+@pytest.mark.promise("The process is suspended (SIGSTOP) and continues", "the log says so; exact")
+def test_a_process_that_was_suspended_says_so_and_loses_nothing(simulated, export, guids):
     ids = guids(40)
     env = environment(CXAI_STALLED_AFTER_S="1.5", CXAI_PROGRESS_S="0.2")
     with (

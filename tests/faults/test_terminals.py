@@ -47,18 +47,24 @@ def test_ctrl_c_is_answered_inside_the_live_view(simulated, on_terminal):
     row = run.text[: run.text.rindex(QUIT)].splitlines()[-1]
     assert re.search(r"stopping: \d+ requests? in flight.*; $", row)
     assert run.shown.rindex(SHOW_CURSOR) > run.shown.rindex(HIDE_CURSOR)
+    assert COLOUR.search(run.shown)
     assert "cxai: stopping" not in run.text  # it would be drawn over
     assert run.text.count("Stopped early by Ctrl-C.") == 1
 
 
-def test_on_a_narrow_terminal_how_to_quit_has_a_row_of_its_own(simulated, on_terminal):
-    with simulated(latency_s=LATENCY_S) as api, on_terminal(api.base_url, columns=40) as run:
+def test_a_narrow_terminal_of_another_encoding_has_how_to_quit_in_a_row_of_its_own(
+    simulated, on_terminal
+):
+    how = {"PYTHONIOENCODING": "ascii", "columns": 40}
+    with simulated(latency_s=LATENCY_S) as api, on_terminal(api.base_url, **how) as run:
         run.wait_for("of 40 IDs")
         wait_until_blocking(lambda: api.stats.in_flight > 0, "requests")
         run.press_ctrl_c()
         run.wait_for(QUIT)
         assert run.ended() == 4
     assert QUIT in run.text.splitlines()
+    assert run.shown.isascii()
+    assert "\\u" not in run.shown
 
 
 def test_a_second_ctrl_c_leaves_a_terminal_that_can_be_used(simulated, on_terminal):
@@ -91,25 +97,11 @@ def test_a_dumb_terminal_gets_lines(simulated, on_terminal):
 
 
 def test_without_colour_the_view_is_drawn_without_colour(simulated, on_terminal):
-    with simulated() as api:
-        with on_terminal(api.base_url, "--rate", "200", NO_COLOR="1") as plain:
-            assert plain.ended() == 0
-        with on_terminal(api.base_url, "--rate", "200") as coloured:
-            assert coloured.ended() == 0
-    assert HIDE_CURSOR in plain.shown
-    assert not COLOUR.search(plain.shown)
-    assert COLOUR.search(coloured.shown)
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_of_another_encoding_is_drawn_on_in_that(simulated, on_terminal, encoding):
-    with simulated() as api:
-        how = {"PYTHONIOENCODING": encoding, "columns": 40}
-        with on_terminal(api.base_url, "--rate", "200", **how) as run:
-            assert run.ended() == 0
-    assert run.shown.isascii()
-    assert "\\u" not in run.shown
-    assert "of 40 IDs" in run.text
+    how = {"NO_COLOR": "1"}
+    with simulated() as api, on_terminal(api.base_url, "--rate", "200", **how) as run:
+        assert run.ended() == 0
+    assert HIDE_CURSOR in run.shown
+    assert not COLOUR.search(run.shown)
 
 
 def test_json_logs_on_a_terminal_are_json_from_the_first_line_to_the_last(simulated, on_terminal):
@@ -157,10 +149,22 @@ def test_ctrl_c_while_everything_waits_for_a_retry_stops_promptly(simulated, on_
     assert run.text.count("Stopped early by Ctrl-C.") == 1
 
 
+def test_ctrl_c_while_a_commit_waits_for_a_full_disk_stops_promptly(
+    simulated, on_terminal, small_disk
+):
+    export = small_disk(400) / "export"
+    with simulated() as api, on_terminal(api.base_url, "-o", export, CXAI_BATCH="5") as run:
+        run.wait_for("waiting for space in")
+        run.press_ctrl_c()
+        assert run.ended() == 4
+    assert run.text.count("Stopped early") == 1
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_on_a_terminal_the_reason_of_an_exit_code_is_shown_once(simulated, on_terminal, as_json):
     more = ["--json"] if as_json else []
-    with simulated() as api, on_terminal(api.base_url, *more, CXAI_API_TOKEN="wrong") as run:  # noqa: S106 - not a secret
+    how = {"CXAI_API_TOKEN": "wrong", "CXAI_BACKOFF_BASE_S": "0.01"}
+    with simulated() as api, on_terminal(api.base_url, *more, **how) as run:
         assert run.ended() == 3
     to_people = [line for line in run.text.splitlines() if not line.lstrip().startswith('"')]
     assert "\n".join(to_people).count("The API refused the token") == 1

@@ -4,52 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import cxai, environment, start_cxai
+from support.command import cxai
 from support.running import wait_for_line
 from support.waiting import wait_until_blocking
 
 pytestmark = pytest.mark.long(15)
-
-QUICK = environment(CXAI_RECHECK_S="0.2", CXAI_BACKOFF_BASE_S="0.1", CXAI_PROGRESS="none")
-LIMITS = ("--rate", "200", "--in-flight", "8", "--flush", "0.5", "--total-timeout", "5")
-
-
-@pytest.fixture
-def shared(database, tmp_path):
-    """Return a function that sets an export up; its result runs commands with the export's URL."""
-
-    class Shared:
-        url = database.url("nightly")
-        place = tmp_path / "objects"
-
-        def init(self, api, *more):
-            server = self.url.removesuffix("#nightly")
-            return cxai(
-                "cluster", "init", server, "--export", "nightly", "-o", self.place,
-                "--base-url", api.base_url, *LIMITS, *more, env=QUICK,
-            )  # fmt: skip
-
-        def enqueue(self, *lines, last=True):
-            more = ["--last"] if last else []
-            text = "\n".join(lines).encode()
-            return cxai("enqueue", "-", "--to", self.url, "--json", *more, stdin=text, env=QUICK)
-
-        def finish(self):
-            """Say that nothing more is to come."""
-            ended = cxai("enqueue", "--last", "--to", self.url)
-            assert ended.code == 0, ended.err
-
-        def start(self, *more):
-            return start_cxai("run", self.url, "--json", *more, env=QUICK)
-
-        def work(self, *more):
-            return cxai("run", self.url, "--until-settled", "--json", *more, env=QUICK)
-
-        def rows(self, part_set):
-            objects = sorted((self.place / part_set).glob(f"{part_set}-*.jsonl"))
-            return [json.loads(line) for one in objects for line in one.read_text().splitlines()]
-
-    return Shared()
 
 
 def test_an_export_is_set_up_fed_worked_at_and_verified(simulated, guids, shared):
@@ -59,7 +18,7 @@ def test_an_export_is_set_up_fed_worked_at_and_verified(simulated, guids, shared
         assert created.code == 0, created.err
         assert f"{shared.url}: created." in created.out
         fed = shared.enqueue("# last night", *ids, "", ids[0]).json
-        assert (fed["lines"], fed["new"], fed["duplicates"]) == (63, 60, 1)
+        assert (fed["lines"], fed["new"], fed["duplicates"], fed["fed"]) == (63, 60, 1, True)
         report = shared.work().json
     assert (report["exit_code"], report["ids"], report["open"]) == (0, 60, 0)
     records, failures = shared.rows("records"), shared.rows("failures")
@@ -116,15 +75,15 @@ def test_status_shows_the_export_its_limits_and_its_workers(simulated, guids, sh
     assert (before["account"]["rate"], before["account"]["in_flight"]) == (200, 8)
     text = cxai("status", shared.url).out
     assert "3 distinct = 3 ok" in text
-    assert "0 workers at work" in text
+    assert "0 workers running" in text
 
 
 def test_quiet_commands_show_nothing_if_all_goes_well(simulated, guids, shared):
     with simulated() as api:
         shared.init(api)
         enqueue = ["enqueue", "-", "--to", shared.url, "--last", "--quiet"]
-        fed = cxai(*enqueue, stdin="\n".join(guids(3)).encode(), env=QUICK)
-        worked = cxai("run", shared.url, "--until-settled", "--quiet", env=QUICK)
+        fed = cxai(*enqueue, stdin="\n".join(guids(3)).encode(), env=shared.env)
+        worked = cxai("run", shared.url, "--until-settled", "--quiet", env=shared.env)
     assert (fed.code, fed.out, fed.err) == (0, "", "")
     assert (worked.code, worked.out, worked.err) == (0, "", "")
     assert len(shared.rows("records")) == 3
@@ -136,7 +95,7 @@ def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids,
         shared.enqueue(*guids(2))
         changed = shared.init(api, "--rate", "50")
         refused = shared.init(api, "--shape", "tables")
-    assert "changed for all its workers" in changed.out
+    assert "changed for all workers" in changed.out
     assert cxai("status", shared.url, "--json").json["account"]["rate"] == 50
     assert refused.code == 2
     assert "has this export with shape 'nested', not 'tables'" in refused.err
@@ -150,16 +109,14 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
     assert "Leave --output out" in elsewhere.err
     faster = shared.work("--rate", "500")
     assert faster.code == 2
-    assert (
-        "All workers of this export have rate = 200.0, and this one was given 500.0" in faster.err
-    )
+    assert "All workers of this export have rate = 200.0, but this one has 500.0" in faster.err
     for option, value in (("--until-idle", "3"), ("--part-every", "15m"), ("--column", "id")):
         useless = shared.work(option, value)
         assert useless.code == 2
         assert f"{option} has no use at a shared export" in useless.err
     again = shared.work("--reopen", "not_found")
     assert again.code == 2
-    assert "use `cxai retry` instead of --reopen" in again.err
+    assert "retried with `cxai retry`" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
 
 
@@ -179,14 +136,14 @@ def test_a_place_that_another_export_has_is_refused_and_nothing_is_created(
         local = cxai("cluster", "init", f"{server}#other", "-o", tmp_path / "local")
     assert (refused.code, nested.code, local.code) == (2, 2, 2)
     assert "belongs to another export" in refused.err
-    assert "lies within the place of another export" in nested.err
+    assert "is within the destination of another export" in nested.err
     assert "it holds ledger.sqlite" in local.err
     assert cxai("status", database.url("other")).code == 2
 
 
 @pytest.mark.promise(
     "The database is away when a worker starts",
-    "it waits, says so in the log, and begins when it is back",
+    "it waits, logs `storage_blocked`, and begins when it is back",
     group="Cluster",
 )
 def test_a_worker_waits_for_a_database_that_is_away_when_it_starts(
@@ -215,7 +172,7 @@ def test_ids_are_queued_again_by_their_verdict(simulated, guids, shared):
         verified = cxai("verify", shared.url)
         assert verified.code == 4, verified.out
     assert cxai("retry", "ok", "--in", shared.url).code == 2
-    assert "no verdict" in cxai("retry", "lost", "--in", shared.url).err
+    assert "not a verdict" in cxai("retry", "lost", "--in", shared.url).err
 
 
 def test_workers_under_way_follow_a_higher_limit(simulated, guids, shared):
@@ -273,8 +230,11 @@ def test_an_export_without_an_id_is_complete_only_if_that_is_allowed(simulated, 
             refused = cxai("enqueue", *closing, "--to", shared.url)
             assert refused.code == 2, refused.out
             assert cxai("status", shared.url, "--json").json["fed"] is False
+        empty = cxai("enqueue", "/dev/null", "--allow-empty", "--to", shared.url)
+        assert (empty.code, empty.out) == (0, "The input is empty.\n"), empty.err
+        assert cxai("status", shared.url, "--json").json["fed"] is False
         allowed = cxai("enqueue", "--last", "--allow-empty", "--to", shared.url)
-        assert allowed.code == 0, allowed.err
+        assert (allowed.code, allowed.out) == (0, "The input is complete.\n"), allowed.err
         ended = shared.work()
     assert (ended.code, ended.json["lines"]) == (0, 0), ended.err
     assert cxai("verify", shared.url).code == 0

@@ -4,7 +4,7 @@ import hashlib
 from itertools import count
 
 from cxai.cluster.keys import item_key
-from cxai.cluster.rows import Written
+from cxai.cluster.rows import Recount, Written
 from cxai.core.entry import IdRule
 from cxai.policy.verdict import Verdict
 
@@ -74,3 +74,9 @@ def state_of(database, export="nightly"):
     tables = ("export", "item", "tally", "block", "object")
     ordered = "SELECT t::text FROM cxai_{}.{} t ORDER BY 1"
     return {table: database.execute(ordered.format(export, table)) for table in tables}
+
+
+async def agrees(books):
+    """Whether the running counts of an export are those of its items."""
+    counts, real = await books.counts(), await books.recount()
+    return real == Recount(counts.ids, counts.verdicts, counts.open)

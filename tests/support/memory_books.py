@@ -176,10 +176,9 @@ class MemoryBooks:
         items = self.engine.items
         return {key: items[key] for key in keys if key in items}
 
-    async def gone(self, workers):
+    async def is_gone(self, worker):
         await asyncio.sleep(0)
-        known = self.engine.workers
-        return {worker for worker in workers if worker in known and known[worker].gone}
+        return worker in self.engine.workers and self.engine.workers[worker].gone
 
     async def counts(self):
         await asyncio.sleep(0)

@@ -146,7 +146,7 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
             clock,
             part_bytes=1 << 28,
             run_id=night.run_id,
-            notice=EventStream().emit,
+            emit=EventStream().emit,
         ) as store,
     ):
         for start in range(0, len(outcomes), 2):

@@ -62,9 +62,7 @@ async def reader_pool(own, *, shape=Shape.NESTED, bands=None, secrets=(), reader
     """Yield a pool of reader processes; `pool.events` is what it logs."""
     settings = ReaderSettings("cx_ai", shape, RUN_ID, bands, decode_settings().ratio)
     events = Events()
-    async with ReaderPool(
-        own, settings, readers, lambda: secrets, info=events.add, warning=events.add, **how
-    ) as pool:
+    async with ReaderPool(own, settings, readers, lambda: secrets, emit=events.add, **how) as pool:
         pool.events = events
         yield pool
 

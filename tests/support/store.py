@@ -87,7 +87,7 @@ def opened(
             clock,
             part_bytes=part_bytes,
             run_id=run_id,
-            notice=EventStream().emit,
+            emit=EventStream().emit,
             reopen=reopen,
             reopen_missing=reopen_missing,
             part_every_s=part_every_s,

@@ -4,28 +4,24 @@ import asyncio
 
 from support.virtual import virtually
 
-from cxai.app.waiting import emit_waits
-from cxai.clock import SystemClock
+from cxai.app.waiting import observed_room
 from cxai.cluster.engine import EngineDownError
 from cxai.core.events import EventStream
-from cxai.core.room import Room
 
 
 @virtually
 async def test_a_feeder_emits_what_it_waits_for_and_when_that_is_over():
     events, seen = EventStream(), []
     events.attach(seen.append)
-    room = Room(SystemClock(), 600.0, asyncio.Event())
     failures = [EngineDownError("db/cxai#nightly", "connection refused")] * 3
 
     async def work():
         if failures:
             raise failures.pop()
 
-    saying = asyncio.create_task(emit_waits(room, events.emit))
-    await room.wait_for(work)
-    await asyncio.sleep(10)
-    saying.cancel()
+    async with observed_room(600.0, asyncio.Event(), events.emit) as room:
+        await room.wait_for(work)
+        await asyncio.sleep(10)
     began, ended = seen
     place = "the database db/cxai#nightly"
     assert (began.name, began.level) == ("storage_blocked", "warning")

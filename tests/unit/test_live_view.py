@@ -12,6 +12,7 @@ from support.states import api_state, run_state
 from cxai.core.run_state import Blocked, Pause, WorkState
 from cxai.observe.live_view import LiveView, drawing
 from cxai.observe.state_text import sentence
+from cxai.observe.stderr import has_live_view, write_line
 from cxai.policy.verdict import Verdict
 
 SMALL = run_state(
@@ -133,13 +134,13 @@ def test_a_directory_that_the_encoding_lacks_takes_no_more_columns():
 
 
 def read_up_to(expected, terminal):
-    """Read what a terminal shows until it has shown this; a terminal hands over what it likes."""
+    """Read what a terminal shows until it has shown this, and no further."""
     seen = b""
     while expected not in seen:
-        seen += terminal.read(65_536)
+        seen += terminal.read(1)
 
 
-def test_it_is_drawn_on_a_terminal_and_cleared_at_the_end(monkeypatch):
+def test_on_a_terminal_lines_appear_above_it_and_it_is_cleared_at_the_end(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal, ours = os.openpty()
     with open(ours, "w") as stderr, open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - descriptors
@@ -147,6 +148,12 @@ def test_it_is_drawn_on_a_terminal_and_cleared_at_the_end(monkeypatch):
         view = LiveView()
         view.observe(SMALL)
         read_up_to(b"60 of 300 IDs", shown)
+        assert has_live_view()
+        write_line("event=outage_began")
+        read_up_to(b"\x1b[1A\x1b[2K", shown)  # the view is erased, row by row
+        read_up_to(b"event=outage_began\r\n", shown)
+        read_up_to(b"60 of 300 IDs", shown)
         asyncio.run(view.close(SMALL, None))
-        read_up_to(b"\x1b[2K", shown)  # a line is erased
+        read_up_to(b"\x1b[2K", shown)
     assert sys.stderr is stderr
+    assert not has_live_view()

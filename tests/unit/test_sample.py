@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 import pytest
 from support.virtual import virtually
 
-from cxai.app.wiring import Run
+from cxai.app.run import Run
 from cxai.clock import SystemClock
 from cxai.core.room import Room
 from cxai.errors import BlockedError

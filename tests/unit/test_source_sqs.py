@@ -56,7 +56,7 @@ def source_of(queue, noticed=None, until_idle_s=0.0):
 
     rule = IdRule("call-[0-9]+")
     return SqsSource(
-        "sqs://ids", queue, source_options(rule, until_idle_s=until_idle_s, notice=notice)
+        "sqs://ids", queue, source_options(rule, until_idle_s=until_idle_s, emit=notice)
     )
 
 

@@ -11,20 +11,22 @@ from support.store import REPORT, entries_of, opened, run_finished, run_killed
 
 from cxai.core.outcome import Outcome
 from cxai.core.timestamp import timestamp
+from cxai.errors import UsageError
 from cxai.inspect.status import export_status
 from cxai.observe.state_text import plain
 from cxai.output.contents import LEDGER_NAME, PROGRESS_NAME
+from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
 from cxai.simulator import Scenario
 
 
-def test_it_shows_how_each_run_ended_and_does_not_guess_where_nothing_was_noted(tmp_path, guids):
+def test_it_shows_how_each_run_ended_and_does_not_guess_where_that_is_unknown(tmp_path, guids):
     ids = guids(6)
     run_killed(tmp_path, ids[:3], Scenario())
     run_finished(tmp_path, ids, Scenario())
     first, second = export_status(tmp_path).text().splitlines()[-2:]
     assert first.endswith(
-        "3 completed, did not shut down cleanly (it was killed or left at once, or its disk failed)"
+        "3 completed, did not shut down cleanly (killed, quit at once, or its disk failed)"
     )
     assert second.endswith("3 completed, exit code 0. Finished.")
 
@@ -54,10 +56,10 @@ def test_it_shows_how_much_of_a_queue_waits_for_the_next_run(tmp_path, guids):
         store.end_run("stopped", REPORT)
     status = export_status(tmp_path)
     assert status.as_dict()["inbox"] == {"entries": 4, "open": 3}
-    assert "  4 messages of a queue in the inbox, 3 without a verdict: the next" in status.text()
+    assert "  4 messages from a queue in the inbox, 3 without a verdict: the next" in status.text()
 
 
-def test_of_an_export_from_files_it_says_nothing_of_queues(tmp_path, guids):
+def test_for_an_export_from_files_it_does_not_mention_queues(tmp_path, guids):
     run_finished(tmp_path, guids(3), Scenario())
     assert export_status(tmp_path).inbox == (0, 0)
     assert "queue" not in export_status(tmp_path).text()
@@ -79,7 +81,7 @@ def test_it_says_how_long_ago_the_last_run_ended(tmp_path, guids, later_s, ago):
     assert (status.as_dict()["updated_at"], status.as_dict()["age_s"]) == (run["seen_at"], later_s)
 
 
-def test_of_a_run_that_was_killed_it_says_when_it_was_last_active(tmp_path, guids):
+def test_for_a_run_that_was_killed_it_says_when_it_was_last_active(tmp_path, guids):
     run_killed(tmp_path, guids(3), Scenario())
     assert f"{tmp_path}: not running, last active " in export_status(tmp_path).text()
 
@@ -112,3 +114,10 @@ def test_a_run_under_way_is_shown_in_words_with_the_age_of_its_progress(tmp_path
         (tmp_path / PROGRESS_NAME).unlink()
         assert export_status(tmp_path).text() == f"{tmp_path}: running, just started."
     assert export_status(tmp_path).as_dict().keys() == shown.keys()
+
+
+def test_an_export_that_another_command_uses_is_not_shown_as_running(tmp_path, guids):
+    run_finished(tmp_path, guids(3), Scenario())
+    in_use = pytest.raises(UsageError, match="in use by cxai verify, process")
+    with OutputDirectory(tmp_path, purpose="verify"), in_use:
+        export_status(tmp_path)

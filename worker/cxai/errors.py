@@ -44,7 +44,11 @@ class UsageError(CxaiError):
 
 
 class DirectoryInUseError(UsageError):
-    """Another process owns the output directory."""
+    """Another process uses the output directory: `owner`, such as `cxai run, process 123`."""
+
+    def __init__(self, message: str, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
 
 
 class TokenRefusedError(CxaiError):

@@ -1,27 +1,26 @@
 """Chooses the exchange of a run."""
 
-from collections.abc import Callable
-
 import aiohttp
 from aiohttp.http import HttpResponseParser
 
 from cxai.api.exchange import OpenExchange
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
+from cxai.core.events import Emit
 
 TESTED_AIOHTTP = ("3.14",)
 """Versions (major.minor) that the thin exchange was tested with; the locks name one of them."""
 
 
 def chosen_exchange(
-    notice: Callable[..., None],
+    emit: Emit,
     *,
     version: str = aiohttp.__version__,
     parser: type = HttpResponseParser,
 ) -> OpenExchange:
     """Return the thin exchange if it was tested with this aiohttp, else that of the session.
 
-    The session takes more CPU, so `notice` is called, with an event and a reason, if it is chosen.
+    The session takes more CPU, so `emit` is called, with an event and a reason, if it is chosen.
     """
     if version.rpartition(".")[0] not in TESTED_AIOHTTP:
         tested = " and ".join(f"{each}.*" for each in TESTED_AIOHTTP)
@@ -30,5 +29,5 @@ def chosen_exchange(
         reason = "aiohttp was installed without its C extensions"
     else:
         return ThinExchange
-    notice("slower_requests", reason=reason)
+    emit("slower_requests", reason=reason)
     return SessionExchange

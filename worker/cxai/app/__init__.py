@@ -1,7 +1,7 @@
 """The composition roots: each opens what its work needs, wires it, and closes it in reverse order.
 
-`local.py` runs on one machine, `worker.py` is one of many that share an export, and
-`cluster_commands.py` is what else is done with such an export. What they share lies beside them.
+`local.py` is a run on one machine, `worker_run.py` one of many workers of a shared export, and
+`cluster_commands.py` has the other commands on such an export.
 """
 
 from cxai.app.input import source_of

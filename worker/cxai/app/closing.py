@@ -38,8 +38,8 @@ def close_books(report: Report, committer: Committer, emit: Emit) -> Report:
 def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
     """Emit why IDs failed, which fields were not as documented, and last, how the run ended.
 
-    `is_endless` is whether the run ends only when it is stopped: that is no error then if no ID is
-    left open.
+    `is_endless` is whether the run ends only when it is stopped: a stop that leaves no ID open is
+    not an error then.
     """
     tally = report.tally
     _emit_reasons(tally, emit)
@@ -51,10 +51,10 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
             absent_paths=len(tally.absent),
             more=tally.more_drift,
         )
-    is_ended_as_meant = is_endless and isinstance(report.stopped_by, StopRequestedError)
-    is_good = report.exit_code is ExitCode.FINISHED or (
-        report.exit_code is ExitCode.STOPPED and is_ended_as_meant and not tally.open
+    is_plain_stop = report.exit_code is ExitCode.STOPPED and isinstance(
+        report.stopped_by, StopRequestedError
     )
+    is_good = not report.exit_code or (is_endless and is_plain_stop and not tally.open)
     emit(
         "run_finished",
         level=Level.INFO if is_good else Level.ERROR,

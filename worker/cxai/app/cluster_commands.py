@@ -1,4 +1,4 @@
-"""What is done with a shared export besides working at it: create, feed, retry, look, verify."""
+"""The commands on a shared export other than `run`: create, feed, retry, show, verify."""
 
 import asyncio
 import os
@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
-from cxai.app.shared_export import opened
+from cxai.app.shared_export import open_export
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import emit_waits
+from cxai.app.waiting import observed_room
 from cxai.app.wiring import score_ranges
-from cxai.clock import SystemClock
 from cxai.cluster import schema
 from cxai.cluster.books import Books
-from cxai.cluster.feeding import Fed, feed
-from cxai.cluster.place import claim_place, is_taken, refuse_taken
-from cxai.cluster.restored import refuse_restored
+from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
+from cxai.cluster.existing import existing
+from cxai.cluster.feeding import FeedReport, feed
+from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
-from cxai.cluster.url import engine_url, parse_engine_url
+from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
 from cxai.core.events import EventStream
 from cxai.core.ports import Source
-from cxai.core.room import Room
 from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
@@ -39,16 +38,15 @@ from cxai.settings import Settings
 async def init_export(
     settings: Settings, database: str, export: str | None = None, output: str | None = None
 ) -> str:
-    """Create an export that workers share, or change its terms; return what was done, in words.
+    """Create an export that workers share, or change its terms; return a summary for people.
 
-    Of an export that is there, only what `settings` were given is changed. A new one needs
-    `output`, the place of its objects. The limits of an account that has some already stay as they
-    are unless `settings` were given others.
-    Raises UsageError if database, destination or settings can't be used, or the destination is
-    another export's; IntegrityError if it holds more than the export knows of; StoreError.
+    In an existing export, only the settings that were given are changed. A new one needs `output`,
+    the destination of its objects. Existing limits of the account stay unless others were given.
+    Raises UsageError if database, destination or settings can't be used, or the destination belongs
+    to another export; IntegrityError if it has more objects than the database; StoreError.
     """
-    url = engine_url(database, export)
-    there = await schema.found(url)
+    url = parse_engine_url(database, export)
+    there = await existing(url)
     ranges = score_ranges(settings)
     if there.form is None:
         kept = there.limits.keys() - settings.given
@@ -58,7 +56,7 @@ async def init_export(
         output = output or there.form["destination"]
         ranges = ranges or ranges_of(there.form)
     if output is None:
-        raise UsageError("A new export needs --output: the place of its objects.")
+        raise UsageError("A new export needs --output, the destination of its objects.")
     checked_base_url(settings.base_url)
     resource = open_resource(settings.resource, RowOptions(settings.shape, "", ranges))
     if not scheme_of(output):
@@ -73,34 +71,35 @@ async def init_export(
         done = await schema.init(url, form, terms_of(settings))
     finally:
         await store.close()
-    async with opened(url) as shared:
+    async with open_export(url) as shared:
         layout = shared.form.layout
         await refuse_restored(shared.books, shared.store, layout.all_sets, settings.compression)
-        await claim_place(shared.books, shared.store)
-    what = "created" if done.created else "changed for all its workers"
+        await claim_destination(shared.books, shared.store)
+    what = "created" if done.created else "changed for all workers"
     if done.upgraded_from is not None:
         what += f" (its tables were upgraded from version {done.upgraded_from})"
     return (
         f"{url}: {what}.\n"
         f"  Objects go to {store.location}\n"
-        f"  All workers together: {settings.rate:g} requests/s, {settings.in_flight} in flight\n"
+        f"  Limits of all workers together: {settings.rate:g} requests/s, {settings.in_flight} in"
+        " flight\n"
         f"  Next: cxai enqueue SOURCE --to {url} --last\n"
         f"        cxai run {url} --until-settled"
     )
 
 
 async def refuse_nested(destination: str) -> None:
-    """Refuse a place that lies within that of another export. Raises UsageError."""
+    """Raise UsageError for a destination within that of another export."""
     for outer in places_around(destination):
         store = open_store(outer)
         try:
             if await is_taken(store):
                 raise UsageError(
-                    f"{destination} lies within the place of another export, {store.location}. Give"
-                    " this one a destination of its own."
+                    f"{destination} is within the destination of another export, {store.location}."
+                    " Give this one another destination."
                 )
         except StoreError:
-            continue  # no place for objects, or none that we may look into
+            continue  # no store, or one that this process may not read
         finally:
             await store.close()
 
@@ -114,59 +113,60 @@ async def enqueue(
     stop: StopRequest | None = None,
     redis_password: SecretStr | None = None,
     events: EventStream | None = None,
-) -> Fed:
-    """Feed what `names` name into a shared export; with `last`, nothing more is to come then.
+) -> FeedReport:
+    """Add the IDs of the sources `names` to a shared export; `last` marks its input as complete.
 
-    Without `names` nothing is fed, and `last` alone is said; not of an export without an ID, unless
-    `settings.allow_empty`.
-    `redis_password` is as for source_of (app/input.py). `events` is where events are emitted.
+    Without `names`, it only does the latter, and for an export without an ID only if
+    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is
+    where events are emitted.
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
-    url, clock, events = parse_engine_url(to), SystemClock(), events or EventStream()
-    books, fed, ending = Books(url), Fed(settings.allow_empty), asyncio.Event()
+    books, fed = Books(parse_engine_url(to)), FeedReport(settings.allow_empty)
+    events = events or EventStream()
     try:
         await books.open()
         if names is None:
-            if not (settings.allow_empty or (await books.counts()).ids):
-                raise UsageError(
-                    f"Nothing was ever fed into {url}, so --last would make it complete and empty."
-                    " If that is right, add --allow-empty."
-                )
-            await books.finish_feeding()
-            return Fed(allow_empty=True)
-        token = SecretStr(os.environ.get(VARIABLE, "").strip())  # as an ID it is shown nowhere
+            return await _complete(books, allow_empty=settings.allow_empty)
+        token = SecretStr(os.environ.get(VARIABLE, "").strip())  # never enqueued as an ID
         source = await asyncio.to_thread(
             source_of, settings, names, token, redis_password, events.emit
         )
-        room = Room(clock, settings.outage_patience_s, ending)
-        async with entered(source, events.emit):
-            feeding = asyncio.create_task(feed(source, books, room, fed))
-            saying = asyncio.create_task(emit_waits(room, events.emit))
+        async with observed_room(settings.outage_patience_s, asyncio.Event(), events.emit) as room:
+            async with entered(source, events.emit):
+                feeding = asyncio.create_task(feed(source, books, room, fed))
 
-            def end(why: StoppedError) -> None:
-                fed.stopped_by = why
-                feeding.cancel()
+                def end(why: StoppedError) -> None:
+                    fed.stopped_by = why
+                    feeding.cancel()
 
-            with (stop or StopRequest()).passed_to(end):
-                try:
+                with (stop or StopRequest()).passed_to(end):
                     await asyncio.wait([feeding])
-                finally:
-                    saying.cancel()
-        if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            if not isinstance(error, CxaiError):
-                raise error
-            fed.stopped_by = error
-        if last and fed.stopped_by is None and not fed.exit_code:
-            await room.wait_for(books.finish_feeding)
+            if not feeding.cancelled() and (error := feeding.exception()) is not None:
+                if not isinstance(error, CxaiError):
+                    raise error
+                fed.stopped_by = error
+            if last and fed.stopped_by is None and not fed.exit_code:
+                await room.wait_for(books.finish_feeding)
+                fed.fed = True
     finally:
         await books.close()
     return fed
 
 
+async def _complete(books: Books, *, allow_empty: bool) -> FeedReport:
+    if not (allow_empty or (await books.counts()).ids):
+        raise UsageError(
+            f"{books.url} has no IDs, so --last would make it complete and empty. If that is"
+            " intended, add --allow-empty."
+        )
+    await books.finish_feeding()
+    return FeedReport(allow_empty=True, fed=True)
+
+
 async def retry(in_: str, verdicts: str) -> int:
-    """Queue IDs again that ended with these verdicts, separated by commas; return how many."""
+    """Queue IDs with these verdicts, separated by commas, again; return how many."""
     books = Books(parse_engine_url(in_))
     try:
         await books.open()
@@ -176,14 +176,14 @@ async def retry(in_: str, verdicts: str) -> int:
 
 
 async def status(of: str) -> ClusterStatus:
-    """Return how far a shared export is."""
-    async with opened(parse_engine_url(of)) as shared:
+    """Return the status of a shared export."""
+    async with open_export(parse_engine_url(of)) as shared:
         return await cluster_status(shared.books, shared.account, shared.store)
 
 
 async def verify(of: str, expected: Source | None = None) -> Findings:
     """Check every object of a shared export against its log; `expected` is its input."""
-    async with opened(parse_engine_url(of)) as shared:
+    async with open_export(parse_engine_url(of)) as shared:
         return await verify_cluster(shared.books, shared.store, shared.form, expected)
 
 
@@ -191,4 +191,6 @@ def _verdict(name: str) -> Verdict:
     try:
         return Verdict(name)
     except ValueError:
-        raise UsageError(f"{name!r} is no verdict: there are {', '.join(Verdict)}.") from None
+        raise UsageError(
+            f"{name!r} is not a verdict. Verdicts are: {', '.join(Verdict)}."
+        ) from None

@@ -1,4 +1,4 @@
-"""The input of a run: the source that some names mean, and its end."""
+"""The input of a run: opening and closing its source."""
 
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -21,12 +21,12 @@ def source_of(
     redis_password: SecretStr | None = None,
     emit: Emit = lambda _event, **_values: None,
 ) -> Source:
-    """Return the source that `names` name; without any, standard input.
+    """Return the source with these names; without any, standard input.
 
-    `redis_password` is for a stream of Redis, if no file of the settings holds it. `emit` takes the
-    events of the source, such as an outage of its queue.
-    It may take until the first ID is there. Raises UsageError if it can't be used, or can't be what
-    the settings say.
+    `redis_password` is for a Redis stream, unless the settings name a file with it. `emit` takes
+    the events of the source, such as an outage of its queue.
+    Blocks until the first ID has arrived. Raises UsageError if it can't be used, or contradicts the
+    settings.
     """
     rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
     options = SourceOptions(
@@ -45,10 +45,10 @@ def source_of(
 
 @asynccontextmanager
 async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
-    """Enter a source that has something to close.
+    """Enter a source, if it is a context manager.
 
-    A source that can't be closed then is an event and changes nothing: what it gave is acknowledged
-    by then, or comes again.
+    A failure to close it is an event and changes nothing: what was read of it is acknowledged by
+    then, or is delivered again.
     """
     if not isinstance(source, AbstractAsyncContextManager):
         yield
@@ -59,5 +59,5 @@ async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
     finally:
         try:
             await source.__aexit__(*sys.exc_info())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
+        except Exception as error:  # noqa: BLE001 - it doesn't change how the run ended
             emit("source_not_closed", reason=f"{type(error).__name__}: {error}".removesuffix(": "))

@@ -1,4 +1,4 @@
-"""The composition root of a run on one machine: its IDs come out in a directory."""
+"""The composition root of a run on one machine, which writes to a directory."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
 from cxai.app.closing import close_books, emit_end
 from cxai.app.input import entered
-from cxai.app.wiring import client_of, open_reader, score_ranges, tolerance_of, wired
+from cxai.app.wiring import api_client, open_reader, score_ranges, tolerance_of, wire_run
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
 from cxai.core.events import EventStream
@@ -42,8 +42,8 @@ from cxai.settings import Settings
 from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 
-# The first outcomes wait this long for their commit: a run shows at once that it works.
 _FIRST_BATCH_S = 0.02
+"""Seconds until the first commit: a run shows soon that it works."""
 
 
 async def export(
@@ -60,15 +60,15 @@ async def export(
     source_name: str = "",
     events: EventStream | None = None,
 ) -> Report:
-    """Run one export and return how it ended. Nothing of the process is changed.
+    """Run one export and return its report. No state of the process is changed.
 
-    `stop` ends it early. `redaction`, if the caller has a log of its own, learns of each token that
-    replaces `token`. `line_counter` counts the input's lines meanwhile, for the progress alone.
-    `force` uses a directory that holds files of others. `reopen_missing` asks the IDs of parts
-    again that are missing. A source that has to be closed is closed. `source_name` names it in
-    the event `run_started`. `events` is where the run emits its events.
+    `stop` ends it early. Each token that replaces `token` is added to `redaction`, which a caller
+    with a log of its own passes. `line_counter` counts the lines of the input for the progress.
+    `force` accepts a directory with other files. `reopen_missing` fetches the IDs of missing parts
+    again. The source is closed. `source_name` is its name in the event `run_started`. `events` is
+    where the run emits its events.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
-    that is stopped early is reported, not raised: what it has is committed. Its last event is
+    that is stopped early is reported, not raised: its results are committed. Its last event is
     `run_finished`.
     """
     events = events or EventStream()
@@ -80,7 +80,7 @@ async def export(
     rows = RowOptions(settings.shape, run_id, score_ranges(settings))
     resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(RateSettings(settings.rate, settings.burst, settings.adaptive), clock)
-    client = client_of(
+    client = api_client(
         settings,
         resource,
         Token(token, settings.token_file, redaction.add),
@@ -103,7 +103,7 @@ async def export(
                 run_id=run_id,
                 reopen=settings.reopen,
                 reopen_missing=reopen_missing,
-                notice=events.emit,
+                emit=events.emit,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),
                 is_queue=source.is_queue,
                 group=source.group if isinstance(source, GroupSource) else None,
@@ -115,7 +115,7 @@ async def export(
             open_reader(settings, rows, resource, redaction, events)
         )
         await stack.enter_async_context(client)
-        run = wired(
+        run = wire_run(
             settings,
             source=source,
             ledger=LocalLedger(committer, thread),
@@ -139,12 +139,11 @@ async def export(
                 return seen
             return replace(seen, blocked=remote.blocked)
 
-        monitor = await stack.enter_async_context(
-            RunMonitor(sample, observers, clock, settings.stalled_after_s, events)
-        )
+        monitor = RunMonitor(sample, observers, clock, settings.stalled_after_s, events)
+        await stack.enter_async_context(monitor)
         run.emit_start(events.emit, run_id, source_name, place)
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
-            stopped_by = await run.to_its_end()
+            stopped_by = await run.run()
         report = Report(
             directory.path,
             run.pipeline.tally,
@@ -162,9 +161,9 @@ async def export(
 
 
 def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
-    """Return the age in seconds from which on a part is sealed while the run goes, None for never.
+    """Return the age in seconds at which a part is sealed during the run, None for never.
 
-    A run over a queue without `until_idle_s` has no end that would seal it.
+    A run over a queue without `until_idle_s` never ends, so that its parts need an age.
     """
     if settings.part_every_s is None:
         return PART_EVERY_OF_A_QUEUE_S if is_queue and settings.until_idle_s is None else None
@@ -172,21 +171,21 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
 
 
 def lasting_path(output: str) -> Path:
-    """Return the path of an output directory, right even when the process changes its own.
+    """Return the path of an output directory, independent of the current directory.
 
-    Raises UsageError for an empty one, which a Path would take for the current directory.
+    Raises UsageError for an empty one, which as a Path would be the current directory.
     """
     if not output:
         raise UsageError("The output directory is empty: name a path.")
     path = Path(output)
-    is_name = output.startswith("~") or scheme_of(output)  # what it means is decided later
+    is_name = output.startswith("~") or scheme_of(output)  # resolved or refused later
     return path if is_name else path.absolute()
 
 
 def _directory(
     output: Path, token: SecretStr, resource: Resource, *, force: bool
 ) -> OutputDirectory:
-    """Return the output directory, if it can be one. Raises UsageError, with nothing created."""
+    """Return the output directory. Raises UsageError if it can't be used; nothing is created."""
     if Secrets(token.get_secret_value()).are_in(str(output)):
         raise UsageError(
             "The name of the output directory holds the API token. It is not shown here, but may be"

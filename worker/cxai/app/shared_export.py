@@ -1,29 +1,33 @@
-"""An export that workers share, opened from its URL: what `run`, `verify` and others do it with."""
+"""An export that workers share, opened from its URL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cxai.api.base_url import origin_of
-from cxai.app.terms import shared_settings
+from cxai.app.terms import can_be_followed, shared_settings
 from cxai.cluster.account import Account
 from cxai.cluster.books import Books
 from cxai.cluster.url import EngineUrl
 from cxai.core.layout import BandsMark
+from cxai.errors import BlockedError, TermsChangedError
 from cxai.ledger.form import ExportForm
 from cxai.objects.port import ObjectStore
 from cxai.objects.registry import open_store
 from cxai.resources.registry import layout_of
 from cxai.settings import Settings
 
+_TERMS_S = 2.0
+"""Seconds between two looks at the terms."""
+
 
 @dataclass(frozen=True, slots=True)
 class SharedExport:
-    """An export: its books, the account's limits, where its objects lie, and its settings.
+    """An export: its books, its account's limits, the store of its objects, and its settings.
 
-    `written` is its form as it stands in the database, `terms` are those that it had when it was
-    opened.
+    `written` is its form as the database has it, `terms` are those at the time of opening.
     """
 
     books: Books
@@ -35,7 +39,7 @@ class SharedExport:
 
     @property
     def form(self) -> ExportForm:
-        """What decides its rows."""
+        """Its form as a value."""
         written = self.written
         return ExportForm(
             layout_of(written["resource"]),
@@ -47,16 +51,29 @@ class SharedExport:
 
 
 async def terms_now(books: Books, account: Account) -> Mapping[str, Any]:
-    """Return the terms of an export; the limits are the account's, which another may have set."""
+    """Return the terms of an export, with the limits as any export of the account set them last."""
     state = await account.state()
     return {**await books.terms(), "rate": state.rate, "in_flight": state.in_flight}
 
 
-@asynccontextmanager
-async def opened(url: EngineUrl, own: Settings | None = None) -> AsyncIterator[SharedExport]:
-    """Open an export; its settings take the place of some of `own`, those of this process.
+async def watch_terms(export: SharedExport) -> None:
+    """Raise TermsChangedError as soon as a worker that began with `export` can't follow its terms.
 
-    Raises UsageError if it is not there, or can't be used with these settings; EngineDownError.
+    An unreachable database is waited for.
+    """
+    while True:
+        await asyncio.sleep(_TERMS_S)
+        with suppress(BlockedError):
+            now = await terms_now(export.books, export.account)
+            if not can_be_followed(export.terms, now):
+                raise TermsChangedError
+
+
+@asynccontextmanager
+async def open_export(url: EngineUrl, own: Settings | None = None) -> AsyncIterator[SharedExport]:
+    """Open an export. Its settings override those of this process, `own`.
+
+    Raises UsageError if it doesn't exist or can't be used with these settings; EngineDownError.
     """
     books, account = Books(url), Account(url)
     try:

@@ -1,7 +1,7 @@
-"""What all workers of an export have in common: kept in its database, so that they can't disagree.
+"""The settings that all workers of an export share: in its database, so that they can't disagree.
 
-The form decides what the rows are and where they come from, and never changes; the terms say how
-fast and how the work is done, and may.
+The form decides what the rows are and where they come from, and never changes. The terms decide how
+the work is done, and may change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ def form_of(
 def changed_settings(
     asked: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]
 ) -> Settings:
-    """Return the settings of an export that is there, with those changed that are asked for."""
+    """Return the settings of an existing export, with those in `asked` changed."""
     there = _settings_of(form, terms)
     given = asked.given & {*FORM, *TERMS, "score_bands"}
     return there.replace(**{name: getattr(asked, name) for name in given})
@@ -54,10 +54,9 @@ def terms_of(settings: Settings) -> dict[str, Any]:
 
 
 def can_be_followed(began: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a worker that began with some terms follows those that hold now, as it is.
+    """Whether a worker that began with some terms can apply the present ones without a restart.
 
-    It asks for each of its requests what the rate is, and how many may be in flight, but it was
-    made for no more of these than it began with.
+    It follows the rate, and the requests in flight up to the number that it began with.
     """
     if now["in_flight"] > began["in_flight"]:
         return False
@@ -71,35 +70,38 @@ def ranges_of(form: Mapping[str, Any]) -> ScoreRanges | None:
 
 
 def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
-    """Return the settings of a worker: its own, and those of the export in place of some.
+    """Return the settings of a worker: its own, overridden by those of the export.
 
-    Raises UsageError if the worker was given one of these with another value, or if this version
-    can't use one of them.
+    Raises UsageError if one of those was set to another value, or if this version can't use it.
     """
     there = _settings_of(form, terms)
     shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
     if own.reopen:
-        raise UsageError("To retry IDs of a shared export, use `cxai retry` instead of --reopen.")
+        raise UsageError("IDs of a shared export are retried with `cxai retry`, not with --reopen.")
     if own.score_bands is not None:
-        raise UsageError("Score ranges belong to the export: leave score_bands out.")
+        raise UsageError("Score ranges are fixed for the whole export: omit score_bands.")
     for name in own.given & shared.keys():
         if getattr(own, name) != shared[name]:
             raise UsageError(
-                f"All workers of this export have {name} = {shared[name]}, and this one was given"
-                f" {getattr(own, name)}. Leave it out"
-                + ("." if name in FORM else ", or change it for all with `cxai cluster init`.")
+                f"All workers of this export have {name} = {shared[name]}, but this one has"
+                f" {getattr(own, name)}. Omit it"
+                + (
+                    "."
+                    if name in FORM
+                    else ", or change it for all workers with `cxai cluster init`."
+                )
             )
     return own.replace(**shared)
 
 
 def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
-    """Return the settings that the database has; others have their defaults."""
+    """Return the settings in the database; others have their defaults."""
     names = {name: form[name] for name in FORM} | {n: terms[n] for n in TERMS if n in terms}
     try:
         return Settings(**names)
     except SettingsError as error:
         raise UsageError(
-            "Another version of cxai-worker made this export, and this one can't use its settings:"
+            "Another version of cxai-worker created this export; this one can't use its settings:"
             f" {'; '.join(error.problems)}."
         ) from None
 

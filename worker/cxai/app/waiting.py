@@ -1,23 +1,61 @@
-"""Waits for storage while no monitor watches: before a run begins, and in a feeder."""
+"""Places that can't be used for now, such as a full disk: how a run shows its waits."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
+from cxai.clock import SystemClock
 from cxai.core.events import Emit
+from cxai.core.ports import Clock
 from cxai.core.room import Room
+from cxai.core.run_state import Blocked
+from cxai.errors import DiskFullError
+from cxai.observe.changes import StateChanges
 
 _LOOK_S = 0.5
 
 
-async def emit_waits(room: Room, emit: Emit) -> None:
-    """Emit what `room` waits for, and when that is over, until it is cancelled."""
-    place, waited_s = "", 0.0
+def blocked_in(room: Room, place: str, at_most_s: float | None) -> Blocked | None:
+    """Return what the work in `room` waits for; `place` if its error names no other."""
+    error, for_s = room.blocked_by, room.waited_s
+    if error is None or for_s is None:
+        return None
+    is_full = isinstance(error, DiskFullError)
+    return Blocked(error.place or place, for_s, at_most_s, error.cause, is_full)
+
+
+class BlockedSince:
+    """The first of several places that can't be used, and since when any could not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._now = clock.monotonic
+        self._since: float | None = None
+
+    def first(self, causes: Iterable[tuple[str, str]]) -> Blocked | None:
+        """Return the first of these places, each with its cause; None without any."""
+        now = self._now()
+        for place, cause in causes:
+            self._since = self._since or now
+            return Blocked(place, now - self._since, None, cause, is_full=False)
+        self._since = None
+        return None
+
+
+@asynccontextmanager
+async def observed_room(
+    patience_s: float, ending: asyncio.Event, emit: Emit
+) -> AsyncIterator[Room]:
+    """Yield a room for work that no monitor observes; its waits are emitted."""
+    room = Room(SystemClock(), patience_s, ending)
+    observing = asyncio.create_task(_emit_waits(room, emit))
+    try:
+        yield room
+    finally:
+        observing.cancel()
+
+
+async def _emit_waits(room: Room, emit: Emit) -> None:
+    changes = StateChanges(emit)
     while True:
         await asyncio.sleep(_LOOK_S)
-        error = room.blocked_by
-        if error is not None and not place:
-            place = error.place
-            emit("storage_blocked", place=place, reason=error.cause)
-        elif error is None and place:
-            emit("storage_back", place=place, after_s=round(waited_s))
-            place = ""
-        waited_s = room.waited_s or 0.0
+        changes.note_blocked(blocked_in(room, "", None))

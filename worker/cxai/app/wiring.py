@@ -1,34 +1,28 @@
 """From settings to the parts of a run that are the same on one machine and on many.
 
-local.py and worker.py add what differs: source, ledger and limiter.
+local.py and worker.py add those that differ: source, ledger and limiter.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 from cxai.api.client import ApiClient
 from cxai.api.content_coding import DecodeSettings, decode
 from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
+from cxai.app.run import Pace, Run
 from cxai.core.backlog import Backlog, Item
 from cxai.core.ending import Tolerance
-from cxai.core.events import Emit, EventStream, Level
+from cxai.core.events import EventStream, Level
 from cxai.core.governor_ports import Limiter
 from cxai.core.pipeline import Pipeline
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import Clock, Fetcher, Ledger, Reader, Source
 from cxai.core.resource import Resource
-from cxai.core.room import Room
-from cxai.core.run_state import ApiState, Blocked, Pause, WorkState
-from cxai.errors import CxaiError, DiskFullError
 from cxai.governor.governor import Governor
-from cxai.governor.health import HealthSettings, State
+from cxai.governor.health import HealthSettings
 from cxai.governor.patience import PatienceSettings
-from cxai.observe.monitor import Sample
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Failure, Reply
 from cxai.policy.settings import PolicySettings
@@ -39,113 +33,9 @@ from cxai.resources.reader import BodyReader
 from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
 from cxai.settings.settings import START_PATIENCE_S
-from cxai.version import __version__
 
 
-class Pace(Limiter, Protocol):
-    """A limiter that can be watched, and that has the last word before a request is sent."""
-
-    @property
-    def rate(self) -> float:
-        """Requests per second that are allowed now."""
-        ...
-
-    @property
-    def paused(self) -> tuple[float, str] | None:
-        """Seconds that the pause still lasts and why, None if there is none."""
-        ...
-
-    async def send_slot(self) -> None:
-        """Return at the moment when a request whose turn it is may go onto its connection."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that is wired and not begun: its pipeline, and what is watched of it."""
-
-    pipeline: Pipeline
-    governor: Governor
-    pace: Pace
-    settings: Settings
-
-    def emit_start(self, emit: Emit, run_id: str, source: str, output: str) -> None:
-        """Emit that it begins: `source` and `output` are its input and its results, for people."""
-        emit(
-            "run_started",
-            run_id=run_id,
-            version=__version__,
-            source=source,
-            output=output,
-            resource=self.settings.resource,
-            rate=self.settings.rate,
-            in_flight=self.settings.in_flight,
-            base_url=self.governor.api,
-        )
-
-    def sample(self, place: str, expected_lines: int | None = None) -> Sample:
-        """Return what it shows of itself now; `place` is where its results go."""
-        pipeline, governor = self.pipeline, self.governor
-        backlog, paused = pipeline.backlog, self.pace.paused
-        return Sample(
-            tally=pipeline.tally,
-            stage_counters=pipeline.stage_counters,
-            work=WorkState(
-                open=backlog.open,
-                waiting=backlog.waiting,
-                next_retry_s=backlog.next_due_s(),
-                in_flight=pipeline.in_flight,
-                input_ended=pipeline.input_ended,
-                is_stopping=pipeline.ending,
-                grace_s=pipeline.bounds.grace_s,
-            ),
-            api=ApiState(
-                url=governor.api,
-                rate=self.pace.rate,
-                rate_ceiling=self.settings.rate,
-                pause=Pause(*paused) if paused else None,
-                in_doubt=governor.health.state is State.DOUBT,
-                down_for_s=governor.outage_s,
-                trouble=governor.trouble or "",
-                advice=governor.advice,
-                unanswered_s=governor.unanswered_s,
-            ),
-            expected_lines=expected_lines,
-            blocked=_blocked(pipeline.room, place, pipeline.bounds.disk_patience_s),
-        )
-
-    async def to_its_end(self, *beside: Coroutine[Any, Any, None]) -> CxaiError | None:
-        """Run the pipeline; return what stopped it early, None if nothing did.
-
-        `beside` is what goes on meanwhile, for as long as the pipeline does. A failure of it stops
-        the run; one that is no CxaiError is raised when the pipeline has ended.
-        """
-        failures: list[Exception] = []
-
-        async def watched(work: Coroutine[Any, Any, None]) -> None:
-            try:
-                await work
-            except CxaiError as error:
-                self.pipeline.stop(error)
-            except Exception as error:  # noqa: BLE001 - raised when the pipeline has ended
-                failures.append(error)
-                self.pipeline.stop(CxaiError("An internal error."))
-
-        tasks = [asyncio.create_task(watched(work)) for work in beside]
-        try:
-            await self.pipeline.run()
-        except CxaiError as error:
-            if failures:
-                raise failures[0] from error
-            return error
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return None
-
-
-def wired(
+def wire_run(
     settings: Settings,
     *,
     source: Source,
@@ -161,7 +51,7 @@ def wired(
     bounds: PipelineSettings,
     events: EventStream,
 ) -> Run:
-    """Return the run that these parts make; `fetcher` is the client, or what stands before it."""
+    """Return the run that these parts make; `fetcher` is `client`, or an adapter around it."""
     governor = _governor(settings, backlog, pace, client, clock, events)
     pipeline = Pipeline(
         source=source,
@@ -187,10 +77,10 @@ async def open_reader(
     redaction: Redaction,
     events: EventStream,
 ) -> AsyncIterator[Reader]:
-    """Open what reads the replies: in this process, and in others as far as that is of use.
+    """Open the reader of replies: this process and, where they save time, reader processes.
 
-    `resource` is the one of the settings, opened with `rows`. Nothing that is read holds what
-    `redaction` hides.
+    `resource` is the one of the settings, opened with `rows`. The secrets of `redaction` are
+    removed from all that is read.
     """
     parser = ReplyParser(resource, _decoder(settings), redaction)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
@@ -199,7 +89,7 @@ async def open_reader(
         if not count:
             yield own
             return
-        # A run at a low rate, as most are, does without what this imports.
+        # Most runs have a low rate, and don't need these imports.
         from cxai.readers.pool import ReaderPool  # noqa: PLC0415
         from cxai.readers.wire import ReaderSettings  # noqa: PLC0415
 
@@ -217,8 +107,7 @@ async def open_reader(
             count,
             lambda: [secret.get_secret_value() for secret in redaction.secrets],
             load=LoopLoad() if settings.readers == "auto" else None,
-            info=events.emit,
-            warning=events.emit,
+            emit=events.emit,
         ) as pool:
             yield pool
 
@@ -226,14 +115,6 @@ async def open_reader(
 def most_readers(settings: Settings) -> int:
     """Return how many reader processes a run may have at a time."""
     return readers_for(settings.readers, settings.rate, usable_cores())
-
-
-def _blocked(room: Room, place: str, at_most_s: float) -> Blocked | None:
-    error, for_s = room.blocked_by, room.waited_s
-    if error is None or for_s is None:
-        return None
-    is_full = isinstance(error, DiskFullError)
-    return Blocked(error.place or place, for_s, at_most_s, error.cause, is_full)
 
 
 def _decoder(settings: Settings) -> Decode:
@@ -306,7 +187,7 @@ def score_ranges(settings: Settings) -> ScoreRanges | None:
     return None if settings.score_bands is None else ScoreRanges.read(settings.score_bands)
 
 
-def client_of(
+def api_client(
     settings: Settings,
     resource: Resource,
     token: Token,
@@ -346,5 +227,5 @@ def _rules(settings: Settings) -> PolicySettings:
 
 
 def tolerance_of(settings: Settings) -> Tolerance:
-    """Return what a run may lack and still count as complete."""
+    """Return how much may be missing from a run that still counts as complete."""
     return Tolerance(settings.max_failed, settings.allow_empty, settings.allow_none)

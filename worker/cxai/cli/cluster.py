@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cxai.cli.exits import finish_with
 from cxai.cli.help import Argument, Group, Option, Page
 from cxai.cli.options import (
     AS_JSON,
@@ -137,9 +138,9 @@ def enqueue(
         ),
     )
     fed = run_to_end(work)
-    if as_json or fed.exit_code or not quiet:
-        tell(json_text(fed.as_dict()) if as_json else fed.text())
-    sys.exit(fed.exit_code)
+    if quiet and not as_json and not fed.exit_code:
+        sys.exit()
+    finish_with(fed, "enqueue_failed", fed.headline, as_json=as_json)
 
 
 @click.command(

@@ -14,8 +14,10 @@ from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 from cxai.settings.variables import DEBUG_VARIABLE
 
-if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
+if TYPE_CHECKING:  # take long to import, and `cxai --help` needs none
+    from cxai.cluster.feeding import FeedReport
     from cxai.inspect.report import Report
+    from cxai.inspect.verify.findings import Findings
     from cxai.observe.logging import Log
 
 
@@ -34,7 +36,7 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
     except UsageError as error:
         lost = (
             f"{error} Only the report is lost: the run itself ended with exit code"
-            f" {int(report.exit_code)}, and `cxai status {report.output}` shows how."
+            f" {int(report.exit_code)}, and `cxai status {report.export}` shows how."
         )
         fail("report_lost", lost, report.exit_code or error.exit_code)
     # On a terminal the log leaves the reason to the report, which may have gone elsewhere.
@@ -42,6 +44,16 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
     if report.exit_code and not is_seen and sys.stderr.isatty() and not _log().as_json:
         say(f"cxai: {report.ending.headline}")
     sys.exit(report.exit_code)
+
+
+def finish_with(
+    result: "FeedReport | Findings", event: str, headline: str, *, as_json: bool
+) -> NoReturn:
+    """Print a result and exit with its code; `headline` explains it if the text isn't shown."""
+    tell(json_text(result.as_dict()) if as_json else result.text())
+    if result.exit_code and (as_json or not sys.stdout.isatty()):
+        fail(event, headline, result.exit_code)
+    sys.exit(result.exit_code)
 
 
 def exit_after(command_line: Callable[[], object]) -> NoReturn:

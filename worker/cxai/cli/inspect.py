@@ -1,13 +1,13 @@
 """`cxai status`, `verify` and `prune`: what can be done with an export beside running it."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxai.cli.exits import finish_with
 from cxai.cli.help import Argument, Option, Page
 from cxai.cli.options import AS_JSON, PLACE, SOURCES, settings_options
 from cxai.cli.streams import json_text, tell
@@ -64,8 +64,8 @@ def verify(*, place: str, sources: Sequence[str], as_json: bool, **options: Any)
     source = _input_to_verify(sources, **options)
     check = _verify_shared if is_engine_url(place) else _verify_directory
     found = check(place, source)
-    tell(json_text(found.as_dict()) if as_json else found.text())
-    sys.exit(found.exit_code)
+    headline = found.text().partition("\n")[0].rstrip(":")
+    finish_with(found, "verify_failed", headline, as_json=as_json)
 
 
 def _verify_directory(place: str, source: "Source | None") -> "Findings":

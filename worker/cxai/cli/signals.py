@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from cxai.core.events import Emit
 from cxai.core.stop import StopRequest
 from cxai.errors import ExitCode, StopCause, StopRequestedError
+from cxai.observe.stderr import has_live_view
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_SIGNAL_S = 0.5
@@ -60,10 +61,10 @@ def _stopping(by: str, grace_s: float) -> str:
 
 def _quit(emit: Emit) -> None:
     """End the process with nothing to save: what is not committed is retrieved by the next run."""
-    if sys.stderr.isatty():  # a live view has hidden the cursor
+    if has_live_view():  # it has hidden the cursor, and would draw no more
         with suppress(OSError):
             os.write(2, _SHOW_CURSOR)
-    sys.stderr = sys.__stderr__ or sys.stderr  # past a live view, which would draw no more
+        sys.stderr = sys.__stderr__ or sys.stderr
     emit(
         "run_abandoned",
         text="quit at the second signal; rerun the same command to resume",

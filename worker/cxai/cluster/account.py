@@ -1,4 +1,4 @@
-"""The account in the database: its limits, on a connection of their own, and how they stand."""
+"""The account in the database: its limits, on a connection of their own, and their use."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,16 @@ from cxai.cluster.engine import Engine
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.url import EngineUrl
 
-# Much less than what a lease is longer than a request: else a slow answer would end it.
 _ANSWER_S = 5.0
+"""Much less than slots.RESERVE_S: otherwise one slow answer would let a lease expire."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """The limits of all workers together, and how they stand.
+    """The limits of all workers together, and their use.
 
     `rate` is requests per second, `rate_now` what is allowed while the API refuses more. `in_use`
-    of the `in_flight` requests have a holder. `paused_s` is how long a pause still lasts, 0 without
-    one.
+    of the `in_flight` slots have a holder. `paused_s` is how long a pause still lasts, or 0.
     """
 
     rate: float
@@ -27,17 +26,17 @@ class AccountState:
 
 
 class Account:
-    """The account that an export belongs to. Raises EngineDownError as the engine does."""
+    """The account that an export belongs to. Methods raise EngineDownError."""
 
     def __init__(self, url: EngineUrl) -> None:
         self._engine = Engine(url, purpose="limits", answer_s=_ANSWER_S)
         self.limits = AccountLimits(self._engine.rows)
 
     async def state(self) -> AccountState:
-        """Return how the limits stand now."""
+        """Return the limits and their use now."""
         (row,) = await self._engine.rows("SELECT * FROM account_state()")
         return AccountState(*row)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._engine.close()

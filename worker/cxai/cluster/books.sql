@@ -1,13 +1,13 @@
--- What workers and feeders do with an export, each in one transaction and one round trip.
--- Locks are taken in the order worker, block, export, item, so that no two can wait for each other.
--- A plan for arrays of any length compares each element with each; so those functions that take
--- long ones plan for the arrays at hand: a commit of 400 takes 5 ms instead of 150.
---   CX001  the worker is gone, or a block is not its own: it is fenced
---   CX002  worker and engine disagree on what is settled
+-- What workers and feeders do with an export, each in one transaction and one round trip. Locks are
+-- taken in the order worker, block, export, item, so that there are no deadlocks. A plan for arrays
+-- of any length compares each element with each, so functions with long arrays are planned for each
+-- call: a commit of 400 takes 5 ms instead of 150.
+--   CX001  the worker is gone, or doesn't own a block: it is fenced
+--   CX002  worker and database disagree on what is settled
 --   CX003  the database was restored to an earlier point
 --   CX004  the export has another form than the worker has read
 
--- A worker starts that has read this form of the export, NULL if none. Returns its number.
+-- Register a worker that has read this form of the export, NULL if none. Returns its number.
 CREATE FUNCTION register(its_name text, its_form jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE me bigint;
 BEGIN
@@ -23,8 +23,8 @@ BEGIN
     RETURN me;
 END $$;
 
--- A worker lives. If it may judge others, those of its export that were silent for longer than
--- ttl seconds are gone, and what they had is free. Returns how many were.
+-- Record the heartbeat of a worker. If it may judge others, declare those of its export gone that
+-- were silent for longer than ttl seconds, and free their blocks. Returns how many were.
 CREATE FUNCTION beat(me bigint, its_state text, ttl float8, may_judge boolean)
 RETURNS int LANGUAGE plpgsql AS $$
 DECLARE silent bigint[]; freed bigint[];
@@ -32,7 +32,7 @@ BEGIN
     UPDATE worker SET seen = clock_timestamp(), state = its_state WHERE id = me AND NOT gone;
     IF NOT FOUND THEN RAISE 'gone' USING ERRCODE = 'CX001'; END IF;
     IF NOT may_judge THEN RETURN 0; END IF;
-    -- Not one that is just claiming: see claim().
+    -- Except workers that are just claiming: see claim().
     WITH found AS (
         SELECT w.id FROM worker w JOIN export e ON w.export = e.name
         WHERE NOT w.gone AND w.seen < clock_timestamp() - make_interval(secs => ttl)
@@ -44,7 +44,7 @@ BEGIN
     WITH lost AS (
         UPDATE block SET owner = NULL, losses = losses + 1 WHERE owner = ANY (silent) RETURNING id
     ) SELECT array_agg(id) INTO freed FROM lost;
-    -- One of these IDs may be what kills workers. Alone in its block, it takes no other along.
+    -- One of these IDs may be what kills workers. Each gets its own block, to spare the others.
     WITH suspect AS (
         DELETE FROM block WHERE id = ANY (freed) AND losses >= 5 AND cardinality(keys) > 1
         RETURNING losses, source, plain, keys, lines
@@ -54,15 +54,15 @@ BEGIN
     RETURN cardinality(silent);
 END $$;
 
--- Take up to n blocks. First those that are the worker's own without its knowing, since an answer
--- was lost on the way; `held` are those that it knows of.
+-- Claim up to n blocks. First those that the worker owns already and are not in `held`, since an
+-- answer to it was lost.
 CREATE FUNCTION claim(me bigint, held bigint[], n int)
 RETURNS TABLE (
     its_id bigint, its_losses int, its_source text,
     its_keys bytea[], its_lines bigint[], its_payloads jsonb[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    -- While this lock is held, no one declares the worker gone; its own beats may go on.
+    -- This lock keeps others from declaring the worker gone, and lets its own heartbeats pass.
     PERFORM 1 FROM worker w JOIN export e ON w.export = e.name
         WHERE w.id = me AND NOT w.gone FOR KEY SHARE OF w;
     IF NOT FOUND THEN RAISE 'gone' USING ERRCODE = 'CX001'; END IF;
@@ -84,8 +84,8 @@ BEGIN
     FROM all_mine b ORDER BY b.id;
 END $$;
 
--- A worker ends in an orderly way: what it has is free, and was not lost. A claim of its own that is
--- still under way is waited for.
+-- A worker leaves: its blocks are free, and count no loss. A claim of its own that is still under
+-- way is waited for.
 CREATE FUNCTION leave(me bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM worker WHERE id = me FOR UPDATE;
@@ -95,8 +95,8 @@ BEGIN
 END $$;
 
 -- THE commit point: outcomes, objects and acknowledgement, all or none. Returns the number of the
--- objects. Sent twice, it counts once. Refuses unless all `blocks` are the worker's own, every key
--- is in one of them and has no verdict, and exactly the blocks `finished` have no open ID left.
+-- objects. Sent twice, it counts once. Refused unless the worker owns all `blocks`, every key is in
+-- one of them and has no verdict, and exactly the blocks `finished` have no open ID left.
 CREATE FUNCTION commit(
     me bigint, known int, blocks bigint[], finished bigint[],
     sets text[], pendings text[], counts int[], sizes bigint[], hashes bytea[],
@@ -149,23 +149,23 @@ BEGIN
     RETURN number;
 END $$;
 
--- So many items more have a verdict; fewer, if negative.
+-- Add to the number of items with a verdict.
 CREATE FUNCTION add_to_tally(its_verdict smallint, more bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO tally AS t (verdict, ids) VALUES (its_verdict, more)
     ON CONFLICT (verdict) DO UPDATE SET ids = t.ids + excluded.ids
 $$;
 
--- Which object was committed under this name, NULL if none was.
+-- Return the number of the object with this pending name, NULL if it was not committed.
 CREATE FUNCTION committed(its_pending text) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT no FROM object WHERE pending = its_pending
 $$;
 
--- An object has its final name.
+-- Record that an object has its final name.
 CREATE FUNCTION mark_published(number int, its_set text) RETURNS void LANGUAGE sql AS $$
     UPDATE object SET published = true WHERE no = number AND set = its_set AND NOT published
 $$;
 
--- Objects of workers that are gone that count, but don't have their final name yet.
+-- Return committed objects without their final name whose workers are gone.
 CREATE FUNCTION unpublished_by_the_gone()
 RETURNS TABLE (no int, set text, pending text, sha256 bytea) LANGUAGE sql STABLE AS $$
     SELECT o.no, o.set, o.pending, o.sha256 FROM object o LEFT JOIN worker w ON w.id = o.worker
@@ -173,8 +173,8 @@ RETURNS TABLE (no int, set text, pending text, sha256 bytea) LANGUAGE sql STABLE
     ORDER BY o.no, o.set LIMIT 1000
 $$;
 
--- Take lines of input in: new IDs, and those whose verdict is in `again`, are queued. Returns how
--- many IDs were new, how many lines were not, and of these, by verdict, how many lines had an ID
+-- Add lines of input: new IDs, and those whose verdict is in `again`, are queued. Returns how many
+-- IDs were new, how many lines were duplicates, and of these, by verdict, how many lines had an ID
 -- with a final verdict, and how many IDs are queued again.
 CREATE FUNCTION enqueue(
     sources text[], all_keys bytea[], all_lines bigint[], payloads jsonb[], again smallint[],
@@ -229,12 +229,12 @@ BEGIN
     requeued := coalesce(requeued, '{}');
 END $$;
 
--- No more lines are to come.
+-- Mark the input as complete.
 CREATE FUNCTION finish_feeding() RETURNS void LANGUAGE sql AS $$
     UPDATE export SET fed = true WHERE NOT fed
 $$;
 
--- Queue all IDs again that have one of these verdicts. Returns how many.
+-- Queue all IDs with one of these verdicts again. Returns how many.
 CREATE FUNCTION retry(again smallint[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
@@ -259,7 +259,7 @@ BEGIN
     RETURN n;
 END $$;
 
--- Objects of the log after a number, in order: those of up to `most` numbers.
+-- Return the objects of up to `most` numbers in the log after a number, in order.
 CREATE FUNCTION objects(after int, most int) RETURNS TABLE (
     no int, set text, pending text, records int, bytes bigint, sha256 bytea, worker bigint,
     published boolean, committed_at timestamptz
@@ -269,13 +269,13 @@ CREATE FUNCTION objects(after int, most int) RETURNS TABLE (
     FROM object o WHERE o.no > after AND o.no <= after::bigint + most ORDER BY o.no, o.set
 $$;
 
--- The object and verdict of each of these items. One that is retried has an object and no verdict.
+-- Return object and verdict of each of these items. One that is retried has an object, no verdict.
 CREATE FUNCTION verdicts(of_keys bytea[])
 RETURNS TABLE (key bytea, object int, verdict smallint) LANGUAGE sql STABLE AS $$
     SELECT key, object, verdict FROM item WHERE key = ANY (of_keys)
 $$;
 
--- How far the export is, by its own account: in no time, however large it is.
+-- Return the progress of the export by its running counts: quickly, however large it is.
 CREATE FUNCTION counts(
     OUT lines bigint, OUT duplicates bigint, OUT verdicts jsonb, OUT queued bigint,
     OUT leased bigint, OUT fed boolean, OUT last_object int, OUT unpublished bigint
@@ -288,7 +288,7 @@ CREATE FUNCTION counts(
     FROM export e
 $$;
 
--- The same, counted item by item and block by block: whether the account is true.
+-- Count every item and block, to check the running counts.
 CREATE FUNCTION recount(OUT ids bigint, OUT verdicts jsonb, OUT in_blocks bigint)
 LANGUAGE sql STABLE AS $$
     SELECT (SELECT count(*) FROM item),
@@ -297,8 +297,8 @@ LANGUAGE sql STABLE AS $$
         (SELECT coalesce(sum(cardinality(keys)), 0) FROM block)
 $$;
 
--- Whether anything is left to do: lines to come, open IDs, objects without their final name. The
--- order makes it look in the indexes, and not through the remains of a long queue.
+-- Return whether anything is left to do: input, open IDs, objects without their final name. The
+-- ORDER BY makes it use the indexes, instead of reading the remains of a long queue.
 CREATE FUNCTION queue(OUT fed boolean, OUT has_blocks boolean, OUT has_unpublished boolean)
 LANGUAGE sql STABLE AS $$
     SELECT e.fed,

@@ -1,8 +1,8 @@
-"""A connection to PostgreSQL that is opened when it is needed, and again after it broke.
+"""A connection to PostgreSQL that opens when it is needed, and reopens after a failure.
 
 No statement is ever repeated here: after a failure it is unknown whether it had an effect, and only
-its caller knows what that means. Every failure comes within seconds, also if the network drops
-packets or the engine hangs: the wait for each answer is bounded.
+the caller can tell what that means. Every failure shows within seconds, even if the network drops
+packets or the server hangs: the wait for each answer is bounded.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from cxai.cluster.url import EngineUrl
 from cxai.errors import UsageError
 
 ANSWER_S = 15.0
-"""Seconds to wait for the answer to a statement; the longest, a commit, takes milliseconds."""
+"""Seconds to wait for the answer to a statement; a commit, the slowest, takes milliseconds."""
 
 CONNECT_S = 5
 """Seconds to wait for a connection to each host."""
 
 OLDEST = 140_000
-"""PostgreSQL 14, as the engine writes its version."""
+"""PostgreSQL 14, as the server writes its version."""
 
 Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
 
-# A query that can't be cancelled is not worth a line of its own on standard error.
+# Keep its warnings about queries that can't be cancelled off standard error.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Engine:
-    """One connection for one purpose: a statement at a time, in order. Making it does no IO.
+    """One connection for one purpose: one statement at a time, in order.
 
     An answer that takes longer than `answer_s` seconds is a failure.
-    Every method raises EngineDownError if the engine can't be used now, and what the refusals of
-    books.sql mean: FencedError, IntegrityError or UsageError.
+    Every method raises EngineDownError if the database can't be used now, and translates the
+    refusals of books.sql into FencedError, IntegrityError or UsageError.
     """
 
     def __init__(self, url: EngineUrl, *, purpose: str, answer_s: float = ANSWER_S) -> None:
@@ -53,14 +53,14 @@ class Engine:
         self._one_at_a_time = asyncio.Lock()
 
     async def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement, a transaction of its own, and return its rows, if it has any."""
+        """Run one statement as a transaction of its own; return its rows, if it has any."""
         async with self.connection() as connection:
             cursor = await connection.execute(statement.encode(), values, binary=True)
             return await cursor.fetchall() if cursor.description else []
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Enter the open connection; nothing else uses it until the end."""
+        """Yield the open connection; nothing else uses it meanwhile."""
         async with self._one_at_a_time:
             try:
                 connection = await self._connected()
@@ -75,15 +75,15 @@ class Engine:
                 )
                 if isinstance(meaning, EngineDownError):
                     await self.close()
-                # Not `from error`: it may quote what was asked of the engine.
+                # Not `from error`: it may quote the values of the statement.
                 raise meaning from None
             except asyncio.CancelledError:
-                # A late answer must never be taken for that to the next statement.
+                # Its late answer must not become that of the next statement.
                 await self.close()
                 raise
 
     async def close(self) -> None:
-        """Let go of the connection; what was under way on it may still have an effect."""
+        """Close the connection; a statement under way may still have an effect."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
@@ -92,7 +92,7 @@ class Engine:
     def _cut(self) -> None:
         """End the wait for an answer: the driver finds the connection closed.
 
-        Cancelling the wait instead would ask the engine to cancel, and wait for that as well.
+        If the wait were cancelled instead, the driver would wait for the server to cancel.
         """
         self._is_late = True
         if self._connection is not None and not self._connection.closed:
@@ -118,7 +118,7 @@ class Engine:
 
     def _how_to_connect(self) -> dict[str, Any]:
         limit_ms = round(1000 * self._answer_s)
-        # What a role or the database has set otherwise must not weaken a commit.
+        # The settings of a role or a database must not weaken a commit.
         settings = (
             f"search_path={','.join(self.url.search_path)}",
             "synchronous_commit=on",

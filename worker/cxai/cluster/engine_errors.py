@@ -1,4 +1,4 @@
-"""What a failure of PostgreSQL means for a worker: wait, stop, or tell the user what to change."""
+"""What a failure of PostgreSQL means for a run: wait, stop, or ask the user for a change."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from cxai.errors import BlockedError, CxaiError, FencedError, IntegrityError, Us
 
 
 class EngineDownError(BlockedError):
-    """The engine can't be reached, or can't work, now. Whether the statement counts is unknown."""
+    """The database can't be used now. Whether the statement had an effect is unknown."""
 
     def __init__(self, place: object, cause: str) -> None:
         super().__init__(
@@ -21,21 +21,21 @@ class EngineDownError(BlockedError):
         )
 
 
-_FENCED = "This worker was taken for dead, and others have its IDs. None of them is lost."
+_FENCED = "This worker was declared gone, and others have its IDs. None of them is lost."
 _UNSETTLED = (
-    "{} contradicts this worker: an ID that was to be settled is settled already, or is in no block"
-    " of this worker. Nothing was changed. Please report this, with the log."
+    "{} contradicts this worker: an ID of this commit already has a verdict, or is in no block of"
+    " this worker. Nothing was changed. Please report this, with the log."
 )
 _RESTORED = (
-    "{} knows fewer objects than before: it was restored to an earlier point. Nothing was changed."
-    " Stop all workers, and restore a later state of it, or begin a new export."
+    "{} has fewer objects than before: it was restored to an earlier point. Nothing was changed."
+    " Stop all workers, then restore a later state of it or begin a new export."
 )
 _NO_EXPORT = (
-    "{} has no export of that name, or is not of this version: `cxai cluster init` creates and"
-    " upgrades it."
+    "{} has no export of that name, or its tables are of another version: `cxai cluster init`"
+    " creates and upgrades it."
 )
 
-_REFORMED = "{} has been given another form of this export: start this worker again."
+_REFORMED = "{} has changed the form of this export since this worker started: restart the worker."
 
 _REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
     "CX001": (FencedError, _FENCED),
@@ -45,17 +45,17 @@ _REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
     "3F000": (UsageError, _NO_EXPORT),
     "42P01": (UsageError, _NO_EXPORT),
     "42883": (UsageError, _NO_EXPORT),
-    "42501": (UsageError, "{} doesn't let this user do that: it needs rights on its schemas."),
+    "42501": (UsageError, "{} denies this user access: it needs rights on the schemas of cxai."),
 }
-"""What the engine's refusals mean. The first four are those of books.sql."""
+"""Error codes of refusals. The first four are those of books.sql."""
 
 _ON_PASSWORDS = f" Set PGPASSWORD or {PASSWORD_FILE_VARIABLE}, or use a password file (PGPASSFILE)."
-_ON_POOLS = " Connect to PostgreSQL itself, not to a pool whose clients share sessions."
+_ON_POOLS = " Connect to PostgreSQL directly, or through a pool in session mode."
 
-# What passes by itself, or by what an operator does: connections, room, locks, a replica.
+# Codes of failures that pass, some with an operator's help: connections, space, locks, a replica.
 _PASSING = re.compile(r"08|25006|40001|40P01|53|55P03|57|58030")
 
-# What doesn't pass, by the engine's words, since a refused login has no code here.
+# Messages of failures that don't pass: the driver has no code for a refused login.
 _WRONG_LOGIN = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|"
     r"certificate|SSL was required|does not support SSL|could not translate host name|"
@@ -66,10 +66,10 @@ _WRONG_LOGIN = re.compile(
 def meaning_of(
     error: psycopg.Error, url: EngineUrl, *, is_late: bool, was_connected: bool
 ) -> Exception:
-    """Return what a failure of the engine means; the failure itself if none is known.
+    """Return the error that a failure of the database means, or the failure itself if unexpected.
 
-    `is_late` is whether its answer was not waited for any longer, `was_connected` whether this
-    process has ever been connected.
+    `is_late` is whether the answer took too long, `was_connected` whether this process has ever
+    been connected.
     """
     place = f"The database {url}"
     code = error.sqlstate or ""
@@ -81,7 +81,7 @@ def meaning_of(
     if not _PASSING.match(code) and (code or not isinstance(error, psycopg.OperationalError)):
         return error
     cause = "no answer in time" if is_late else _words_of(error)
-    # Once it was right, it may be about to be set right again.
+    # A login that has worked may work again.
     if not was_connected and _WRONG_LOGIN.search(cause):
         return UsageError(f"{place} can't be used: {cause}.{_advice_on(cause)}")
     return EngineDownError(url, cause)
@@ -94,7 +94,7 @@ def _advice_on(cause: str) -> str:
 
 
 def _words_of(error: psycopg.Error) -> str:
-    """Return the engine's own words, as a phrase; of several hosts, those of the first."""
+    """Return the server's message as a phrase; of several hosts, that of the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     words = re.sub(r"^.*failed: (FATAL: +)?", "", lines[0] if lines else "").rstrip(".")
     words = words or "the connection was lost"

@@ -4,45 +4,45 @@
 CREATE TABLE export (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     name text NOT NULL,
-    id uuid NOT NULL DEFAULT gen_random_uuid(), -- its place for objects says the same
-    form jsonb NOT NULL,              -- what decides form and origin of rows; fixed by the first line
-    terms jsonb NOT NULL,             -- what `cxai cluster init` may change at any time
+    id uuid NOT NULL DEFAULT gen_random_uuid(), -- also in export.json at its destination
+    form jsonb NOT NULL,              -- decides form and origin of rows; fixed by the first line
+    terms jsonb NOT NULL,             -- may be changed by `cxai cluster init` at any time
     last_object int NOT NULL DEFAULT 0,
     lines bigint NOT NULL DEFAULT 0,      -- of input; lines = items + duplicates
     duplicates bigint NOT NULL DEFAULT 0,
-    fed boolean NOT NULL DEFAULT false,   -- no more lines are to come
+    fed boolean NOT NULL DEFAULT false,   -- whether the input is complete
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 10);
 
--- Every distinct ID, for ever. Room for updates in place, so that its index does not grow twice.
+-- Every distinct ID, for ever. Pages have space for updates in place, so that indexes grow once.
 CREATE TABLE item (
     key bytea PRIMARY KEY,
-    object int,           -- that has its lines; kept when the ID is queued again
-    verdict smallint,     -- NULL while it is open: then it is in exactly one block
+    object int,           -- the one with its lines; kept when the ID is queued again
+    verdict smallint,     -- NULL while it is open and in exactly one block
     requests smallint,
-    payload jsonb         -- what the key does not say; for an ID that failed, its place in the input
+    payload jsonb         -- what is not in the key; for an ID that failed, its place in the input
 ) WITH (fillfactor = 85);
 
--- How many items have which verdict, so that a look at an export of any size costs nothing.
+-- The number of items by verdict, so that the status of a large export costs nothing.
 CREATE TABLE tally (
     verdict smallint PRIMARY KEY,
     ids bigint NOT NULL
 ) WITH (fillfactor = 10);
 
--- The queue: up to 50 open IDs a row. A row is gone when all its IDs have a verdict.
+-- The queue: up to 50 open IDs a row. A row is deleted when all its IDs have a verdict.
 CREATE TABLE block (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    owner bigint,                  -- the worker that has it; NULL while it is free
-    losses int NOT NULL DEFAULT 0, -- workers that were taken for dead while they had it
-    source text NOT NULL,          -- where its IDs came from
-    plain boolean NOT NULL,        -- whether the keys say all of its items
+    owner bigint,                  -- a worker; NULL while it is free
+    losses int NOT NULL DEFAULT 0, -- workers that were declared gone while they had it
+    source text NOT NULL,          -- the file or queue of its IDs
+    plain boolean NOT NULL,        -- whether no item has a payload
     keys bytea[] NOT NULL,
     lines bigint[] NOT NULL
 );
 CREATE INDEX block_free ON block (id) WHERE owner IS NULL;
 CREATE INDEX block_owned ON block (owner, id) WHERE owner IS NOT NULL;
 
--- The log of commits: an object counts if and only if it has a row. Numbers have no gaps.
+-- The commit log: an object counts if and only if it has a row. Numbers have no gaps.
 CREATE TABLE object (
     no int NOT NULL,
     set text NOT NULL,
@@ -57,7 +57,7 @@ CREATE TABLE object (
 ) WITH (fillfactor = 90);
 CREATE INDEX object_unpublished ON object (no) WHERE NOT published;
 
--- Whatever a bug elsewhere tries: a record is never replaced (verdict 1 is ok), and another
+-- Protects against bugs elsewhere: a record (verdict 1 is ok) is never replaced, and any other
 -- verdict only after the ID was queued again.
 CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

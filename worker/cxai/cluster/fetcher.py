@@ -1,4 +1,4 @@
-"""A request of a worker that shares its account: it holds a slot, and waits for another turn."""
+"""Requests of a worker that shares its account: each holds a slot, and may wait for a new turn."""
 
 from cxai.cluster.limiter import ClusterLimiter, TurnLostError
 from cxai.core.ports import Fetcher
@@ -6,9 +6,9 @@ from cxai.policy.reply import Endpoint, Failure, Reply
 
 
 class GovernedFetcher:
-    """Adapter of ports.Fetcher around another, which has to await `limiter.send_slot`.
+    """Adapter of ports.Fetcher around another one, which has to await `limiter.send_slot`.
 
-    Each request holds one slot of the account, which is given back exactly when it is over.
+    Each request holds one slot of the account until exactly when it is over.
     """
 
     def __init__(self, fetcher: Fetcher, limiter: ClusterLimiter) -> None:
@@ -16,10 +16,10 @@ class GovernedFetcher:
         self._limiter = limiter
 
     async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
-        """Ask once; return what was really read.
+        """Send one request; return what was really read.
 
-        Opening a connection may take longer than a turn lasts. Then the request has another turn,
-        on the connection that is open by then: none of its time-outs counts the wait for that.
+        Opening a connection may take longer than a turn lasts. Then the request gets another turn,
+        on the connection that is open by then; that wait counts for none of its time-outs.
         """
         async with self._limiter.slots.one():
             while True:

@@ -1,7 +1,7 @@
-"""The blocks of IDs that a worker holds, and which of their IDs have no verdict yet."""
+"""The blocks that a worker has claimed, and which of their IDs have no verdict yet."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from cxai.cluster.rows import Claimed
 from cxai.core.entry import Entry
@@ -11,17 +11,12 @@ Key = bytes | str
 
 
 class Holdings:
-    """What this worker has claimed and not settled: as many IDs as its pipeline holds, at most."""
+    """IDs that are claimed and not settled: at most as many as the pipeline holds."""
 
     def __init__(self) -> None:
         self._block_of: dict[Key, int] = {}
         self._left: Counter[int] = Counter()
         self._poisoned: dict[Key, int] = {}
-
-    @property
-    def blocks(self) -> Collection[int]:
-        """The blocks of which an ID is left."""
-        return self._left.keys()
 
     def take(self, claimed: Claimed) -> None:
         """Add the IDs of a block."""
@@ -32,7 +27,7 @@ class Holdings:
                 self._poisoned[entry.key] = claimed.losses
 
     def poisoned_after(self, entry: Entry) -> int | None:
-        """Return how many workers were lost with an ID that is given up, None for any other."""
+        """Return how many workers were lost with an ID that is given up; None for any other."""
         return self._poisoned.get(entry.key)
 
     def blocks_of(self, entries: Iterable[Entry]) -> Mapping[int, bool]:
@@ -41,7 +36,7 @@ class Holdings:
         return {block: self._left[block] == ids for block, ids in touched.items()}
 
     def settle(self, entries: Iterable[Entry]) -> None:
-        """Take out IDs that have a verdict now."""
+        """Remove IDs that have a verdict now."""
         for entry in entries:
             block = self._block_of.pop(entry.key)
             self._poisoned.pop(entry.key, None)

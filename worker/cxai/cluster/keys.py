@@ -1,6 +1,6 @@
-"""How an ID, or a line that holds none, stands in the engine: its key, and what else it needs.
+"""How the database stores an ID, or a line that holds none: as a key, and a payload if needed.
 
-A key is short, since there is one for each ID, for ever. The three kinds never meet:
+Keys are short, since each ID has one for ever. The three kinds never collide:
 16 bytes for a GUID; `=` and the text for any other ID (`==` where that would be 16 bytes);
 17 bytes that begin with `!` for a line that holds no ID.
 """
@@ -15,11 +15,11 @@ _GUID_BYTES = 16
 _TEXT = b"="
 
 Payload = Mapping[str, Any]
-"""What the engine keeps of an item beside its key, as JSON."""
+"""What the database keeps of an item besides its key, as JSON."""
 
 
 def item_key(key: bytes | str) -> bytes:
-    """Return the key under which the engine knows the entry that has `key`."""
+    """Return the key in the database of the entry that has `key`."""
     if isinstance(key, bytes):
         return key
     text = _TEXT + key.encode()
@@ -27,21 +27,29 @@ def item_key(key: bytes | str) -> bytes:
 
 
 def entry_key(key: bytes) -> bytes | str:
-    """Return the key of the entry that the engine knows as `key`: the inverse of `item_key`."""
+    """Return the key of the entry that has `key` in the database: the inverse of `item_key`."""
     if len(key) == _GUID_BYTES or not key.startswith(_TEXT):
         return key
     return key.lstrip(_TEXT).decode()
 
 
 def payload_of(entry: Entry) -> Payload | None:
-    """Return what the key alone does not say of an entry; None for nearly all of them."""
-    if entry.invalid is not None:
-        return {"id": entry.id, "kind": entry.invalid.kind, "detail": entry.invalid.detail}
-    return None if entry.id == _id_of(entry.key) else {"id": entry.id}
+    """Return what can't be derived from an entry's key; None for nearly all of them."""
+    payload = {"id": entry.id}
+    if (fault := entry.invalid) is not None:
+        payload |= {"kind": fault.kind, "detail": fault.detail}
+    elif entry.id == _id_of(entry.key):
+        return None
+    return {name: engine_text(value) for name, value in payload.items()}
+
+
+def engine_text(value: str) -> str:
+    """Return a text as the database can store it: a file name may hold other bytes."""
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def entry_of(key: bytes, source: str, line: int, payload: Payload | None) -> Entry:
-    """Return the entry that stands in the engine as `key` and `payload`."""
+    """Return the entry that is stored as `key` and `payload`."""
     known = payload or {}
     mine = entry_key(key)
     invalid = Fault(known["kind"], known["detail"]) if "kind" in known else None
@@ -49,7 +57,7 @@ def entry_of(key: bytes, source: str, line: int, payload: Payload | None) -> Ent
 
 
 def _id_of(key: bytes | str) -> str:
-    """Return how an ID is written if nothing else is said: a GUID in lower case, with hyphens."""
+    """Return the usual spelling of an ID: a GUID in lower case, with hyphens."""
     if isinstance(key, str):
         return key
     return str(UUID(bytes=key)) if len(key) == _GUID_BYTES else ""

@@ -1,15 +1,15 @@
 """The ledger of a cluster: a batch becomes objects and one transaction of the engine.
 
 1. The lines of the batch are compressed: one object for each set.
-2. The objects are put under names that nothing else has. They do not count yet.
+2. The objects are written under unique names. They do not count yet.
 3. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
    blocks of IDs that are finished with them.
-4. The objects get their final names, and the engine notes that they have them.
+4. The objects get their final names, and the database records that.
 
-Until the transaction is durable nothing of the batch exists, and what was put is swept up later.
-From then on all of it does: whatever happens to this worker, another one publishes it
-(publishing.py). Where it is unknown whether the transaction counts, it is sent again: the engine
-knows it by the names of its objects, and it counts once.
+Until the transaction is durable nothing of the batch counts, and its objects are deleted later.
+From then on all of it counts: whatever happens to this worker, another one publishes it
+(publishing.py). A transaction whose result is unknown is sent again: the database recognizes it by
+the names of its objects, and it counts once.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from cxai.cluster.holdings import Holdings, Key
 from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack
 from cxai.cluster.publishing import Publishing
-from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.cluster.store_errors import as_run_errors
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock, RowWriter
@@ -37,7 +37,7 @@ from cxai.policy.verdict import FailureStage, Verdict
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """A commit under way, what is left to put, and why the last try at it failed."""
+    """A commit under way, the objects still to be written, and why its last attempt failed."""
 
     keys: tuple[Key, ...]
     outcomes: Collection[Outcome]
@@ -52,9 +52,8 @@ class _Attempt:
 class ClusterLedger:
     """Adapter of ports.Ledger for one worker of a cluster, which has been registered.
 
-    All entries that the source gives are fresh: the engine has dropped duplicates when they were
-    fed. `thread` compresses. Once begun, a commit is waited for, even when the caller is cancelled
-    meanwhile.
+    All entries of the source are fresh: duplicates were dropped when they were enqueued. `thread`
+    compresses. A commit that has begun is awaited even if the caller is cancelled meanwhile.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class ClusterLedger:
         self._store = store
         self._holdings = holdings
         self._publishing = publishing
-        self._recorder = row_writer
+        self._row_writer = row_writer
         self._clock = clock
         self._compression = compression
         self._thread = thread
@@ -85,9 +84,9 @@ class ClusterLedger:
         yield
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Return which of `entries` are to be done: all but those that cost too many workers.
+        """Return which of `entries` to retrieve: all but those that cost too many workers.
 
-        These have the verdict `poison` when it returns. Raises as `commit` does.
+        Those have the verdict `poison` when it returns. Raises as `commit` does.
         """
         fresh: list[Entry] = []
         poisoned: list[Outcome] = []
@@ -103,60 +102,60 @@ class ClusterLedger:
         return Admission(fresh, 0, {Verdict.POISON: len(poisoned)})
 
     async def seal_old(self) -> float | None:
-        """Do nothing: what is committed is published at once."""
+        """Do nothing: each commit is published immediately."""
         return None
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
 
-        Raises BlockedError: none counts as far as this worker knows, and the same call, made again,
-        finds out (until it has, no other commit is made); FencedError: none counts; IntegrityError
-        if an object has another content than it should.
+        Raises BlockedError: whether they count is unknown until the same call is repeated, and no
+        other commit is made before; FencedError: none counts; IntegrityError if an object has
+        another content than it should.
         """
         if outcomes:
-            await _to_its_end(self._commit(outcomes))
+            await _shielded(self._commit(outcomes))
 
     async def _commit(self, outcomes: Collection[Outcome]) -> None:
         entries = [outcome.entry for outcome in outcomes]
         async with self._turn:
-            with as_trouble_of_a_run():
+            with as_run_errors():
                 attempt = await self._attempt_at(outcomes)
                 try:
-                    number = await self._count(attempt)
+                    number = await self._commit_attempt(attempt)
                 except (EngineDownError, StoreError) as error:
                     attempt.blocked_by = error
                     raise
             self._attempt = None
             self._holdings.settle(entries)
-        with as_trouble_of_a_run():
+        with as_run_errors():
             await self._publishing.publish_own(
                 number, [packed.written for packed in attempt.packed]
             )
 
     async def _attempt_at(self, outcomes: Collection[Outcome]) -> _Attempt:
-        """Return the attempt at this commit, the one under way if it is repeated.
+        """Return the attempt at this commit: the one under way if it is repeated.
 
-        There is one at a time: which blocks a commit finishes depends on those before it.
+        There is only one at a time: which blocks a commit finishes depends on those before it.
         """
         keys = tuple(outcome.entry.key for outcome in outcomes)
         if self._attempt is None:
             self._attempt = await self._begin(keys, outcomes)
         elif self._attempt.keys != keys:
-            raise self._attempt.blocked_by or RuntimeError("A commit was given up.")
+            raise self._attempt.blocked_by or RuntimeError("A commit was abandoned.")
         return self._attempt
 
     async def _begin(self, keys: tuple[Key, ...], outcomes: Collection[Outcome]) -> _Attempt:
         worker = self._books.worker
         if worker is None:
-            raise RuntimeError("A worker commits that has not been registered.")
+            raise RuntimeError("A worker has to be registered before it commits.")
         self._sequence += 1
         packed = await asyncio.get_running_loop().run_in_executor(
             self._thread, pack, outcomes, worker, self._sequence, self._compression
         )
         return _Attempt(keys, outcomes, packed)
 
-    async def _count(self, attempt: _Attempt) -> int:
-        """Return the number under which an attempt counts, which it does from then on."""
+    async def _commit_attempt(self, attempt: _Attempt) -> int:
+        """Write the objects and run the transaction; return the number of the objects."""
         while attempt.to_put:
             packed = attempt.to_put[-1]
             await self._store.put_new(packed.written.pending, packed.content)
@@ -169,21 +168,23 @@ class ClusterLedger:
         )
 
     def _poisoned(self, entry: Entry, lost: int) -> Outcome:
-        why = f"{lost:,} workers were lost, one after the other, while they had this ID"
+        why = f"{lost:,} workers in a row were lost while they had this ID"
         settle = Settle(Verdict.POISON, why, FailureStage.INPUT)
-        lines = self._recorder.failure(entry, settle, attempts=0, at=self._clock.utc(), said=Said())
+        lines = self._row_writer.failure(
+            entry, settle, attempts=0, at=self._clock.utc(), said=Said()
+        )
         return Outcome(entry, Verdict.POISON, 0, lines)
 
 
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+async def _shielded(work: Coroutine[None, None, None]) -> None:
     """Wait for `work`, however often the caller is cancelled."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
-            with suppress(asyncio.CancelledError):  # cancelled once more: raised below
+            with suppress(asyncio.CancelledError):  # cancelled again: raised below
                 await asyncio.wait([task])
         with suppress(Exception):
-            task.result()  # a failure matters to no one any more
+            task.result()  # nothing waits for its failure any more
         raise

@@ -1,9 +1,9 @@
-"""The pace of one worker among all that share an account: turns, slots and pauses from a database.
+"""One worker's share of the account's rate and requests in flight, coordinated in the database.
 
-A request leaves when four things hold, and they are looked at once more at the moment when it goes
-onto its connection (`send_slot`): a tick of the account's rate is there and not late, a slot is
-free, the slot's lease outlasts the request, and nothing is paused. Opening a connection may take
-long; then the turn is lost, and the request gets another one (fetcher.py).
+A request leaves when four things hold, which are checked again at the moment when it goes onto its
+connection (`send_slot`): a tick of the account's rate is due and not late, a slot is free, the
+slot's lease outlasts the request, and there is no pause. Opening a connection may take long; the
+turn is lost then, and the request waits for another one (fetcher.py).
 """
 
 import asyncio
@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 
 from cxai.cluster.engine_clock import EngineClock
-from cxai.cluster.lessons import Lessons
 from cxai.cluster.limits import AccountLimits, Reserved
+from cxai.cluster.pause import AccountPause
+from cxai.cluster.rate_feedback import RateFeedback
 from cxai.cluster.reservations import Reservations
 from cxai.cluster.slots import BEAT_S, Slots
 from cxai.core.ports import Clock
@@ -22,28 +23,29 @@ from cxai.errors import BlockedError
 from cxai.governor.adaptive import IN_USE_S
 from cxai.policy.table import Signal
 
-# While the engine can't be reached, it is tried again this often.
 _RETRY_S = 0.5
+"""Seconds between two attempts to reach the database."""
 
-# However far the next tick is ahead, it is looked after this often: limits may have changed.
 _LOOK_S = 1.0
+"""The next tick is looked up at least this often, since the limits may have changed."""
 
 _PAUSED_BY_OTHERS = "the API asked another worker for fewer requests"
 
 
 class TurnLostError(Exception):
-    """A request may not leave now although it had its turn. Nothing of it was sent."""
+    """A request may no longer leave although it had its turn. Nothing of it was sent."""
 
 
 class ClusterLimiter:
     """Adapter of ports.Limiter: one worker's share of the account's rate and requests in flight.
 
-    Use it as an async context manager: within it, slots are renewed, ticks are reserved, and what
-    is learned is shared. While the engine can't be reached, nothing starts once the ticks in hand
-    are used up; that ends by itself. With `adaptive` off, refusals don't lower the account's rate.
+    Use it as an async context manager: within it, slots are renewed, ticks are reserved, and
+    feedback is shared. While the database can't be reached, nothing starts once the ticks in hand
+    are used up. With `adaptive` off, refusals don't lower the account's rate.
 
-    `rate` is the account's limit as far as it is known, until the engine has said it.
-    Raises, from `acquire`, whatever unexpected error ended its work.
+    `rate` is how many requests per second all workers together may send now, `rate_limit` the most
+    that this can be; until the database has been read, both are the `rate` given here. `acquire`
+    raises any unexpected error of the background tasks.
     """
 
     def __init__(
@@ -63,19 +65,17 @@ class ClusterLimiter:
         self._reservations = Reservations(limits, clock, engine_clock)
         self._ticks = self._reservations.ticks
         self._turns_lost = 0  # requests that have their slot and wait for another turn
-        self._rate = self._rate_limit = rate
+        self.rate = self.rate_limit = rate
         self._used_at = -math.inf
-        self._paused_until = -math.inf
-        self._paused_why = ""
-        self._unshared_pause = False
+        self._pause = AccountPause()
         self._lacks_slot = False  # a request waits for one, and others have them all
         self._urgent = asyncio.Event()
-        self._lessons = Lessons(limits, engine_clock, self._urgent)
-        self._news = asyncio.Event()
+        self._feedback = RateFeedback(limits, engine_clock, self._urgent)
+        self._changed = asyncio.Event()
         self._wants_ticks = asyncio.Event()
         self._failure: Exception | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        slots.on_news = self._news.set
+        slots.on_change = self._changed.set
 
     async def __aenter__(self) -> Self:
         works = {"slots": self.slots.keep(), "ticks": self._reserve(), "pace": self._share()}
@@ -89,26 +89,16 @@ class ClusterLimiter:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
-        with contextlib.suppress(BlockedError):  # then they come back when the lease has run out
+        with contextlib.suppress(BlockedError):  # they are free again when their lease expires
             await self.slots.give_back()
 
-    # --- what a person may see ---
+    # --- what a run shows ---
 
     @property
     def paused(self) -> tuple[float, str] | None:
-        """Seconds that the pause still lasts and why, None if there is none."""
-        left = self._paused_until - self._now()
-        return (left, self._paused_why) if left > 0 else None
-
-    @property
-    def rate(self) -> float:
-        """Requests per second that are allowed now, for all workers together."""
-        return self._rate
-
-    @property
-    def rate_limit(self) -> float:
-        """The most that `rate` can be: the account's limit."""
-        return self._rate_limit
+        """Seconds that the pause still lasts and its reason, None if there is none."""
+        left_s = self._pause.left_s(self._now())
+        return (left_s, self._pause.why) if left_s else None
 
     @property
     def cause(self) -> str:
@@ -117,19 +107,19 @@ class ClusterLimiter:
 
     @property
     def waits_for(self) -> str:
-        """What requests wait for beside the rate and a pause, in words; empty if for nothing."""
+        """What requests wait for other than the rate or a pause, in words; empty if nothing."""
         if self.cause:
             return f"the database of the account's limits: {self.cause}"
         total = self.slots.total
         if total and self._lacks_slot:
-            return f"one of the account's {total} requests in flight: others have them all"
+            return f"a slot: other workers hold all of them ({total})"
         return ""
 
     # --- turns ---
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
         """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
-        return await self._turn(is_wanted, self.slots.has_room)
+        return await self._turn(is_wanted, self.slots.can_start)
 
     async def another_turn(self) -> None:
         """Return when a request that has its slot, and lost its turn, may leave."""
@@ -142,42 +132,40 @@ class ClusterLimiter:
     async def send_slot(self) -> None:
         """Return if a request may go onto its connection at this moment.
 
-        Raises TurnLostError if its tick is too late by now, or was dropped by a pause, or if its
-        lease is too short.
+        Raises TurnLostError if its tick is late by now or was dropped by a pause, or if its lease
+        is too short.
         """
         if not (self.slots.outlasts_a_request and self._ticks.send_slot(self._now())):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:
-        """Let nothing of any worker leave for `seconds` from now; never shortens a pause."""
-        if self._pause_until(self._now() + seconds, why):
-            self._unshared_pause = True
+        """Let no request of any worker leave for `seconds` from now; never shortens a pause."""
+        if self._pause_until(self._now() + seconds, why, shared=False):
             self._urgent.set()
 
-    def _pause_until(self, until: float, why: str) -> bool:
-        if until <= self._paused_until:
-            return False
-        self._paused_until, self._paused_why = until, why
-        self._ticks.drop()  # also those of requests that have not left yet
-        return True
+    def _pause_until(self, until_s: float, why: str, *, shared: bool) -> bool:
+        is_longer = self._pause.extend(until_s, why, shared=shared)
+        if is_longer:
+            self._ticks.drop()  # also those of requests that have not left yet
+        return is_longer
 
-    async def _turn(self, is_wanted: Callable[[], bool], has_room: Callable[[], bool]) -> bool:
+    async def _turn(self, is_wanted: Callable[[], bool], can_start: Callable[[], bool]) -> bool:
         while is_wanted():
             if self._failure is not None:
                 raise self._failure
             now = self._now()
-            wait_s: float | None = max(0.0, self._paused_until - now)
+            wait_s: float | None = self._pause.left_s(now)
             if wait_s == 0:
-                may_start = has_room()
+                may_start = can_start()
                 self._lacks_slot = not (may_start or self.slots.usable)
                 wait_s = self._tick_wait_s(now) if may_start else None
             if wait_s == 0:
                 self._ticks.take()
                 return True
-            self._news.clear()
+            self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._news.wait()
+                    await self._changed.wait()
         self._lacks_slot = False
         return False
 
@@ -187,48 +175,49 @@ class ClusterLimiter:
             self._wants_ticks.set()
         return wait_s
 
-    # --- what answers of the API say of its limit ---
+    # --- what replies reveal about the API's limit ---
 
     def learn(self, signal: Signal, left_s: float) -> None:
-        """Adapt to what a request that left at `left_s` (monotonic) says of the API."""
-        if self._adaptive:
-            now = self._now()
-            self._lessons.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
-        self._news.set()
+        """Adapt the rate to the reply to a request that left at `left_s` (monotonic)."""
+        self._learn(signal, (left_s,))
+        self._changed.set()
 
     def learn_answers(self, left_s: Sequence[float]) -> None:
-        """Do as `learn` does for answers to requests that left then, in this order."""
+        """Do as `learn` does for answers to requests that left at these times, in this order."""
+        self._learn(Signal.ANSWERED, left_s)
+
+    def _learn(self, signal: Signal, left_s: Sequence[float]) -> None:
         if self._adaptive:
             now = self._now()
             in_use = now - self._used_at < IN_USE_S
             for left in left_s:
-                self._lessons.learn(Signal.ANSWERED, left, now, in_use=in_use)
+                self._feedback.learn(signal, left, now, in_use=in_use)
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage: many of them among the answers mean a limit."""
         if self._adaptive:
-            self._lessons.note_overload(left_s, self._now())
+            self._feedback.note_overload(left_s, self._now())
 
     def restore(self) -> None:
-        """Take back what was lowered since the last answer: it was no limit that all share."""
-        self._lessons.restore()
+        """Undo what was lowered since the last answer: it was no limit of the account."""
+        self._feedback.restore()
 
-    # --- what goes on beside ---
+    # --- background tasks ---
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - raised again, from `acquire`
             self._failure = error
-            self._news.set()
+            self._changed.set()
 
     async def _reserve(self) -> None:
-        """Have ticks at hand as long as requests wait for them."""
+        """Keep ticks at hand as long as requests wait for them."""
         while True:
             await self._wants_ticks.wait()
             self._wants_ticks.clear()
-            room = self.slots.free_within(self._reservations.lead_s) + self._turns_lost
-            if self.paused or (most := self._reservations.most(room)) < 1:
+            startable = self.slots.free_within(self._reservations.lead_s) + self._turns_lost
+            if self.paused or (most := self._reservations.most(startable)) < 1:
                 continue
             try:
                 reserved = await self._reservations.reserve(most)
@@ -238,39 +227,32 @@ class ClusterLimiter:
                 self._note(reserved)
                 if not reserved.granted:
                     await asyncio.sleep(min(reserved.wait_s, _LOOK_S))
-            self._news.set()
+            self._changed.set()
 
     def _note(self, reserved: Reserved) -> None:
         now = self._now()
-        self._rate, self._rate_limit = reserved.rate_allowed, reserved.rate_limit
-        self._lessons.all_have_learned |= reserved.has_learned
+        self.rate, self.rate_limit = reserved.rate_allowed, reserved.rate_limit
+        self._feedback.is_needed |= reserved.has_learned
         if reserved.is_in_use:
             self._used_at = now
         if reserved.paused_s > 0:
-            self._pause_until(now + reserved.paused_s, _PAUSED_BY_OTHERS)
+            self._pause_until(now + reserved.paused_s, _PAUSED_BY_OTHERS, shared=True)
         if self.paused:
             self._ticks.drop()
 
     async def _share(self) -> None:
-        """Share pauses and refusals at once, the rest once a beat."""
+        """Share pauses and refusals immediately, other feedback once a beat."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._urgent.wait()
             self._urgent.clear()
             try:
-                await self._share_pause()
-                rate = await self._lessons.fold(self._now)
+                await self._pause.share(self._limits, self._now)
+                rate = await self._feedback.merge(self._now)
             except BlockedError:
                 await asyncio.sleep(_RETRY_S)
                 self._urgent.set()
             else:
-                self._rate = self._rate if rate is None else rate
-                self._news.set()
-
-    async def _share_pause(self) -> None:
-        while self._unshared_pause and (paused := self.paused):
-            until = self._paused_until
-            await self._limits.pause(paused[0])
-            self._unshared_pause = self._paused_until > until
-        self._unshared_pause = False
+                self.rate = self.rate if rate is None else rate
+                self._changed.set()

@@ -9,22 +9,22 @@ from cxai.errors import BlockedError
 Query = Callable[[str, Sequence[object]], Awaitable[Sequence[Sequence[Any]]]]
 """Runs one statement, in a transaction of its own, and returns its rows.
 
-Raises BlockedError when the engine can't be reached: whether the statement had an effect is unknown
-then. A statement is never repeated by itself.
+Raises BlockedError when the database can't be reached: whether the statement had an effect is
+unknown then. It never repeats a statement.
 """
 
 MARGIN = 0.02
 """Share of the account's rate that is left unused.
 
-Requests arrive up to so much of a second closer together than they were planned: by what they may
-leave late (ticks.SLACK_S), what clocks are known wrong by, and what the network takes.
+As a share of a second, it covers how much closer together than planned requests may arrive: they
+leave late (ticks.SLACK_S), clocks are read with an error, and latency varies.
 """
 
 HORIZON_S = 0.25
-"""No tick is granted that is further ahead: see `reserve` in limits.sql."""
+"""No tick further ahead is granted: see `reserve` in limits.sql."""
 
 SLICE_S = 0.05
-"""No more ticks are granted at a time than the rate allows within this."""
+"""No more ticks are granted at a time than the rate allows within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The slots that a worker holds, how many it may use, and how many the account has."""
+    """The slots that a worker holds, the number it may use, and the account's total."""
 
     slots: Sequence[int]
     may_use: int
@@ -54,7 +54,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What all workers have learned of the API's own limit; `figures` are an AdaptiveRate's."""
+    """What all workers have learned about the API's own limit; `figures` are an AdaptiveRate's."""
 
     now_s: float
     revision: int
@@ -63,9 +63,9 @@ class Learned:
 
 
 class AccountLimits:
-    """The limits of one account, seen by one worker. Every method may raise BlockedError.
+    """The limits of one account, as one worker sees them. Every method may raise BlockedError.
 
-    `cause` says what kept the last call from being answered, empty if it was.
+    `cause` is why the last call failed, empty if it didn't.
     """
 
     def __init__(self, query: Query) -> None:
@@ -75,8 +75,7 @@ class AccountLimits:
     async def reserve(self, most: int, lead_s: float) -> Reserved:
         """Reserve up to `most` ticks, the first not before `lead_s` from now."""
         row = await self._row(
-            "SELECT now_s, granted, first_s, step_s, wait_s, is_in_use, paused_s, rate_limit,"
-            " rate_allowed, has_learned FROM reserve(%s::int, %s, %s, %s, %s)",
+            "SELECT * FROM reserve(%s::int, %s, %s, %s, %s)",
             most, lead_s, HORIZON_S, SLICE_S, MARGIN,
         )  # fmt: skip
         return Reserved(*row)
@@ -91,10 +90,10 @@ class AccountLimits:
         ttl_s: float,
         live_s: float,
     ) -> Held | None:
-        """Keep these slots for `ttl_s`, give up others, take free ones up to a fair share.
+        """Keep these slots for `ttl_s`, release others, take free ones up to a fair share.
 
-        Shares are among the workers that have beaten within `live_s`.
-        None if this worker was declared gone, or a later beat has overtaken this one.
+        Only workers with a beat within `live_s` have a share. Returns None if this worker was
+        declared gone, or if a later beat has overtaken this one.
         """
         slots, may_use, total = await self._row(
             "SELECT held, may_use, slots"
@@ -104,7 +103,7 @@ class AccountLimits:
         return None if slots is None else Held(slots, may_use, total)
 
     async def give_slots_back(self, worker: int) -> None:
-        """Give up all slots of a worker that has nothing in flight."""
+        """Release all slots of a worker that has nothing in flight."""
         await self._row("SELECT give_slots_back(%s::bigint)", worker)
 
     async def pause(self, seconds: float) -> None:
@@ -112,11 +111,11 @@ class AccountLimits:
         await self._row("SELECT pause(%s)", seconds)
 
     async def learned(self) -> Learned:
-        """Return what all workers have learned."""
+        """Return what all workers have learned so far."""
         return Learned(*await self._row("SELECT now_s, revision, rate, figures FROM learned()"))
 
     async def adapt(self, revision: int, rate: float, figures: Sequence[float] | None) -> bool:
-        """Replace what was learned at this revision; return False if others have, meanwhile."""
+        """Replace what was learned at this revision; return False if another worker was faster."""
         kept = None if figures is None else list(figures)
         (is_done,) = await self._row(
             "SELECT adapt(%s::bigint, %s, %s::float8[])", revision, rate, kept

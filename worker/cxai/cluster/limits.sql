@@ -1,10 +1,10 @@
 -- The limits of one account, for all workers of all exports in this database: requests in flight,
--- requests per second, a pause for all. All times are on the engine's clock; seconds are float8.
+-- requests per second, a pause for all. All times are on the database's clock; seconds are float8.
 
 -- One row. `rate` and `in_flight` are the limits as they were set. `rate_now` is at most `rate`,
--- lowered while the API refuses requests: it follows from `learned`, the figures of an AdaptiveRate
--- (cxai/governor/adaptive.py), NULL while there is nothing to remember. `revision` counts its
--- changes: a change names the revision that it was made from, so no lock is held meanwhile.
+-- and lower while the API refuses requests: it follows from `learned`, the figures of an
+-- AdaptiveRate (cxai/governor/adaptive.py), NULL without any. `revision` counts its changes: each
+-- change names the revision that it is based on, so no lock is held meanwhile.
 CREATE TABLE governor (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     rate float8 NOT NULL CHECK (rate > 0 AND rate < 'Infinity'),
@@ -15,21 +15,21 @@ CREATE TABLE governor (
     pause_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 
--- When the last request that was allowed leaves, in microseconds since 1970. A sequence and not a
--- column, since a row that is updated fifty times a second leaves as many dead versions for as long
--- as any transaction is open elsewhere (a nightly pg_dump), and each reservation would read them.
+-- The last tick that was granted, in microseconds since 1970. It is a sequence, since a row that is
+-- updated fifty times a second leaves as many dead versions for as long as any transaction is open
+-- elsewhere (a nightly pg_dump), and each reservation would read them.
 CREATE SEQUENCE last_tick MINVALUE 0 START 0;
 
 -- One row for each request that may be in flight. It is free without a holder and after `until`.
--- Those from `in_flight` on are left over from a higher limit: no one takes them any more. While
--- requests that had them before are under way, they count like any other.
+-- Those from `in_flight` on are left over from a higher limit, and not taken again. They count as
+-- long as the requests that hold them are under way.
 CREATE TABLE slot (
     n int PRIMARY KEY,
     holder bigint,
     until timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 50);
 
--- How many requests each worker would have in flight if it might. `beat` numbers its messages.
+-- The number of slots that each worker wants. `beat` numbers its messages.
 CREATE TABLE demand (
     worker bigint PRIMARY KEY,
     wants int NOT NULL,
@@ -37,8 +37,8 @@ CREATE TABLE demand (
     seen timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
--- Set the limits, at the first time and later. Another rate is reason to forget what was learned of
--- the API's own. Workers follow with their next beat.
+-- Set the limits. Another rate discards what was learned about the API's own. Workers follow with
+-- their next beat.
 CREATE FUNCTION limit_to(new_rate float8, new_in_flight int) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -52,18 +52,17 @@ BEGIN
     INSERT INTO slot (n) SELECT generate_series(0, new_in_flight - 1) ON CONFLICT DO NOTHING;
 END $$;
 
--- Reserve the next ticks of the account, `most` of them and no more than `slice_s` holds, for one
--- worker: `granted` requests may leave, at first_s and then every step_s. The first is not before
--- lead_s from now, the time that the answer takes to its worker. If the next tick is further ahead
--- than horizon_s, none is granted: ask again in wait_s. So no worker ever holds a tick that is
--- further ahead than horizon_s + slice_s: others need not wait for long, and a pause holds for all
--- after that time. `is_in_use` is whether the rate, and not the worker, decided when the first one
--- leaves. `margin` is the share of the rate that is left unused: what is sent evenly arrives less
--- evenly.
+-- Reserve the next ticks of the account for one worker, up to `most` and within `slice_s`:
+-- `granted` requests may leave, at first_s and then every step_s. The first is not before lead_s
+-- from now, the time that the answer takes to the worker. If the next tick is further ahead than
+-- horizon_s, none is granted: try again in wait_s. So no worker ever holds a tick further ahead
+-- than horizon_s + slice_s: others don't wait for long, and a pause holds for all after that time.
+-- `is_in_use` is whether the rate, and not the worker, determined the first tick. `margin` is the
+-- share of the rate that is left unused, since requests that are sent evenly arrive less evenly.
 --
--- Above ten requests a second nothing here waits for a disk (synchronous_commit), so a crash of the
--- engine may take back the last reservations. It ends all sessions as well, and what is granted in
--- a new one leaves so much later that all that may have been forgotten has left by then.
+-- Above ten requests a second this does not wait for the disk (synchronous_commit), so a crash of
+-- the server may undo the last reservations. It ends all sessions, too, and the first tick of a new
+-- one is so much later that all requests whose reservations were undone have left by then.
 CREATE FUNCTION reserve(
     most int, lead_s float8, horizon_s float8, slice_s float8, margin float8,
     OUT now_s float8, OUT granted int, OUT first_s float8, OUT step_s float8, OUT wait_s float8,
@@ -84,7 +83,7 @@ BEGIN
     has_learned := g.learned IS NOT NULL;
     paused_s := greatest(0, extract(epoch FROM g.pause_until) - now_s);
 
-    -- Further ahead than this it can only be if the clock was set back since.
+    -- It is further ahead only if the clock was set back since.
     SELECT least(last_value / 1e6, now_s + horizon_s + slice_s) INTO last_s FROM last_tick;
     next_s := greatest(last_s + step_s, now_s + paused_s);
     IF step_s < 0.1 THEN
@@ -108,21 +107,21 @@ BEGIN
     PERFORM setval('last_tick', ceil((first_s + (granted - 1) * step_s) * 1e6)::bigint);
 END $$;
 
--- Let no request of any worker leave for so long from now; never shortens a pause.
+-- Let no request of any worker leave for this time; never shortens a pause.
 CREATE FUNCTION pause(seconds float8) RETURNS void
 LANGUAGE sql AS $$
     UPDATE governor
     SET pause_until = greatest(pause_until, clock_timestamp() + make_interval(secs => seconds));
 $$;
 
--- What was learned of the API so far, to be changed with `adapt`.
+-- Return what was learned about the API so far, to be changed with `adapt`.
 CREATE FUNCTION learned(
     OUT now_s float8, OUT revision bigint, OUT rate float8, OUT figures float8[]
 ) LANGUAGE sql AS $$
     SELECT extract(epoch FROM clock_timestamp()), g.revision, g.rate, g.learned FROM governor g;
 $$;
 
--- Replace what was learned, if it is still what was read. Returns whether it was.
+-- Replace what was learned, if it has not changed since it was read. Returns whether it was.
 CREATE FUNCTION adapt(read_revision bigint, new_rate float8, figures float8[]) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -131,10 +130,10 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- A fair share of `slots` for one worker: those who want less than an equal share leave the rest to
--- the others, and what does not divide goes to the oldest of those who want most. With fewer slots
--- than workers, some have one each, and others when another `turn` has come: no ID waits for ever
--- for a worker that never has one.
+-- Return a fair share of `slots` for one worker: those that want less than an equal share leave the
+-- rest to the others, and a remainder goes to the oldest of those that want most. With fewer slots
+-- than workers, some have one each, and others after the next `turn`, so that no ID waits for ever
+-- with a worker that never has one.
 CREATE FUNCTION share(me bigint, slots int, live_s float8, turn text) RETURNS int
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -162,11 +161,11 @@ BEGIN
     RETURN 0;
 END $$;
 
--- Once a beat, for one worker: the slots in `keep` are held for another ttl_s from now, its others
--- are given up, and free ones are taken up to its share of what all live workers want (live are
--- those who have beaten within live_s). `held` is what it holds then, `may_use` how many of these
--- it may use, and `slots` how many there are. All are NULL, and nothing has changed, if it was
--- declared gone, or if a later beat has overtaken this one.
+-- Once a beat, for one worker: hold the slots in `keep` for another ttl_s from now, release its
+-- other ones, and take free ones up to its share of what all live workers want (those with a beat
+-- within live_s). `held` are the slots that it holds then, `may_use` how many of them it may use,
+-- and `slots` how many the account has. All are NULL, and nothing has changed, if it was declared
+-- gone, or if a later beat has overtaken this one.
 CREATE FUNCTION renew_slots(
     me bigint, this_beat bigint, keep int[], wanted int, ttl_s float8, live_s float8,
     OUT held int[], OUT may_use int, OUT slots int
@@ -193,8 +192,8 @@ BEGIN
     UPDATE slot SET holder = NULL WHERE holder = me AND n <> ALL (keep);
     UPDATE slot SET until = new_until WHERE holder = me;
     room := may_use - cardinality(keep);
-    -- What is left over from a higher limit takes up room below the limit: so while there is any,
-    -- one worker at a time counts. No one takes more of it, so without any there is no need.
+    -- Slots held above a lowered limit count against it: while there are any, one worker at a time
+    -- counts all. They are not taken again, so that without any there is no need.
     IF EXISTS (
         SELECT FROM slot WHERE n >= slots AND holder IS NOT NULL AND until >= clock_timestamp()
     ) THEN
@@ -213,14 +212,14 @@ BEGIN
     held := ARRAY(SELECT n FROM slot WHERE holder = me ORDER BY n);
 END $$;
 
--- Give up all slots of a worker that has nothing in flight and starts nothing more.
+-- Release all slots of a worker that has nothing in flight and starts nothing more.
 CREATE FUNCTION give_slots_back(me bigint) RETURNS void
 LANGUAGE sql AS $$
     DELETE FROM demand WHERE worker = me;
     UPDATE slot SET holder = NULL WHERE holder = me;
 $$;
 
--- How the limits stand, for people.
+-- Return the limits and their use, for `cxai status`.
 CREATE FUNCTION account_state(
     OUT rate float8, OUT rate_now float8, OUT in_flight int, OUT in_use bigint, OUT paused_s float8
 ) LANGUAGE sql STABLE AS $$

@@ -1,31 +1,37 @@
-"""manifest.json of a cluster's export: what there is to load.
+"""manifest.json of a shared export: what there is to load.
 
-It has the shape of the one that a run on one machine writes (cxai/output/manifest.py), so one
-loader reads both. There is one part for each published object, and `last_run` has the accounts of
+It has the shape of the one that a run on one machine writes (cxai/output/manifest.py), so that one
+loader reads both. There is one part for each published object, and `last_run` has the counts of
 the whole export instead of those of one run.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from cxai.cluster.books import Books
-from cxai.cluster.log import logged_objects
 from cxai.cluster.names import MANIFEST, final_name
 from cxai.cluster.rows import ObjectRow
+from cxai.cluster.store_errors import as_run_errors
+from cxai.cluster.view import logged_objects
 from cxai.core.timestamp import timestamp
+from cxai.errors import BlockedError
 from cxai.objects.port import ObjectStore
 from cxai.output.compression import Compression
 from cxai.version import __version__
 
-_NOT_SHOWN = ("bands", "destination")  # the text of the score ranges, and where it lies itself
+_NOT_SHOWN = ("bands", "destination")  # the text of the score ranges, and the manifest's own place
+
+_REFRESH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """How far an export is: if that has not changed, no manifest has either."""
+    """The progress of an export: while it is unchanged, so is the manifest."""
 
     last_object: int
     is_settled: bool
@@ -34,7 +40,7 @@ class _State:
 class Manifest:
     """Writes the manifest of one export.
 
-    `form` says what the rows are, as the engine keeps it; `sets` are those that it can have.
+    `form` is the form of the rows as the database has it; `sets` are those that it can have.
     """
 
     def __init__(
@@ -53,10 +59,10 @@ class Manifest:
         self._written: _State | None = None
 
     async def write(self) -> None:
-        """Write what the log has now; of a settled export, the one that is written last is right.
+        """Write what the log has now; of a settled export, the last manifest written is complete.
 
-        Workers may write at the same time, and the slowest replaces what the others wrote. So each
-        looks, after it has written, whether it was that late. Raises StoreError and
+        Several workers may write at the same time, and the slowest one replaces the others'. So
+        each checks afterwards whether the state has changed meanwhile. Raises StoreError and
         EngineDownError.
         """
         while True:
@@ -64,19 +70,26 @@ class Manifest:
             await self._store.replace(MANIFEST, await self._content())
             self._written = await self._state()
             if self._written == before or not self._written.is_settled:
-                return  # if it is not settled, whoever settles it writes after this
+                return  # if it is not settled, the worker that settles it writes later
 
     async def refresh(self) -> bool:
-        """Write it if nothing is left to do for now, and it was not written since; return whether.
+        """Write it if nothing is left to do for now and it is outdated; return whether it was.
 
-        For workers that run without end: an export that is fed on has a manifest, too. Raises
-        StoreError and EngineDownError.
+        So an export whose workers never end has a manifest, too. Raises StoreError and
+        EngineDownError.
         """
         queue = await self._books.queue()
         if queue.has_blocks or queue.has_unpublished or await self._state() == self._written:
             return False
         await self.write()
         return True
+
+    async def keep_current(self) -> None:
+        """Refresh it every few seconds until cancelled. An unreachable place is waited for."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            with suppress(BlockedError), as_run_errors():
+                await self.refresh()
 
     async def _state(self) -> _State:
         number, queue = await self._books.last_object(), await self._books.queue()
@@ -100,7 +113,7 @@ class Manifest:
                 "last_object": counts.last_object,
             },
         }
-        # Entry by entry: as values, those of 100,000 objects would take 20 times the room.
+        # Entry by entry: as values, those of 100,000 objects would take 20 times the memory.
         content = bytearray(orjson.dumps(head, option=orjson.OPT_INDENT_2).removesuffix(b"\n}"))
         content += b',\n  "parts": ['
         separator = b"\n    "
@@ -117,7 +130,7 @@ class Manifest:
 
 
 def part_of(row: ObjectRow, compression: Compression) -> dict[str, Any]:
-    """Return what a manifest says of a published object."""
+    """Return the entry of a published object in a manifest."""
     return {
         "file": final_name(row.number, row.set, compression),
         "set": row.set,

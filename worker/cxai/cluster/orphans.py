@@ -1,8 +1,7 @@
-"""Orphans: objects that were put and never counted, since their worker was killed before it did.
+"""Orphans: objects whose worker was killed between writing and committing them.
 
-They cost room and nothing else. One is deleted when it is older than a day, the log does not have
-it, and its worker is gone: then nothing can make it count any more, since the engine refuses
-whatever such a worker tries.
+They cost space and nothing else. One is deleted when it is older than a day, is not in the commit
+log, and its worker is gone: the database refuses all commits of such a worker.
 """
 
 from datetime import timedelta
@@ -14,7 +13,7 @@ from cxai.objects.port import PENDING, ObjectStore
 _AGE = timedelta(days=1)
 
 _CLOCK = f"{PENDING}/0-clock"
-"""Is written to see the store's time. It sorts before all others: workers count from 1."""
+"""Written to read the store's clock. It sorts before all others: workers count from 1."""
 
 
 class Orphans:
@@ -25,7 +24,7 @@ class Orphans:
         self._store = store
 
     async def sweep(self) -> int:
-        """Delete what nothing can make count any more; return how many objects that were.
+        """Delete the orphans that are a day old; return how many.
 
         Ages are on the store's own clock: a worker's may be wrong by hours. Raises StoreError and
         EngineDownError; it may be repeated.
@@ -43,15 +42,15 @@ class Orphans:
             if listed.name == _CLOCK:
                 now = listed.written_at
             elif now is None:
-                break  # another worker sweeps, and has deleted what tells the time
+                break  # another worker is sweeping, and has deleted the clock object
             elif listed.written_at < now - _AGE and await self._is_orphan(listed.name):
                 await self._store.delete(listed.name)
                 swept += 1
         return swept
 
     async def _is_orphan(self, name: str) -> bool:
-        """Whether an object does not count and never will: only a worker that lives can commit."""
+        """Whether an object does not count and never will."""
         worker = worker_of(name)
-        if worker is None or worker not in await self._books.gone([worker]):
+        if worker is None or not await self._books.is_gone(worker):
             return False
         return await self._books.committed(name) is None

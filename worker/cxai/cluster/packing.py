@@ -1,4 +1,4 @@
-"""The objects of a commit: lines, compressed frame by frame, and what the log says of them."""
+"""The objects of a commit: compressed lines, and their rows for the commit log."""
 
 import hashlib
 from collections import defaultdict
@@ -12,13 +12,13 @@ from cxai.output.codecs import COMPRESS
 from cxai.output.compression import Compression
 
 _FRAME_BYTES = 1 << 20
-"""How much goes into one frame. The lines of a commit are never joined as a whole, and frames of a
-MiB are hardly larger than one frame would be."""
+"""Bytes of one frame, before compression. So the lines of a commit are never joined as a whole,
+and frames of a MiB compress almost as well as a single one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An object that is to be put: its content, and what the log will say of it."""
+    """An object to be written: its content, and its row for the commit log."""
 
     content: bytes
     written: Written

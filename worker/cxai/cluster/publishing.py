@@ -1,8 +1,7 @@
-"""Publishing: what counts gets its final name, whatever became of the worker that wrote it.
+"""Publishing: each committed object gets its final name, even if its worker is gone.
 
-An object counts from its commit on, and is to be seen by loaders from its publishing on. Both steps
-of publishing (the final name, the note that it has it) may be done again, by any worker, at the
-same time.
+An object counts from its commit on, and loaders see it from its publishing on. Both steps of
+publishing (the final name, the record of it) may be repeated by any worker, also at the same time.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
 from cxai.cluster.orphans import Orphans
 from cxai.cluster.rows import Written
-from cxai.cluster.trouble import as_trouble_of_a_run
+from cxai.cluster.store_errors import as_run_errors
 from cxai.errors import BlockedError, CxaiError, FencedError
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression
@@ -26,8 +25,8 @@ _SWEEP_S = 3600.0
 class Publishing:
     """Publishes objects of one export: those of this worker, and those of workers that are gone.
 
-    `trouble` says why something could not be done lately, empty if nothing was in the way;
-    `troubled_place` what can't be used then, the store or the engine.
+    `cause` is why the last attempt failed, empty if it didn't; `blocked_place` is what can't be
+    used then, the store or the database.
     """
 
     def __init__(self, books: Books, store: ObjectStore, compression: Compression) -> None:
@@ -35,13 +34,13 @@ class Publishing:
         self._store = store
         self._compression = compression
         self._late: dict[tuple[int, str], tuple[str, bytes]] = {}
-        self.trouble = ""
-        self.troubled_place = ""
+        self.cause = ""
+        self.blocked_place = ""
 
     async def publish_own(self, number: int, written: Collection[Written]) -> None:
-        """Publish what this worker has just committed; what can't be now is late.
+        """Publish what this worker has just committed; what fails is left to `repair`.
 
-        Raises TakenError if there is another object with that name: a contradiction.
+        Raises TakenError if another object has that name: a contradiction.
         """
         for one in written:
             self._late[number, one.set] = one.pending, one.sha256
@@ -53,7 +52,7 @@ class Publishing:
                 return
 
     async def repair(self) -> int:
-        """Publish what is late, and what workers that are gone have committed; return how many.
+        """Publish what failed before, and the objects of workers that are gone; return how many.
 
         Raises StoreError, EngineDownError, and TakenError as `publish_own`.
         """
@@ -64,28 +63,31 @@ class Publishing:
         return len(left)
 
     async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
-        """Repair every few seconds, sweep up orphans at once and every hour, until it is cancelled.
+        """Repair every few seconds and delete orphans every hour, until cancelled.
 
-        Trouble that passes is waited for. Raises IntegrityError if an object has another content
-        than it should, FencedError if others took this worker for dead.
+        Failures that pass are retried. Raises IntegrityError if an object has another content than
+        it should, FencedError if this worker was declared gone.
         """
         loop = asyncio.get_running_loop()
         next_sweep_s = loop.time()
         while True:
             try:
-                with as_trouble_of_a_run():
+                with as_run_errors():
                     await self.repair()
                     if loop.time() >= next_sweep_s:
                         next_sweep_s = loop.time() + _SWEEP_S
                         await Orphans(self._books, self._store).sweep()
-                self.trouble = ""
+                self.cause = ""
             except BlockedError as error:
                 self._note(error)
             await asyncio.sleep(_REPAIR_S * (0.5 + draw()))
 
     def _note(self, error: CxaiError) -> None:
-        place = error.place if isinstance(error, BlockedError) else ""
-        self.trouble, self.troubled_place = str(error), place or self._store.location
+        if isinstance(error, BlockedError) and error.place:
+            self.cause, self.blocked_place = error.cause, error.place
+        else:
+            self.cause = str(error).removesuffix(".")
+            self.blocked_place = self._store.location
 
     async def _publish(self, number: int, part_set: str, pending: str, sha256: bytes) -> None:
         name = final_name(number, part_set, self._compression)

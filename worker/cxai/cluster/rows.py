@@ -1,21 +1,23 @@
-"""What the books of an export hold, as values."""
+"""What the books of an export contain, as values."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cxai.core.entry import Entry
+from cxai.core.tally import Tally
 from cxai.policy.verdict import Verdict
 
 POISONED_AFTER = 10
-"""Workers that an ID alone in its block may cost before it gets the verdict `poison`."""
+"""How many workers an ID alone in its block may cost before its verdict is `poison`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A block that is the worker's own now: the IDs of it that have no verdict.
+    """A block that the worker owns now: its IDs without a verdict.
 
-    `losses` counts the workers that were lost while they had the block; an orderly return is none.
+    `losses` counts the workers that were declared gone while they had the block.
     """
 
     block: int
@@ -24,13 +26,13 @@ class Claimed:
 
     @property
     def poisoned(self) -> bool:
-        """Whether its only ID has cost so many workers that it isn't to be tried again."""
+        """Whether its only ID has cost too many workers to be tried again."""
         return len(self.entries) == 1 and self.losses >= POISONED_AFTER
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An object that was put under its pending name. `size` in bytes, `records` in lines."""
+    """An object that was written under its pending name. `size` in bytes, `records` in lines."""
 
     set: str
     pending: str
@@ -41,7 +43,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRow:
-    """An object of the log: it counts. Numbers begin with 1; each set of a commit has the same."""
+    """An object in the commit log. Numbers begin with 1; all objects of a commit share one."""
 
     number: int
     set: str
@@ -55,11 +57,11 @@ class ObjectRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of lines that were handed in: fresh + duplicates = lines.
+class Enqueued:
+    """The result of enqueueing lines: fresh + duplicates = lines.
 
-    `fresh` are IDs that were not known. Of the duplicates, `settled` counts by verdict those that
-    have a final one, and `requeued` the IDs whose verdict is not final and that are queued again.
+    `fresh` are new IDs. Of the duplicates, `settled` counts by verdict those that have a final one,
+    and `requeued` the IDs that are queued again since their verdict was not final.
     """
 
     fresh: int
@@ -70,9 +72,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far an export is: lines = ids + duplicates, ids = the sum of verdicts + open.
+    """The progress of an export: lines = ids + duplicates, ids = the sum of verdicts + open.
 
-    `queued` and `leased` count blocks, `unpublished` objects. `fed` says that no more lines come.
+    `queued` and `leased` count blocks, `unpublished` objects. `fed`: the input is complete.
     """
 
     lines: int
@@ -86,7 +88,7 @@ class Counts:
 
     @property
     def ids(self) -> int:
-        """Distinct IDs, and lines that hold none."""
+        """Distinct IDs, including lines without a valid one."""
         return self.lines - self.duplicates
 
     @property
@@ -96,13 +98,34 @@ class Counts:
 
     @property
     def finished(self) -> bool:
-        """Whether every ID has its verdict, and no more are to come."""
+        """Whether the input is complete, and every ID has its verdict."""
         return self.fed and not self.open and not self.queued + self.leased
+
+    def tally(self, own: Tally) -> Tally:
+        """Return these counts as those of a run, so that the same rules decide how it ended.
+
+        Counts that only a worker has are those of `own`.
+        """
+        invalid = self.verdicts.get(Verdict.INVALID_ID, 0)
+        return replace(
+            own,
+            lines=self.lines,
+            duplicates=self.duplicates,
+            invalid=invalid,
+            ids=self.ids - invalid,
+            blanks=0,
+            comments=0,
+            before=Counter(),
+            now=Counter(self.verdicts),
+            left_over=0,
+            retaken=0,
+            committed=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What is really there, counted item by item; `in_blocks` are the IDs that are queued."""
+    """The items as counted one by one; `in_blocks` are the IDs in the queue."""
 
     ids: int
     verdicts: Mapping[Verdict, int]
@@ -119,13 +142,13 @@ class Queue:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to do, and nothing more is to come."""
+        """Whether the input is complete, and nothing is left to do."""
         return self.fed and not (self.has_blocks or self.has_unpublished)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A worker as the others see it. `silent_s` are seconds since its last beat."""
+    """A worker as the others see it. `silent_s` is the time since its last heartbeat."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""How many requests of this worker may be in flight: slots of the account, held for a while."""
+"""The slots of the account that this worker holds, on a lease: its requests in flight."""
 
 import asyncio
 import contextlib
@@ -11,35 +11,36 @@ from cxai.core.ports import Clock
 from cxai.errors import BlockedError
 
 RESERVE_S = 10.0
-"""A lease outlasts a request by this: for so long the engine may be away before requests stop."""
+"""A lease outlasts a request by this: so long may the database be away before requests stop."""
 
 BEAT_S = 1.0
 
-# A worker that is silent for so many beats has no share of the slots that are free.
 _LIVE_BEATS = 5
+"""A worker that misses this many beats has no share of the free slots."""
 
-# A worker that has run dry asks at once, but no more often than this.
 _GAP_S = 0.1
+"""The least time between two messages of a worker that needs slots immediately."""
 
-# How long requests take is the mean of about so many.
 _LATEST = 10
+"""The duration of a request is averaged over about this many."""
 
-# So many times the slots that were needed are asked for, so that several ticks can be used at once.
 _AHEAD = 2
+"""How many times the slots in use are requested, so that several ticks can be used together."""
 
-# More than an account ever has.
 _ALL = 1 << 30
+"""More slots than an account ever has."""
 
 
 class Slots:
     """This worker's slots. Each request in flight needs one, and its lease outlasts the request.
 
-    A lease is counted from before the message that renewed it was sent, so this worker always
-    believes it to be shorter than the engine does. Slots are held by number, but used by count:
-    what is given up is no longer counted when the message that gives it up is sent.
+    A lease is counted from before the message that renews it is sent, so that it ends here earlier
+    than in the database. Slots are held by number, but used by count: one that is released is no
+    longer counted when the message that releases it is sent.
 
-    `total_timeout_s` is the longest that a request takes. `on_news` is called whenever a request
-    may start that could not before. `in_flight` counts those that are under way.
+    `total_timeout_s` is the longest time that a request takes. `on_change` is called whenever
+    another request may be able to start. `in_flight` counts those under way; `total` is the
+    account's limit, 0 if unknown yet.
     """
 
     def __init__(
@@ -58,18 +59,18 @@ class Slots:
         self._total_timeout_s = total_timeout_s
         self._ttl_s = total_timeout_s + reserve_s
         self._beat_s = beat_s
-        self.on_news: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         self.in_flight = 0
         self._held: list[int] = []
         self._may_use = 0
-        self._total = 0
+        self.total = 0
         self._leased_until = -math.inf
         self._beats = 0
         self._peak = 0  # in flight since the last beat
         self._ran_dry = False  # since the last beat
-        self._wanted = 0  # as the engine knows
-        self._took_s = 0.0  # a request of late
-        self._hurry = asyncio.Event()
+        self._wanted = 0  # in the last message
+        self._took_s = 0.0  # a request, on average
+        self._urgent = asyncio.Event()
         self._freed = asyncio.Event()
 
     @property
@@ -78,7 +79,7 @@ class Slots:
         return max(0, self.usable - self.in_flight) if self.outlasts_a_request else 0
 
     def free_within(self, seconds: float) -> int:
-        """Return how many requests may start by then, if others end as quickly as of late."""
+        """Return how many requests may start by then, if others take as long as they did lately."""
         if not (free := self.free):
             return 0
         ending = self.in_flight * seconds / self._took_s if self._took_s else 0
@@ -90,29 +91,24 @@ class Slots:
         return min(len(self._held), self._may_use)
 
     @property
-    def total(self) -> int:
-        """How many requests of the account may be in flight, 0 if not known yet."""
-        return self._total
-
-    @property
     def outlasts_a_request(self) -> bool:
         """Whether a request that starts now would end before the lease does."""
         return self._now() + self._total_timeout_s < self._leased_until
 
-    def has_room(self) -> bool:
-        """Whether one more request, which is there, may start now."""
+    def can_start(self) -> bool:
+        """Whether a request that is waiting may start now; notes the demand."""
         self._peak = max(self._peak, self.in_flight + 1)
         if self.free:
             return True
         self._ran_dry = True
         if self._wanted != _ALL:
-            self._hurry.set()
+            self._urgent.set()
         return False
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Hold one slot, as soon as one is free, until the request is over, however it ends."""
-        while not self.has_room():
+        """Wait for a free slot, and hold it until the request is over, however it ends."""
+        while not self.can_start():
             self._freed.clear()
             await self._freed.wait()
         self.in_flight += 1
@@ -125,22 +121,19 @@ class Slots:
             self._notify()
 
     async def keep(self) -> None:
-        """Renew the lease, beat by beat, for ever."""
+        """Renew the lease every beat, until cancelled."""
         while True:
-            self._hurry.clear()
-            # `limits.cause` says why; the lease runs out meanwhile.
+            self._urgent.clear()
+            # `limits.cause` has the reason; the lease expires meanwhile.
             with contextlib.suppress(BlockedError):
                 await self.renew()
             await asyncio.sleep(_GAP_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._beat_s - _GAP_S):
-                    await self._hurry.wait()
+                    await self._urgent.wait()
 
     async def renew(self) -> None:
-        """Keep the slots that are needed for another while, give up others, take free ones.
-
-        Raises BlockedError when the engine can't be reached.
-        """
+        """Renew the slots that are needed, release others, take free ones. Raises BlockedError."""
         self._held = self._held[: max(self.in_flight, self._may_use)]
         ran_dry, self._ran_dry = self._ran_dry, False
         self._wanted = _ALL if ran_dry else self._peak * _AHEAD
@@ -159,19 +152,19 @@ class Slots:
         except BlockedError:
             self._ran_dry |= ran_dry
             raise
-        if held is None:  # others took this worker for dead
+        if held is None:  # declared gone
             self._held, self._may_use = [], 0
         else:
-            self._held, self._may_use, self._total = list(held.slots), held.may_use, held.total
+            self._held, self._may_use, self.total = list(held.slots), held.may_use, held.total
             self._leased_until = sent + self._ttl_s
         self._notify()
 
     async def give_back(self) -> None:
-        """Hold no slots any more, unless requests are under way. Raises BlockedError."""
+        """Release all slots unless requests are under way. Raises BlockedError."""
         if not self.in_flight:
             self._held, self._may_use = [], 0
             await self._limits.give_slots_back(self._worker)
 
     def _notify(self) -> None:
         self._freed.set()
-        self.on_news()
+        self.on_change()

@@ -1,4 +1,4 @@
-"""The source of a cluster: blocks of IDs that the engine gives to one worker at a time."""
+"""The source of a cluster worker: blocks of IDs, each claimed by one worker at a time."""
 
 import asyncio
 import random
@@ -14,30 +14,30 @@ from cxai.core.entry import Entry, IgnoredLine
 from cxai.errors import FencedError
 
 _MOST_BLOCKS = 4
-"""Blocks that are claimed at a time: enough for a round trip's worth of requests, and few enough
-that the workers share the end of an input."""
+"""Blocks claimed at a time: enough requests for a round trip, and few enough that the workers
+share the end of an input."""
 
 _LOOK_S = 0.05
-"""How often the source asks whether its worker can use more IDs."""
+"""Seconds between two checks whether the worker can use more IDs."""
 
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 2.0
 
 
 class ClusterSource:
-    """Adapter of ports.Source: claims blocks as the worker can use more IDs, and as there are any.
+    """Adapter of ports.Source: claims blocks whenever the worker can use more IDs.
 
-    `need` returns how many IDs the worker could take on now; nothing is claimed while that is 0 or
-    less. It ends, with `until_settled`, when the export is finished: all of the input has been fed,
-    every ID has its verdict and every object its final name; without, never. `on_drained` is
-    called, again and again, while all has been fed and nothing is left to claim: what waits to be
-    committed is not to wait any longer.
+    `need` returns how many IDs the worker can take now; nothing is claimed while that is 0 or less.
+    With `until_settled` it ends when the export is settled: the input is complete, every ID has its
+    verdict and every object its final name. Otherwise it never ends. `on_drained` is called
+    repeatedly while the input is complete and nothing is left to claim, so that what is waiting for
+    a commit is committed.
 
-    An engine that can't be reached is waited for. Blocks of an answer that was lost come with the
-    next one. Leaving the source gives back what has no verdict.
+    A database that can't be reached is waited for. Blocks of a lost answer come with the next one.
+    Leaving the source returns IDs without a verdict to the queue.
     """
 
-    is_queue = False  # the engine has the IDs already: the ledger needs no inbox
+    is_queue = False  # the IDs are in the database already: the ledger needs no inbox
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ClusterSource:
         self._until_settled = until_settled
         self._on_drained = on_drained
         self._draw = draw
-        self.waits_for = ""
+        self.waits_for = "the first IDs"
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield the IDs of blocks as they are claimed. Raises FencedError."""
@@ -67,23 +67,23 @@ class ClusterSource:
                 claimed = await self._books.claim(_MOST_BLOCKS)
                 if not claimed and await self._is_over():
                     return
-            except EngineDownError:  # the beat of this worker shows why
+            except EngineDownError:  # the heartbeat shows the reason
                 claimed = ()
             for block in claimed:
                 self._holdings.take(block)
             if claimed:
-                wait_s = _FIRST_WAIT_S
+                wait_s, self.waits_for = _FIRST_WAIT_S, ""
                 yield [entry for block in claimed for entry in block.entries]
             else:
                 await asyncio.sleep(wait_s * (0.5 + self._draw()))
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Do nothing: a commit lets go of its IDs."""
+        """Do nothing: a commit acknowledges its IDs."""
 
     async def _is_over(self) -> bool:
         queue = await self._books.queue()
-        self.waits_for = _lacking(queue)
+        self.waits_for = _missing(queue)
         if queue.fed:
             self._on_drained()
         return self._until_settled and queue.is_settled
@@ -92,14 +92,14 @@ class ClusterSource:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        # Otherwise others free them, once this worker is silent for too long.
+        # Otherwise others free the blocks once this worker is declared gone.
         with suppress(EngineDownError, FencedError):
             await self._books.leave()
 
 
-def _lacking(queue: Queue) -> str:
+def _missing(queue: Queue) -> str:
     if queue.has_blocks:
-        return "IDs: other workers have all that are open"
+        return "IDs: other workers have all open ones"
     if queue.has_unpublished:
-        return "the objects of others to be published"
-    return "more IDs: `cxai enqueue --last` says that there are none"
+        return "other workers to publish their objects"
+    return "more IDs; `cxai enqueue --last` marks the input as complete"

@@ -1,4 +1,4 @@
-"""How far a shared export is, and what its workers do or wait for."""
+"""The progress of a shared export, and what its workers do or wait for."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from cxai.objects.port import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """An export, its account and its workers, as the database knows them at one moment."""
+    """An export, its account and its workers at one moment."""
 
     export: str
     destination: str
@@ -26,7 +26,7 @@ class ClusterStatus:
     def _summary(self) -> str:
         counts = self.counts
         if not counts.finished:
-            return "open" if counts.fed else "open, and more lines may come"
+            return "open" if counts.fed else "open; more input may follow"
         left = f", {counted(counts.unpublished, 'objects')} to be published"
         return f"settled{left if counts.unpublished else ''}"
 
@@ -52,22 +52,22 @@ class ClusterStatus:
     def text(self) -> str:
         """Return it for people."""
         counts, account = self.counts, self.account
+        origins = [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
+        ends = [(n, verdict.value) for verdict, n in counts.verdicts.items()]
         lines = [
             f"{self.export}: {self._summary}.",
-            f"  {counted(counts.lines, 'lines')} = {_sum(_origins(counts))}",
-            f"  {counts.ids:,} distinct = {_sum(_ends(counts))}",
+            f"  {counted(counts.lines, 'lines')} = {_sum(origins)}",
+            f"  {counts.ids:,} distinct = {_sum([*ends, (counts.open, 'open')])}",
             f"  {counted(counts.last_object, 'commits')} in {self.destination}",
-            f"  All workers together: {significant(account.rate)} requests/s{self._lowered}",
-            f"  Requests in flight, at most: {account.in_flight:,}; reserved: {self._taken}",
+            f"  Limit of all workers: {significant(account.rate)} requests/s{self._lowered}",
+            f"  Slots for requests in flight: {account.in_flight:,}, {self._reserved}",
         ]
         if account.paused_s:
             lines.append(f"  All requests are paused for {account.paused_s:.0f} s.")
-        lines.append(
-            f"  {counted(counts.queued, 'blocks')} of up to 50 IDs wait for a worker,"
-            f" {counts.leased:,} have one"
-        )
+        blocks = f"{counts.queued:,} in the queue, {counts.leased:,} with a worker"
+        lines.append(f"  Blocks of up to 50 IDs: {blocks}")
         live = [worker for worker in self.workers if not worker.gone]
-        lines.append(f"  {counted(len(live), 'workers')}{':' if live else ' at work.'}")
+        lines.append(f"  {counted(len(live), 'workers')}{':' if live else ' running'}")
         lines += [
             f"    {worker.name} (seen {worker.silent_s:.0f} s ago,"
             f" {counted(worker.blocks, 'blocks')}): {worker.state or 'starting'}"
@@ -76,21 +76,22 @@ class ClusterStatus:
         return "\n".join(lines)
 
     @property
-    def _taken(self) -> str:
-        taken = f"{self.account.in_use:,}"
+    def _reserved(self) -> str:
+        reserved = f"{self.account.in_use:,} reserved"
         if self.account.in_use and all(worker.gone for worker in self.workers):
-            taken += " for a while yet, since a worker was killed"
-        return taken
+            reserved += " until the lease of a killed worker expires"
+        return reserved
 
     @property
     def _lowered(self) -> str:
         account = self.account
-        is_lowered = account.rate_now < account.rate
-        return f" (now {significant(account.rate_now)}: the API refuses more)" if is_lowered else ""
+        if account.rate_now >= account.rate:
+            return ""
+        return f" (now {significant(account.rate_now)}, since the API refuses more)"
 
 
 async def cluster_status(books: Books, account: Account, store: ObjectStore) -> ClusterStatus:
-    """Return how far an export is. Raises EngineDownError."""
+    """Return the status of an export. Raises EngineDownError."""
     return ClusterStatus(
         str(books.url),
         store.location,
@@ -100,25 +101,10 @@ async def cluster_status(books: Books, account: Account, store: ObjectStore) -> 
     )
 
 
-def _origins(counts: Counts) -> list[tuple[int, str]]:
-    return [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
-
-
-def _ends(counts: Counts) -> list[tuple[int, str]]:
-    return [*((n, verdict.value) for verdict, n in counts.verdicts.items()), (counts.open, "open")]
-
-
 def _sum(parts: list[tuple[int, str]]) -> str:
     return " + ".join(counted(n, what) for n, what in parts if n) or "0"
 
 
 def _of_worker(worker: WorkerRow) -> dict[str, Any]:
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "started_at": timestamp(worker.started_at),
-        "silent_s": round(worker.silent_s, 1),
-        "gone": worker.gone,
-        "state": worker.state,
-        "blocks": worker.blocks,
-    }
+    started_at, silent_s = timestamp(worker.started_at), round(worker.silent_s, 1)
+    return {**asdict(worker), "started_at": started_at, "silent_s": silent_s}

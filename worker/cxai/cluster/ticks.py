@@ -1,19 +1,19 @@
-"""The moments at which this worker may let requests leave, from the account's rate; pure."""
+"""The moments at which requests of this worker may leave, by the account's rate; pure."""
 
 from collections import deque
 
 SLACK_S = 0.008
-"""A tick that is later than this is not used any more.
+"""A tick that is late by more than this is not used.
 
-What leaves late comes closer to the ticks of other workers. Together with the network's own unrest
-this has to stay below the share of the rate that is left unused (limits.MARGIN, of a second).
+A request that leaves late comes closer to the next worker's. Together with variations of the
+network this has to stay below the unused share of the rate (limits.MARGIN, of a second).
 """
 
 
 class Ticks:
-    """Ticks that come, and those whose turn was given to a request that has not left yet.
+    """Ticks to come, and those taken by requests that have not left yet.
 
-    Times are monotonic seconds, given by the caller. `late` counts those that went unused.
+    Times are monotonic seconds, passed by the caller. `late` counts the unused ones.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Ticks:
         self.late = 0
 
     def __len__(self) -> int:
-        """Return how many are still to come."""
+        """Return how many are to come."""
         return len(self._coming)
 
     def add(self, first: float, step: float, count: int) -> None:
@@ -30,27 +30,27 @@ class Ticks:
         self._coming.extend(first + n * step for n in range(count))
 
     def drop(self) -> None:
-        """Use none of them."""
+        """Drop all of them."""
         self._coming.clear()
         self._taken.clear()
 
     def reach_s(self, now: float) -> float:
-        """Return how far the last of them is ahead, 0 if there is none."""
+        """Return how far ahead the last one is, 0 without any."""
         return max(0.0, self._coming[-1] - now) if self._coming else 0.0
 
     def wait_s(self, now: float) -> float | None:
-        """Return how long the next turn has to wait, 0 if it may be taken, None without any."""
+        """Return the seconds until the next one is due, 0 if it is, None without any."""
         self.late += _drop_late(self._coming, now)
         return max(0.0, self._coming[0] - now) if self._coming else None
 
     def take(self) -> None:
-        """Take the turn that `wait_s` has found."""
+        """Take the tick that is due by `wait_s`."""
         self._taken.append(self._coming.popleft())
 
     def send_slot(self, now: float) -> bool:
-        """Use up a turn that was taken; return False if all of them are too late by now.
+        """Use a tick that was taken; return False if all of them are late by now.
 
-        It does not matter which request uses it: one leaves at this tick, and no other.
+        Any request may use it, but only one.
         """
         self.late += _drop_late(self._taken, now)
         if not self._taken:

@@ -1,4 +1,4 @@
-"""The URL of an export that PostgreSQL holds: `postgres://user@host:5432/database#export`.
+"""The URL of an export in PostgreSQL: `postgres://user@host:5432/database#export`.
 
 A password in it is refused: command lines and logs are visible to others.
 """
@@ -22,11 +22,9 @@ _EXPORT = re.compile(r"[a-z][a-z0-9_]{0,40}")
 ACCOUNT_SCHEMA = "cxai"
 """The schema that all exports of an account share."""
 
-_NAMES = "a name has lower-case letters, digits and _, and begins with a letter; 41 at most"
-
 _SECRETS = frozenset({"password", "sslpassword"})
 
-# What a connection needs to know beyond its place; all else is settled by this program.
+# The options of a connection that a URL may set; this program sets all others.
 _OPTIONS = frozenset(
     {
         *("host", "port", "user", "passfile", "target_session_attrs", "load_balance_hosts"),
@@ -37,15 +35,15 @@ _OPTIONS = frozenset(
 
 
 def is_engine_url(text: str) -> bool:
-    """Whether a text means an export that PostgreSQL holds."""
+    """Whether a text is the URL of an export in PostgreSQL."""
     return text.startswith(_SCHEMES)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineUrl:
-    """Where an export is. As text it is what may be shown: it never holds a password.
+    """Where an export is. Its text never holds a password, so it may be shown.
 
-    `place` has what the driver is given: host, port, user, dbname and options.
+    `place` is what the driver takes: host, port, user, dbname and options.
     """
 
     place: Mapping[str, str] = field(repr=False)
@@ -53,12 +51,12 @@ class EngineUrl:
     shown: str
 
     def __str__(self) -> str:
-        """Return it for people, and for the command line of another command."""
+        """Return it as a command takes it."""
         return f"{self.shown}#{self.export}"
 
     @property
     def schema(self) -> str:
-        """The schema that has the tables of this export."""
+        """The schema with the tables of this export."""
         return f"cxai_{self.export}"
 
     @property
@@ -67,9 +65,9 @@ class EngineUrl:
         return self.schema, ACCOUNT_SCHEMA
 
     def password(self) -> str | None:
-        """Return the password if a file has it; the driver knows PGPASSWORD and ~/.pgpass itself.
+        """Return the password from its file, if it has one; the driver reads PGPASSWORD, ~/.pgpass.
 
-        Read for each connection, so that a password can be changed under a running worker. Raises
+        Read for each connection, so that a password can change while a worker runs. Raises
         UsageError if the file can't be read.
         """
         path = os.environ.get(PASSWORD_FILE_VARIABLE)
@@ -84,52 +82,46 @@ class EngineUrl:
             ) from None
 
 
-def engine_url(database: str, export: str | None) -> EngineUrl:
-    """Return the URL of an export whose name stands apart, or behind # as elsewhere.
+def parse_engine_url(text: str, export: str | None = None) -> EngineUrl:
+    """Return the parts of a URL; `export` may name the export in place of what follows the `#`.
 
-    Raises UsageError.
+    Raises UsageError, which never quotes a password.
     """
-    place, _, behind = database.partition("#")
-    if not (export or behind) or (export and behind and export != behind):
-        raise UsageError(f"Name the export once: --export NAME, or {_EXAMPLE}.")
-    name = export or behind
-    if not _EXPORT.fullmatch(name):
-        raise UsageError(f"An export can't have the name {name!r}: {_NAMES}.")
-    return parse_engine_url(f"{place}#{name}")
-
-
-def parse_engine_url(text: str) -> EngineUrl:
-    """Return what a URL says. Raises UsageError, which never quotes a password."""
     if not is_engine_url(text):
         raise UsageError(f"An export in PostgreSQL is named by a URL such as {_EXAMPLE}.")
-    _, _, rest = text.partition("://")
-    authority, database, query, export = _parts_of(rest)
-    user, at, hosts = authority.rpartition("@")
-    if ":" in user:
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"The URL of the database has no valid host. It is {_EXAMPLE}.") from error
+    user, at, hosts = parts.netloc.rpartition("@")
+    if ":" in user or (not at and "@" in text):  # also one that holds a /, a ? or a #
         raise UsageError(
             f"The URL of the database holds a password, which others can see. Leave it out, and set"
             f" PGPASSWORD or {PASSWORD_FILE_VARIABLE}, or use a password file (PGPASSFILE)."
         )
-    place = _options_of(query)
+    place = _options_of(parts.query)
     if at:
         place["user"] = unquote(user)
     place |= _hosts_of(hosts)
+    database = parts.path.removeprefix("/")
     if not database or "/" in database:
         raise UsageError(f"The URL of the database names no database. It is {_EXAMPLE}.")
     place["dbname"] = unquote(database)
-    if not _EXPORT.fullmatch(export):
+    return EngineUrl(place, _export_of(unquote(parts.fragment), export), text.partition("#")[0])
+
+
+def _export_of(in_url: str, beside: str | None) -> str:
+    if beside and in_url and beside != in_url:
+        raise UsageError(f"The URL names the export {in_url}, and --export {beside}: name it once.")
+    name = beside or in_url
+    if not name:
+        raise UsageError(f"The URL of the database names no export after #, as in {_EXAMPLE}.")
+    if not _EXPORT.fullmatch(name):
         raise UsageError(
-            f"The URL of the database names no export after #, as in {_EXAMPLE}: {_NAMES}."
+            f"An export can't be named {name!r}: a name has up to 41 lower-case letters, digits and"
+            " _, and begins with a letter."
         )
-    return EngineUrl(place, export, text.partition("#")[0])
-
-
-def _parts_of(rest: str) -> tuple[str, str, str, str]:
-    try:
-        parts = urlsplit(f"//{rest}")
-    except ValueError as error:
-        raise UsageError(f"The URL of the database has no valid host. It is {_EXAMPLE}.") from error
-    return parts.netloc, parts.path.removeprefix("/"), parts.query, unquote(parts.fragment)
+    return name
 
 
 def _options_of(query: str) -> dict[str, str]:
@@ -138,20 +130,20 @@ def _options_of(query: str) -> dict[str, str]:
         if name in _SECRETS:
             raise UsageError(
                 f"The URL of the database holds a secret ({name}), which others can see. Leave it"
-                f" out; a password can be given by PGPASSWORD or {PASSWORD_FILE_VARIABLE}."
+                f" out, and set PGPASSWORD or {PASSWORD_FILE_VARIABLE} for a password."
             )
         if name not in _OPTIONS or name in options:
-            why = "twice" if name in options else "which is not known here"
+            why = "twice" if name in options else "which is unknown"
             known = ", ".join(sorted(_OPTIONS))
             raise UsageError(
-                f"The URL of the database has an option {name!r}, {why}. There are: {known}."
+                f"The URL of the database has the option {name!r} {why}. Allowed are: {known}."
             )
         options[name] = value
     return options
 
 
 def _hosts_of(hosts: str) -> dict[str, str]:
-    """Return the hosts and ports as the driver wants them: several are separated by commas."""
+    """Return hosts and ports as the driver takes them: several are separated by commas."""
     if not hosts:
         return {}
     names, ports = [], []

@@ -58,6 +58,9 @@ EVENTS: Mapping[str, Kind] = {
     "run_abandoned": _kind(Level.ERROR, "exit_code"),
     "run_crashed": _kind(Level.ERROR, "exit_code traceback"),
     "report_lost": _kind(Level.ERROR, "exit_code"),
+    # Other commands, if their exit code is not 0.
+    "enqueue_failed": _kind(Level.ERROR, "exit_code"),
+    "verify_failed": _kind(Level.ERROR, "exit_code"),
     "observer_failed": _kind(Level.WARNING, "observer reason"),
     # The API.
     "request_done": _kind(Level.DEBUG, "id endpoint attempt status failure bytes ms"),

@@ -55,6 +55,11 @@ class Report:
         """`finished` if the run reached the end of its input, else `stopped`."""
         return "finished" if self.stopped_by is None else "stopped"
 
+    @property
+    def export(self) -> str:
+        """The export, as `cxai status` and `cxai verify` take it."""
+        return printable(self.output)
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         started, ended = self.started_at, None
@@ -144,7 +149,7 @@ class Report:
             yield "  No ID was found. If --base-url is wrong, correct it and use a new directory."
         if self.tally.unfetched:
             yield "  To fetch the IDs of lost parts, run with an input that contains them;"
-            yield f"  `cxai verify {printable(self.output)}` lists some."
+            yield f"  `cxai verify {self.export}` lists some."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
             yield "  To resume, run the same command again."

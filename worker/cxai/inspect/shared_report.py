@@ -13,32 +13,37 @@ from cxai.policy.verdict import Verdict
 class SharedReport(Report):
     """The state of a shared export when one of its workers ended.
 
-    `tally` is the export's, `own` the worker's. `place` is where its objects are, `url` the export
-    itself.
+    `tally` is the export's, `own` the worker's. `destination` is where its objects are,
+    `url` names the export.
     """
 
     own: Tally = field(default_factory=Tally)
-    place: str = ""
+    destination: str = ""
     url: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return {
             **super().as_dict(),
-            "output": self.place,
+            "output": self.destination,
             "export": self.url,
             "worker": {"completed": self.own.settled_now, "requests": self.own.requests},
         }
 
-    _others: ClassVar[str] = "seen by other workers, or other reasons"
+    _others: ClassVar[str] = "other reasons, or reported by other workers"
+
+    @property
+    def export(self) -> str:
+        """The URL of the export."""
+        return self.url
 
     @property
     def _place(self) -> str:
-        return self.place
+        return self.destination
 
     @property
     def _failures(self) -> str:
-        return f"{self.place}/failures/"
+        return f"{self.destination}/failures/"
 
     def _work(self) -> str:
         return f"  This worker: {self._done_by(self.own)}"

@@ -93,7 +93,7 @@ class Status:
 
     @property
     def _updated_at(self) -> str | None:
-        """When what is shown was true: of the progress, or the last that is known of a run."""
+        """The time of the progress or, if no run is under way, of the last commit of one."""
         if self.progress is not None:
             return self.progress.get("at")
         return self.runs[-1]["seen_at"] if self.runs else None
@@ -118,7 +118,10 @@ class Status:
 
 
 def export_status(path: Path, at: datetime | None = None) -> Status:
-    """Return the status of the export in `path`. Raises UsageError if there is none."""
+    """Return the status of the export in `path`.
+
+    Raises UsageError if there is none, or if another command than a run uses it now.
+    """
     at = at or datetime.now(UTC)
     try:
         with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
@@ -127,7 +130,9 @@ def export_status(path: Path, at: datetime | None = None) -> Status:
                 if ledger.is_new
                 else _at_rest(path, at, ledger)
             )
-    except DirectoryInUseError:
+    except DirectoryInUseError as error:
+        if error.owner.startswith("cxai ") and not error.owner.startswith("cxai run,"):
+            raise
         return Status(path, at, _progress(path))
 
 
@@ -169,7 +174,7 @@ def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]
 
 
 def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a run under way; what an earlier version left out is not shown."""
+    """Yield the lines about a run under way, as far as its progress has them."""
     shown: Mapping[str, Any] = {
         name: value for name, value in progress.items() if value is not None
     }
@@ -190,8 +195,8 @@ def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
 def _in_inbox(entries: int, without_verdict: int) -> Iterator[str]:
     if entries:
         yield (
-            f"  {counted(entries, 'messages')} of a queue in the inbox, {without_verdict:,} without"
-            " a verdict: the next run begins with them"
+            f"  {counted(entries, 'messages')} from a queue in the inbox,"
+            f" {without_verdict:,} without a verdict: the next run starts with them"
         )
 
 
@@ -208,10 +213,10 @@ def _run(run: Run) -> Mapping[str, Any]:
 
 
 def _of_run(run: Mapping[str, Any]) -> str:
-    """Say how a run ended: with its exit code and headline, if it came to its end."""
+    """Return how a run ended: with its exit code and headline, unless it was killed."""
     how = run["headline"] or run["ended"]
     if how is None:
-        how = "did not shut down cleanly (it was killed or left at once, or its disk failed)"
+        how = "did not shut down cleanly (killed, quit at once, or its disk failed)"
     elif run["exit_code"] is not None:
         how = f"exit code {run['exit_code']}. {how}"
     return (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cxai.core.entry import Entry
+from cxai.core.events import Emit
 from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
@@ -24,7 +25,7 @@ from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resourc
 from cxai.ledger.inbox import REOPENED, Inbox, QueueAdmissions
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
-from cxai.ledger.recovery import Notice, open_ledger, recover_parts
+from cxai.ledger.recovery import open_ledger, recover_parts
 from cxai.ledger.reopen import withdraw_missing
 from cxai.ledger.rotation import Rotation
 from cxai.ledger.runs import CurrentRun
@@ -42,7 +43,7 @@ class Committer:
     so are the IDs of parts whose files are missing and not released. A part of `part_bytes` or more
     is sealed, and so is one whose first row is `part_every_s` seconds old (None: never), each
     together with the parts that have other rows of the same IDs. `run_id` is in the rows of this
-    run. `notice` takes the events of recovery. `is_queue` is whether the source drops entries that
+    run. `emit` takes the events of recovery. `is_queue` is whether the source drops entries that
     are acknowledged: then the inbox keeps them. `group` is the consumer group that reads the queue,
     if any; `has_read_by_group` is whether an earlier run admitted entries that it had read.
     """
@@ -55,7 +56,7 @@ class Committer:
         *,
         part_bytes: int,
         run_id: str,
-        notice: Notice,
+        emit: Emit,
         reopen: Collection[Verdict] = (),
         reopen_missing: bool = False,
         part_every_s: float | None = None,
@@ -76,8 +77,8 @@ class Committer:
                     directory.sync()
                 _settle_form(self._database, form, path)
                 if reopen_missing:
-                    withdraw_missing(self._database, form, path, notice)
-                self._parts = recover_parts(directory, self._database.parts(), form, notice)
+                    withdraw_missing(self._database, form, path, emit)
+                self._parts = recover_parts(directory, self._database.parts(), form, emit)
                 opened.callback(self._parts.close)
                 keys = None if is_queue else opened.enter_context(DistinctKeys(path))
                 self._run = CurrentRun(self._database, clock, run_id)

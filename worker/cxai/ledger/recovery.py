@@ -5,9 +5,10 @@ that the ledger does not list goes to quarantine. If committed bytes are missing
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from cxai.core.events import Emit
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
@@ -22,7 +23,6 @@ from cxai.output.parts import OpenPart, as_named, missing_parts
 from cxai.output.private import open_private
 from cxai.output.quarantine import quarantine_path
 
-Notice = Callable[..., object]
 """Takes an event: its name, and its fields as keywords."""
 
 
@@ -53,11 +53,11 @@ def _refuse_parts(directory: Path, sets: Collection[str]) -> None:
 
 
 def recover_parts(
-    directory: OutputDirectory, states: Sequence[PartState], form: ExportForm, notice: Notice
+    directory: OutputDirectory, states: Sequence[PartState], form: ExportForm, emit: Emit
 ) -> OpenParts:
     """Bring the files to the state in the ledger and return the open part of each set.
 
-    Part files that the ledger does not list are moved to quarantine, each with a `notice`. Raises
+    Part files that the ledger does not list are moved to quarantine, each with an event. Raises
     IntegrityError with the name of the file if committed bytes are missing.
     """
     compression = form.compression
@@ -76,7 +76,7 @@ def recover_parts(
     for name in _part_files(directory.path, form.layout.all_sets):
         if name not in known:
             (directory.path / name).rename(quarantine_path(directory.path, name))
-            notice("file_quarantined", file=name, reason="not in the ledger")
+            emit("file_quarantined", file=name, reason="not in the ledger")
     directory.sync()  # also for a part that a killed run had just created
     return OpenParts(directory, open_parts, compression)
 

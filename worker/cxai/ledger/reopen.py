@@ -12,21 +12,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from cxai.core.events import Emit
 from cxai.core.layout import FAILURES
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.port import Database
-from cxai.ledger.recovery import Notice
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
 
 _Group = tuple[bool, int]  # whether it holds failures, and the number
 
 
-def withdraw_missing(database: Database, form: ExportForm, directory: Path, notice: Notice) -> None:
+def withdraw_missing(database: Database, form: ExportForm, directory: Path, emit: Emit) -> None:
     """Withdraw the parts whose files are missing and not released, and the verdicts of their IDs.
 
-    All or nothing, with a `notice`. Raises IntegrityError if rows of these IDs were released, since
+    All or nothing, with an event. Raises IntegrityError if rows of these IDs were released, since
     those are in use.
     """
     states = database.parts()
@@ -42,7 +42,7 @@ def withdraw_missing(database: Database, form: ExportForm, directory: Path, noti
     parts = [state for group in withdrawn.values() for state in group]
     ids = database.withdraw(parts)
     names = ",".join(part_name(state, form.compression) for state in parts)
-    notice("parts_reopened", parts=names, ids=ids)
+    emit("parts_reopened", parts=names, ids=ids)
 
 
 def _group_of(state: PartState) -> _Group:

@@ -1,1 +1,1 @@
-"""What a run shows of itself while it goes: log, progress, redaction."""
+"""What is seen of a run: its log, its progress, and secrets taken out of both."""

@@ -26,7 +26,7 @@ class StateChanges:
     def note(self, state: RunState) -> None:
         """Compare `state`, the one that follows the last."""
         self._note_stall(state.stall)
-        self._note_blocked(state.blocked)
+        self.note_blocked(state.blocked)
         self._note_unanswered(state.api)
         self._note_outage(state.api)
 
@@ -44,7 +44,8 @@ class StateChanges:
         elif stall is None and before is not None:
             self._emit("stage_moving", stage=before.stage.value)
 
-    def _note_blocked(self, blocked: Blocked | None) -> None:
+    def note_blocked(self, blocked: Blocked | None) -> None:
+        """Compare what can't be used, where that is all that is known of a state."""
         before, self._blocked = self._blocked, blocked
         if blocked is not None and before is None:
             self._emit("storage_blocked", place=blocked.place, reason=blocked.cause)

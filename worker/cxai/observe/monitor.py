@@ -25,8 +25,7 @@ class Sample:
     """The parts of a run at one moment.
 
     `expected_lines` is the length of the input, None if it is not known (yet). `blocked` is set
-    while a place to write can't be used. `tally` and `stage_counters` are the run's own, and change
-    while it goes.
+    while storage can't be used. `tally` and `stage_counters` are the run's own and keep changing.
     """
 
     tally: Tally
@@ -38,13 +37,13 @@ class Sample:
 
 
 class RateEstimator:
-    """How many requests and verdicts a second there were in the last ten, from `now` on."""
+    """The rates of requests and verdicts over the last ten seconds."""
 
     def __init__(self, now: float) -> None:
         self._history: deque[tuple[float, int, int]] = deque([(now, 0, 0)])
 
     def rates(self, now: float, requests: int, completed: int) -> tuple[float, float]:
-        """Return requests and completed IDs a second, by the totals that there are at `now`."""
+        """Return requests and completed IDs per second, given their totals at `now`."""
         history = self._history
         while len(history) > 1 and now - history[1][0] >= _RATE_WINDOW_S:
             history.popleft()
@@ -129,7 +128,7 @@ class RunMonitor:
         )
 
     def finished(self, report: Mapping[str, Any]) -> None:
-        """Note how the run ended, for the observers to be closed with."""
+        """Set the report that the observers are closed with."""
         self._report = report
 
     async def _watch(self) -> None:

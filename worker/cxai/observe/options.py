@@ -17,7 +17,7 @@ class Progress(StrEnum):
 
     @property
     def shown(self) -> "Progress":
-        """What AUTO means here and now; a terminal that can't draw gets lines, even for BAR."""
+        """The choice with AUTO resolved. Where a bar can't be drawn, BAR becomes LINES as well."""
         can_draw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in _CAN_NOT_DRAW
         if self in {Progress.AUTO, Progress.BAR}:
             return Progress.BAR if can_draw else Progress.LINES

@@ -1,4 +1,4 @@
-"""Leaves the state of a run in a small file, where `cxai status` finds it."""
+"""Writes the state of a run to a small file, which `cxai status` reads."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def open_observer(setup: Setup) -> "ProgressFile | None":
 
 
 class ProgressFile:
-    """Replaces the file once a second by `write`, on `thread`; `remove` deletes it at the end.
+    """Replaces the file once a second with `write`, on `thread`; `remove` deletes it at the end.
 
     A disk that does not take it is not reported here: the commit does that, and says more.
     """

@@ -1,4 +1,4 @@
-"""The second wall around the token: no text leaves with it inside."""
+"""The second line of defence for the token: it is taken out of every text that is shown."""
 
 import re
 
@@ -6,7 +6,7 @@ from cxai.core.secret import MASK
 from cxai.core.secret_str import HoldsSecret
 from cxai.core.spelling import anchor, may_be_disguised, may_match, pattern
 
-# A shorter one would be found in ordinary words of the data.
+# A shorter one would match ordinary words in the data.
 _LEAST_CHARS_IN_DATA = 8
 
 
@@ -27,11 +27,10 @@ class _Hidden:
 
 
 class Redaction:
-    """Replaces a secret wherever it stands in a text. The first wall is never to put it there.
+    """Replaces secrets in a text. The first line of defence is never to put them there.
 
-    It is found in every spelling that core/spelling.py knows. Log formats put backslashes before
-    some characters, `repr` inside of JSON several: the secret is found with them, too. `secrets`
-    are those that it hides.
+    They are found in every spelling of core/spelling.py, also with the backslashes that log formats
+    and `repr` within JSON put before some characters. `secrets` are those that it hides.
     """
 
     def __init__(self, secret: HoldsSecret | None = None) -> None:
@@ -42,7 +41,7 @@ class Redaction:
             self.add(secret)
 
     def add(self, secret: HoldsSecret) -> None:
-        """Hide another secret, too."""
+        """Hide another secret as well."""
         self.secrets += (secret,)
         text = secret.get_secret_value()
         self._hidden.append(_Hidden(secret))
@@ -56,7 +55,7 @@ class Redaction:
         return text
 
     def may_be_in(self, data: bytes) -> bool:
-        """Whether a secret of 8 characters or more may stand in `data`, of any case; fast."""
+        """Whether `data` may hold a secret of 8 characters or more, in any case; fast."""
         if not self._anchors:
             return False
         lower = data.lower()

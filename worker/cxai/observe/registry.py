@@ -1,8 +1,9 @@
-"""What shows a run while it goes, by name. A new observer is a file and a line in OBSERVERS.
+"""The observers of a run, by name. A new one is a file and a line in OBSERVERS.
 
 Its module has a function `open_observer(setup)` that returns an observer, or None if it is not
-wanted, and raises UsageError if it can't be as wanted. What it returns holds nothing yet that has
-to be released: the run may still be refused.
+wanted, and raises UsageError if it can't be opened as configured. It holds nothing yet that has to
+be released: the run may still be refused. The log is not here: a command attaches it, since it
+outlives the run (cli/process.py).
 """
 
 from collections.abc import Mapping

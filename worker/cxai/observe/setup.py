@@ -12,8 +12,8 @@ from cxai.observe.options import Progress
 class ProgressPlace:
     """The file that shows the progress of a run.
 
-    `write` replaces it by these bytes, `remove` deletes it; both raise OSError. `thread` commits as
-    well: nothing but the disk of the export is waited for there.
+    `write` replaces its content, `remove` deletes it; both raise OSError. `thread` also commits:
+    work there may wait for the disk of the export and nothing else.
     """
 
     write: Callable[[bytes], None]

@@ -50,7 +50,8 @@ class OutputDirectory:
                     f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs exclusive"
                     " access: wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is"
                     " lost, and the same command resumes it later)."
-                    f" `cxai status {self.path}` shows its progress."
+                    f" `cxai status {self.path}` shows its progress.",
+                    owner,
                 ) from None
             self._remove_created()
             self.close()

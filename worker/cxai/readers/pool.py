@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import compress
-from typing import Any, Protocol, Self
+from typing import Self
 
+from cxai.core.events import Emit
 from cxai.core.ports import Reader
 from cxai.policy.reply import Arrival, ParsedReply, Reply
 from cxai.readers.child_process import ReaderNotStartedError, running_reader
@@ -35,14 +36,6 @@ EFFECT = "slower, but nothing is lost: the main process reads these replies"
 """What a lost reader means for the run, for the log."""
 
 
-class Notice(Protocol):
-    """Logs an event with its values."""
-
-    def __call__(self, event: str, **values: Any) -> None:
-        """Log it."""
-        ...
-
-
 class ReaderPool:
     """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
 
@@ -59,8 +52,7 @@ class ReaderPool:
         secrets: Callable[[], Sequence[str]],
         *,
         load: LoopLoad | None = None,
-        info: Notice,
-        warning: Notice,
+        emit: Emit,
         make_link: Callable[[], ReaderLink] = ReaderLink,
         pauses_s: Sequence[float] = PAUSES_S,
         settled_s: float = SETTLED_S,
@@ -71,8 +63,7 @@ class ReaderPool:
         self._count = count
         self._secrets = secrets
         self._load = load
-        self._info = info
-        self._warning = warning
+        self._emit = emit
         self._make_link = make_link
         self._pauses_s = pauses_s
         self._settled_s = settled_s
@@ -134,16 +125,16 @@ class ReaderPool:
             try:
                 end = await self._run(number, why)
             except ReaderNotStartedError as error:
-                self._warning("reader_given_up", reader=number, reason=str(error), effect=EFFECT)
+                self._emit("reader_given_up", reader=number, reason=str(error), effect=EFFECT)
                 return
             if loop.time() - began >= self._settled_s:
                 lost = 0
             if lost == len(self._pauses_s):
-                self._warning("reader_given_up", reader=number, reason=end, effect=EFFECT)
+                self._emit("reader_given_up", reader=number, reason=end, effect=EFFECT)
                 return
             pause_s = self._pauses_s[lost]
             lost += 1
-            self._warning(
+            self._emit(
                 "reader_lost", reader=number, reason=end, restart_in_s=pause_s, effect=EFFECT
             )
             await asyncio.sleep(pause_s)
@@ -156,7 +147,7 @@ class ReaderPool:
         async with running_reader(self._make_link) as reader:
             with suppress(ReaderLostError):
                 ready = await reader.link.begin(self._settings)
-                self._info(
+                self._emit(
                     "reader_started",
                     reader=number,
                     pid=reader.pid,

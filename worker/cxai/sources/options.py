@@ -17,7 +17,7 @@ class SourceOptions:
 
     The others are for queues. A queue ends after `until_idle_s` seconds without a message, None for
     never. An unreachable queue is retried for `patience_s` seconds. The Redis password comes from
-    `redis_password_file`, else from `redis_password`. `notice` receives events for the log.
+    `redis_password_file`, else from `redis_password`. `emit` receives events for the log.
     """
 
     rule: IdRule
@@ -28,4 +28,4 @@ class SourceOptions:
     patience_s: float
     redis_password_file: Path | None
     redis_password: SecretStr | None = None
-    notice: Emit = lambda _event, **_values: None
+    emit: Emit = lambda _event, **_values: None

@@ -38,13 +38,13 @@ class DeniedError(RefusedError):
 class Outage:
     """Retries during the outages of the queue `name`, each for up to `patience_s` seconds.
 
-    `notice` is called when an outage begins and when it ends.
+    `emit` is called when an outage begins and when it ends.
     """
 
-    def __init__(self, name: str, patience_s: float, notice: Emit) -> None:
+    def __init__(self, name: str, patience_s: float, emit: Emit) -> None:
         self._name = name
         self._patience_s = patience_s
-        self._notice = notice
+        self._emit = emit
         self._since: float | None = None
         self._backoff_s = _BACKOFF_BASE_S
         self._why = ""
@@ -99,13 +99,13 @@ class Outage:
         """Record a failure, which may begin an outage; return how long that has lasted."""
         if self._since is None:
             self._since = _now()
-            self._notice("queue_unreachable", queue=self._name, reason=str(error))
+            self._emit("queue_unreachable", queue=self._name, reason=str(error))
         self._why = str(error)
         return _now() - self._since
 
     def _end(self) -> None:
         if self._since is not None:
-            self._notice("queue_reachable", queue=self._name, after_s=round(_now() - self._since))
+            self._emit("queue_reachable", queue=self._name, after_s=round(_now() - self._since))
         self._since, self._backoff_s = None, _BACKOFF_BASE_S
 
 

@@ -55,7 +55,7 @@ class RedisStreamSource:
     patience.
 
     A message that was deleted before it was read becomes an invalid entry, and so do, as one, those
-    that were trimmed before any consumer got them. Both are reported to `notice`.
+    that were trimmed before any consumer got them. Both are events.
 
     The end is `until_idle_s` seconds without a message, and nothing pending for any consumer.
     """
@@ -71,7 +71,7 @@ class RedisStreamSource:
         self._address = address
         self._options = options
         self._reader = MessageReader(address.name, options.rule, options.field)
-        self._outage = Outage(address.name, options.patience_s, options.notice)
+        self._outage = Outage(address.name, options.patience_s, options.emit)
         self._stream = RedisStream(address, password)
         self._has_group = False
         self._is_new_group = False
@@ -126,7 +126,7 @@ class RedisStreamSource:
             return
         if await self._stream.create_group():
             self._is_new_group = True
-            self._options.notice(
+            self._options.emit(
                 "queue_group_created", queue=self._address.name, group=self._address.group
             )
         self._has_group = True
@@ -146,7 +146,7 @@ class RedisStreamSource:
 
     def _report_lost(self, lost: Sequence[Message]) -> None:
         if lost:
-            self._options.notice(
+            self._options.emit(
                 "queue_messages_lost",
                 queue=self._address.name,
                 count=sum(message.missing or 1 for message in lost),

@@ -73,9 +73,9 @@ class SqsSource:
         self._name = name
         self._queue = queue
         self._until_idle_s = options.until_idle_s
-        self._notice = options.notice
+        self._emit = options.emit
         self._reader = MessageReader(name, options.rule, options.field)
-        self._outage = Outage(name, options.patience_s, options.notice)
+        self._outage = Outage(name, options.patience_s, options.emit)
         self._handles: dict[str, str] = {}  # of messages not yet acknowledged
 
     async def __aenter__(self) -> Self:
@@ -140,7 +140,7 @@ class SqsSource:
             handles = await self._outage.retry(partial(self._queue.delete, handles))
             if not handles:
                 return
-        self._notice("queue_messages_not_deleted", queue=self._name, count=len(handles))
+        self._emit("queue_messages_not_deleted", queue=self._name, count=len(handles))
 
     async def _hides_nothing(self, idle: IdleTimer) -> bool:
         """Whether no delivered message can still be redelivered."""

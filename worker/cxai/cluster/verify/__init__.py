@@ -1,7 +1,7 @@
-"""`cxai verify` of a cluster's export: every object against the log, every row against its ID.
+"""`cxai verify` of a shared export: every object against the log, every row against its ID.
 
-It reads the objects as any other program would, and shares no code with what writes them but their
-names.
+It reads the objects as any other program would, and shares only their names with the code that
+writes them.
 """
 
 from cxai.cluster.verify.export import verify_cluster

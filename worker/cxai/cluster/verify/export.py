@@ -1,4 +1,4 @@
-"""One export of a cluster, verified: its log, objects, rows, names and manifest, in this order."""
+"""Verifies a shared export: its log, objects, rows, names and manifest, in this order."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cxai.cluster.books import Books
 from cxai.cluster.keys import item_key
-from cxai.cluster.log import logged_objects
 from cxai.cluster.names import final_name
 from cxai.cluster.rows import Counts, ObjectRow, Recount
 from cxai.cluster.verify.manifest import check_manifest
 from cxai.cluster.verify.names import check_names
 from cxai.cluster.verify.objects import Objects
 from cxai.cluster.verify.rows import Rows
+from cxai.cluster.view import logged_objects
 from cxai.core.entry import Entry
 from cxai.core.figures import counted, verb
 from cxai.core.ports import Source
@@ -30,15 +30,14 @@ async def verify_cluster(
 ) -> Findings:
     """Read every object of an export and check it against the log.
 
-    `expected` is an input: those of its lines that have no verdict are counted, too.
+    `expected` is an input: its lines without a verdict are counted, too.
 
-    Checked are the name, size, SHA-256 and number of lines of each object; that each line is a row
-    of this export; that each ID with the verdict ok has one record, in the object that the log
-    names, and each other its line in the failures; that the engine's counts agree with its IDs;
-    that no object that a loader would read is missing in the log; that the manifest says the same;
-    and that nothing is left to do.
-    Workers may be at work: what they commit meanwhile is not looked at, and it is said that they
-    do. Memory grows by some hundred bytes for each object. Raises StoreError and EngineDownError.
+    It checks name, size, SHA-256 and number of lines of each object; that each line is a row of
+    this export; that each ID has its record or its line in the failures, in the object that the log
+    names; the database's counts; that the log has every object that a loader would read; the
+    manifest; and that nothing is left to do.
+    What workers commit meanwhile is not checked, and a finding says so. Memory grows by a few
+    hundred bytes for each object. Raises StoreError and EngineDownError.
     """
     findings = Findings(Path(), place=store.location)
     counts = await books.counts()
@@ -54,33 +53,33 @@ async def verify_cluster(
         rows.compare(counts)
         _check_accounts(findings, counts, recount)
     else:
-        findings.unfinished.append("It has changed while it was verified: workers are at work.")
+        findings.unfinished.append("It changed while it was verified: workers are running.")
     if expected is not None:
         await _look_up(books, findings, expected)
     await check_names(books, store, findings, known, form.layout.all_sets, counts.last_object)
     is_settled = is_at_rest and (await books.queue()).is_settled
     await check_manifest(store, findings, known, counts, form.compression, is_settled=is_settled)
-    _say_what_is_left(findings, counts)
+    _add_what_is_left(findings, counts)
     return findings
 
 
 def _check_numbers(findings: Findings, known: dict[str, ObjectRow], counts: Counts) -> None:
-    """Check that the log has an object of each number: it counts them one by one."""
+    """Check that the log has an object for each number."""
     there = len({row.number for row in known.values()})
     if there != counts.last_object:
         findings.add(
-            f"The ledger has counted {counts.last_object:,} objects, but knows {there:,}.",
+            f"The ledger has counted {counts.last_object:,} commits, but has objects of {there:,}.",
             Advice.REPORT,
         )
 
 
 def _accounts(counts: Counts) -> tuple[object, ...]:
-    """Return what changes as lines are fed, retried and settled, and at no other time."""
+    """Return the counts that change only if lines are enqueued, retried or settled."""
     return counts.lines, counts.last_object, _by_name(counts.verdicts)
 
 
 def _check_accounts(findings: Findings, counts: Counts, recount: Recount) -> None:
-    """Compare what was counted as it happened with what is there, item by item."""
+    """Compare the running counts with the items themselves."""
     for what, kept, there in (
         ("IDs", counts.ids, recount.ids),
         ("open IDs", counts.open, recount.in_blocks),
@@ -94,18 +93,18 @@ def _by_name(verdicts: Mapping[Verdict, int]) -> dict[str, int]:
     return {verdict.value: n for verdict, n in verdicts.items()}
 
 
-def _say_what_is_left(findings: Findings, counts: Counts) -> None:
+def _add_what_is_left(findings: Findings, counts: Counts) -> None:
     if counts.open:
         have = verb(counts.open, "have")
         findings.unfinished.append(f"{counted(counts.open, 'IDs')} {have} no verdict yet.")
     if not counts.fed:
         findings.unfinished.append(
-            "Its input may not be complete: `cxai enqueue … --last` says that all of it was fed."
+            "Its input may be incomplete: `cxai enqueue … --last` marks it as complete."
         )
 
 
 async def _look_up(books: Books, findings: Findings, expected: Source) -> None:
-    """Look each line of the input up, whether it has come out as a verdict."""
+    """Check that each ID of the input has a verdict."""
     async with aclosing(expected.batches()) as batches:
         async for block in batches:
             entries = [item for item in block if isinstance(item, Entry)]
@@ -116,4 +115,4 @@ async def _look_up(books: Books, findings: Findings, expected: Source) -> None:
                 if verdict is None:
                     findings.miss(entry)
     if not findings.asked:
-        findings.unfinished.append("The input that was named holds no ID to look up.")
+        findings.unfinished.append("The given input holds no ID.")

@@ -23,17 +23,19 @@ async def check_manifest(
     *,
     is_settled: bool,
 ) -> None:
-    """Check all that the manifest says, which a worker writes when it comes to its end.
+    """Check the manifest, which a worker writes at its end.
 
-    What it lists has to be right, as an object never changes. Of a settled export it has to list
-    everything: else the worker that settled it was killed, and the next one writes it.
+    All entries have to be right, as an object never changes. That of a settled export has to be
+    complete: otherwise the worker that settled it was killed, and the next one writes it.
     Raises StoreError.
     """
     try:
         content = await _read(store)
     except FileNotFoundError:
         if is_settled:
-            findings.unfinished.append(f"{MANIFEST} is missing: workers write it within seconds.")
+            findings.unfinished.append(
+                f"{MANIFEST} is missing: a running worker writes it within seconds."
+            )
         return
     except ValueError:
         _add(findings, "is not a manifest.")
@@ -47,12 +49,12 @@ async def check_manifest(
     verdicts = {verdict.value: n for verdict, n in counts.verdicts.items()}
     if is_settled and (listed != known.keys() or content.get("verdicts") != verdicts):
         findings.unfinished.append(
-            f"{MANIFEST} is older than the last commit: workers write it within seconds."
+            f"{MANIFEST} is older than the last commit: a running worker writes it within seconds."
         )
 
 
 async def _read(store: ObjectStore) -> dict[str, Any]:
-    """Return what the manifest holds. Raises FileNotFoundError, and ValueError if it is none."""
+    """Return the manifest. Raises FileNotFoundError, and ValueError if it is malformed."""
     content = orjson.loads(b"".join([chunk async for chunk in store.read(MANIFEST)]))
     if not (
         isinstance(content, dict)

@@ -1,4 +1,4 @@
-"""Names the objects that are not in the log, but might be loaded as some of the export."""
+"""Finds objects that are not in the log, but might be loaded with the export."""
 
 import re
 from collections.abc import Collection
@@ -22,7 +22,7 @@ async def check_names(
     sets: Collection[str],
     last: int,
 ) -> None:
-    """Name what lies among the objects of `sets` and is not `known`, the log up to number `last`.
+    """Find what is among the objects of `sets` and not `known`, the log up to number `last`.
 
     Raises StoreError and EngineDownError.
     """
@@ -37,20 +37,19 @@ async def check_names(
                 continue  # it was committed after the log was read
             shown = printable(listed.name)
             if _LOADABLE.fullmatch(listed.name):
-                problem = f"{shown}: the ledger knows no such object, but a loader would read it."
+                problem = f"{shown}: is not in the ledger, but a loader would read it."
                 findings.add(problem, Advice.MOVE_OBJECTS)
             else:
                 others += 1
                 if others <= _MOST_NOTES:
-                    findings.notes.append(f"{shown} is no part of the export.")
+                    findings.notes.append(f"{shown} is not part of the export.")
     if others > _MOST_NOTES:
         more = others - _MOST_NOTES
-        findings.notes.append(f"{counted(more, 'more objects')} {verb(more, 'are')} no part of it.")
-    pending = 0
-    async for _ in store.names(PENDING):
-        pending += 1
-    if pending:
+        findings.notes.append(
+            f"{counted(more, 'more objects')} {verb(more, 'are')} not part of it."
+        )
+    if pending := len([listed async for listed in store.names(PENDING)]):
         findings.notes.append(
             f"{counted(pending, 'objects')} in {PENDING}/ {verb(pending, 'are')} not to be loaded:"
-            " workers are writing them, or were killed while they did."
+            " a worker is writing them, or was killed while it did."
         )

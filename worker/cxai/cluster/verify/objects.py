@@ -1,19 +1,37 @@
 """Reads the objects of an export, and checks their bytes against the log."""
 
+import gzip
 import hashlib
-from collections.abc import AsyncGenerator
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from cxai.cluster.names import final_name
 from cxai.cluster.rows import ObjectRow
-from cxai.cluster.verify.unpacking import UNPACKING_ERRORS, LineReader
 from cxai.core.figures import counted
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.objects.port import ObjectStore
+from cxai.output.codecs import OPEN_UNPACKED
 from cxai.output.compression import Compression
+from cxai.zstd import zstd
+
+UNPACKING_ERRORS = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
+"""The errors of content that can't be decompressed."""
+
+_IN_MEMORY_BYTES = 64 << 20
+"""A larger object is kept in a temporary file while it is read."""
+
+
+def lines_in(file: IO[bytes], compression: Compression) -> Iterator[bytes]:
+    """Yield the lines of an object, without their ends. Raises one of UNPACKING_ERRORS."""
+    open_unpacked = OPEN_UNPACKED.get(compression, iter)
+    for line in open_unpacked(file):
+        yield line.removesuffix(b"\n")
 
 
 class Objects:
-    """The objects of an export, and what is wrong with them."""
+    """The objects of an export, whose faults are added to `findings`."""
 
     def __init__(self, store: ObjectStore, findings: Findings, compression: Compression) -> None:
         self._store = store
@@ -21,7 +39,7 @@ class Objects:
         self._compression = compression
 
     async def lines(self, row: ObjectRow) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an object; note where its bytes are not what the log says.
+        """Yield the lines of an object; note where its bytes differ from the log.
 
         Raises StoreError.
         """
@@ -29,25 +47,20 @@ class Objects:
         if content is None:
             return
         name, chunks = content
-        reader, sha256 = LineReader(self._compression), hashlib.sha256()
+        sha256 = hashlib.sha256()
         size = lines = 0
-        is_readable = True
-        async for chunk in chunks:
-            size += len(chunk)
-            sha256.update(chunk)
+        with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                sha256.update(chunk)
+                file.write(chunk)
+            file.seek(0)
             try:
-                for line in reader.lines(chunk) if is_readable else ():
+                for line in lines_in(file, self._compression):
                     lines += 1
                     yield line
             except UNPACKING_ERRORS as error:
                 self._add(f"{name}: can't be decompressed: {error}.")
-                is_readable = False
-        try:
-            for line in reader.rest() if is_readable else ():
-                lines += 1
-                yield line
-        except UNPACKING_ERRORS as error:
-            self._add(f"{name}: can't be decompressed: {error}.")
         self._compare(row, name, size, sha256.digest(), lines)
 
     def _compare(self, row: ObjectRow, name: str, size: int, sha256: bytes, lines: int) -> None:
@@ -62,9 +75,9 @@ class Objects:
             self._add(f"{name}: {counted(lines, 'lines')}, but the ledger has {row.records:,}.")
 
     async def _content(self, row: ObjectRow) -> tuple[str, AsyncGenerator[bytes, None]] | None:
-        """Return an object under the name that it has, and its content; None if it is nowhere."""
+        """Return the present name of an object and its content; None if it is missing."""
         name = final_name(row.number, row.set, self._compression)
-        # While others publish it, it leaves one name for the other.
+        # While it is being published, it moves from one name to the other.
         names = (name,) if row.published else (name, row.pending, name)
         for there in names:
             if (content := await self._opened(there)) is not None:

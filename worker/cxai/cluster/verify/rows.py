@@ -1,4 +1,4 @@
-"""Checks the rows of an export against the verdicts of the engine, some hundred at a time."""
+"""Checks the rows of an export against the verdicts in the database, 500 at a time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,8 +28,8 @@ _Settled = tuple[int | None, Verdict | None]
 class Rows:
     """All rows of an export, checked object by object.
 
-    An ID has one verdict, in one object. So it is enough that no ID stands twice in one object,
-    that each stands where the engine has it, and that there are as many as the engine has.
+    An ID has one verdict, in one object. So it is enough that no ID is twice in one object, that
+    each is in the object that the database names, and that their number is the database's.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Rows:
         await self._check(row, rows, seen)
 
     def compare(self, counts: Counts) -> None:
-        """Compare how many rows there were with how many the engine has."""
+        """Compare the number of rows with the database's counts."""
         verdicts = dict(counts.verdicts)
         ok, invalid = verdicts.pop(Verdict.OK, 0), verdicts.pop(Verdict.INVALID_ID, 0)
         if self._with_record != ok:
@@ -65,7 +65,8 @@ class Rows:
             )
         if self._invalid < invalid:
             self._findings.add(
-                "Invalid lines of the input are missing in the failures.", Advice.RESTORE_OBJECTS
+                "Some invalid lines of the input are missing from the failures.",
+                Advice.RESTORE_OBJECTS,
             )
         if self._listed != (others := sum(verdicts.values())):
             self._findings.add(
@@ -82,7 +83,7 @@ class Rows:
                 self._check_record(row, its, settled.get(key))
             elif its.get("verdict") == Verdict.INVALID_ID:
                 self._invalid += 1
-                continue  # it is known by its place in the input, which does not make the key
+                continue  # its key is made of its place in the input, which the row does not have
             else:
                 self._check_failure(row, its, settled.get(key))
             if row.set in {self._main_set, FAILURES}:
@@ -100,9 +101,9 @@ class Rows:
             self._with_record += 1
 
     def _check_failure(self, row: ObjectRow, its: _Row, settled: _Settled | None) -> None:
-        """Check a line of the failures: of an ID that was retried, it is older than its verdict."""
+        """Check a line of the failures; that of a retried ID is older than its verdict."""
         if settled is None:
-            self._add(row, f"a row for {_id(its)}, which the ledger does not know.")
+            self._add(row, f"a row for {_id(its)}, which is not in the ledger.")
             return
         number, verdict = settled
         if verdict is None or number is None:
@@ -120,7 +121,7 @@ class Rows:
         except orjson.JSONDecodeError:
             its = None
         if not isinstance(its, dict) or not isinstance(its.get("interaction_id"), str):
-            self._add(row, f"a line is no row: {printable(line, _SHOWN_CHARS)}")
+            self._add(row, f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
             return None
         right = self._form.layout.schema_version
         if its.get("schema_version") != right:

@@ -1,4 +1,4 @@
-"""The place of an export belongs to it alone: an object there says whose it is."""
+"""The destination of an export, which belongs to it alone: an object there names its owner."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ OWNER = "export.json"
 
 
 async def refuse_taken(store: ObjectStore, sets: Collection[str]) -> None:
-    """Refuse a place for a new export, before anything is created, if another has written there.
+    """Check, before anything is created, that no other export has written to a destination.
 
     Raises UsageError and StoreError.
     """
@@ -27,7 +27,7 @@ async def refuse_taken(store: ObjectStore, sets: Collection[str]) -> None:
 
 
 async def is_taken(store: ObjectStore) -> bool:
-    """Whether a place is that of an export. Raises StoreError."""
+    """Whether a destination belongs to an export. Raises StoreError."""
     return await _holds(store, OWNER)
 
 
@@ -40,23 +40,23 @@ async def _holds(store: ObjectStore, name: str) -> bool:
     return True
 
 
-async def claim_place(books: Books, store: ObjectStore) -> None:
-    """Make the place that of this export, for good, unless it is so already.
+async def claim_destination(books: Books, store: ObjectStore) -> None:
+    """Reserve the destination for this export, for good, unless it has it already.
 
-    Two exports would give different objects the same names, which comes to light only when they
-    are published. Raises UsageError if the place is another export's; StoreError and
-    EngineDownError, and may be repeated.
+    Two exports would give different objects the same names, which would show only when they are
+    published. Raises UsageError if it belongs to another export; StoreError and EngineDownError,
+    and then may be repeated.
     """
     name, identity = await books.identity()
     content = orjson.dumps({"export": name, "id": identity}) + b"\n"
     try:
         await store.put_new(OWNER, content)
     except TakenError:
-        raise UsageError(_taken(store, f"{OWNER} there says so")) from None
+        raise UsageError(_taken(store, f"its {OWNER} names it")) from None
 
 
 def _taken(store: ObjectStore, why: str) -> str:
     return (
-        f"{store.location} belongs to another export: {why}. Nothing was written. Give this one a"
-        " destination of its own, with `cxai cluster init … -o`."
+        f"{store.location} belongs to another export: {why}. Nothing was written. Give this one"
+        " another destination: `cxai cluster init … -o`."
     )

@@ -4,7 +4,7 @@ import pytest
 from support.books import FORM, TERMS
 from support.memory_objects import MemoryObjects
 
-from cxai.cluster.place import OWNER, claim_place
+from cxai.cluster.destination import OWNER, claim_destination
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.errors import UsageError
@@ -15,22 +15,22 @@ def store():
     return MemoryObjects()
 
 
-async def test_an_export_may_claim_its_place_again_and_again(url, open_books, store):
+async def test_an_export_may_claim_its_destination_repeatedly(url, open_books, store):
     for _ in range(2):
-        await claim_place(await open_books(url), store)
+        await claim_destination(await open_books(url), store)
     assert list(store.objects) == [OWNER]
 
 
 @pytest.mark.promise(
     "Two exports are given the same destination",
-    "the second is refused: code 2",
+    "the second one is refused: code 2",
     group="Cluster",
 )
 @pytest.mark.parametrize("name", ["nightly", "history"], ids=["elsewhere", "in one database"])
-async def test_the_place_of_another_export_is_refused(
+async def test_the_destination_of_another_export_is_refused(
     url, open_books, store, database, postgres, name
 ):
-    await claim_place(await open_books(url), store)
+    await claim_destination(await open_books(url), store)
     there = store.objects[OWNER]
     elsewhere = postgres.new_database() if name == "nightly" else database
     try:
@@ -38,7 +38,7 @@ async def test_the_place_of_another_export_is_refused(
         await init(other, FORM, TERMS)
         books = await open_books(other)
         with pytest.raises(UsageError, match="belongs to another export"):
-            await claim_place(books, store)
+            await claim_destination(books, store)
         await books.close()
     finally:
         if elsewhere is not database:
@@ -46,8 +46,8 @@ async def test_the_place_of_another_export_is_refused(
     assert store.objects == {OWNER: there}
 
 
-async def test_a_database_that_was_restored_has_its_place_still(url, open_books, store, database):
+async def test_a_restored_database_keeps_its_destination(url, open_books, store, database):
     books = await open_books(url)
-    await claim_place(books, store)
+    await claim_destination(books, store)
     database.execute("UPDATE cxai_nightly.export SET form = form, last_object = 0")
-    await claim_place(books, store)
+    await claim_destination(books, store)

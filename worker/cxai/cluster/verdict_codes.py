@@ -1,11 +1,11 @@
-"""The numbers by which the engine knows verdicts: stored, so none ever changes its meaning."""
+"""The numbers of verdicts in the database. They are stored, so none ever changes its meaning."""
 
 from collections.abc import Mapping
 
 from cxai.policy.verdict import Verdict
 
 CODES: Mapping[Verdict, int] = {
-    Verdict.OK: 1,  # the triggers of export.sql know this one
+    Verdict.OK: 1,  # export.sql has this number in a trigger
     Verdict.NOT_FOUND: 2,
     Verdict.NOT_READY: 3,
     Verdict.PROCESSING_FAILED: 4,
@@ -24,6 +24,6 @@ VERDICTS: Mapping[int, Verdict] = {code: verdict for verdict, code in CODES.item
 
 
 def by_verdict(counted: Mapping[str, int]) -> Mapping[Verdict, int]:
-    """Return counts that the engine has by code, in order of verdicts."""
+    """Return counts by code as counts by verdict, in the order of verdicts."""
     known = {VERDICTS[int(code)]: ids for code, ids in counted.items()}
     return {verdict: known[verdict] for verdict in Verdict if verdict in known}

@@ -1,4 +1,4 @@
-"""The beat of a worker: it shows the others that it lives, and finds those that don't."""
+"""The heartbeat of a worker: it shows that this worker is alive, and finds those that aren't."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from cxai.cluster.engine_errors import EngineDownError
 from cxai.core.ports import Clock
 
 _BEATS_A_TTL = 6
-"""So many beats may be lost before others take a worker for dead."""
+"""A worker is declared gone after this many missed heartbeats."""
 
 _MOST_S = 2.0
 
 
-class Membership:
-    """Beats for a worker that has been registered.
+class Heartbeat:
+    """Sends the heartbeats of a registered worker.
 
-    A worker that was silent for `ttl_s` is declared gone by one whose own beats were answered
-    without a gap for as long: else it may be this machine, or the engine, that was silent.
-    `state` returns what this worker does or waits for, in words. `cause` says what keeps the last
-    beat from being answered, empty if it was.
+    A worker that was silent for `ttl_s` is declared gone by one whose own heartbeats were answered
+    without a gap for as long: otherwise this machine or the database may have been silent.
+    `state` returns what this worker does or waits for, in words. `cause` is why the last heartbeat
+    failed, empty if it didn't.
     """
 
     def __init__(self, books: Books, clock: Clock, ttl_s: float, state: Callable[[], str]) -> None:

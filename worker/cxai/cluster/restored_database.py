@@ -1,4 +1,4 @@
-"""Refuses to go on where the store has more than the log: the database was restored to earlier."""
+"""Refuses a database that was restored to an earlier point: the store has more than its log."""
 
 from collections.abc import Collection
 
@@ -12,10 +12,10 @@ from cxai.output.compression import Compression
 async def refuse_restored(
     books: Books, store: ObjectStore, sets: Collection[str], compression: Compression
 ) -> None:
-    """Raise IntegrityError if objects were published that the log does not have any more.
+    """Raise IntegrityError if published objects are missing in the commit log.
 
-    IDs whose verdict is lost would be fetched again, and stand in two objects. To be called before
-    a worker claims anything; other workers may be at work. Raises StoreError and EngineDownError.
+    IDs whose verdict is lost would be fetched again, and be in two objects. To be called before a
+    worker claims anything; other workers may be running. Raises StoreError and EngineDownError.
     """
     known = await books.last_object()
     numbered = FinalNames(sets)
@@ -28,8 +28,8 @@ async def refuse_restored(
             known = await books.last_object()  # others may have committed meanwhile
             if number > known:
                 raise IntegrityError(
-                    f"{store.location} holds {listed.name}, but the database knows no object above"
+                    f"{store.location} holds {listed.name}, but the last object in the database is"
                     f" number {known:,}. Was it restored to an earlier point, or has another export"
                     " written there? Nothing was changed. Restore a later state of the database,"
-                    " or begin a new export with a destination of its own."
+                    " or begin a new export with another destination."
                 )
