@@ -1,9 +1,9 @@
 """An Airflow DAG: enqueue the IDs of the day, export them, verify the export, load it.
 
 For Airflow 3 (2.x: import `dag` and `task` from airflow.decorators). Install `cxai-worker[cluster]`
-on the workers of Airflow, or run the same four commands with KubernetesPodOperator. The token and the
-password of the database are in files that CXAI_TOKEN_FILE and CXAI_POSTGRES_PASSWORD_FILE name, and in
-no connection, variable or log of Airflow.
+on the workers of Airflow, or run the same four commands with KubernetesPodOperator. The token and
+the password of the database are in files that CXAI_TOKEN_FILE and CXAI_POSTGRES_PASSWORD_FILE name,
+and in no connection, variable or log of Airflow.
 
 One export per day, so that each has an end and is loaded completely. `cxai cluster init` may be
 repeated, also at the same time. All days share the limits of the account.
