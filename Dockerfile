@@ -9,7 +9,6 @@ RUN python -m venv /opt/cxai \
  && /opt/cxai/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --require-hashes --only-binary :all: --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY config/default.toml config/
 COPY worker worker
 RUN /opt/cxai/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation . \

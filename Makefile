@@ -27,7 +27,7 @@ INSTALL = @python="$(PYTHON)"; \
   fi; \
   "$$python" requirements/install.py "$(VENV)"
 
-.PHONY: help demo demo-cluster test cover soak soak-cluster fuzz bench promise check lock clean run-set dev-set
+.PHONY: help demo demo-cluster test cover soak soak-cluster fuzz bench promise settings check lock clean run-set dev-set
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,9 @@ bench: dev-set  ## Measure the worker beside its peers and write docs/benchmarks
 
 promise: dev-set  ## Write docs/promise.md from the tests
 	PYTHONPATH=tests $(BIN)/python -m support.promise
+
+settings: dev-set  ## Write config/default.toml and docs/settings.md from the definitions
+	PYTHONPATH=tests $(BIN)/python -m support.settings_files
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock"

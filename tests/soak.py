@@ -28,9 +28,9 @@ from statistics import median
 
 from support.checker import Ledger, assert_exact, committed_size_of_parts, size_of_parts
 from support.command import TOKEN, cxai_argv, environment
-from support.expected import AT_ONCE, FINAL, contents, is_small, possible, wanted
+from support.expected import AFTER_ONE, FINAL, contents, is_small, possible, wanted
 
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 from cxai.simulator.scenarios import named
 
 # The storm with all its faults and shares; only its outages are shorter (2 s instead of 5 s), and
@@ -389,7 +389,8 @@ def _told_of_lost_answers(soak):
     at_once = [
         one
         for one in soak.asked.ids
-        if fate(soak.scenario, one).fault in AT_ONCE and "ok" in possible(soak.scenario, one)
+        if behaviour_of(soak.scenario, one).fault in AFTER_ONE
+        and "ok" in possible(soak.scenario, one)
     ]
     ok = sum(outcomes.get(uuid.UUID(one).bytes) == "ok" for one in at_once)
     return (

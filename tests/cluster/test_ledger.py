@@ -106,11 +106,11 @@ async def test_a_full_store_is_waited_for(engine, store, start):
     worker = await start()
     a, b = await worker.take()
     await worker.ledger.commit([outcome(a)])
-    store.room = len(store.objects["records/records-000000001.jsonl.gz"][0])
+    store.space_bytes = len(store.objects["records/records-000000001.jsonl.gz"][0])
     for _ in range(3):
         with pytest.raises(BlockedError, match="is full"):
             await worker.ledger.commit([outcome(b)])
-    store.room = None
+    store.space_bytes = None
     await worker.ledger.commit([outcome(b)])
     assert await ids_seen(store) == once("a", "b")
 

@@ -130,7 +130,7 @@ async def test_a_missing_object_is_named(export):
         await export.verify(),
         f"{RECORDS}: is missing.",
         "3 IDs have the verdict ok, but 1 have a record.",
-        "Restore the named objects",
+        "Restore these objects",
     )
 
 
@@ -231,14 +231,14 @@ async def test_counts_that_contradict_the_ids_are_reported_as_a_bug(export):
     findings = await export.verify()
     assert "The ledger has counted 5 IDs, but has 4." in findings.problems
     assert "The ledger has counted 1 open IDs, but has 0." in findings.problems
-    assert "report it" in findings.text()
+    assert "report this as a bug" in findings.text()
 
 
 async def test_a_log_that_lacks_a_number_is_reported_as_a_bug(export):
     export.engine.last_object = 3
     findings = await export.verify()
     assert "The ledger has counted 3 commits, but has objects of 2." in findings.problems
-    assert "report it" in findings.text()
+    assert "report this as a bug" in findings.text()
 
 
 async def test_rows_of_one_result_in_several_sets_are_each_checked_against_its_verdict():

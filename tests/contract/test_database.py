@@ -1,4 +1,4 @@
-"""What every ledger's database promises, over each engine and over one in memory."""
+"""What every database of a ledger promises, for each engine and one in memory."""
 
 import random
 import sqlite3
@@ -19,9 +19,9 @@ from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.prune import prune_export
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError
 from cxai.ledger.form import ExportForm
 from cxai.ledger.registry import DATABASES, open_database
-from cxai.ledger.trouble import DatabaseError
 from cxai.output.compression import Compression
 from cxai.output.part_state import Extent, PartState, part_name
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
@@ -37,7 +37,7 @@ LATER = "2026-11-28T03:00:00.000Z"
 
 @pytest.fixture
 def in_memory(monkeypatch):
-    """Register one more engine, as a new one would be; return how it is kept."""
+    """Register another engine, as a new one would be; return its state."""
     books = Books()
     monkeypatch.setitem(DATABASES, "memory", lambda _location: MemoryDatabase(books))
     return books
@@ -57,7 +57,7 @@ def database(location):
 
 
 def outcomes(**verdicts):
-    """Return outcomes by ID, of the given verdicts."""
+    """Return outcomes with the given verdicts, by ID."""
     return [
         Outcome(entry, Verdict(verdicts[entry.id]), 1, {})
         for entry in entries(*(one for one in verdicts if one != "line"))
@@ -84,7 +84,7 @@ def part(database, part_set, number=1):
 # --- the export ---
 
 
-def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
+def test_a_new_database_is_empty_until_an_export_is_created(location):
     with closing(open_database(location)) as database:
         assert database.is_new
         database.create(FORM, AT)
@@ -96,29 +96,31 @@ def test_a_new_database_is_empty_until_an_export_is_begun_in_it(location):
         assert all(p == PartState(p.set, 1) for p in database.parts())
 
 
-def test_the_form_is_kept_and_its_origin_may_move(location, database):
+def test_the_form_is_kept_and_its_origin_may_change(location, database):
     database.close()
     with closing(open_database(location)) as again:
         assert again.form(layout_of) == FORM
         moved = ExportForm(LAYOUT, FORM.shape, FORM.compression, "other.example")
-        again.move(moved)
+        again.change_origin(moved)
         assert again.form(layout_of) == moved
 
 
 def test_an_export_of_another_schema_version_is_refused(database):
     newer = replace(LAYOUT, schema_version=LAYOUT.schema_version + 1)
-    with pytest.raises(UsageError, match=r"an older version of cxai-worker.*: schema version 2,"):
+    with pytest.raises(
+        UsageError, match=r"an older version of cxai-worker.*: its schema version is 2,"
+    ):
         database.form(lambda _name: newer)
 
 
-def test_the_layout_is_asked_for_by_the_name_of_the_resource(database):
+def test_the_layout_is_looked_up_by_the_name_of_the_resource(database):
     asked = []
     database.form(lambda name: asked.append(name) or LAYOUT)
     assert asked == ["cx_ai"]
 
 
 @pytest.mark.parametrize("column", ["shape", "compression"])
-def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
+def test_an_unknown_form_is_damage(tmp_path, column):
     with closing(open_database(tmp_path)) as database:
         database.create(FORM, AT)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file, file:
@@ -131,15 +133,15 @@ def test_a_form_that_no_version_has_written_is_damage(tmp_path, column):
 
 
 @pytest.mark.parametrize("url", ["postgres://host/db", "mysql://host"])
-def test_an_engine_that_is_not_known_is_refused_and_those_that_are_are_named(url):
-    with pytest.raises(UsageError, match=r"No ledger can be kept at .* a local directory"):
+def test_an_unknown_engine_is_refused_with_the_known_ones(url):
+    with pytest.raises(UsageError, match=r"A ledger can't be kept at .* a local directory"):
         open_database(url)
 
 
 # --- outcomes ---
 
 
-def test_a_batch_counts_with_its_outcomes_its_extents_and_the_progress_of_its_run(database):
+def test_a_batch_records_its_outcomes_its_extents_and_the_progress_of_its_run(database):
     run = database.start_run("first", AT)
     extents = [grown(part(database, "interactions"), 20), grown(part(database, FAILURES), 10)]
     commit(database, run, outcomes(a="ok", b="ok", c="not_found"), *extents, recorded=1, failed=3)
@@ -166,7 +168,7 @@ def test_outcomes_are_found_by_any_number_of_keys_whatever_kind_they_are(databas
     assert database.outcomes(keys[:1]) == {}
 
 
-def test_a_line_that_is_no_id_is_an_outcome_but_no_answer(database):
+def test_an_invalid_line_is_an_outcome_but_not_an_answer(database):
     run = database.start_run("first", AT)
     commit(database, run, outcomes(line="invalid_id"))
     assert database.has_outcomes()
@@ -176,15 +178,13 @@ def test_a_line_that_is_no_id_is_an_outcome_but_no_answer(database):
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_an_id_with_a_record_gets_no_other_verdict_and_nothing_of_that_batch_counts(
-    database, verdict
-):
+def test_another_verdict_for_an_id_with_a_record_fails_the_whole_batch(database, verdict):
     run = database.start_run("first", AT)
     commit(database, run, outcomes(a="ok"))
     extent = grown(part(database, "interactions"), 20)
     with pytest.raises(DatabaseError, match="an ID with a record got another verdict") as failed:
         commit(database, run, outcomes(b="ok", a=verdict), extent)
-    assert failed.value.trouble.lack is None
+    assert failed.value.failure.shortage is None
     assert database.verdicts() == {"ok": 1}
     assert database.settled(run) == 1
     assert part(database, "interactions").bytes == 0
@@ -205,7 +205,7 @@ def in_inbox(database, after=0):
     return [entry for _, entry in database.inbox(after, 100)]
 
 
-def test_what_is_put_in_the_inbox_is_there_as_it_was_and_in_its_order(location, database):
+def test_entries_of_the_inbox_are_unchanged_and_in_order(location, database):
     assert (database.inbox_size(), in_inbox(database)) == ((0, 0), [])
     database.put_in_inbox(ENTRIES[:2])
     database.put_in_inbox(ENTRIES[2:])
@@ -217,7 +217,7 @@ def test_what_is_put_in_the_inbox_is_there_as_it_was_and_in_its_order(location, 
         assert not again.is_in_inbox(key_of("d"))
 
 
-def test_the_inbox_is_read_a_block_at_a_time_while_entries_leave_it(database):
+def test_the_inbox_is_read_in_blocks_while_entries_are_deleted(database):
     run = database.start_run("first", AT)
     database.put_in_inbox(entries(*"abcdef"))
     (_, _), (position, _) = database.inbox(0, 2)
@@ -236,7 +236,7 @@ def test_an_entry_leaves_the_inbox_with_its_final_verdict(database, verdict):
     assert database.inbox_size() == (len(left), 1)
 
 
-def test_a_batch_that_does_not_count_leaves_the_inbox_as_it_is(database):
+def test_a_batch_that_fails_does_not_change_the_inbox(database):
     run = database.start_run("first", AT)
     commit(database, run, outcomes(a="ok"))
     database.put_in_inbox(entries("b"))
@@ -245,7 +245,7 @@ def test_a_batch_that_does_not_count_leaves_the_inbox_as_it_is(database):
     assert in_inbox(database) == entries("b")
 
 
-def test_entries_of_which_one_is_there_already_are_not_put_in_the_inbox_at_all(database):
+def test_a_block_with_an_entry_that_exists_is_not_stored_at_all(database):
     database.put_in_inbox(entries("a"))
     with pytest.raises(DatabaseError):
         database.put_in_inbox(entries("b", "a"))
@@ -268,7 +268,7 @@ def test_a_verdict_that_replaces_another_of_its_run_counts_once(database):
     assert database.outcomes_by_run() == {run: 2}
 
 
-def test_unfetched_ids_may_be_put_in_the_inbox_once(database):
+def test_unfetched_ids_can_be_put_in_the_inbox_repeatedly(database):
     run = database.start_run("first", AT)
     guid = IdRule().read(b"3F2504E0-4F89-11D3-9A0C-0305E82C3301", "queue", 3)
     commit(database, run, [*outcomes(a="ok", b="ok"), Outcome(guid, Verdict.OK, 1, {})])
@@ -312,7 +312,7 @@ def test_a_ledger_of_an_earlier_version_gets_an_inbox_with_its_next_run(tmp_path
 # --- parts ---
 
 
-def test_it_is_known_since_when_an_open_part_has_rows(database):
+def test_the_time_of_the_first_row_of_an_open_part_is_kept(database):
     run = database.start_run("first", AT)
     first = grown(part(database, "scores"), 10)
     assert database.begun() == {}
@@ -324,7 +324,7 @@ def test_it_is_known_since_when_an_open_part_has_rows(database):
     assert database.begun() == {}
 
 
-def test_what_is_sealed_is_followed_by_an_empty_open_part(database):
+def test_a_sealed_part_is_followed_by_an_empty_open_part(database):
     run = database.start_run("first", AT)
     extent = grown(part(database, "scores"), 50)
     commit(database, run, outcomes(a="ok"), extent)
@@ -377,7 +377,9 @@ def test_ids_of_withdrawn_parts_are_new_and_unfetched_until_they_have_a_verdict_
     assert {p.number for p in database.parts() if p.set in FORM.record_sets} == {2}
     assert database.unfetched() == (2, [])
     assert database.unfetched(10) == (2, [key_of("a"), key_of("b")])
-    assert database.withdraw([part(database, FAILURES)]) == 2  # the line, too; it isn't asked again
+    assert (
+        database.withdraw([part(database, FAILURES)]) == 2
+    )  # the invalid line, too; it is not fetched
     assert database.unfetched(10) == (3, [key_of("a"), key_of("b"), key_of("c")])
     commit(database, run, outcomes(a="ok", b="not_ready", c="ok"), recorded=2, failed=2)
     assert database.unfetched(10) == (0, [])
@@ -408,7 +410,7 @@ def test_an_export_may_have_another_engine(tmp_path, guids, in_memory, monkeypat
 # --- runs ---
 
 
-def test_runs_are_there_in_order_each_with_its_end(location, database):
+def test_runs_are_returned_in_order_each_with_its_end(location, database):
     killed = database.start_run("killed", AT)
     ended = database.start_run("ended", AT)
     commit(database, ended, outcomes(a="ok"))
@@ -422,6 +424,6 @@ def test_runs_are_there_in_order_each_with_its_end(location, database):
     assert second.report == {"exit_code": 0}
 
 
-def test_a_sound_database_has_no_problems_and_is_in_its_place(database):
+def test_an_intact_database_has_no_problems_and_is_not_displaced(database):
     assert database.problems() == []
     assert not database.is_displaced

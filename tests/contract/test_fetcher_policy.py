@@ -13,6 +13,7 @@ import pytest
 from aiohttp.http import HttpProcessingError
 from aioresponses import aioresponses
 from support.command import TOKEN
+from support.defaults import policy_settings
 from support.doubles import ScriptedFetcher
 from support.raw_server import Ending, RawServer, client_of, response
 from support.waiting import wait_until
@@ -22,14 +23,13 @@ from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
 from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint, Failure, FailureKind, Refusal, Reply
-from cxai.policy.settings import PolicySettings
 from cxai.policy.step import ApiConditions, Ask, Settle, step
 from cxai.policy.table import has_body
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 PATHS = {Endpoint.RESULT: f"{ID}/ai", Endpoint.STATUS: f"{ID}/status"}
-RULES = PolicySettings(max_attempts=3, retry_after_cap_s=300.0)
+RULES = policy_settings(max_attempts=3, retry_after_cap_s=300.0)
 API = ApiConditions(now_s=0.0, utc_s=0.0)
 DRAW = 0.5
 LAST = Job(attempts=RULES.max_attempts - 1)

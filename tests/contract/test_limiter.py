@@ -11,11 +11,12 @@ import time
 
 import pytest
 from support.account import Account
+from support.defaults import rate_settings
 from support.doubles import FreeLimiter
 from support.virtual import START_S, VirtualClock, quiet, run_virtually, virtually
 
 from cxai.clock import SystemClock
-from cxai.governor.local import LocalLimiter, RateSettings
+from cxai.governor.local import LocalLimiter
 from cxai.policy.table import Signal
 
 FAST = 500.0
@@ -45,7 +46,7 @@ def limited(request):
                 burst = kind.endswith("burst")
                 return asyncio.run(
                     start(
-                        lambda clock: LocalLimiter(RateSettings(FAST, burst), clock),
+                        lambda clock: LocalLimiter(rate_settings(FAST, burst), clock),
                         SystemClock(),
                     )
                 )
@@ -188,7 +189,7 @@ async def send(limiter, clock, count):
 
 async def test_no_tenth_of_a_second_holds_more_than_its_budget_and_one():
     clock = SystemClock()
-    times = await send(LocalLimiter(RateSettings(FAST), clock), clock, 100)
+    times = await send(LocalLimiter(rate_settings(FAST), clock), clock, 100)
     assert len(times) == 100
     assert most_within(times, 0.0999) <= FAST / 10 + 1
 
@@ -196,13 +197,13 @@ async def test_no_tenth_of_a_second_holds_more_than_its_budget_and_one():
 @pytest.mark.parametrize("burst", [False, True])
 async def test_no_window_holds_more_than_its_budget(burst):
     clock = SystemClock()
-    times = await send(LocalLimiter(RateSettings(2.9, burst), clock), clock, 4)
+    times = await send(LocalLimiter(rate_settings(2.9, burst), clock), clock, 4)
     assert most_within(times, 2 / 2.9) <= 2
 
 
 async def test_requests_whose_connections_open_together_are_not_sent_together():
     clock = SystemClock()
-    limiter = LocalLimiter(RateSettings(2.9), clock)
+    limiter = LocalLimiter(rate_settings(2.9), clock)
     opened = asyncio.Event()
     times = []
 
@@ -219,7 +220,7 @@ async def test_requests_whose_connections_open_together_are_not_sent_together():
 
 async def test_a_stalled_loop_does_not_bunch_requests():
     clock = SystemClock()
-    limiter = LocalLimiter(RateSettings(100.0), clock)
+    limiter = LocalLimiter(rate_settings(100.0), clock)
     times = []
     requests = asyncio.create_task(in_turn(limiter, clock, times, 30))
     await asyncio.sleep(0)
@@ -239,7 +240,7 @@ async def test_what_is_held_up_on_its_way_out_counts_when_it_is_sent():
             return super().monotonic() + self.stall_s
 
     clock = Stalling()
-    limiter = LocalLimiter(RateSettings(20.0), clock)
+    limiter = LocalLimiter(rate_settings(20.0), clock)
     for _ in range(3):  # a tenth of a second's budget, and one
         await limiter.send_slot()
     clock.stall_s = 0.5
@@ -252,7 +253,7 @@ async def test_what_is_held_up_on_its_way_out_counts_when_it_is_sent():
 @virtually
 async def test_a_burst_has_all_of_its_turns_at_once():
     clock = VirtualClock()
-    limiter = LocalLimiter(RateSettings(20.0, burst=True), clock)
+    limiter = LocalLimiter(rate_settings(20.0, burst=True), clock)
     times = []
     for _ in range(20):
         await leave(limiter, clock, times)
@@ -263,7 +264,7 @@ async def test_a_burst_has_all_of_its_turns_at_once():
 @virtually
 async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_may(burst, third_s):
     clock = VirtualClock()
-    limiter = LocalLimiter(RateSettings(2.9, burst), clock)
+    limiter = LocalLimiter(rate_settings(2.9, burst), clock)
     times = []
     await in_turn(limiter, clock, times, 3)
     assert times[2] - START_S == pytest.approx(third_s, abs=1e-6)
@@ -272,7 +273,7 @@ async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_m
 @virtually
 async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
     clock = VirtualClock()
-    limiter = LocalLimiter(RateSettings(0.5), clock)
+    limiter = LocalLimiter(rate_settings(0.5), clock)
     times = []
     for _ in range(10):
         await leave(limiter, clock, times)
@@ -281,7 +282,7 @@ async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
 
 
 async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_takes():
-    limiter = LocalLimiter(RateSettings(0.5), SystemClock())
+    limiter = LocalLimiter(rate_settings(0.5), SystemClock())
     await limiter.send_slot()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.1):
@@ -291,7 +292,7 @@ async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_tak
 @virtually
 async def test_a_pause_that_begins_between_two_bursts_holds_what_waits_for_the_next():
     clock = VirtualClock()
-    limiter = LocalLimiter(RateSettings(20.0, burst=True), clock)
+    limiter = LocalLimiter(rate_settings(20.0, burst=True), clock)
     times = []
     waiting = asyncio.create_task(in_turn(limiter, clock, times, 21))
     await quiet()
@@ -302,7 +303,7 @@ async def test_a_pause_that_begins_between_two_bursts_holds_what_waits_for_the_n
 
 @virtually
 async def test_a_pause_tells_how_long_it_lasts_and_why():
-    limiter = LocalLimiter(RateSettings(FAST), VirtualClock())
+    limiter = LocalLimiter(rate_settings(FAST), VirtualClock())
     assert limiter.paused is None
     limiter.pause(10.0, "throttled")
     limiter.pause(5.0, "throttled again")
@@ -315,14 +316,14 @@ async def test_a_pause_tells_how_long_it_lasts_and_why():
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf, -math.inf])
 def test_a_rate_that_would_hang_or_never_hold_is_refused(rate):
     with pytest.raises(ValueError, match="rate must be above 0 and finite"):
-        LocalLimiter(RateSettings(rate), SystemClock())
+        LocalLimiter(rate_settings(rate), SystemClock())
 
 
 # --- how the local one adapts ---
 
 
 @virtually
-async def adapted(*signals, overloads=0, ceilings=RateSettings(10.0)):  # noqa: B008 - frozen
+async def adapted(*signals, overloads=0, ceilings=rate_settings(10.0)):  # noqa: B008 - frozen
     """Return a limiter after these signals, each of a request that left later than the last."""
     clock = VirtualClock()
     limiter = LocalLimiter(ceilings, clock)
@@ -348,7 +349,7 @@ def test_nothing_else_does(signal):
 
 
 def test_without_adapting_it_stays_at_its_ceiling():
-    fixed = RateSettings(10.0, adaptive=False)
+    fixed = rate_settings(10.0, adaptive=False)
     assert adapted(Signal.THROTTLED, overloads=20, ceilings=fixed).rate == 10.0
 
 
@@ -368,7 +369,7 @@ def test_what_was_lowered_for_single_ids_is_given_back():
 @virtually
 async def test_answers_that_are_learned_together_are_learned_as_one_by_one():
     clock = VirtualClock()
-    together, apart = both = [LocalLimiter(RateSettings(10.0), clock) for _ in range(2)]
+    together, apart = both = [LocalLimiter(rate_settings(10.0), clock) for _ in range(2)]
     rates, left_s = set(), []
     for second in range(120):
         for _ in range(3):  # so many that they have to wait: the rate is in use

@@ -1,4 +1,4 @@
-"""What every place for objects promises, and the double in memory with it."""
+"""The contract of every object store, and of the double in memory."""
 
 import asyncio
 import hashlib
@@ -66,14 +66,14 @@ async def test_an_object_of_the_same_content_is_left_as_it_is(store, another):
 
 
 @pytest.mark.parametrize("other", [b"", CONTENT[:-1], CONTENT.swapcase(), CONTENT * 2])
-async def test_an_object_of_another_content_is_never_overwritten(store, other):
+async def test_an_object_of_different_content_is_never_overwritten(store, other):
     await store.put_new(FINAL, CONTENT)
-    with pytest.raises(TakenError, match="already, with another content"):
+    with pytest.raises(TakenError, match="with different content"):
         await store.put_new(FINAL, other)
     assert await content(store, FINAL) == CONTENT
 
 
-async def test_a_published_object_has_its_final_name_alone(store):
+async def test_a_published_object_has_only_its_final_name(store):
     await store.put_new(PENDING, CONTENT)
     await store.publish(PENDING, FINAL, SHA256)
     assert await content(store, FINAL) == CONTENT
@@ -88,7 +88,7 @@ async def test_publishing_again_completes_and_changes_nothing(store, another):
     assert await content(store, FINAL) == CONTENT
 
 
-async def test_two_that_publish_the_same_object_at_once_both_succeed(store, another):
+async def test_two_concurrent_calls_that_publish_one_object_both_succeed(store, another):
     other = another()
     for turn in range(5):
         pending, final = f"{PENDING}-{turn}", f"{FINAL}-{turn}"
@@ -98,7 +98,7 @@ async def test_two_that_publish_the_same_object_at_once_both_succeed(store, anot
     assert await names(store, "_pending") == []
 
 
-async def test_what_was_copied_but_not_deleted_by_one_who_died_is_completed(store):
+async def test_a_copy_without_a_delete_by_a_killed_process_is_completed(store):
     await store.put_new(PENDING, CONTENT)
     await store.put_new(FINAL, CONTENT)
     await store.publish(PENDING, FINAL, SHA256)
@@ -106,22 +106,22 @@ async def test_what_was_copied_but_not_deleted_by_one_who_died_is_completed(stor
     assert await content(store, FINAL) == CONTENT
 
 
-async def test_publishing_over_another_content_is_refused_and_loses_neither(store):
+async def test_publishing_over_different_content_is_refused_and_loses_neither(store):
     await store.put_new(PENDING, CONTENT)
     await store.put_new(FINAL, b"another")
-    with pytest.raises(TakenError, match="already, with another content"):
+    with pytest.raises(TakenError, match="with different content"):
         await store.publish(PENDING, FINAL, SHA256)
     assert await content(store, PENDING) == CONTENT
     assert await content(store, FINAL) == b"another"
 
 
-async def test_publishing_what_is_not_there_is_refused(store):
+async def test_publishing_a_missing_object_is_refused(store):
     with pytest.raises(TakenError, match=FINAL):
         await store.publish(PENDING, FINAL, SHA256)
     assert await names(store, "records") == []
 
 
-async def test_publishing_what_is_gone_over_another_content_is_refused(store):
+async def test_publishing_a_missing_object_over_different_content_is_refused(store):
     await store.put_new(FINAL, b"another")
     with pytest.raises(TakenError, match=FINAL):
         await store.publish(PENDING, FINAL, SHA256)
@@ -133,7 +133,7 @@ async def test_only_replace_changes_an_object(store):
         assert await content(store, "manifest.json") == data
 
 
-async def test_objects_are_listed_in_order_with_the_time_of_their_writing(store):
+async def test_objects_are_listed_in_order_with_their_times(store):
     begun = datetime.now(UTC)
     for number in (3, 1, 2):
         await store.put_new(f"records/{number}", b"x" * number)
@@ -143,7 +143,7 @@ async def test_objects_are_listed_in_order_with_the_time_of_their_writing(store)
         assert abs(found.written_at - begun) < timedelta(minutes=1)
 
 
-async def test_listing_goes_on_after_a_name(store):
+async def test_listing_starts_after_a_name(store):
     for number in range(4):
         await store.put_new(f"records/{number}", b"")
     assert await names(store, "records", after="records/1") == ["records/2", "records/3"]
@@ -153,7 +153,7 @@ async def test_listing_goes_on_after_a_name(store):
     ]  # fmt: skip
 
 
-async def test_a_prefix_is_a_whole_part_of_a_name_and_what_lies_deeper_belongs_to_it(store):
+async def test_a_prefix_is_a_whole_directory_and_includes_deeper_ones(store):
     for name in ("records/b", "records/a/1", "records/a-b/1", "records2/c", "record"):
         await store.put_new(name, b"")
     assert await names(store, "records") == ["records/a-b/1", "records/a/1", "records/b"]
@@ -161,13 +161,13 @@ async def test_a_prefix_is_a_whole_part_of_a_name_and_what_lies_deeper_belongs_t
     assert await names(store, "records/nothing") == []
 
 
-async def test_reading_what_is_not_there_says_so(store):
+async def test_reading_a_missing_object_raises_file_not_found(store):
     for name in (FINAL, "nothing/at/all"):
         with pytest.raises(FileNotFoundError):
             await content(store, name)
 
 
-async def test_a_reader_may_stop_early_also_after_the_store_was_closed(another):
+async def test_reading_may_stop_early_even_after_the_store_was_closed(another):
     store = another()
     await store.prepare()
     await store.put_new(FINAL, bytes(3_000_000))
@@ -195,6 +195,6 @@ async def test_the_check_leaves_nothing_behind_and_may_be_repeated(store, anothe
 
 
 @pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\nb", "a\0"])
-async def test_a_name_that_would_lead_elsewhere_is_a_fault_of_the_caller(store, name):
-    with pytest.raises(ValueError, match="can't be the name of an object"):
+async def test_a_name_outside_the_store_is_an_error_of_the_caller(store, name):
+    with pytest.raises(ValueError, match="is not a valid object name"):
         await store.put_new(name, CONTENT)

@@ -1,4 +1,4 @@
-"""Every reader finds the same in a reply, whichever process reads it."""
+"""Every reader parses a reply to the same result, whichever process reads it."""
 
 import gzip
 import random
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import brotli
 import pytest
-from pydantic import SecretStr
 from support.bodies import as_body, body_with_model, sample
 from support.readers import Counted, reader_of, reader_pool
 from support.store import RUN_ID
 from support.waiting import wait_until
 
+from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Arrival, Endpoint, Failure, Record, Refusal, Reply, Status
 from cxai.resources.options import RowOptions, ScoreRanges, Shape
@@ -78,7 +78,7 @@ READ_HERE = {"large", "large, small as sent", "a bomb", "a coding that is not Un
 @pytest.mark.parametrize(
     ("shape", "ranges"), [(Shape.NESTED, None), (Shape.TABLES, BANDS)], ids=["nested", "tables"]
 )
-async def test_every_reader_finds_the_same_in_every_kind_of_reply(shape, ranges):
+async def test_every_reader_parses_every_kind_of_reply_to_the_same_result(shape, ranges):
     bands = ranges and ScoreRanges(Path("bands.toml"), ranges)
     resource = open_resource("cx_ai", RowOptions(shape, RUN_ID, bands))
     with ThreadPoolExecutor(1) as thread:

@@ -11,6 +11,7 @@ from functools import partial
 import orjson
 import pytest
 from backports import zstd
+from support.defaults import source_options
 from support.doubles import ListSource, QueueSource
 from support.sqs import SqsServer
 
@@ -18,7 +19,6 @@ from cxai.core.entry import Entry, IdRule, IgnoredLine
 from cxai.core.ports import Source
 from cxai.errors import InputBrokenError
 from cxai.sources.file import FileSource
-from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 
 pytestmark = pytest.mark.long(20)
@@ -88,7 +88,7 @@ def in_pipe(ids, tmp_path, *, broken=False):
 async def in_redis(server, ids, _tmp_path, *, broken=False):
     name = f"ids-{uuid.uuid4().hex}"
     server.send(name, *ids)
-    source = open_source([server.url(name)], SourceOptions(RULE, until_idle_s=0.05))
+    source = open_source([server.url(name)], source_options(RULE, until_idle_s=0.05))
     if broken:
         await source.__aenter__()
         server("XGROUP", "DESTROY", name, "cxai")
@@ -99,7 +99,7 @@ async def in_sqs(endpoint, ids, _tmp_path, *, broken=False):
     server = SqsServer(endpoint)
     url = server.queue()
     server.send(url, *(text or " " for text in ids))  # SQS takes no empty message
-    source = open_source([server.name_of(url)], SourceOptions(RULE, until_idle_s=0.05))
+    source = open_source([server.name_of(url)], source_options(RULE, until_idle_s=0.05))
     if broken:
         await source.__aenter__()
         server.delete(url)

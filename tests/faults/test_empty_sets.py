@@ -18,7 +18,7 @@ from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.resources.cx_ai.layout import PART_SETS
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 
 EVERY_FORM = pytest.mark.parametrize("compression", list(Compression))
 OPEN = {Compression.NONE: open, Compression.GZIP: gzip.open, Compression.ZSTD: zstd.open}
@@ -64,7 +64,7 @@ def test_a_run_without_rows_leaves_an_empty_part_of_each_set(export, shape, comp
 
 @EVERY_FORM
 def test_only_the_sets_without_any_part_get_an_empty_one(export, guids, compression):
-    found = [one for one in guids(60) if fate(SCENARIO, one).has_result][:20]
+    found = [one for one in guids(60) if behaviour_of(SCENARIO, one).has_result][:20]
     for ids in (found[:10], found[:10], found):  # the second run has nothing to do
         run_finished(export, ids, SCENARIO, compression=compression)
         assert_exact(export, ids, SCENARIO)

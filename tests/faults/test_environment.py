@@ -29,10 +29,10 @@ def catches(pid, number):
     return bool(caught >> (number - 1) & 1)
 
 
-def start(*arguments, before=()):
+def start(*arguments, before=(), **variables):
     return subprocess.Popen(
         [*before, *cxai_argv(*arguments)],
-        env=environment(CXAI_BASE_URL="http://127.0.0.1:9"),
+        env=environment(CXAI_BASE_URL="http://127.0.0.1:9", **variables),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_a_signal_before_a_run_begins_stops_it_with_code_4(export, number):
     process = start("run", "-o", export)
     code, errors = signal_at_once(process, process.pid, number)
     by = "Ctrl-C" if number == signal.SIGINT else number.name
-    assert (code, errors) == (4, f"\ncxai: stopped by {by}; the same command resumes.\n")
+    assert (code, errors) == (4, f"\ncxai: stopped by {by}; rerun the same command to resume.\n")
     assert not export.exists()
 
 
@@ -79,7 +79,7 @@ def test_an_early_signal_stops_process_1_of_a_container(export):
     wait_until_blocking(lambda: children.read_text().split(), "process 1")
     (pid,) = map(int, children.read_text().split())
     code, errors = signal_at_once(process, pid, signal.SIGTERM)
-    assert (code, "stopped by SIGTERM; the same command resumes" in errors) == (4, True)
+    assert (code, "stopped by SIGTERM; rerun the same command to resume" in errors) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,21 @@ def test_an_early_signal_stops_process_1_of_a_container(export):
 def test_a_command_that_cannot_be_resumed_ends_as_a_shell_expects(tmp_path, number, code):
     process = start("verify", tmp_path)
     found, errors = signal_at_once(process, process.pid, number)
-    assert (found, "resumes" in errors) == (code, False)
+    assert (found, "resume" in errors) == (code, False)
+
+
+def test_an_early_signal_is_an_event_where_the_log_is_json(export):
+    process = start("run", "-o", export, CXAI_LOG_FORMAT="json")
+    code, errors = signal_at_once(process, process.pid, signal.SIGTERM)
+    event = json.loads(errors)
+    assert (code, event["exit_code"], event["level"]) == (4, 4, "error")
+    assert "stopped by SIGTERM; rerun the same command to resume" in event["reason"]
 
 
 def test_the_handlers_are_there_before_the_imports_that_take_time():
     loaded = "import sys, cxai.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
-    slow = {"typer", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
+    slow = {"click", "pydantic", "rich", "aiohttp", "asyncio", "uvloop", "orjson", "cxai.cli.main"}
     assert not slow & set(done.stdout.decode().split())
 
 
@@ -209,7 +217,7 @@ def test_what_cannot_be_shown_is_replaced(simulated, tmp_path, guids, encoding):
     ]
     assert wrong == [], done.stderr
     assert b"Traceback" not in done.stderr
-    assert b"internal error" not in done.stderr
+    assert b"Internal error" not in done.stderr
 
 
 def test_json_survives_any_encoding_unchanged(simulated, tmp_path, guids):

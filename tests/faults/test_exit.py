@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from support.bodies import as_body
 from support.command import TOKEN, cxai, cxai_argv, environment
 from support.garbage import leave_out_again
@@ -16,11 +15,12 @@ from support.serving import serving
 
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
+from cxai.ledger.disk_failure import DatabaseError, DiskFailure, Shortage
 from cxai.ledger.rotation import Rotation
 from cxai.ledger.sqlite import SqliteDatabase
-from cxai.ledger.trouble import DatabaseError, DiskTrouble, Lack
 from cxai.output.directory import OutputDirectory
 from cxai.settings import load_settings
 from cxai.sources.file import FileSource
@@ -40,7 +40,7 @@ def run(tmp_path):
                 "rate": 1_000,
                 "max_attempts": 2,
                 "backoff_base_s": 0.01,
-                "patience_s": 0.0,
+                "not_ready_timeout_s": 0.0,
                 "progress": "none",
                 "log_format": "json",
                 **settings,
@@ -67,23 +67,20 @@ def last_event(errors):
 @pytest.mark.parametrize(
     ("scenario", "settings", "code", "headline"),
     [
-        ({}, {}, 0, "Finished: 20 of 20 IDs have a record or the API's answer."),
-        ({"missing": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
-        ({"failed": 1.0}, {}, 1, "Finished, but not one of 20 IDs has a result: exit code 1."),
+        ({}, {}, 0, "Finished: 20 of 20 IDs completed."),
+        ({"missing": 1.0}, {}, 1, "Finished, but 0 of 20 IDs have a result: exit code 1."),
+        ({"failed": 1.0}, {}, 1, "Finished, but 0 of 20 IDs have a result: exit code 1."),
         (
             {"missing": 1.0},
             {"allow_none": True},
             0,
-            (
-                "Finished: 20 of 20 IDs have a record or the API's answer;"
-                " none has a result, which --allow-none permits."
-            ),
+            ("Finished: 20 of 20 IDs completed; no ID has a result, which --allow-none permits."),
         ),
         (
             {"processing": 1.0, "missing": 0.0},
             {"allow_none": True},
             1,
-            "Finished, but 20 of 20 IDs (100 %) failed, above --max-failed 0: exit code 1.",
+            "Finished, but 20 of 20 IDs (100 %) failed, above --max-failed 0 %: exit code 1.",
         ),
     ],
 )
@@ -113,7 +110,7 @@ async def test_a_second_run_over_an_input_that_has_all_its_results_is_green(
         again = await run(api, guids(5))
         assert api.stats.requests == asked
     assert again.exit_code == 0
-    assert again.ending.headline == "Finished: 5 of 5 IDs have a record or the API's answer."
+    assert again.ending.headline == "Finished: 5 of 5 IDs completed."
     assert verify_export(tmp_path / "export").exit_code == 0
 
 
@@ -123,9 +120,9 @@ async def test_what_failed_in_an_earlier_run_and_is_not_retried_fails_again(simu
         await run(api, ids[:2], max_wire_bytes=1_024)
         report = await run(api, ids)
         assert report.ending.headline == (
-            "Finished, but 2 of 5 IDs (40 %) failed, above --max-failed 0: exit code 1."
+            "Finished, but 2 of 5 IDs (40 %) failed, above --max-failed 0 %: exit code 1."
         )
-        retried = await run(api, ids, retry="too_large")
+        retried = await run(api, ids, reopen="too_large")
     assert (retried.exit_code, retried.tally.failed) == (0, 0)
 
 
@@ -145,9 +142,9 @@ async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, ca
     fields = [line.strip() for line in report.text().splitlines() if "field" in line]
     assert [line[:24] for line in fields[:5]] == ["Unknown field, kept: new"] * 5
     assert fields[5] == "… and 2 more unknown fields"
-    assert fields[6].startswith("Absent field, null here: ")
-    assert fields[9] == "… and 1 more absent field"
-    event, _ = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert fields[6].startswith("Missing field, now null: ")
+    assert fields[9] == "… and 1 more missing field"
+    _, event, _ = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (event["event"], event["level"]) == ("undocumented_fields", "warning")
     assert len(event["unknown"]) == 5
     assert (event["unknown_paths"], event["absent_paths"]) == (7, 4)
@@ -159,7 +156,7 @@ async def test_unknown_fields_are_named_before_all_that_is_absent(run, guids, ca
 
 def failing(monkeypatch, owner, method):
     def fail(*_args, **_more):
-        raise DatabaseError(DiskTrouble("No space left on device", "free up space", Lack.BYTES))
+        raise DatabaseError(DiskFailure("No space left on device", "free up space", Shortage.BYTES))
 
     monkeypatch.setattr(owner, method, fail)
 
@@ -209,7 +206,7 @@ async def test_a_run_whose_end_fails_never_says_that_it_finished(
 
 @pytest.mark.promise(
     "The ledger has more or fewer outcomes of a run than were counted",
-    "the run says that its accounts do not add up, code 5; `cxai verify` does, too",
+    "the run says that its counts do not add up, code 5; `cxai verify` does, too",
 )
 @pytest.mark.parametrize("difference", [-1, 1])
 async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
@@ -222,7 +219,7 @@ async def test_an_outcome_that_is_lost_on_the_way_to_the_ledger_is_no_green_run(
     with simulated() as api:
         report = await run(api, guids(5))
     assert report.exit_code == 5
-    assert report.ending.headline == "The accounts of this run do not add up: exit code 5."
+    assert report.ending.headline == "The counts of this run do not add up: exit code 5."
     assert verify_export(tmp_path / "export").exit_code == 5
 
 
@@ -275,7 +272,7 @@ def test_a_report_that_can_not_be_printed_is_not_green(
     assert ended.returncode == code
     errors = ended.stderr.decode()
     assert "Can't write to standard output: No space left on device." in errors
-    assert "level=error event=report_lost" in errors
+    assert errors.count("Only the report is lost") == 1
     assert "Traceback" not in errors
 
 
@@ -295,7 +292,7 @@ def test_on_a_terminal_the_headline_is_seen_though_the_report_goes_to_a_file(
     os.close(stderr)
     with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
         assert shown.read(1_000).decode().strip() == (
-            "cxai: Finished, but not one of 1 ID has a result: exit code 1."
+            "cxai: Finished, but 0 of 1 ID has a result: exit code 1."
         )
     assert json.loads(ended.stdout)["exit_code"] == ended.returncode == 1
 
@@ -337,7 +334,7 @@ def test_a_missing_part_is_named_with_each_way_out(simulated, guids, tmp_path):
     for way_out in ("Put the missing files back", "cxai prune", "--reopen-missing"):
         assert way_out in found.text()
     status = export_status(tmp_path / "export")
-    assert "records-000001.jsonl is not there" in status.text()
+    assert "records-000001.jsonl is missing" in status.text()
     assert status.as_dict()["missing_parts"] == ["records-000001.jsonl"]
 
 

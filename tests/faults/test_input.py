@@ -16,7 +16,7 @@ from support.raw_server import RawServer, response
 from support.serving import serving
 from support.waiting import PATIENCE_S, wait_until_blocking
 
-from cxai.simulator import Kind, fate
+from cxai.simulator import Kind, behaviour_of
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
@@ -128,7 +128,7 @@ def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, 
     path.write_text("\n".join(reversed(ids[20:])))
     before = api.stats.requests
     assert go_on(api, export, [], path).code == 0
-    missing = sum(fate(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
+    missing = sum(behaviour_of(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
     assert api.stats.requests - before == len(ids[30:]) + missing  # their status is asked as well
     assert_exact(export, ids, SCENARIO)
 
@@ -247,7 +247,7 @@ def test_a_signal_before_the_first_id_ends_with_4_and_leaves_nothing(export, num
         wait_until_blocking(lambda: unread_bytes(process.stdin) == 0)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 4
-        assert b"; the same command resumes." in process.stderr.read()
+        assert b"; rerun the same command to resume." in process.stderr.read()
     assert not export.exists()
 
 
@@ -264,7 +264,7 @@ def test_verify_is_not_green_on_an_input_that_is_described_but_not_named(api, ex
     assert go_on(api, export, ids[:3]).code == 0
     ended = cxai("verify", export, *options)
     assert (ended.code, ended.out) == (2, "")
-    assert "are about an input: name it behind the directory" in ended.err
+    assert "describe an input: name it after the directory" in ended.err
 
 
 def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path):
@@ -280,5 +280,5 @@ def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path
         assert (ran.code, len(server.requests)) == (1, 1)
     verified = cxai("verify", export, path)
     assert verified.code == 4  # whether it is still that line, only the token could tell
-    assert "line 2: (not shown: a run has found the API token here)" in verified.out
+    assert "line 2: (not shown: a run found the API token here)" in verified.out
     assert token not in verified.out + verified.err

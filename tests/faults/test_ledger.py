@@ -1,15 +1,14 @@
-"""An output directory that contradicts its ledger is refused by name, and never guessed at."""
+"""An output directory that contradicts its ledger is refused with the name of the file."""
 
 import os
 import stat
-from contextlib import contextmanager
 
 import pytest
 from support.checker import assert_exact
-from support.command import cxai, environment
+from support.command import cxai
 from support.leftovers import (
     SCENARIO,
-    assert_damage_is_told,
+    assert_damage_is_located,
     assert_refused,
     content_of,
     flip,
@@ -25,18 +24,18 @@ from cxai.output.compression import Compression
 
 
 @pytest.mark.promise(
-    "A part is shorter than the ledger says",
+    "A part is shorter than in the ledger",
     "the start is refused with the name of the part; nothing is changed",
 )
-def test_a_part_that_is_shorter_than_its_ledger_says_is_refused(api, export, ids):
+def test_a_part_that_is_shorter_than_in_the_ledger_is_refused(api, export, ids):
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     committed = part.stat().st_size
     os.truncate(part, committed - 1)
     assert_refused(
         api, export, ids,
-        f"{part} has {committed - 1} bytes, but the ledger has {committed}",
-        "Put the original back; or remove the file and fetch its IDs again",
+        f"{part} has {committed - 1:,} bytes, but the ledger has {committed:,}",
+        "Put the original back; if it is lost, delete the file and run the same command",
     )  # fmt: skip
 
 
@@ -44,7 +43,7 @@ def test_a_part_that_is_missing_is_refused(api, export, ids):
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     part.unlink()
-    assert_refused(api, export, ids, f"{part} is not there, but the ledger has")
+    assert_refused(api, export, ids, f"{part} is missing; the ledger has")
 
 
 @pytest.mark.promise(
@@ -55,8 +54,8 @@ def test_a_committed_byte_that_flipped_in_the_open_part_is_refused(api, export, 
     run_killed(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl.open"
     flip(part, 12_345)
-    assert_refused(api, export, ids, f"{part} is not what was written", "`cxai verify` tells where")
-    assert_damage_is_told(export, part, 12_345)
+    assert_refused(api, export, ids, f"{part} was changed", f"`cxai verify {export}` shows where")
+    assert_damage_is_located(export, part, 12_345)
 
 
 # --- sealed parts ---
@@ -68,14 +67,14 @@ def test_a_committed_byte_that_flipped_in_a_sealed_part_is_found_by_verify(expor
     assert cxai("verify", export).code == 0
     part = export / "records-000001.jsonl"
     flip(part, 54_321)
-    assert_damage_is_told(export, part, 54_321)
+    assert_damage_is_located(export, part, 54_321)
 
 
 def test_a_flipped_byte_in_a_compressed_part_is_found_by_verify(export, ids):
     run_finished(export, ids, SCENARIO, compression=Compression.GZIP)
     part = export / "records-000001.jsonl.gz"
     flip(part, 5_432)
-    assert_damage_is_told(export, part, 5_432)
+    assert_damage_is_located(export, part, 5_432)
 
 
 @pytest.mark.parametrize("by", [-1, 1])
@@ -85,44 +84,44 @@ def test_a_sealed_part_of_another_length_is_refused(api, export, ids, by):
     committed = part.stat().st_size
     os.truncate(part, committed + by)
     assert_refused(
-        api, export, ids, f"{part} has {committed + by} bytes, but the ledger has {committed}"
+        api, export, ids, f"{part} has {committed + by:,} bytes, but the ledger has {committed:,}"
     )
 
 
-def test_a_sealed_part_that_is_missing_is_refused_by_its_name(api, export, ids):
+def test_a_sealed_part_that_is_missing_is_refused_with_its_final_name(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     part = export / "records-000001.jsonl"
     part.unlink()
-    ended = assert_refused(api, export, ids, f"{part} is not there", "Put the file back")
+    ended = assert_refused(api, export, ids, f"{part} is missing", "Put the file back")
     assert ".open" not in ended.err
 
 
-def test_a_sealed_part_that_was_not_yet_renamed_is_still_held_to_what_was_written(api, export, ids):
+def test_a_sealed_part_that_was_not_yet_renamed_is_checked_too(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     part = (export / "records-000001.jsonl").rename(export / "records-000001.jsonl.open")
     flip(part, 12_345)
-    assert_refused(api, export, ids, f"{part} is not what was written")
+    assert_refused(api, export, ids, f"{part} was changed")
 
 
 # --- the ledger ---
 
 
 @pytest.mark.promise(
-    "The ledger is deleted, its parts are there",
-    "every start is refused; the parts are left as they are",
+    "The ledger is deleted, but not its parts",
+    "every start is refused; the parts stay as they are",
 )
 def test_parts_without_a_ledger_are_refused(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     (export / "ledger.sqlite").unlink()
     parts = content_of(export)
-    for _ in range(2):  # the refusal leaves nothing behind that the next start could trust
+    for _ in range(2):  # the first refusal leaves nothing that the next start could trust
         ended = go_on(api, export, ids)
         assert ended.code == 5
-        assert "has parts (failures-000001.jsonl, …) but no ledger that knows them" in ended.err
+        assert "has parts (failures-000001.jsonl, …), but no ledger that lists them" in ended.err
         assert content_of(export) == parts
 
 
-def test_a_ledger_that_is_none_is_refused(api, export, ids):
+def test_a_file_that_is_not_a_ledger_is_refused(api, export, ids):
     run_finished(export, ids[:30], SCENARIO)
     content = b"not a database" * 1_000
     (export / "ledger.sqlite").write_bytes(content)
@@ -161,7 +160,9 @@ def test_an_older_copy_of_the_ledger_is_refused_before_anything_is_moved(
     if part_is_missing:
         (export / "records-000001.jsonl").unlink()
     (export / "ledger.sqlite").write_bytes(older)
-    assert_refused(api, export, ids, "is finished, but the ledger", "it is an older copy")
+    assert_refused(
+        api, export, ids, "is finished, but not according to the ledger", "an older copy"
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,17 +177,17 @@ def test_an_export_of_another_form_is_refused(api, export, ids, arguments, what)
     parts = content_of(export)
     ended = go_on(api, export, ids, *arguments)
     assert ended.code == 2
-    assert f"holds an export with {what}. Ask for" in ended.err
+    assert f"has an export with {what}. Use --" in ended.err
     assert content_of(export) == parts
 
 
-# --- files of others ---
+# --- other files ---
 
 
 @pytest.mark.promise(
-    "Part files that the ledger does not know", "moved to `set-aside/`, never deleted"
+    "Part files that the ledger does not list", "moved to `quarantine/`, never deleted"
 )
-def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_deleted(api, export, ids):
+def test_part_files_that_the_ledger_does_not_list_go_to_quarantine(api, export, ids):
     run_killed(export, ids[:10], SCENARIO)
     strangers = ("records-000099.jsonl", "records-000007.jsonl.open", "scores-000001.jsonl.gz")
     for content in (b"first", b"second"):
@@ -195,14 +196,14 @@ def test_part_files_that_the_ledger_does_not_know_are_set_aside_and_never_delete
         done = go_on(api, export, ids)
         assert done.code == 0
         assert done.err.count("event=file_quarantined") == len(strangers)
-    aside = export / "set-aside"
-    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
+    quarantine = export / "quarantine"
+    assert {path.name: path.read_bytes() for path in quarantine.iterdir()} == {
         name + suffix: content
         for name in strangers
         for suffix, content in (("", b"first"), (".2", b"second"))
     }
-    assert stat.S_IMODE(aside.stat().st_mode) == 0o700
-    assert_exact(export, ids, SCENARIO, beside={"set-aside"})
+    assert stat.S_IMODE(quarantine.stat().st_mode) == 0o700
+    assert_exact(export, ids, SCENARIO, beside={"quarantine"})
 
 
 @pytest.mark.promise(
@@ -227,92 +228,20 @@ def test_files_of_others_are_left_alone(api, export, ids):
 
 @pytest.mark.promise(
     "A second process on the same directory",
-    "exits at once with code 2 and names the first, which goes on undisturbed",
+    "exits immediately with code 2 and names the first, which continues undisturbed",
 )
-def test_a_second_run_in_a_directory_is_refused_at_once_and_does_not_disturb_the_first(
-    api, export, ids
-):
+def test_a_second_run_in_a_directory_is_refused_and_does_not_disturb_the_first(api, export, ids):
     with running(api, export, ids, input_ends=False) as first:
         wait_until_blocking(lambda: api.stats.requests > 0, "the first run's requests")
-        for second in (go_on(api, export, ids), cxai("verify", export)):
+        seconds = {name: cxai(name, export) for name in ("verify", "prune")}
+        for name, second in {"run": go_on(api, export, ids), **seconds}.items():
             assert second.code == 2
             assert f"{export} is in use by cxai run, process {first.pid}." in second.err
-        assert "a run is under way" in cxai("status", export).out
+            assert f"`cxai {name}` needs exclusive access: wait until that ends, or" in second.err
+        assert f"{export}: running, updated" in cxai("status", export).out
         end_input(first)
         code, _, errors = ended(first)
     assert code == 0, errors
-    assert_exact(export, ids, SCENARIO)
-
-
-# --- hands in the directory while a run works ---
-
-
-@contextmanager
-def working(api, export, ids):
-    """A run that has committed some of its IDs, one at a time, and waits for more."""
-    each = environment(CXAI_BATCH="1")
-    with running(api, export, ids, input_ends=False, env=each) as run:
-        wait_until_blocking(lambda: list(export.glob("records-*.open")), "the first part")
-        wait_until_blocking(lambda: lines_in(export) >= len(ids), "all lines")
-        yield run
-
-
-def lines_in(export):
-    return sum(path.read_bytes().count(b"\n") for path in export.glob("*.jsonl.open"))
-
-
-def go_on_with(run, more):
-    """Give a run that waits more IDs; return how it ends."""
-    run.stdin.write("".join(f"{one}\n" for one in more).encode())
-    end_input(run)
-    return ended(run)
-
-
-@pytest.mark.promise(
-    "A part is removed or replaced while a run writes to it",
-    "the run stops with code 5 and saves what is committed; put back, it goes on exactly",
-)
-@pytest.mark.parametrize("how", ["removed", "replaced"])
-def test_a_part_that_is_displaced_under_a_run_is_rescued(api, export, ids, how):
-    part = export / "records-000001.jsonl.open"
-    with working(api, export, ids[:30]) as run:
-        content = part.read_bytes()
-        part.unlink()
-        if how == "replaced":
-            part.write_bytes(content)
-        code, out, err = go_on_with(run, ids[30:])
-    assert code == 5, err
-    assert f"{part} was removed or replaced while the run wrote to it" in out + err
-    rescued = export / "set-aside" / part.name
-    assert rescued.read_bytes() == content
-    rescued.replace(part)
-    (export / "set-aside").rmdir()
-    assert go_on(api, export, ids).code == 0
-    assert_exact(export, ids, SCENARIO)
-
-
-@pytest.mark.promise("The ledger is removed while a run works", "the run stops with code 5")
-def test_a_ledger_that_is_displaced_under_a_run_stops_it(api, export, ids):
-    with working(api, export, ids[:30]) as run:
-        (export / "ledger.sqlite").unlink()
-        code, out, err = go_on_with(run, ids[30:])
-    assert code == 5, err
-    assert "ledger.sqlite was removed or replaced" in out + err
-
-
-@pytest.mark.promise(
-    "Somebody's file stands where a part gets its final name", "it is never overwritten; code 5"
-)
-def test_a_file_at_the_place_of_a_finished_part_is_not_overwritten(api, export, ids):
-    taken = export / "records-000001.jsonl"
-    with working(api, export, ids[:30]) as run:
-        taken.write_bytes(b"precious")
-        code, out, err = go_on_with(run, ids[30:])
-    assert code == 5, err
-    assert f"{taken} is there already" in out + err
-    assert taken.read_bytes() == b"precious"
-    taken.unlink()
-    assert go_on(api, export, ids).code == 0
     assert_exact(export, ids, SCENARIO)
 
 

@@ -1,4 +1,4 @@
-"""What the network and an object store can do to a call, and what is said of it."""
+"""Calls to an object store that fails, refuses, hangs or loses responses."""
 
 import asyncio
 import hashlib
@@ -74,7 +74,9 @@ def words(raised):
     group="Objects",
 )
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
-async def test_a_lost_request_or_answer_is_settled_by_what_is_there(moto, bucket, opened, fault):
+async def test_a_lost_request_or_response_is_resolved_by_the_existing_object(
+    moto, bucket, opened, fault
+):
     async with StoreProxy(moto) as proxy:
         store = opened(proxy.url, bucket)
         proxy.faults[0] = fault
@@ -89,20 +91,20 @@ async def test_a_lost_request_or_answer_is_settled_by_what_is_there(moto, bucket
         assert await content(store, FINAL) == await content(store, "manifest.json") == CONTENT
 
 
-async def test_a_lost_answer_hides_no_other_content(moto, bucket, opened):
+async def test_a_lost_response_does_not_hide_different_content(moto, bucket, opened):
     await opened(moto, bucket).put_new(PENDING, b"another")
     async with StoreProxy(moto, {0: "unanswered"}) as proxy:
-        with pytest.raises(TakenError, match="already, with another content"):
+        with pytest.raises(TakenError, match=r"already exists in .*, with different content"):
             await opened(proxy.url, bucket).put_new(PENDING, CONTENT)
 
 
-async def test_a_conflict_over_nothing_is_an_error_after_which_the_call_may_be_repeated(
+async def test_a_conflict_without_an_object_is_an_error_after_which_the_call_may_be_repeated(
     moto, bucket, opened
 ):
     conflict = response(xml("ConditionalRequestConflict"), status="409 Conflict")
     async with StoreProxy(moto, {0: conflict}) as proxy:  # another wrote it at that moment, in vain
         store = opened(proxy.url, bucket)
-        with pytest.raises(StoreError, match="another call is writing it, or has deleted it"):
+        with pytest.raises(StoreError, match="another call is writing or has deleted it"):
             await store.put_new(PENDING, CONTENT)
         await store.put_new(PENDING, CONTENT)
         assert await content(store, PENDING) == CONTENT
@@ -117,7 +119,7 @@ PUBLISHING = 5  # requests: is the final name free, how large is it, copy, is it
     group="Objects",
 )
 @pytest.mark.parametrize("number", range(PUBLISHING))
-async def test_a_worker_that_dies_while_publishing_is_followed_by_one_that_completes_it(
+async def test_publishing_that_a_killed_worker_began_is_completed_by_the_next(
     moto, bucket, opened, number
 ):
     other = opened(moto, bucket)
@@ -145,18 +147,18 @@ async def test_publishing_takes_five_requests(moto, bucket, opened):
     assert methods == ["PUT", "HEAD", "HEAD", "PUT", "HEAD", "DELETE"]
 
 
-async def test_a_copy_that_is_not_whole_is_never_taken_for_the_object(moto, bucket, opened):
+async def test_an_incomplete_copy_is_never_accepted(moto, bucket, opened):
     copied = response(b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>", "Connection: close")
     async with StoreProxy(moto, {2: copied}) as proxy:  # it says so, but did not copy
         store = opened(proxy.url, bucket)
         await opened(moto, bucket).put_new(PENDING, CONTENT)
-        with pytest.raises(StoreError, match="what is there now is not whole"):
+        with pytest.raises(StoreError, match="the copy is incomplete"):
             await store.publish(PENDING, FINAL, SHA256)
         await store.publish(PENDING, FINAL, SHA256)
         assert await content(store, FINAL) == CONTENT
 
 
-async def test_objects_in_a_bucket_that_is_gone_are_not_taken_for_lost(moto, opened):
+async def test_objects_in_a_deleted_bucket_are_not_reported_missing(moto, opened):
     store = opened(moto, "no-such-bucket")
     for call in (
         store.publish(PENDING, FINAL, SHA256),
@@ -166,11 +168,11 @@ async def test_objects_in_a_bucket_that_is_gone_are_not_taken_for_lost(moto, ope
         content(store, FINAL),
         names(store, "records"),
     ):
-        with pytest.raises(StoreRefusedError, match=r"There is no such bucket. Check its name"):
+        with pytest.raises(StoreRefusedError, match=r"The bucket does not exist. Check its name"):
             await call
 
 
-async def test_an_answer_that_is_cut_is_never_taken_for_the_whole_object(opened):
+async def test_a_truncated_response_is_never_accepted_as_the_object(opened):
     whole = response(CONTENT, 'ETag: "1"', "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT")
     async with RawServer([whole[:-500], Ending.RESET], [Ending.SILENCE]) as server:
         store = opened(server.base_url, least_s=0.5)
@@ -178,7 +180,7 @@ async def test_an_answer_that_is_cut_is_never_taken_for_the_whole_object(opened)
             await content(store, FINAL)
 
 
-# --- a store that refuses, is full, slow or gone ---
+# --- a store that refuses, is full, slow or unreachable ---
 
 
 def xml(code):
@@ -190,36 +192,36 @@ def xml(code):
 
 
 PASSING = [
-    ("500 Internal Server Error", "InternalError", "answers HTTP 500 InternalError."),
-    ("503 Slow Down", "SlowDown", "HTTP 503 SlowDown. It asks for fewer requests"),
-    ("429 Too Many Requests", "TooMany", "HTTP 429 TooMany. It asks for fewer requests"),
+    ("500 Internal Server Error", "InternalError", "the response was HTTP 500 InternalError."),
+    ("503 Slow Down", "SlowDown", "HTTP 503 SlowDown. It is throttling requests"),
+    ("429 Too Many Requests", "TooMany", "HTTP 429 TooMany. It is throttling requests"),
     ("507 Insufficient Storage", "XMinioStorageFull", "It is full. Free up space there"),
     ("507 Insufficient Storage", "", "HTTP 507. It is full. Free up space there"),
     ("403 Forbidden", "QuotaExceeded", "It is full. Free up space there, or raise the quota"),
 ]
 REFUSED = [
-    ("403 Forbidden", "AccessDenied", "Give the credentials the rights to read, write, list and"),
+    ("403 Forbidden", "AccessDenied", "Grant the credentials the rights to read, write, list"),
     ("403 Forbidden", "SignatureDoesNotMatch", "The credentials are wrong. Set them in"),
     ("403 Forbidden", "InvalidAccessKeyId", "The credentials are wrong. Set them in"),
     ("403 Forbidden", "RequestTimeTooSkewed", "Set the clock of this machine"),
     ("400 Bad Request", "ExpiredToken", "The credentials have expired. Set them in"),
     ("401 Unauthorized", "", "The credentials are wrong"),
-    ("404 Not Found", "NoSuchBucket", "There is no such bucket. Check its name"),
+    ("404 Not Found", "NoSuchBucket", "The bucket does not exist. Check its name"),
     ("301 Moved Permanently", "PermanentRedirect", "Set AWS_REGION to the region of the bucket"),
     ("400 Bad Request", "AuthorizationHeaderMalformed", "Set AWS_REGION to the region of the"),
-    ("501 Not Implemented", "NotImplemented", "It can't do what an export needs"),
+    ("501 Not Implemented", "NotImplemented", "It does not support what an export needs"),
 ]
 
 
 @pytest.mark.promise(
     "The object store is full, throttles (429, 503) or fails (500) for a while",
-    "retried a few times, then an error that says which, and after which the call may be repeated",
+    "retried a few times, then an error with the cause, after which the call may be repeated",
     group="Objects",
 )
-@pytest.mark.parametrize(("status", "code", "said"), PASSING)
-async def test_what_may_pass_is_an_error_that_says_what_it_is(opened, status, code, said):
+@pytest.mark.parametrize(("status", "code", "message"), PASSING)
+async def test_a_temporary_failure_is_an_error_with_its_cause(opened, status, code, message):
     async with RawServer([response(xml(code) if code else b"", status=status)]) as server:
-        with pytest.raises(StoreError, match=re.escape(said)) as raised:
+        with pytest.raises(StoreError, match=re.escape(message)) as raised:
             await opened(server.base_url).put_new(PENDING, CONTENT)
     assert not isinstance(raised.value, StoreRefusedError)
     assert len(server.requests) == (1 if status.startswith("4") and "429" not in status else 2)
@@ -228,7 +230,7 @@ async def test_what_may_pass_is_an_error_that_says_what_it_is(opened, status, co
 
 
 @pytest.mark.parametrize("call", ["replace", "publish", "delete"])
-async def test_a_conflict_where_nothing_is_created_is_an_error_like_any_other(opened, call):
+async def test_a_conflict_in_a_call_that_creates_nothing_is_an_error_like_any_other(opened, call):
     conflict = response(xml("OperationAborted"), status="409 Conflict")
     async with RawServer([conflict]) as server:
         store = opened(server.base_url)
@@ -237,28 +239,28 @@ async def test_a_conflict_where_nothing_is_created_is_an_error_like_any_other(op
             "publish": lambda: store.publish(PENDING, FINAL, SHA256),
             "delete": lambda: store.delete(FINAL),
         }
-        with pytest.raises(StoreError, match="answers HTTP 409"):
+        with pytest.raises(StoreError, match="the response was HTTP 409"):
             await calls[call]()
 
 
 @pytest.mark.promise(
     "The object store refuses: rights, credentials, a wrong bucket or region, a wrong clock",
-    "an error that says what to change; the check before an export is created ends with code 2",
+    "an error that names what to change; the check before an export is created exits with code 2",
     group="Objects",
 )
-@pytest.mark.parametrize(("status", "code", "said"), REFUSED)
-async def test_what_is_refused_is_a_usage_error_of_the_check(opened, status, code, said):
+@pytest.mark.parametrize(("status", "code", "message"), REFUSED)
+async def test_a_refusal_is_a_usage_error_of_the_check(opened, status, code, message):
     async with RawServer([response(xml(code) if code else b"", status=status)]) as server:
         store = opened(server.base_url)
-        with pytest.raises(StoreRefusedError, match=re.escape(said)) as raised:
+        with pytest.raises(StoreRefusedError, match=re.escape(message)) as raised:
             await store.put_new(PENDING, CONTENT)
         assert SECRET not in words(raised)
-        with pytest.raises(UsageError, match=re.escape(said)) as raised:
+        with pytest.raises(UsageError, match=re.escape(message)) as raised:
             await store.check()
         assert SECRET not in words(raised)
 
 
-async def test_an_outage_is_no_usage_error_of_the_check_whatever_the_bucket_is_called(opened):
+async def test_an_outage_is_not_a_usage_error_whatever_the_bucket_is_called(opened):
     store = opened("http://127.0.0.1:1", "credentials-and-certificates-403-nosuchbucket")
     with pytest.raises(StoreError, match=r"no connection. Check the endpoint, the network and the"):
         await store.check()
@@ -266,10 +268,10 @@ async def test_an_outage_is_no_usage_error_of_the_check_whatever_the_bucket_is_c
 
 @pytest.mark.promise(
     "The object store hangs",
-    "the call ends with an error after a bounded time and its connection is closed",
+    "the call fails within its time limit, and its connection is closed",
     group="Objects",
 )
-async def test_a_store_that_hangs_is_an_error_in_time(opened):
+async def test_a_store_that_hangs_is_an_error_within_the_time_limit(opened):
     async with RawServer([Ending.SILENCE]) as server:
         store = opened(server.base_url, least_s=0.2)
         for call in (
@@ -278,34 +280,34 @@ async def test_a_store_that_hangs_is_an_error_in_time(opened):
             content(store, FINAL),
             names(store, "records"),
         ):
-            with pytest.raises(StoreError, match="has not answered for 0 s"):
+            with pytest.raises(StoreError, match="no response for 0 s"):
                 await call
         await wait_until(lambda: server.open_connections == 0, "the end of the connections")
 
 
-async def test_an_answer_that_stops_in_the_middle_is_an_error_in_time(opened):
+async def test_a_response_that_stops_halfway_is_an_error_within_the_time_limit(opened):
     whole = response(CONTENT, 'ETag: "1"', "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT")
     async with RawServer([whole[:-500], Ending.SILENCE]) as server:
-        with pytest.raises(StoreError, match="has not answered"):
+        with pytest.raises(StoreError, match="no response for"):
             await content(opened(server.base_url, least_s=0.3), FINAL)
 
 
-async def test_a_connection_that_is_cut_again_and_again_is_an_error_that_says_so(opened):
+async def test_a_connection_that_keeps_closing_is_an_error_with_that_cause(opened):
     async with RawServer([Ending.RESET]) as server:
-        with pytest.raises(StoreError, match=r"the connection was cut. Check the network"):
+        with pytest.raises(StoreError, match=r"the connection was closed. Check the network"):
             await opened(server.base_url).put_new(PENDING, CONTENT)
         assert len(server.requests) == 2
 
 
-async def test_a_page_of_a_proxy_is_no_list_of_objects(opened):
+async def test_the_page_of_a_proxy_is_not_a_list_of_objects(opened):
     async with RawServer([response(b"<!DOCTYPE html><html><p>Please log in</html>")]) as server:
-        with pytest.raises(StoreError, match="what came back is no answer of an object store"):
+        with pytest.raises(StoreError, match="the response is not from an object store"):
             await names(opened(server.base_url), "records")
 
 
-async def test_a_store_that_overwrites_in_spite_of_the_condition_is_refused_by_the_check(opened):
+async def test_a_store_that_overwrites_despite_the_condition_is_refused_by_the_check(opened):
     async with RawServer([response(b"", 'ETag: "1"')]) as server:
-        with pytest.raises(UsageError, match="overwrites objects that are only to be created if"):
+        with pytest.raises(UsageError, match="overwrites existing objects despite"):
             await opened(server.base_url).check()
 
 
@@ -318,7 +320,7 @@ async def test_without_credentials_the_check_says_where_they_come_from(
     async with RawServer([response()]) as server, RawServer([response(status=refusal)]) as metadata:
         if refusal:
             environment.setenv("AWS_METADATA_ENDPOINT", metadata.base_url)
-        with pytest.raises(UsageError, match=r"there are no credentials. Set them in"):
+        with pytest.raises(UsageError, match=r"no credentials were found. Set them in"):
             await opened(server.base_url).check()
         assert server.requests == []
 
@@ -340,7 +342,7 @@ async def test_the_certificates_of_ssl_cert_file_are_trusted(opened, environment
         await opened(server.base_url).put_new(PENDING, CONTENT)
 
 
-async def test_the_folder_that_a_console_makes_is_no_object(moto, bucket, opened):
+async def test_a_folder_made_in_a_console_is_not_an_object(moto, bucket, opened):
     store = opened(moto, bucket)
     folder = cloud_store(f"s3://{bucket}")._store
     await folder.put_async("a/prefix/records/x", b"")
@@ -359,7 +361,7 @@ async def test_the_folder_that_a_console_makes_is_no_object(moto, bucket, opened
 # --- the other clouds, as far as a request shows it ---
 
 
-async def test_google_creates_an_object_only_if_there_is_none(environment):
+async def test_google_creates_an_object_only_if_it_does_not_exist(environment):
     async with RawServer([response(b"", 'ETag: "1"')]) as server:
         account = {
             "gcs_base_url": server.base_url, "disable_oauth": True,
@@ -389,7 +391,7 @@ def azure(environment):
 @pytest.mark.parametrize("destination", [
     "az://container/a/prefix", "abfss://container@account.dfs.core.windows.net/a/prefix",
 ])  # fmt: skip
-async def test_azure_creates_an_object_only_if_there_is_none(azure, destination):
+async def test_azure_creates_an_object_only_if_it_does_not_exist(azure, destination):
     async with RawServer([response(b"", 'ETag: "1"')]) as server:
         await azure(server, destination).put_new(PENDING, CONTENT)
     [request] = server.requests
@@ -405,12 +407,12 @@ def deleted_in_azure(status):
 
 
 @pytest.mark.parametrize("status", ["202 Accepted", "404 The specified blob does not exist."])
-async def test_azure_deletes_an_object_if_it_is_there(azure, status):
+async def test_azure_deletes_an_object_if_it_exists(azure, status):
     async with RawServer([deleted_in_azure(status)]) as server:
         await azure(server).delete(PENDING)
 
 
-async def test_azure_says_what_it_refuses_to_delete(azure):
+async def test_azures_refusal_to_delete_names_the_object(azure):
     async with RawServer([deleted_in_azure("403 Not allowed.")]) as server:
-        with pytest.raises(StoreRefusedError, match=r"HTTP 403. Give the credentials the rights"):
+        with pytest.raises(StoreRefusedError, match=r"HTTP 403. Grant the credentials the rights"):
             await azure(server).delete(PENDING)

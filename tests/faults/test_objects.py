@@ -1,4 +1,4 @@
-"""What disks, volumes and crashes can do to objects that are files."""
+"""Objects as files on disks that fail, on volumes that vanish, and after crashes."""
 
 import asyncio
 import contextlib
@@ -95,7 +95,9 @@ def assert_complete(root):
     "nothing torn stands under a name, what was confirmed is there, and the next try completes it",
 )
 @pytest.mark.parametrize("how", HOW)
-def test_a_crash_at_any_system_call_tears_nothing_and_the_next_try_completes_it(tmp_path, how):
+def test_after_a_crash_at_any_system_call_objects_are_complete_and_a_repeated_call_succeeds(
+    tmp_path, how
+):
     steps = number_of_steps(tmp_path)
     assert steps > 25
     for number in range(steps):
@@ -108,7 +110,7 @@ def test_a_crash_at_any_system_call_tears_nothing_and_the_next_try_completes_it(
         assert_complete(root)
 
 
-def test_what_the_next_try_completes_survives_a_power_loss_right_after_it(tmp_path):
+def test_what_a_repeated_call_completes_survives_an_immediate_power_loss(tmp_path):
     for number in range(number_of_steps(tmp_path)):
         root = prepared(tmp_path / str(number))
         worker = Worker(root)
@@ -120,7 +122,7 @@ def test_what_the_next_try_completes_survives_a_power_loss_right_after_it(tmp_pa
         assert_complete(root)
 
 
-def test_an_object_that_a_repeated_call_finds_written_survives_a_power_loss(tmp_path):
+def test_an_object_that_a_repeated_call_finds_survives_a_power_loss(tmp_path):
     for number in range(number_of_steps(tmp_path)):
         root = prepared(tmp_path / str(number))
         steps = VolumeSteps(number, "after")
@@ -131,7 +133,7 @@ def test_an_object_that_a_repeated_call_finds_written_survives_a_power_loss(tmp_
         assert (root / FINAL).read_bytes() == CONTENT
 
 
-def test_what_was_confirmed_survives_a_power_loss_right_after_it(tmp_path):
+def test_a_confirmed_call_survives_an_immediate_power_loss(tmp_path):
     for calls in (["put_new"], ["put_new", "publish"]):
         root = prepared(tmp_path / str(len(calls)))
         files = VolumeFiles(root)
@@ -142,7 +144,7 @@ def test_what_was_confirmed_survives_a_power_loss_right_after_it(tmp_path):
         assert_nothing_torn(root, calls)
 
 
-def test_a_directory_that_one_who_died_has_created_is_made_durable_by_the_next(tmp_path):
+def test_a_directory_created_by_a_killed_process_is_made_durable_by_the_next(tmp_path):
     root = prepared(tmp_path / "place")
     steps = VolumeSteps()
     with steps:
@@ -153,7 +155,7 @@ def test_a_directory_that_one_who_died_has_created_is_made_durable_by_the_next(t
 
 
 @pytest.mark.parametrize("number", range(0, 26, 2))
-async def test_a_disk_that_fails_at_any_system_call_is_an_error_after_which_all_can_be_repeated(
+async def test_a_disk_failure_at_any_system_call_is_an_error_after_which_calls_may_be_repeated(
     tmp_path, number
 ):
     root = prepared(tmp_path / "place")
@@ -191,7 +193,7 @@ asyncio.run(main())
 """  # noqa: E501 - a program
 
 
-def test_a_process_that_is_really_killed_leaves_whole_objects(tmp_path):
+def test_a_process_killed_with_sigkill_leaves_complete_objects(tmp_path):
     root = prepared(tmp_path / "place")
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, root],
@@ -211,7 +213,7 @@ def test_a_process_that_is_really_killed_leaves_whole_objects(tmp_path):
         assert left.suffix == ".partial" or left.stat().st_size % 100_000 == 0
 
 
-async def test_of_two_that_write_different_objects_of_one_name_one_is_refused(tmp_path):
+async def test_of_two_writers_of_different_objects_with_one_name_one_is_refused(tmp_path):
     root = prepared(tmp_path / "place")
     stores = [Volume(root) for _ in range(4)]
     for turn in range(10):
@@ -242,7 +244,7 @@ async def test_on_a_file_system_without_hard_links_objects_are_renamed(tmp_path,
     assert_complete(root)
 
 
-# --- a place that can't be used ---
+# --- a store that can't be used ---
 
 
 @pytest.mark.promise(
@@ -250,7 +252,7 @@ async def test_on_a_file_system_without_hard_links_objects_are_renamed(tmp_path,
     "an error that says so; nothing partial stays; with more room the same call succeeds",
 )
 @pytest.mark.parametrize(("size_kib", "inodes"), [(400, None), (4000, 4)])
-async def test_a_full_volume_is_an_error_that_leaves_nothing_and_passes(
+async def test_a_full_volume_is_a_temporary_error_that_leaves_nothing_behind(
     small_disk,
     size_kib,
     inodes,
@@ -270,7 +272,7 @@ async def test_a_full_volume_is_an_error_that_leaves_nothing_and_passes(
 async def test_a_read_only_volume_is_refused_by_the_check(small_disk):
     root = prepared(small_disk(400) / "place")
     small_disk(400, read_only=True)
-    with pytest.raises(UsageError, match=r"Read-only file system. Mount the volume so that it can"):
+    with pytest.raises(UsageError, match=r"Read-only file system. Mount the volume for writing"):
         await Volume(root).check()
 
 
@@ -279,7 +281,7 @@ async def test_a_read_only_volume_is_refused_by_the_check(small_disk):
     "nothing is written there, and the message says what is missing",
 )
 @pytest.mark.parametrize("there", [True, False])
-async def test_a_volume_that_is_not_mounted_is_never_written_beside(tmp_path, there):
+async def test_nothing_is_written_where_the_volume_is_not_mounted(tmp_path, there):
     root = tmp_path / "mount"
     if there:
         root.mkdir()
@@ -300,7 +302,7 @@ async def test_a_volume_that_is_not_mounted_is_never_written_beside(tmp_path, th
     assert list(tmp_path.rglob("*")) == ([root] if there else [])
 
 
-async def test_a_volume_that_vanishes_and_comes_back_goes_on(tmp_path):
+async def test_a_volume_that_vanishes_works_again_once_it_is_back(tmp_path):
     root = prepared(tmp_path / "place")
     store = Volume(root)
     await store.put_new(PENDING, CONTENT)
@@ -317,7 +319,7 @@ async def test_a_volume_that_vanishes_and_comes_back_goes_on(tmp_path):
     "the call ends with an error after a bounded time, the event loop never waits, and once the"
     " volume is back the same call succeeds",
 )
-async def test_a_volume_that_hangs_is_an_error_in_time_and_goes_on_when_it_is_back(
+async def test_a_volume_that_hangs_is_an_error_within_the_time_limit_and_works_once_it_is_back(
     tmp_path, monkeypatch
 ):
     root = prepared(tmp_path / "place")
@@ -327,7 +329,7 @@ async def test_a_volume_that_hangs_is_an_error_in_time_and_goes_on_when_it_is_ba
     monkeypatch.setattr(os, "fsync", lambda fd: (is_back.wait(30), plainly(fd)))
     try:
         for _ in range(2):
-            with pytest.raises(StoreError, match="file system has not answered for 0 s"):
+            with pytest.raises(StoreError, match="no response from the file system for 0 s"):
                 await store.put_new(PENDING, CONTENT)
     finally:
         is_back.set()
@@ -374,7 +376,7 @@ async def test_no_symbolic_link_below_the_root_is_followed(tmp_path):
     assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
-async def test_a_pending_directory_that_is_a_link_is_no_place(tmp_path):
+async def test_a_pending_directory_that_is_a_link_is_refused(tmp_path):
     root = tmp_path / "place"
     root.mkdir()
     (tmp_path / "outside").mkdir()
@@ -384,7 +386,7 @@ async def test_a_pending_directory_that_is_a_link_is_no_place(tmp_path):
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-async def test_files_and_directories_are_for_their_owner_alone(tmp_path):
+async def test_files_and_directories_are_private_to_their_owner(tmp_path):
     root = tmp_path / "a" / "place"
     previous = os.umask(0o277)
     try:
@@ -402,7 +404,7 @@ async def test_files_and_directories_are_for_their_owner_alone(tmp_path):
     }  # fmt: skip
 
 
-async def test_a_file_that_is_no_directory_is_named_by_the_check(tmp_path):
+async def test_a_file_in_place_of_a_directory_is_named_by_the_check(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match=r"Can't create .*file/place: Not a directory"):
         await Volume(tmp_path / "file" / "place").prepare()

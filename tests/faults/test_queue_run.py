@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from cxai import Settings, export
 from cxai.inspect.status import export_status
 from cxai.inspect.verify import verify_export
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 
 QUICK = {"rate": 1_000, "backoff_base_s": 0.01, "max_attempts": 2, "batch_s": 0.05}
 
@@ -124,7 +124,7 @@ async def test_status_of_a_run_under_way_has_what_is_open_and_what_is_settled(
     with simulated(missing=0.3) as api:
 
         def progress():
-            status = export_status(directory).running
+            status = export_status(directory).progress
             return {name: status.get(name) for name in ("open", "done")} if status else {}
 
         async with running(api, queue, directory, rate=20, in_flight=2):
@@ -134,7 +134,7 @@ async def test_status_of_a_run_under_way_has_what_is_open_and_what_is_settled(
             now = progress()
             assert now["done"] + now["open"] == 30
     stopped = export_status(directory)
-    assert stopped.running is None
+    assert stopped.progress is None
     entries, waiting = stopped.inbox
     assert entries == waiting == 30 - sum(stopped.verdicts.values())
     assert f"{waiting} messages of a queue in the inbox" in stopped.text()
@@ -160,7 +160,7 @@ async def test_the_next_run_takes_what_was_left_and_its_report_says_how_much(
     assert run.result().tally.open == left
     assert (tally.left_over, tally.lines) == (left, left + 3)
     assert tally.adds_up
-    assert f"({left} of them left in the inbox by earlier runs over a queue)" in report.text()
+    assert f"({left} of them from the inbox, where earlier runs left them)" in report.text()
     assert report.as_dict()["left_over"] == left
     assert export_status(directory).inbox == (0, 0)
     assert verify_export(directory).problems == []
@@ -176,7 +176,7 @@ async def test_a_run_over_files_takes_what_a_queue_has_left(simulated, directory
         where = ("-o", directory, "--base-url", api.base_url, "--rate", "1000")
         ended = cxai("run", tmp_path / "ids.txt", *where)
         assert ended.code == 0, ended.err
-        assert "left in the inbox by earlier runs over a queue" in ended.out + ended.err
+        assert "from the inbox, where earlier runs left them" in ended.out + ended.err
         assert_exact(directory, ids, api.scenario)
     assert verify_export(directory).exit_code == 0
 
@@ -219,7 +219,7 @@ async def nothing_is_open(directory):
 async def test_an_id_that_a_queue_sends_again_leaves_books_that_add_up(simulated, directory, guids):
     ids, queue = guids(20), LiveQueue()
     with simulated(garbled=0.3) as api:
-        broken = [one for one in ids if fate(api.scenario, one).kind == "garbled"]
+        broken = [one for one in ids if behaviour_of(api.scenario, one).kind == "garbled"]
         assert 0 < len(broken) < 20
         async with running(api, queue, directory) as run:
             for times in (1, 2):

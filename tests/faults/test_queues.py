@@ -9,9 +9,9 @@ from functools import partial
 
 import orjson
 import pytest
-from pydantic import SecretStr
 from support.certificate import CA, server_context
 from support.command import cxai, environment, rows, verdicts
+from support.defaults import source_options
 from support.raw_server import Ending, RawServer, response
 from support.redis_server import redis_server
 from support.running import ended, running, wait_for_line
@@ -21,8 +21,8 @@ from support.tripwire import Tripwire
 from support.waiting import PATIENCE_S, wait_until, wait_until_blocking
 
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.errors import InputBrokenError, UsageError
-from cxai.sources.options import SourceOptions
 from cxai.sources.registry import open_source
 
 pytestmark = pytest.mark.long(40)
@@ -34,7 +34,7 @@ PASSWORD = "CXAI_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 @asynccontextmanager
 async def opened(name, **options):
     """Open a source as a run does, and close it."""
-    source = open_source([name], SourceOptions(IdRule(), **{"until_idle_s": 0.1, **options}))
+    source = open_source([name], source_options(IdRule(), **{"until_idle_s": 0.1, **options}))
     async with source:
         yield source
 

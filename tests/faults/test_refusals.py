@@ -100,7 +100,7 @@ def test_a_tilde_is_the_home_directory(home, run, capsys):
     assert run("-o", "~/export").code == 4
     assert (home / "export" / "ledger.sqlite").exists()
     assert not (home / "~").exists()
-    assert "no run is under way" in cxai_here(capsys, "status", "~/export").out
+    assert "not running" in cxai_here(capsys, "status", "~/export").out
 
 
 @pytest.mark.parametrize("setting", ["token_file", "score_bands", "config"])
@@ -123,7 +123,7 @@ def test_a_tilde_is_the_home_directory_in_settings_too(home, run, setting, how):
 def test_a_user_who_does_not_exist_has_no_home_directory(home, run):
     ended = run("-o", "~nobody-of-this-name/export")
     assert ended.code == 2
-    assert "there is no home directory for ~nobody-of-this-name" in ended.err
+    assert "~nobody-of-this-name has no home directory" in ended.err
     assert everything_below(home) == {}
 
 
@@ -156,7 +156,7 @@ def test_a_directory_that_holds_something_else_is_refused(home, run, names):
     before = everything_below(home)
     ended = run("-o", "export")
     assert ended.code == 2
-    assert "export holds other files (" in ended.err
+    assert "export has other files (" in ended.err
     assert names[0].partition("/")[0] in ended.err
     assert everything_below(home) == before
     assert run("-o", "export", "--force").code == 4
@@ -235,7 +235,7 @@ REFUSED_RUNS = {
     "an endless token file": ["--token-file", "/dev/zero"],
     "an ID pattern that is none": ["--id-pattern", "("],
     "a missing input": ["missing.txt"],
-    "a record to be asked again": ["--retry", "ok"],
+    "a record to be asked again": ["--reopen", "ok"],
     "an output that is a file": ["-o", "../ids.txt"],
     "an output below a file": ["-o", "../ids.txt/x/y"],
     "an output with a NUL": ["-o", "a\0b"],
@@ -312,7 +312,7 @@ def test_looking_at_what_is_no_export_leaves_nothing_behind(home, capsys, comman
     ended = cxai_here(capsys, command, "place", *more)
     assert ended.code in {2, 4, 5}
     assert "place" in ended.err
-    assert "internal error" not in ended.err
+    assert "Internal error" not in ended.err
     assert everything_below(home) == before
 
 
@@ -321,7 +321,7 @@ def test_a_run_does_not_write_to_another_database_that_is_called_like_a_ledger(h
     before = everything_below(home)
     ended = run("-o", "export")
     assert ended.code == 5
-    assert "is a database, but not a ledger of cxai" in ended.err
+    assert "is a SQLite database, but not a ledger of cxai" in ended.err
     assert everything_below(home) == before
 
 
@@ -371,24 +371,24 @@ bundle = "Customer Satisfaction"
 @pytest.mark.parametrize(
     ("first", "then", "named"),
     [
-        ([], ["--shape", "tables"], "shape nested, not tables. Ask for --shape nested"),
+        ([], ["--shape", "tables"], "shape nested, not tables. Use --shape nested"),
         (
             ["--compression", "zstd"],
             [],
-            "compression zstd, not none. Ask for --compression zstd",
+            "compression zstd, not none. Use --compression zstd",
         ),
         (
             [],
             ["--base-url", "https://127.0.0.2.example.com"],
-            "results of this machine, not https://127.0.0.2.example.com",
+            "results from this machine, not https://127.0.0.2.example.com",
         ),
         (
             ["--base-url", "https://localhost.example.com:9"],
             [],
-            "results of https://localhost.example.com:9, not this machine",
+            "results from https://localhost.example.com:9, not this machine",
         ),
         (["bands"], [], "score ranges bands.toml (fa5d18fc), not none"),
-        ([], ["bands"], "score ranges none, not bands.toml (fa5d18fc). Leave --score-bands out"),
+        ([], ["bands"], "score ranges none, not bands.toml (fa5d18fc). Omit --score-bands"),
         (["bands"], ["other bands"], "score ranges bands.toml (fa5d18fc), not bands.toml ("),
     ],
 )
@@ -405,7 +405,7 @@ def test_what_decides_the_rows_may_not_change(home, run, first, then, named):
     note_an_answer(home / "export")
     ended = run("-o", "export", *arguments(then), **patient)
     assert ended.code == 2
-    assert f"export holds an export with {named}" in ended.err
+    assert f"export has an export with {named}" in ended.err
     assert ended.err.rstrip().endswith("or export into a new directory.")
 
 

@@ -13,9 +13,8 @@ from support.waiting import wait_until_blocking
 
 from cxai.inspect.verify import verify_export
 from cxai.policy.verdict import ANSWERED
-from cxai.simulator import Fault, Kind, Simulator, expected_result, fate
+from cxai.simulator import Fault, Kind, Simulator, behaviour_of, expected_result
 from cxai.simulator.scenarios import SCENARIOS, named
-from cxai.simulator.spoilt_codings import CODINGS
 
 pytestmark = pytest.mark.long(23)
 
@@ -91,7 +90,7 @@ def trial(served, guids, tmp_path):
         limits = {"TOTAL_TIMEOUT_S": 1.5} if name in DRIPPING else {}
         bombs = {Fault.BOMB_GZIP, Fault.BOMB_BR}.intersection(named(name).faults)
         for bomb in bombs if named(name).faulty else ():
-            CODINGS[bomb](b"", 0.0)  # to build it within the run would hold the simulator up
+            bomb.entry.encode(b"", 0.0)  # building it during the run would delay the simulator
         export = tmp_path / "export"
         with served(name, **changes) as api:
             return Trial(api, ids, export, run(export, api, ids, **limits))
@@ -114,7 +113,7 @@ def assert_intact(directory, ended, scenario, ids):
     assert len(records) == len(written)
     assert set(records) == {i for i, what in verdicts.items() if what == "ok"}
     for i, record in records.items():
-        content = as_recorded(expected_result(scenario, i), fate(scenario, i).fault)
+        content = as_recorded(expected_result(scenario, i), behaviour_of(scenario, i).fault)
         assert {key: record[key] for key in record if key not in OF_EVERY_RECORD} == content
     failures = {row["interaction_id"]: row["verdict"] for row in rows(directory, "failures")}
     assert failures == {i: what for i, what in verdicts.items() if what != "ok"}
@@ -125,7 +124,7 @@ def test_every_id_gets_its_verdict(trial, scenario):
     ran = trial(scenario)
 
     assert_intact(ran.directory, ran.ended, ran.api.scenario, ran.ids)
-    troubled = {fate(ran.api.scenario, i).kind for i in ran.ids} - {Kind.OK}
+    troubled = {behaviour_of(ran.api.scenario, i).kind for i in ran.ids} - {Kind.OK}
     assert troubled or scenario in ("calm", "rate-limit", "in-flight-limit")
     assert ran.api.stats.strays == ran.api.stats.strays_with_token == 0
     assert TOKEN not in ran.ended.out + ran.ended.err

@@ -75,7 +75,7 @@ Pipeline.run = run
 def test_the_token_is_not_in_what_is_told_of_a_fault_of_ours(api, export, ids):
     done = go_on(api, export, ids, first=FAULTY)
     assert done.code == 70
-    assert "an internal error, RuntimeError" in done.err
+    assert "Internal error: RuntimeError" in done.err
     assert "Traceback" not in done.err
     texts = [done.out.encode(), done.err.encode(), *everything_in(export)]
     assert not [text for text in texts if TOKEN.encode() in text]

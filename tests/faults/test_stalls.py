@@ -28,7 +28,7 @@ async def test_a_server_that_takes_requests_and_is_silent_is_named_as_the_stall(
             await asyncio.to_thread(
                 wait_for_line,
                 run,
-                r'warning.* event=stalled stage=requests symptom="nothing comes back"',
+                r'warning.* event=stage_stalled stage=requests symptom="nothing comes back"',
             )
             await asyncio.to_thread(
                 wait_for_line, run, r"state=\"stalled for .* at requests: nothing"
@@ -42,7 +42,7 @@ def test_an_input_that_is_silent_is_told_without_alarm(simulated, export, guids)
         simulated() as api,
         running(api, export, guids(3), input_ends=False, env=env) as run,
     ):
-        wait_for_line(run, r'level=info event=stalled stage=input symptom="nothing comes in"')
+        wait_for_line(run, r'level=info event=stage_stalled stage=input symptom="nothing comes in"')
         wait_for_line(run, "waiting for input for ")
 
 
@@ -90,7 +90,7 @@ def test_a_process_that_was_stopped_and_goes_on_says_so_and_loses_nothing(simula
         run.send_signal(signal.SIGSTOP)
         time.sleep(2.0)  # not to wait for anything: to be away is the fault
         run.send_signal(signal.SIGCONT)
-        wait_for_line(run, r"event=stalled stage=process .*it did not run")
+        wait_for_line(run, r"event=stage_stalled stage=process .*it did not run")
         run.stdin.close()
         run.stdin = None
         assert ended(run)[0] == 0

@@ -16,7 +16,9 @@ def test_what_could_not_be_had_is_listed_with_the_reason(
     simulated, guids, tmp_path, export, trouble, verdict, code
 ):
     with simulated(**{trouble: 1.0}) as api:
-        ended = export(api, guids(3), "--allow-none", "--max-attempts", "2", "--patience", "0")
+        ended = export(
+            api, guids(3), "--allow-none", "--max-attempts", "2", "--not-ready-timeout", "0"
+        )
     assert ended.code == code
     assert verdicts(tmp_path / "export") == {verdict: 3, "ok": 0}
     assert all(row["reason"] for row in rows(tmp_path / "export", "failures"))
@@ -65,7 +67,7 @@ def test_a_run_without_a_single_result_is_no_success(simulated, guids, export):
     with simulated(missing=1.0) as api:
         ended = export(api, guids(3))
     assert ended.code == 1
-    assert ended.out.startswith("Finished, but not one of 3 IDs has a result: exit code 1.\n")
+    assert ended.out.startswith("Finished, but 0 of 3 IDs have a result: exit code 1.\n")
 
 
 def test_a_refused_token_stops_the_run_and_marks_nothing(simulated, guids, tmp_path, export):

@@ -63,4 +63,6 @@ def test_a_run_that_is_kept_below_its_rate_says_so_while_it_works(simulated, gui
         simulated(rate=20) as api,
         running(api, tmp_path / "export", guids(100), "--rate", "200", env=env) as run,
     ):
-        wait_for_line(run, r'state="slowed to [\d.]+ of 200 requests/s.*: the API refuses more"')
+        wait_for_line(
+            run, r'state="slowed to [\d.]+ of 200 requests/s.*: the API is rate-limiting"'
+        )

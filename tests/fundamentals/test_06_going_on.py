@@ -25,7 +25,7 @@ def test_a_longer_input_costs_only_what_is_new(simulated, guids, tmp_path, expor
 @pytest.mark.parametrize("trouble", ["broken", "processing"])
 def test_what_may_go_well_later_is_taken_up_by_itself(simulated, guids, tmp_path, export, trouble):
     with simulated(**{trouble: 0.4}) as api:
-        assert export(api, guids(20), "--max-attempts", "1", "--patience", "0").code == 1
+        assert export(api, guids(20), "--max-attempts", "1", "--not-ready-timeout", "0").code == 1
     with simulated() as api:
         assert export(api, guids(20)).code == 0
     assert len(rows(tmp_path / "export")) == 20
@@ -36,7 +36,7 @@ def test_any_other_verdict_is_reopened_by_name(simulated, guids, tmp_path, expor
         export(api, guids(3))
     with simulated() as api:
         assert export(api, guids(3), "--json").json["verdicts"] == {"not_found": 3}
-        reopened = export(api, guids(3), "--retry", "not_found,bad_body", "--json")
+        reopened = export(api, guids(3), "--reopen", "not_found,bad_body", "--json")
     assert reopened.json["verdicts"] == {"ok": 3}
     assert verdicts(tmp_path / "export")["ok"] == 3
 
@@ -44,7 +44,7 @@ def test_any_other_verdict_is_reopened_by_name(simulated, guids, tmp_path, expor
 def test_a_record_is_never_asked_for_again_even_by_name(simulated, guids, tmp_path, export):
     with simulated() as api:
         export(api, guids(3))
-        ended = export(api, guids(3), "--retry", "ok")
+        ended = export(api, guids(3), "--reopen", "ok")
     assert ended.code == 2
     assert len(rows(tmp_path / "export")) == 3
 
@@ -62,4 +62,4 @@ def test_a_directory_belongs_to_one_form_of_export(simulated, guids, export):
         export(api, guids(1))
         ended = export(api, guids(2), "--shape", "tables")
     assert ended.code == 2
-    assert "holds an export with shape nested, not tables" in ended.err
+    assert "has an export with shape nested, not tables" in ended.err

@@ -8,15 +8,15 @@ from support.command import cxai, rows, start_cxai
 from support.waiting import wait_until_blocking
 
 
-def test_status_tells_what_an_export_holds(simulated, guids, tmp_path, export):
+def test_status_shows_what_an_export_holds(simulated, guids, tmp_path, export):
     with simulated(missing=0.5) as api:
         ended = export(api, guids(20), "--json")
     status = cxai("status", tmp_path / "export", "--json").json
     assert status["verdicts"] == ended.json["verdicts"]
-    assert status["running"] is None
+    assert (status["is_running"], status["progress"]) == (False, None)
     (run,) = status["runs"]
     assert (run["ended"], run["exit_code"]) == ("finished", 0)
-    assert run["headline"] == "Finished: 20 of 20 IDs have a record or the API's answer."
+    assert run["headline"] == "Finished: 20 of 20 IDs completed."
 
 
 def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
@@ -29,14 +29,15 @@ def test_status_of_a_live_run_does_not_disturb_it(simulated, guids, tmp_path):
         wait_until_blocking((tmp_path / "export" / "progress.json").exists, "the first progress")
         status = cxai("status", tmp_path / "export", "--json").json
         _, err = process.communicate(timeout=30)
-    assert status["running"]["done"] <= 40
+    assert status["is_running"]
+    assert status["progress"]["done"] <= 40
     assert process.returncode == 0, err
 
 
 def test_status_of_something_else_is_refused(tmp_path):
     ended = cxai("status", tmp_path)
     assert ended.code == 2
-    assert "holds no export" in ended.err
+    assert "has no export" in ended.err
 
 
 def test_verify_finds_an_export_intact(simulated, guids, tmp_path, export):

@@ -49,7 +49,7 @@ async def test_an_export_is_one_call_and_its_report_says_how_it_ended(simulated,
     with simulated() as api:
         report = await export(settings_for(api), ids_txt, tmp_path / "export", token=TOKEN)
     assert report.exit_code == 0
-    assert report.ending.headline == "Finished: 20 of 20 IDs have a record or the API's answer."
+    assert report.ending.headline == "Finished: 20 of 20 IDs completed."
     assert report.tally.verdicts == {Verdict.OK: 20}
     assert len(rows(tmp_path / "export")) == 20
 
@@ -299,7 +299,7 @@ PROGRAM = """
 import asyncio, gc, json, logging, os, resource, signal, sys, threading, warnings
 import cxai
 
-heavy = {"pydantic", "aiohttp", "typer", "rich", "asyncio", "cxai.app"}
+heavy = {"pydantic", "aiohttp", "click", "rich", "asyncio", "cxai.app"}
 early = sorted(heavy & set(sys.modules) - {"asyncio"})  # which this program imports itself
 
 def policy():
@@ -379,7 +379,7 @@ def test_the_examples_run_as_they_stand_there(simulated, tmp_path, program):
             check=False,
         )  # fmt: skip
     assert done.stderr == b""
-    assert b"20 of 20 IDs have a record" in done.stdout
+    assert b"20 of 20 IDs completed" in done.stdout
 
 
 def test_settings_are_read_as_the_command_reads_them_where_a_program_asks_for_it(

@@ -89,7 +89,7 @@ def test_the_resource_on_the_page_works_from_its_url_to_the_check_of_its_export(
     assert rows[0]["extra"] == {"mood": "calm"}
     assert "summary is no text" in ended.err + ended.out
     assert "Unknown field, kept: mood (2 results)" in ended.err + ended.out
-    assert "holds an export with resource summary, not cx_ai." in other.err
+    assert "has an export with resource summary, not cx_ai." in other.err
     for command in (("verify",), ("status",), ("prune", "--keep", "--all")):
         looked = run(command[0], "export", *command[1:], env=env)
         assert looked.code == 0, looked.err

@@ -78,6 +78,17 @@ def test_status_shows_the_export_its_limits_and_its_workers(simulated, guids, sh
     assert "0 workers running" in text
 
 
+def test_quiet_commands_show_nothing_if_all_goes_well(simulated, guids, shared):
+    with simulated() as api:
+        shared.init(api)
+        enqueue = ["enqueue", "-", "--to", shared.url, "--last", "--quiet"]
+        fed = cxai(*enqueue, stdin="\n".join(guids(3)).encode(), env=shared.env)
+        worked = cxai("run", shared.url, "--until-settled", "--quiet", env=shared.env)
+    assert (fed.code, fed.out, fed.err) == (0, "", "")
+    assert (worked.code, worked.out, worked.err) == (0, "", "")
+    assert len(shared.rows("records")) == 3
+
+
 def test_limits_change_for_all_workers_and_the_form_never_does(simulated, guids, shared):
     with simulated() as api:
         shared.init(api)
@@ -103,9 +114,9 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
         useless = shared.work(option, value)
         assert useless.code == 2
         assert f"{option} has no use at a shared export" in useless.err
-    again = shared.work("--retry", "not_found")
+    again = shared.work("--reopen", "not_found")
     assert again.code == 2
-    assert "retried with `cxai retry`" in again.err
+    assert "use `cxai retry` instead of --reopen" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
 
 

@@ -16,10 +16,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import brotli
+from support.defaults import decode_settings
 from support.faithful import as_sent, covers
 from support.readers import seen_by
 
-from cxai.api.content_coding import MAX_CODINGS, DecodeSettings, decode
+from cxai.api.content_coding import MAX_CODINGS, decode
 from cxai.api.retry_after import retry_after_s
 from cxai.policy.reply import Endpoint, Failure, FailureKind, Form, Record, Refusal, Reply, Status
 from cxai.resources.cx_ai.bands import Bands
@@ -36,7 +37,7 @@ CANARY = "cAnArY7f3a"
 
 ID = "cd613e30-d8f1-4adf-91b7-584a2265b1f5"
 NOW = datetime(2026, 11, 22, 15, 48, 15, 217000, UTC)
-LIMITS = DecodeSettings()
+LIMITS = decode_settings()
 
 _PARSER_LEVELS = 1024
 _LARGER = 64
@@ -66,7 +67,7 @@ class _Here(Executor):
 
 def reader(resource):
     def decoded(body, content_encoding, most_bytes):
-        return decode(body, content_encoding, DecodeSettings(most_bytes))
+        return decode(body, content_encoding, decode_settings(most_bytes))
 
     return BodyReader(ReplyParser(resource, decoded), LIMITS.decoded_bytes, _Here())
 

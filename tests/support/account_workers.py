@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from pydantic import SecretStr
 from support.account import TIMEOUT_S, work
 from support.stamped_server import StampedServer
 
@@ -12,6 +11,7 @@ from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
 from cxai.cluster.fetcher import GovernedFetcher
+from cxai.core.secret_str import SecretStr
 from cxai.policy.reply import Endpoint
 from cxai.policy.table import Signal
 

@@ -1,16 +1,15 @@
-"""What a run may make of an ID: its verdict and its record, told from the simulator's tables."""
+"""The verdict and record that a run may have for an ID, derived from the simulator's tables."""
 
 import re
 from functools import cache
 
 import orjson
 
-from cxai.simulator import Fault, Kind, expected_result, fate
+from cxai.simulator import Fault, Kind, behaviour_of, expected_result
 from cxai.simulator.bodies import result_json
-from cxai.simulator.fault import HARMLESS
 
 FINAL = frozenset({"ok", "not_found", "processing_failed", "too_large", "invalid_id"})
-"""Verdicts that no start retries by itself."""
+"""Verdicts that no later run retries."""
 
 BY_KIND = {
     Kind.MISSING: "not_found",
@@ -20,15 +19,15 @@ BY_KIND = {
     Kind.GARBLED: "bad_body",
 }
 
-AT_ONCE = {
+AFTER_ONE = {
     Fault.REJECTED: "rejected",
     Fault.BOMB_GZIP: "too_large",
     Fault.BOMB_BR: "too_large",
 }
-"""The verdict after one such answer."""
+"""The verdict after one such response."""
 
 AFTER_TWO = {
-    **AT_ONCE,
+    **AFTER_ONE,
     Fault.REDIRECT: "redirected",
     Fault.REDIRECT_TO_HOST: "redirected",
     Fault.NUMBER_AS_TEXT: "bad_body",
@@ -37,7 +36,7 @@ AFTER_TWO = {
     Fault.DEEP: "bad_body",
     Fault.UNKNOWN_ENCODING: "unsupported_encoding",
 }
-"""The verdict after two such answers."""
+"""The verdict after two such responses."""
 
 IN_THE_END = {
     **AFTER_TWO,
@@ -67,7 +66,7 @@ IN_THE_END = {
     Fault.HUGE_HEADER: "exhausted",
     Fault.FLOOD: "exhausted",
 }
-"""The verdict if every answer is such a one; those that are missing here are `ok`."""
+"""The verdict if every response has the fault; all other faults are `ok`."""
 
 
 # Of 16 variants of results these have 2 to 5 kB.
@@ -75,41 +74,41 @@ _SMALL_VARIANTS = 3
 
 
 def is_small(scenario, interaction_id):
-    """Tell whether the result of an ID is small: a kill hits the work on IDs, not on bytes."""
-    return fate(scenario, interaction_id).variant % 16 < _SMALL_VARIANTS
+    """Whether the result of an ID is small, so that a kill interrupts work on IDs, not on bytes."""
+    return behaviour_of(scenario, interaction_id).variant % 16 < _SMALL_VARIANTS
 
 
 def wanted(scenario, interaction_id):
-    """Return the verdict of an ID whose run nothing disturbs."""
-    its = fate(scenario, interaction_id)
+    """Return the verdict of an ID if no run is killed."""
+    its = behaviour_of(scenario, interaction_id)
     if its.fault is None:
         return BY_KIND.get(its.kind, "ok")
-    after = {0: IN_THE_END, 1: AT_ONCE}.get(its.trouble_lasts, AFTER_TWO)
+    after = {0: IN_THE_END, 1: AFTER_ONE}.get(its.affected, AFTER_TWO)
     return after.get(its.fault, "ok")
 
 
 def possible(scenario, interaction_id):
-    """Return the verdicts of an ID whose runs are killed, and the last one ends.
+    """Return the possible verdicts of an ID if runs are killed, but not the last one.
 
-    The answer that was to decide may have gone to a run that was killed before its commit. If the
-    fault has passed then, the next run gets the result.
+    A run may have been killed between the decisive response and its commit. If the fault has passed
+    by then, the next run gets the result.
     """
     undisturbed = wanted(scenario, interaction_id)
-    passes = undisturbed in AFTER_TWO.values() and fate(scenario, interaction_id).has_result
+    passes = undisturbed in AFTER_TWO.values() and behaviour_of(scenario, interaction_id).has_result
     return {undisturbed, "ok"} if passes else {undisturbed}
 
 
 def contents(scenario, interaction_id):
-    """Return the contents that the record of an ID may have, as recorded: one, or two.
+    """Return the possible contents of an ID's record: one, or two.
 
-    Two if its first result is odd but good, and a later one is not odd any more (see `possible`).
+    Two if the first result is odd but valid, and a later one is not odd (see `possible`).
     """
-    its = fate(scenario, interaction_id)
-    odd = its.fault if its.fault in HARMLESS else None
-    key = scenario.seed, its.variant, odd, its.trouble_lasts
+    its = behaviour_of(scenario, interaction_id)
+    odd = its.fault if its.fault and its.fault.entry.harmless else None
+    key = scenario.seed, its.variant, odd, its.affected
     if key not in _CONTENTS:
         _CONTENTS[key] = [as_recorded(expected_result(scenario, interaction_id), odd)]
-        if odd and its.trouble_lasts:
+        if odd and its.affected:
             plain = orjson.loads(result_json(scenario.seed, its.variant))
             _CONTENTS[key].append(as_recorded(plain))
     return _CONTENTS[key]
@@ -119,7 +118,7 @@ _CONTENTS = {}  # many IDs share one
 
 
 def as_recorded(result, fault=None):
-    """Return a result of the API, which may have that fault, as its record holds it."""
+    """Return a result of the API, with that fault if any, in the form of its record."""
     content = in_snake_case(result)
     if fault is Fault.UNKNOWN_FIELDS:
         content["extra"] = {"newField": content.pop("new_field")}

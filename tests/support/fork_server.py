@@ -24,8 +24,7 @@ _IMPORTED = (
     ),
     # What a run imports when it begins, with its first event, or with its loop.
     *("cxai.ledger.sqlite", "cxai.resources.cx_ai.resource", "cxai.resources.cx_ai.layout"),
-    *(f"cxai.observe.{one}" for one in ("blocked", "live_view", "progress_file", "progress_lines")),
-    *("cxai.observe.stalls", "cxai.observe.unanswered"),
+    *(f"cxai.observe.{one}" for one in ("live_view", "progress_file", "progress_lines")),
     "cxai.readers.pool",
     *("encodings.idna", "rich.console", "uvloop"),
 )

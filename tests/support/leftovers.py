@@ -1,4 +1,4 @@
-"""What runs have left on disk, and what the next start makes of it."""
+"""Exports that runs left on disk, and what the next start does with them."""
 
 from support.checker import Ledger
 from support.command import cxai
@@ -10,13 +10,13 @@ SCENARIO = Scenario(missing=0.2)
 
 
 def go_on(api, export, ids, *arguments, env=None, first=None):
-    """Run the command that goes on with an export."""
+    """Run the command that resumes an export."""
     command = ["run", "-o", export, "--base-url", api.base_url, "--rate", "100000", *arguments]
     return cxai(*command, stdin="\n".join(ids).encode(), env=env, first=first)
 
 
 def content_of(export):
-    """Return every part with its content, wherever it lies."""
+    """Return every part in any folder, with its content."""
     return {
         path.relative_to(export): path.read_bytes()
         for path in export.rglob("*.jsonl*")
@@ -25,7 +25,7 @@ def content_of(export):
 
 
 def assert_refused(api, export, ids, *words):
-    """Assert that a start is refused for lack of integrity in these words, and changes nothing."""
+    """Assert that a start is refused with exit code 5 and these words, and changes nothing."""
     parts, outcomes = content_of(export), Ledger(export).outcomes
     asked = api.stats.requests
     ended = go_on(api, export, ids)
@@ -44,17 +44,19 @@ def flip(part, offset):
     part.write_bytes(content)
 
 
-def assert_damage_is_told(export, part, offset):
+def assert_damage_is_located(export, part, offset):
     ended = cxai("verify", export, "--json")
     assert ended.code == 5
     assert ended.json["intact"] is False
-    (told,) = [one for one in ended.json["problems"] if "are not what was written" in one]
-    name, first, last = told.replace(",", "").replace(": bytes", "").replace("to ", "").split()[:3]
+    (problem,) = [one for one in ended.json["problems"] if "were changed" in one]
+    name, first, last = (
+        problem.replace(",", "").replace(": bytes", "").replace("to ", "").split()[:3]
+    )
     assert name == part.name
     assert int(first) <= offset < int(last)
     assert int(last) - int(first) < part.stat().st_size  # a commit's, not all of the part
     is_now = part.read_bytes()[offset]
-    assert f"byte {offset} differs: it is 0x{is_now:02x} and was 0x{is_now ^ 1:02x}." in (
-        told.replace(",", "")
+    assert f"byte {offset} is 0x{is_now:02x} instead of 0x{is_now ^ 1:02x}." in problem.replace(
+        ",", ""
     )
-    assert f"{part.name}: its SHA-256 is not the ledger's." in ended.json["problems"]
+    assert f"{part.name}: its SHA-256 differs from the ledger's." in ended.json["problems"]

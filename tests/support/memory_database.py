@@ -12,9 +12,9 @@ from uuid import UUID
 
 from cxai.core.entry import Entry
 from cxai.core.layout import FAILURES
+from cxai.ledger.disk_failure import DatabaseError, DiskFailure
 from cxai.ledger.form import ExportForm, refuse_other_version
 from cxai.ledger.port import Key, Run, Settled
-from cxai.ledger.trouble import DatabaseError, DiskTrouble
 from cxai.output.part_state import PartState
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
@@ -59,7 +59,7 @@ class MemoryDatabase:
         refuse_other_version("schema version", there.schema_version, here, "memory")
         return self._books.form
 
-    def move(self, form):
+    def change_origin(self, form):
         self._books.form = self._books.form.from_elsewhere(form)
 
     def has_outcomes(self):
@@ -98,7 +98,7 @@ class MemoryDatabase:
         with self._transaction():
             for entry in entries:
                 if self.is_in_inbox(entry.key):
-                    raise DatabaseError(DiskTrouble("it is in the inbox already", "fix the disk"))
+                    raise DatabaseError(DiskFailure("it is in the inbox already", "fix the disk"))
                 self._books.inbox[max(self._books.inbox, default=0) + 1] = entry
 
     def is_in_inbox(self, key):
@@ -140,7 +140,7 @@ class MemoryDatabase:
                 key, verdict = outcome.entry.key, outcome.verdict
                 if self._books.outcomes.get(key, ("",))[0] == Verdict.OK:
                     why = "an ID with a record got another verdict"
-                    raise DatabaseError(DiskTrouble(why, "fix the disk"))
+                    raise DatabaseError(DiskFailure(why, "fix the disk"))
                 part = recorded if verdict is Verdict.OK else failed
                 self._books.outcomes[key] = (verdict.value, run, part)
                 if verdict not in OPEN_AGAIN:

@@ -1,4 +1,4 @@
-"""A place for objects in memory, which fails, waits or is full as a test says."""
+"""An object store in memory that fails, blocks or is full on demand."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cxai.objects.port import Listed, StoreError, TakenError, checked_name
-from cxai.objects.trial import try_out
+from cxai.objects.probe import probe
 
 
 @dataclass
@@ -19,34 +19,34 @@ class Fault:
 
 
 class MemoryObjects:
-    """A double of ObjectStore. Stores with the same `objects` are the same place.
+    """A double of ObjectStore. Doubles that share `objects` are one store.
 
-    `faults` are taken in order; the first that fits a call is used up by it. Calls wait as long as
-    there is a gate for them in `gates`, an asyncio.Event, that is not set. With `room`, no more
-    bytes than that are taken. `calls` are those begun, with their arguments, data left out.
+    A call uses up the first of `faults` that matches it. It waits while its gate in `gates`, an
+    asyncio.Event, is not set. `space_bytes` limits the size of all objects, None for no limit.
+    `calls` are those begun, with their arguments but without data.
     """
 
     location = "memory"
 
-    def __init__(self, objects=None, *, room=None):
+    def __init__(self, objects=None):
         self.objects = {} if objects is None else objects
         self.faults = []
         self.gates = {}
         self.calls = []
-        self.room = room
+        self.space_bytes = None
 
     async def prepare(self):
         await self.check()
 
     async def check(self):
-        await try_out(self)
+        await probe(self)
 
     async def put_new(self, name, data):
         async with self._call("put_new", checked_name(name)):
             if self._content(name) is None:
                 self._keep(name, data)
             elif self._content(name) != data:
-                raise TakenError(f"{name} is in memory already, with another content.")
+                raise TakenError(f"{name} already exists in memory, with different content.")
 
     async def publish(self, pending, name, sha256):
         async with self._call("publish", checked_name(pending), checked_name(name)):
@@ -55,8 +55,10 @@ class MemoryObjects:
                 self.objects[name] = self.objects[pending]
             elif there is None or hashlib.sha256(there).digest() != sha256:
                 gone = there is None or pending not in self.objects
-                state = "not in memory as it was" if gone else "already, with another content"
-                raise TakenError(f"{name} is {state}.")
+                problem = (
+                    "is missing or changed" if gone else "already exists, with different content"
+                )
+                raise TakenError(f"{name} {problem}.")
             self.objects.pop(pending, None)
 
     async def replace(self, name, data):
@@ -91,7 +93,7 @@ class MemoryObjects:
 
     def _keep(self, name, data):
         used = sum(len(content) for other, (content, _) in self.objects.items() if other != name)
-        if self.room is not None and used + len(data) > self.room:
+        if self.space_bytes is not None and used + len(data) > self.space_bytes:
             raise StoreError(f"Can't write {name} in memory: it is full.")
         self.objects[name] = bytes(data), datetime.now(UTC)
 

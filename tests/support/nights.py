@@ -8,10 +8,10 @@ from support.bodies import sample
 
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
+from cxai.core.events import EventStream
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Failure, Said
@@ -146,7 +146,7 @@ def run_night(directory, night, shape=Shape.TABLES, compression=Compression.NONE
             clock,
             part_bytes=1 << 28,
             run_id=night.run_id,
-            notice=LOG.warning,
+            notice=EventStream().emit,
         ) as store,
     ):
         for start in range(0, len(outcomes), 2):

@@ -13,8 +13,8 @@ PAGE = ROOT / "docs" / "promise.md"
 
 GROUPS = (
     "Input", "HTTP", "Encoding", "JSON", "Limit", "Disk", "Crash", "Ledger", "Shutdown",
-    "Stalls", "Readers", "Exit", "Security", "Environment", "Loading", "Objects", "Queues",
-    "Cluster",
+    "Stalls", "Readers", "Exit", "Terminals", "Security", "Environment", "Loading", "Objects",
+    "Queues", "Cluster",
 )  # fmt: skip
 _BY_FILE = {f"tests/faults/test_{group.lower()}.py": group for group in GROUPS}
 

@@ -8,13 +8,13 @@ import contextlib
 import time
 from enum import Enum, auto
 
-from pydantic import SecretStr
 from support.command import TOKEN
 
 from cxai.api.client import ApiClient
 from cxai.api.thin_exchange import ThinExchange
 from cxai.api.token import Token
 from cxai.clock import SystemClock
+from cxai.core.secret_str import SecretStr
 
 DRIP_S = 0.05
 

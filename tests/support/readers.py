@@ -1,14 +1,15 @@
-"""The readers of replies as a run wires them."""
+"""The readers of a run, wired as in a run."""
 
 from contextlib import asynccontextmanager
 
 import psutil
+from support.defaults import decode_settings
 from support.store import RUN_ID
 
-from cxai.api.content_coding import DecodeSettings, decode
+from cxai.api.content_coding import decode
 from cxai.policy.reply import Arrival
 from cxai.readers.pool import ReaderPool
-from cxai.readers.wire import Recipe
+from cxai.readers.wire import ReaderSettings
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.options import Shape
 from cxai.resources.reader import BodyReader
@@ -22,19 +23,19 @@ def reader_of(thread, *, resource=None, most_bytes=8 << 20, secrets=None):
 
 
 async def seen_by(reader, interaction_id, endpoint, reply, at):
-    """Return what a reader makes of one reply."""
+    """Return the one reply, parsed."""
     (seen,) = await reader.read([Arrival(interaction_id, endpoint, reply)], at)
     return seen
 
 
 def decoded(body, content_encoding, most_bytes):
-    return decode(body, content_encoding, DecodeSettings(most_bytes))
+    return decode(body, content_encoding, decode_settings(most_bytes))
 
 
 class Events(list):
-    """The events that a pool reports, by name and with their values."""
+    """The events that a pool logs, with their values."""
 
-    def note(self, event, **values):
+    def add(self, event, **values):
         self.append((event, values))
 
     @property
@@ -43,7 +44,7 @@ class Events(list):
 
 
 class Counted:
-    """A reader in this process that counts what it reads, in place of another."""
+    """Counts the replies that a reader in this process reads."""
 
     at_once = 1
 
@@ -58,18 +59,18 @@ class Counted:
 
 @asynccontextmanager
 async def reader_pool(own, *, shape=Shape.NESTED, bands=None, secrets=(), readers=1, **how):
-    """Yield a pool of reader processes, with `events` of its own."""
-    recipe = Recipe("cx_ai", shape, RUN_ID, bands, DecodeSettings().ratio)
+    """Yield a pool of reader processes; `pool.events` is what it logs."""
+    settings = ReaderSettings("cx_ai", shape, RUN_ID, bands, decode_settings().ratio)
     events = Events()
     async with ReaderPool(
-        own, recipe, readers, lambda: secrets, info=events.note, warning=events.note, **how
+        own, settings, readers, lambda: secrets, info=events.add, warning=events.add, **how
     ) as pool:
         pool.events = events
         yield pool
 
 
 def reader_processes(parent=None):
-    """Return the process IDs of the readers of a process, without another of this one."""
+    """Return the process IDs of the readers of a process, this one by default."""
     return [
         child.pid
         for child in psutil.Process(parent).children()

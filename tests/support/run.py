@@ -2,6 +2,7 @@
 
 import asyncio
 
+from support.defaults import health_settings, patience_settings, pipeline_settings, policy_settings
 from support.doubles import (
     LATENCY_S,
     FreeLimiter,
@@ -16,14 +17,10 @@ from support.virtual import START_S, VirtualClock
 from cxai.core.backlog import Backlog
 from cxai.core.entry import key_of
 from cxai.core.pipeline import Pipeline
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import StopCause, StopRequestedError
 from cxai.governor.governor import Governor
-from cxai.governor.health import HealthSettings
-from cxai.governor.patience import PatienceSettings
-from cxai.policy.settings import PolicySettings
 
-RULES = PolicySettings(
+RULES = policy_settings(
     max_attempts=3, backoff_base_s=1.0, backoff_cap_s=60.0, recheck_s=30.0, patience_s=60.0
 )
 SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
@@ -57,7 +54,7 @@ class Run:
         governor=Governor,
     ):
         clock = VirtualClock()
-        bounds = bounds or PipelineSettings()
+        bounds = bounds or pipeline_settings()
         self.source = source or ListSource(blocks)
         self.ledger = ledger or MemoryLedger(is_queue=self.source.is_queue)
         self.limiter = limiter or FreeLimiter(clock)
@@ -69,8 +66,8 @@ class Run:
             clock,
             renew=self.fetcher.renew,
             retries_per_s=retries_per_s,
-            health=health or HealthSettings(others=bounds.in_flight),
-            patience=patience or PatienceSettings(start_s=10_800.0),
+            health=health or health_settings(others=bounds.in_flight),
+            patience=patience or patience_settings(start_s=10_800.0),
         )
         self.pipeline = Pipeline(
             source=self.source,

@@ -1,14 +1,14 @@
-"""Output directories in any state of their life, made by the committer alone, in milliseconds."""
+"""Output directories in any state, made by the committer alone, in milliseconds."""
 
 from contextlib import contextmanager, nullcontext
 
 from cxai.api.base_url import THIS_MACHINE
 from cxai.clock import SystemClock
 from cxai.core.entry import IdRule
+from cxai.core.events import EventStream
 from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
-from cxai.observe.logging import LOG
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.policy.reply import Said
@@ -18,7 +18,7 @@ from cxai.resources.cx_ai.layout import LAYOUT
 from cxai.resources.cx_ai.resource import CxAi
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 from cxai.simulator.bodies import result_json
 
 _CLOCK = SystemClock()
@@ -31,7 +31,7 @@ REPORT = {
     "adds_up": True,
     "open": 0,
 }
-"""What a run that came to its end notes of itself, in the ledger and in the manifest."""
+"""The report of a run that finished, in the ledger and in the manifest."""
 
 RUN_ID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
 
@@ -47,7 +47,7 @@ def outcomes_of(entries, scenario, shape=Shape.NESTED):
     failures = FailureRows(resource.layout.schema_version, RUN_ID)
     outcomes = []
     for entry in entries:
-        its = fate(scenario, entry.id)
+        its = behaviour_of(scenario, entry.id)
         if its.has_result:
             body = result_json(scenario.seed, its.variant)
             record = resource.read(entry.id, body, _CLOCK.utc())
@@ -68,6 +68,7 @@ def opened(
     part_bytes=1 << 28,
     steps=None,
     run_id=RUN_ID,
+    reopen=(),
     reopen_missing=False,
     part_every_s=None,
     is_queue=False,
@@ -86,7 +87,8 @@ def opened(
             clock,
             part_bytes=part_bytes,
             run_id=run_id,
-            notice=LOG.warning,
+            notice=EventStream().emit,
+            reopen=reopen,
             reopen_missing=reopen_missing,
             part_every_s=part_every_s,
             is_queue=is_queue,
@@ -96,25 +98,25 @@ def opened(
 
 
 def left_over(store):
-    """Return all that earlier runs have left in the inbox."""
+    """Return all entries that earlier runs left in the inbox."""
     return [entry for block in iter(lambda: store.left_over().fresh, []) for entry in block]
 
 
 def commit(store, ids, scenario, *, batch=10, shape=Shape.NESTED):
-    """Settle what is open of `ids`, and what is left over, `batch` at a time."""
+    """Settle left-over entries and those of `ids` that are open, `batch` at a time."""
     fresh = [*left_over(store), *store.admit(entries_of(ids)).fresh]
     for start in range(0, len(fresh), batch):
         store.commit(outcomes_of(fresh[start : start + batch], scenario, shape))
 
 
 def run_killed(path, ids, scenario, **how):
-    """Leave a directory as a run does that was killed after these IDs: its parts are open."""
+    """Leave a directory like a run that was killed after these IDs, with open parts."""
     with opened(path, **how) as store:
         commit(store, ids, scenario, shape=how.get("shape", Shape.NESTED))
 
 
 def run_finished(path, ids, scenario, *, batch=10, **how):
-    """Leave a directory as a run does that came to its end."""
+    """Leave a directory like a run that finished."""
     with opened(path, **how) as store:
         commit(store, ids, scenario, batch=batch, shape=how.get("shape", Shape.NESTED))
         store.end_run("finished", REPORT)

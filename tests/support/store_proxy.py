@@ -1,4 +1,4 @@
-"""A proxy in front of an object store, which loses single requests or their answers."""
+"""A proxy in front of an object store that loses chosen requests or responses."""
 
 import asyncio
 import contextlib
@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 
 class StoreProxy:
-    """An async context manager. `faults` says what happens to the n-th request (from 0).
+    """An async context manager. `faults` maps the number of a request (from 0) to its fault.
 
-    `lost`: it never arrives. `unanswered`: it has its effect, but the answer is lost. `held`: the
-    same, and the connection stays open. Bytes: they are the answer, and it never arrives.
+    `lost`: it never arrives. `unanswered`: it has its effect, but the response is lost. `held`: the
+    same, and the connection stays open. Bytes: the response; the request never arrives.
 
-    `requests` are method and path of each; `held` is set once a request is held.
+    `requests` are the method and path of each; `held` is set once a request is held.
     """
 
     def __init__(self, endpoint, faults=None):
@@ -42,7 +42,7 @@ class StoreProxy:
             self._conversations.discard(asyncio.current_task())
 
     async def _answer(self, reader, writer):
-        """Pass one request on, over a connection of its own, and close."""
+        """Forward one request over a new connection, and close."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = head.split("\r\n")
         headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}

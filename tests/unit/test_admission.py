@@ -1,6 +1,7 @@
-"""What is to be done of an input: by what is under way, what is settled, and a filter before it."""
+"""Admission of an input: IDs in progress, settled IDs, and the filter that saves searches."""
 
 import random
+import tracemalloc
 import uuid
 from collections import Counter
 from contextlib import closing
@@ -19,7 +20,7 @@ AT = "2026-11-27T03:00:00.000Z"
 
 
 class SearchedDatabase(MemoryDatabase):
-    """Keeps for which keys it was searched."""
+    """Records the keys that it was searched for."""
 
     def __init__(self):
         super().__init__(Books())
@@ -31,7 +32,7 @@ class SearchedDatabase(MemoryDatabase):
 
 
 class Runs:
-    """Runs into one export, of which each admits and commits what it is given."""
+    """Successive runs into one export, which admit and commit entries."""
 
     def __init__(self, path):
         self._path = path
@@ -57,21 +58,21 @@ def keys_of(number, seed):
     return [draw.randbytes(16) for _ in range(number)]
 
 
-def test_a_filter_never_denies_a_key_that_it_has_taken_of_whatever_kind():
-    taken = [*keys_of(50_000, seed=1), *(f"id-{number}" for number in range(1_000))]
+def test_a_filter_has_no_false_negatives():
+    added = [*keys_of(50_000, seed=1), *(f"id-{number}" for number in range(1_000))]
     known = KeyFilter()
-    known.add_all(taken)
-    assert all(map(known.may_hold, taken))
+    known.add_all(added)
+    assert all(map(known.may_hold, added))
 
 
-def test_a_filter_takes_few_other_keys_for_known():
+def test_a_filter_has_few_false_positives():
     known = KeyFilter()
     known.add_all(keys_of(50_000, seed=1))
-    taken_for_known = sum(map(known.may_hold, keys_of(50_000, seed=2)))
-    assert 75 < taken_for_known < 250  # 0.3 %
+    positives = sum(map(known.may_hold, keys_of(50_000, seed=2)))
+    assert 75 < positives < 250  # 0.3 %
 
 
-def test_the_first_run_searches_for_no_id_that_is_new_or_under_way(tmp_path):
+def test_the_first_run_does_not_search_for_ids_that_are_new_or_in_progress(tmp_path):
     a, b, c = entries("a", "b", "c")
     with closing(Runs(tmp_path).begin()) as run:
         assert run.admit([a, b]) == Admission([a, b], 0, {})
@@ -82,7 +83,21 @@ def test_the_first_run_searches_for_no_id_that_is_new_or_under_way(tmp_path):
         assert run.database.searched == ["a"]
 
 
-def test_an_id_that_the_filter_takes_for_another_is_new_all_the_same(tmp_path):
+def test_a_later_run_which_searches_for_each_id_has_no_filter_in_memory(tmp_path):
+    (a,) = entries("a")
+    runs = Runs(tmp_path)
+    needed = []
+    for _ in range(2):
+        tracemalloc.start()
+        with closing(runs.begin()) as run:
+            needed.append(tracemalloc.get_traced_memory()[0])
+            tracemalloc.stop()
+            run.commit(*run.admit([a]).fresh)
+    assert needed[0] > 2 << 20
+    assert needed[1] < 1 << 20
+
+
+def test_a_false_positive_of_the_filter_is_still_a_new_id(tmp_path):
     ids = [str(uuid.UUID(bytes=key)) for key in keys_of(40_000, seed=1)]
     done, others = entries(*ids[:10_000]), entries(*ids[10_000:])
     with closing(Runs(tmp_path).begin()) as run:
@@ -91,7 +106,7 @@ def test_an_id_that_the_filter_takes_for_another_is_new_all_the_same(tmp_path):
         assert 0 < len(run.database.searched) < 100  # about 18, each for nothing
 
 
-def test_what_is_left_over_is_a_duplicate_before_and_after_its_commit(tmp_path):
+def test_a_left_over_entry_is_a_duplicate_before_and_after_its_commit(tmp_path):
     (a,) = entries("a")
     with closing(Runs(tmp_path).begin()) as run:
         run.expect([a])
@@ -101,7 +116,7 @@ def test_what_is_left_over_is_a_duplicate_before_and_after_its_commit(tmp_path):
 
 
 def expected_of(block, before, seen):
-    """Return what is to be done of a block, by sets in memory; `seen` grows by its IDs."""
+    """Return the admission of a block, by sets in memory; adds its IDs to `seen`."""
     fresh, duplicates, settled = [], 0, Counter()
     for entry in block:
         verdict = before.get(entry.id)
@@ -115,8 +130,8 @@ def expected_of(block, before, seen):
     return Admission(fresh, duplicates, settled)
 
 
-def test_an_input_of_any_order_is_taken_as_sets_in_memory_would_take_it(tmp_path):
-    """Random blocks with repetitions, over runs that each leave some IDs under way."""
+def test_an_input_in_any_order_is_admitted_as_by_sets_in_memory(tmp_path):
+    """Random blocks with repetitions, over runs that each leave some IDs in progress."""
     chance = random.Random(12)
     everything = entries(*(f"id-{number}" for number in range(60)))
     runs, verdicts = Runs(tmp_path), {}

@@ -5,13 +5,13 @@ import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 from support.command import TOKEN
 from support.raw_server import Ending, RawServer, client_of, header, response
 from support.waiting import wait_until
 
 from cxai import __version__
 from cxai.api.token import Token
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 from cxai.policy.reply import Endpoint, FailureKind, Reply
 

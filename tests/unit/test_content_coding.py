@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import SAMPLE
+from support.defaults import decode_settings
 
-from cxai.api.content_coding import MAX_CODINGS, MAX_MEMBERS, DecodeSettings, check_codecs, decode
+from cxai.api.content_coding import MAX_CODINGS, MAX_MEMBERS, check_codecs, decode
 from cxai.policy.reply import Failure, FailureKind
 from cxai.policy.verdict import FailureStage
 
-LIMITS = DecodeSettings()
+LIMITS = decode_settings()
 MIB = 2**20
 BODY = json.dumps(SAMPLE).encode()
 
@@ -153,7 +154,7 @@ def test_whatever_stands_behind_the_end_is_refused(coding, encode, behind):
 @pytest.mark.parametrize("behind", [b"", b"\0", b"\x03", b"tail"])
 def test_the_end_of_br_is_found_wherever_the_pieces_end(size, behind):
     data = bytes(size)
-    found = decode(brotli.compress(data, quality=1) + behind, "br", DecodeSettings(ratio=1e9))
+    found = decode(brotli.compress(data, quality=1) + behind, "br", decode_settings(ratio=1e9))
     assert (found == data) if not behind else trouble_of(found) is FailureKind.UNDECODABLE
 
 
@@ -223,7 +224,7 @@ def test_more_codings_than_the_most_are_unsupported():
 def test_a_body_may_become_as_large_as_the_limit_and_no_byte_larger(coding):
     encode = ENCODERS[coding][1] if coding else bytes
     for size in (1, 1000, 3 * MIB):
-        limits = DecodeSettings(decoded_bytes=size)
+        limits = decode_settings(decoded_bytes=size)
         data = random.Random(2).randbytes(size + 1)
         assert decode(encode(data[:-1]), coding, limits) == data[:-1]
         assert trouble_of(decode(encode(data), coding, limits)) is FailureKind.TOO_LARGE
@@ -231,15 +232,15 @@ def test_a_body_may_become_as_large_as_the_limit_and_no_byte_larger(coding):
 
 def test_a_step_on_the_way_counts_as_well():
     small, large = gzip.compress(bytes(10)), gzip.compress(bytes(MIB), compresslevel=0)
-    assert decode(gzip.compress(small), "gzip, gzip", DecodeSettings(decoded_bytes=1000)) == bytes(
+    assert decode(gzip.compress(small), "gzip, gzip", decode_settings(decoded_bytes=1000)) == bytes(
         10
     )
-    found = decode(gzip.compress(large), "gzip, gzip", DecodeSettings(decoded_bytes=MIB))
+    found = decode(gzip.compress(large), "gzip, gzip", decode_settings(decoded_bytes=MIB))
     assert trouble_of(found) is FailureKind.TOO_LARGE
 
 
 def test_the_ratio_counts_above_a_mebibyte_only():
-    limits = DecodeSettings(ratio=10)
+    limits = decode_settings(ratio=10)
     assert decode(gzip.compress(bytes(MIB)), "gzip", limits) == bytes(MIB)
     assert (
         trouble_of(decode(gzip.compress(bytes(MIB + 1)), "gzip", limits)) is FailureKind.TOO_LARGE
@@ -252,8 +253,11 @@ def test_the_ratio_counts_above_a_mebibyte_only():
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (DecodeSettings(2 * MIB, ratio=1e6), "more than 2097152 bytes decoded (max_decoded_bytes)"),
-        (DecodeSettings(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
+        (
+            decode_settings(2 * MIB, ratio=1e6),
+            "more than 2097152 bytes decoded (max_decoded_bytes)",
+        ),
+        (decode_settings(8 * MIB, ratio=12.5), "more than 12.5 times its size (max_ratio)"),
     ],
 )
 def test_a_reason_names_the_limit_that_was_hit(coding, limits, reason):
@@ -270,8 +274,8 @@ def test_gzip_members_are_counted(members, allowed):
 
 def test_gzip_members_share_one_limit():
     body = gzip.compress(bytes(600)) * 2
-    assert decode(body, "gzip", DecodeSettings(decoded_bytes=1200)) == bytes(1200)
-    found = decode(body, "gzip", DecodeSettings(decoded_bytes=1199))
+    assert decode(body, "gzip", decode_settings(decoded_bytes=1200)) == bytes(1200)
+    found = decode(body, "gzip", decode_settings(decoded_bytes=1199))
     reason = "becomes more than 1199 bytes decoded (max_decoded_bytes)"
     assert found == Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
 
@@ -304,7 +308,7 @@ def peak_bytes():
 
 body = sys.stdin.buffer.read()
 before = peak_bytes()
-found = decode(body, sys.argv[1], DecodeSettings())
+found = decode(body, sys.argv[1], DecodeSettings(8 << 20, 200.0))
 print(found.kind, peak_bytes() - before)
 """
 

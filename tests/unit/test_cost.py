@@ -50,7 +50,7 @@ RECORDED = {
 
 BODIES = [brotli.compress(result_json(seed=1, variant=number), quality=1) for number in range(16)]
 RESOURCE = resource.CxAi(Shape.NESTED, "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44")
-LIMITS = DecodeSettings()
+LIMITS = DecodeSettings(8 << 20, ratio=200.0)
 NOW = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)
 
 

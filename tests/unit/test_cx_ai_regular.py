@@ -1,7 +1,9 @@
 """Regular bodies: which are, and that they give the same bytes as by the general reader."""
 
+import gc
 import json
 import struct
+import sys
 from datetime import UTC, datetime
 from random import Random
 
@@ -165,3 +167,16 @@ def test_a_regular_body_has_lines_in_each_set_that_it_fills():
         "interactions",
         "segments",
     }
+
+
+def test_reading_a_body_leaves_no_memory_behind():
+    def blocks_after(reads):
+        for resource in RESOURCES:
+            for _ in range(reads):
+                resource.read(ID, body, AT)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    body = as_body(sample())
+    before = blocks_after(reads=10)
+    assert blocks_after(reads=500) - before < 100

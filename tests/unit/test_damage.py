@@ -11,7 +11,7 @@ from cxai.inspect.verify.damage import differing_byte
 
 
 @given(st.binary(min_size=1, max_size=2_000), st.data())
-def test_one_byte_that_differs_is_found_with_what_it_was(content, data):
+def test_one_byte_that_differs_is_found_with_its_old_value(content, data):
     offset = data.draw(st.integers(0, len(content) - 1))
     damaged = bytearray(content)
     damaged[offset] ^= data.draw(st.integers(1, 255))
@@ -25,6 +25,6 @@ def test_it_is_found_in_a_mebibyte_as_well(offset):
     assert differing_byte(damaged, zlib.crc32(content)) == (offset, content[offset])
 
 
-def test_of_several_none_is_named():
+def test_of_several_bytes_that_differ_none_is_reported():
     content = bytes(1_000)
     assert differing_byte(b"damaged" + content[7:], zlib.crc32(content)) is None

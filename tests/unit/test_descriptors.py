@@ -48,7 +48,7 @@ def test_the_limit_is_raised_as_far_as_it_is_needed(soft, hard, limit):
     [(NEEDED - 1, "lower in_flight to 199 or less"), (64, "lower in_flight to 14 or less")],
 )
 def test_where_it_may_not_be_raised_the_run_is_refused_with_the_figures(hard, way_out):
-    told = limit_after(64, hard)
-    assert f"200 requests in flight need {NEEDED} file descriptors" in told
-    assert f"a process may have {hard} here (ulimit -Hn)" in told
-    assert way_out in told
+    message = limit_after(64, hard)
+    assert f"200 requests in flight need {NEEDED} file descriptors" in message
+    assert f"a process here is limited to {hard} (ulimit -Hn)" in message
+    assert way_out in message

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cxai.errors import DirectoryInUseError, UsageError
-from cxai.observe.logging import stderr_takes
+from cxai.observe.stderr import takes_a_line
 from cxai.output import durable
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
@@ -18,9 +18,8 @@ from cxai.output.local_path import local_path
 from cxai.output.part_state import PartState
 from cxai.output.parts import OpenPart
 from cxai.output.private import open_private
-from cxai.output.registry import DESTINATIONS, output_directory
 
-# --- one owner, and nothing left behind ---
+# --- one owner, and no files left after an error ---
 
 
 def test_what_entering_created_is_removed_after_an_error(tmp_path):
@@ -29,7 +28,7 @@ def test_what_entering_created_is_removed_after_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_there_before_or_came_meanwhile_stays_after_an_error(tmp_path):
+def test_other_files_stay_after_an_error(tmp_path):
     def interrupted():
         with OutputDirectory(tmp_path / "old" / "new") as directory:
             directory.replace("kept", b"")
@@ -41,7 +40,7 @@ def test_what_was_there_before_or_came_meanwhile_stays_after_an_error(tmp_path):
     assert [path.name for path in (tmp_path / "old").rglob("*")] == ["new", "kept"]
 
 
-def test_a_second_owner_removes_nothing_of_the_first(tmp_path):
+def test_a_second_owner_removes_no_files_of_the_first(tmp_path):
     with OutputDirectory(tmp_path / "export") as first:
         with pytest.raises(DirectoryInUseError), OutputDirectory(tmp_path / "export"):
             pass
@@ -50,12 +49,12 @@ def test_a_second_owner_removes_nothing_of_the_first(tmp_path):
     assert (tmp_path / "export" / ".lock").exists()
 
 
-def test_a_lock_that_was_removed_meanwhile_is_no_lock(tmp_path, monkeypatch):
+def test_a_lock_file_that_was_deleted_meanwhile_does_not_lock(tmp_path, monkeypatch):
     plainly = fcntl.flock
 
     def removed_first(fd, operation):
         (tmp_path / ".lock").unlink()
-        (tmp_path / ".lock").touch()  # another process begins anew
+        (tmp_path / ".lock").touch()  # another process starts
         plainly(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", removed_first)
@@ -63,7 +62,7 @@ def test_a_lock_that_was_removed_meanwhile_is_no_lock(tmp_path, monkeypatch):
         pass
 
 
-def test_it_knows_where_it_was_moved_to(tmp_path):
+def test_its_new_place_is_found_after_it_was_moved(tmp_path):
     with OutputDirectory(tmp_path / "here") as directory:
         assert not directory.is_displaced
         (tmp_path / "here").rename(tmp_path / "there")
@@ -108,7 +107,7 @@ def calls(monkeypatch):
     return calls
 
 
-def test_where_there_is_no_fdatasync_fsync_is_used(monkeypatch, calls):
+def test_without_fdatasync_fsync_is_used(monkeypatch, calls):
     monkeypatch.delattr(os, "fdatasync")
     durable.sync_data(0)
     assert calls == ["fsync"]
@@ -133,7 +132,7 @@ def test_where_the_full_sync_is_not_supported_fsync_is_used(monkeypatch, calls):
     assert calls == ["fsync"]
 
 
-def test_where_there_is_no_pwritev_all_is_written_the_same(monkeypatch, tmp_path):
+def test_without_pwritev_the_same_bytes_are_written(monkeypatch, tmp_path):
     monkeypatch.delattr(os, "pwritev")
     part = OpenPart(tmp_path, PartState("records", 1), Compression.NONE)
     for line in (b"first\n", b"second\n"):
@@ -149,9 +148,9 @@ def test_where_there_is_no_poll_it_is_known_whether_standard_error_takes_a_line(
     monkeypatch.delattr(select, "poll")
     with open(writer, "w") as pipe:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stderr", pipe)
-        assert stderr_takes()
+        assert takes_a_line()
         os.write(writer, b"x" * 10_000_000)  # as much as it takes
-        assert not stderr_takes()
+        assert not takes_a_line()
         os.close(reader)
 
 
@@ -171,33 +170,16 @@ def test_where_there_is_no_poll_it_is_known_whether_standard_error_takes_a_line(
         ("a b\nc", "a b\nc"),
     ],
 )
-def test_a_local_path_is_taken_as_it_is_but_for_its_tilde(given, path, monkeypatch):
+def test_a_local_path_is_unchanged_except_for_its_tilde(given, path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert local_path(given, "It") == Path(path)
     assert local_path(Path(given), "It") == Path(path)
 
 
-@pytest.mark.parametrize("given", ["s3://b/x", Path("s3://b/x"), "HTTPS://x", "gs:b", "x+y:/z"])
+URLS = ["s3://b/x", Path("s3://b/x"), "HTTPS://x", "gs:b", "x+y:/z"]
+
+
+@pytest.mark.parametrize("given", [*URLS, "file:///x", "me@host:/x", " 's3://b/x'"])
 def test_a_url_is_refused_as_text_and_as_path(given):
-    with pytest.raises(UsageError, match=r"The export .* is a URL"):
+    with pytest.raises(UsageError, match=r"The export .* is a URL, and only local paths"):
         local_path(given, "The export")
-
-
-# --- destinations ---
-
-
-@pytest.mark.parametrize("given", ["s3://b/x", "gs:b", "file:///x", "me@host:/x", " 's3://b/x'"])
-def test_a_destination_of_a_scheme_that_is_not_known_is_refused(given):
-    with pytest.raises(UsageError, match=r"The output directory .* only local paths are supported"):
-        output_directory(given)
-
-
-def test_another_scheme_takes_one_line_and_is_named_among_those_that_are_known(monkeypatch):
-    def toy(destination, what):
-        return destination, what
-
-    monkeypatch.setitem(DESTINATIONS, "toy", toy)
-    assert output_directory("toy://box/export", "It") == ("toy://box/export", "It")
-    with pytest.raises(UsageError, match="only local paths and toy:// are supported"):
-        output_directory("s3://bucket/export")
-    assert output_directory("export").path == Path("export")

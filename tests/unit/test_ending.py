@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.defaults import tolerating
 from support.tallies import tally
 
-from cxai.core.ending import Reason, Tolerance, ending, may_be_closed, weightier
+from cxai.core.ending import Reason, ending, may_be_closed, weightier
 from cxai.errors import (
     CommitError,
     CxaiError,
@@ -25,11 +26,11 @@ from cxai.errors import (
 from cxai.policy.verdict import ANSWERED, Verdict
 
 SIGTERM = StopRequestedError("SIGTERM", StopCause.SIGNAL)
-ALL_WELL = "Finished: {} of {} IDs have a record or the API's answer."
+ALL_WELL = "Finished: {} of {} IDs completed."
 
 
 def ended(of, stopped_by=None, **tolerance):
-    return ending(of, Tolerance(**tolerance), stopped_by)
+    return ending(of, tolerating(**tolerance), stopped_by)
 
 
 def headline(of, stopped_by=None, **tolerance):
@@ -47,7 +48,7 @@ def headline(of, stopped_by=None, **tolerance):
         (tally(ok=1, not_found=1_999), ALL_WELL.format("2,000", "2,000")),
         (tally(before={Verdict.OK: 20}), ALL_WELL.format(20, 20)),
         (tally(not_found=19, before={Verdict.OK: 1}), ALL_WELL.format(20, 20)),
-        (tally(ok=1), "Finished: 1 of 1 ID has a record or the API's answer."),
+        (tally(ok=1), "Finished: 1 of 1 ID completed."),
     ],
 )
 def test_a_run_is_green_if_all_ids_are_answered_and_one_has_a_result_now_or_before(of, said):
@@ -61,8 +62,8 @@ def test_a_run_is_green_if_all_ids_are_answered_and_one_has_a_result_now_or_befo
 @pytest.mark.parametrize(
     ("unfetched", "said"),
     [
-        (1, "1 ID of reopened parts has no verdict and is not in this input"),
-        (90, "90 IDs of reopened parts have no verdict and are not in this input"),
+        (1, "1 ID of lost parts has no verdict yet and is not in this input"),
+        (90, "90 IDs of lost parts have no verdict yet and are not in this input"),
     ],
 )
 @pytest.mark.parametrize("of", [tally(ok=9), tally(), tally(ok=1, exhausted=9)])
@@ -95,7 +96,7 @@ def test_a_run_fails_above_the_share_that_may_fail_and_not_at_it(of, max_failed,
     end = ended(of, max_failed=max_failed)
     assert end.exit_code == code
     assert end.reason is (Reason.TOO_MANY_FAILED if code else Reason.FINISHED)
-    assert f"--max-failed {max_failed:g}" in end.headline
+    assert f"--max-failed {100 * max_failed:g} %" in end.headline
     assert ("exit code 1" in end.headline) is bool(code)
 
 
@@ -105,45 +106,45 @@ def test_a_run_fails_above_the_share_that_may_fail_and_not_at_it(of, max_failed,
         (
             tally(ok=14, exhausted=6),
             0.0,
-            "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0: exit code 1.",
+            "Finished, but 6 of 20 IDs (30 %) failed, above --max-failed 0 %: exit code 1.",
         ),
         (
             tally(ok=999, rejected=1),
             0.0,
-            "Finished, but 1 of 1,000 IDs (0.1 %) failed, above --max-failed 0: exit code 1.",
+            "Finished, but 1 of 1,000 IDs (0.1 %) failed, above --max-failed 0 %: exit code 1.",
         ),
         (
             tally(ok=1, rejected=999),
             0.5,
-            "Finished, but 999 of 1,000 IDs (99.9 %) failed, above --max-failed 0.5: exit code 1.",
+            "Finished, but 999 of 1,000 IDs (99.9 %) failed, above --max-failed 50 %: exit code 1.",
         ),
         (
             tally(ok=9, invalid_id=1),
             0.0,
-            "Finished, but 1 line has no valid ID (10 %), above --max-failed 0: exit code 1.",
+            "Finished, but 1 line has no valid ID (10 %), above --max-failed 0 %: exit code 1.",
         ),
         (
             tally(ok=7, exhausted=1, invalid_id=2),
             0.25,
             (
                 "Finished, but 1 of 8 IDs failed and 2 lines have no valid ID (30 % in all),"
-                " above --max-failed 0.25: exit code 1."
+                " above --max-failed 25 %: exit code 1."
             ),
         ),
         (
             tally(ok=8, exhausted=2),
             0.2,
             (
-                "Finished: 8 of 10 IDs have a record or the API's answer;"
-                " 2 of 10 IDs (20 %) failed, within --max-failed 0.2."
+                "Finished: 8 of 10 IDs completed;"
+                " 2 of 10 IDs (20 %) failed, within --max-failed 20 %."
             ),
         ),
         (
             tally(ok=9, invalid_id=1),
             0.1,
             (
-                "Finished: 9 of 9 IDs have a record or the API's answer;"
-                " 1 line has no valid ID (10 %), within --max-failed 0.1."
+                "Finished: 9 of 9 IDs completed;"
+                " 1 line has no valid ID (10 %), within --max-failed 10 %."
             ),
         ),
     ],
@@ -165,19 +166,17 @@ def clutter():
 def test_an_input_without_an_id_is_an_error_unless_that_is_allowed(of):
     end = ended(of, allow_none=True, max_failed=1.0)
     assert (end.exit_code, end.reason) == (2, Reason.EMPTY_INPUT)
-    assert end.headline == "Finished, but the input holds no ID: exit code 2."
+    assert end.headline == "Finished, but the input has no IDs: exit code 2."
     allowed = ended(of, allow_empty=True)
     assert (allowed.exit_code, allowed.reason) == (0, Reason.FINISHED)
-    assert allowed.headline == "Finished: the input holds no ID, which --allow-empty permits."
+    assert allowed.headline == "Finished: the input has no IDs, which --allow-empty permits."
 
 
 @pytest.mark.parametrize("of", [tally(invalid_id=3), tally(before={Verdict.INVALID_ID: 3})])
 def test_an_input_of_which_no_line_is_an_id_is_an_error_whatever_is_allowed(of):
     end = ended(of, allow_empty=True, allow_none=True, max_failed=1.0)
     assert (end.exit_code, end.reason) == (2, Reason.NO_VALID_ID)
-    assert end.headline == (
-        "Finished, but not one of 3 lines of the input is a valid ID: exit code 2."
-    )
+    assert end.headline == ("Finished, but the input has no valid ID in 3 lines: exit code 2.")
 
 
 @pytest.mark.parametrize(
@@ -194,14 +193,13 @@ def test_an_input_of_which_no_line_is_an_id_is_an_error_whatever_is_allowed(of):
 def test_a_run_without_a_single_result_is_an_error_unless_that_is_allowed(of):
     end = ended(of, max_failed=1.0)
     assert (end.exit_code, end.reason) == (1, Reason.NO_RESULT)
-    assert end.headline == "Finished, but not one of 20 IDs has a result: exit code 1."
+    assert end.headline == "Finished, but 0 of 20 IDs have a result: exit code 1."
     assert ended(of, max_failed=1.0, allow_none=True).exit_code == 0
 
 
 def test_that_no_result_is_allowed_is_said_and_excuses_no_failure():
     assert headline(tally(not_found=3), allow_none=True) == (
-        "Finished: 3 of 3 IDs have a record or the API's answer;"
-        " none has a result, which --allow-none permits."
+        "Finished: 3 of 3 IDs completed; no ID has a result, which --allow-none permits."
     )
     assert ended(tally(not_found=3, exhausted=1), allow_none=True).exit_code == 1
 
@@ -249,7 +247,7 @@ def test_a_stop_that_was_asked_for_reads_as_a_sentence(by, said):
         (SIGTERM, True),
         (TokenRefusedError("401"), True),
         (InputBrokenError("torn"), True),
-        (DiskFullError("full", "the disk is full"), True),  # it was taken back whole
+        (DiskFullError("full", "the disk is full"), True),  # the whole batch was truncated
         (CommitError("fsync failed"), False),
         (IntegrityError("damaged"), False),
     ],
@@ -292,7 +290,7 @@ def lost_in_the_ledger():
 def test_accounts_that_do_not_add_up_are_never_green(of):
     end = ended(of, max_failed=1.0, allow_empty=True, allow_none=True)
     assert (end.exit_code, end.reason) == (5, Reason.CONTRADICTION)
-    assert end.headline == "The accounts of this run do not add up: exit code 5."
+    assert end.headline == "The counts of this run do not add up: exit code 5."
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ import re
 
 import aiohttp
 import pytest
+from support.defaults import patience_settings, policy_settings
 from support.doubles import ABSENT, FAULTY, FOREIGN_404, GARBLED, HTML, OK, entries, throttled
 from support.run import Run, now
 from support.virtual import at, virtually
 
 from cxai.api.route import Route
 from cxai.errors import StoppedError
-from cxai.governor.patience import PatienceSettings
 from cxai.policy.reply import Failure, FailureKind, Reply
-from cxai.policy.settings import PolicySettings
 from cxai.policy.verdict import FailureStage
 
 REFUSED = Failure(
@@ -27,8 +26,8 @@ SAID = {HTML: "HTML or XML", GARBLED: "has no participants"} | {
     seen: f"HTTP {seen.status}" for seen in NO_ANSWERS if seen not in {HTML, GARBLED}
 }
 START_S, OUTAGE_S = 60.0, 3600.0
-RULES = PolicySettings(max_attempts=10_000)
-PATIENCE = PatienceSettings(OUTAGE_S, START_S)
+RULES = policy_settings(max_attempts=10_000)
+PATIENCE = patience_settings(OUTAGE_S, START_S)
 
 
 def run_against(answer, patience=PATIENCE):
@@ -106,7 +105,7 @@ async def test_a_reply_that_is_no_answer_does_not_lengthen_the_start_patience(se
 
 @virtually
 async def test_the_shorter_patience_counts():
-    await stopped(run_against(lambda _s: REFUSED, PatienceSettings(5.0, START_S)))
+    await stopped(run_against(lambda _s: REFUSED, patience_settings(5.0, START_S)))
     assert now() == pytest.approx(5.0, abs=2.0)
 
 

@@ -13,6 +13,13 @@ from itertools import count
 from random import Random
 
 import pytest
+from support.defaults import (
+    health_settings,
+    patience_settings,
+    pipeline_settings,
+    policy_settings,
+    rate_settings,
+)
 from support.doubles import (
     ABSENT,
     FOREIGN_404,
@@ -29,16 +36,12 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, VirtualClock, at, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import StoppedError, TokenRefusedError
-from cxai.governor.health import HealthSettings
-from cxai.governor.local import LocalLimiter, RateSettings
-from cxai.governor.patience import PatienceSettings
+from cxai.governor.local import LocalLimiter
 from cxai.policy.reply import Failure, FailureKind, Reply
-from cxai.policy.settings import PolicySettings
 from cxai.policy.verdict import FailureStage, Verdict
 
-RULES = PolicySettings(max_attempts=6)
+RULES = policy_settings(max_attempts=6)
 LATENCY_S = 0.2
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -105,13 +108,13 @@ def governed(
     return Run(
         *blocks,
         source=source,
-        limiter=LocalLimiter(RateSettings(rate), VirtualClock()),
+        limiter=LocalLimiter(rate_settings(rate), VirtualClock()),
         rules=RULES,
-        bounds=PipelineSettings(in_flight=in_flight),
+        bounds=pipeline_settings(in_flight=in_flight),
         fetcher=api,
         retries_per_s=retries_per_s or rate / 2,
-        health=HealthSettings(failures, others=in_flight),
-        patience=PatienceSettings(patience_s, patience_s),
+        health=health_settings(failures, others=in_flight),
+        patience=patience_settings(patience_s, patience_s),
         **more,
     )
 
@@ -426,7 +429,7 @@ async def test_an_answer_ends_the_trouble_unless_it_left_before_the_outage():
         entries("late", *"abcd"),
         script={"late": answer, **dict.fromkeys("abcd", answer)},
         latency_s=lambda call: 5.0 if call.id == "late" else 0.1,
-        health=HealthSettings(failures=3),
+        health=health_settings(failures=3),
     )
     running = run.start()
     for when in (0.05, 3.0, 6.0):
@@ -443,7 +446,7 @@ async def test_an_answer_ends_the_trouble_unless_it_left_before_the_outage():
 @virtually
 async def test_an_answer_renews_the_patience():
     script = {"a": [Reply(500, retry_after_s=50.0), OK], "b": [Reply(500, retry_after_s=90.0), OK]}
-    patience = PatienceSettings(MINUTE_S)
+    patience = patience_settings(MINUTE_S)
     run = await Run(entries("a", "b"), script=script, patience=patience).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 2}
 
@@ -456,7 +459,7 @@ async def test_a_feed_without_ids_does_not_use_up_the_patience():
             await asyncio.sleep(HOUR_S)
             yield entries("b")
 
-    patience = PatienceSettings(10 * MINUTE_S)
+    patience = patience_settings(10 * MINUTE_S)
     script = {"a": [BROKEN] * 3}
     run = await Run(source=Feed(), script=script, patience=patience).to_the_end()
     assert run.tally.verdicts == {Verdict.EXHAUSTED: 1, Verdict.OK: 2}
@@ -464,7 +467,7 @@ async def test_a_feed_without_ids_does_not_use_up_the_patience():
 
 @virtually
 async def test_without_patience_the_first_trouble_stops_it():
-    patience = PatienceSettings(0.0)
+    patience = patience_settings(0.0)
     run = Run(entries("a"), script={"a": [BROKEN]}, patience=patience)
     with pytest.raises(StoppedError):
         await run.pipeline.run()

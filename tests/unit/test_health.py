@@ -2,8 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.defaults import health_settings
 
-from cxai.governor.health import Health, HealthSettings, State
+from cxai.governor.health import Health, State
 from cxai.policy.table import Signal
 
 ANSWERED, FAILED = Signal.ANSWERED, Signal.FAILED
@@ -18,7 +19,7 @@ class Api:
     """
 
     def __init__(self, *signals, canary=True):
-        self.health = Health(HealthSettings(failures=3, rounds=2, others=2))
+        self.health = Health(health_settings(failures=3, rounds=2, others=2))
         self.health.has_canary = canary
         self.now, self.count = 0.0, 0
         self.hear(*signals)

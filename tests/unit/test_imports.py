@@ -19,7 +19,6 @@ ROOMS = {
     "version": set(),
     "errors": set(),
     "clock": set(),
-    "defaults": set(),
     "zstd": set(),
     "simulator": set(),
     "policy": set(),
@@ -40,18 +39,19 @@ ROOMS = {
     "inspect": {"ledger", "output", "resources", "core", "policy", "errors", "zstd"},
     "settings": {
         *("api", "observe", "output", "resources", "sources", "cluster", "core", "policy"),
-        *("errors", "defaults"),
+        "errors",
     },
     "app": {
         *("settings", "cluster", "inspect", "observe", "ledger", "objects", "output", "resources"),
         *("readers", "sources", "api", "governor", "core", "policy", "errors", "clock"),
+        "version",
     },
     "library": {"app", "settings", "inspect", "observe", "api", "core", "errors"},
     PUBLIC: {"library", "settings", "inspect", "core", "policy", "errors", "version"},
     "cli": {
         *("app", "cluster", "settings", "inspect", "observe"),
         *("output", "resources", "sources", "api", "core"),
-        *("simulator", "errors", "clock", "defaults", "version"),
+        *("simulator", "errors", "clock", "version"),
     },
     "__main__": {"cli", "errors"},
 }

@@ -1,4 +1,4 @@
-"""The live bar, as it stands on terminals of several widths."""
+"""The live view, as it is drawn on terminals of several widths and encodings."""
 
 import asyncio
 import os
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from support.states import run_state
+from support.states import api_state, run_state
 
-from cxai.core.run_state import Pause
+from cxai.core.run_state import Blocked, Pause, WorkState
 from cxai.observe.live_view import LiveView, drawing
 from cxai.observe.state_text import sentence
 from cxai.policy.verdict import Verdict
@@ -52,18 +52,21 @@ LARGE = run_state(
 )
 
 
-def drawn(shown, width):
+def drawn(shown, width, encoding="utf-8"):
     """Return the rows that a terminal of this width shows."""
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    file = open("/dev/null", "w", encoding=encoding)  # noqa: PTH123, SIM115
+    console = Console(width=width, record=True, file=file)
     with console.file:
-        console.print(drawing(shown, width))
+        console.print(drawing(shown, width, console.encoding))
         return [line.rstrip() for line in console.export_text().splitlines()]
 
 
 @pytest.mark.parametrize("shown", [SMALL, LARGE], ids=["small", "large"])
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_it_has_four_rows_whatever_the_width(shown, width):
-    rows = drawn(shown, width)
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_it_has_four_rows_whatever_the_width_and_the_encoding(shown, width, encoding):
+    rows = drawn(shown, width, encoding)
+    assert "\n".join(rows).encode(encoding)
     assert len(rows) == 4
     assert max(map(len, rows)) <= width
 
@@ -94,6 +97,39 @@ def test_while_the_length_of_the_input_is_unknown_it_shows_what_is_done():
     bar, _, verdicts, _ = drawn(replace(SMALL, total=None, eta_s=None, verdicts={}), 80)
     assert bar.lstrip("━╺╸ ") == "60 IDs"
     assert verdicts == "no verdicts yet"
+
+
+STOPPING = replace(
+    SMALL, api=api_state(), work=WorkState(open=40, in_flight=10, is_stopping=True, grace_s=29.2)
+)
+
+
+def test_while_the_run_stops_its_last_row_says_how_long_and_how_to_quit():
+    assert drawn(STOPPING, 80)[3:] == [
+        "stopping: 10 requests in flight, up to 30 s; press Ctrl-C again to quit now"
+    ]
+
+
+def test_where_that_is_too_long_how_to_quit_has_a_row_of_its_own():
+    assert drawn(STOPPING, 40)[3:] == [
+        "stopping: 10 requests in flight, up to …",
+        "press Ctrl-C again to quit now",
+    ]
+
+
+def test_a_run_that_is_blocked_while_it_stops_says_how_to_quit_as_well():
+    full = Blocked("exports/x", 12.3, 600.0, "the disk is full", is_full=True)
+    assert drawn(replace(STOPPING, blocked=full), 120)[3] == (
+        "waiting for space in exports/x (12 s of up to 600 s): the disk is full;"
+        " press Ctrl-C again to quit now"
+    )
+
+
+def test_a_directory_that_the_encoding_lacks_takes_no_more_columns():
+    full = Blocked("exports/日本", 12.3, None, "the disk is full", is_full=True)
+    assert drawn(replace(SMALL, blocked=full), 80, "latin-1")[3] == (
+        "waiting for space in exports/?? (12 s): the disk is full"
+    )
 
 
 def read_up_to(expected, terminal):

@@ -1,13 +1,15 @@
-"""The log: levels, and the event with which a command ends."""
+"""The log: what each event looks like, and which are left out."""
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
+from cxai.core.events import EventStream, Level
+from cxai.core.secret_str import SecretStr
 from cxai.observe.logging import Log
 from cxai.observe.redaction import Redaction
 from cxai.policy.verdict import Verdict
@@ -16,6 +18,12 @@ from cxai.policy.verdict import Verdict
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+class WithLiveView(Terminal):
+    """What rich puts in the place of a terminal while it draws there."""
+
+    rich_proxied_file = None
 
 
 class Full(io.StringIO):
@@ -36,36 +44,25 @@ def stderr(monkeypatch):
     return put
 
 
-def configured(*, as_json=False, secret=None):
-    log = Log()
-    log.configure(Redaction(secret), as_json=as_json)
-    return log
+@pytest.fixture
+def logged(stderr):
+    """Return a function that emits an event to a log, and returns what the log writes."""
+
+    def write(event, *, to=None, as_json=False, level=Level.INFO, secret=None, **values):
+        written, log, events = stderr(to or io.StringIO()), Log(), EventStream()
+        log.configure(Redaction(secret), as_json=as_json, level=level)
+        events.attach(log.see)
+        events.emit(event, **values)
+        return written.getvalue()
+
+    return write
 
 
-@pytest.mark.parametrize(
-    ("code", "level"), [(0, "info"), (1, "error"), (4, "error"), (70, "error")]
-)
-def test_an_end_is_an_error_unless_its_exit_code_is_0(stderr, code, level):
-    to = stderr(io.StringIO())
-    configured(as_json=True).end("run_finished", exit_code=code, reason="why")
-    event = json.loads(to.getvalue())
-    assert (event["event"], event["level"], event["exit_code"]) == ("run_finished", level, code)
-    assert event["reason"] == "why"
-
-
-def test_a_log_that_no_command_has_configured_is_silent(stderr):
-    to, log = stderr(io.StringIO()), Log()
-    log.info("progress")
-    log.error("something", why="of whatever kind")
-    log.end("run_finished", exit_code=1)
-    assert to.getvalue() == ""
-
-
-@pytest.mark.parametrize("level", ["info", "warning", "error"])
-def test_each_event_has_its_level(stderr, level):
-    to = stderr(io.StringIO())
-    getattr(configured(), level)("something", value=1)
-    assert f"level={level} event=something value=1" in to.getvalue()
+def test_a_line_is_key_value_or_json_with_time_and_level(logged):
+    assert "level=info event=progress done=5\n" in logged("progress", done=5)
+    line = json.loads(logged("progress", as_json=True, done=5))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("at"))
+    assert line == {"event": "progress", "level": "info", "done": 5}
 
 
 @pytest.mark.parametrize(
@@ -83,53 +80,87 @@ def test_each_event_has_its_level(stderr, level):
         ("one\ntwo\x1b[2J", r'"one\ntwo\u001b[2J"'),
         ("naïve", "naïve"),
         ("\x9b2J\x85\u2028\x7f", r'"\u009b2J\u0085\u2028\u007f"'),
+        (["a", None], r'"[\"a\", null]"'),
+        ([{"reason": "HTTP 404", "ids": 3}], r'"[{\"reason\": \"HTTP 404\", \"ids\": 3}]"'),
     ],
 )
-def test_a_value_that_would_not_be_one_word_is_quoted(stderr, value, shown):
-    to = stderr(io.StringIO())
-    configured().info("something", value=value, next=1)
-    assert to.getvalue().endswith(f" level=info event=something value={shown} next=1\n")
+def test_a_value_that_would_not_be_one_word_is_quoted_and_a_structure_is_json(logged, value, shown):
+    line = logged("something", value=value, next=1)
+    assert line.endswith(f" level=warning event=something value={shown} next=1\n")
 
 
-def test_json_takes_values_of_every_type_and_keeps_to_one_line_of_ascii(stderr):
-    to = stderr(io.StringIO())
-    configured(as_json=True).info("something", name="naïve\n", path=Path("a"), ids=[1, None])
-    line = to.getvalue()
+def test_json_takes_values_of_every_type_and_keeps_to_one_line_of_ascii(logged):
+    line = logged("something", as_json=True, name="naïve\n", path=Path("a"), ids=[1, None])
     assert (line.count("\n"), line.isascii()) == (1, True)
     event = json.loads(line)
-    assert (event["name"], event["path"], event["ids"]) == ("naïve\n", repr(Path("a")), [1, None])
+    assert (event["name"], event["path"], event["ids"]) == ("naïve\n", "a", [1, None])
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {(1, 2): 3}, {1: {2: ...}}])
-def test_what_json_does_not_have_is_text_in_a_line_that_is_json_still(stderr, value):
-    to = stderr(io.StringIO())
-    configured(as_json=True).info("something", value=value, share=0.5, none=None)
-    event = json.loads(to.getvalue(), parse_constant=pytest.fail)
-    assert (event["share"], event["none"]) == (0.5, None)
-    assert event["value"] == repr(value) or {int(key): ... for key in event["value"]} == {1: ...}
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "nan"),
+        ([float("inf"), 1.5], ["inf", 1.5]),
+        ({(1, 2): 3}, {"(1, 2)": 3}),
+        ({1: {2: ...}}, {"1": {"2": "Ellipsis"}}),
+    ],
+)
+def test_what_json_does_not_have_is_text_in_a_line_that_is_json_still(logged, value, shown):
+    line = logged("something", as_json=True, value=value, share=0.5, none=None)
+    event = json.loads(line, parse_constant=pytest.fail)
+    assert (event["share"], event["none"], event["value"]) == (0.5, None, shown)
 
 
-def test_the_end_is_no_event_on_a_terminal_unless_programs_read_it(stderr):
-    to = stderr(Terminal())
-    configured().end("run_finished", exit_code=1)
-    assert to.getvalue() == ""
-    configured(as_json=True).end("run_finished", exit_code=1)
-    assert json.loads(to.getvalue())["exit_code"] == 1
+# --- what is left out ---
 
 
-def test_before_it_is_known_how_the_log_is_to_look_there_is_no_event(stderr):
-    to = stderr(io.StringIO())
-    Log().end("run_refused", exit_code=2)
-    assert to.getvalue() == ""
+@pytest.mark.parametrize("least", Level)
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("request_done", "debug"),
+        ("progress", "info"),
+        ("outage_began", "warning"),
+        ("run_refused", "error"),
+    ],
+)
+def test_the_log_has_events_of_its_level_and_above(logged, least, name, level):
+    is_due = list(Level).index(level) >= list(Level).index(least)
+    assert (f"level={level} event={name}" in logged(name, level=least)) == is_due
 
 
-def test_a_log_that_can_not_be_written_is_no_reason_to_fail(stderr):
-    stderr(Full())
-    configured().error("something")
+def test_what_explains_an_exit_code_is_in_the_log_whatever_its_level(logged):
+    assert "exit_code=4" in logged("run_finished", level=Level.ERROR, exit_code=4)
+    assert logged("run_finished", level=Level.WARNING, exit_code=0) == ""
 
 
-def test_the_token_is_in_no_event_and_in_no_redacted_text(stderr):
-    to = stderr(io.StringIO())
-    log = configured(as_json=True, secret=SecretStr("canary-1"))
-    log.end("run_refused", exit_code=2, reason="canary-1 is no file")
-    assert "canary" not in to.getvalue() + log.redacted("no such file: canary-1")
+@pytest.mark.parametrize("name", ["run_started", "run_finished"])
+def test_a_terminal_gets_no_line_for_what_live_view_and_report_show(logged, name):
+    assert logged(name, to=Terminal(), exit_code=1) == ""
+    assert f"event={name}" in logged(name)
+    assert json.loads(logged(name, to=Terminal(), as_json=True))["event"] == name
+
+
+def test_an_event_with_a_text_is_a_sentence_for_people_and_json_for_programs(logged):
+    said = {"text": "stopping; press Ctrl-C again to quit now", "signal": "Ctrl-C"}
+    assert logged("stopping", **said) == f"cxai: {said['text']}\n"
+    assert logged("stopping", to=Terminal(), **said).strip("\r") == f"cxai: {said['text']}\n"
+    event = json.loads(logged("stopping", as_json=True, **said))
+    assert (event["reason"], event["signal"]) == (said["text"], "Ctrl-C")
+
+
+def test_a_live_view_that_is_drawn_has_the_text_of_an_event_among_its_rows(logged):
+    assert logged("stopping", to=WithLiveView(), text="stopping") == ""
+    assert "event=outage_began" in logged("outage_began", to=WithLiveView())
+
+
+def test_a_log_that_can_not_be_written_is_no_reason_to_fail(logged):
+    logged("something", to=Full())
+
+
+def test_the_token_is_in_no_event_and_in_no_text(logged):
+    secret = SecretStr("canary-1")
+    for as_json in (True, False):
+        line = logged("run_refused", as_json=as_json, secret=secret, text="canary-1 is missing")
+        assert "[token] is missing" in line
+        assert "canary" not in line

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from pydantic import SecretStr
 from support.bodies import as_body, sample
 from support.readers import reader_of, seen_by
 
+from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Endpoint, Failure, Reply
 from cxai.resources.masking import masked

@@ -8,20 +8,14 @@ import pytest
 from support.states import api_state
 from support.virtual import START_UTC, VirtualClock, virtually
 
+from cxai.core.events import EventStream
 from cxai.core.run_state import Blocked, Counts, Kind, Pause, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Stage, stage_counters
-from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
-from cxai.observe.redaction import Redaction
 from cxai.policy.verdict import Verdict
 
 STALLED_AFTER_S = 60.0
-
-
-@pytest.fixture(autouse=True)
-def _log():
-    LOG.configure(Redaction(), as_json=False)
 
 
 class Seen:
@@ -30,10 +24,14 @@ class Seen:
     def __init__(self, interval_s=1.0):
         self.interval_s = interval_s
         self.states = []
+        self.events = []
         self.ends = []
 
     def observe(self, state):
         self.states.append(state)
+
+    def see(self, event):
+        self.events.append(event)
 
     async def close(self, last, report):
         self.ends.append((last, report))
@@ -44,6 +42,10 @@ class Failing(Seen):
 
     def observe(self, state):
         super().observe(state)
+        raise ValueError("no room on the wall")
+
+    def see(self, event):
+        super().see(event)
         raise ValueError("no room on the wall")
 
     async def close(self, last, report):
@@ -57,10 +59,24 @@ def sample(tally=None, *, input_ended=False, next_retry_s=None, api=None, **more
     return Sample(tally or Tally(), **parts | more)
 
 
-def monitor_of(shown=None, **observers):
+def monitor_of(shown=None, *, events=None, **observers):
     """Return a monitor of a run that shows `shown`, or what that returns."""
     of = shown if callable(shown) else lambda: shown or sample()
-    return RunMonitor(of, observers, VirtualClock(), STALLED_AFTER_S)
+    return RunMonitor(of, observers, VirtualClock(), STALLED_AFTER_S, events or EventStream())
+
+
+@pytest.fixture
+def events():
+    """Return a stream of events; `seen` holds those that were emitted."""
+    stream = EventStream()
+    stream.seen = []
+    stream.attach(stream.seen.append)
+    return stream
+
+
+def failed(events):
+    """Return the observers that are named in events as failed."""
+    return [event.values["observer"] for event in events.seen if event.name == "observer_failed"]
 
 
 def completed(ok, *, requests=None, **lines):
@@ -114,16 +130,26 @@ async def test_after_an_unexpected_error_it_is_closed_without_a_report():
 
 
 @virtually
-async def test_an_observer_that_fails_is_logged_once_and_harms_no_other(capsys):
+async def test_an_observer_that_fails_is_an_event_once_and_harms_no_other(events):
     failing, seen = Failing(), Seen()
-    async with monitor_of(failing=failing, seen=seen):
+    async with monitor_of(events=events, failing=failing, seen=seen):
         await asyncio.sleep(5.5)
+        events.emit("token_renewed")
     assert len(failing.states) == len(seen.states) == 6
     assert [report for _last, report in seen.ends] == [None]
-    lines = [line for line in capsys.readouterr().err.splitlines() if "observer_failed" in line]
-    assert len(lines) == 1
-    assert "level=warning event=observer_failed observer=failing" in lines[0]
-    assert 'reason="ValueError: no room on the wall"' in lines[0]
+    assert failed(events) == ["failing"]
+    assert events.seen[0].values["reason"] == "ValueError: no room on the wall"
+    assert [event.name for event in seen.events] == ["observer_failed", "token_renewed"]
+
+
+@virtually
+async def test_an_observer_sees_each_event_while_the_run_is_watched_and_none_after_it(events):
+    seen = Seen()
+    events.emit("slower_requests")
+    async with monitor_of(events=events, seen=seen):
+        events.emit("run_started", rate=5.0)
+    events.emit("run_finished")
+    assert [(event.name, event.values) for event in seen.events] == [("run_started", {"rate": 5.0})]
 
 
 class WithoutInterval(Seen):
@@ -146,12 +172,12 @@ class WithoutInterval(Seen):
 
 @pytest.mark.parametrize("wrong", [ValueError("none is set"), "2", None])
 @virtually
-async def test_an_observer_without_an_interval_is_logged_once_and_harms_no_other(capsys, wrong):
+async def test_an_observer_without_an_interval_is_an_event_once_and_harms_no_other(events, wrong):
     good = Seen()
-    async with monitor_of(bad=WithoutInterval(wrong), good=good):
+    async with monitor_of(events=events, bad=WithoutInterval(wrong), good=good):
         await asyncio.sleep(100.5)
     assert (len(good.states), len(good.ends)) == (101, 1)
-    assert capsys.readouterr().err.count("event=observer_failed observer=bad") == 1
+    assert failed(events) == ["bad"]
 
 
 class Hanging(Seen):
@@ -163,13 +189,14 @@ class Hanging(Seen):
 
 
 @virtually
-async def test_an_observer_that_does_not_close_is_left_and_the_others_are_closed(capsys):
+async def test_an_observer_that_does_not_close_is_left_and_the_others_are_closed(events):
     good = Seen()
     async with asyncio.timeout(60):
-        async with monitor_of(bad=Hanging(), good=good):
+        async with monitor_of(events=events, bad=Hanging(), good=good):
             await asyncio.sleep(1)
     assert len(good.ends) == 1
-    assert "event=observer_failed observer=bad reason=TimeoutError" in capsys.readouterr().err
+    assert failed(events) == ["bad"]
+    assert events.seen[0].values["reason"] == "TimeoutError"
 
 
 @virtually
@@ -183,6 +210,17 @@ async def test_the_parts_of_a_run_are_shown_as_they_are():
     assert (state.at, state.elapsed_s) == (START_UTC + timedelta(seconds=2), 2.0)
     assert (state.api, state.blocked) == (api, full)
     assert state.counts == Counts(4, 9, 3, 4, 1)
+
+
+@virtually
+async def test_while_a_run_stops_the_state_has_what_is_left_of_the_grace_period():
+    stopping = sample(work=WorkState(is_stopping=True, grace_s=30.0))
+    monitor = monitor_of(stopping)
+    left = [monitor.look().work.grace_s]
+    for wait_s in (10, 30):
+        await asyncio.sleep(wait_s)
+        left.append(monitor.look().work.grace_s)
+    assert left == [30.0, 20.0, 0.0]
 
 
 # --- stalls ---
@@ -200,6 +238,7 @@ async def test_a_stage_that_is_stuck_is_shown_as_a_stall_until_it_moves_again():
     assert (stall.stage, stall.holding) == (Stage.COMMIT, 3)
     assert [state.kind is Kind.STALLED for state in seen.states].count(True) == 6
     assert seen.states[-1].stall is None
+    assert [event.name for event in seen.events] == ["stage_stalled", "stage_moving"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What names a place for objects, what is refused, and that nothing secret is shown."""
+"""Destinations: which are valid, which are refused, and that no secret is shown."""
 
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_a_path_is_a_volume_and_opening_it_does_nothing(tmp_path, environment):
     ("az://container/a", "container", "a", None),
     ("abfss://data@acme.dfs.core.windows.net/a/b", "data", "a/b", "acme"),
 ])  # fmt: skip
-def test_a_url_is_taken_apart(destination, bucket, prefix, account):
+def test_a_url_is_parsed(destination, bucket, prefix, account):
     address = address_of(destination)
     assert (address.bucket, address.prefix, address.account) == (bucket, prefix, account)
     assert address.url == destination.strip().rstrip("/")
@@ -51,7 +51,7 @@ def test_a_url_is_taken_apart(destination, bucket, prefix, account):
     "abfss://container/a", "abfss://container@acme.example.com/a",
     "abfss://container:key@acme.dfs.core.windows.net/a",
 ])  # fmt: skip
-def test_a_url_of_another_form_is_refused_with_the_right_one(destination):
+def test_a_malformed_url_is_refused_with_the_right_form(destination):
     scheme = destination.partition(":")[0]
     with pytest.raises(UsageError, match=f"not of the form {scheme}://[a-z@./]+/prefix"):
         open_store(destination)
@@ -68,13 +68,13 @@ def test_an_unknown_scheme_is_refused_and_the_known_ones_named(destination):
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az", "https", "hdfs"])
 def test_credentials_in_a_url_are_refused_and_not_shown(scheme):
-    with pytest.raises(UsageError, match="holds a user name or a password") as raised:
+    with pytest.raises(UsageError, match="contains a user name or a password") as raised:
         open_store(f"{scheme}://AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/a")
     assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"])
-def test_results_leave_in_clear_text_only_where_that_is_allowed(environment, variable):
+def test_results_are_sent_in_clear_text_only_if_allowed(environment, variable):
     environment.setenv(variable, "http://minio.example.com:9000")
     with pytest.raises(UsageError, match=f"{variable} would send the results in clear text"):
         open_store("s3://bucket/a")
@@ -89,14 +89,14 @@ def test_results_leave_in_clear_text_only_where_that_is_allowed(environment, var
 @pytest.mark.parametrize(
     "endpoint", ["minio:9000", "ftp://minio", "https:///a", "https://u:p@minio"]
 )
-def test_an_endpoint_of_another_form_is_refused_and_not_shown(environment, endpoint):
+def test_a_malformed_endpoint_is_refused_and_not_shown(environment, endpoint):
     environment.setenv("AWS_ENDPOINT_URL", endpoint)
     with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is not of the form") as raised:
         open_store("s3://bucket/a")
     assert endpoint not in str(raised.value)
 
 
-def test_half_of_the_credentials_are_refused_before_anything_is_sent(environment):
+def test_incomplete_credentials_are_refused_before_anything_is_sent(environment):
     environment.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(
         UsageError, match="s3://bucket/a can't be used: Missing AccessKeyId"
@@ -111,7 +111,7 @@ def test_azure_without_an_account_is_refused(environment):
         open_store("az://container/a")
 
 
-def test_a_broken_key_file_of_google_is_refused_and_not_shown(environment):
+def test_an_invalid_key_file_of_google_is_refused_and_not_shown(environment):
     environment.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", f'{{"private_key": ["{SECRET}"]}}')
     with pytest.raises(UsageError, match="gs://bucket/a can't be used: ") as raised:
         open_store("gs://bucket/a")
@@ -119,9 +119,7 @@ def test_a_broken_key_file_of_google_is_refused_and_not_shown(environment):
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az", "abfss"])
-def test_without_its_package_a_cloud_is_refused_with_the_command_that_installs_it(
-    environment, scheme
-):
+def test_without_its_package_a_cloud_is_refused_with_the_install_command(environment, scheme):
     for name in [one for one in sys.modules if one.startswith(("obstore", "cxai.objects.cloud"))]:
         environment.delitem(sys.modules, name)
     environment.setitem(sys.modules, "obstore", None)
@@ -135,6 +133,6 @@ def test_a_store_shows_no_secret():
     assert SECRET not in f"{store!r} {vars(store)!r} {store.location}"
 
 
-def test_a_large_object_has_time_for_a_slow_line():
+def test_a_large_object_has_time_for_a_slow_connection():
     assert deadline_s(0) == 30
     assert deadline_s(64 << 20) == 30 + 128

@@ -1,43 +1,28 @@
-"""What a run shows of itself: in a file, in the log, on a terminal."""
+"""The observers of a run: the progress file, the progress lines, and which of them are opened."""
 
 import asyncio
 import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
 import pytest
 from support.command import TOKEN
-from support.states import AT, api_state, run_state
+from support.states import AT, run_state
 
 from cxai import Settings, export
-from cxai.core.run_state import Blocked
+from cxai.core.events import EventStream
 from cxai.core.timestamp import timestamp
-from cxai.core.watchdog import Stage, Stall
 from cxai.errors import UsageError
-from cxai.observe.blocked import BlockedLog
-from cxai.observe.logging import LOG
+from cxai.observe.options import Progress
 from cxai.observe.progress_file import ProgressFile
-from cxai.observe.redaction import Redaction
+from cxai.observe.progress_lines import ProgressLines
 from cxai.observe.registry import OBSERVERS, open_observers
-from cxai.observe.setup import Progress, ProgressPlace, Setup
-from cxai.observe.stalls import StallLog
-from cxai.observe.unanswered import UnansweredLog
+from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME
 from cxai.output.directory import OutputDirectory
-
-
-@pytest.fixture(autouse=True)
-def _log():
-    LOG.configure(Redaction(), as_json=False)
-
-
-def events(capsys, name):
-    return [line for line in capsys.readouterr().err.splitlines() if f"event={name}" in line]
-
 
 # --- the progress file ---
 
@@ -111,76 +96,6 @@ def test_a_fault_in_writing_the_file_is_not_silent():
         observer.observe(run_state())
 
 
-# --- the log ---
-
-
-def test_each_stall_is_logged_as_it_begins_and_as_it_ends(capsys):
-    log = StallLog(1.0)
-    for stall in (Stall(Stage.COMMIT, 61.4, 3), Stall(Stage.COMMIT, 62.4, 3), None, None):
-        log.observe(run_state(stall=stall))
-    begun, over = capsys.readouterr().err.splitlines()
-    assert (
-        "level=warning event=stalled stage=commit"
-        ' symptom="the disk does not take the outcomes" for_s=61 there=3'
-    ) in begun
-    assert 'level=info event="moves again" stage=commit' in over
-
-
-def test_a_place_that_can_not_be_used_is_logged_as_it_begins_and_as_it_ends(capsys):
-    log = BlockedLog()
-    down = Blocked("the database", 1.0, None, "connection refused", is_full=False)
-    for blocked in (None, down, replace(down, for_s=7.2), None, None):
-        log.observe(run_state(blocked=blocked))
-    began, ended = capsys.readouterr().err.splitlines()
-    assert "event=storage_blocked" in began
-    assert "connection refused" in began
-    assert "event=storage_back" in ended
-    assert "after_s=7" in ended
-
-
-def test_an_input_that_is_silent_is_no_warning(capsys):
-    StallLog(1.0).observe(run_state(stall=Stall(Stage.INPUT, 61.4, 1)))
-    assert "level=info event=stalled stage=input" in capsys.readouterr().err
-
-
-def test_a_stall_that_moves_to_another_stage_is_logged_again(capsys):
-    log = StallLog(1.0)
-    log.observe(run_state(stall=Stall(Stage.REQUESTS, 61.4, 3)))
-    log.observe(run_state(stall=Stall(Stage.COMMIT, 61.4, 3)))
-    assert len(events(capsys, "stalled")) == 2
-
-
-@pytest.mark.parametrize(
-    ("shown", "is_logged"),
-    [
-        ({"unanswered_s": 2.0, "trouble": "Connection refused"}, False),
-        ({"unanswered_s": 3.0, "trouble": "Connection refused", "advice": "Check it."}, True),
-        ({"down_for_s": 2.0, "trouble": "HTTP 302"}, False),
-        ({"down_for_s": 3.0, "trouble": "HTTP 302", "advice": "Check base_url."}, True),
-        ({"unanswered_s": 44.0}, False),
-        ({"unanswered_s": 45.0}, True),
-        ({"unanswered_s": None, "trouble": "HTTP 503"}, False),
-    ],
-)
-def test_the_log_says_so_once_with_url_cause_and_what_to_check(shown, is_logged, capsys):
-    log = UnansweredLog()
-    for _ in range(3):
-        log.observe(run_state(api=shown))
-    lines = events(capsys, "api_unanswered")
-    assert len(lines) == is_logged
-    for line in lines:
-        assert f"url={api_state().url}" in line
-        assert f'cause="{shown.get("trouble", "no reply to any request yet")}"' in line
-        assert "check=" in line
-
-
-def test_the_log_says_so_again_in_the_next_outage(capsys):
-    log = UnansweredLog()
-    for for_s in (3.0, 60.0, None, 3.0):
-        log.observe(run_state(api={"down_for_s": for_s, "trouble": "HTTP 503"}))
-    assert len(events(capsys, "api_unanswered")) == 2
-
-
 # --- which of them are opened ---
 
 
@@ -194,47 +109,60 @@ def opened(**choices):
     setup = Setup(
         settings.progress,
         settings.progress_s,
-        settings.stalled_after_s,
+        EventStream().emit,
         ProgressPlace(print, print, None),
     )
     return open_observers(setup)
 
 
+def use_terminal(monkeypatch, kind="xterm"):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    if kind is None:
+        monkeypatch.delenv("TERM")
+    else:
+        monkeypatch.setenv("TERM", kind)
+
+
 @pytest.mark.parametrize(
-    ("choice", "shown"),
+    ("choice", "on_a_terminal", "elsewhere"),
     [
-        (Progress.NONE, set()),
-        (Progress.BAR, {"live_view"}),
-        (Progress.LINES, {"progress_lines"}),
-        (Progress.AUTO, {"progress_lines"}),
+        (Progress.NONE, set(), set()),
+        (Progress.BAR, {"live_view"}, {"progress_lines"}),
+        (Progress.LINES, {"progress_lines"}, {"progress_lines"}),
+        (Progress.AUTO, {"live_view"}, {"progress_lines"}),
     ],
 )
-def test_the_progress_is_shown_as_it_was_chosen(choice, shown):
-    others = {"progress_file", "stalls", "blocked", "unanswered"}
-    assert opened(progress=choice).keys() == shown | others
+def test_the_progress_is_shown_as_it_was_chosen_and_can_be(
+    choice, on_a_terminal, elsewhere, monkeypatch
+):
+    assert opened(progress=choice).keys() == elsewhere | {"progress_file"}
+    use_terminal(monkeypatch)
+    assert opened(progress=choice).keys() == on_a_terminal | {"progress_file"}
 
 
-def test_on_a_terminal_it_is_a_live_view_unless_chosen_otherwise(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    assert "live_view" in opened(progress="auto")
-    assert "progress_lines" in opened(progress="lines")
+@pytest.mark.parametrize("kind", ["dumb", "unknown", "", None])
+@pytest.mark.parametrize("choice", [Progress.AUTO, Progress.BAR])
+def test_a_terminal_that_can_not_draw_gets_lines(monkeypatch, kind, choice):
+    use_terminal(monkeypatch, kind)
+    assert opened(progress=choice).keys() == {"progress_file", "progress_lines"}
 
 
-def test_every_observer_has_its_interval():
-    choices = {"progress_s": 7.0, "stalled_after_s": 2.0}
+def test_every_observer_has_its_interval(monkeypatch):
+    use_terminal(monkeypatch)
     intervals = {
         name: observer.interval_s
         for progress in (Progress.BAR, Progress.LINES)
-        for name, observer in opened(progress=progress, **choices).items()
+        for name, observer in opened(progress=progress, progress_s=7.0).items()
     }
-    assert intervals == {
-        "live_view": 0.25,
-        "progress_lines": 7.0,
-        "progress_file": 1.0,
-        "stalls": 0.5,
-        "blocked": 1.0,
-        "unanswered": 1.0,
-    }
+    assert intervals == {"live_view": 0.25, "progress_lines": 7.0, "progress_file": 1.0}
+
+
+def test_a_line_of_progress_is_an_event_with_the_state_of_the_run():
+    events, seen = EventStream(), []
+    events.attach(seen.append)
+    ProgressLines(7.0, events.emit).observe(run_state(done=3))
+    assert [event.name for event in seen] == ["progress"]
+    assert seen[0].values["done"] == 3
 
 
 # --- one that can't be as wanted ---

@@ -1,4 +1,4 @@
-"""A part is old a given time after its first row, also if another run wrote that row."""
+"""A part is old a given time after its first row, even if another run wrote that row."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ START = datetime(2026, 11, 27, 3, tzinfo=UTC)
 
 
 class HandClock:
-    """A clock that is moved by hand; `utc` can be set apart from what has passed."""
+    """A clock that is moved by hand; `utc` can be set independently."""
 
     def __init__(self):
         self.now = 1_000.0
@@ -29,7 +29,7 @@ def clock():
     return HandClock()
 
 
-def test_a_part_is_old_so_many_seconds_after_its_first_row_and_not_after_its_last(clock):
+def test_a_part_is_old_a_given_time_after_its_first_row_not_its_last(clock):
     ages = PartAges(60.0, clock, {})
     assert ages.next_s() == 60.0
     ages.begin(["records"])
@@ -60,18 +60,18 @@ def test_without_an_age_no_part_is_ever_old(clock):
     assert ages.next_s() == math.inf
 
 
-def test_the_age_counts_from_the_first_row_in_whichever_run_that_came(clock):
+def test_the_age_counts_from_the_first_row_even_of_an_earlier_run(clock):
     clock.now += 45
     ages = PartAges(60.0, clock, {"records": "2026-11-27T03:00:00.000Z"})
     assert ages.next_s() == 15.0
 
 
-def test_a_first_row_that_is_said_to_come_in_the_future_comes_now(clock):
+def test_a_first_row_in_the_future_counts_from_now(clock):
     ages = PartAges(60.0, clock, {"records": "2027-11-27T03:00:00.000Z"})
     assert ages.next_s() == 60.0
 
 
-def test_a_step_of_the_wall_clock_makes_no_part_older(clock):
+def test_a_step_of_the_wall_clock_does_not_change_the_age(clock):
     ages = PartAges(60.0, clock, {})
     ages.begin(["records"])
     clock.shift = timedelta(days=2)

@@ -29,7 +29,7 @@ UNPACK = {
 
 @pytest.fixture
 def part(tmp_path):
-    """Return a new part, as a run begins it."""
+    """Return a new part, as a run creates it."""
     part = OpenPart(tmp_path, PartState("records", 1), Compression.NONE)
     yield part
     part.close()
@@ -72,7 +72,7 @@ A_PART = part_pattern(LAYOUT.all_sets)
         (PartState("records", 1_234_567, sealed=True), Compression.NONE, "records-1234567.jsonl"),
     ],
 )
-def test_only_a_sealed_part_has_the_name_that_readers_look_for(state, compression, name):
+def test_only_a_sealed_part_has_the_name_that_loaders_look_for(state, compression, name):
     assert part_name(state, compression) == name
     assert A_PART.fullmatch(name)
 
@@ -97,7 +97,7 @@ def test_only_a_sealed_part_has_the_name_that_readers_look_for(state, compressio
         "records-000001.jsonl\n",
     ],
 )
-def test_no_other_file_is_taken_for_a_part(name):
+def test_no_other_file_is_a_part(name):
     assert not A_PART.fullmatch(name)
 
 
@@ -115,7 +115,7 @@ def test_each_commit_is_appended_whole(compression, tmp_path):
     assert ends[-1] == len(content)
 
 
-def test_an_extent_says_where_it_stands_and_what_the_part_is_with_it(part):
+def test_an_extent_has_its_offset_and_the_state_of_the_part_with_it(part):
     commit(part, LINES[:1])
     extent = commit(part, LINES[1:])
     assert extent.offset == len(LINES[0])
@@ -126,13 +126,13 @@ def test_an_extent_says_where_it_stands_and_what_the_part_is_with_it(part):
     )
 
 
-def test_the_file_is_made_by_the_first_append_for_its_owner_alone(part):
+def test_the_first_append_creates_a_private_file(part):
     assert not part.path.exists()
     part.append(LINES)
     assert stat.S_IMODE(part.path.stat().st_mode) == 0o600
 
 
-def test_what_is_appended_does_not_count_before_the_ledger_has_it(part):
+def test_appended_lines_do_not_count_before_they_are_committed(part):
     commit(part, LINES[:1])
     state = part.state
     part.append([b"given up, and longer than what comes instead\n"])
@@ -142,7 +142,7 @@ def test_what_is_appended_does_not_count_before_the_ledger_has_it(part):
     assert part.path.read_bytes() == WHOLE
 
 
-def test_a_commit_of_more_lines_than_one_call_may_write_is_whole(part):
+def test_a_commit_with_more_lines_than_one_call_may_write_is_whole(part):
     lines = [b"%d\n" % number for number in range(5_000)]
     commit(part, lines)
     assert part.path.read_bytes() == b"".join(lines)
@@ -150,7 +150,7 @@ def test_a_commit_of_more_lines_than_one_call_may_write_is_whole(part):
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 20])
-def test_a_short_write_goes_on_where_it_ended(part, monkeypatch, at_once):
+def test_a_short_write_resumes_where_it_ended(part, monkeypatch, at_once):
     commit(part, LINES[:1])
     whole_write, whole_writev = os.pwrite, os.pwritev
     monkeypatch.setattr(os, "pwrite", lambda fd, text, at: whole_write(fd, text[:at_once], at))
@@ -162,7 +162,9 @@ def test_a_short_write_goes_on_where_it_ended(part, monkeypatch, at_once):
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), min_size=1), st.lists(st.integers(0, 100)))
-def test_however_the_system_cuts_a_write_all_of_it_is_written_once(tmp_path_factory, texts, cuts):
+def test_however_the_system_splits_a_write_all_bytes_are_written_once(
+    tmp_path_factory, texts, cuts
+):
     part = OpenPart(tmp_path_factory.mktemp("part"), PartState("records", 1), Compression.NONE)
     whole_write, whole_writev = os.pwrite, os.pwritev
 
@@ -196,7 +198,7 @@ def test_a_full_disk_leaves_the_committed_bytes_alone(part, monkeypatch, failing
     assert part.path.read_bytes() == WHOLE
 
 
-def test_a_failed_sync_is_raised_and_not_tried_again(part, monkeypatch):
+def test_a_failed_sync_is_raised_and_not_repeated(part, monkeypatch):
     calls = []
 
     def fail(fd):
@@ -226,7 +228,7 @@ def test_a_part_is_not_written_through_a_symbolic_link(part, tmp_path):
 
 
 @pytest.mark.parametrize("compression", Compression)
-def test_a_part_goes_on_where_the_ledger_says(compression, tmp_path):
+def test_a_part_continues_at_its_committed_length(compression, tmp_path):
     part = OpenPart(tmp_path, PartState("records", 1), compression)
     commit(part, LINES[:1])
     part.append([b"never committed\n"])
@@ -238,7 +240,7 @@ def test_a_part_goes_on_where_the_ledger_says(compression, tmp_path):
     assert again.state.records == 4
 
 
-def test_a_tail_is_cut_and_the_cut_is_made_durable(part, monkeypatch):
+def test_a_tail_is_truncated_durably(part, monkeypatch):
     commit(part, LINES)
     part.append([b"never committed\n"])
     calls = []
@@ -260,20 +262,20 @@ def test_a_part_that_was_never_written_needs_no_file(part):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "expected"),
     [
         (lambda path: os.truncate(path, 5), "has 5 bytes, but the ledger has 36"),
         (lambda path: os.truncate(path, 0), "has 0 bytes, but the ledger has 36"),
-        (lambda path: path.write_bytes(WHOLE.replace(b"3", b"5")), "is not what was written"),
-        (lambda path: path.write_bytes(bytes(len(WHOLE))), "is not what was written"),
+        (lambda path: path.write_bytes(WHOLE.replace(b"3", b"5")), "was changed: the checksum"),
+        (lambda path: path.write_bytes(bytes(len(WHOLE))), "was changed: the checksum"),
         (lambda path: path.unlink(), r"can't be opened \(No such file or directory\)"),
     ],
     ids=["cut", "empty", "flipped", "zero-filled", "missing"],
 )
-def test_committed_bytes_that_are_not_there_are_refused_by_name(part, damage, told):
+def test_a_part_without_its_committed_bytes_is_refused_by_name(part, damage, expected):
     commit(part, LINES)
     damage(part.path)
     left = part.path.exists() and part.path.read_bytes()
-    with pytest.raises(IntegrityError, match=f"{re.escape(str(part.path))} {told}"):
+    with pytest.raises(IntegrityError, match=f"{re.escape(str(part.path))} {expected}"):
         reopened(part)
     assert (part.path.exists() and part.path.read_bytes()) == left

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from support.defaults import pipeline_settings, policy_settings
 from support.doubles import (
     ABSENT,
     AWAITING_FILE,
@@ -32,10 +33,8 @@ from support.run import RULES, Run, now
 from support.virtual import START_S, VirtualClock, virtually
 
 from cxai.core.entry import Fault, IdRule, IgnoredLine
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import InputBrokenError, TokenRefusedError, UsageError
 from cxai.policy.reply import Endpoint, Reply, Said
-from cxai.policy.settings import PolicySettings
 from cxai.policy.verdict import Verdict
 
 RESULT, STATUS = Endpoint.RESULT, Endpoint.STATUS
@@ -121,7 +120,7 @@ async def test_a_result_that_can_not_be_written_is_a_verdict():
 
 @virtually
 async def test_a_missing_result_is_not_asked_for_its_status_unless_wanted():
-    run = Run(entries("a"), script={"a": [ABSENT]}, rules=PolicySettings(check_status=False))
+    run = Run(entries("a"), script={"a": [ABSENT]}, rules=policy_settings(check_status=False))
     await run.to_the_end()
     assert run.verdict("a") is Verdict.NOT_FOUND
 
@@ -279,7 +278,7 @@ async def test_an_id_under_way_is_left_in_peace_between_two_looks():
 @virtually
 async def test_a_limit_of_the_api_holds_everyone_back(refusal):
     run = Run(
-        entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=PipelineSettings(in_flight=2)
+        entries(*"abcdefgh"), script={"b": [refusal, OK]}, bounds=pipeline_settings(in_flight=2)
     )
     await run.to_the_end()
     # Two leave at first, two when these come back, before either has been judged.
@@ -292,7 +291,7 @@ async def test_a_limit_of_the_api_holds_everyone_back(refusal):
 @virtually
 async def test_limits_of_the_api_cost_no_attempt():
     script = {"a": [throttled(1.0)] * 20 + [FAULTY, OK]}
-    run = await Run(entries("a"), script=script, rules=PolicySettings(max_attempts=2)).to_the_end()
+    run = await Run(entries("a"), script=script, rules=policy_settings(max_attempts=2)).to_the_end()
     assert run.verdict("a") is Verdict.OK
     assert run.tally.throttled == 20
 
@@ -310,7 +309,7 @@ async def test_an_hour_of_outage_is_sat_out():
 
     ids = [f"n{number}" for number in range(50)]
     run = Run(
-        entries(*ids), script=dict.fromkeys(ids, down), rules=PolicySettings(max_attempts=1_000)
+        entries(*ids), script=dict.fromkeys(ids, down), rules=policy_settings(max_attempts=1_000)
     )
     await run.to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 50}
@@ -328,7 +327,7 @@ async def test_a_refused_token_ends_the_run_and_marks_nothing():
         entries("fine", "refused", "slow", "never"),
         script={"fine": OK_THEN_REFUSED, "refused": [TOKEN_REFUSED], "never": []},
         latency_s=lambda call: {"fine": 1.0, "refused": 2.0, "slow": 30.0}[call.id],
-        bounds=PipelineSettings(in_flight=3, batch_s=60.0),
+        bounds=pipeline_settings(in_flight=3, batch_s=60.0),
         backlog=3,
     )
     with pytest.raises(TokenRefusedError, match="HTTP 401"):
@@ -369,7 +368,9 @@ async def test_an_only_id_can_not_tell_a_refused_token_from_its_own_trouble():
 async def test_an_id_that_is_forbidden_alone_is_rejected_and_the_others_go_on(one, status):
     ids = [*"abcdef"]
     script = {each: [OK] * 9 for each in ids} | {one: [Reply(status)] * 9}
-    run = await Run(entries(*ids), script=script, bounds=PipelineSettings(in_flight=2)).to_the_end()
+    run = await Run(
+        entries(*ids), script=script, bounds=pipeline_settings(in_flight=2)
+    ).to_the_end()
     assert run.tally.verdicts == {Verdict.OK: 5, Verdict.REJECTED: 1}
     assert run.verdict(one) is Verdict.REJECTED
     assert len(run.fetcher.calls) <= 6 + 1 + 2  # a second look, and a canary for each
@@ -387,7 +388,7 @@ async def test_an_id_that_an_earlier_run_has_a_result_of_can_tell_as_well():
 async def test_a_doubt_that_is_settled_costs_no_further_requests():
     ids = [f"n{number}" for number in range(60)]
     script = {"n5": [Reply(403)] * 9} | {one: [OK] * 9 for one in ids if one != "n5"}
-    run = Run(entries(*ids), script=script, latency_s=10.0, bounds=PipelineSettings(in_flight=1))
+    run = Run(entries(*ids), script=script, latency_s=10.0, bounds=pipeline_settings(in_flight=1))
     await run.to_the_end()
     assert now() > 600.0
     assert len(run.fetcher.asked("n5")) == 2
@@ -398,7 +399,7 @@ async def test_a_doubt_that_is_settled_costs_no_further_requests():
 @virtually
 async def test_replies_that_came_with_the_refusal_are_kept():
     script = {"b": [TOKEN_REFUSED], **dict.fromkeys("acd", OK_THEN_REFUSED)}
-    run = Run(entries(*"abcd"), script=script, bounds=PipelineSettings(in_flight=4))
+    run = Run(entries(*"abcd"), script=script, bounds=pipeline_settings(in_flight=4))
     with pytest.raises(TokenRefusedError):
         await run.pipeline.run()
     assert run.tally.verdicts == {Verdict.OK: 3}
@@ -489,7 +490,7 @@ async def test_an_input_that_breaks_is_told_after_what_was_read_has_its_verdict(
     run = Run(
         source=ListSource([entries(*ids)], breaks=broken),
         script={"n7": [FAULTY, FAULTY, OK], "n8": [ABSENT, UNDER_WAY, OK]},
-        bounds=PipelineSettings(in_flight=2),
+        bounds=pipeline_settings(in_flight=2),
     )
     with pytest.raises(InputBrokenError) as raised:
         await run.pipeline.run()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from support.defaults import pipeline_settings
 from support.doubles import (
     ABSENT,
     FAULTY,
@@ -19,7 +20,6 @@ from support.doubles import (
 from support.run import SIGTERM, Run
 from support.virtual import START_S, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import CommitError, InputBrokenError, StoppedError
 from cxai.policy.verdict import Verdict
 
@@ -125,7 +125,7 @@ async def test_what_was_left_over_and_stands_in_a_file_too_is_asked_once_and_cou
 async def test_what_was_not_committed_is_taken_from_the_inbox_and_written_once():
     queue, ledger = entries(*"abcdefgh"), of_queue(fails_at=2)
     run = Run(
-        source=QueueSource(queue), ledger=ledger, bounds=PipelineSettings(batch=4, in_flight=1)
+        source=QueueSource(queue), ledger=ledger, bounds=pipeline_settings(batch=4, in_flight=1)
     )
     with pytest.raises(CommitError):
         await run.pipeline.run()
@@ -140,7 +140,7 @@ async def test_a_stopped_run_commits_what_came_back_and_leaves_the_rest_in_the_i
     queue = entries("a", "b", "c")
     run = Run(
         source=QueueSource(queue, is_endless=True),
-        bounds=PipelineSettings(in_flight=2),
+        bounds=pipeline_settings(in_flight=2),
         latency_s=20.0,
     )
     await stopped_after(10, run)

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from support.defaults import pipeline_settings
 from support.doubles import (
     LATENCY_S,
     OK,
@@ -17,7 +18,6 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, at, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.watchdog import Stage, Watchdog
 from cxai.errors import CommitError, StoppedError
 from cxai.policy.reply import Reply
@@ -29,7 +29,7 @@ JUDGED_AT_ONCE = 32
 @virtually
 async def test_no_more_requests_are_under_way_than_allowed_and_no_fewer_while_there_is_work():
     ids = [f"n{number}" for number in range(100)]
-    run = await Run(entries(*ids), bounds=PipelineSettings(in_flight=7)).to_the_end()
+    run = await Run(entries(*ids), bounds=pipeline_settings(in_flight=7)).to_the_end()
     assert run.fetcher.most_in_flight == 7
     assert max(run.fetcher.times()) == START_S + 14 * LATENCY_S
 
@@ -37,7 +37,7 @@ async def test_no_more_requests_are_under_way_than_allowed_and_no_fewer_while_th
 @virtually
 async def test_who_waits_for_a_retry_holds_no_requester():
     script = {"a": [Reply(500, retry_after_s=300.0), OK]}
-    run = Run(entries(*"abcdefgh"), script=script, bounds=PipelineSettings(in_flight=1))
+    run = Run(entries(*"abcdefgh"), script=script, bounds=pipeline_settings(in_flight=1))
     running = run.start()
     await at(10.0)
     assert run.tally.verdicts == {Verdict.OK: 7}
@@ -55,7 +55,7 @@ async def test_the_next_request_leaves_before_the_last_body_is_read():
             sent_before_reading.append(len(run.fetcher.calls))
             return super().seen(*args)
 
-    run = Run(entries(*"abcde"), reader=Watching(), bounds=PipelineSettings(in_flight=1))
+    run = Run(entries(*"abcde"), reader=Watching(), bounds=pipeline_settings(in_flight=1))
     await run.to_the_end()
     assert sent_before_reading == [2, 3, 4, 5, 5]
 
@@ -80,7 +80,9 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
         in_turn = False
 
     ids = [f"n{number}" for number in range(100)]
-    await Run(entries(*ids), reader=Watching(), bounds=PipelineSettings(in_flight=100)).to_the_end()
+    await Run(
+        entries(*ids), reader=Watching(), bounds=pipeline_settings(in_flight=100)
+    ).to_the_end()
     assert portions == [JUDGED_AT_ONCE, JUDGED_AT_ONCE, JUDGED_AT_ONCE, 4]
 
 
@@ -99,7 +101,7 @@ async def test_a_reader_of_several_blocks_gets_them_full_and_no_more_than_it_can
             return await super().read(arrived, at)
 
     ids = [f"n{number}" for number in range(200)]
-    await Run(entries(*ids), reader=Slow(), bounds=PipelineSettings(in_flight=100)).to_the_end()
+    await Run(entries(*ids), reader=Slow(), bounds=pipeline_settings(in_flight=100)).to_the_end()
     assert sum(size for size, _ in blocks) == len(ids)
     assert [size for size, _ in blocks[:3]] == [JUDGED_AT_ONCE] * 3
     assert max(at_once for _, at_once in blocks) == Slow.at_once
@@ -124,17 +126,17 @@ async def stuck(run):
 @pytest.mark.parametrize(
     ("bounds", "backlog", "fewest", "most"),
     [
-        (PipelineSettings(in_flight=4, batch=100), 50, 50, 50),
+        (pipeline_settings(in_flight=4, batch=100), 50, 50, 50),
         # One commit under way and two more full: what was judged with the last outcome of these,
         # the replies that wait to be judged, and those that wait to be handed over.
         (
-            PipelineSettings(in_flight=4, batch=10, batch_s=60),
+            pipeline_settings(in_flight=4, batch=10, batch_s=60),
             5_000,
             30,
             30 + JUDGED_AT_ONCE + 4 + 4,
         ),
         (
-            PipelineSettings(in_flight=4, batch_bytes=60, batch_s=60),
+            pipeline_settings(in_flight=4, batch_bytes=60, batch_s=60),
             5_000,
             10,
             30 + JUDGED_AT_ONCE + 4 + 4,
@@ -159,7 +161,7 @@ async def test_a_ledger_that_does_not_commit_holds_back_everything_before_it(
 @virtually
 async def test_invalid_lines_are_held_back_as_well():
     lines = ListSource(invalid(f"no id {number}") for number in range(10_000))
-    run = Run(source=lines, bounds=PipelineSettings(batch=10))
+    run = Run(source=lines, bounds=pipeline_settings(batch=10))
     async with stuck(run):
         assert 20 <= run.source.read <= 10 + 20  # in the commit under way, and in the batch
 
@@ -169,7 +171,7 @@ async def test_invalid_lines_are_held_back_as_well():
 
 @virtually
 async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_too():
-    run = Run(entries(*"abcdefg"), bounds=PipelineSettings(in_flight=1, batch=3, batch_s=5.0))
+    run = Run(entries(*"abcdefg"), bounds=pipeline_settings(in_flight=1, batch=3, batch_s=5.0))
     await run.to_the_end()
     assert list(map(len, run.ledger.commits)) == [3, 3, 1]
     assert now() == 7 * LATENCY_S  # nothing is left to wait for
@@ -178,7 +180,7 @@ async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_to
 @virtually
 async def test_a_batch_that_is_larger_than_the_backlog_does_not_wait_for_what_can_not_come():
     ids = [f"n{number}" for number in range(20)]
-    bounds = PipelineSettings(in_flight=5, batch=100, batch_s=60.0)
+    bounds = pipeline_settings(in_flight=5, batch=100, batch_s=60.0)
     run = await Run(entries(*ids), bounds=bounds, backlog=5).to_the_end()
     assert list(map(len, run.ledger.commits)) == [5, 5, 5, 5]
     assert now() == 4 * LATENCY_S
@@ -192,7 +194,7 @@ async def test_what_is_left_when_the_input_ends_is_committed_at_once():
             await at(10.0)
             yield entries("a")
 
-    run = Run(source=Slow(), bounds=PipelineSettings(batch_s=60.0))
+    run = Run(source=Slow(), bounds=pipeline_settings(batch_s=60.0))
     running = run.start()
     await at(9.0)
     assert run.ledger.commits == []
@@ -205,7 +207,7 @@ async def test_a_small_batch_is_committed_when_it_is_old_enough():
     run = Run(
         entries("a", "b"),
         script={"b": [Reply(500, retry_after_s=60.0), OK]},
-        bounds=PipelineSettings(batch=100, batch_s=2.0),
+        bounds=pipeline_settings(batch=100, batch_s=2.0),
     )
     running = run.start()
     await at(LATENCY_S + 1.9)
@@ -220,7 +222,7 @@ async def test_the_first_outcome_is_committed_soon_although_others_are_waited_fo
     run = Run(
         entries("a", "b"),
         script={"b": [Reply(500, retry_after_s=60.0), OK]},
-        bounds=PipelineSettings(batch=100, batch_s=2.0, first_batch_s=0.02),
+        bounds=pipeline_settings(batch=100, batch_s=2.0, first_batch_s=0.02),
     )
     running = run.start()
     await at(LATENCY_S + 0.03)
@@ -245,7 +247,7 @@ async def test_a_failed_commit_ends_the_run_at_once_and_counts_nothing_of_its_ba
     run = Run(
         source=ListSource(endless()),
         ledger=MemoryLedger(fails_at=3),
-        bounds=PipelineSettings(in_flight=5, batch=5),
+        bounds=pipeline_settings(in_flight=5, batch=5),
     )
     with pytest.raises(CommitError):
         await run.pipeline.run()
@@ -259,7 +261,7 @@ async def test_a_failed_commit_ends_the_run_at_once_and_counts_nothing_of_its_ba
 
 @virtually
 async def test_the_commit_after_a_stop_may_fail_too():
-    run = Run(entries("a"), ledger=MemoryLedger(fails_at=1), bounds=PipelineSettings(batch_s=60.0))
+    run = Run(entries("a"), ledger=MemoryLedger(fails_at=1), bounds=pipeline_settings(batch_s=60.0))
     running = run.start()
     await at(1.0)
     run.pipeline.stop(SIGTERM)
@@ -274,7 +276,7 @@ async def test_a_failed_commit_ends_the_grace_of_a_stopped_run():
         entries("a", "slow"),
         ledger=MemoryLedger(fails_at=1),
         latency_s=lambda call: 3600.0 if call.id == "slow" else LATENCY_S,
-        bounds=PipelineSettings(batch_s=2.0, grace_s=600.0),
+        bounds=pipeline_settings(batch_s=2.0, grace_s=600.0),
     )
     running = run.start()
     await at(1.0)
@@ -324,7 +326,7 @@ def stuck_at(stage):
     run = Run(
         source=Silent() if stage is Stage.INPUT else ListSource(endless()),
         reader=reader,
-        bounds=PipelineSettings(in_flight=5, batch=5),
+        bounds=pipeline_settings(in_flight=5, batch=5),
         backlog=20,
     )
     match stage:

@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.defaults import health_settings, pipeline_settings
 from support.doubles import (
     ABSENT,
     FAULTY,
@@ -18,10 +19,8 @@ from support.doubles import (
 from support.run import Run
 from support.virtual import START_S, VirtualClock, run_virtually, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import TokenRefusedError
 from cxai.governor.governor import Governor
-from cxai.governor.health import HealthSettings
 from cxai.policy.reply import Endpoint, Reply
 from cxai.policy.table import Signal
 
@@ -104,8 +103,8 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
             latency_s=latency_s,
             limiter=Listening(VirtualClock()),
             governor=governor,
-            bounds=PipelineSettings(in_flight=in_flight, batch=7),
-            health=HealthSettings(failures=2, rounds=2, others=others),
+            bounds=pipeline_settings(in_flight=in_flight, batch=7),
+            health=health_settings(failures=2, rounds=2, others=others),
         )
         try:
             await run.pipeline.run()
@@ -143,7 +142,7 @@ async def test_while_the_api_is_well_all_results_are_kept_together():
 async def test_results_are_kept_together_again_as_soon_as_a_failure_is_explained():
     script = {"n10": [FAULTY, OK], "n20": [ABSENT, ABSENT]}
     run = Run(
-        entries(*NAMES), script=script, governor=Counting, bounds=PipelineSettings(in_flight=5)
+        entries(*NAMES), script=script, governor=Counting, bounds=pipeline_settings(in_flight=5)
     )
     await run.to_the_end()
     assert 30 <= run.governor.together < 39
@@ -161,8 +160,8 @@ async def test_a_probe_whose_doubt_is_over_lets_the_next_one_leave():
         script={name: [FAULTY, OK] for name in "abuvwxyz"},
         latency_s=lambda call: latencies_s.get(call.id, 0.5),
         governor=Counting,
-        bounds=PipelineSettings(in_flight=3),
-        health=HealthSettings(failures=2, others=3),
+        bounds=pipeline_settings(in_flight=3),
+        health=health_settings(failures=2, others=3),
     )
     await run.to_the_end()
     assert run.governor.health.doubts >= 2

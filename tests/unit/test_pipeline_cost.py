@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import PurePath
 
 import pytest
+from support.defaults import pipeline_settings, rate_settings
 from support.doubles import LATENCY_S, OK, entries
 from support.run import Run
 from support.virtual import VirtualClock, run_virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.governor.governor import Governor
-from cxai.governor.local import LocalLimiter, RateSettings
+from cxai.governor.local import LocalLimiter
 
 MOST_GROWTH = 1.10
 CALLS = {(3, 11): 105.0}
@@ -51,13 +51,13 @@ class OneByOne(Governor):
 
 async def run_of(ids, governor):
     limiter = LocalLimiter(
-        RateSettings(1e9, burst=True), VirtualClock()
+        rate_settings(1e9, burst=True), VirtualClock()
     )  # looked at, and never full
     run = Run(
         INPUT[:ids],
         limiter=limiter,
         fetcher=Together(limiter),
-        bounds=PipelineSettings(in_flight=64),
+        bounds=pipeline_settings(in_flight=64),
         governor=governor,
     )
     await run.to_the_end()

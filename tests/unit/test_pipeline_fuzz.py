@@ -6,6 +6,7 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.defaults import pipeline_settings
 from support.doubles import (
     ABSENT,
     DROPPED,
@@ -31,7 +32,6 @@ from support.run import SIGTERM, Run
 from support.virtual import START_S, run_virtually
 
 from cxai.core.entry import IgnoredLine
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import CxaiError, InputBrokenError, StopCause, StoppedError
 from cxai.policy.reply import Failure, FailureKind, Reply
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
@@ -69,7 +69,7 @@ items = st.sampled_from(
 )
 inputs = st.lists(st.lists(items, max_size=10), max_size=5)
 all_bounds = st.builds(
-    PipelineSettings,
+    pipeline_settings,
     in_flight=st.integers(1, 4),
     batch=st.integers(1, 4),
     batch_bytes=st.integers(1, 200),

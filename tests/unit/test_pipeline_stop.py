@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.defaults import pipeline_settings
 from support.doubles import (
     ABSENT,
     FAULTY,
@@ -17,7 +18,6 @@ from support.doubles import (
 from support.run import SIGTERM, Run, now
 from support.virtual import VirtualClock, at, quiet, virtually
 
-from cxai.core.pipeline_settings import PipelineSettings
 from cxai.errors import DiskFullError, StopCause, StoppedError, StopRequestedError
 from cxai.policy.reply import Reply
 from cxai.policy.verdict import Verdict
@@ -37,7 +37,7 @@ async def test_requests_under_way_are_given_their_grace_and_nothing_new_is_asked
     run = Run(
         source=ListSource(endless()),
         latency_s=20.0,
-        bounds=PipelineSettings(in_flight=5, grace_s=30.0),
+        bounds=pipeline_settings(in_flight=5, grace_s=30.0),
     )
     running = run.start()
     await at(1.0)
@@ -56,7 +56,7 @@ async def test_requests_that_outlast_the_grace_are_abandoned():
     run = Run(
         entries("quick", "slow"),
         latency_s=lambda call: 3600.0 if call.id == "slow" else 5.0,
-        bounds=PipelineSettings(grace_s=30.0),
+        bounds=pipeline_settings(grace_s=30.0),
     )
     running = run.start()
     await at(1.0)
@@ -70,7 +70,7 @@ async def test_requests_that_outlast_the_grace_are_abandoned():
 
 @virtually
 async def test_without_grace_a_stop_abandons_at_once():
-    run = Run(entries("a"), latency_s=60.0, bounds=PipelineSettings(grace_s=0.0))
+    run = Run(entries("a"), latency_s=60.0, bounds=pipeline_settings(grace_s=0.0))
     running = run.start()
     await at(1.0)
     run.pipeline.stop(SIGTERM)
@@ -97,7 +97,7 @@ async def test_a_stop_waits_neither_for_retries_nor_for_a_pause():
     run = Run(
         entries(*"abcd"),
         script={"a": [throttled(300.0)], "b": [Reply(500, retry_after_s=300.0)]},
-        bounds=PipelineSettings(in_flight=2),
+        bounds=pipeline_settings(in_flight=2),
     )
     running = run.start()
     await at(10.0)
@@ -126,7 +126,7 @@ async def test_a_stop_in_the_very_moment_when_a_request_may_leave_holds_it_back(
 
 @virtually
 async def test_a_stop_waits_for_the_commit_that_is_under_way():
-    run = Run(entries("a"), bounds=PipelineSettings(batch_s=1.0))
+    run = Run(entries("a"), bounds=pipeline_settings(batch_s=1.0))
     run.ledger.gate.clear()
     running = run.start()
     await at(10.0)
@@ -144,7 +144,7 @@ async def test_replies_that_wait_for_a_slow_commit_are_kept():
     run = Run(
         entries(*"abcdefghijkl"),  # in the commit, in the batch, and those that have to wait
         latency_s=lambda call: LATENCY_S if call.id in "abcdefgh" else 5.0,
-        bounds=PipelineSettings(in_flight=4, batch=1),
+        bounds=pipeline_settings(in_flight=4, batch=1),
     )
     run.ledger.gate.clear()
     running = run.start()
@@ -171,7 +171,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told():
 
 @virtually
 async def test_a_cancelled_run_leaves_nothing_behind():
-    run = Run(source=ListSource(endless()), bounds=PipelineSettings(in_flight=5))
+    run = Run(source=ListSource(endless()), bounds=pipeline_settings(in_flight=5))
     running = run.start()
     await at(LATENCY_S / 2)
     running.cancel()
@@ -187,7 +187,7 @@ async def test_a_cancelled_run_leaves_nothing_behind():
 
 
 def full(**bounds):
-    run = Run(entries(*"abc"), bounds=PipelineSettings(disk_patience_s=600.0, **bounds))
+    run = Run(entries(*"abc"), bounds=pipeline_settings(disk_patience_s=600.0, **bounds))
     run.ledger.is_full = True
     return run
 
@@ -231,7 +231,7 @@ async def test_a_stop_ends_the_wait_for_room_after_one_more_try():
 async def test_a_full_disk_holds_requests_back():
     run = Run(
         source=ListSource(endless()),
-        bounds=PipelineSettings(in_flight=5, batch=10, disk_patience_s=600.0),
+        bounds=pipeline_settings(in_flight=5, batch=10, disk_patience_s=600.0),
     )
     run.ledger.is_full = True
     running = run.start()
@@ -271,7 +271,7 @@ async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
         async def admit(self, _entries):
             raise DiskFullError("no room", "the disk is full")
 
-    run = Run(entries("a"), ledger=NoRoom(), bounds=PipelineSettings(disk_patience_s=30))
+    run = Run(entries("a"), ledger=NoRoom(), bounds=pipeline_settings(disk_patience_s=30))
     with pytest.raises(DiskFullError):
         await run.start()
     assert 30 <= now() <= 33

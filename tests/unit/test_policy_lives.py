@@ -1,6 +1,7 @@
 """Whole lives of IDs, replayed: one for each way to a verdict."""
 
 import pytest
+from support.defaults import policy_settings
 
 from cxai.policy.job import Job
 from cxai.policy.reply import (
@@ -14,11 +15,10 @@ from cxai.policy.reply import (
     Said,
     Status,
 )
-from cxai.policy.settings import PolicySettings
 from cxai.policy.step import ApiConditions, Ask, Keep, Settle, step
 from cxai.policy.verdict import FailureStage, Verdict
 
-RULES = PolicySettings(max_attempts=3)
+RULES = policy_settings(max_attempts=3)
 UTC_S = 1_800_000_000.0
 DRAW = 0.5
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.defaults import policy_settings
 from support.policy import any_seen, draws
 
 from cxai.policy.job import Job
@@ -20,12 +21,12 @@ from cxai.policy.reply import (
     Said,
     Status,
 )
-from cxai.policy.settings import PolicySettings, backoff_s
+from cxai.policy.settings import backoff_s
 from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal, row
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
-RULES = PolicySettings(max_attempts=3)
+RULES = policy_settings(max_attempts=3)
 DRAW = 0.5
 NOW_S, UTC_S = 10_000.0, 1_800_000_000.0
 RESULT, STATUS = Endpoint
@@ -214,12 +215,12 @@ def test_a_limit_that_only_one_id_meets_is_its_own_trouble(endpoint, status):
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_missing_result_is_not_found_where_the_status_is_not_asked(status):
     gone = Settle(Verdict.NOT_FOUND, f"HTTP {status}", FailureStage.HEADERS)
-    assert decided(Refusal(status), rules=PolicySettings(check_status=False)) == gone
+    assert decided(Refusal(status), rules=policy_settings(check_status=False)) == gone
 
 
 @pytest.mark.parametrize("status", [202, 204, 409])
 def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_asked(status):
-    rules = PolicySettings(check_status=False)
+    rules = policy_settings(check_status=False)
     assert decided(Refusal(status), rules=rules) == Ask(30.0)
     at_last = decided(Refusal(status), waited(900.0, RESULT), rules=rules)
     assert at_last == Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)
@@ -242,7 +243,7 @@ def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_t
 
 @pytest.mark.parametrize(("recheck_s", "delay_s"), [(0.5, 0.5), (5.0, 5.0), (3_600.0, 5.0)])
 def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
-    assert decided(Refusal(404), PROCESSED, rules=PolicySettings(recheck_s=recheck_s)) == Ask(
+    assert decided(Refusal(404), PROCESSED, rules=policy_settings(recheck_s=recheck_s)) == Ask(
         delay_s
     )
 
@@ -291,7 +292,7 @@ def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hour
     ("age_s", "ago"), [(0.0, "just now"), (3_600.0, "an hour ago"), (7_200.0, "2 hours ago")]
 )
 def test_the_patience_with_a_file_can_be_set_down_to_none(age_s, ago):
-    rules = PolicySettings(file_patience_s=0.0)
+    rules = policy_settings(file_patience_s=0.0)
     settled = decided(replace(AWAITING_FILE, declared_s=UTC_S - age_s), ASKING_STATUS, rules=rules)
     assert settled.reason == f"declared {ago} and its file never arrived (aState)"
     assert decided(AWAITING_FILE, ASKING_STATUS, rules=rules) == Ask(30.0)
@@ -343,7 +344,7 @@ def test_an_id_without_its_file_says_so_when_patience_ends():
 
 @given(recheck_s=st.floats(1, 100), patience_s=st.floats(0, 300), latency_s=st.floats(0.001, 100))
 def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, latency_s):
-    rules = PolicySettings(recheck_s=recheck_s, patience_s=patience_s)
+    rules = policy_settings(recheck_s=recheck_s, patience_s=patience_s)
     waited_s, looks = latency_s, 1
     while isinstance(decision := decided(UNDER_WAY, waited(waited_s), rules=rules), Ask):
         assert waited_s + decision.delay_s <= patience_s + 1e-6
@@ -423,7 +424,7 @@ any_job = st.builds(
     processed=st.booleans(),
     looked_again=st.booleans(),
 )
-any_rules = st.builds(PolicySettings, max_attempts=st.integers(1, 6), check_status=st.booleans())
+any_rules = st.builds(policy_settings, max_attempts=st.integers(1, 6), check_status=st.booleans())
 
 
 @given(any_job, any_seen, any_rules, draws)
@@ -442,7 +443,7 @@ def test_each_step_is_bounded_and_the_same_each_time(job, seen, rules, draw):
 def test_what_is_no_answer_is_never_final_at_first_sight_nor_for_good(
     seen, endpoint, max_attempts, check_status, draw
 ):
-    rules = PolicySettings(max_attempts=max_attempts, check_status=check_status)
+    rules = policy_settings(max_attempts=max_attempts, check_status=check_status)
     job, looks = Job(endpoint), 0
     if signal_of(job, seen) in {Signal.FAILED, Signal.TOKEN_REFUSED} and row(seen, endpoint).counts:
         decision = Ask()

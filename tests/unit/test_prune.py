@@ -1,4 +1,4 @@
-"""Parts that a loader has taken over are released, and the export goes on without them."""
+"""Parts that were loaded elsewhere are released, and the export works without them."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from cxai.inspect.verify import verify_export
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.resources.options import Shape
-from cxai.simulator import fate
+from cxai.simulator import behaviour_of
 
 PARTS = ("records-000001.jsonl", "failures-000001.jsonl")
 
@@ -30,7 +30,7 @@ def ids(guids):
 
 @pytest.fixture
 def export(tmp_path, ids):
-    """Return an export of the first 30 IDs; a run that goes on has ten more."""
+    """Return an export of the first 30 IDs; the next run has ten more."""
     run_finished(tmp_path, ids[:30], SCENARIO)
     return tmp_path
 
@@ -44,7 +44,7 @@ def content_of(export):
 
 
 def admitted(export, ids, **how):
-    """Return how many of the IDs a run would ask for."""
+    """Return how many of the IDs a run would fetch."""
     with opened(export, **how) as store:
         return len(store.admit(entries_of(ids)).fresh)
 
@@ -57,12 +57,12 @@ def manifest_of(export):
 
 
 @pytest.mark.promise(
-    "Finished parts were loaded elsewhere and are to go",
-    "`cxai prune` checks, releases and deletes them; their IDs are never asked again",
+    "Finished parts were loaded elsewhere and are to be deleted",
+    "`cxai prune` checks, releases and deletes them; their IDs are never fetched again",
     group="Ledger",
 )
 @pytest.mark.parametrize("how", [PARTS[:1], PARTS, "all"])
-def test_a_released_part_is_deleted_and_its_ids_are_not_asked_again(export, ids, how):
+def test_a_released_part_is_deleted_and_its_ids_are_not_fetched_again(export, ids, how):
     pruned = prune(export, every=True) if how == "all" else prune(export, *how)
     names = PARTS if how == "all" else how
     assert set(pruned.released) == set(pruned.deleted) == set(names)
@@ -72,7 +72,7 @@ def test_a_released_part_is_deleted_and_its_ids_are_not_asked_again(export, ids,
     assert verify_export(export).problems == []
 
 
-def test_the_manifest_lists_released_parts_apart(export):
+def test_the_manifest_lists_released_parts_separately(export):
     before = manifest_of(export)
     prune(export, PARTS[0])
     after = manifest_of(export)
@@ -92,7 +92,7 @@ def test_status_counts_released_parts(export):
     assert sets["failures"]["released_parts"] == 0
 
 
-def test_a_part_may_be_named_by_its_path(export, monkeypatch):
+def test_a_part_may_be_given_by_its_path(export, monkeypatch):
     monkeypatch.chdir(export)
     assert prune(export, f"./{PARTS[0]}").released == [PARTS[0]]
     assert prune(export, export / PARTS[1], export / PARTS[1]).released == [PARTS[1]]
@@ -102,7 +102,7 @@ def test_a_part_can_be_released_and_kept(export, ids):
     assert prune(export, every=True, keep=True).deleted == []
     assert all((export / name).exists() for name in PARTS)
     run_finished(export, ids, SCENARIO)
-    assert all((export / name).exists() for name in PARTS)  # and not set aside
+    assert all((export / name).exists() for name in PARTS)  # and not in quarantine
     assert prune(export, PARTS[0]).deleted == [PARTS[0]]  # later, if it is to go after all
 
 
@@ -130,14 +130,14 @@ def test_a_part_of_any_table_can_be_released(tmp_path, ids, part_set):
 def test_a_part_without_rows_stays_for_the_next_load_however_it_is_compressed(
     tmp_path, ids, shape, compression
 ):
-    found = [one for one in ids if fate(SCENARIO, one).has_result][:5]
+    found = [one for one in ids if behaviour_of(SCENARIO, one).has_result][:5]
     how = {"shape": shape, "compression": compression}
     run_finished(tmp_path, found, SCENARIO, **how)
     (empty,) = tmp_path.glob("failures-*")
     pruned = prune(tmp_path, every=True)
     assert empty.name not in pruned.released
     assert list(tmp_path.glob("*.jsonl*")) == [empty]
-    empty.unlink()  # by a loader that has taken it: nothing is lost with it
+    empty.unlink()  # by a loader: it has no rows to lose
     assert prune(tmp_path, missing=True).released == []
     run_finished(tmp_path, found, SCENARIO, **how)
     assert verify_export(tmp_path).problems == []
@@ -147,12 +147,12 @@ def test_a_part_without_rows_stays_for_the_next_load_however_it_is_compressed(
 
 
 @pytest.mark.promise(
-    "A finished part is gone, because a loader moved or deleted it",
-    "runs are refused and name the ways out; `cxai prune --missing` is one",
+    "A finished part is missing, because a loader moved or deleted it",
+    "runs are refused and list the options; `cxai prune --missing` is one",
     group="Ledger",
 )
 @pytest.mark.parametrize("names", [(), PARTS[:1]])
-def test_a_part_that_is_gone_is_released_if_that_is_said(export, ids, names):
+def test_a_missing_part_is_released_with_the_option_missing(export, ids, names):
     (export / PARTS[0]).unlink()
     with pytest.raises(IntegrityError, match=r"cxai prune .* --missing.*--reopen-missing"):
         admitted(export, ids)
@@ -161,10 +161,10 @@ def test_a_part_that_is_gone_is_released_if_that_is_said(export, ids, names):
     assert verify_export(export).problems == []
 
 
-def test_a_part_that_is_gone_is_not_released_by_its_name_alone(export):
+def test_a_missing_part_is_not_released_by_its_name_alone(export):
     (export / PARTS[0]).unlink()
     before = content_of(export)
-    with pytest.raises(UsageError, match="is not there, so its content can't be checked"):
+    with pytest.raises(UsageError, match="is missing, so its content can't be checked"):
         prune(export, *PARTS)
     assert content_of(export) == before
     assert prune(export, every=True).released == [PARTS[1]]  # all that are there
@@ -175,11 +175,11 @@ COMPRESSORS = {".gz": gzip.compress, ".zst": zstd.compress}
 
 @pytest.mark.promise(
     "A finished part was compressed on purpose",
-    "`cxai prune` checks what the copy holds, and releases it; the copy is left alone",
+    "`cxai prune` checks the content of the copy, and releases the part; the copy stays",
     group="Ledger",
 )
 @pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_a_part_that_was_compressed_is_released_by_its_name(export, ids, suffix):
+def test_a_part_that_the_owner_compressed_is_released_by_its_name(export, ids, suffix):
     part = export / PARTS[0]
     copy = export / f"{PARTS[0]}{suffix}"
     copy.write_bytes(COMPRESSORS[suffix](part.read_bytes()))
@@ -188,15 +188,15 @@ def test_a_part_that_was_compressed_is_released_by_its_name(export, ids, suffix)
     assert (pruned.released, pruned.deleted) == ([PARTS[0]], [])
     run_finished(export, ids, SCENARIO)
     assert copy.exists()
-    assert not (export / "set-aside").exists()
+    assert not (export / "quarantine").exists()
     assert verify_export(export).problems == []
 
 
-def test_a_compressed_copy_with_another_content_is_not_taken_for_the_part(export):
+def test_a_compressed_copy_with_other_content_is_refused(export):
     part = export / PARTS[0]
     (export / f"{PARTS[0]}.gz").write_bytes(gzip.compress(part.read_bytes()[:-1]))
     part.unlink()
-    with pytest.raises(IntegrityError, match="does not hold what was written"):
+    with pytest.raises(IntegrityError, match="does not have the content of"):
         prune(export, PARTS[0])
 
 
@@ -204,12 +204,12 @@ def test_a_compressed_copy_with_another_content_is_not_taken_for_the_part(export
 
 
 @pytest.mark.parametrize("names", [PARTS[:1], PARTS])
-def test_a_part_that_is_not_what_was_written_is_not_released(export, names):
+def test_a_part_that_was_changed_is_not_released(export, names):
     flip(export / PARTS[0], 12_345)
     before = content_of(export)
-    with pytest.raises(IntegrityError, match=r"is not what was written.*Nothing was released"):
+    with pytest.raises(IntegrityError, match=r"was changed.*Nothing was released"):
         prune(export, *names)
-    with pytest.raises(IntegrityError, match="is not what was written"):
+    with pytest.raises(IntegrityError, match="was changed"):
         prune(export, every=True)
     assert content_of(export) == before
 
@@ -230,7 +230,7 @@ def pipe(part):
 
 
 @pytest.mark.parametrize("make", [link, directory, pipe])
-def test_what_is_no_regular_file_is_not_released_and_not_deleted(export, make):
+def test_a_part_that_is_not_a_regular_file_is_neither_released_nor_deleted(export, make):
     make(export / PARTS[0])
     with pytest.raises(IntegrityError, match=PARTS[0]):
         prune(export, PARTS[0])
@@ -250,7 +250,7 @@ def test_what_is_no_regular_file_is_not_released_and_not_deleted(export, make):
 )
 def test_only_finished_parts_can_be_released(export, name):
     before = content_of(export)
-    with pytest.raises(UsageError, match=r"is no finished part|is not in"):
+    with pytest.raises(UsageError, match=r"is not a finished part|is not in"):
         prune(export, name)
     assert content_of(export) == before
 
@@ -258,22 +258,22 @@ def test_only_finished_parts_can_be_released(export, name):
 def test_a_part_that_is_still_being_written_can_not_be_released(tmp_path, ids):
     run_killed(tmp_path, ids, SCENARIO)
     for name in ("records-000001.jsonl", "records-000001.jsonl.open"):
-        with pytest.raises(UsageError, match="is no finished part"):
+        with pytest.raises(UsageError, match="is not a finished part"):
             prune(tmp_path, name)
     assert prune(tmp_path, every=True).released == []
 
 
-def test_without_a_part_it_says_which_ones_there_are(export):
+def test_without_arguments_it_lists_the_parts_that_can_be_released(export):
     with pytest.raises(UsageError, match=f"Finished and not released: {PARTS[1]}, {PARTS[0]}"):
         prune(export)
 
 
-def test_a_part_and_all_parts_is_a_contradiction(export):
+def test_parts_and_all_can_not_be_combined(export):
     with pytest.raises(UsageError, match="not both"):
         prune(export, PARTS[0], every=True)
 
 
-def test_a_run_under_way_is_not_disturbed(export):
+def test_a_directory_in_use_by_a_run_is_refused(export):
     with OutputDirectory(export), pytest.raises(UsageError, match="is in use by cxai run"):
         prune(export, every=True)
 
@@ -283,11 +283,11 @@ def test_a_run_under_way_is_not_disturbed(export):
 
 @pytest.mark.promise(
     "A crash while parts are released",
-    "nothing is deleted that was not released before; the next run goes on",
+    "nothing is deleted that was not released before; the next run works as usual",
     group="Ledger",
 )
 @pytest.mark.parametrize("at", ["rename", "unlink"])
-def test_a_crash_while_parts_are_released_costs_nothing(export, ids, monkeypatch, at):
+def test_a_crash_while_parts_are_released_loses_nothing(export, ids, monkeypatch, at):
     class Crash(BaseException):
         pass
 
@@ -307,10 +307,10 @@ def test_a_crash_while_parts_are_released_costs_nothing(export, ids, monkeypatch
     assert verify_export(export).problems == []
 
 
-def test_the_command_says_what_it_released(export, capsys):
+def test_the_command_lists_what_it_released(export, capsys):
     ended = cxai_here(capsys, "prune", export, PARTS[0])
     assert ended.code == 0
-    assert f"{export}: 1 part released, 1 part deleted.\n  released {PARTS[0]}\n" in ended.out
+    assert f"{export}: 1 part released, 1 file deleted.\n  released {PARTS[0]}\n" in ended.out
     assert cxai_here(capsys, "prune", export, "--all", "--json").json == {
         "directory": str(export),
         "released": [PARTS[1]],

@@ -1,4 +1,4 @@
-"""The reader of replies: from what came back to a record, a status, a refusal or a failure."""
+"""The reader of replies: from a reply to a record, a status, a refusal or a failure."""
 
 import gzip
 import random
@@ -61,7 +61,7 @@ def record_of(value):
 # --- 200 ---
 
 
-async def test_a_result_is_decoded_and_laid_out(reader):
+async def test_a_result_is_decoded_and_formatted(reader):
     body = brotli.compress(as_body(sample()))
     assert await result_of(reader, Reply(200, body, "br")) == record_of(sample())
 
@@ -73,7 +73,7 @@ async def test_a_status_is_decoded_and_keeps_the_retry_after_of_its_reply(reader
 
 
 @pytest.mark.parametrize(
-    ("body", "coding", "trouble", "stage"),
+    ("body", "coding", "kind", "stage"),
     [
         (brotli.compress(b"{}")[:-1], "br", FailureKind.UNDECODABLE, FailureStage.DECODE),
         (b"{}", "x-unknown", FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE),
@@ -82,28 +82,28 @@ async def test_a_status_is_decoded_and_keeps_the_retry_after_of_its_reply(reader
     ],
 )
 @pytest.mark.parametrize("read", [result_of, status_of])
-async def test_a_200_that_is_no_answer_is_a_failure_with_what_is_known_of_its_reply(
-    reader, read, body, coding, trouble, stage
+async def test_a_200_without_a_result_is_a_failure_with_the_details_of_its_reply(
+    reader, read, body, coding, kind, stage
 ):
     found = await read(reader, Reply(200, body, coding, retry_after_s=3.0))
-    assert (found.kind, found.stage) == (trouble, stage)
+    assert (found.kind, found.stage) == (kind, stage)
     assert (found.status, found.message, found.retry_after_s) == (200, None, 3.0)
 
 
-async def test_a_200_that_holds_an_error_is_a_failure_with_the_words_of_the_api(reader):
+async def test_a_200_with_an_error_is_a_failure_with_the_message_of_the_api(reader):
     body = gzip.compress(b'{"errorMessage": "Try again."}')
     found = await result_of(reader, Reply(200, body, "gzip"))
     assert (found.kind, found.message) == (FailureKind.NOT_A_RESULT, "Try again.")
 
 
-async def test_the_reader_keeps_to_its_limit(thread):
+async def test_a_body_above_the_limit_is_a_failure(thread):
     reader = reader_of(thread, most_bytes=100)
     found = await result_of(reader, Reply(200, as_body(sample())))
     assert found.kind is FailureKind.TOO_LARGE
     assert (await status_of(reader, Reply(200, b" " * 101))).kind is FailureKind.TOO_LARGE
 
 
-# --- what takes long ---
+# --- large bodies ---
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,7 @@ async def test_the_reader_keeps_to_its_limit(thread):
     [("", bytes), ("br", partial(brotli.compress, quality=5)), ("gzip", gzip.compress)],
     ids=["plain", "br", "gzip"],
 )
-async def test_what_is_large_is_read_beside_the_event_loop_with_the_same_outcome(
-    thread, coding, encode
-):
+async def test_a_large_body_is_read_on_the_thread_with_the_same_result(thread, coding, encode):
     small = sample()
     large = sample() | {"padding": random.Random(3).randbytes(SMALL_BYTES // 2).hex()}
     read_on = []
@@ -125,17 +123,17 @@ async def test_what_is_large_is_read_beside_the_event_loop_with_the_same_outcome
         assert len(read_on) == threads
 
 
-async def test_a_bomb_takes_little_of_the_event_loops_time(thread):
+async def test_only_the_first_mebibyte_of_a_bomb_is_decoded_on_the_event_loop(thread):
     read_on = []
     reader = reader_of(Watched(thread, read_on))
     bomb = gzip.compress(bytes(64 * SMALL_BYTES))
     found = await result_of(reader, Reply(200, bomb, "gzip"))
     assert found.kind is FailureKind.TOO_LARGE
-    assert len(read_on) == 1  # after a first mebibyte on the loop
+    assert len(read_on) == 1
 
 
 class Watched(Executor):
-    """An executor that notes what it is given."""
+    """An executor that records its work."""
 
     def __init__(self, thread, given):
         self._thread, self._given = thread, given
@@ -151,7 +149,7 @@ OWN = b'{"errorMessage": "No."}'
 
 
 @pytest.mark.parametrize(
-    ("body", "coding", "form", "words"),
+    ("body", "coding", "form", "message"),
     [
         (b"", "", Form.EMPTY, None),
         (b"", "gzip", Form.EMPTY, None),
@@ -165,7 +163,7 @@ OWN = b'{"errorMessage": "No."}'
         (b'{"message": "Forbidden"}', "", Form.FOREIGN, "Forbidden"),
         (b"upstream connect error", "", Form.FOREIGN, "upstream connect error"),
         (b"<html>Sign in</html>", "", Form.FOREIGN, None),
-        # What can't be read may be anybody's.
+        # A body that can't be read may come from a proxy.
         (OWN[:-1], "", Form.FOREIGN, None),
         (gzip.compress(OWN)[:-9], "gzip", Form.FOREIGN, None),
         (OWN, "gzip", Form.FOREIGN, None),
@@ -175,23 +173,21 @@ OWN = b'{"errorMessage": "No."}'
     ],
 )
 @pytest.mark.parametrize("read", [result_of, status_of])
-async def test_another_status_is_a_refusal_in_the_form_and_with_the_words_of_its_body(
-    reader, read, body, coding, form, words
+async def test_another_status_is_a_refusal_with_the_form_and_message_of_its_body(
+    reader, read, body, coding, form, message
 ):
     found = await read(reader, Reply(409, body, coding, retry_after_s=2.0))
-    assert found == Refusal(409, form, words, 2.0)
+    assert found == Refusal(409, form, message, 2.0)
 
 
 @pytest.mark.parametrize(
     ("body", "form"), [(b"", Form.FOREIGN), (b" ", Form.FOREIGN), (OWN + b" ", Form.OWN)]
 )
-async def test_a_body_of_which_nothing_came_in_time_is_not_taken_for_an_empty_one(
-    reader, body, form
-):
+async def test_a_body_that_timed_out_is_not_an_empty_one(reader, body, form):
     assert (await result_of(reader, Reply(404, body, is_cut=True))).form is form
 
 
-async def test_no_reply_holds_a_refusal_back(thread):
+async def test_no_size_limit_prevents_a_refusal(thread):
     reader = reader_of(Watched(thread, []), most_bytes=10)
     assert await result_of(reader, Reply(429, OWN)) == Refusal(429, Form.OWN, "No.")
     assert isinstance(await result_of(reader, Reply(200, OWN)), Failure)

@@ -1,4 +1,4 @@
-"""The connection to a reader that does not do as it should."""
+"""The connection to a reader that misbehaves."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ def frame_of(value):
 
 @pytest.fixture
 async def connected():
-    """Return a link, and the end of its socket at which a reader would be."""
+    """Yield a link, and the reader's end of its socket."""
     ours, theirs = socket.socketpair()
     loop = asyncio.get_running_loop()
     transport, link = await loop.create_unix_connection(ReaderLink, sock=ours)
@@ -34,9 +34,9 @@ async def connected():
 
 
 async def reading(link):
-    """Give it a block; return the task that waits for the answer."""
+    """Send it a block; return the task that waits for the answer."""
     task = asyncio.create_task(link.read(BLOCK, AT, ()))
-    await wait_until(lambda: link.waiting, "a block on its way")
+    await wait_until(lambda: link.waiting, "a pending block")
     return task
 
 
@@ -51,8 +51,8 @@ async def test_an_answer_may_come_in_pieces_and_two_at_a_time(connected):
 
 
 @pytest.mark.promise(
-    "A reader sends anything but an answer",
-    "it is given up, and none of what it says counts",
+    "A reader sends anything but a valid answer",
+    "it is given up, and nothing that it sent is used",
     group="Readers",
 )
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ async def test_an_answer_may_come_in_pieces_and_two_at_a_time(connected):
         (ANSWER[:-1] + b"\xc1", "sent garbage"),
         (ANSWER.replace(b"records", b"record\xff"), "sent garbage"),
         (frame_of(b"\x82\xa4more" + b"\x91" * 100_000), "sent garbage"),
-        (framed(Answer(2, [RECORD])), "answered something else"),
-        (framed(Answer(1, [])), "answered something else"),
-        (framed(Answer(1, [RECORD, RECORD])), "answered something else"),
+        (framed(Answer(2, [RECORD])), "sent a wrong answer"),
+        (framed(Answer(1, [])), "sent a wrong answer"),
+        (framed(Answer(1, [RECORD, RECORD])), "sent a wrong answer"),
         (b"", ""),
         (ANSWER[:-1], ""),
     ],
 )
-async def test_a_reader_that_sends_anything_but_an_answer_is_given_up(connected, sent, reason):
+async def test_a_reader_that_sends_anything_but_a_valid_answer_is_given_up(connected, sent, reason):
     link, reader = connected
     block = await reading(link)
     reader.sendall(sent)
@@ -86,14 +86,14 @@ async def test_a_reader_that_sends_anything_but_an_answer_is_given_up(connected,
         await link.read(BLOCK, AT, ())
 
 
-async def test_an_answer_that_nothing_asked_for_is_garbage(connected):
+async def test_an_answer_without_a_request_is_garbage(connected):
     link, reader = connected
     reader.sendall(ANSWER)
     await link.lost.wait()
     assert link.reason == "sent garbage"
 
 
-async def test_an_answer_that_is_no_longer_waited_for_does_no_harm(connected):
+async def test_an_answer_to_a_cancelled_request_is_ignored(connected):
     link, reader = connected
     (await reading(link)).cancel()
     second = await reading(link)

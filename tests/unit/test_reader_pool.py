@@ -1,4 +1,4 @@
-"""Readers in processes of their own: what is lost with one is its time, never a reply."""
+"""Readers in their own processes: losing one costs time, never a reply."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ BLOCK = [
 
 @pytest.fixture
 def own():
-    """Return a reader in this process that counts what it reads."""
+    """Yield a counting reader in this process."""
     with ThreadPoolExecutor(1) as thread:
         yield Counted(reader_of(thread))
 
@@ -44,7 +44,7 @@ async def expected(own):
 
 
 async def started(pool, count=1):
-    """Wait until so many readers have been started; return the processes of those that run."""
+    """Wait until so many readers have started; return the process IDs of those that run."""
     await wait_until(lambda: pool.events.names.count("reader_started") == count, "a reader")
     return reader_processes()
 
@@ -60,7 +60,7 @@ async def frozen_at_work(pool, pid):
 # --- lost readers ---
 
 
-async def test_a_block_of_a_reader_that_is_killed_is_read_here_and_another_reader_is_started(
+async def test_the_block_of_a_killed_reader_is_read_here_and_another_reader_is_started(
     own, expected
 ):
     async with reader_pool(own, pauses_s=[0.0]) as pool:
@@ -75,19 +75,19 @@ async def test_a_block_of_a_reader_that_is_killed_is_read_here_and_another_reade
         assert second != first
         assert await pool.read(BLOCK, AT) == expected
         assert own.replies == len(BLOCK)
-        os.kill(second, signal.SIGKILL)  # more often than it is started again
+        os.kill(second, signal.SIGKILL)  # one more time than it is restarted
         await wait_until(lambda: pool.events.names[-1] == "reader_given_up")
         assert await pool.read(BLOCK, AT) == expected
     assert own.replies == 2 * len(BLOCK)
-    assert pool.events[0][1]["pid"] == first  # what the kernel's log names, too
+    assert pool.events[0][1]["pid"] == first  # which also appears in the kernel's log
     lost = {"reader": 1, "reason": "was killed by SIGKILL", "effect": EFFECT}
     assert pool.events[1:2] + pool.events[3:] == [
-        ("reader_lost", {**lost, "again_in_s": 0.0}),
+        ("reader_lost", {**lost, "restart_in_s": 0.0}),
         ("reader_given_up", lost),
     ]
 
 
-async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(own):
+async def test_a_reader_that_has_run_long_enough_has_all_its_restarts_again(own):
     async with reader_pool(own, pauses_s=[0.0], settled_s=0.0) as pool:
         for count in (1, 2):
             (reader,) = await started(pool, count)
@@ -101,7 +101,7 @@ async def test_a_reader_that_has_lasted_is_started_again_as_often_as_a_new_one(o
     "after 20 s it is killed, and the worker reads its replies itself",
     group="Readers",
 )
-async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, expected):
+async def test_a_hung_reader_is_killed_and_its_blocks_are_read_here(own, expected):
     hasty = partial(ReaderLink, block_s=0.2)
     async with reader_pool(own, pauses_s=[], make_link=hasty) as pool:
         (reader,) = await started(pool)
@@ -113,13 +113,11 @@ async def test_a_reader_that_hangs_is_killed_and_its_blocks_are_read_here(own, e
     assert not psutil.pid_exists(reader)
 
 
-def test_a_reader_that_hangs_is_noticed_within_the_grace_of_a_run_that_is_stopped():
-    assert Settings.model_fields["grace_s"].default > BLOCK_S
+def test_a_hung_reader_is_detected_within_the_grace_period():
+    assert Settings().grace_s > BLOCK_S
 
 
-async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_few_wait(
-    own, expected
-):
+async def test_when_all_readers_are_busy_many_replies_are_read_here_and_a_few_wait(own, expected):
     async with reader_pool(own) as pool:
         (reader,) = await started(pool)
         waiting = [await frozen_at_work(pool, reader) for _ in range(3)]
@@ -138,12 +136,12 @@ async def test_many_replies_that_readers_have_no_time_for_are_read_here_and_a_fe
 @pytest.mark.parametrize(
     ("interpreter", "reason"),
     [
-        ("", "can't be started: there is no Python interpreter to run"),
+        ("", "can't be started: no Python interpreter was found"),
         ("/no/such/python", "can't be started: No such file or directory"),
     ],
     ids=["none", "missing"],
 )
-async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
+async def test_where_no_reader_can_be_started_all_is_read_here_and_logged_once(
     own, expected, monkeypatch, interpreter, reason
 ):
     monkeypatch.setattr(sys, "executable", interpreter)
@@ -153,7 +151,7 @@ async def test_where_no_reader_can_be_started_all_is_read_here_and_said_once(
     assert pool.events == [("reader_given_up", {"reader": 1, "reason": reason, "effect": EFFECT})]
 
 
-async def test_a_reader_that_ends_while_it_starts_is_started_again(own, expected, monkeypatch):
+async def test_a_reader_that_exits_while_it_starts_is_restarted(own, expected, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     async with reader_pool(own, pauses_s=[0.0]) as pool:
         await wait_until(lambda: "reader_given_up" in pool.events.names, "the last event")
@@ -162,11 +160,11 @@ async def test_a_reader_that_ends_while_it_starts_is_started_again(own, expected
     assert {values["reason"] for _, values in pool.events} == {"exited with code 1"}
 
 
-# --- their start and their end ---
+# --- start and end ---
 
 
 class Load:
-    """A load that is as high as it is said to be."""
+    """A load that the test sets."""
 
     share = 0.93
 
@@ -177,13 +175,13 @@ class Load:
         return self.high
 
 
-async def test_readers_that_wait_until_they_are_needed_are_no_process_before(own, expected):
+async def test_readers_that_wait_for_a_high_load_have_no_process_before(own, expected):
     load = Load()
     async with reader_pool(own, load=load, readers=2) as pool:
         assert await pool.read(BLOCK, AT) == expected
         assert reader_processes() == pool.events == []
         load.high = True
-        assert await pool.read(BLOCK, AT) == expected  # it does not wait for their start
+        assert await pool.read(BLOCK, AT) == expected  # without waiting for their start
         assert own.replies == 2 * len(BLOCK)
         assert len(await started(pool, 2)) == 2
         load.high = False
@@ -195,7 +193,7 @@ async def test_readers_that_wait_until_they_are_needed_are_no_process_before(own
     assert reader_processes() == []
 
 
-async def test_the_end_waits_for_no_reader_and_leaves_none(own):
+async def test_closing_waits_for_no_reader_and_leaves_none_behind(own):
     async with reader_pool(own, readers=2) as pool:
         one, other = await started(pool, 2)
         reading = await frozen_at_work(pool, one)
@@ -205,7 +203,7 @@ async def test_the_end_waits_for_no_reader_and_leaves_none(own):
     assert not psutil.pid_exists(other)
 
 
-async def test_a_reader_does_not_mind_the_signals_that_stop_a_worker(own, expected):
+async def test_a_reader_ignores_the_signals_that_stop_a_worker(own, expected):
     async with reader_pool(own) as pool:
         (reader,) = await started(pool)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -215,7 +213,7 @@ async def test_a_reader_does_not_mind_the_signals_that_stop_a_worker(own, expect
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
-async def test_no_secret_is_in_what_others_can_see_of_a_reader(own, monkeypatch):
+async def test_no_secret_is_in_the_environment_or_arguments_of_a_reader(own, monkeypatch):
     for name in ("CXAI_API_TOKEN", "CXAI_PROXY", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, TOKEN)
     async with reader_pool(own, secrets=[TOKEN]) as pool:

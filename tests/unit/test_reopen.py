@@ -1,4 +1,4 @@
-"""`cxai run --reopen-missing`: IDs of lost parts are asked again, and no row comes twice."""
+"""`cxai run --reopen-missing`: fetches the IDs of lost parts again, without a duplicate row."""
 
 import json
 import sqlite3
@@ -41,13 +41,13 @@ def parts_of(export, part_set):
 
 
 @pytest.mark.promise(
-    "A finished part is lost for good",
-    "with `--reopen-missing` a run fetches its IDs again; every other part stays as it is",
+    "A finished part is lost",
+    "a run with `--reopen-missing` fetches its IDs again; all other parts stay as they are",
     group="Ledger",
 )
 @pytest.mark.parametrize("how", FORMS)
 @pytest.mark.parametrize("lost", [0, 1, -1])
-def test_the_ids_of_a_lost_part_are_new_again(tmp_path, ids, how, lost):
+def test_the_ids_of_a_lost_part_are_fetched_again(tmp_path, ids, how, lost):
     run_finished(tmp_path, ids, SCENARIO, **how)
     records = parts_of(tmp_path, "records")
     assert len(records) > 2
@@ -64,13 +64,12 @@ def test_the_ids_of_a_lost_part_are_new_again(tmp_path, ids, how, lost):
 
 
 @pytest.mark.promise(
-    "Parts are reopened, but the input of the run does not hold all of their IDs",
-    "neither the run nor a later one, nor `cxai verify`, is green until each has a verdict again;"
-    " code 4",
+    "Lost parts are reopened, but the input of the run does not contain all of their IDs",
+    "the run, later runs and `cxai verify` exit with code 4 until each ID has a verdict again",
     group="Ledger",
 )
 @pytest.mark.parametrize("lost", ["records", "failures"])
-def test_ids_of_a_lost_part_that_no_run_has_asked_again_are_not_forgotten(tmp_path, ids, lost):
+def test_ids_of_a_lost_part_are_remembered_until_they_are_fetched_again(tmp_path, ids, lost):
     run_finished(tmp_path, ids, SCENARIO)
     held = [row["interaction_id"] for row in rows(tmp_path, lost)]
     (tmp_path / f"{lost}-000001.jsonl").unlink()
@@ -98,19 +97,19 @@ def assert_unfetched(export, ids):
     found = verify_export(export)
     assert (found.exit_code, found.problems) == (4, [])
     assert f"{len(ids)} ID" in found.unfinished[0]
-    assert "of parts that were reopened" in found.unfinished[0]
+    assert "of lost parts" in found.unfinished[0]
     assert any(one in found.unfinished[0] for one in ids)
     with opened(export) as store:
         assert store.unfetched() == len(ids)
 
 
 @pytest.mark.promise(
-    "Parts of an export from a queue are reopened: the queue does not send their IDs again",
-    "the next run over a queue takes them from the ledger, whatever the queue has",
+    "Lost parts of an export from a queue are reopened: the queue does not deliver their IDs again",
+    "the next run over a queue takes the IDs from the ledger, whatever the queue has",
     group="Queues",
 )
 @pytest.mark.parametrize("lost", ["records", "failures"])
-def test_a_run_over_a_queue_asks_all_ids_of_lost_parts_again_by_itself(tmp_path, ids, lost):
+def test_a_run_over_a_queue_fetches_all_ids_of_lost_parts_again(tmp_path, ids, lost):
     run_finished(tmp_path, ids, SCENARIO, is_queue=True)
     held = {row["interaction_id"] for row in rows(tmp_path, lost)}
     (tmp_path / f"{lost}-000001.jsonl").unlink()
@@ -123,7 +122,7 @@ def test_a_run_over_a_queue_asks_all_ids_of_lost_parts_again_by_itself(tmp_path,
     assert verify_export(tmp_path).exit_code == 0
 
 
-def test_lines_that_are_no_ids_are_not_to_be_asked_again(tmp_path, ids):
+def test_invalid_lines_of_a_lost_part_are_not_fetched(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:
         ledger.execute("UPDATE outcome SET verdict = 'invalid_id' WHERE verdict = 'not_found'")
@@ -142,7 +141,7 @@ def test_several_lost_parts_are_reopened_together(tmp_path, ids):
     assert_exact(tmp_path, ids, SCENARIO)
 
 
-def test_a_lost_part_of_the_failures_has_its_ids_asked_again(tmp_path, ids):
+def test_the_ids_of_a_lost_part_of_failures_are_fetched_again(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     failed = {row["interaction_id"] for row in rows(tmp_path, "failures")}
     (tmp_path / "failures-000001.jsonl").unlink()
@@ -162,7 +161,7 @@ def test_a_lost_part_that_was_still_open_is_reopened_too(tmp_path, ids):
     assert_exact(tmp_path, ids, SCENARIO)
 
 
-def test_a_lost_part_that_comes_back_later_is_set_aside(tmp_path, ids):
+def test_a_lost_part_that_comes_back_later_goes_to_quarantine(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     part = tmp_path / "records-000001.jsonl"
     content = part.read_bytes()
@@ -170,17 +169,17 @@ def test_a_lost_part_that_comes_back_later_is_set_aside(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO, reopen_missing=True)
     part.write_bytes(content)
     run_finished(tmp_path, ids, SCENARIO)
-    assert (tmp_path / "set-aside" / part.name).read_bytes() == content
-    assert_exact(tmp_path, ids, SCENARIO, beside={"set-aside"})
+    assert (tmp_path / "quarantine" / part.name).read_bytes() == content
+    assert_exact(tmp_path, ids, SCENARIO, beside={"quarantine"})
 
 
 @pytest.mark.promise(
     "A part of one table is lost",
-    "the parts of the other tables with the same IDs are set aside, so no row comes twice",
+    "the parts of the other tables with the same IDs go to quarantine: no row exists twice",
     group="Ledger",
 )
 @pytest.mark.parametrize("part_set", ["interactions", "scores", "segments"])
-def test_in_tables_all_rows_of_the_ids_of_a_lost_part_are_written_anew(tmp_path, ids, part_set):
+def test_in_tables_all_rows_of_the_ids_of_a_lost_part_are_written_again(tmp_path, ids, part_set):
     run_finished(tmp_path, ids, SCENARIO, **TABLES)
     assert len(parts_of(tmp_path, "interactions")) > 2
     before = {name: Counter(row["interaction_id"] for row in rows(tmp_path, name)) for name in
@@ -190,8 +189,8 @@ def test_in_tables_all_rows_of_the_ids_of_a_lost_part_are_written_anew(tmp_path,
     after = {name: Counter(row["interaction_id"] for row in rows(tmp_path, name)) for name in
              ("interactions", "scores", "segments")}  # fmt: skip
     assert after == before
-    assert len(list((tmp_path / "set-aside").iterdir())) == 2
-    assert_exact(tmp_path, ids, SCENARIO, beside={"set-aside"})
+    assert len(list((tmp_path / "quarantine").iterdir())) == 2
+    assert_exact(tmp_path, ids, SCENARIO, beside={"quarantine"})
 
 
 def test_in_tables_the_parts_of_all_tables_are_sealed_together(tmp_path, ids):
@@ -216,11 +215,11 @@ def rows_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_ids_of_which_rows_were_released_are_not_fetched_again(tmp_path, ids):
+def test_ids_with_released_rows_are_not_fetched_again(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO, **TABLES)
     prune_export(tmp_path, ["interactions-000002.jsonl"], SystemClock())
     (tmp_path / "scores-000002.jsonl").unlink()
-    with pytest.raises(IntegrityError, match="has other rows of the same IDs and was released"):
+    with pytest.raises(IntegrityError, match="which was released, has other rows of the same IDs"):
         admission(tmp_path, ids, reopen_missing=True, **TABLES)
     prune_export(tmp_path, [], SystemClock(), missing=True)
     assert admission(tmp_path, ids, reopen_missing=True, **TABLES).fresh == []
@@ -237,7 +236,7 @@ def test_with_nothing_missing_it_changes_nothing(tmp_path, ids):
     assert admission(tmp_path, ids, reopen_missing=True).fresh == []
 
 
-def test_an_id_with_a_record_is_never_forgotten_otherwise(tmp_path, ids):
+def test_no_other_id_with_a_record_is_ever_deleted(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     with (
         sqlite3.connect(tmp_path / "ledger.sqlite") as ledger,

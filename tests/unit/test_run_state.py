@@ -76,33 +76,33 @@ def shows(kind, said, **shown):
         shows(Kind.WORKING, "working", work={"open": 3}, api={"unanswered_s": 1.0}),
         shows(
             Kind.STOPPING,
-            "stopping: 1 request in flight",
-            work={"open": 3, "in_flight": 1, "is_stopping": True},
+            "stopping: 1 request in flight, up to 8 s",
+            work={"open": 3, "in_flight": 1, "is_stopping": True, "grace_s": 7.2},
             api={"down_for_s": 99.6},
         ),
         shows(
             Kind.STOPPING,
-            "stopping: 3 requests in flight",
-            work={"open": 3, "in_flight": 3, "is_stopping": True},
+            "stopping: 0 requests in flight",
+            work={"open": 3, "in_flight": 0, "is_stopping": True, "grace_s": 7.2},
             api={"pause": PAUSE},
         ),
         shows(Kind.FINISHING, "finishing", work={"input_ended": True, "is_stopping": True}),
         shows(
             Kind.DISK_FULL,
-            "waiting for room in exports/x for 12 s, at most 600 s: the disk is full",
+            "waiting for space in exports/x (12 s of up to 600 s): the disk is full",
             work={"open": 3, "is_stopping": True},
             blocked=FULL,
             stall=STUCK,
         ),
         shows(
             Kind.UNREACHABLE,
-            "waiting for the database for 5 s: connection refused",
+            "waiting for the database (5 s): connection refused",
             work={"open": 3},
             blocked=Blocked("the database", 5.0, None, "connection refused", is_full=False),
         ),
         shows(
             Kind.STALLED,
-            "stalled for 181 s at commit: the disk does not take the outcomes (12 there)",
+            "stalled for 181 s at commit: the disk does not take the outcomes (12 waiting)",
             work={"open": 3, "is_stopping": True},
             stall=STUCK,
         ),
@@ -116,13 +116,13 @@ def test_the_state_says_what_the_run_does_or_waits_for(shown, kind, said):
 @pytest.mark.parametrize(
     ("rate", "ceiling", "kind", "said"),
     [
-        (2.512, 20.0, Kind.SLOWED, "slowed to 2.5 of 20 requests/s: the API refuses more"),
+        (2.512, 20.0, Kind.SLOWED, "slowed to 2.5 of 20 requests/s: the API is rate-limiting"),
         (4.5, 5.0, Kind.WORKING, "working"),
         (
             1_234.5,
             100_000.0,
             Kind.SLOWED,
-            "slowed to 1,234 of 100,000 requests/s: the API refuses more",
+            "slowed to 1,234 of 100,000 requests/s: the API is rate-limiting",
         ),
     ],
 )

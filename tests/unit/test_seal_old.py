@@ -1,4 +1,4 @@
-"""Parts that are old enough are finished while a run goes, and the manifest lists them."""
+"""Parts that are old enough are sealed while a run works, and the manifest lists them."""
 
 import json
 import sqlite3
@@ -109,7 +109,7 @@ def test_the_manifest_of_a_run_under_way_says_so_and_counts_what_is_settled(expo
     assert (found.problems, found.exit_code) == ([], 4)
 
 
-def test_a_part_of_a_run_that_was_killed_is_listed_no_more_once_it_is_released(export, clock, ids):
+def test_a_part_of_a_killed_run_is_no_longer_listed_once_it_is_released(export, clock, ids):
     with queue(export, clock, part_bytes=1) as store:
         commit(store, ids, ALL_OK)
         clock.passed_s += 600
@@ -123,7 +123,7 @@ def test_a_part_of_a_run_that_was_killed_is_listed_no_more_once_it_is_released(e
     assert verify_export(export).problems == []
 
 
-def test_an_end_of_the_run_leaves_a_manifest_of_the_end(export, clock, ids):
+def test_the_end_of_the_run_replaces_the_manifest(export, clock, ids):
     with queue(export, clock) as store:
         commit(store, ids, SCENARIO)
         clock.passed_s += 600
@@ -141,7 +141,7 @@ def test_what_is_not_old_enough_is_not_finished_and_nothing_is_listed(export, cl
         assert not (export / "manifest.json").exists()
 
 
-def test_records_and_failures_are_finished_each_at_their_time(export, clock, ids):
+def test_records_and_failures_are_finished_independently(export, clock, ids):
     found = [one for one in ids if outcomes_of(entries_of([one]), SCENARIO)[0].verdict == "ok"]
     lost = [one for one in ids if one not in found]
     with queue(export, clock) as store:
@@ -167,7 +167,7 @@ def test_all_tables_are_finished_together(export, clock, ids):
     assert {"interactions", "scores", "segments"} <= tables
 
 
-def test_parts_that_were_large_enough_before_are_listed_at_the_next_look(export, clock, ids):
+def test_parts_sealed_for_their_size_are_listed_at_the_next_check(export, clock, ids):
     with queue(export, clock, part_bytes=1) as store:
         commit(store, ids[:20], ALL_OK)
         assert store.seal_old() == 600.0
@@ -186,7 +186,7 @@ def test_rows_of_a_run_that_was_killed_keep_their_age(export, clock, ids):
         assert listed(export) == ["records-000001.jsonl"]
 
 
-def test_rows_of_which_no_version_has_noted_the_time_are_as_old_as_the_run(export, clock, ids):
+def test_rows_without_a_recorded_time_are_as_old_as_the_run(export, clock, ids):
     with queue(export, clock) as store:
         commit(store, ids, ALL_OK)
     with closing(sqlite3.connect(export / "ledger.sqlite")) as ledger, ledger:
@@ -208,7 +208,7 @@ def test_a_run_that_does_not_seal_by_age_never_has_to(export, clock, ids):
 
 
 def steps_of_sealing(export, clock, ids, steps):
-    """Commit, and seal what is old then, with `steps` watching the latter alone."""
+    """Commit, then seal old parts; `steps` watches only the latter."""
     with queue(export, clock) as store:
         commit(store, ids[:20], SCENARIO)
         clock.passed_s += 600
@@ -220,7 +220,7 @@ def steps_of_sealing(export, clock, ids, steps):
 
 
 @pytest.mark.promise(
-    "A failing disk while a part is finished because of its age",
+    "The disk fails while a part is sealed because of its age",
     "the run stops with exit code 4 before anything more is committed; the next run ends exact",
     group="Disk",
 )
@@ -253,6 +253,6 @@ def test_parts_of_a_queue_are_finished_every_quarter_of_an_hour_unless_settings_
     assert part_every_s(settings, is_queue=True) == of_a_queue
 
 
-def test_a_run_that_ends_when_its_queue_is_idle_finishes_its_parts_at_its_end():
+def test_a_run_that_ends_when_its_queue_is_idle_does_not_seal_by_age():
     assert part_every_s(Settings(until_idle_s=60.0), is_queue=True) is None
     assert part_every_s(Settings(until_idle_s=60.0, part_every_s=5.0), is_queue=True) == 5.0

@@ -1,5 +1,4 @@
 import pytest
-from pydantic import SecretStr
 from support.command import TOKEN
 from support.doubles import QueueSource
 from support.garbage import leave_out_again
@@ -7,6 +6,7 @@ from support.garbage import leave_out_again
 from cxai.app import export
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.errors import InputBrokenError, UsageError
 from cxai.settings import load_settings
 

@@ -3,16 +3,16 @@ import sys
 from importlib import import_module
 
 import pytest
+from support.defaults import source_options
 
 from cxai.core.entry import IdRule
 from cxai.core.secret import Secrets
 from cxai.errors import UsageError
 from cxai.sources.blocking import blocks_of
-from cxai.sources.options import SourceOptions
 from cxai.sources.registry import SOURCES, open_source
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-OPTIONS = SourceOptions(IdRule())
+OPTIONS = source_options(IdRule())
 
 
 def refusal(*names, options=OPTIONS):
@@ -33,7 +33,7 @@ def test_paths_are_files_one_after_the_other(tmp_path):
 def test_a_source_that_is_opened_has_been_looked_at(tmp_path):
     (tmp_path / "ids.txt").write_text("# none\n")
     assert "holds no ID" in refusal(str(tmp_path / "ids.txt"))
-    options = SourceOptions(IdRule(), allow_empty=True)
+    options = source_options(IdRule(), allow_empty=True)
     assert open_source([str(tmp_path / "ids.txt")], options).is_queue is False
 
 
@@ -71,7 +71,7 @@ def test_a_password_in_a_url_is_not_shown():
 @pytest.mark.parametrize("name", ["redis://host/0/ids", "sqs://ids"])
 def test_a_queue_is_one_and_has_no_columns(name):
     assert "give each to a run of its own" in refusal(name, name)
-    assert "--field" in refusal(name, options=SourceOptions(IdRule(), column="id"))
+    assert "--field" in refusal(name, options=source_options(IdRule(), column="id"))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_queue_of_sqs_is_named_by_its_name_and_account(name):
 
 def test_only_a_queue_ends_when_it_is_idle(tmp_path):
     (tmp_path / "ids.txt").write_text(GUID)
-    options = SourceOptions(IdRule(), until_idle_s=5.0)
+    options = source_options(IdRule(), until_idle_s=5.0)
     assert "--until-idle" in refusal(str(tmp_path / "ids.txt"), options=options)
 
 
@@ -97,7 +97,8 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(name, package
         "from cxai.core.entry import IdRule\n"
         "from cxai.sources.options import SourceOptions\n"
         "from cxai.sources.registry import open_source\n"
-        f"open_source(['{name}'], SourceOptions(IdRule()))"
+        "options = SourceOptions(IdRule(), None, None, False, None, 0.0, None)\n"
+        f"open_source(['{name}'], options)"
     )
     ended = subprocess.run([sys.executable, "-c", command], capture_output=True, check=False)
     assert f'pip install "cxai-worker[{extra}]"' in ended.stderr.decode()
@@ -113,7 +114,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(name, package
     ],
 )
 def test_a_name_with_the_token_is_refused_and_not_shown(names, place):
-    said = refusal(*names, options=SourceOptions(IdRule(secrets=Secrets(GUID)), **place))
+    said = refusal(*names, options=source_options(IdRule(secrets=Secrets(GUID)), **place))
     assert "holds the API token" in said
     assert GUID not in said
 

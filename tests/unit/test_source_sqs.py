@@ -1,11 +1,11 @@
 """What a source of SQS makes of replies that are rare, over a queue in memory."""
 
 import pytest
+from support.defaults import source_options
 from support.virtual import virtually
 
 from cxai.core.entry import IdRule
 from cxai.errors import InputBrokenError
-from cxai.sources.options import SourceOptions
 from cxai.sources.queue import DeniedError, RefusedError
 from cxai.sources.sqs import SqsSource
 from cxai.sources.sqs_client import Message
@@ -56,7 +56,7 @@ def source_of(queue, noticed=None, until_idle_s=0.0):
 
     rule = IdRule("call-[0-9]+")
     return SqsSource(
-        "sqs://ids", queue, SourceOptions(rule, until_idle_s=until_idle_s, notice=notice)
+        "sqs://ids", queue, source_options(rule, until_idle_s=until_idle_s, notice=notice)
     )
 
 

@@ -5,9 +5,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from cxai.core.secret import MASK, Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.core.spelling import pattern
 from cxai.observe.redaction import Redaction
 

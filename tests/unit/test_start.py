@@ -19,22 +19,20 @@ def note():
 atexit.register(note)
 """
 
-OF_THE_COMMAND_LINE = {"annotated_doc", "shellingham", "typer"}
-OF_HELP = OF_THE_COMMAND_LINE | {"attr", "markdown_it", "mdurl", "pygments", "rich"}
-OF_A_RUN = OF_THE_COMMAND_LINE | {
+OF_HELP = {"click"}
+OF_A_RUN = OF_HELP | {
     *("aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "frozenlist", "idna", "multidict"),
-    *("propcache", "yarl"),
-    *("annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"),
+    *("propcache", "typing_extensions", "yarl"),
     *("asyncio_throttle", "backports", "brotli", "isal", "msgspec", "orjson", "uvloop"),
 }
 NOT_OF_HELP = {
     *("asyncio", "json", "sqlite3", "ssl"),
-    *("cxai.app", "cxai.core", "cxai.settings", "cxai.resources", "cxai.sources"),
+    *("cxai.app", "cxai.core.pipeline", "cxai.settings.origins", "cxai.resources.cx_ai"),
+    *("cxai.sources.file", "cxai.simulator", "cxai.inspect"),
 }
 NOT_OF_A_RUN_ON_ONE_MACHINE = {
     *("cxai.objects", "cxai.simulator", "cxai.app.worker", "cxai.cluster.engine"),
     *("cxai.inspect.verify", "cxai.sources.redis_stream", "cxai.sources.sqs"),
-    "typer.rich_utils",
 }
 
 MOST_COLLECTIONS = 50  # with Python's own and those of the run it is 17; untuned it was 147

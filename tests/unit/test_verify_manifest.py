@@ -1,4 +1,4 @@
-"""`cxai verify` holds the manifest against the ledger: all that it says, and all that it lacks."""
+"""`cxai verify` checks the manifest against the ledger, in both directions."""
 
 import json
 import os
@@ -71,12 +71,12 @@ def of_another_run(manifest):
 
 
 @pytest.mark.promise(
-    "The manifest is not that of the export: parts, counts, checksums, verdicts or run differ",
-    "`cxai verify` says which, code 5",
+    "The manifest does not match the export: parts, counts, checksums, verdicts or run differ",
+    "`cxai verify` lists the differences, code 5",
     group="Ledger",
 )
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (without_a_part, "does not list records-"),
         (with_another_part, "lists records-000077.jsonl, which the ledger does not have"),
@@ -95,12 +95,15 @@ def of_another_run(manifest):
         (of_another_run, "is of another run than the last one (its exit_code differs)"),
     ],
 )
-def test_whatever_differs_in_the_manifest_is_found(export, change, said):
+def test_any_difference_in_the_manifest_is_found(export, change, expected):
     found = changed(export, change)
     assert found.exit_code == 5
-    assert [said in problem for problem in found.problems].count(True) == 1
+    assert [expected in problem for problem in found.problems].count(True) == 1
     assert all(problem.startswith("manifest.json: ") for problem in found.problems)
-    assert "the same `cxai run` command, run again, writes it from the ledger" in found.text()
+    assert (
+        "Run the same `cxai run` command again: it rewrites the file from the ledger"
+        in found.text()
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_whatever_differs_in_the_manifest_is_found(export, change, said):
         b'{"parts": [], "released_parts": [{"file": 1}], "verdicts": {}, "last_run": {}}',
     ],
 )
-def test_a_manifest_that_is_none_is_found(export, content):
+def test_an_invalid_manifest_is_found(export, content):
     (export / "manifest.json").write_bytes(content)
     found = verify_export(export)
     assert found.exit_code == 5
@@ -140,7 +143,7 @@ def a_link(path):
 
 
 @pytest.mark.parametrize("put", [a_directory, a_link, os.mkfifo], ids=["directory", "link", "pipe"])
-def test_a_manifest_that_is_no_file_is_found_and_does_not_hang(export, put):
+def test_a_manifest_that_is_not_a_file_is_found_and_does_not_hang(export, put):
     (export / "manifest.json").unlink()
     put(export / "manifest.json")
     assert verify_export(export).problems[0].startswith("manifest.json: can't be read: ")
@@ -161,7 +164,7 @@ def test_the_manifest_of_an_older_run_is_found(tmp_path, ids):
     assert "manifest.json: does not list records-000002.jsonl." in problems
 
 
-def test_after_a_killed_run_an_older_manifest_is_right_but_the_export_not_complete(tmp_path, ids):
+def test_after_a_killed_run_an_older_manifest_is_valid_but_the_export_is_incomplete(tmp_path, ids):
     run_finished(tmp_path, ids[:10], SCENARIO)
     run_killed(tmp_path, ids, SCENARIO)
     found = verify_export(tmp_path)
@@ -181,7 +184,7 @@ def test_a_run_killed_between_its_manifest_and_its_end_leaves_no_damage(tmp_path
 
 @pytest.mark.parametrize("shape", Shape)
 @pytest.mark.parametrize("compression", Compression)
-def test_the_manifest_of_a_run_is_right(tmp_path, ids, shape, compression):
+def test_the_manifest_of_a_run_matches_its_ledger(tmp_path, ids, shape, compression):
     run_finished(tmp_path, ids, SCENARIO, shape=shape, compression=compression)
     found = verify_export(tmp_path)
     assert (found.problems, found.exit_code) == ([], 0)

@@ -1,4 +1,4 @@
-"""`cxai verify` names the files that a loader might take for parts of the export."""
+"""`cxai verify` reports files that a loader might mistake for parts of the export."""
 
 import pytest
 from support.store import run_finished
@@ -14,8 +14,8 @@ def export(tmp_path, guids):
 
 
 @pytest.mark.promise(
-    "A file lies in the directory that a loader would take for a part of the export",
-    "`cxai verify` names it, code 5",
+    "The directory has a file that a loader would mistake for a part of the export",
+    "`cxai verify` reports it, code 5",
     group="Ledger",
 )
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def export(tmp_path, guids):
         "records-new\nline.jsonl",
     ],
 )
-def test_what_looks_like_a_part_is_a_problem(export, name):
+def test_a_file_that_looks_like_a_part_is_a_problem(export, name):
     (export / name).write_bytes(b"{}\n")
     found = verify_export(export)
     (problem,) = found.problems
-    assert problem.endswith(": the ledger knows no such part, but a loader would read it.")
+    assert problem.endswith(": not a part in the ledger, but a loader would read it.")
     assert problem.isprintable()
     assert found.exit_code == 5
-    assert found.text().startswith(f"{export} CONTRADICTS its ledger (5 lines in 2 parts, ")
+    assert found.text().startswith(f"{export} does NOT MATCH its ledger (5 lines in 2 parts, ")
     assert "Move the files that are not cxai's out of the directory" in found.text()
 
 
@@ -54,17 +54,17 @@ def test_a_directory_or_a_link_that_looks_like_a_part_is_a_problem(export):
 
 
 @pytest.mark.parametrize("name", ["ids-20261127.jsonl", "ids.ndjson", "notes.jsonl.gz"])
-def test_other_json_lines_are_named_and_no_problem(export, name):
+def test_other_json_lines_are_a_note_and_not_a_problem(export, name):
     (export / name).write_bytes(b"{}\n")
     found = verify_export(export)
     assert found.exit_code == 0
-    note = f"{name} is no part of the export; a loader should skip it."
+    note = f"{name} is not part of the export; a loader should skip it."
     assert f"  Note: {note}" in found.text()
     assert found.as_dict()["notes"] == [note]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "ids.csv", ".records-000001.jsonl.swp", "records"])
-def test_what_no_loader_reads_is_not_mentioned(export, name):
+def test_a_file_that_no_loader_reads_is_not_mentioned(export, name):
     (export / name).write_bytes(b"")
     found = verify_export(export)
     assert (found.problems, found.notes) == ([], [])

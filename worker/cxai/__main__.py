@@ -7,6 +7,7 @@ moment on; the command's own, of a run, replaces it (cxai/cli/signals.py).
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -30,20 +31,28 @@ def main() -> NoReturn:
 
 
 def handle_early_signals(arguments: list[str]) -> None:
-    """End the process in good order on SIGTERM, SIGHUP or Ctrl-C, from now on.
+    """End the process cleanly on SIGTERM, SIGHUP or Ctrl-C, from now on.
 
-    A run that has not begun is one that was stopped early: exit code 4, and nothing is lost. Other
-    commands can't be resumed: 128 and the signal's number, as a shell would say it. What the
+    A run that has not begun was stopped early: exit code 4, and nothing is lost. Other commands
+    can't be resumed: they exit with 128 and the signal's number, as shells report it. What the
     caller ignores (`nohup`, a shell's background jobs) stays ignored, but for SIGTERM.
     """
     is_resumable = bool(_RESUMABLE.intersection(arguments[:1]))
 
     def leave(number: int, _frame: FrameType | None) -> None:
         by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        what = "; the same command resumes" if is_resumable else ""
-        with suppress(OSError):  # standard error may be closed: the exit code says it
-            os.write(2, f"\ncxai: stopped by {by}{what}.\n".encode())
-        os._exit(ExitCode.STOPPED if is_resumable else 128 + number)
+        code = int(ExitCode.STOPPED) if is_resumable else 128 + number
+        why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
+        line = f"\ncxai: {why}.\n"
+        if os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json":
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            line = (
+                f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'
+                f' "exit_code": {code}, "reason": "{why}"}}\n'
+            )
+        with suppress(OSError):  # standard error may be closed: the exit code remains
+            os.write(2, line.encode())
+        os._exit(code)
 
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:

@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
-
 from cxai import app
 from cxai.api.token import checked_token, read_token
 from cxai.core.ports import Source
+from cxai.core.secret_str import HoldsSecret, SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import StoppedError, UsageError
 from cxai.inspect.report import Report
-from cxai.observe.setup import Progress
+from cxai.observe.options import Progress
 from cxai.settings import Settings
 
 Name = str | os.PathLike[str]
@@ -35,7 +34,7 @@ async def export(
     source: Name | Sequence[Name] | Source,
     output: Name,
     *,
-    token: str | SecretStr | None = None,
+    token: str | HoldsSecret | None = None,
     stop: asyncio.Event | StopRequest | None = None,
     force: bool = False,
     reopen_missing: bool = False,
@@ -58,7 +57,7 @@ async def export(
 
     Any number of exports can run in one process at a time, each into a directory of its own.
     """
-    quiet = settings.model_copy(update={"progress": Progress.NONE})
+    quiet = settings.replace(progress=Progress.NONE)
     secret = _secret(settings, token)
     with _request(stop) as request:
         return await app.export(
@@ -72,7 +71,7 @@ async def export(
         )
 
 
-def _secret(settings: Settings, token: str | SecretStr | None) -> SecretStr:
+def _secret(settings: Settings, token: str | HoldsSecret | None) -> SecretStr:
     if token is None and settings.token_file is None:
         raise UsageError("No API token: give a token, or name a file that holds it: token_file.")
     if token is None:

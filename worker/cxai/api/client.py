@@ -9,7 +9,6 @@ from typing import Self
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from pydantic import SecretStr
 
 from cxai.api.base_url import checked_base_url
 from cxai.api.connections import Connector, Passage, SendSlot
@@ -22,6 +21,7 @@ from cxai.api.tls import trust
 from cxai.api.token import Token
 from cxai.core.ports import Clock
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
 from cxai.policy.table import has_body

@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from pydantic import SecretStr
 
 from cxai.api.protocol import CheckedProtocol
+from cxai.core.secret_str import SecretStr
 
 _KEEPALIVE_S = 75.0
 

@@ -47,8 +47,8 @@ class DecodeSettings:
     harmless. For scale: bodies of 5-60 KB shrink to a third or an eighth.
     """
 
-    decoded_bytes: int = 8 * 2**20
-    ratio: float = 200.0
+    decoded_bytes: int
+    ratio: float
 
     def most_bytes(self, received_bytes: int) -> int:
         """Return the most bytes that a body of `received_bytes` may become."""
@@ -139,7 +139,7 @@ def check_codecs() -> None:
 
 def _can_decode(name: str, probe: bytes) -> bool:
     try:
-        return decode(probe, name, DecodeSettings()) == _PROBE
+        return decode(probe, name, DecodeSettings(1024, ratio=1.0)) == _PROBE
     except (AttributeError, TypeError):  # a module of the same name, but with other methods
         return False
 

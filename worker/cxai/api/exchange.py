@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import aiohttp
 from multidict import CIMultiDictProxy
-from pydantic import SecretStr
 
 from cxai.api.connections import Connector, Passage
+from cxai.core.secret_str import SecretStr
 from cxai.version import __version__
 
 ACCEPT_ENCODING = "gzip, deflate, br"

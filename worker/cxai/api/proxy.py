@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass
 
-from pydantic import SecretStr
 from yarl import URL
 
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 
 SETTING = "proxy (CXAI_PROXY)"

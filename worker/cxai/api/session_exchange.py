@@ -2,11 +2,11 @@
 
 import aiohttp
 from aiohttp.connector import Connection
-from pydantic import SecretStr
 from yarl import URL
 
 from cxai.api.connections import PASSAGE, Connector, Passage, check_usable
 from cxai.api.exchange import HEADERS, TOKEN_HEADER
+from cxai.core.secret_str import SecretStr
 
 
 class _Request(aiohttp.ClientRequest):

@@ -12,12 +12,12 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from multidict import CIMultiDictProxy
-from pydantic import SecretBytes, SecretStr
 from yarl import URL
 
 from cxai.api.connections import Connector, Passage, check_usable
 from cxai.api.exchange import HEADERS, TOKEN_HEADER
 from cxai.api.protocol import is_interim
+from cxai.core.secret_str import SecretBytes, SecretStr
 
 
 class _Response:

@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import SecretStr
-
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 
 VARIABLE = "CXAI_API_TOKEN"

@@ -1,27 +1,27 @@
-"""The end of a run: its books are closed, and the log says how it ended.
+"""The end of a run: its books are closed, and its last events are emitted.
 
-How is the ledger's (ledger/runs.py); whether they may be closed is decided in core/ending.py.
+core/ending.py decides whether the books may be closed; the ledger does it (ledger/runs.py).
 """
 
 from dataclasses import replace
 
 from cxai.core.ending import may_be_closed, weightier
+from cxai.core.events import Emit, Level
 from cxai.core.tally import Tally
-from cxai.errors import CommitError, IntegrityError
+from cxai.errors import CommitError, ExitCode, IntegrityError, StopRequestedError
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
-from cxai.observe.logging import LOG
 from cxai.policy.verdict import ANSWERED
 
-_MOST_FIELDS = 5  # of drift, named in the log
+_MOST_FIELDS = 5  # of drift, named in the event
 _MOST_REASONS = 3  # of a verdict
 
 
-def close_books(report: Report, committer: Committer) -> Report:
-    """Close the books of a run, if they may be closed; return its report, which says how that went.
+def close_books(report: Report, committer: Committer, emit: Emit) -> Report:
+    """Close the books of a run, if they may be closed; return its report, with how that went.
 
-    The report it is given must not have been asked for its ending: the counts of the ledger, which
-    decide on it, are added here.
+    Nothing may have read the ending of `report` before: the ledger's counts, which decide it, are
+    added here.
     """
     if not may_be_closed(report.stopped_by):
         return report
@@ -30,25 +30,34 @@ def close_books(report: Report, committer: Committer) -> Report:
         report.tally.unfetched = committer.unfetched()
         committer.end_run(report.ended, report.as_dict())
     except (CommitError, IntegrityError) as error:
-        LOG.warning("run_not_closed", reason=str(error))
+        emit("run_not_closed", reason=str(error))
         return replace(report, stopped_by=weightier(report.stopped_by, error))
     return report
 
 
-def log_end(report: Report) -> None:
-    """Log why IDs failed, which fields were not as documented, and, last, how the run ended."""
+def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
+    """Emit why IDs failed, which fields were not as documented, and last, how the run ended.
+
+    `is_endless` is whether the run ends only when it is stopped: that is no error then if no ID is
+    left open.
+    """
     tally = report.tally
-    _log_reasons(tally)
+    _emit_reasons(tally, emit)
     if tally.drift:
-        LOG.warning(
+        emit(
             "undocumented_fields",
             unknown=[path for path, _ in tally.unknown.most_common(_MOST_FIELDS)],
             unknown_paths=len(tally.unknown),
             absent_paths=len(tally.absent),
             more=tally.more_drift,
         )
-    LOG.end(
+    is_ended_as_meant = is_endless and isinstance(report.stopped_by, StopRequestedError)
+    is_good = report.exit_code is ExitCode.FINISHED or (
+        report.exit_code is ExitCode.STOPPED and is_ended_as_meant and not tally.open
+    )
+    emit(
         "run_finished",
+        level=Level.INFO if is_good else Level.ERROR,
         exit_code=int(report.exit_code),
         ended=report.ended,
         reason=report.ending.reason.value,
@@ -59,10 +68,10 @@ def log_end(report: Report) -> None:
     )
 
 
-def _log_reasons(tally: Tally) -> None:
-    """Log why IDs failed in this run, with the API's words where it had any."""
+def _emit_reasons(tally: Tally, emit: Emit) -> None:
+    """Emit why IDs failed in this run, with the API's message where there was one."""
     for verdict, reasons in tally.reasons.items():
         if verdict in ANSWERED:
             continue
         commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
-        LOG.warning("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
+        emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)

@@ -4,14 +4,12 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import checked_base_url
 from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
 from cxai.app.shared_export import open_export
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import logged_room
+from cxai.app.waiting import room_with_events
 from cxai.app.wiring import score_ranges
 from cxai.cluster import schema
 from cxai.cluster.books import Books
@@ -22,7 +20,9 @@ from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
+from cxai.core.events import EventStream
 from cxai.core.ports import Source
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import CxaiError, StoppedError, UsageError
 from cxai.inspect.verify.findings import Findings
@@ -49,8 +49,8 @@ async def init_export(
     there = await existing(url)
     ranges = score_ranges(settings)
     if there.form is None:
-        kept = there.limits.keys() - settings.model_fields_set
-        settings = settings.model_copy(update={name: there.limits[name] for name in kept})
+        kept = there.limits.keys() - settings.given
+        settings = settings.replace(**{name: there.limits[name] for name in kept})
     else:
         settings = changed_settings(settings, there.form, {**there.terms, **there.limits})
         output = output or there.form["destination"]
@@ -112,24 +112,27 @@ async def enqueue(
     last: bool = False,
     stop: StopRequest | None = None,
     redis_password: SecretStr | None = None,
+    events: EventStream | None = None,
 ) -> FeedReport:
     """Add the IDs of the sources `names` to a shared export; `last` marks its input as complete.
 
     Without `names`, it only does the latter, and for an export without an ID only if
-    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py).
+    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is where
+    events are emitted.
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
     books, fed = Books(parse_engine_url(to)), FeedReport(settings.allow_empty)
+    emit = (events or EventStream()).emit
     try:
         await books.open()
         if names is None:
             return await _complete(books, allow_empty=settings.allow_empty)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # never enqueued as an ID
-        source = await asyncio.to_thread(source_of, settings, names, token, redis_password)
-        async with logged_room(settings.outage_patience_s, asyncio.Event()) as room:
-            async with entered(source):
+        source = await asyncio.to_thread(source_of, settings, names, token, redis_password, emit)
+        async with room_with_events(settings.outage_patience_s, asyncio.Event(), emit) as room:
+            async with entered(source, emit):
                 feeding = asyncio.create_task(feed(source, books, room, fed))
 
                 def end(why: StoppedError) -> None:

@@ -7,20 +7,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.base_url import origin_of
 from cxai.api.content_coding import check_codecs
 from cxai.api.token import Token
-from cxai.app.closing import close_books, log_end
+from cxai.app.closing import close_books, emit_end
 from cxai.app.input import entered
 from cxai.app.wiring import api_client, open_reader, score_ranges, tolerance_of, wire_run
 from cxai.clock import SystemClock
 from cxai.core.backlog import Backlog
+from cxai.core.events import EventStream
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import GroupSource, RemoteSource, Source
 from cxai.core.resource import Resource
 from cxai.core.secret import Secrets
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.core.text import printable
 from cxai.errors import UsageError
@@ -29,25 +29,21 @@ from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.ledger.local import LocalLedger
-from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
 from cxai.observe.setup import ProgressPlace, Setup
 from cxai.output.contents import PROGRESS_NAME, refuse_foreign, refuse_taken
 from cxai.output.directory import OutputDirectory
-from cxai.output.local_path import scheme_of
-from cxai.output.registry import output_directory
+from cxai.output.local_path import local_path, scheme_of
 from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
+from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 
 _FIRST_BATCH_S = 0.02
 """Seconds until the first commit: a run shows soon that it works."""
-
-_PART_EVERY_S = 900.0
-"""Seconds until rows of a queue are in a finished part, where others read them."""
 
 
 async def export(
@@ -61,22 +57,26 @@ async def export(
     line_counter: LineCounter | None = None,
     force: bool = False,
     reopen_missing: bool = False,
+    source_name: str = "",
+    events: EventStream | None = None,
 ) -> Report:
     """Run one export and return its report. No state of the process is changed.
 
     `stop` ends it early. Each token that replaces `token` is added to `redaction`, which a caller
     with a log of its own passes. `line_counter` counts the lines of the input for the progress.
     `force` accepts a directory with other files. `reopen_missing` fetches the IDs of missing parts
-    again. The source is closed.
+    again. The source is closed. `source_name` names it in the event `run_started`. `events` is
+    where the run emits its events.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
-    that is stopped early is reported, not raised: its results are committed. The last event of the
-    log is `run_finished`, with level error if the exit code is not 0.
+    that is stopped early is reported, not raised: its results are committed. Its last event is
+    `run_finished`.
     """
+    events = events or EventStream()
     redaction = redaction or Redaction(token)
     check_codecs()
     run_id = str(uuid.uuid4())
     clock = SystemClock()
-    started = clock.monotonic()
+    started_at, started = clock.utc(), clock.monotonic()
     rows = RowOptions(settings.shape, run_id, score_ranges(settings))
     resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(RateSettings(settings.rate, settings.burst, settings.adaptive), clock)
@@ -86,13 +86,14 @@ async def export(
         Token(token, settings.token_file, redaction.add),
         limiter.send_slot,
         clock,
+        events,
     )
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(entered(source))
+        await stack.enter_async_context(entered(source, events.emit))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
-        observers = open_observers(_setup(settings, directory, thread))
+        observers = open_observers(_setup(settings, directory, thread, events))
         committer = stack.enter_context(
             Committer(
                 directory,
@@ -100,9 +101,9 @@ async def export(
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
-                reopen=settings.retry,
+                reopen=settings.reopen,
                 reopen_missing=reopen_missing,
-                notice=LOG.warning,
+                notice=events.emit,
                 part_every_s=part_every_s(settings, is_queue=source.is_queue),
                 is_queue=source.is_queue,
                 group=source.group if isinstance(source, GroupSource) else None,
@@ -110,7 +111,9 @@ async def export(
         )
         if isinstance(source, GroupSource) and committer.has_read_by_group:
             source.expect_group()
-        reader = await stack.enter_async_context(open_reader(settings, rows, resource, redaction))
+        reader = await stack.enter_async_context(
+            open_reader(settings, rows, resource, redaction, events)
+        )
         await stack.enter_async_context(client)
         run = wire_run(
             settings,
@@ -125,6 +128,7 @@ async def export(
             run_id=run_id,
             clock=clock,
             bounds=_bounds(settings),
+            events=events,
         )
         place = printable(directory.path)
         remote = source if isinstance(source, RemoteSource) else None
@@ -135,8 +139,9 @@ async def export(
                 return seen
             return replace(seen, blocked=remote.blocked)
 
-        monitor = RunMonitor(sample, observers, clock, settings.stalled_after_s)
+        monitor = RunMonitor(sample, observers, clock, settings.stalled_after_s, events)
         await stack.enter_async_context(monitor)
+        run.emit_start(events.emit, run_id, source_name, place)
         with (stop or StopRequest()).passed_to(run.pipeline.stop):
             stopped_by = await run.run()
         report = Report(
@@ -147,10 +152,11 @@ async def export(
             stopped_by,
             run.governor.trouble,
             run_id,
+            started_at,
         )
-        report = close_books(report, committer)
+        report = close_books(report, committer, events.emit)
         monitor.finished(report.as_dict())
-    log_end(report)
+    emit_end(report, events.emit, is_endless=source.is_queue and settings.until_idle_s is None)
     return report
 
 
@@ -160,7 +166,7 @@ def part_every_s(settings: Settings, *, is_queue: bool) -> float | None:
     A run over a queue without `until_idle_s` never ends, so that its parts need an age.
     """
     if settings.part_every_s is None:
-        return _PART_EVERY_S if is_queue and settings.until_idle_s is None else None
+        return PART_EVERY_OF_A_QUEUE_S if is_queue and settings.until_idle_s is None else None
     return settings.part_every_s or None
 
 
@@ -185,18 +191,23 @@ def _directory(
             "The name of the output directory holds the API token. It is not shown here, but may be"
             " in your shell's history."
         )
-    directory = output_directory(output)
+    directory = OutputDirectory(local_path(output, "The output directory"))
     if not force:
         refuse_foreign(directory.path, resource.layout.all_sets)
     refuse_taken(directory.path)
     return directory
 
 
-def _setup(settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor) -> Setup:
+def _setup(
+    settings: Settings,
+    directory: OutputDirectory,
+    thread: ThreadPoolExecutor,
+    events: EventStream,
+) -> Setup:
     return Setup(
         settings.progress,
         settings.progress_s,
-        settings.stalled_after_s,
+        events.emit,
         ProgressPlace(
             partial(directory.replace, PROGRESS_NAME, durable=False),
             partial(directory.remove, PROGRESS_NAME),

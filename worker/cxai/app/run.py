@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cxai.app.waiting import blocked_in
+from cxai.core.events import Emit
 from cxai.core.pipeline import Pipeline
 from cxai.core.ports import Limiter
 from cxai.core.run_state import ApiState, Pause, WorkState
@@ -14,6 +15,7 @@ from cxai.governor.governor import Governor
 from cxai.governor.health import State
 from cxai.observe.monitor import Sample
 from cxai.settings import Settings
+from cxai.version import __version__
 
 
 class Pace(Limiter, Protocol):
@@ -43,6 +45,20 @@ class Run:
     pace: Pace
     settings: Settings
 
+    def emit_start(self, emit: Emit, run_id: str, source: str, output: str) -> None:
+        """Emit that it begins; `source` and `output` name its input and results for people."""
+        emit(
+            "run_started",
+            run_id=run_id,
+            version=__version__,
+            source=source,
+            output=output,
+            resource=self.settings.resource,
+            rate=self.settings.rate,
+            in_flight=self.settings.in_flight,
+            base_url=self.governor.api,
+        )
+
     def sample(self, place: str, expected_lines: int | None = None) -> Sample:
         """Return its state now; `place` is where its results go."""
         pipeline, governor = self.pipeline, self.governor
@@ -57,6 +73,7 @@ class Run:
                 in_flight=pipeline.in_flight,
                 input_ended=pipeline.input_ended,
                 is_stopping=pipeline.ending,
+                grace_s=pipeline.bounds.grace_s,
             ),
             api=ApiState(
                 url=governor.api,

@@ -4,16 +4,15 @@ The form decides what the rows are and where they come from, and never changes. 
 the work is done, and may change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import ScoreRanges
-from cxai.settings import Settings
+from cxai.settings import Settings, SettingsError
 
 FORM = ("resource", "shape", "compression", "base_url")
 TERMS = (
@@ -28,7 +27,7 @@ def form_of(
     settings: Settings, resource: Resource, ranges: ScoreRanges | None, destination: str
 ) -> dict[str, Any]:
     """Return the form of a new export, as JSON values."""
-    values = settings.model_dump(mode="json", include=set(FORM))
+    values = _as_json(settings, FORM)
     mark = resource.bands_mark
     return {
         **values,
@@ -45,13 +44,13 @@ def changed_settings(
 ) -> Settings:
     """Return the settings of an existing export, with those in `asked` changed."""
     there = _settings_of(form, terms)
-    given = asked.model_fields_set & {*FORM, *TERMS, "score_bands"}
-    return there.model_copy(update={name: getattr(asked, name) for name in given})
+    given = asked.given & {*FORM, *TERMS, "score_bands"}
+    return there.replace(**{name: getattr(asked, name) for name in given})
 
 
 def terms_of(settings: Settings) -> dict[str, Any]:
     """Return the terms of an export, as JSON values."""
-    return settings.model_dump(mode="json", include=set(TERMS))
+    return _as_json(settings, TERMS)
 
 
 def can_be_followed(began: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -77,11 +76,11 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
     """
     there = _settings_of(form, terms)
     shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
-    if own.retry:
-        raise UsageError("IDs of a shared export are retried with `cxai retry`, not with --retry.")
+    if own.reopen:
+        raise UsageError("To retry IDs of a shared export, use `cxai retry` instead of --reopen.")
     if own.score_bands is not None:
         raise UsageError("Score ranges are fixed for the whole export: omit score_bands.")
-    for name in own.model_fields_set & shared.keys():
+    for name in own.given & shared.keys():
         if getattr(own, name) != shared[name]:
             raise UsageError(
                 f"All workers of this export have {name} = {shared[name]}, but this one has"
@@ -92,7 +91,7 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
                     else ", or change it for all workers with `cxai cluster init`."
                 )
             )
-    return own.model_copy(update=shared)
+    return own.replace(**shared)
 
 
 def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
@@ -100,8 +99,13 @@ def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
     names = {name: form[name] for name in FORM} | {n: terms[n] for n in TERMS if n in terms}
     try:
         return Settings(**names)
-    except ValidationError as error:
-        wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+    except SettingsError as error:
         raise UsageError(
-            f"Another version of cxai-worker created this export; this one can't use its {wrong}."
+            "Another version of cxai-worker created this export, and this one can't use its"
+            f" settings: {'; '.join(error.problems)}."
         ) from None
+
+
+def _as_json(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    values = ((name, getattr(settings, name)) for name in names)
+    return {name: v.value if isinstance(v, StrEnum) else v for name, v in values}

@@ -1,15 +1,16 @@
-"""Places that can't be used for now, such as a full disk: how a run shows and logs its waits."""
+"""Places that can't be used for now, such as a full disk: how a run shows its waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from cxai.clock import SystemClock
+from cxai.core.events import Emit
 from cxai.core.ports import Clock
 from cxai.core.room import Room
 from cxai.core.run_state import Blocked
 from cxai.errors import DiskFullError
-from cxai.observe.blocked import BlockedLog
+from cxai.observe.changes import StateChanges
 
 _LOOK_S = 0.5
 
@@ -41,18 +42,20 @@ class BlockedSince:
 
 
 @asynccontextmanager
-async def logged_room(patience_s: float, ending: asyncio.Event) -> AsyncIterator[Room]:
-    """Yield a room for work that no monitor observes; its waits are logged."""
+async def room_with_events(
+    patience_s: float, ending: asyncio.Event, emit: Emit
+) -> AsyncIterator[Room]:
+    """Yield a room for work that no monitor observes; its waits are events."""
     room = Room(SystemClock(), patience_s, ending)
-    logging = asyncio.create_task(_log_waits(room))
+    emitting = asyncio.create_task(_emit_waits(room, emit))
     try:
         yield room
     finally:
-        logging.cancel()
+        emitting.cancel()
 
 
-async def _log_waits(room: Room) -> None:
-    log = BlockedLog()
+async def _emit_waits(room: Room, emit: Emit) -> None:
+    changes = StateChanges(emit)
     while True:
         await asyncio.sleep(_LOOK_S)
-        log.note(blocked_in(room, "", None))
+        changes.note_blocked(blocked_in(room, "", None))

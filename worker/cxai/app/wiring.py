@@ -12,8 +12,9 @@ from cxai.api.content_coding import DecodeSettings, decode
 from cxai.api.exchanges import chosen_exchange
 from cxai.api.token import Token
 from cxai.app.run import Pace, Run
-from cxai.core.backlog import Backlog
+from cxai.core.backlog import Backlog, Item
 from cxai.core.ending import Tolerance
+from cxai.core.events import EventStream, Level
 from cxai.core.pipeline import Pipeline
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
@@ -21,18 +22,16 @@ from cxai.core.resource import Resource
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings
 from cxai.governor.patience import PatienceSettings
-from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
+from cxai.policy.reply import Failure, Reply
 from cxai.policy.settings import PolicySettings
-from cxai.readers.need import LoopLoad, readers_for, usable_cores
+from cxai.readers.sizing import LoopLoad, readers_for, usable_cores
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.reader import BodyReader
 from cxai.resources.reply_parser import Decode, ReplyParser
 from cxai.settings import Settings
-
-_START_PATIENCE_S = 600.0
-"""Seconds to wait for the first reply of the API, if the settings don't say."""
+from cxai.settings.settings import START_PATIENCE_S
 
 
 def wire_run(
@@ -49,9 +48,10 @@ def wire_run(
     run_id: str,
     clock: Clock,
     bounds: PipelineSettings,
+    events: EventStream,
 ) -> Run:
     """Return the run that these parts make; `fetcher` is `client`, or an adapter around it."""
-    governor = _governor(settings, backlog, pace, client, clock)
+    governor = _governor(settings, backlog, pace, client, clock, events)
     pipeline = Pipeline(
         source=source,
         ledger=ledger,
@@ -63,13 +63,18 @@ def wire_run(
         clock=clock,
         rules=_rules(settings),
         bounds=bounds,
+        on_reply=_request_events(events, clock) if settings.log_level is Level.DEBUG else None,
     )
     return Run(pipeline, governor, pace, settings)
 
 
 @asynccontextmanager
 async def open_reader(
-    settings: Settings, rows: RowOptions, resource: Resource, redaction: Redaction
+    settings: Settings,
+    rows: RowOptions,
+    resource: Resource,
+    redaction: Redaction,
+    events: EventStream,
 ) -> AsyncIterator[Reader]:
     """Open the reader of replies: this process and, where they save time, reader processes.
 
@@ -85,10 +90,10 @@ async def open_reader(
             return
         # Most runs have a low rate, and don't need these imports.
         from cxai.readers.pool import ReaderPool  # noqa: PLC0415
-        from cxai.readers.wire import Recipe  # noqa: PLC0415
+        from cxai.readers.wire import ReaderSettings  # noqa: PLC0415
 
         bands = rows.score_bands
-        recipe = Recipe(
+        reader_settings = ReaderSettings(
             settings.resource,
             rows.shape,
             rows.run_id,
@@ -97,12 +102,12 @@ async def open_reader(
         )
         async with ReaderPool(
             own,
-            recipe,
+            reader_settings,
             count,
             lambda: [secret.get_secret_value() for secret in redaction.secrets],
             load=LoopLoad() if settings.readers == "auto" else None,
-            info=LOG.info,
-            warning=LOG.warning,
+            info=events.emit,
+            warning=events.emit,
         ) as pool:
             yield pool
 
@@ -120,14 +125,27 @@ def _decoder(settings: Settings) -> Decode:
 
 
 def _governor(
-    settings: Settings, backlog: Backlog, limiter: Limiter, client: ApiClient, clock: Clock
+    settings: Settings,
+    backlog: Backlog,
+    limiter: Limiter,
+    client: ApiClient,
+    clock: Clock,
+    events: EventStream,
 ) -> Governor:
     start_s = settings.start_patience_s
-    return Governor(
+
+    def renew() -> bool:
+        events.emit("token_refused", cause=governor.trouble)
+        is_renewed = client.renew()
+        if is_renewed:
+            events.emit("token_renewed")
+        return is_renewed
+
+    governor = Governor(
         backlog,
         limiter,
         clock,
-        renew=client.renew,
+        renew=renew,
         retries_per_s=settings.rate * settings.retry_share,
         health=HealthSettings(
             failures=settings.outage_after,
@@ -136,10 +154,32 @@ def _governor(
             probe_cap_s=settings.backoff_cap_s,
         ),
         patience=PatienceSettings(
-            settings.outage_patience_s, _START_PATIENCE_S if start_s is None else start_s
+            settings.outage_patience_s, START_PATIENCE_S if start_s is None else start_s
         ),
         api=client.base_url,
     )
+    return governor
+
+
+def _request_events(events: EventStream, clock: Clock) -> Callable[[Item, Reply | Failure], None]:
+    """Return a hook that emits each request with its reply; `ms` is from its turn to the reply."""
+
+    def emit(item: Item, reply: Reply | Failure) -> None:
+        size, failure = (
+            (len(reply.body), None) if isinstance(reply, Reply) else (None, reply.reason)
+        )
+        events.emit(
+            "request_done",
+            id=item.entry.id,
+            endpoint=item.asked.value,
+            attempt=item.requests,
+            status=reply.status,
+            failure=failure,
+            bytes=size,
+            ms=round(1_000 * (clock.monotonic() - item.left_s)),
+        )
+
+    return emit
 
 
 def score_ranges(settings: Settings) -> ScoreRanges | None:
@@ -153,16 +193,14 @@ def api_client(
     token: Token,
     send_slot: Callable[[], Awaitable[None]],
     clock: Clock,
+    events: EventStream,
 ) -> ApiClient:
-    """Return the client of the API; `send_slot` is awaited before each request is sent.
-
-    A warning is logged if requests have to be sent in the slower of the two ways.
-    """
+    """Return the client of the API; `send_slot` is awaited before each request is sent."""
     return ApiClient(
         settings.base_url,
         token,
         clock,
-        open_exchange=chosen_exchange(LOG.warning),
+        open_exchange=chosen_exchange(events.emit),
         result_path=resource.path,
         send_slot=send_slot,
         in_flight=settings.in_flight,
@@ -183,7 +221,7 @@ def _rules(settings: Settings) -> PolicySettings:
         retry_after_cap_s=settings.retry_after_cap_s,
         check_status=settings.check_status,
         recheck_s=settings.recheck_s,
-        patience_s=settings.patience_s,
+        patience_s=settings.not_ready_timeout_s,
         file_patience_s=settings.file_patience_s,
     )
 

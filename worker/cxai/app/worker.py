@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pydantic import SecretStr
-
 from cxai.api.content_coding import check_codecs
-from cxai.app.closing import log_end
+from cxai.app.closing import emit_end
 from cxai.app.shared_export import open_export
-from cxai.app.waiting import logged_room
+from cxai.app.waiting import room_with_events
 from cxai.app.worker_run import WorkerRun
 from cxai.cluster.url import EngineUrl
+from cxai.core.events import Emit, EventStream
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import FencedError, TermsChangedError
 from cxai.inspect.report import Report
-from cxai.observe.logging import LOG
 from cxai.observe.redaction import Redaction
 from cxai.settings import Settings
 
@@ -27,6 +26,7 @@ async def work(
     until_settled: bool = False,
     stop: StopRequest | None = None,
     redaction: Redaction | None = None,
+    events: EventStream | None = None,
 ) -> Report:
     """Work on an export until stopped or, with `until_settled`, until nothing is left to do.
 
@@ -39,24 +39,26 @@ async def work(
     """
     check_codecs()
     stop, redaction = stop or StopRequest(), redaction or Redaction(token)
+    events = events or EventStream()
 
     async def run() -> Report:
         async with open_export(url, settings) as export:
-            return await WorkerRun(export, token, redaction, until_settled=until_settled).run(stop)
+            worker = WorkerRun(export, token, redaction, events, until_settled=until_settled)
+            return await worker.run(stop)
 
     while True:
-        report = await _once_available(run, settings, stop)
+        report = await _once_available(run, settings, stop, events.emit)
         if not isinstance(report.stopped_by, FencedError | TermsChangedError):
-            log_end(report)
+            emit_end(report, events.emit, is_endless=not until_settled)
             return report
-        LOG.warning("worker_replaced", reason=str(report.stopped_by))
+        events.emit("worker_replaced", reason=str(report.stopped_by))
 
 
 async def _once_available(
-    run: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest
+    run: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest, emit: Emit
 ) -> Report:
     """Run as soon as database and store can be used; from then on, it raises no BlockedError."""
     ending = asyncio.Event()
-    async with logged_room(settings.outage_patience_s, ending) as room:
+    async with room_with_events(settings.outage_patience_s, ending, emit) as room:
         with stop.passed_to(lambda _why: ending.set()):
             return await room.wait_for(run)

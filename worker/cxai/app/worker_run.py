@@ -12,8 +12,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from cxai.api.token import Token
 from cxai.app.run import Run
 from cxai.app.shared_export import SharedExport, watch_terms
@@ -34,12 +32,13 @@ from cxai.cluster.slots import Slots
 from cxai.cluster.source import ClusterSource
 from cxai.cluster.store_errors import as_run_errors, check_store
 from cxai.core.backlog import Backlog
+from cxai.core.events import EventStream
 from cxai.core.pipeline_settings import PipelineSettings
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import BlockedError, CxaiError
 from cxai.inspect.report import Report
 from cxai.inspect.shared_report import SharedReport
-from cxai.observe.logging import LOG
 from cxai.observe.monitor import RunMonitor, Sample
 from cxai.observe.redaction import Redaction
 from cxai.observe.registry import open_observers
@@ -61,11 +60,18 @@ class WorkerRun:
     """One worker under one number, from its registration until it leaves."""
 
     def __init__(
-        self, export: SharedExport, token: SecretStr, redaction: Redaction, *, until_settled: bool
+        self,
+        export: SharedExport,
+        token: SecretStr,
+        redaction: Redaction,
+        events: EventStream,
+        *,
+        until_settled: bool,
     ) -> None:
         self._export = export
         self._token = token
         self._redaction = redaction
+        self._events = events
         self._until_settled = until_settled
         self._clock = SystemClock()
         self._run_id = str(uuid.uuid4())
@@ -80,22 +86,23 @@ class WorkerRun:
 
     async def run(self, stop: StopRequest) -> Report:
         """Work until stopped or done; return the report of the whole export."""
-        settings, started = self._export.settings, self._clock.monotonic()
+        export, settings, emit = self._export, self._export.settings, self._events.emit
+        self._started_at, started = self._clock.utc(), self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
             self._run = await self._wired(stack)
-            stalled_after_s = settings.stalled_after_s
-            observers = open_observers(
-                Setup(settings.progress, settings.progress_s, stalled_after_s)
+            observers = open_observers(Setup(settings.progress, settings.progress_s, emit))
+            self._monitor = RunMonitor(
+                self._sample, observers, self._clock, settings.stalled_after_s, self._events
             )
-            self._monitor = RunMonitor(self._sample, observers, self._clock, stalled_after_s)
             await stack.enter_async_context(self._monitor)
+            self._run.emit_start(emit, self._run_id, str(export.books.url), export.store.location)
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.run(
-                    self._heartbeat.keep(_log_gone),
+                    self._heartbeat.keep(self._emit_gone),
                     self._publishing.keep_repairing(),
                     self._manifest.keep_current(),
-                    watch_terms(self._export),
+                    watch_terms(export),
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)
@@ -134,6 +141,7 @@ class WorkerRun:
             Token(self._token, settings.token_file, self._redaction.add),
             pace.send_slot,
             clock,
+            self._events,
         )
         await stack.enter_async_context(client)
         await stack.enter_async_context(pace)
@@ -157,11 +165,12 @@ class WorkerRun:
             fetcher=GovernedFetcher(client, pace),
             resource=resource,
             reader=await stack.enter_async_context(
-                open_reader(settings, rows, resource, self._redaction)
+                open_reader(settings, rows, resource, self._redaction, self._events)
             ),
             run_id=self._run_id,
             clock=clock,
             bounds=_bounds(settings),
+            events=self._events,
         )
 
     def _pace(self) -> ClusterLimiter:
@@ -199,6 +208,7 @@ class WorkerRun:
             stopped_by,
             self._run.governor.trouble,
             self._run_id,
+            self._started_at,
             own,
             export.store.location,
             str(export.books.url),
@@ -219,9 +229,9 @@ class WorkerRun:
         if cause := self._publishing.cause:
             yield self._publishing.blocked_place, cause
 
-
-def _log_gone(count: int) -> None:
-    LOG.warning("workers_gone", workers=count, reason="no heartbeat; other workers get their IDs")
+    def _emit_gone(self, count: int) -> None:
+        reason = "no heartbeat; other workers get their IDs"
+        self._events.emit("workers_gone", workers=count, reason=reason)
 
 
 def _bounds(settings: Settings) -> PipelineSettings:

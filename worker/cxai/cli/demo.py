@@ -1,4 +1,4 @@
-"""The demo: a whole export on this machine alone, of IDs that are made up."""
+"""The demo: an export of made-up IDs from a simulator in the same process."""
 
 import os
 import random
@@ -6,16 +6,15 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
-
+from cxai.cli.options import settings_of
 from cxai.cli.process import export_as_command
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 from cxai.errors import UsageError
 from cxai.inspect.report import Report
 from cxai.output.contents import DEMO_INPUT, DEMO_MARK
+from cxai.output.local_path import local_path
 from cxai.output.private import make_directories, open_private
-from cxai.output.registry import output_directory
-from cxai.settings import load_settings
 from cxai.simulator import Scenario, Simulator
 from cxai.sources.file import FileSource
 
@@ -36,14 +35,14 @@ _SCENARIO = Scenario(
 _REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 _SETTINGS = {
-    "recheck_s": 1.0,  # the simulator needs no 30 s of rest
+    "recheck_s": 1.0,  # the simulator needs no 30 s between status checks
     "backoff_base_s": 0.2,
     "progress_s": 2.0,
 }
 
 
 def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
-    """Yield the lines of an input as they come in real life: `ids` GUIDs, and some clutter."""
+    """Yield the lines of a realistic input: `ids` GUIDs, comments, duplicates and one bad line."""
     chance = random.Random(seed)  # noqa: S311 - made-up IDs
     yield "# interactions of last night"
     earlier = ""
@@ -58,17 +57,17 @@ def demo_input(ids: int, seed: int = 1) -> Iterator[str]:
     yield "not-an-interaction-id"
 
 
-async def demo_export(output: Path, ids: int, rate: float, progress: str) -> Report:
+async def demo_export(output: Path, ids: int, rate: str, progress: str | None) -> Report:
     """Export made-up IDs from a simulator over real HTTP, and return the run's report."""
-    output = output_directory(output).path
+    output = local_path(output, "The output directory")
     async with Simulator(_SCENARIO, token=_TOKEN) as simulator:
-        settings = load_settings(
+        settings = settings_of(
             {
                 **_SETTINGS,
                 "base_url": simulator.base_url,
                 "rate": rate,
                 "progress": progress,
-                "max_failed": float(f"{2 / (ids + 1):.1g}"),  # the one line that is no ID
+                "max_failed": float(f"{2 / (ids + 1):.1g}"),  # for the one line without an ID
             }
         )
         source = FileSource([str(_write_input(output, ids))], IdRule())
@@ -80,7 +79,7 @@ def _write_input(output: Path, ids: int) -> Path:
     try:
         if output.is_dir() and any(output.iterdir()) and not (output / DEMO_MARK).exists():
             raise UsageError(
-                f"{output} holds something that the demo did not make. Give it a new directory."
+                f"{output} contains files that the demo did not write. Choose another --output."
             )
         make_directories(output, [])
         os.close(open_private(output / DEMO_MARK, _REWRITE))

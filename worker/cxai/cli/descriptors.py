@@ -1,17 +1,17 @@
-"""File descriptors: each request under way takes one, and the usual limit is for less than that."""
+"""File descriptors: each request in flight takes one, and the usual limit may be too low."""
 
 import resource
 
 from cxai.errors import UsageError
 
 OWN = 48
-"""Descriptors for all else: parts, ledger, input, event loop, standard streams."""
+"""Descriptors for everything else: parts, ledger, input, event loop, standard streams."""
 
 
 def need_descriptors(in_flight: int, readers: int = 0) -> None:
-    """Raise this process's limit as far as requests in flight, and readers, need it.
+    """Raise this process's limit to what requests in flight and readers need.
 
-    Raises UsageError, with the figures, if the system allows no more than too few.
+    Raises UsageError, with the figures, if the system does not allow that many.
     """
     others = readers + OWN
     needed = in_flight + others
@@ -22,10 +22,10 @@ def need_descriptors(in_flight: int, readers: int = 0) -> None:
         lower = (
             f"lower in_flight to {hard - others} or less"
             if hard > others
-            else "start cxai elsewhere"
+            else "run cxai on another machine"
         )
         raise UsageError(
-            f"{in_flight} requests in flight need {needed} file descriptors, and a process may have"
-            f" {hard} here (ulimit -Hn). Raise that limit, or {lower}."
+            f"{in_flight} requests in flight need {needed} file descriptors, but a process here is"
+            f" limited to {hard} (ulimit -Hn). Raise that limit, or {lower}."
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

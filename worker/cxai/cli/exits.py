@@ -1,4 +1,4 @@
-"""How a command ends: with a report, or with an error in words; never with a traceback."""
+"""How a command ends: with a report, or with an error in words."""
 
 import os
 import sys
@@ -6,15 +6,22 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
-from cxai.cli.streams import STDOUT, json_text, say, tell, unprinted
+from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cli.streams import json_text, say, tell
+from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
+from cxai.settings.variables import DEBUG_VARIABLE
 
 if TYPE_CHECKING:  # takes long to import, and `cxai --help` needs none
     from cxai.inspect.report import Report
+    from cxai.observe.logging import Log
+
+
+def is_debugging() -> bool:
+    """Whether CXAI_DEBUG asks for tracebacks and for the log of level debug."""
+    return os.environ.get(DEBUG_VARIABLE, "0") not in {"", "0"}
 
 
 def finish(report: "Report", *, as_json: bool) -> NoReturn:
@@ -30,9 +37,11 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
             f" {int(report.exit_code)}, and `cxai status {report.export}` shows how."
         )
         fail("report_lost", lost, report.exit_code or error.exit_code)
-    if report.exit_code and sys.stderr.isatty() and not sys.stdout.isatty():
-        say(f"cxai: {report.ending.headline}")  # the report is not before the user's eyes
-    raise typer.Exit(report.exit_code)
+    # On a terminal the log leaves the reason to the report, which may have gone elsewhere.
+    is_seen = sys.stdout.isatty() and not as_json
+    if report.exit_code and not is_seen and sys.stderr.isatty() and not _log().as_json:
+        say(f"cxai: {report.ending.headline}")
+    sys.exit(report.exit_code)
 
 
 def exit_after(command_line: Callable[[], object]) -> NoReturn:
@@ -41,38 +50,54 @@ def exit_after(command_line: Callable[[], object]) -> NoReturn:
         command_line()
     except CxaiError as error:
         fail("run_refused", str(error), error.exit_code)
-    except OSError as error:
-        if (own := _own_frames(error)) and own[-1].f_code.co_name != exit_after.__name__:
-            fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
-        # None of our commands had begun: it is the help that could not be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
-        fail("run_refused", unprinted(error), ExitCode.USAGE)
-    except Exception as error:  # noqa: BLE001 - the last one: nobody sees a traceback
-        fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
+    except Exception as error:  # noqa: BLE001 - the last resort
+        _crash(error)
     sys.exit(ExitCode.FINISHED)
 
 
-def fail(event: str, message: str, code: ExitCode) -> NoReturn:
-    """Say on standard error why the command failed, as an event of the log too, and exit."""
-    from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
+def fail(event: str, message: str, code: ExitCode, **values: Any) -> NoReturn:
+    """Explain on standard error why the command failed, once, and exit."""
+    from cxai.core.events import EventStream  # noqa: PLC0415 - only a failure needs it
 
-    LOG.end(event, exit_code=int(code), reason=message)
-    if not LOG.as_json:
-        say(f"cxai: {LOG.redacted(message)}")
+    events = EventStream()
+    events.attach(_log().see)
+    events.emit(event, text=message, exit_code=int(code), **values)
     sys.exit(code)
 
 
+def _log() -> "Log":
+    """Return the log; before the settings are known, it looks as the environment says."""
+    from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
+    from cxai.observe.redaction import Redaction  # noqa: PLC0415
+
+    if not LOG.is_configured:
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        redaction = Redaction(SecretStr(token)) if token else Redaction()
+        LOG.configure(redaction, as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json")
+    return LOG
+
+
+def _crash(error: Exception) -> NoReturn:
+    """Explain an internal error. It is shown without values: a token might be among them."""
+    if not is_debugging():
+        fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
+    trace = "".join(traceback.format_exception(error))
+    if _log().as_json:
+        fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT, traceback=trace)
+    fail("run_crashed", f"{_our_fault(error)}\n\n{trace}", ExitCode.OUR_FAULT)
+
+
 def _our_fault(error: BaseException) -> str:
-    """Say where it happened, and nothing of the values: a token might be among them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     where = ""
     if own := _own_frames(error):
         code = own[-1].f_code
         where = f" in {Path(code.co_filename).name}, {code.co_name}"
+    more = "" if is_debugging() else f" {DEBUG_VARIABLE}=1 shows a traceback."
     return (
-        f"an internal error, {type(error).__name__}{where}. That is our fault: please report it."
-        " What is committed is safe; the same command goes on."
+        f"Internal error: {type(error).__name__}{where}. This is a bug in cxai: please report it."
+        f" What is committed is safe; rerun the same command to resume.{more}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The garbage collector, tuned for a command and for the run in it."""
+"""Settings of the garbage collector for a command and for its run."""
 
 import atexit
 import gc
@@ -12,8 +12,8 @@ _YOUNG_AT_START = 100_000
 def tune_for_a_command() -> None:
     """Collect no garbage while this process imports modules, nor when it exits.
 
-    Some 50,000 objects are imported and stay. Looking through them again and again took a tenth of
-    the start (60 of 580 ms), and looking through them once more at the end 100 ms.
+    Some 50,000 imported objects stay until the end. Scanning them repeatedly took a tenth of the
+    start (60 of 580 ms), and scanning them at exit another 100 ms.
     """
     gc.set_threshold(_YOUNG_AT_START, _MIDDLE, _OLD)
     atexit.register(gc.freeze)
@@ -21,12 +21,11 @@ def tune_for_a_command() -> None:
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect rarely while entered, and never look again at what is there by now.
+    """Collect rarely while entered, and never scan the objects that exist by now.
 
-    A body becomes some thousand objects, of which none is in a cycle: counts of references free
-    them. By default each few bodies would make the collector look at all of them, and now and then
-    at everything that was imported. That was a sixth of all CPU (600 instead of 500 µs per ID),
-    and memory stays the same.
+    A body becomes some thousand objects without cycles, which reference counting frees. By default,
+    every few bodies would make the collector scan all of them, and sometimes everything that was
+    imported: a sixth of all CPU (600 instead of 500 µs per ID), for the same memory.
     """
     thresholds = gc.get_threshold()
     gc.freeze()

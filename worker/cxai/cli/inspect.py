@@ -1,22 +1,32 @@
-"""`cxai status`, `verify` and `prune`: an export that is there already."""
+"""`cxai status`, `verify` and `prune`: what can be done with an export beside running it."""
 
 import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from cxai.cli.options import AsJson, Column, Directory, Field, Place, directory_of
+from cxai.cli.help import Argument, Option, Page
+from cxai.cli.options import AS_JSON, PLACE, SOURCES, settings_options
 from cxai.cli.streams import json_text, tell
+from cxai.cli.values import Directory, directory_of
 from cxai.cluster.url import is_engine_url
-from cxai.errors import ExitCode, UsageError
+from cxai.errors import UsageError
+from cxai.settings import Settings
 
 if TYPE_CHECKING:  # take long to import
     from cxai.core.ports import Source
     from cxai.inspect.verify.findings import Findings
 
 
-def status(place: Place, as_json: AsJson = False) -> None:
+@click.command(
+    cls=Page,
+    params=[PLACE, AS_JSON],
+    examples=["cxai status export/", "cxai status postgres://cxai@db.internal/cxai#nightly --json"],
+)
+def status(*, place: str, as_json: bool) -> None:
     """Show the progress or the final state of an export."""
     if is_engine_url(place):
         from cxai.app.cluster_commands import status as shared_status
@@ -31,36 +41,31 @@ def status(place: Place, as_json: AsJson = False) -> None:
     tell(json_text(found.as_dict()) if as_json else found.text())
 
 
-def verify(
-    place: Place,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="The input: then each of its lines should have a verdict, too.",
-            metavar="[SOURCE]...",
-            show_default=False,
-        ),
-    ] = None,
-    column: Column = None,
-    field: Field = None,
-    id_pattern: Annotated[
-        str, typer.Option(help="Regular expression of an ID.", show_default="GUIDs")
-    ] = "",
-    allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="An input without any ID is no error.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Check every file of an export against its ledger; exit code 5 if they differ.
+@click.command(
+    cls=Page,
+    params=[
+        PLACE,
+        SOURCES,
+        *settings_options("column", "field", "id_pattern", "allow_empty"),
+        AS_JSON,
+    ],
+    examples=["cxai verify export/", "cxai verify export/ ids.txt"],
+    exit_codes={
+        0: "All files are intact.",
+        4: "All files are intact, but lines of SOURCE have no verdict yet.",
+        5: "Files and ledger contradict each other.",
+    },
+)
+def verify(*, place: str, sources: Sequence[str], as_json: bool, **options: Any) -> None:
+    """Check every file of an export against its ledger.
 
-    Exit code 4 if all is intact, but lines of SOURCE have no verdict yet.
+    With SOURCE, also check that each of its lines has a verdict.
     """
-    source = _input_to_verify(sources, column, field, id_pattern, allow_empty=allow_empty)
+    source = _input_to_verify(sources, **options)
     check = _verify_shared if is_engine_url(place) else _verify_directory
     found = check(place, source)
     tell(json_text(found.as_dict()) if as_json else found.text())
-    if found.exit_code is not ExitCode.FINISHED:
-        raise typer.Exit(found.exit_code)
+    sys.exit(found.exit_code)
 
 
 def _verify_directory(place: str, source: "Source | None") -> "Findings":
@@ -78,17 +83,16 @@ def _verify_shared(place: str, source: "Source | None") -> "Findings":
 
 
 def _input_to_verify(
-    sources: Sequence[str] | None,
+    sources: Sequence[str],
+    *,
     column: str | None,
     field: str | None,
-    id_pattern: str,
-    *,
-    allow_empty: bool,
+    id_pattern: str | None,
+    allow_empty: bool | None,
 ) -> "Source | None":
     """Return the input to compare with, None if none was named. Raises UsageError."""
     from cxai.api.token import VARIABLE
     from cxai.core.entry import IdRule
-    from cxai.core.guid import GUID_PATTERN
     from cxai.core.secret import Secrets
     from cxai.sources.options import SourceOptions
     from cxai.sources.registry import open_source
@@ -96,49 +100,68 @@ def _input_to_verify(
     if not sources:
         if column is not None or field is not None or id_pattern or allow_empty:
             raise UsageError(
-                "--column, --field, --id-pattern and --allow-empty are about an input: name it"
-                " behind the directory, or - for standard input."
+                "--column, --field, --id-pattern and --allow-empty describe an input: name it after"
+                " the directory, or - for standard input."
             )
         return None
     token = os.environ.get(VARIABLE, "").strip()  # as an ID it is shown nowhere
-    rule = IdRule(id_pattern or GUID_PATTERN, Secrets(token))
-    source = open_source(sources, SourceOptions(rule, column, field, allow_empty))
+    usual = Settings()
+    options = SourceOptions(
+        rule=IdRule(id_pattern or usual.id_pattern, Secrets(token)),
+        column=column,
+        field=field,
+        allow_empty=bool(allow_empty),
+        until_idle_s=usual.until_idle_s,
+        patience_s=usual.queue_patience_s,
+        redis_password_file=usual.redis_password_file,
+    )
+    source = open_source(sources, options)
     if source.is_queue:
         raise UsageError("An input to verify has to end: name files that hold its IDs.")
     return source
 
 
-def prune(
-    directory: Directory,
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Names of finished parts, such as records-000001.jsonl.",
-            metavar="[PART]...",
-            show_default=False,
+@click.command(
+    cls=Page,
+    params=[
+        Argument(
+            ["directory"], type=Directory(), metavar="DIR", group="Export",
+            help="Directory of an export.",
         ),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All finished parts.")] = False,
-    missing: Annotated[
-        bool,
-        typer.Option("--missing", help="Also parts that are gone; alone: all that are gone."),
-    ] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Release them, but don't delete their files.")
-    ] = False,
-    as_json: AsJson = False,
+        Argument(
+            ["parts"], nargs=-1, metavar="[PART]...", group="Export",
+            help="Names of finished parts, such as records-000001.jsonl.",
+        ),
+        Option(
+            ["--all", "every"], is_flag=True, group="Export", help="Release all finished parts."
+        ),
+        Option(
+            ["--missing"], is_flag=True, group="Export",
+            help="Release parts whose files are missing, too; without PART and --all, only these.",
+        ),
+        Option(
+            ["--keep"], is_flag=True, group="Export",
+            help="Release the parts, but keep their files.",
+        ),
+        AS_JSON,
+    ],
+    examples=[
+        "cxai prune export/ records-000001.jsonl records-000002.jsonl",
+        "cxai prune export/ --all",
+    ],
+)  # fmt: skip
+def prune(
+    *, directory: Path, parts: Sequence[str], every: bool, missing: bool, keep: bool, as_json: bool
 ) -> None:
-    """Release finished parts that were loaded, and delete their files; runs go on without them.
+    """Release finished parts that were loaded, and delete their files.
 
-    Each file is checked against the ledger first. IDs with a record in a released part are never
-    asked again.
+    Each file is checked against the ledger first. Runs go on without released parts: IDs with a
+    record in one are never requested again.
     """
     from cxai.clock import SystemClock
     from cxai.inspect.prune import prune_export
 
-    pruned = prune_export(
-        directory, parts or [], SystemClock(), every=every, missing=missing, keep=keep
-    )
+    pruned = prune_export(directory, parts, SystemClock(), every=every, missing=missing, keep=keep)
     try:
         tell(json_text(pruned.as_dict()) if as_json else pruned.text())
     except UsageError as error:

@@ -1,58 +1,78 @@
 """The command line: one file a group of commands, and what is common to all.
 
-Imports that cost time stand inside the commands, so that `cxai --help` answers at once.
+Imports that cost time stand inside the commands, so that `cxai --help` answers fast.
 """
 
-from typing import Annotated, NoReturn
+import sys
+from typing import NoReturn
 
-import typer
+import click
 
-from cxai.cli.cluster import cluster, enqueue_ids, retry_verdicts
+from cxai.cli.cluster import cluster, enqueue, retry
+from cxai.cli.completion import complete, completion
+from cxai.cli.config import config
 from cxai.cli.exits import exit_after
+from cxai.cli.help import Group, Option
 from cxai.cli.inspect import prune, status, verify
-from cxai.cli.run import RUN_HELP, run
+from cxai.cli.run import run
 from cxai.cli.schema import schema
 from cxai.cli.simulate import demo, simulate
 from cxai.cli.streams import open_standard_streams, tell
+from cxai.cli.usage import explain
+from cxai.errors import UsageError
 from cxai.version import __version__
 
-app = typer.Typer(
-    name="cxai",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Retrieve ElevateAI CX AI results in bulk, exactly once, as JSON Lines.",
-    epilog="Exit codes: 0 complete · 1 too many failed, or not one result · 2 wrong usage, or an"
-    " input without a valid ID · 3 token refused · 4 stopped early: run the same command again ·"
-    " 5 the files and the ledger contradict each other · 70 a fault of cxai itself.",
-)
 
-
-def _version(asked: bool) -> None:
-    if asked:
+def _version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not context.resilient_parsing:
         tell(f"cxai-worker {__version__}")
-        raise typer.Exit
+        context.exit()
 
 
-@app.callback()
-def _main(
-    _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
-
-app.command(help=RUN_HELP)(run)
-for _command in (demo, simulate, status, verify, prune, schema):
-    app.command()(_command)
-app.command("enqueue")(enqueue_ids)
-app.command("retry")(retry_verdicts)
-app.add_typer(cluster, name="cluster")
+app = Group(
+    "cxai",
+    commands=[
+        *(run, demo, simulate, status, verify, prune, schema, enqueue, retry, cluster),
+        *(config, completion),
+    ],
+    params=[
+        Option(
+            ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version,
+            help="Show the version.",
+        )
+    ],
+    help="Retrieve ElevateAI CX AI results in bulk, exactly once, as JSON Lines.",
+    examples=[
+        "cxai demo",
+        "cxai run ids.txt -o export/",
+        "cxai status export/",
+        "cxai run --help",
+    ],
+    exit_codes={
+        0: "Complete.",
+        1: "Too many IDs failed, or none has a result.",
+        2: "Wrong usage, or an input without a valid ID.",
+        3: "The API refused the token.",
+        4: "Stopped early: rerun the same command to resume.",
+        5: "Files and ledger contradict each other.",
+        70: "Internal error.",
+    },
+)  # fmt: skip
+"""The command `cxai`."""
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     open_standard_streams()
-    exit_after(app)
+    exit_after(_run)
+
+
+def _run() -> None:
+    complete(app)
+    try:
+        with app.make_context("cxai", sys.argv[1:]) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.UsageError as error:
+        raise UsageError(explain(error)) from None

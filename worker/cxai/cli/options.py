@@ -1,98 +1,124 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands have.
+
+Those that are settings come from the definition of the settings (cxai/settings): a command only
+names them. Their values are read together, so that all that are wrong are reported together.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from cxai.cluster.url import is_engine_url
+from cxai.cli.help import Argument, Option
+from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
-from cxai.output.registry import output_directory
+from cxai.settings import Level, LogFormat, Settings
+from cxai.settings.choices import Switch
+from cxai.settings.definition import Setting
+from cxai.settings.settings import INPUT, OUTPUT, RUN
+from cxai.settings.texts import File
 
-if TYPE_CHECKING:  # takes long to import
-    from cxai.settings import Settings
+if TYPE_CHECKING:  # help needs only the definitions
+    from cxai.settings.origins import Loaded
 
+SOURCES = Argument(
+    ["sources"], nargs=-1, type=Typed(File()), metavar="[SOURCE]...", group=INPUT,
+    help="Files with interaction IDs (text with one ID a line, CSV or JSON Lines; plain, gzip or"
+    " zstd), - for standard input, or a queue: redis://HOST/DB/STREAM, sqs://NAME.",
+)  # fmt: skip
+CONFIG = Option(
+    ["-c", "--config"], type=Typed(File()), metavar="FILE", group=RUN,
+    help="TOML file with settings.", default_text="the variable CXAI_CONFIG",
+)  # fmt: skip
+AS_JSON = Option(["--json", "as_json"], is_flag=True, group=OUTPUT, help="Print JSON.")
+PLACE = Argument(
+    ["place"], type=Place(), metavar="DIR|URL", group=INPUT,
+    help="Directory of an export, or postgres://USER@HOST/DATABASE#NAME of a shared one.",
+)  # fmt: skip
+QUIET = Option(
+    ["-q", "--quiet"], is_flag=True, group=RUN,
+    help="Show only warnings and errors: no progress, and no report if all went well.",
+)  # fmt: skip
+VERBOSE = Option(["-v", "--verbose"], is_flag=True, group=RUN, help="Log every request.")
 
-def _directory(text: str) -> Path:
-    if is_engine_url(text):
-        raise UsageError(
-            f"{text} is an export that workers share, and no directory: this command is for exports"
-            " on this machine."
-        )
-    return output_directory(text, "The directory").path
-
-
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", parser=_directory, metavar="DIR", help="Directory of the export."
-    ),
-]
-RunOutput = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        parser=_directory,
-        metavar="DIR",
-        help="Directory of the export. (Not for an export that workers share.)",
-        show_default=False,
-    ),
-]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings.")]
-Column = Annotated[str | None, typer.Option(help="CSV column with the IDs: its name or number.")]
-Field = Annotated[str | None, typer.Option(help="Field with the IDs, of JSONL or messages.")]
-IdPattern = Annotated[
-    str | None, typer.Option(help="Regular expression of an ID; GUIDs by default.")
-]
-AllowEmpty = Annotated[
-    bool | None, typer.Option("--allow-empty", help="An input without any ID is no error.")
-]
-UntilIdle = Annotated[
-    str | None,
-    typer.Option(
-        "--until-idle",
-        metavar="TIME",
-        help="Time without a message that ends a queue, such as 60 or 2m. \\[never]",
-    ),
-]
-Shape = Annotated[str | None, typer.Option(help="nested or tables. \\[nested]")]
-Compression = Annotated[str | None, typer.Option(help="none, gzip or zstd. \\[none]")]
-ScoreBands = Annotated[Path | None, typer.Option(help="TOML file with score ranges.")]
-MaxFailed = Annotated[
-    float | None, typer.Option(help="Share of IDs that may fail before exit code 1. [0]")
-]
-BaseUrl = Annotated[str | None, typer.Option(help="Where the API is.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Directory = Annotated[
-    Path, typer.Argument(help="Directory of an export.", metavar="DIR", parser=_directory)
-]
-Place = Annotated[
-    str,
-    typer.Argument(
-        help="Directory of an export, or postgres://user@host/database#name of one that workers"
-        " share.",
-        metavar="DIR|URL",
-    ),
-]
+_QUIET = {"log_level": "warning", "progress": "none"}
+_VERBOSE = {"log_level": "debug"}
 
 
-def directory_of(place: str) -> Path:
-    """Return the directory that a place is. Raises UsageError."""
-    return _directory(place)
+def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
+    """Return the options of settings.
 
-
-def settings_of(options: Mapping[str, Any], config: Path | None) -> "Settings":
-    """Return the settings of a command: those among its options, and others as load_settings does.
-
-    Raises UsageError.
+    `defaults` are for the help of a command that has its own.
     """
-    from cxai.settings import Settings, load_settings
+    options: list[click.Parameter] = []
+    for setting in map(Settings.definition, names):
+        options.append(SettingOption(setting, defaults.get(setting.name)))
+        options += [  # accepted, but not shown
+            Option([option, name], type=Typed(setting.kind), hidden=True)
+            for name, option in setting.former_options.items()
+        ]
+    return options
 
-    given = {
-        name: value
-        for name, value in options.items()
-        if value is not None and name in Settings.model_fields
-    }
-    return load_settings(given, config)
+
+class SettingOption(Option):
+    """The option of a setting. `default` is the default of the command, for its help."""
+
+    def __init__(self, setting: Setting[Any], default: str | None = None) -> None:
+        names, attributes = setting.option, {}
+        if isinstance(setting.kind, Switch):
+            names = f"{setting.option}/--no-{setting.option.removeprefix('--')}"
+            default = "on" if setting.default else "off"
+        else:
+            attributes = {"type": Typed(setting.kind), "metavar": metavar_of(setting.kind)}
+        super().__init__(
+            [names, setting.name], default=None, group=setting.group, help=setting.help,
+            is_advanced=setting.advanced, default_text=default or setting.default_text,
+            **attributes,
+        )  # fmt: skip
+
+
+def settings_of(
+    options: Mapping[str, Any],
+    config: str | None = None,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Settings:
+    """Return the settings of a command: its options that were given, and others as load_settings.
+
+    `quiet` and `verbose` stand for settings, unless these are given themselves. The log has a
+    warning for each former name. Raises UsageError.
+    """
+    from cxai.settings.origins import load  # noqa: PLC0415 - help needs only the definitions
+
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose contradict each other: leave one out.")
+    meant = _QUIET if quiet else _VERBOSE if verbose else {}
+    loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    if loaded.renamed:
+        _warn_of_former_names(loaded)
+    return loaded.settings
+
+
+def _warn_of_former_names(loaded: "Loaded") -> None:
+    from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
+    from cxai.observe.logging import LOG  # noqa: PLC0415
+    from cxai.observe.redaction import Redaction  # noqa: PLC0415
+
+    settings = loaded.settings
+    is_json = settings.log_format is LogFormat.JSON
+    LOG.configure(Redaction(), as_json=is_json, level=settings.log_level)
+    for former, name in loaded.renamed.items():
+        text = f"{former} is now called {name}."
+        LOG.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given. Raises UsageError for a password among them."""
+    if "@" in (options.get("proxy") or ""):
+        raise UsageError(
+            "--proxy holds a user name or a password, which every user of this machine could see in"
+            " the list of processes. Set CXAI_PROXY instead."
+        )
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A run as a whole process: what a command adds to an export, and a program must not find changed.
+"""A run as a whole process: what a command adds to an export, and a library must not change.
 
 The log on standard error, signals, the limit of file descriptors, the garbage collector, and the
 event loop.
@@ -11,34 +11,54 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
-from pydantic import SecretStr
 
 from cxai.app import export
 from cxai.app.wiring import most_readers
 from cxai.cli.descriptors import need_descriptors
+from cxai.cli.exits import is_debugging
 from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
 from cxai.cluster.url import parse_engine_url
+from cxai.core.events import EventStream, Level
 from cxai.core.ports import Source
+from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.inspect.report import Report
 from cxai.observe.logging import LOG
+from cxai.observe.options import Progress
 from cxai.observe.redaction import Redaction
 from cxai.settings import LogFormat, Settings
+from cxai.settings.settings import START_PATIENCE_ON_A_TERMINAL_S
 from cxai.sources.line_counter import LineCounter
 
 T = TypeVar("T")
 
-_START_PATIENCE_ON_A_TERMINAL_S = 60.0
+
+def configure_log(settings: Settings, redaction: Redaction) -> Settings:
+    """Make the log look as the settings say; return those that are right for it.
+
+    They are of level debug if CXAI_DEBUG is set. A live view would not be JSON.
+    """
+    is_json = settings.log_format is LogFormat.JSON
+    if is_debugging():
+        settings = settings.replace(log_level=Level.DEBUG)
+    if is_json and settings.progress is not Progress.NONE:
+        settings = settings.replace(progress=Progress.LINES)
+    LOG.configure(redaction, as_json=is_json, level=settings.log_level)
+    return settings
 
 
 async def as_command(
-    settings: Settings, redaction: Redaction, work: Callable[[StopRequest], Awaitable[T]]
+    settings: Settings,
+    redaction: Redaction,
+    events: EventStream,
+    work: Callable[[Settings, StopRequest], Awaitable[T]],
 ) -> T:
-    """Do `work`, which signals stop, with its log on standard error."""
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
-    with stop_signals() as stop, rare_collections():
-        return await work(stop)
+    """Do `work`, which signals stop, with its events in the log on standard error."""
+    settings = configure_log(settings, redaction)
+    events.attach(LOG.see)
+    with stop_signals(events.emit, settings.grace_s) as stop, rare_collections():
+        return await work(settings, stop)
 
 
 async def export_as_command(
@@ -50,14 +70,17 @@ async def export_as_command(
     line_counter: LineCounter | None = None,
     force: bool = False,
     reopen_missing: bool = False,
+    source_name: str = "",
+    events: EventStream | None = None,
 ) -> Report:
     """Run an export as cxai.app.export does, ended by signals, with its log on standard error."""
     need_descriptors(settings.in_flight, most_readers(settings))
-    redaction = Redaction(token)
+    redaction, stream = Redaction(token), events or EventStream()
     return await as_command(
         settings,
         redaction,
-        lambda stop: export(
+        stream,
+        lambda settings, stop: export(
             with_start_patience(settings),
             source,
             output,
@@ -67,6 +90,8 @@ async def export_as_command(
             line_counter=line_counter,
             force=force,
             reopen_missing=reopen_missing,
+            source_name=source_name,
+            events=stream,
         ),
     )
 
@@ -78,26 +103,28 @@ async def work_as_command(
     from cxai.app.worker import work  # noqa: PLC0415 - needs an extra
 
     need_descriptors(settings.in_flight, most_readers(settings))
-    place, redaction = parse_engine_url(url), Redaction(token)
+    place, redaction, events = parse_engine_url(url), Redaction(token), EventStream()
     return await as_command(
         settings,
         redaction,
-        lambda stop: work(
+        events,
+        lambda settings, stop: work(
             with_start_patience(settings),
             place,
             token,
             until_settled=until_settled,
             stop=stop,
             redaction=redaction,
+            events=events,
         ),
     )
 
 
 def with_start_patience(settings: Settings) -> Settings:
-    """Wait less for the first reply where someone is watching: they want to know soon."""
+    """Wait less for the first reply on a terminal: whoever watches it wants to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings
-    return settings.model_copy(update={"start_patience_s": _START_PATIENCE_ON_A_TERMINAL_S})
+    return settings.replace(start_patience_s=START_PATIENCE_ON_A_TERMINAL_S)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

@@ -1,161 +1,118 @@
 """`cxai run`: settings → token → source → export → report."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
+import click
 
 from cxai.cli.aiohttp_import import import_aiohttp
 from cxai.cli.exits import finish
+from cxai.cli.help import Option, Page
 from cxai.cli.options import (
-    AllowEmpty,
-    AsJson,
-    BaseUrl,
-    Column,
-    Compression,
-    Config,
-    Field,
-    IdPattern,
-    MaxFailed,
-    RunOutput,
-    ScoreBands,
-    Shape,
-    UntilIdle,
+    AS_JSON,
+    CONFIG,
+    QUIET,
+    SOURCES,
+    VERBOSE,
     settings_of,
+    settings_options,
 )
 from cxai.cli.streams import say
+from cxai.cli.values import Directory
 from cxai.cluster.url import is_engine_url
-from cxai.defaults import defaults_file
 from cxai.errors import UsageError
+from cxai.settings import Settings
+from cxai.settings.definition import option_of
+from cxai.settings.settings import OUTPUT, RUN, WORKERS
 
-RUN_HELP = (
-    "Retrieve the results of all IDs in SOURCE into a directory; rerun to resume.\n\n"
-    "The token comes from CXAI_API_TOKEN or --token-file. All settings, also those without an"
-    f" option here: {defaults_file()}"
-)
+if TYPE_CHECKING:  # takes long to import
+    from cxai.inspect.report import Report
+
+_SETTINGS = [one.name for one in Settings.definitions() if one.group != WORKERS]
 
 
-def run(  # noqa: D103 - see RUN_HELP
-    output: RunOutput = None,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Files with interaction IDs: text (one a line), CSV, JSON Lines; gzip or zstd;"
-            " - or nothing for standard input. Or a queue: redis://HOST/DB/STREAM, sqs://NAME. Or"
-            " an export that workers share: postgres://USER@HOST/DATABASE#NAME.",
-            metavar="[SOURCE]...",
-            show_default=False,
+@click.command(
+    cls=Page,
+    params=[
+        SOURCES,
+        Option(
+            ["-o", "--output"], type=Directory(), metavar="DIR", group=OUTPUT,
+            help="Directory of the export. Required, unless SOURCE is a shared export.",
         ),
-    ] = None,
-    config: Config = None,
-    column: Column = None,
-    field: Field = None,
-    id_pattern: IdPattern = None,
-    allow_empty: AllowEmpty = None,
-    until_idle_s: UntilIdle = None,
-    rate: Annotated[float | None, typer.Option(help="Requests per second, at most. [5]")] = None,
-    in_flight: Annotated[int | None, typer.Option(help="Requests at a time, at most. [10]")] = None,
-    burst: Annotated[
-        bool | None, typer.Option("--burst", help="Don't spread requests evenly.")
-    ] = None,
-    shape: Shape = None,
-    compression: Compression = None,
-    part_every_s: Annotated[
-        str | None,
-        typer.Option(
-            "--part-every",
-            metavar="TIME",
-            help="Time after which rows are in a finished part, also while the run goes on."
-            " \\[15m for a queue without --until-idle]",
+        Option(
+            ["--force"], is_flag=True, group=OUTPUT,
+            help="Use DIR although it contains files that no export wrote.",
         ),
-    ] = None,
-    score_bands: ScoreBands = None,
-    retry: Annotated[
-        str | None, typer.Option(help="More verdicts to retry, separated by commas.")
-    ] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts at one ID. [6]")] = None,
-    patience_s: Annotated[
-        float | None,
-        typer.Option("--patience", help="Seconds to wait for interactions under way. [900]"),
-    ] = None,
-    max_failed: MaxFailed = None,
-    allow_none: Annotated[
-        bool | None, typer.Option("--allow-none", help="A run without any result is no error.")
-    ] = None,
-    grace_s: Annotated[
-        float | None, typer.Option("--grace", help="Seconds a stopped run waits for replies. [30]")
-    ] = None,
-    readers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COUNT", help="Processes that read replies on other cores: 0 to 64. \\[auto]"
+        Option(
+            ["--reopen-missing"], is_flag=True, group=OUTPUT,
+            help="Retrieve the IDs of parts again whose files are missing and were not released.",
         ),
-    ] = None,
-    base_url: BaseUrl = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with the API token. \\[CXAI_API_TOKEN]")
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="CA certificates to trust instead of the system's.")
-    ] = None,
-    proxy: Annotated[
-        str | None, typer.Option(help="Proxy, http://host:port; with a password: CXAI_PROXY.")
-    ] = None,
-    progress: Annotated[str | None, typer.Option(help="auto, bar, lines or none. \\[auto]")] = None,
-    until_settled: Annotated[
-        bool,
-        typer.Option("--until-settled", help="End when a shared export has nothing left to do."),
-    ] = False,
-    reopen_missing: Annotated[
-        bool,
-        typer.Option(
-            "--reopen-missing",
-            help="Fetch the IDs of parts again whose files are missing and were not released.",
+        AS_JSON,
+        *settings_options(*_SETTINGS),
+        Option(
+            ["--until-settled"], is_flag=True, group=RUN,
+            help="Exit once a shared export has no open ID left.",
         ),
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Use DIR although it holds files of others.")
-    ] = False,
-    as_json: AsJson = False,
+        CONFIG,
+        QUIET,
+        VERBOSE,
+    ],
+    examples=[
+        "cxai run ids.txt -o export/",
+        "cxai run ids.csv --column call_id -o export/ --rate 20 --shape tables",
+        "zcat ids.txt.gz | cxai run - -o export/ --max-failed 1% --json",
+        "cxai run redis://queue.internal/0/calls -o export/ --until-idle 10m",
+        "cxai run postgres://cxai@db.internal/cxai#nightly --until-settled",
+    ],
+)  # fmt: skip
+def run(
+    *,
+    sources: Sequence[str],
+    output: Path | None,
+    config: str | None,
+    until_settled: bool,
+    reopen_missing: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
 ) -> None:
-    options = dict(locals())
-    shared = _shared_export(sources or [], output, until_settled=until_settled)
+    """Retrieve the results of all IDs in SOURCE into a directory; rerun to resume.
+
+    SOURCE may also be an export that workers share: postgres://USER@HOST/DATABASE#NAME. Each
+    setting can also be given as an environment variable or in a TOML file: see `cxai config env`.
+    """
+    shared = _shared_export(sources, output, until_settled=until_settled)
     if shared is not None:
-        _refuse_what_is_no_workers(options)
+        _refuse_useless_options({**options, "force": force, "reopen_missing": reopen_missing})
 
     import_aiohttp()
     from cxai.api.token import read_token
     from cxai.app import source_of
-    from cxai.cli.process import export_as_command, run_to_end, work_as_command
-    from cxai.observe.logging import LOG
+    from cxai.cli.process import configure_log, export_as_command, run_to_end, work_as_command
+    from cxai.core.events import EventStream
     from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat
     from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
+    from cxai.sources.registry import shown_names
 
-    if proxy is not None and "@" in proxy:
-        raise UsageError(
-            "--proxy holds a user name or a password, which each user of this machine could see in"
-            " the list of processes. Set CXAI_PROXY instead."
-        )
-    redaction = Redaction()
-    as_json_log = os.environ.get("CXAI_LOG_FORMAT", "").lower() == LogFormat.JSON
-    LOG.configure(redaction, as_json=as_json_log)  # for what refuses the settings
-    settings = settings_of(options, config)
-    LOG.configure(redaction, as_json=settings.log_format is LogFormat.JSON)
+    redaction, events = Redaction(), EventStream()
+    settings = settings_of(options, config, quiet=quiet, verbose=verbose)
+    configure_log(settings, redaction)  # for a refusal
     token = read_token(settings.token_file)
     redaction.add(token)
     if shared is not None:
         work = work_as_command(settings, shared, token, until_settled=until_settled)
-        finish(run_to_end(work), as_json=as_json)
-    assert output is not None  # noqa: S101 - or it would have been refused
-    if not sources and sys.stdin.isatty():
+        _finish(run_to_end(work), as_json=as_json, quiet=quiet)
+    assert output is not None  # noqa: S101 - _shared_export has refused that
+    if not sources and sys.stdin.isatty() and settings.log_format is not LogFormat.JSON:
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
-    source = source_of(settings, sources or [], token, password_in_environment())
-    line_counter = LineCounter(sources or [])
+    source = source_of(settings, sources, token, password_in_environment(), events.emit)
+    line_counter = LineCounter(sources)
     line_counter.start()
     work = export_as_command(
         settings,
@@ -165,48 +122,55 @@ def run(  # noqa: D103 - see RUN_HELP
         line_counter=line_counter,
         force=force,
         reopen_missing=reopen_missing,
+        source_name=shown_names(sources),
+        events=events,
     )
-    finish(run_to_end(work), as_json=as_json)
+    _finish(run_to_end(work), as_json=as_json, quiet=quiet)
+
+
+def _finish(report: "Report", *, as_json: bool, quiet: bool) -> NoReturn:
+    if quiet and not as_json and not report.exit_code:
+        sys.exit()
+    finish(report, as_json=as_json)
 
 
 def _shared_export(
     sources: Sequence[str], output: Path | None, *, until_settled: bool
 ) -> str | None:
-    """Return the URL of the export to work at, None if this is a run into a directory."""
+    """Return the URL of the export to work on, None if this is a run into a directory."""
     shared = [name for name in sources if is_engine_url(name)]
     if not shared:
         if until_settled:
             raise UsageError("--until-settled is for an export that workers share (postgres://).")
         if output is None:
-            raise UsageError("Missing option '--output' / '-o': name the directory of the export.")
+            raise UsageError("Option --output DIR is missing: name the directory of the export.")
         return None
     if len(sources) > 1:
         raise UsageError(
-            "A worker works at one export: name its URL alone. Feed files or a queue into it with"
+            "A worker works on one export: name its URL alone. To add IDs to it, use"
             " `cxai enqueue SOURCE --to URL`."
         )
     if output is not None:
         raise UsageError(
-            "Leave --output out: where the objects of a shared export go was said to"
-            " `cxai cluster init`."
+            "Leave --output out: `cxai cluster init` has set where the objects of a shared export"
+            " are written."
         )
     return shared[0]
 
 
-_OF_A_RUN = {
+_USELESS_WHERE_SHARED = {
     # what a worker has no use for: what to do instead
     "column": "give it to `cxai enqueue`",
     "field": "give it to `cxai enqueue`",
     "id_pattern": "give it to `cxai enqueue`",
     "until_idle_s": "give it to `cxai enqueue`; a worker ends with --until-settled",
-    "part_every_s": "`cxai cluster init … --flush` says how often objects are written",
+    "part_every_s": "`cxai cluster init … --flush` sets how often objects are written",
     "force": "a shared export has no directory",
     "reopen_missing": "`cxai retry` queues IDs again",
 }
 
 
-def _refuse_what_is_no_workers(options: Mapping[str, Any]) -> None:
-    for name, instead in _OF_A_RUN.items():
+def _refuse_useless_options(options: Mapping[str, Any]) -> None:
+    for name, instead in _USELESS_WHERE_SHARED.items():
         if options[name]:
-            option = name.removesuffix("_s").replace("_", "-")
-            raise UsageError(f"--{option} has no use at a shared export: {instead}.")
+            raise UsageError(f"{option_of(name)} has no use at a shared export: {instead}.")

@@ -1,76 +1,64 @@
 """`cxai schema`: what the lines of an export look like, for programs and for databases."""
 
-from enum import StrEnum
-from typing import Annotated, TypeVar
+import click
 
-import typer
-
+from cxai.cli.help import Argument, Option, Page
 from cxai.cli.streams import json_text, tell
+from cxai.cli.values import Value, metavar_of
 from cxai.errors import UsageError
+from cxai.resources.options import Shape
+from cxai.settings.choices import Choice
+from cxai.settings.settings import OUTPUT
 
-Choice = TypeVar("Choice", bound=StrEnum)
+SETS = Choice.among(("records", "interactions", "scores", "segments", "failures"))
+DIALECTS = Choice.among(("duckdb", "postgres", "bigquery", "snowflake", "redshift", "spark"))
+SHAPES = Choice.of(Shape)
 
 
-def schema(
-    part_set: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SET]",
-            help="records, interactions, scores, segments or failures; by default records, and"
-            " with --ddl all sets of the shape.",
-            show_default=False,
+@click.command(
+    cls=Page,
+    params=[
+        Argument(
+            ["part_set"], required=False, type=Value(SETS), metavar="[SET]", group=OUTPUT,
+            help=f"Set of parts: {', '.join(SETS.choices)}. Without it: records, or with --ddl all"
+            " sets of the shape.",
         ),
-    ] = None,
-    ddl: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIALECT",
-            help="CREATE TABLE statements instead: duckdb, postgres, bigquery, snowflake, redshift"
-            " or spark.",
+        Option(
+            ["--ddl"], type=Value(DIALECTS), metavar=metavar_of(DIALECTS), group=OUTPUT,
+            help="Print CREATE TABLE statements in this dialect.",
         ),
-    ] = None,
-    shape: Annotated[
-        str | None, typer.Option(help="With --ddl: tables (the default) or nested.")
-    ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page, all sets.")] = False,
-) -> None:
+        Option(
+            ["--shape"], type=Value(SHAPES), metavar=metavar_of(SHAPES), group=OUTPUT,
+            help="Shape of the export, with --ddl.", default_text=Shape.TABLES,
+        ),
+        Option(["--markdown"], is_flag=True, group=OUTPUT, help="Print all sets as a page."),
+    ],
+    examples=["cxai schema", "cxai schema scores --ddl bigquery"],
+)  # fmt: skip
+def schema(*, part_set: str | None, ddl: str | None, shape: Shape | None, markdown: bool) -> None:
     """Print the JSON Schema of the lines in a set of parts, or SQL that declares its table."""
     from cxai.resources.cx_ai.schema import json_schema
     from cxai.resources.cx_ai.schema import markdown as page
-    from cxai.resources.options import Shape
 
     if ddl is not None and not markdown:
         tell(_statements(part_set, ddl, shape))
         return
-    sets = {**json_schema(Shape.NESTED), **json_schema(Shape.TABLES)}
     if shape is not None or ddl is not None:
-        raise UsageError("--ddl and --shape go together, and without --markdown.")
-    if (part_set or "records") not in sets:
-        raise UsageError(f"There is no set {part_set!r}, but {', '.join(sets)}.")
+        raise UsageError("--shape needs --ddl, and neither goes with --markdown.")
+    sets = {**json_schema(Shape.NESTED), **json_schema(Shape.TABLES)}
     tell(page().rstrip("\n") if markdown else json_text(sets[part_set or "records"]))
 
 
-def _statements(part_set: str | None, ddl_: str, shape: str | None) -> str:
+def _statements(part_set: str | None, dialect: str, shape: Shape | None) -> str:
     """Return the CREATE TABLE statements of a set, or of all sets of a shape."""
-    from cxai.resources.cx_ai.layout import PART_SETS
     from cxai.resources.cx_ai.schema import Dialect, ddl, tables_of
-    from cxai.resources.options import Shape
 
-    dialect = _one_of(Dialect, ddl_, "--ddl")
-    shapes = list(Shape) if shape is None else [_one_of(Shape, shape, "--shape")]
+    shapes = list(Shape) if shape is None else [shape]
     if part_set is None:
         tables = tables_of(Shape.TABLES if shape is None else shapes[0])
     else:
         tables = tuple(t for s in shapes for t in tables_of(s) if t.name == part_set)[:1]
         if not tables:
-            known = dict.fromkeys(name for s in shapes for name in PART_SETS[s])
-            raise UsageError(f"There is no set {part_set!r} here, but {', '.join(known)}.")
-    return "\n\n".join(ddl(table, dialect) for table in tables)
-
-
-def _one_of(choices: type[Choice], text: str, option: str) -> Choice:
-    try:
-        return choices(text)
-    except ValueError:
-        known = ", ".join(choice.value for choice in choices)
-        raise UsageError(f"{option} {text!r} is not understood; known are {known}.") from None
+            known = ", ".join(table.name for table in tables_of(shapes[0]))
+            raise UsageError(f"Shape {shape} has no set {part_set!r}. Its sets are {known}.")
+    return "\n\n".join(ddl(table, Dialect(dialect)) for table in tables)

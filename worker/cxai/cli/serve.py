@@ -1,11 +1,13 @@
-"""The simulator as a server in the foreground, and how to use it."""
+"""The simulator as a server in the foreground, with instructions for its use."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from cxai.cli.signals import stop_signals
+from cxai.core.events import EventStream
 from cxai.errors import UsageError
+from cxai.observe.logging import LOG
 from cxai.simulator import Scenario, Simulator
 
 _HOW_TO = """\
@@ -14,12 +16,12 @@ The simulated API listens on {url}. In another terminal:
   export CXAI_API_TOKEN={token}
   cxai run ids.txt -o trial/ --base-url {url}
 
-Its results are made up: give real ones another directory.
-Its own counts: {url}/simulator/stats. Ctrl-C ends it."""
+The results are made up: keep them apart from real exports.
+Statistics: {url}/simulator/stats. Press Ctrl-C to stop."""
 
 _HOW_TO_RENEW = """\
 
-After {after} requests it wants another token. To give it to a run without stopping it:
+After {after} requests it accepts only another token. To renew it during a run:
 
   echo {token} > token.txt
   (sleep 1; echo {next_token} > token.txt) &
@@ -27,14 +29,15 @@ After {after} requests it wants another token. To give it to a run without stopp
 
 
 async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str], None]) -> None:
-    """Run a simulator until SIGTERM or Ctrl-C, and `tell` how to use it."""
-    stopped = asyncio.Event()
+    """Run a simulator until SIGTERM or Ctrl-C; `tell` prints how to use it."""
+    stopped, events = asyncio.Event(), EventStream()
+    events.attach(LOG.see)
     try:
         simulator = Simulator(scenario, token=token, port=port)
     except ValueError as error:
         raise UsageError(str(error)) from None
     async with AsyncExitStack() as stack:
-        stop = stack.enter_context(stop_signals())
+        stop = stack.enter_context(stop_signals(events.emit))
         stack.enter_context(stop.passed_to(lambda _why: stopped.set()))
         try:
             await stack.enter_async_context(simulator)

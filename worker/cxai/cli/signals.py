@@ -1,4 +1,4 @@
-"""SIGTERM, SIGHUP and Ctrl-C: the first stops the run in good order, the second leaves at once.
+"""SIGTERM, SIGHUP and Ctrl-C: the first stops the run gracefully, the second ends it immediately.
 
 Several within half a second are one: `timeout -s INT` sends its signal to the command and again to
 the command's group, and a terminal that closes may send more than one kind.
@@ -11,20 +11,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from cxai.core.events import Emit
 from cxai.core.stop import StopRequest
 from cxai.errors import ExitCode, StopCause, StopRequestedError
-from cxai.observe.logging import LOG, stderr_takes
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_SIGNAL_S = 0.5
-_SHOW_CURSOR = "\x1b[?25h"
+_SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 @contextmanager
-def stop_signals() -> Iterator[StopRequest]:
+def stop_signals(emit: Emit, grace_s: float = 0.0) -> Iterator[StopRequest]:
     """Turn the first signal into a request, end the process on the second; then undo that.
 
-    What comes within half a second of the first is no second one.
+    What comes within half a second of the first is not a second one. `emit` takes an event for
+    each; requests in flight have `grace_s` seconds after the first.
     """
     loop = asyncio.get_running_loop()
     request = StopRequest()
@@ -32,21 +33,13 @@ def stop_signals() -> Iterator[StopRequest]:
 
     def on_signal(number: signal.Signals) -> None:
         if received_at:
-            if loop.time() - received_at[0] < _ONE_SIGNAL_S:
-                return
-            # Nothing to save: what is committed is safe, and what is not is done again.
-            if not LOG.as_json:
-                cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-                _say(f"{cursor}\ncxai: left at once; the same command goes on.\n")
-            LOG.end("run_abandoned", exit_code=int(ExitCode.STOPPED), reason="a second signal")
-            os._exit(ExitCode.STOPPED)
+            if loop.time() - received_at[0] >= _ONE_SIGNAL_S:
+                _quit(emit)
+            return
         received_at.append(loop.time())
         by = "Ctrl-C" if number is signal.SIGINT else number.name
+        emit("stopping", text=_stopping(by, grace_s), signal=by, grace_s=grace_s)
         request.make(StopRequestedError(by, StopCause.SIGNAL))
-        if LOG.as_json:  # then each line is to be JSON
-            LOG.info("stopping", reason=f"stopped by {by}; once more to leave at once")
-        else:
-            _say("\ncxai: stopping; once more to leave at once.\n")
 
     before = {number: signal.getsignal(number) for number in _STOPPING if not _is_ignored(number)}
     for number in before:
@@ -59,12 +52,26 @@ def stop_signals() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
+def _stopping(by: str, grace_s: float) -> str:
+    wait = f": requests in flight have up to {grace_s:g} s" if grace_s else ""
+    again = "press Ctrl-C again" if by == "Ctrl-C" else f"send {by} again"
+    return f"stopping{wait}; {again} to quit now"
+
+
+def _quit(emit: Emit) -> None:
+    """End the process with nothing to save: what is not committed is retrieved by the next run."""
+    if sys.stderr.isatty():  # a live view has hidden the cursor
+        with suppress(OSError):
+            os.write(2, _SHOW_CURSOR)
+    sys.stderr = sys.__stderr__ or sys.stderr  # past a live view, which would draw no more
+    emit(
+        "run_abandoned",
+        text="quit at the second signal; rerun the same command to resume",
+        exit_code=int(ExitCode.STOPPED),
+    )
+    os._exit(ExitCode.STOPPED)
+
+
 def _is_ignored(number: signal.Signals) -> bool:
     """Whether the caller wants it ignored: `nohup`, or a shell that starts us in the background."""
     return number is not signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN
-
-
-def _say(text: str) -> None:
-    if stderr_takes():
-        with suppress(OSError):  # nobody may be reading
-            os.write(2, text.encode())

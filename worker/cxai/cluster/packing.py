@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cxai.cluster.names import pending_name
 from cxai.cluster.rows import Written
 from cxai.core.outcome import Outcome
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import Compression
 
 _FRAME_BYTES = 1 << 20
 """Bytes of one frame, before compression. So the lines of a commit are never joined as a whole,

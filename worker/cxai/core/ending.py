@@ -54,9 +54,9 @@ class Tolerance:
     input hold no ID, and `allow_none` lets no ID have a result.
     """
 
-    max_failed: float = 0.0
-    allow_empty: bool = False
-    allow_none: bool = False
+    max_failed: float
+    allow_empty: bool
+    allow_none: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +109,24 @@ def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
 def _finished(tally: Tally, tolerance: Tolerance) -> Ending:
     if not tally.ids and tally.invalid:
         lines = counted(tally.invalid, "lines")
-        return _not_green(Reason.NO_VALID_ID, f"not one of {lines} of the input is a valid ID")
+        return _not_green(Reason.NO_VALID_ID, f"the input has no valid ID in {lines}")
     if not tally.ids:
         if tolerance.allow_empty:
-            return _green("the input holds no ID, which --allow-empty permits.")
-        return _not_green(Reason.EMPTY_INPUT, "the input holds no ID")
+            return _green("the input has no IDs, which --allow-empty permits.")
+        return _not_green(Reason.EMPTY_INPUT, "the input has no IDs")
+    ids = counted(tally.ids, "IDs")
     if not tally.verdicts[Verdict.OK] and not tolerance.allow_none:
-        ids = counted(tally.ids, "IDs")
-        return _not_green(Reason.NO_RESULT, f"not one of {ids} has a result")
-    limit = f"--max-failed {tolerance.max_failed:.12g}"
+        return _not_green(Reason.NO_RESULT, f"0 of {ids} {verb(tally.ids, 'have')} a result")
+    limit = f"--max-failed {100 * tolerance.max_failed:.12g} %"
     if tally.failed_share > tolerance.max_failed:
         failures = _failures(tally, tolerance)
         return _not_green(Reason.TOO_MANY_FAILED, f"{failures}, above {limit}")
-    answered = tally.ids - tally.failed_ids
-    ids = counted(tally.ids, "IDs")
-    said = f"{answered:,} of {ids} {verb(tally.ids, 'have')} a record or the API's answer"
+    what = f"{tally.ids - tally.failed_ids:,} of {ids} completed"
     if not tally.verdicts[Verdict.OK]:
-        said += "; none has a result, which --allow-none permits"
+        what += "; no ID has a result, which --allow-none permits"
     if tally.failed:
-        said += f"; {_failures(tally, tolerance)}, within {limit}"
-    return _green(f"{said}.")
+        what += f"; {_failures(tally, tolerance)}, within {limit}"
+    return _green(f"{what}.")
 
 
 def _green(what: str) -> Ending:
@@ -150,7 +148,7 @@ def _not_green(reason: Reason, what: str) -> Ending:
 
 
 def _failures(tally: Tally, tolerance: Tolerance) -> str:
-    """Say how many failed, IDs and invalid lines apart, and what share that is of all."""
+    """Return how many IDs failed, how many lines are invalid, and their share of all."""
     share = percent(tally.failed, tally.ids + tally.invalid, (tolerance.max_failed,))
     ids = f"{tally.failed_ids:,} of {counted(tally.ids, 'IDs')}"
     lines = f"{counted(tally.invalid, 'lines')} {verb(tally.invalid, 'have')} no valid ID"
@@ -163,8 +161,8 @@ def _failures(tally: Tally, tolerance: Tolerance) -> str:
 
 def _unfetched(tally: Tally) -> str:
     ids = counted(tally.unfetched, "IDs")
-    has, is_not = verb(tally.unfetched, "have"), verb(tally.unfetched, "are")
-    return f"{ids} of reopened parts {has} no verdict and {is_not} not in this input"
+    have, are = verb(tally.unfetched, "have"), verb(tally.unfetched, "are")
+    return f"{ids} of lost parts {have} no verdict yet and {are} not in this input"
 
 
 def _stopped(by: CxaiError) -> str:
@@ -174,5 +172,5 @@ def _stopped(by: CxaiError) -> str:
 
 
 def _does_not_add_up(stopped_by: CxaiError | None) -> str:
-    what = "The accounts of this run do not add up: exit code 5."
+    what = "The counts of this run do not add up: exit code 5."
     return what if stopped_by is None else f"{_stopped(stopped_by)} {what}"

@@ -44,7 +44,8 @@ _JUDGED_AT_ONCE = 32
 class Pipeline:
     """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` can be watched.
 
-    `draw` gives random numbers in [0, 1) for the jitter.
+    `draw` gives random numbers in [0, 1) for the jitter. `on_reply`, if there is one, is called
+    with each reply as it arrives.
     """
 
     source: Source
@@ -58,6 +59,7 @@ class Pipeline:
     rules: PolicySettings
     bounds: PipelineSettings
     draw: Callable[[], float] = random.random
+    on_reply: Callable[[Item, Reply | Failure], None] | None = None
 
     def __post_init__(self) -> None:
         bounds = self.bounds
@@ -205,6 +207,8 @@ class Pipeline:
             self._in_flight.add(requester)
             self.tally.count_out(item)
             reply = await self.fetcher.fetch(item.entry.id, item.asked)
+            if self.on_reply is not None:
+                self.on_reply(item, reply)
             self._stage_counters[Stage.JUDGE].enter()
             await self._replies.put((item, reply))
             self._in_flight.discard(requester)

@@ -14,10 +14,10 @@ class PipelineSettings:
     room again.
     """
 
-    in_flight: int = 10
-    batch: int = 32
+    in_flight: int
+    batch: int
+    batch_s: float
+    grace_s: float
+    disk_patience_s: float
     batch_bytes: int = 8 << 20
-    batch_s: float = 1.0
     first_batch_s: float | None = None
-    grace_s: float = 30.0
-    disk_patience_s: float = 600.0

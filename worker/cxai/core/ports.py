@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry, IgnoredLine
+from cxai.core.events import Event
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.errors import CxaiError
@@ -265,18 +266,23 @@ class Ledger(Protocol):
 
 
 class Observer(Protocol):
-    """Shows how a run goes: on a display, in a file, a log, or as metrics. It gets values alone.
+    """Shows how a run goes: on a display, in a file, or as metrics. It gets values alone.
 
     An error that a method raises is logged, and changes nothing for the run or other observers.
+    No method waits: whatever may have to wait belongs on a thread.
     """
 
     @property
     def interval_s(self) -> float:
-        """Seconds from one look to the next, above 0."""
+        """Seconds from one state to the next, above 0."""
         ...
 
     def observe(self, state: RunState, /) -> None:
-        """Show it. Returns at once: whatever may have to wait belongs on a thread."""
+        """Show the state of this moment."""
+        ...
+
+    def see(self, event: Event, /) -> None:
+        """Show an event, in the order of events and before the run continues."""
         ...
 
     async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:

@@ -1,4 +1,4 @@
-"""What a run shows of itself at one moment: plain values, for displays, files, logs and metrics."""
+"""The state of a run at one moment: plain values for displays, files, logs and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkState:
-    """What a run has to do yet.
+    """What a run still has to do.
 
     Of the `open` IDs that were taken in, `waiting` wait for a retry, and the next of these is due
     in `next_retry_s` seconds (None without any). `in_flight` counts requests. `is_stopping` is
-    whether no new request leaves any more.
+    whether no new request is sent any more; those in flight then have `grace_s` seconds.
     """
 
     open: int = 0
@@ -51,6 +51,7 @@ class WorkState:
     in_flight: int = 0
     input_ended: bool = False
     is_stopping: bool = False
+    grace_s: float = 0.0
 
     @property
     def is_done(self) -> bool:
@@ -60,7 +61,7 @@ class WorkState:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """No request leaves for another `for_s` seconds; `why` says the reason for it."""
+    """No request is sent for another `for_s` seconds; `why` is the reason."""
 
     for_s: float
     why: str
@@ -72,10 +73,10 @@ class ApiState:
 
     `rate` is below `rate_ceiling`, that of the settings, while the API refuses more. `down_for_s`
     is how long it has been in an outage, None if it is not; `in_doubt` is whether that is being
-    found out. `trouble` says how the last request failed, empty if the API has answered since;
-    `advice` what to check then, in whole sentences. `unanswered_s` is how long the API has not
-    answered a single request of this run, None before the first and once it has. `waits_for` says
-    what requests wait for beside rate and pause, empty if for nothing.
+    checked. `trouble` is how the last request failed, empty if the API has answered since; `advice`
+    is what to check then, in whole sentences. `unanswered_s` is how long the API has not answered a
+    single request of this run, None before the first and once it has. `waits_for` is what requests
+    wait for besides rate and pause, empty if nothing.
     """
 
     url: str
@@ -91,16 +92,16 @@ class ApiState:
 
     @property
     def holds_requests_back(self) -> bool:
-        """Whether requests rightly wait: for the end of a pause, for the API, or for others."""
+        """Whether requests wait as they should: for a pause to end, the API, or other workers."""
         waits = self.pause is not None or bool(self.waits_for)
         return waits or self.in_doubt or self.down_for_s is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The run has waited `for_s` seconds, of `at_most_s` (None: without end), for `place`.
+    """The run has waited `for_s` seconds, of `at_most_s` (None: no limit), for `place`.
 
-    `cause` says what is missing there; `is_full` is whether that is room.
+    `cause` says what is wrong there; `is_full` is whether it is out of space.
     """
 
     place: str
@@ -114,7 +115,7 @@ class Blocked:
 class Counts:
     """How much a run has done so far: lines read, and requests sent.
 
-    Status requests and retries are among `requests`; `throttled` were refused by a limit.
+    `requests` includes status requests and retries; `throttled` were rate-limited.
     """
 
     lines: int = 0
@@ -130,7 +131,7 @@ class RunState:
 
     `done` counts the IDs of this input that have a verdict, `total` all distinct IDs of it: an
     estimate by lines until the input has been read, None while even that is unknown. `verdicts`
-    also counts invalid lines, which are no IDs. `requests_per_s` is the pace of the last seconds;
+    also counts invalid lines, which are not IDs. `requests_per_s` is the pace of the last seconds;
     `eta_s` is how long the rest takes at the pace of the last verdicts, None while there are none.
     """
 
@@ -149,7 +150,7 @@ class RunState:
 
     @property
     def kind(self) -> Kind:
-        """What the run does, or what it waits for: of several reasons the one that holds it."""
+        """What the run does or waits for; of several reasons, the one that holds it up."""
         if self.blocked is not None:
             return Kind.DISK_FULL if self.blocked.is_full else Kind.UNREACHABLE
         if self.stall is not None and self.stall.stage is not Stage.INPUT:

@@ -81,11 +81,11 @@ class HealthSettings:
     `probe_cap_s` seconds.
     """
 
-    failures: int = 10
+    failures: int
+    others: int
+    probe_base_s: float
+    probe_cap_s: float
     rounds: int = 3
-    others: int = 10
-    probe_base_s: float = 1.0
-    probe_cap_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ class Health(Generic[Item]):
     caller as soon as something has been answered. `doubts` counts them.
     """
 
-    settings: HealthSettings = field(default_factory=HealthSettings)
+    settings: HealthSettings
     state: State = State.UP
     since: float = float("-inf")
     about: str = ""

@@ -26,8 +26,8 @@ class RateSettings:
     """
 
     rate: float
-    burst: bool = False
-    adaptive: bool = True
+    burst: bool
+    adaptive: bool
 
 
 class LocalLimiter:

@@ -15,8 +15,8 @@ class PatienceSettings:
     gateway does not get better by waiting. `outage_s` holds from then on.
     """
 
-    outage_s: float = 10_800.0
-    start_s: float = 600.0
+    outage_s: float
+    start_s: float
 
 
 class Patience:

@@ -1,1 +1,1 @@
-"""What can be said of an export from its files: status, report, verify, prune."""
+"""Commands and reports on an export: status, report, verify, prune."""

@@ -1,12 +1,12 @@
-"""An export that no run works on: locked, and its ledger open."""
+"""An export that no run uses: locked, and its ledger open."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from cxai.ledger.disk_failure import stopping
 from cxai.ledger.port import Database
 from cxai.ledger.registry import open_database
-from cxai.ledger.trouble import stopping
 from cxai.output.contents import require_export
 from cxai.output.directory import OutputDirectory
 
@@ -17,7 +17,7 @@ def export_at_rest(
 ) -> Iterator[tuple[OutputDirectory, Database]]:
     """Yield the directory and the ledger of the export in `path`, closed at the end of the block.
 
-    `purpose` tells others what the lock is for; `doing` stands in the message of a failure. Raises
+    `purpose` is the command that locks it; `doing` completes the message of a failure. Raises
     UsageError if there is no export, DirectoryInUseError if a run owns it, and StoppedError or
     IntegrityError if disk or ledger fail.
     """

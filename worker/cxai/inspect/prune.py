@@ -1,7 +1,7 @@
-"""`cxai prune`: finished parts that were loaded elsewhere are released, and their files deleted.
+"""`cxai prune`: releases finished parts that were loaded elsewhere, and deletes their files.
 
-IDs in a released part keep their verdicts: one with a record is never asked again. First everything
-that was named is checked; then the ledger notes the release, durably; then the files go. A crash in
+IDs in a released part keep their verdicts: one with a record is never fetched again. All parts are
+checked first; then the ledger records the release, durably; then the files are deleted. A crash in
 between leaves files that the export no longer needs.
 """
 
@@ -21,7 +21,8 @@ from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.at_rest import export_at_rest
 from cxai.ledger.port import Database
 from cxai.ledger.runs import under_way, write_manifest
-from cxai.output.compression import OPEN_UNPACKED, Compression
+from cxai.output.codecs import OPEN_UNPACKED
+from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
@@ -32,14 +33,14 @@ _READ_BYTES = 1 << 20
 _MOST_NAMED = 5
 
 _KEPT = (
-    "  IDs with a record are never asked again. A run still retries IDs that failed in a way that"
-    " may pass."
+    "  IDs with a record are never fetched again. The next run still retries IDs that failed"
+    " temporarily."
 )
 
 
 @dataclass(slots=True)
 class Pruned:
-    """What was released: the names of parts, and of the files that were deleted."""
+    """The names of the parts that were released, and of the files that were deleted."""
 
     directory: Path
     released: list[str] = field(default_factory=list)
@@ -58,9 +59,8 @@ class Pruned:
         where = printable(self.directory)
         if not self.released and not self.deleted:
             return f"{where}: nothing to release (parts without rows stay, for the next load)."
-        released, deleted = (
-            counted(len(names), "parts") for names in (self.released, self.deleted)
-        )
+        released = counted(len(self.released), "parts")
+        deleted = counted(len(self.deleted), "files")
         lines = [f"{where}: {released} released, {deleted} deleted."]
         lines += [f"  released {name}" for name in self.released]
         return "\n".join([*lines, _KEPT])
@@ -68,7 +68,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part that is to be released; `file` is what is to be deleted, None if it is gone."""
+    """A part to release; `file` is the name of the file to delete, None if it is missing."""
 
     state: PartState
     name: str
@@ -84,23 +84,23 @@ def prune_export(
     missing: bool = False,
     keep: bool = False,
 ) -> Pruned:
-    """Release the parts of the export in `path` that `names` name; with `every`, all finished ones.
+    """Release the parts of the export in `path` with these `names`, or with `every` all finished.
 
-    A part that is there has to be what was written. One that is gone, or was replaced by a
-    compressed copy with the same content, needs no file; but without such a copy only `missing`
-    says that it was removed on purpose. `missing` alone releases all that are gone. `keep` deletes
-    nothing. Raises UsageError for what can't be released, IntegrityError for a part that is not
-    what was written, StoppedError if the disk fails; nothing is released then.
+    A file that exists must be unchanged. A missing file is accepted if a compressed copy has the
+    same content, or with `missing`, which confirms that it was deleted on purpose; `missing` alone
+    releases all parts whose files are missing. `keep` deletes nothing. Raises UsageError for parts
+    that can't be released, IntegrityError for one that was changed, StoppedError if the disk fails;
+    nothing is released then.
     """
     with export_at_rest(path, "prune", "release parts of") as (directory, ledger):
         if ledger.is_new:
-            raise UsageError(f"{path} holds no finished part yet.")
+            raise UsageError(f"{path} has no finished parts yet.")
         compression = ledger.form(layout_of).compression
         states = ledger.parts()
         chosen = _chosen(path, states, compression, names, every=every, missing=missing)
         parts = [_checked(path, state, compression, missing=missing) for state in chosen]
         pruned = Pruned(path, [part.name for part in parts if not part.state.is_released])
-        if parts:  # also those that a killed prune has released, but not deleted
+        if parts:  # also those that a killed prune had released, but not deleted
             ledger.release([part.state for part in parts], timestamp(clock.utc()))
             _rewrite_manifest(directory, ledger, compression)
         if not keep:
@@ -123,7 +123,7 @@ def _chosen(
     finished = {part_name(state, compression): state for state in states if state.sealed}
     if names:
         if every:
-            raise UsageError("Name parts, or ask for --all of them; not both.")
+            raise UsageError("Give either parts or --all, not both.")
         return [finished[name] for name in _named(path, names, finished)]
     with_rows = {name: state for name, state in finished.items() if state.records}
     gone = {name for name in with_rows if not os.path.lexists(path / name)}
@@ -134,13 +134,13 @@ def _chosen(
     there = [name for name, state in with_rows.items() if not state.is_released]
     listed = ", ".join(there[:_MOST_NAMED]) + (", …" if len(there) > _MOST_NAMED else "")
     raise UsageError(
-        "Name the parts that may go, or --all for all finished ones, or --missing for those that"
-        f" are gone. Finished and not released: {listed or 'none'}."
+        "Give the parts to release, or --all for all finished ones, or --missing for those whose"
+        f" files are missing. Finished and not released: {listed or 'none'}."
     )
 
 
 def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[str]:
-    """Return each name once, as the ledger has it."""
+    """Return each part once, by its name in the ledger."""
     known = set(finished)
     chosen = {}
     for given in names:
@@ -151,37 +151,38 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
             raise UsageError(f"{given} is not in {path}.")
         if name not in known:
             raise UsageError(
-                f"{given} is no finished part of {path}: only parts can be released that the ledger"
-                " has as finished (*.open is still being written)."
+                f"{given} is not a finished part of {path}. A part can be released once the ledger"
+                " has it as finished (*.open files are still being written)."
             )
         chosen[name] = True
     return list(chosen)
 
 
 def _checked(path: Path, state: PartState, compression: Compression, *, missing: bool) -> _Part:
-    """Return what is to be released, after its content was held against the ledger."""
+    """Return what to release, after checking its content against the ledger."""
     name = part_name(state, compression)
     if os.path.lexists(path / name):
         if _sha256_of(path / name) != state.sha256:
             raise IntegrityError(
-                f"{path / name} is not what was written: its SHA-256 is not the ledger's. Nothing"
-                f" was released. `cxai verify {path}` says where it differs."
+                f"{path / name} was changed: its SHA-256 differs from the ledger's. Nothing was"
+                f" released. `cxai verify {path}` shows where it differs."
             )
         return _Part(state, name, name)
     if not state.is_released and not missing and not _has_copy(path, state, compression):
         if as_named(path, state, compression) is not None:
             raise UsageError(
-                f"{path / name} was not finished: a run was killed. Run `cxai run` once more first."
+                f"{path / name} still has its open name, because a run was killed. Run the same"
+                " `cxai run` command again first."
             )
         raise UsageError(
-            f"{path / name} is not there, so its content can't be checked. If it was loaded and"
-            " removed on purpose, add --missing; else put it back."
+            f"{path / name} is missing, so its content can't be checked. If it was loaded and"
+            " deleted on purpose, add --missing; otherwise put it back."
         )
     return _Part(state, name, None)
 
 
 def _has_copy(path: Path, state: PartState, compression: Compression) -> bool:
-    """Whether a compressed copy of an uncompressed part is there, with the same content."""
+    """Whether an uncompressed part has a compressed copy with the same content."""
     if compression is not Compression.NONE:
         return False
     for form in (Compression.GZIP, Compression.ZSTD):
@@ -190,8 +191,8 @@ def _has_copy(path: Path, state: PartState, compression: Compression) -> bool:
             if _sha256_of(copy, OPEN_UNPACKED[form]) == state.sha256:
                 return True
             raise IntegrityError(
-                f"{copy} does not hold what was written to"
-                f" {part_name(state, compression)}. Nothing was released."
+                f"{copy} does not have the content of {part_name(state, compression)}. Nothing was"
+                " released."
             )
     return False
 
@@ -211,7 +212,7 @@ def _sha256_of(path: Path, unpacked: Callable[[Any], Any] = nullcontext) -> str:
 def _rewrite_manifest(
     directory: OutputDirectory, ledger: Database, compression: Compression
 ) -> None:
-    """Let the manifest name no file that is about to go; there is none before parts are listed."""
+    """Remove files that are about to be deleted from the manifest, if there is one."""
     runs = ledger.runs()
     reports = [run.report for run in runs if run.ended is not None]
     if not reports and any(part.run_id for part in ledger.parts()):

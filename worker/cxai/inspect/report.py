@@ -1,8 +1,9 @@
-"""The end of a run: the reconciliation, where the files are, what to do about what failed."""
+"""The report at the end of a run: the counts, the place of the files, advice on failures."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from textwrap import TextWrapper
@@ -12,9 +13,11 @@ from cxai.core.ending import Ending, Tolerance, ending
 from cxai.core.figures import counted, duration, verb
 from cxai.core.tally import Tally
 from cxai.core.text import printable
+from cxai.core.timestamp import timestamp
 from cxai.errors import CxaiError, ExitCode, StopCause, StoppedError, TokenRefusedError
 from cxai.policy.verdict import ADVICE, ANSWERED, OPEN_AGAIN, Verdict
 
+_SCHEMA_VERSION = 1
 _MOST_REASONS = 3
 _MOST_UNKNOWN = 5
 _MOST_ABSENT = 3
@@ -22,10 +25,10 @@ _MOST_ABSENT = 3
 
 @dataclass(frozen=True)
 class Report:
-    """How a run ended. `stopped_by` is None if it came to the end of its input.
+    """How a run ended. `stopped_by` is None if it reached the end of its input.
 
-    `trouble` says how the last request failed, None if the API has answered since. `run_id` is in
-    each row that the run wrote.
+    `trouble` is how the last request failed, None if the API has answered since. `run_id` is in
+    each row that the run wrote. `started_at` is None if it is not known.
     """
 
     output: Path
@@ -35,10 +38,11 @@ class Report:
     stopped_by: CxaiError | None
     trouble: str | None = None
     run_id: str = ""
+    started_at: datetime | None = None
 
     @cached_property
     def ending(self) -> Ending:
-        """The exit code, the reason for it, and the headline. Ask for it after the run alone."""
+        """The exit code, its reason and the headline. Read it only after the run."""
         return ending(self.tally, self.tolerance, self.stopped_by)
 
     @property
@@ -48,7 +52,7 @@ class Report:
 
     @property
     def ended(self) -> str:
-        """Whether the run came to the end of its input: `finished`, or else `stopped`."""
+        """`finished` if the run reached the end of its input, else `stopped`."""
         return "finished" if self.stopped_by is None else "stopped"
 
     @property
@@ -58,8 +62,14 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
+        started, ended = self.started_at, None
+        if started is not None:
+            ended = started + timedelta(seconds=self.elapsed_s)
         return {
+            "schema_version": _SCHEMA_VERSION,
             "run_id": self.run_id,
+            "started_at": started and timestamp(started),
+            "ended_at": ended and timestamp(ended),
             "headline": self.ending.headline,
             "ended": self.ended,
             "exit_code": int(self.exit_code),
@@ -72,7 +82,7 @@ class Report:
         }
 
     def text(self, width: int | None = None) -> str:
-        """Return it for people, its lines broken at blanks if they are longer than `width`."""
+        """Return it for people; lines longer than `width` are wrapped at blanks."""
         if width is None:
             return "\n".join(map(str, self._lines()))
         return "\n".join(part for line in self._lines() for part in _broken(line, width))
@@ -82,19 +92,19 @@ class Report:
         yield self.ending.headline
         if self.stopped_by is not None:
             if self.trouble and not _names_trouble(self.stopped_by):
-                yield f"The last request had failed: {self.trouble}"
+                yield f"The last request failed: {self.trouble}"
             yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
         yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
         if tally.left_over:
-            yield f"  ({tally.left_over:,} of them left in the inbox by earlier runs over a queue)"
+            yield f"  ({tally.left_over:,} of them from the inbox, where earlier runs left them)"
         yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
         if not tally.adds_up:
-            yield "  THIS DOES NOT ADD UP. Keep the directory and report it."
+            yield "  THE COUNTS DO NOT ADD UP. Keep the directory and report this as a bug."
         yield ""
-        yield from self._work()
+        yield self._work()
         yield from _drift(tally)
         yield f"  The export is in {self._place}"
         yield from self._advice()
@@ -107,15 +117,15 @@ class Report:
     def _failures(self) -> str:
         return printable(self.output / "failures-*.jsonl*")
 
-    def _work(self) -> Iterator[str]:
-        yield self._done_by(self.tally)
+    def _work(self) -> str:
+        return f"  {self._done_by(self.tally)}"
 
     def _done_by(self, tally: Tally) -> str:
         completed = tally.settled_now
         pace = completed / self.elapsed_s if self.elapsed_s > 0 else 0.0
         return (
-            f"  {counted(completed, 'IDs')} completed in {duration(self.elapsed_s)}"
-            f" ({pace:,.1f}/s) with {counted(tally.requests, 'requests')}:"
+            f"{counted(completed, 'IDs')} in {duration(self.elapsed_s)}"
+            f" ({pace:,.1f}/s), {counted(tally.requests, 'requests')}:"
             f" {tally.retries:,} {'retry' if tally.retries == 1 else 'retries'},"
             f" {counted(tally.status_requests, 'status checks')}, {tally.throttled:,} rate-limited"
         )
@@ -125,7 +135,7 @@ class Report:
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
             earlier = any(v is not Verdict.OK for v in self.tally.before)
-            released = " (or in parts that were released)" if earlier else ""
+            released = " and in released parts" if earlier else ""
             yield f"  IDs without a record are listed in {self._failures}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
@@ -136,10 +146,10 @@ class Report:
         if closed:
             yield f"  {self._retry_closed(closed)}"
         if counts.get(Verdict.NOT_FOUND) and not counts.get(Verdict.OK):
-            yield "  Not one was found. Is base_url right? If not, export into a new directory."
+            yield "  No ID was found. If --base-url is wrong, correct it and use a new directory."
         if self.tally.unfetched:
-            yield "  To fetch the IDs of reopened parts, run again with an input that holds them;"
-            yield f"  `cxai verify {self.export}` names some."
+            yield "  To fetch the IDs of lost parts, run with an input that contains them;"
+            yield f"  `cxai verify {self.export}` lists some."
         again = [v for v in missing if v in OPEN_AGAIN]
         if self.tally.open:
             yield "  To resume, run the same command again."
@@ -149,13 +159,13 @@ class Report:
     _others: ClassVar[str] = "other reasons"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
-        return f"To retry those, add: --retry {','.join(verdicts)}"
+        return f"To retry those, add: --reopen {','.join(verdicts)}"
 
     def _retry_open(self, verdicts: Sequence[Verdict]) -> str:
         return f"Running the same command again retries {', '.join(verdicts)}."
 
     def _reasons(self, verdict: Verdict) -> list[tuple[str, int]]:
-        """Return the commonest reasons where they say more than the verdict."""
+        """Return the commonest reasons, none if the verdict is clear without."""
         if verdict is Verdict.NOT_READY:
             return []
         counts = self.tally.reasons.get(verdict, Counter())
@@ -165,11 +175,11 @@ class Report:
 
 
 def _drift(tally: Tally) -> Iterator[str]:
-    """Show what was not as documented: unknown fields first, as they may hold what is missed."""
+    """Show the fields that are not as documented: first unknown ones, which may be of use."""
     yield from _commonest(tally.unknown, _MOST_UNKNOWN, "unknown fields", "Unknown field, kept")
-    yield from _commonest(tally.absent, _MOST_ABSENT, "absent fields", "Absent field, null here")
+    yield from _commonest(tally.absent, _MOST_ABSENT, "missing fields", "Missing field, now null")
     if tally.more_drift:
-        yield f"  … and {tally.more_drift:,} more times in fields that are not counted by name"
+        yield f"  … and {tally.more_drift:,} more occurrences in other fields"
 
 
 def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterator[str]:
@@ -188,7 +198,7 @@ def _still_open(tally: Tally) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of a table: its last column, and what stands before that."""
+    """A line of a table: its last column, and the text before it."""
 
     before: str
     last: str
@@ -198,7 +208,7 @@ class _Row:
 
 
 def _broken(line: str | _Row, width: int) -> list[str]:
-    """Break a line at blanks; what follows stands below the last column of a row, if it can."""
+    """Wrap a line at blanks; if possible, the rest of a row is below its last column."""
     text = str(line)
     column = len(text) - len(text.lstrip()) + 2
     if isinstance(line, _Row) and len(line.before) <= width // 2:
@@ -210,7 +220,7 @@ def _broken(line: str | _Row, width: int) -> list[str]:
 
 
 def _names_trouble(error: CxaiError) -> bool:
-    """Whether the message of an error says already how the last request failed."""
+    """Whether the message of an error includes how the last request failed."""
     is_of_the_api = isinstance(error, StoppedError) and error.by is StopCause.API
     return is_of_the_api or isinstance(error, TokenRefusedError)
 

@@ -1,6 +1,6 @@
-"""The end of a worker: the reconciliation of the whole export, and this worker's share of it."""
+"""The report of a worker: the counts of the whole shared export, and the worker's own part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from cxai.policy.verdict import Verdict
 
 @dataclass(frozen=True)
 class SharedReport(Report):
-    """The state of a shared export at the end of one of its workers.
+    """The state of a shared export when one of its workers ended.
 
-    `tally` is that of the export, `own` that of the worker. `destination` is where its objects are,
+    `tally` is the export's, `own` the worker's. `destination` is where its objects are,
     `url` names the export.
     """
 
@@ -45,8 +45,8 @@ class SharedReport(Report):
     def _failures(self) -> str:
         return f"{self.destination}/failures/"
 
-    def _work(self) -> Iterator[str]:
-        yield f"  This worker: {self._done_by(self.own).strip()}"
+    def _work(self) -> str:
+        return f"  This worker: {self._done_by(self.own)}"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
         return f"To retry those: cxai retry {','.join(verdicts)} --in {self.url}"

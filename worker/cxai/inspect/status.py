@@ -1,8 +1,9 @@
-"""`cxai status`: how far an export is, running or not."""
+"""`cxai status`: the progress or the final state of an export."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from cxai.core.figures import counted
+from cxai.core.figures import counted, duration, elapsed, percent, significant
 from cxai.core.text import printable
 from cxai.errors import DirectoryInUseError
 from cxai.inspect.at_rest import export_at_rest
@@ -18,21 +19,27 @@ from cxai.ledger.port import Database, Run
 from cxai.output.contents import PROGRESS_NAME
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
+from cxai.policy.verdict import Verdict
 from cxai.resources.registry import layout_of
+
+_SCHEMA_VERSION = 1
+_MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an output directory holds. `running` is a live run's progress, None if none runs.
+    """What an output directory holds at the time `at`.
 
-    `verdicts` counts over all inputs of all runs; it is None while a run holds the ledger.
-    `missing` names finished parts that were not released, and whose files are not there. `inbox`
-    counts what was taken from a queue and has no final verdict, and how much of that has none at
-    all; while a run holds the ledger it is None, and the progress has the latter as `open`.
+    `progress` is that of a run under way, empty if it has only just begun; None if none is.
+    `verdicts` counts over all inputs of all runs. `missing` names finished parts whose files are
+    gone, although they were not released. `inbox` counts what was taken from a queue and has no
+    final verdict, and how much of that has none at all. While a run holds the ledger, `verdicts`
+    and `inbox` are None: the progress has the counts of that run, with what is `open`.
     """
 
     directory: Path
-    running: Mapping[str, Any] | None
+    at: datetime
+    progress: Mapping[str, Any] | None = None
     verdicts: Mapping[str, int] | None = None
     missing: tuple[str, ...] = ()
     parts: tuple[tuple[str, int, int, int, int], ...] = ()
@@ -40,10 +47,15 @@ class Status:
     inbox: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON."""
+        """Return it as plain values, for JSON: the same keys whether a run is under way or not."""
+        age_s = self._age_s
         return {
+            "schema_version": _SCHEMA_VERSION,
             "directory": printable(self.directory),
-            "running": self.running,
+            "is_running": self.progress is not None,
+            "updated_at": self._updated_at,
+            "age_s": None if age_s is None else round(age_s),
+            "progress": self.progress,
             "verdicts": self.verdicts,
             "inbox": self.inbox and {"entries": self.inbox[0], "open": self.inbox[1]},
             "sets": [
@@ -62,10 +74,11 @@ class Status:
 
     def text(self) -> str:
         """Return it for people."""
-        if self.running is not None:
-            facts = "  ".join(f"{k}={v}" for k, v in self.running.items() if v is not None)
-            return f"{printable(self.directory)}: a run is under way.\n  {facts or 'just started'}"
-        lines = [f"{printable(self.directory)}: no run is under way."]
+        where, ago = printable(self.directory), self._ago
+        if self.progress is not None:
+            when = f", updated {ago}" if ago else ", just started"
+            return "\n".join([f"{where}: running{when}.", *_in_progress(self.progress)])
+        lines = [f"{where}: not running, {self._how_it_ended} {ago}.".replace(" .", ".")]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
         lines += _in_inbox(*self.inbox or (0, 0))
         lines += [
@@ -74,22 +87,48 @@ class Status:
             for name, parts, records, size, released in self.parts
             if records
         ]
-        lines += [f"  {name} is not there: `cxai verify` says what to do" for name in self.missing]
+        lines += [f"  {name} is missing: run `cxai verify` for what to do" for name in self.missing]
         lines += [_of_run(run) for run in self.runs[-5:]]
         return "\n".join(lines)
 
+    @property
+    def _updated_at(self) -> str | None:
+        """When what is shown was true: of the progress, or the last that is known of a run."""
+        if self.progress is not None:
+            return self.progress.get("at")
+        return self.runs[-1]["seen_at"] if self.runs else None
 
-def export_status(path: Path) -> Status:
+    @property
+    def _age_s(self) -> float | None:
+        if (updated_at := self._updated_at) is None:
+            return None
+        return max(0.0, (self.at - datetime.fromisoformat(updated_at)).total_seconds())
+
+    @property
+    def _ago(self) -> str:
+        if (age_s := self._age_s) is None:
+            return ""
+        return f"{elapsed(age_s) if age_s < _MINUTE_S else duration(age_s)} ago"
+
+    @property
+    def _how_it_ended(self) -> str:
+        if not self.runs:
+            return "nothing done yet"
+        return self.runs[-1]["ended"] or "last active"
+
+
+def export_status(path: Path, at: datetime | None = None) -> Status:
     """Return the status of the export in `path`. Raises UsageError if there is none."""
+    at = at or datetime.now(UTC)
     try:
         with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
             return (
-                Status(path, running=None, verdicts={}, inbox=(0, 0))
+                Status(path, at, verdicts={}, inbox=(0, 0))
                 if ledger.is_new
-                else _at_rest(path, ledger)
+                else _at_rest(path, at, ledger)
             )
     except DirectoryInUseError:
-        return Status(path, running=_progress(path))
+        return Status(path, at, _progress(path))
 
 
 def _progress(path: Path) -> Mapping[str, Any]:
@@ -100,13 +139,13 @@ def _progress(path: Path) -> Mapping[str, Any]:
     return {}
 
 
-def _at_rest(path: Path, ledger: Database) -> Status:
+def _at_rest(path: Path, at: datetime, ledger: Database) -> Status:
     compression = ledger.form(layout_of).compression
     parts = ledger.parts()
     missing = missing_parts(path, parts, compression)
     return Status(
         path,
-        running=None,
+        at,
         verdicts=ledger.verdicts(),
         missing=tuple(part_name(part, compression) for part in missing),
         parts=tuple(_sums(parts)),
@@ -127,6 +166,25 @@ def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]
             sum(part.bytes for part in of_set),
             sum(part.is_released for part in of_set),
         )
+
+
+def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a run under way; what an earlier version left out is not shown."""
+    shown: Mapping[str, Any] = {
+        name: value for name, value in progress.items() if value is not None
+    }
+    if "state" in shown:
+        yield f"  {printable(shown['state'])}"
+    if "done" in shown:
+        done, total = shown["done"], shown.get("total")
+        how_far = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+        share = f" ({percent(done, total)})" if total else ""
+        left = f", {duration(shown['eta_s'])} left" if "eta_s" in shown else ""
+        yield f"  {how_far} IDs done{share}, {shown.get('open', 0):,} open{left}"
+    if "rate_now" in shown:
+        rate, allowed = significant(shown["rate_now"], 3), significant(shown["rate_allowed"], 3)
+        yield f"  {rate} requests/s of {allowed}, {shown['in_flight']:,} in flight"
+    yield from (f"  {verdict:<20} {shown[verdict]:>12,}" for verdict in Verdict if verdict in shown)
 
 
 def _in_inbox(entries: int, without_verdict: int) -> Iterator[str]:

@@ -1,16 +1,16 @@
-"""What is to be done: of the lines of an input, those that no line before and no run has settled.
+"""Admission of the entries of a file: which are to be fetched, duplicates, or settled already.
 
-The IDs that are under way (they are in memory, bounded by the backlog) and the ledger's outcomes
-say what an entry is, so no input is kept a second time on disk:
+The IDs in progress (in memory, bounded by the backlog) and the outcomes in the ledger decide it, so
+the input is not stored a second time:
 
-    under way                                  a duplicate
-    with a verdict of this run                 a duplicate
-    with one of an earlier run that stands     settled; a duplicate when it comes again
-    with one of an earlier run that is open    to be done
-    without a verdict                          to be done
+    in progress                               duplicate
+    verdict of this run                       duplicate
+    final verdict of an earlier run           settled; a duplicate the second time
+    verdict of an earlier run to be retried   to fetch
+    no verdict                                to fetch
 
-Only the settled IDs that were counted are kept apart, since nothing else tells that they came
-before. That is of files, which keep their lines. Of a queue, see inbox.py.
+Only the settled IDs that this input has named are kept in a scratch file, to find their
+duplicates. inbox.py does the same for queues.
 """
 
 from collections import Counter
@@ -28,8 +28,8 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 class Admissions:
     """Looks up the entries of one input, block by block, for the run with the number `run`.
 
-    `counted` is an empty set of keys. `reopen` are verdicts that are to be asked again, beside
-    those that always are; a record never is. Raises OSError and DatabaseError, after which the same
+    `counted` is an empty set of keys. IDs with a verdict in `reopen` are retried, beside those that
+    always are; IDs with a record never are. Raises OSError and DatabaseError, after which the same
     block may be looked up again.
     """
 
@@ -40,34 +40,34 @@ class Admissions:
         run: int,
         reopen: Collection[Verdict] = (),
     ) -> None:
-        self._counted = counted  # what earlier runs have settled, and this input has named
+        self._counted = counted  # settled by earlier runs, and named by this input
         self._database = database
         self._run = run
         self._open = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
-        self._has_earlier_runs = database.has_outcomes()
-        self._under_way: set[Key] = set()
-        # Spares a first run the search for each ID: 0.9 us in place of 5.
-        self._done = KeyFilter()
+        self._in_progress: set[Key] = set()
+        # Saves a first run the search for each ID (0.9 us, not 5); a later one searches anyway.
+        self._done = None if database.has_outcomes() else KeyFilter()
 
     def expect(self, left_over: Sequence[Entry]) -> None:
-        """Note entries that are to be done whatever the input holds: there they are duplicates."""
-        self._under_way.update(entry.key for entry in left_over)
+        """Note entries that are in progress already: in the input they are duplicates."""
+        self._in_progress.update(entry.key for entry in left_over)
 
     def note_committed(self, outcomes: Collection[Outcome]) -> None:
-        """Note that these have a verdict of this run in the database by now."""
+        """Note that these have a verdict of this run in the database."""
         keys = [outcome.entry.key for outcome in outcomes]
-        self._done.add_all(keys)
-        self._under_way.difference_update(keys)
+        if self._done is not None:
+            self._done.add_all(keys)
+        self._in_progress.difference_update(keys)
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Return which of `entries` are to be done now, and count the others."""
-        others: dict[Key, Entry] = {}  # the first entry of each key that is not under way
+        """Return which of `entries` are to be fetched now, and count the others."""
+        others: dict[Key, Entry] = {}  # the first entry of each key that is not in progress
         for entry in entries:
-            if entry.key not in self._under_way:
+            if entry.key not in self._in_progress:
                 others.setdefault(entry.key, entry)
         settled = self._settled(others)
         fresh: list[Entry] = []
-        standing: list[tuple[Entry, Verdict]] = []
+        final: list[tuple[Entry, Verdict]] = []
         for key, entry in others.items():
             its = settled.get(key)
             if its is None:
@@ -77,22 +77,22 @@ class Admissions:
                 if verdict in self._open:
                     fresh.append(entry)
                 else:
-                    standing.append((entry, verdict))
-        named_first = self._not_counted(standing)
-        self._under_way.update(entry.key for entry in fresh)
-        counts = Counter(verdict for _, verdict in named_first)
-        duplicates = len(entries) - len(fresh) - len(named_first)
-        answered = [entry for entry, verdict in named_first if verdict is Verdict.OK]
+                    final.append((entry, verdict))
+        first = self._not_counted(final)
+        self._in_progress.update(entry.key for entry in fresh)
+        counts = Counter(verdict for _, verdict in first)
+        duplicates = len(entries) - len(fresh) - len(first)
+        answered = [entry for entry, verdict in first if verdict is Verdict.OK]
         return Admission(fresh, duplicates, counts, answered[-1] if answered else None)
 
     def _settled(self, keys: Collection[Key]) -> Mapping[Key, Settled]:
-        if not self._has_earlier_runs:
+        if self._done is not None:
             keys = list(filter(self._done.may_hold, keys))
         return self._database.outcomes(list(keys)) if keys else {}
 
     def _not_counted(
-        self, standing: Sequence[tuple[Entry, Verdict]]
+        self, final: Sequence[tuple[Entry, Verdict]]
     ) -> Sequence[tuple[Entry, Verdict]]:
         """Return those that this input names for the first time."""
-        are_new = self._counted.add_all([entry.key for entry, _ in standing])
-        return [one for one, is_new in zip(standing, are_new, strict=True) if is_new]
+        are_new = self._counted.add_all([entry.key for entry, _ in final])
+        return [one for one, is_new in zip(final, are_new, strict=True) if is_new]

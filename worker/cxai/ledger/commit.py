@@ -1,13 +1,12 @@
-"""The commit of a batch: files and database become one.
+"""The commit of a batch, in four steps: append, sync, record, advance.
 
-Append, sync, count, advance. A batch is written behind the committed end of each part, made
-durable, and then counted by one transaction of the database: outcomes, ends, checksums. Until that
-transaction is durable nothing of the batch exists; the next start cuts the files back to what the
-database says.
+A batch is appended to the committed end of each part and synced; then one transaction of the
+database records it: outcomes, lengths, checksums. Until that transaction is durable, nothing of the
+batch exists: the next start truncates the files to the lengths in the database.
 
-A batch that could not be written or counted for want of room is cut off again, and may be tried
-again. Once it is written, after any other failure, nothing is cut: a transaction whose sync has
-failed may be durable all the same, and then counts what is in the files.
+If the disk is full, the batch is truncated and may be tried again. After any other failure, a batch
+that was written is left in place: a transaction whose sync failed may be durable nevertheless, and
+then its lengths include what is in the files.
 """
 
 from collections import defaultdict
@@ -16,11 +15,11 @@ from collections.abc import Collection, Sequence
 from cxai.core.layout import FAILURES
 from cxai.core.outcome import Outcome
 from cxai.errors import CxaiError
+from cxai.ledger.disk_failure import DatabaseError, stop_after, stop_for_good
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
 from cxai.ledger.rotation import Rotation
-from cxai.ledger.trouble import DatabaseError, stopped_by, undecided
 from cxai.output.part_state import Extent
 
 
@@ -40,13 +39,11 @@ class BatchCommit:
         self._main_set = main_set
 
     def commit(self, outcomes: Collection[Outcome], at: str, replaced: int = 0) -> None:
-        """Commit a batch; `at` is the time of this commit.
+        """Commit a batch at the time `at`; `replaced` of its outcomes replace others of this run.
 
-        `replaced` of the outcomes take the place of others of this run.
-
-        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
-        the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was.
+        Raises DiskFullError if the disk is full, and it may be tried again; CommitError if only the
+        next start can find out what is durable; IntegrityError if a file of the export was moved or
+        replaced.
         """
         lines: defaultdict[str, list[bytes]] = defaultdict(list)
         for outcome in outcomes:
@@ -57,17 +54,17 @@ class BatchCommit:
             refuse_displaced(self._parts, self._database)
             extents = self._parts.append(lines)
         except (OSError, DatabaseError) as error:
-            raise self._taken_back(error) from error
+            raise self._rolled_back(error) from error
         try:
             self._parts.sync(lines)
         except OSError as error:
-            raise undecided(error, self._parts.directory.path) from error
+            raise stop_for_good(error, self._parts.directory.path) from error
         try:
-            self._count(outcomes, extents, at, replaced)
+            self._record(outcomes, extents, at, replaced)
         except DatabaseError as error:
-            if error.trouble.lack is None:
-                raise undecided(error, self._parts.directory.path) from error
-            raise self._taken_back(error) from error
+            if error.failure.shortage is None:
+                raise stop_for_good(error, self._parts.directory.path) from error
+            raise self._rolled_back(error) from error
         self._parts.advance(lines)
         self._rotation.ages.begin(lines)
 
@@ -76,9 +73,9 @@ class BatchCommit:
         try:
             self._rotation.seal_old()
         except (OSError, DatabaseError) as error:
-            raise self._taken_back(error) from error
+            raise self._rolled_back(error) from error
 
-    def _count(
+    def _record(
         self, outcomes: Collection[Outcome], extents: Sequence[Extent], at: str, replaced: int
     ) -> None:
         part_of = {extent.after.set: extent.after.number for extent in extents}
@@ -93,9 +90,9 @@ class BatchCommit:
             replaced=replaced,
         )
 
-    def _taken_back(self, error: OSError | DatabaseError) -> CxaiError:
-        """Cut the batch off that could not be written; return what is to be raised."""
+    def _rolled_back(self, error: OSError | DatabaseError) -> CxaiError:
+        """Truncate the batch that could not be written; return the error to raise."""
         path = self._parts.directory.path
-        if isinstance(error, OSError) or error.trouble.lack is not None:
+        if isinstance(error, OSError) or error.failure.shortage is not None:
             self._parts.cut_back()
-        return stopped_by(error, f"write to {path}", path)
+        return stop_after(error, f"write to {path}", path)

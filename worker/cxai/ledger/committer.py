@@ -1,9 +1,8 @@
 """The ledger of one machine: one output directory, its parts and its database, for one run.
 
-Each idea has a file: what is to be done (admission.py, and inbox.py for queues), how a batch
-becomes durable (commit.py), how parts get their final names (rotation.py), what a start finds
-(recovery.py, reopen.py), and the run itself in the books (runs.py). Nothing here is async; one
-thread calls it.
+Each task has a file: admission of IDs (admission.py, and inbox.py for queues), commits (commit.py),
+sealing of parts (rotation.py), recovery at the start (recovery.py, reopen.py), and the record of
+the run itself (runs.py). Nothing here is async; one thread calls it.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from cxai.core.timestamp import timestamp
 from cxai.errors import BlockedError, CxaiError
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
+from cxai.ledger.disk_failure import stopping
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
 from cxai.ledger.inbox import REOPENED, Inbox, QueueAdmissions
@@ -28,24 +28,23 @@ from cxai.ledger.recovery import Notice, open_ledger, recover_parts
 from cxai.ledger.reopen import withdraw_missing
 from cxai.ledger.rotation import Rotation
 from cxai.ledger.runs import CurrentRun
-from cxai.ledger.trouble import stopping
 from cxai.output.directory import OutputDirectory
 from cxai.policy.verdict import Verdict
 
 
 class Committer:
-    """Ledger and parts of one output directory, of which the caller holds the lock.
+    """Ledger and parts of one output directory, whose lock the caller holds.
 
-    Opening it recovers (cxai/ledger/recovery.py) and may raise IntegrityError; UsageError if
-    the directory holds an export of another form; CommitError if the disk fails. `reopen` are
-    verdicts that are to be asked again, beside those that always are; with `reopen_missing` so are
-    the IDs of parts whose files are missing, and were not released. A part of `part_bytes` or more
-    is sealed, together with those that hold other rows of the same IDs; so is one whose first row
-    is `part_every_s` seconds old, unless that is None. `run_id` is what the rows of this run carry.
-    `notice` takes what the operator should know of the start. `is_queue` is whether the source lets
-    go of what is admitted: then it is kept in the inbox. `group` names the group of consumers by
-    which a queue is read, if there is one; `has_read_by_group` is whether an earlier run has taken
-    in what that had read.
+    Opening it recovers the directory (recovery.py) and may raise IntegrityError; UsageError if the
+    directory holds an export of another form; CommitError if the disk fails.
+
+    IDs with a verdict in `reopen` are retried, beside those that always are; with `reopen_missing`,
+    so are the IDs of parts whose files are missing and not released. A part of `part_bytes` or more
+    is sealed, and so is one whose first row is `part_every_s` seconds old (None: never), each
+    together with the parts that have other rows of the same IDs. `run_id` is in the rows of this
+    run. `notice` takes the events of recovery. `is_queue` is whether the source drops entries that
+    are acknowledged: then the inbox keeps them. `group` is the consumer group that reads the queue,
+    if any; `has_read_by_group` is whether an earlier run admitted entries that it had read.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Committer:
             with self._doing("open the export in"):
                 self._database = open_ledger(path, form.layout.all_sets)
             opened.callback(self._database.close)
-            with self._doing("open the export in"):  # closing makes room: it says what lacks first
+            with self._doing("open the export in"):  # names the shortage; closing may end it
                 if self._database.is_new:
                     self._database.create(form, timestamp(clock.utc()))
                     directory.sync()
@@ -87,11 +86,11 @@ class Committer:
                 if keys is not None:
                     self._admissions = Admissions(keys, self._database, self._run.number, reopen)
                 else:
-                    if self._database.unfetched() != (0, []):  # a queue does not send them again
+                    if self._database.unfetched() != (0, []):  # no queue delivers them again
                         self._database.put_unfetched_in_inbox(REOPENED)
                     self._admissions = QueueAdmissions(self._inbox, reopen)
                 self.has_read_by_group = group is not None and self._database.has_read_by(group)
-                self._group = None if self.has_read_by_group else group  # to be noted
+                self._group = None if self.has_read_by_group else group  # yet to be recorded
                 ages = PartAges(part_every_s, clock, self._database.begun())
                 ages.begin(part.state.set for part in self._parts if part.state.bytes)
             self._seals_by_age = part_every_s is not None
@@ -102,9 +101,9 @@ class Committer:
             self._opened = opened.pop_all()
 
     def left_over(self) -> Admission:
-        """Return what earlier runs have left in the inbox, block by block; nothing at the end.
+        """Return the next block of what earlier runs left in the inbox, empty at the end.
 
-        Raises CommitError when the disk fails.
+        Raises CommitError if the disk fails.
         """
         with self._doing("read the inbox of"):
             block = self._inbox.next_left_over()
@@ -112,10 +111,10 @@ class Committer:
         return Admission(block, 0, {})
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Return which of `entries` are to be done, and count duplicates and what is settled.
+        """Return which of `entries` to fetch, and count duplicates and settled ones.
 
-        Raises DiskFullError if there is no room, and the same call may be made again; CommitError
-        when the disk fails.
+        Raises DiskFullError if the disk is full, and the same call may be made again; CommitError
+        if the disk fails.
         """
         with self._doing("look up IDs in"):
             if self._group is not None and entries:
@@ -124,22 +123,21 @@ class Committer:
             return self._admissions.admit(entries)
 
     def commit(self, outcomes: Collection[Outcome]) -> None:
-        """Make outcomes and their lines durable, all or none (cxai/ledger/commit.py).
+        """Make outcomes and their lines durable, all or none (commit.py).
 
-        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
-        the next start can tell what is durable; IntegrityError if a file of the export is no longer
-        where it was. After the latter two nothing is committed any more.
+        Raises DiskFullError if the disk is full, and it may be tried again; CommitError if only the
+        next start can find out what is durable; IntegrityError if a file of the export was moved or
+        replaced. After the latter two, every commit fails.
         """
         with self._unless_failed():
             self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
         self._admissions.note_committed(outcomes)
 
     def seal_old(self) -> float | None:
-        """Seal the parts that are old enough, and list in the manifest all that are sealed.
+        """Seal the parts that are old enough, and list all sealed parts in the manifest.
 
-        Returns after how many seconds to do so again, None if parts are not sealed by their age.
-        Raises DiskFullError if there is no room, and it may be tried again; CommitError if only
-        the next start can tell what is durable; IntegrityError as `commit` does.
+        Returns the seconds until the next call is due, None if parts are not sealed by age. Raises
+        as `commit` does.
         """
         if not self._seals_by_age:
             return None
@@ -152,23 +150,20 @@ class Committer:
         return self._rotation.ages.next_s()
 
     def settled(self) -> int:
-        """Return how many outcomes of this run are committed, those included that were replaced.
-
-        Raises CommitError.
-        """
+        """Return how many outcomes this run committed, replaced ones too. Raises CommitError."""
         with self._doing("count what is committed in"):
             return self._database.settled(self._run.number) + self._inbox.replaced
 
     def unfetched(self) -> int:
-        """Return how many IDs of withdrawn parts have no verdict again. Raises CommitError."""
+        """Return how many IDs of withdrawn parts have no new verdict. Raises CommitError."""
         with self._doing("count the IDs of reopened parts in"):
             ids, _ = self._database.unfetched()
             return ids
 
     def end_run(self, ended: str, report: Mapping[str, Any]) -> None:
-        """Seal all parts, write the manifest and note how the run ended, in this order.
+        """Seal all parts, write the manifest and record how the run ended, in this order.
 
-        Raises CommitError, or IntegrityError if a file of the export is no longer where it was.
+        Raises CommitError, or IntegrityError if a file of the export was moved or replaced.
         """
         with self._doing("seal the parts in"):
             self._rotation.seal_all()
@@ -182,12 +177,12 @@ class Committer:
         self.close()
 
     def close(self) -> None:
-        """Close everything. What is committed stays; what is not will be cut."""
+        """Close everything. What is committed stays."""
         self._opened.close()
 
     @contextmanager
     def _unless_failed(self) -> Iterator[None]:
-        """Let nothing follow a failure that only the next start can resolve: it may be waiting."""
+        """Refuse all work after a failure that only the next start can resolve."""
         if self._failed is not None:
             raise self._failed
         try:
@@ -203,10 +198,10 @@ class Committer:
 
 
 def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
-    """Refuse rows of another form or origin than those that are there.
+    """Refuse rows of another form or origin than those of the export.
 
-    An export in which nothing has come from an API yet may still get another API or other
-    score ranges: after a mistyped base_url, say.
+    As long as no API has answered, the origin and the score ranges may change: after a mistyped
+    base_url, say.
     """
 
     def own_layout(resource: str) -> Layout:
@@ -218,4 +213,4 @@ def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
         refuse_other_form(there, form, directory)
     else:
         refuse_other_form(there.from_elsewhere(form), form, directory)
-        database.move(form)
+        database.change_origin(form)

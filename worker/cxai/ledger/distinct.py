@@ -1,4 +1,4 @@
-"""The distinct IDs of one input, on disk: memory stays flat however many there are."""
+"""A set of IDs on disk: memory stays flat however many there are."""
 
 import os
 import sqlite3
@@ -12,39 +12,39 @@ from cxai.ledger.sqlite_connection import SMALL_CACHE, database_error
 from cxai.output.contents import SEEN_NAME
 from cxai.output.private import open_private
 
-# A transaction keeps the pages that it changes in memory: 256 keys change 1 MiB at most.
-_KEYS_AT_ONCE = 256
+# A transaction keeps the pages that it changes in memory, 4 KiB for each key at most.
+_BLOCK_KEYS = 256
 
 _PRAGMAS = ("journal_mode = MEMORY", "synchronous = OFF", "locking_mode = EXCLUSIVE", SMALL_CACHE)
 
 
 class DistinctKeys:
-    """A set of keys in a scratch file, gone when it is closed. Not durable, and need not be.
+    """A set of keys in a scratch file, which the first key creates and `close` deletes.
 
-    The file is made when the first key comes. Raises DatabaseError as a ledger does, and OSError
-    for the file itself; after that the same call may be made again.
+    Not durable, and need not be. Raises DatabaseError as a ledger does, and OSError for the file
+    itself; after either the same call may be made again.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / SEEN_NAME
         self._path.unlink(missing_ok=True)  # of a run that was killed
         self._connection: sqlite3.Connection | None = None
-        self._added: list[bool] = []  # of the keys of a block that could not be added whole
+        self._added: list[bool] = []  # for the keys of a block that could not be added whole
 
     def add(self, key: Key) -> bool:
-        """Return whether `key` is new, and keep it."""
+        """Add `key` and return whether it is new."""
         with self._translated():
             return _insert(self._opened(), key)
 
     def add_all(self, keys: Sequence[Key]) -> list[bool]:
-        """Return of each key whether it is new, and keep them all.
+        """Add all keys and return, for each, whether it is new.
 
-        After a failure the same call may be made again, with the same keys and no others before.
+        After a failure the next call has to be the same one, with the same keys.
         """
         added = self._added
         while len(added) < len(keys):
             with self._translated():
-                added += _add_some(self._opened(), keys[len(added) : len(added) + _KEYS_AT_ONCE])
+                added += _add_some(self._opened(), keys[len(added) : len(added) + _BLOCK_KEYS])
         self._added = []
         return added
 
@@ -67,7 +67,7 @@ class DistinctKeys:
         self.close()
 
     def close(self) -> None:
-        """Drop the set. A disk that doesn't let its file be deleted is no reason to fail."""
+        """Drop the set. A file that can't be deleted is no reason to fail."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
@@ -76,7 +76,7 @@ class DistinctKeys:
 
 
 def _create(path: Path) -> sqlite3.Connection:
-    """Make the file, in place of one that could not be made whole."""
+    """Create the file, in place of one that an earlier attempt left."""
     path.unlink(missing_ok=True)
     os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""What decides the form or the origin of an export's rows: the same for all runs into it."""
+"""The form of an export: what decides the shape or the origin of its rows, for all runs into it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,8 @@ from cxai.output.compression import Compression
 class ExportForm:
     """What all runs into one directory have in common.
 
-    `layout` says which results they are and in which sets they lie, `shape` which of its shapes the
-    rows have, `origin` where the results come from, `bands` which score ranges name a band for each
-    score.
+    `layout` is the kind of results and their part sets, `shape` one of its shapes, `origin` the API
+    they come from, `bands` the score ranges that name a band for each score.
     """
 
     layout: Layout
@@ -34,7 +33,7 @@ class ExportForm:
         return *self.record_sets, FAILURES
 
     def from_elsewhere(self, other: "ExportForm") -> "ExportForm":
-        """Return this form with the origin and the score ranges of another."""
+        """Return this form with the origin and the score ranges of `other`."""
         return replace(self, origin=other.origin, bands=other.bands)
 
 
@@ -42,41 +41,40 @@ def refuse_other_resource(there: str, here: str, directory: Path) -> None:
     """Raise UsageError, naming both, if an export holds the results of another resource."""
     if there != here:
         raise UsageError(
-            f"{directory} holds an export with resource {there}, not {here}."
+            f"{directory} has an export with resource {there}, not {here}."
             f' Set resource = "{there}", or export into a new directory.'
         )
 
 
 def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> None:
-    """Raise UsageError, naming both values, if rows of both can't stand in one export."""
-    same_compression = f"Ask for --compression {there.compression}"
-    same_bands = "Use the same score ranges (--score-bands)"
+    """Raise UsageError, naming both values, if rows of both can't be in one export."""
+    bands = "Use the same --score-bands" if there.bands.digest else "Omit --score-bands"
     differing = (
-        ("shape", there.shape, here.shape, f"Ask for --shape {there.shape}"),
-        ("compression", there.compression, here.compression, same_compression),
-        ("results of", there.origin, here.origin, "Ask for the same API (--base-url)"),
+        ("shape", there.shape, here.shape, f"Use --shape {there.shape}"),
         (
-            "score ranges",
-            there.bands,
-            here.bands,
-            same_bands if there.bands.digest else "Leave --score-bands out",
+            "compression",
+            there.compression,
+            here.compression,
+            f"Use --compression {there.compression}",
         ),
+        ("results from", there.origin, here.origin, "Use the same --base-url"),
+        ("score ranges", there.bands, here.bands, bands),
     )
-    for what, stored, asked, remedy in differing:
-        if stored != asked:
+    for what, stored, given, remedy in differing:
+        if stored != given:
             raise UsageError(
-                f"{directory} holds an export with {what} {stored}, not {asked}."
+                f"{directory} has an export with {what} {stored}, not {given}."
                 f" {remedy}, or export into a new directory."
             )
 
 
 def refuse_other_version(what: str, there: int, here: int, directory: Path) -> None:
-    """Raise UsageError if another version of cxai wrote an export: `what` has another number."""
+    """Raise UsageError if the number of `what` shows that another version of cxai wrote it."""
     if there == here:
         return
     newer = there > here
     by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
     raise UsageError(
-        f"{directory} holds an export of {by}: {what} {there}, where this version has {here}."
+        f"{directory} has an export of {by}: its {what} is {there}, this version's is {here}."
         " Finish it with that version, or export into a new directory."
     )

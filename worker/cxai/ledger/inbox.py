@@ -1,17 +1,17 @@
-"""The inbox: what a queue has let go of stays in the ledger until it has a final verdict.
+"""The inbox: messages of a queue stay in the ledger until they have a final verdict.
 
-An entry is put there before the queue lets go of it, and leaves with the commit of its final
-verdict, in one transaction each. A verdict that is not final leaves it there for the next run,
-which takes what it finds in the inbox before it takes anything from its input, whatever that is.
+An entry is stored here before its message is acknowledged, and deleted by the commit of its final
+verdict, in one transaction each. With a verdict that is not final it stays for the next run, which
+processes the inbox before its input, whatever that is.
 
-So inbox and outcomes alone say what an entry is that comes again, and nothing has to be kept for it
-that would grow as long as a run goes on:
+So inbox and outcomes alone classify an entry that is delivered again, and no other record of them
+grows with the length of a run:
 
-    in the inbox, without a verdict of this run        on its way: a duplicate
-    in the inbox, with a verdict of this run           a duplicate, but to be done again
-    not there, with a verdict of this run              a duplicate
-    not there, with a verdict of an earlier run        settled, or to be done if it is reopened
-    neither there nor settled                          to be done
+    in the inbox, no verdict of this run         in progress: a duplicate
+    in the inbox, verdict of this run            a duplicate, but fetched again
+    not in the inbox, verdict of this run        a duplicate
+    not in the inbox, verdict of an earlier run  settled, or fetched if it is reopened
+    neither                                      new: fetched
 """
 
 from collections import Counter
@@ -27,61 +27,61 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 _AT_ONCE = 500
 
 REOPENED = "reopened parts"
-"""Names, as the source of an entry, where IDs come from whose rows were in withdrawn parts."""
+"""The source of entries whose rows were in withdrawn parts."""
 
 
 class Inbox:
-    """The inbox of an export, as one run works on it. Raises DatabaseError."""
+    """The inbox of an export, for one run. Raises DatabaseError."""
 
     def __init__(self, database: Database, run: int) -> None:
         self.database = database
         self.run = run
-        self.replaced = 0  # verdicts of this run that later ones of this run have replaced
-        self._again: set[Key] = set()  # to be replaced: each has its place in the backlog
+        self.replaced = 0  # verdicts of this run that later ones of this run replaced
+        self._retaken: set[Key] = set()  # to be replaced; bounded by the backlog
         self._position = 0
 
     def next_left_over(self) -> Sequence[Entry]:
-        """Return the next entries that earlier runs have left, first what came first; none at last.
+        """Return the next entries that earlier runs left, in order of arrival; none at the end.
 
-        To be called until the end before anything is put there.
+        Call it to the end before anything else is stored.
         """
         rows = self.database.inbox(self._position, _AT_ONCE)
         self._position = max((position for position, _ in rows), default=self._position)
         return [entry for _, entry in rows]
 
-    def take_again(self, keys: Collection[Key]) -> None:
-        """Note that entries with a verdict of this run are to be done again."""
-        self._again.update(keys)
+    def retake(self, keys: Collection[Key]) -> None:
+        """Note that entries with a verdict of this run are fetched again."""
+        self._retaken.update(keys)
 
-    def is_taken_again(self, key: Key) -> bool:
-        """Whether an entry with a verdict of this run is on its way again."""
-        return key in self._again
+    def is_retaken(self, key: Key) -> bool:
+        """Whether an entry with a verdict of this run is being fetched again."""
+        return key in self._retaken
 
     def to_replace(self, outcomes: Collection[Outcome]) -> int:
-        """Return how many of `outcomes` take the place of others of this run."""
-        return sum(o.entry.key in self._again for o in outcomes) if self._again else 0
+        """Return how many of `outcomes` replace others of this run."""
+        return sum(o.entry.key in self._retaken for o in outcomes) if self._retaken else 0
 
     def note_committed(self, outcomes: Collection[Outcome]) -> None:
-        """Note that these have taken the place of the verdicts before them."""
-        if self._again:
+        """Note that these have replaced the verdicts before them."""
+        if self._retaken:
             self.replaced += self.to_replace(outcomes)
-            self._again.difference_update(outcome.entry.key for outcome in outcomes)
+            self._retaken.difference_update(outcome.entry.key for outcome in outcomes)
 
 
-class _Place(Enum):
-    """Where an entry stands that comes from a queue."""
+class _Kind(Enum):
+    """What an entry of a queue is to this run."""
 
     NEW = auto()
-    ON_ITS_WAY = auto()
+    DUPLICATE = auto()
     TO_REPLACE = auto()
     SETTLED = auto()
 
 
 class QueueAdmissions:
-    """Takes the entries of a queue into the inbox, block by block.
+    """Admits the entries of a queue to the inbox, block by block.
 
-    `reopen` are verdicts of earlier runs that are to be asked again, beside those that always are;
-    a record never is. Raises DatabaseError, after which the same block may be taken in again.
+    IDs with a verdict in `reopen` are retried, beside those that always are; IDs with a record
+    never are. Raises DatabaseError, after which the same block may be admitted again.
     """
 
     def __init__(self, inbox: Inbox, reopen: Collection[Verdict] = ()) -> None:
@@ -89,16 +89,16 @@ class QueueAdmissions:
         self._open = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
 
     def expect(self, left_over: Sequence[Entry]) -> None:
-        """Note entries that are to be done. They are in the inbox: nothing more is needed."""
+        """Note entries that are in progress already: the inbox has them, so nothing is needed."""
 
     def note_committed(self, outcomes: Collection[Outcome]) -> None:
-        """Note that these have a verdict of this run in the database by now."""
+        """Note that these have a verdict of this run in the database."""
         self._inbox.note_committed(outcomes)
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Return which of `entries` are to be done now, and count the others.
+        """Return which of `entries` are to be fetched now, and count the others.
 
-        When it returns, those to be done are in the inbox, and survive power loss.
+        When it returns, those to be fetched are in the inbox, and survive power loss.
         """
         fresh: dict[Key, Entry] = {}
         new: list[Entry] = []
@@ -107,39 +107,39 @@ class QueueAdmissions:
         retaken: dict[Key, Verdict] = {}
         answered: Entry | None = None
         for entry in entries:
-            place, verdict = self._place(entry.key, fresh)
-            match place, verdict:
-                case _Place.NEW, _:
+            kind, verdict = self._classify(entry.key, fresh)
+            match kind, verdict:
+                case _Kind.NEW, _:
                     fresh[entry.key] = entry
                     new.append(entry)
-                case _Place.TO_REPLACE, Verdict():
+                case _Kind.TO_REPLACE, Verdict():
                     fresh[entry.key] = entry
                     retaken[entry.key] = verdict
                     duplicates += 1
-                case _Place.SETTLED, Verdict():
+                case _Kind.SETTLED, Verdict():
                     settled[verdict] += 1
                     answered = entry if verdict is Verdict.OK else answered
                 case _:
                     duplicates += 1
         if new:
             self._inbox.database.put_in_inbox(new)
-        self._inbox.take_again(retaken)
+        self._inbox.retake(retaken)
         return Admission(
             list(fresh.values()), duplicates, settled, answered, Counter(retaken.values())
         )
 
-    def _place(self, key: Key, fresh: Mapping[Key, Entry]) -> tuple[_Place, Verdict | None]:
-        """Return where an entry stands, and its verdict, behind those of its block that are new."""
+    def _classify(self, key: Key, fresh: Mapping[Key, Entry]) -> tuple[_Kind, Verdict | None]:
+        """Return what an entry is, and its verdict; `fresh` are the entries of its block so far."""
         inbox = self._inbox
-        if key in fresh or inbox.is_taken_again(key):
-            return _Place.ON_ITS_WAY, None
+        if key in fresh or inbox.is_retaken(key):
+            return _Kind.DUPLICATE, None
         settled = inbox.database.outcome(key)
         verdict = None if settled is None else Verdict(settled.verdict)
         is_of_this_run = settled is not None and settled.run == inbox.run
         if inbox.database.is_in_inbox(key):
-            return (_Place.TO_REPLACE if is_of_this_run else _Place.ON_ITS_WAY), verdict
+            return (_Kind.TO_REPLACE if is_of_this_run else _Kind.DUPLICATE), verdict
         if is_of_this_run:
-            return _Place.ON_ITS_WAY, verdict
+            return _Kind.DUPLICATE, verdict
         if verdict is None or verdict in self._open:
-            return _Place.NEW, verdict
-        return _Place.SETTLED, verdict
+            return _Kind.NEW, verdict
+        return _Kind.SETTLED, verdict

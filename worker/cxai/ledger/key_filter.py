@@ -1,16 +1,16 @@
-"""A filter of keys that saves searches on disk for keys that were never added."""
+"""A filter that saves searches on disk for keys that were never added."""
 
 from collections.abc import Iterable
 
 from cxai.ledger.port import Key
 
 _BITS = 1 << 24
-"""2 MiB, however many keys it holds. It wrongly reports 6 % of other keys as known when it holds a
-million, 45 % at ten million. Each of these costs one search, as every key would without it."""
+"""2 MiB. Of keys that were not added, it reports 6 % as known when it holds a million, and 45 % at
+ten million. Each of these costs one search, as every key would without the filter."""
 
 
 class KeyFilter:
-    """A set of keys that never denies one that was added, but may report one that was not."""
+    """A set of keys without false negatives, but with some false positives."""
 
     def __init__(self) -> None:
         self._bits = bytearray(_BITS // 8)

@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class LocalLedger:
-    """Adapter of ports.Ledger: runs the committer on one thread of its own.
+    """Adapter of ports.Ledger: runs the committer on a thread of its own.
 
     Not on asyncio's default executor, which DNS look-ups share: the event loop never waits for a
-    disk, and the disk never for a name server. Once begun, a commit is waited for, even when the
-    caller is cancelled meanwhile.
+    disk, nor the disk for a name server. A commit that has begun is awaited to its end, even if the
+    caller is cancelled.
     """
 
     def __init__(self, committer: Committer, thread: ThreadPoolExecutor) -> None:
@@ -45,6 +45,6 @@ class LocalLedger:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             while not future.done():
-                with suppress(asyncio.CancelledError):  # cancelled once more: raised below
+                with suppress(asyncio.CancelledError):  # cancelled again: raised below
                     await asyncio.wait([future])
             raise

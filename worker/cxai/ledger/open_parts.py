@@ -1,11 +1,11 @@
-"""The parts that a run is writing, one of each set, and the directory that they lie in."""
+"""The parts that a run is writing, one of each set, and their directory."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cxai.ledger.trouble import never_again
+from cxai.ledger.disk_failure import stopping_for_good
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import Extent, PartState, part_name
@@ -25,7 +25,7 @@ class OpenParts:
         self._parts = dict(parts)
         self._compression = compression
         self._names_are_new = False  # of parts that were begun, until the directory is synced
-        self._was_cut = False  # it is not known yet whether the last cut is durable
+        self._was_cut = False  # and the cut is not known to be durable
 
     def __iter__(self) -> Iterator[OpenPart]:
         """Yield the open parts."""
@@ -36,7 +36,7 @@ class OpenParts:
         return self._parts[part_set].state
 
     def append(self, lines: Mapping[str, Sequence[bytes]]) -> list[Extent]:
-        """Write lines, by set, behind what is committed; they are not durable before `sync`."""
+        """Write lines, by set, after what is committed; they are not durable before `sync`."""
         self._names_are_new |= any(not self._parts[name].is_open for name in lines)
         return [self._parts[name].append(lines[name]) for name in lines]
 
@@ -54,29 +54,29 @@ class OpenParts:
             self._parts[name].advance()
 
     def cut_back(self) -> None:
-        """Cut off what is not committed, as far as the disk allows it: else the next start does."""
+        """Truncate to what is committed, if the disk lets us: else the next start does."""
         self._was_cut = True
         for part in self._parts.values():
             if part.is_open:
                 with suppress(OSError):
                     part.cut_back()
 
-    def cut_for_good(self) -> None:
-        """Let no tail that was cut off come back to a part: sealed with it, it would be refused."""
+    def sync_cuts(self) -> None:
+        """Make `cut_back` durable: a sealed part would be refused if its tail came back."""
         if not self._was_cut:
             return
         for part in self._parts.values():
             if part.is_open:
                 part.cut_back()
-                with never_again(self.directory.path):
+                with stopping_for_good(self.directory.path):
                     part.sync()
         self._was_cut = False
 
     def write_empty(self, sets: Iterable[str]) -> list[Extent]:
-        """Write the files of parts without rows, durably: a loader finds a file of each set."""
+        """Write the files of parts without rows, durably: a loader expects a file of each set."""
         parts = [self._parts[name] for name in sets]
         extents = [part.append([]) for part in parts]
-        with never_again(self.directory.path):
+        with stopping_for_good(self.directory.path):
             for part in parts:
                 part.sync()
             if parts:
@@ -84,11 +84,11 @@ class OpenParts:
         return extents
 
     def final_path(self, part_set: str) -> Path:
-        """Return the name that the open part of a set gets when it is sealed."""
+        """Return the path that the open part of a set gets when it is sealed."""
         return self.directory.path / part_name(self.state(part_set).as_sealed(), self._compression)
 
     def give_final_name(self, part_set: str) -> None:
-        """Close the part of a set, rename it, and begin the next; durable once that is synced."""
+        """Close the part of a set, rename it and begin the next; durable once the directory is."""
         part = self._parts[part_set]
         part.close()
         os.rename(part.path, self.final_path(part_set))  # noqa: PTH104 - one of a row of calls

@@ -1,4 +1,4 @@
-"""How long rows have waited in open parts for the final names of these."""
+"""The ages of open parts: how long their rows have waited for a sealed part."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from cxai.core.ports import Clock
 
 
 class PartAges:
-    """Since when the open part of each set has rows, and which are old enough to be sealed.
+    """The age of each set's open part, and which are old enough to be sealed.
 
-    A part is old `part_every_s` seconds after its first row; None is never. `begun` says, as text,
-    when those that an earlier run has left open got their first rows. That is wall-clock time: if
-    it lies in the future, the part begins now.
+    A part is old `part_every_s` seconds after its first row; None means never. `begun` has, as
+    text, when the parts that an earlier run left open got their first rows. That is wall-clock
+    time: if it is in the future, the age begins now.
     """
 
     def __init__(self, part_every_s: float | None, clock: Clock, begun: Mapping[str, str]) -> None:
@@ -25,13 +25,13 @@ class PartAges:
         }
 
     def begin(self, sets: Iterable[str]) -> None:
-        """Note that the open parts of these sets have rows."""
+        """Start the age of the open parts of these sets, which have rows now."""
         now = self._clock.monotonic()
         for name in sets:
             self._since.setdefault(name, now)
 
     def end(self, sets: Iterable[str]) -> None:
-        """Note that the parts of these sets are sealed, and those behind them are empty."""
+        """Reset the ages of these sets: their parts are sealed, the next ones empty."""
         for name in sets:
             self._since.pop(name, None)
 
@@ -40,7 +40,7 @@ class PartAges:
         return min(map(self._left_s, sets)) <= 0
 
     def next_s(self) -> float:
-        """Return in how many seconds a part will be old, at the earliest."""
+        """Return the seconds until the next part is old."""
         return min(map(self._left_s, self._since), default=self._part_every_s)
 
     def _left_s(self, name: str) -> float:

@@ -1,11 +1,11 @@
-"""The port of the ledger: the database alone, without the files of an export.
+"""The port of the ledger's database alone, without the files of an export.
 
-It lies here and not in core/ports.py because the pipeline never sees it: what the pipeline calls a
-ledger (`admit`, `commit`) is this database and the parts of the export together. Another engine is
-one adapter of this port, and one line in ledger/registry.py.
+It is not in core/ports.py because the pipeline never sees it: the pipeline's ledger (`admit`,
+`commit`) is this database and the parts of the export together. Another engine is one adapter of
+this port, and one line in ledger/registry.py.
 
-All methods raise DatabaseError (ledger/trouble.py) if the engine fails. Each that changes something
-does it whole or not at all, and it is durable when the method returns.
+All methods raise DatabaseError (ledger/disk_failure.py) if the engine fails. Every change is made
+whole or not at all, and is durable when the method returns.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,11 +19,11 @@ from cxai.ledger.form import ExportForm
 from cxai.output.part_state import Extent, PartState
 
 Key = bytes | str
-"""What makes an entry distinct, as in core/entry.py."""
+"""What identifies an entry, as in core/entry.py."""
 
 
 class Settled(NamedTuple):
-    """The verdict of an entry, the number of the part that has its rows, and the run it is of."""
+    """The verdict of an entry, the number of the part with its rows, and the number of its run."""
 
     verdict: str
     part: int
@@ -34,8 +34,8 @@ class Settled(NamedTuple):
 class Run:
     """One run into an export: `run_id` as in the rows that it wrote, times as text.
 
-    `settled` counts the entries that got their verdict from it. `ended` is None and `report` empty
-    while it runs, and if it was killed or its disk failed.
+    `seen_at` is the time of its last commit or its end; `settled` counts the entries that it gave a
+    verdict. `ended` is None and `report` empty while it runs, and if it did not shut down cleanly.
     """
 
     number: int
@@ -48,32 +48,32 @@ class Run:
 
 
 class Database(Protocol):
-    """What a run needs of the database, and the commands that look into an export."""
+    """What a run and the commands that inspect an export need from the database."""
 
     @property
     def is_new(self) -> bool:
-        """Whether there is nothing in it yet: only `create` may be called then."""
+        """Whether it is still empty: then only `create` may be called."""
         ...
 
     @property
     def is_displaced(self) -> bool:
-        """Whether what was opened is no longer in its place. Raises OSError."""
+        """Whether its file was moved, removed or replaced. Raises OSError."""
         ...
 
     def create(self, form: ExportForm, at: str) -> None:
-        """Begin the books of an export with one empty, open part of each set."""
+        """Create the ledger of an export, with one empty, open part of each set."""
         ...
 
     def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
-        """Return the form of the export. `layout_of` returns the layout of a resource by its name.
+        """Return the form of the export; `layout_of` returns the layout of a resource by its name.
 
         Raises what `layout_of` raises, UsageError if another version of cxai wrote the export, and
-        IntegrityError if it has no form.
+        IntegrityError if the form is damaged.
         """
         ...
 
-    def move(self, form: ExportForm) -> None:
-        """Give the export the origin and score ranges of `form`; only while nothing is in it."""
+    def change_origin(self, form: ExportForm) -> None:
+        """Set the origin and score ranges of `form`; only while no ID has a verdict."""
         ...
 
     def has_outcomes(self) -> bool:
@@ -81,19 +81,19 @@ class Database(Protocol):
         ...
 
     def has_answers(self) -> bool:
-        """Whether any ID has a verdict: refused lines of the input don't count."""
+        """Whether any ID has a verdict; invalid lines of the input don't count."""
         ...
 
     def outcome(self, key: Key) -> Settled | None:
-        """Return what is settled of an entry, None if nothing is."""
+        """Return the verdict of an entry, None if it has none."""
         ...
 
     def outcomes(self, keys: Sequence[Key]) -> Mapping[Key, Settled]:
-        """Return the same of many entries, of those of which anything is settled."""
+        """Return the verdicts of many entries, without those that have none."""
         ...
 
     def verdicts(self) -> Mapping[str, int]:
-        """Return how many entries have which verdict, over all runs, in order of verdicts."""
+        """Count the entries by verdict, over all runs, in order of verdicts."""
         ...
 
     def parts(self) -> Sequence[PartState]:
@@ -111,18 +111,17 @@ class Database(Protocol):
         failed: int,
         replaced: int = 0,
     ) -> None:
-        """Count a batch: its outcomes, what it appended to the parts, and the run's progress.
+        """Record a batch: its outcomes, what it appended to the parts, and the run's progress.
 
-        The rows of outcomes with a record stand in the parts with the number `recorded`, those of
-        all others in the part `failed` of the failures. An ID with a record never gets another
-        verdict: that fails, and nothing of the batch counts. `replaced` of the outcomes take the
-        place of others of the same run. An entry whose verdict is not in OPEN_AGAIN leaves the
-        inbox, if it is there.
+        The rows of outcomes with a record are in the parts with the number `recorded`, all others
+        in the part `failed` of the failures. An ID with a record never gets another verdict: then
+        the whole batch fails. `replaced` of the outcomes replace others of the same run. An entry
+        whose verdict is not in OPEN_AGAIN is deleted from the inbox.
         """
         ...
 
     def put_in_inbox(self, entries: Collection[Entry]) -> None:
-        """Keep entries, which are not there yet, behind all others that are in the inbox."""
+        """Append entries, which are not there yet, to the inbox."""
         ...
 
     def is_in_inbox(self, key: Key) -> bool:
@@ -130,72 +129,72 @@ class Database(Protocol):
         ...
 
     def inbox(self, after: int, most: int) -> Sequence[tuple[int, Entry]]:
-        """Return up to `most` entries of the inbox with their positions, those above `after`.
+        """Return up to `most` entries of the inbox whose positions are above `after`, in order.
 
-        Positions are above 0, and in the order in which the entries were put there.
+        Positions are above 0, in order of arrival.
         """
         ...
 
     def inbox_size(self) -> tuple[int, int]:
-        """Return how many entries are in the inbox, and how many of these have no verdict."""
+        """Return how many entries are in the inbox, and how many of them have no verdict."""
         ...
 
     def put_unfetched_in_inbox(self, source: str) -> None:
-        """Put the IDs of withdrawn parts that have no verdict there, as entries of `source`."""
+        """Append the IDs of withdrawn parts that have no verdict, as entries of `source`."""
         ...
 
     def has_read_by(self, group: str) -> bool:
-        """Whether anything was taken in that a group of consumers of a queue has read."""
+        """Whether the inbox ever got an entry that this consumer group had read."""
         ...
 
     def note_read_by(self, group: str) -> None:
-        """Note that something is to be taken in that a group has read. It may be repeated."""
+        """Record that the inbox gets an entry that this group has read. May be repeated."""
         ...
 
     def begun(self) -> Mapping[str, str]:
-        """Return when the open part of a set got its first row, of each set where it has one."""
+        """Return when the open part of each set got its first row, without empty parts."""
         ...
 
     def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
-        """Note that these parts are sealed, and begin the one after each.
+        """Record that these parts are sealed, and begin the one after each.
 
-        `empty` are the extents of those that were written only now, without a row.
+        `empty` has the extents of those that were written without a row.
         """
         ...
 
     def withdraw(self, parts: Collection[PartState]) -> int:
-        """Forget parts and the verdicts of all IDs with rows in them; return how many these are.
+        """Delete parts and the verdicts of all entries with rows in them; return how many.
 
-        Of the sets of records, all parts with the same number have to be withdrawn together.
-        Each ID stays known as unfetched until it has a verdict again; a refused line doesn't.
+        Parts of record sets with the same number have to be withdrawn together. Each ID is listed
+        as unfetched until it has a verdict again; an invalid line is not.
         """
         ...
 
     def unfetched(self, most: int = 0) -> tuple[int, Sequence[Key]]:
-        """Return how many IDs of withdrawn parts have no verdict yet, and up to `most` of them."""
+        """Return how many IDs of withdrawn parts have no new verdict, and up to `most` of them."""
         ...
 
     def start_run(self, run_id: str, at: str) -> int:
-        """Note that a run begins and return its number, from 1.
+        """Record that a run starts and return its number, from 1.
 
-        What is in the inbox and has a record leaves it: an older version of cxai has no inbox.
+        Entries with a record are deleted from the inbox: older versions of cxai ignore it.
         """
         ...
 
     def settled(self, run: int) -> int:
-        """Return how many entries have their verdict from a run, as it has counted them."""
+        """Return how many entries a run has given a verdict, as it counted them."""
         ...
 
     def finish_parts(self, run: int) -> None:
-        """Note of all sealed parts that no run has finished before that this one has."""
+        """Record that this run finished all sealed parts which no run has finished before."""
         ...
 
     def end_run(self, run: int, ended: str, report: Mapping[str, Any], at: str) -> None:
-        """Note how a run ended."""
+        """Record how a run ended."""
         ...
 
     def problems(self) -> Sequence[str]:
-        """Return what the engine finds wrong with its own storage."""
+        """Return what the engine finds wrong in its own storage."""
         ...
 
     def runs(self) -> Sequence[Run]:
@@ -203,24 +202,24 @@ class Database(Protocol):
         ...
 
     def outcomes_by_run(self) -> Mapping[int, int]:
-        """Return how many entries have their verdict from which run."""
+        """Count the entries by the run that gave them their verdict."""
         ...
 
     def verdicts_in_place(self, main_set: str) -> Mapping[str, int]:
-        """Return the verdicts of those entries alone whose rows are in parts not released.
+        """Count the entries whose rows are in parts not released, by verdict.
 
-        Rows of records are looked for in the parts of `main_set`.
+        `main_set` is the set whose parts decide it for records.
         """
         ...
 
     def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
-        """Return what each commit appended to a part: where it begins, and its CRC-32."""
+        """Return the offset and the CRC-32 of what each commit appended to a part."""
         ...
 
     def release(self, parts: Collection[PartState], at: str) -> None:
-        """Note that the files of sealed parts may go; those that were released before stay so."""
+        """Record that the files of sealed parts may be deleted; no change if they were released."""
         ...
 
     def close(self) -> None:
-        """Let go of it; what is committed stays."""
+        """Close it; what is committed stays."""
         ...

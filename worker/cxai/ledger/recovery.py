@@ -1,4 +1,8 @@
-"""What a start finds on disk, held against the ledger: finished, cut, refused or set aside."""
+"""Recovery at the start of a run: files are brought to the state in the ledger, or refused.
+
+A tail that was not committed is truncated, a part that was being sealed gets its final name, a part
+that the ledger does not list goes to quarantine. If committed bytes are missing, the start fails.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,22 +13,23 @@ from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
 from cxai.ledger.registry import open_database
-from cxai.output.compression import COMPRESS, SUFFIX, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import SUFFIX, Compression
 from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import OPEN, PartState, part_name, part_pattern
 from cxai.output.parts import OpenPart, as_named, missing_parts
 from cxai.output.private import open_private
-from cxai.output.quarantine import place_aside
+from cxai.output.quarantine import quarantine_path
 
 Notice = Callable[..., object]
-"""Takes an event by its name, and what there is to say of it by keyword."""
+"""Takes an event: its name, and its fields as keywords."""
 
 
 def open_ledger(directory: Path, sets: Collection[str]) -> Database:
-    """Open the ledger of an export, or one that is new where there are no parts of these sets.
+    """Open the ledger of an export, or create it in a directory without parts of these sets.
 
-    Raises IntegrityError if there are: they belong to a ledger that is lost.
+    Raises IntegrityError if there are parts, but no ledger.
     """
     if not (directory / LEDGER_NAME).exists():  # refused before anything is created
         _refuse_parts(directory, sets)
@@ -42,18 +47,18 @@ def _refuse_parts(directory: Path, sets: Collection[str]) -> None:
     parts = _part_files(directory, sets)
     if parts:
         raise IntegrityError(
-            f"{directory} has parts ({parts[0]}, …) but no ledger that knows them."
-            f" Put {LEDGER_NAME} back, or export into a new directory."
+            f"{directory} has parts ({parts[0]}, …), but no ledger that lists them. Put"
+            f" {LEDGER_NAME} back, or export into a new directory."
         )
 
 
 def recover_parts(
     directory: OutputDirectory, states: Sequence[PartState], form: ExportForm, notice: Notice
 ) -> OpenParts:
-    """Bring the files to what the ledger says and return the open part of each set.
+    """Bring the files to the state in the ledger and return the open part of each set.
 
-    Part files that the ledger does not know are set aside, each with a `notice`. Raises
-    IntegrityError, naming the file, when committed bytes are not there.
+    Part files that the ledger does not list are moved to quarantine, each with a `notice`. Raises
+    IntegrityError with the name of the file if committed bytes are missing.
     """
     compression = form.compression
     _refuse_parts_beyond(directory.path, states, compression)
@@ -70,9 +75,9 @@ def recover_parts(
     known = _known_names(states, compression)
     for name in _part_files(directory.path, form.layout.all_sets):
         if name not in known:
-            (directory.path / name).rename(place_aside(directory.path, name))
-            notice("file_quarantined", file=name, reason="the ledger does not know it")
-    directory.sync()  # also the name of a part that a killed run has just created
+            (directory.path / name).rename(quarantine_path(directory.path, name))
+            notice("file_quarantined", file=name, reason="not in the ledger")
+    directory.sync()  # also for a part that a killed run had just created
     return OpenParts(directory, open_parts, compression)
 
 
@@ -80,54 +85,51 @@ def _refuse_missing(directory: Path, states: Sequence[PartState], compression: C
     missing = missing_parts(directory, states, compression)
     if missing:
         name = part_name(missing[0], compression)
-        more = f"; {len(missing):,} parts are missing in all" if len(missing) > 1 else ""
+        more = f" ({len(missing):,} parts are missing in all)" if len(missing) > 1 else ""
         release = (
-            f" release it with `cxai prune {directory} {name} --missing`, if it was loaded and"
-            " removed on purpose;"
+            f" If it was loaded and deleted on purpose: `cxai prune {directory} {name} --missing`."
             if missing[0].sealed
             else ""
         )
         raise IntegrityError(
-            f"{directory / name} is not there, but the ledger has {missing[0].bytes} bytes of"
-            f" it{more}. Put the file back;{release} or fetch its IDs again with"
-            " `cxai run --reopen-missing`."
+            f"{directory / name} is missing; the ledger has {missing[0].bytes:,} bytes of"
+            f" it{more}. Put the file back.{release} If it is lost, fetch its IDs again: run the"
+            " same command with --reopen-missing."
         )
 
 
 def _refuse_parts_beyond(
     directory: Path, states: Iterable[PartState], compression: Compression
 ) -> None:
-    """Refuse a part with its final name that the ledger has still open: the ledger is older."""
+    """Refuse a file with its final name whose part is open in the ledger: an older ledger."""
     for state in states:
         final = directory / part_name(state.as_sealed(), compression)
         if not state.sealed and os.path.lexists(final):
             raise IntegrityError(
-                f"{final} is finished, but the ledger knows nothing of that: it is an older copy."
-                " Put the ledger back that belongs to the parts, or export into a new directory."
+                f"{final} is finished, but not according to the ledger, which is an older copy. Put"
+                " back the ledger that belongs to these parts, or export into a new directory."
             )
 
 
 def _check_sealed(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
     path = directory.path / part_name(state, compression)
     named = as_named(directory.path, state, compression)
-    if named is None:  # without rows, or it would have been refused before
+    if named is None:  # it has no rows: else it was refused before
         with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
             file.writelines(COMPRESS[compression]([]))
     elif not named.sealed:
-        _finish_rotation(directory, named, compression)
+        _finish_sealing(directory, named, compression)
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:
         raise IntegrityError(
-            f"{path} has {size} bytes, but the ledger has {state.bytes}: something changed it."
-            " Put the original back; or remove the file and fetch its IDs again with"
-            " `cxai run --reopen-missing`."
+            f"{path} has {size:,} bytes, but the ledger has {state.bytes:,}: it was changed. Put"
+            " the original back; if it is lost, delete the file and run the same command with"
+            " --reopen-missing."
         )
 
 
-def _finish_rotation(
-    directory: OutputDirectory, state: PartState, compression: Compression
-) -> None:
-    """Rename a part that the ledger has sealed, but whose name a crash left open."""
+def _finish_sealing(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
+    """Rename a part that is sealed in the ledger, but was not renamed before a crash."""
     part = OpenPart(directory.path, state, compression)
     part.recover()
     part.close()
@@ -136,12 +138,12 @@ def _finish_rotation(
 
 
 def _known_names(states: Iterable[PartState], compression: Compression) -> set[str]:
-    """Return the names that files may have; of a released part, also its compressed copies."""
+    """Return the names that files may have, compressed copies of released parts included."""
     known = set()
     for state in states:
         forms = SUFFIX if state.is_released else [compression]
         known |= {part_name(state, form) for form in forms}
-    return known | {f"{name}{OPEN}" for name in known}  # of those that are being sealed
+    return known | {f"{name}{OPEN}" for name in known}  # a crash leaves these while sealing
 
 
 def _part_files(directory: Path, sets: Collection[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a ledger may be kept. Another engine is one adapter of the port, and one line here."""
+"""The engines that keep ledgers. Another engine is one adapter of the port, and one line here."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,18 +17,18 @@ def _sqlite(location: str) -> Database:
 DATABASES: Mapping[str, Callable[[str], Database]] = {
     "": _sqlite,  # the path of an output directory
 }
-"""What opens the ledger at a location, by the scheme of that location."""
+"""Opens the ledger at a location, by the scheme of that location."""
 
 
 def open_database(location: Path | str) -> Database:
-    """Open a ledger; one that is not there yet is created, without anything in it.
+    """Open a ledger; if there is none yet, create an empty one.
 
-    Raises UsageError if no engine is known for the location, IntegrityError if what is there is
-    damaged or no ledger, StoppedError if it can't be used now.
+    Raises UsageError for a location without an engine, IntegrityError if the file there is damaged
+    or not a ledger, StoppedError if it can't be used now.
     """
     scheme, is_url, _ = str(location).partition("://")
     opener = DATABASES.get(scheme if is_url else "")
     if opener is None:
         known = ", ".join(f"{name}://" if name else "a local directory" for name in DATABASES)
-        raise UsageError(f"No ledger can be kept at {location}: it has to be {known}.")
+        raise UsageError(f"A ledger can't be kept at {location}, only in {known}.")
     return opener(str(location))

@@ -1,11 +1,11 @@
-"""`cxai run --reopen-missing`: the IDs of lost parts are new again.
+"""`cxai run --reopen-missing`: fetches the IDs of lost parts again.
 
-A result's rows stand in the parts of all sets of records that have the same number. If one of these
-is missing, all of them are withdrawn, and so no row of an ID is there twice when it has been
-fetched again. The files that are left are then unknown to the ledger, and are set aside.
+The rows of a result are in the parts of all record sets with the same number. If one of these is
+missing, all are withdrawn, so that no row exists twice after its ID is fetched again. Files that
+remain are no longer in the ledger, and go to quarantine.
 
-The ledger keeps which IDs these are: until each has a verdict again, no run into the directory ends
-with exit code 0, since its input may not hold them.
+The ledger keeps these IDs: until each has a verdict again, no run into the directory ends with exit
+code 0, since its input may not contain them.
 """
 
 from collections import defaultdict
@@ -20,23 +20,23 @@ from cxai.ledger.recovery import Notice
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
 
-_Together = tuple[bool, int]  # whether it is of the failures, and the number
+_Group = tuple[bool, int]  # whether it holds failures, and the number
 
 
 def withdraw_missing(database: Database, form: ExportForm, directory: Path, notice: Notice) -> None:
-    """Forget the parts whose files are missing and were not released, and their IDs' verdicts.
+    """Withdraw the parts whose files are missing and not released, and the verdicts of their IDs.
 
-    All or nothing, with a `notice`. Raises IntegrityError if rows of these IDs were released, and
-    so are in use.
+    All or nothing, with a `notice`. Raises IntegrityError if rows of these IDs were released, since
+    those are in use.
     """
     states = database.parts()
-    lost = {_together(state) for state in missing_parts(directory, states, form.compression)}
+    lost = {_group_of(state) for state in missing_parts(directory, states, form.compression)}
     if not lost:
         return
     withdrawn = defaultdict(list)
     for state in states:
-        if _together(state) in lost:
-            withdrawn[_together(state)].append(state)
+        if _group_of(state) in lost:
+            withdrawn[_group_of(state)].append(state)
     for group in withdrawn.values():
         _refuse_released(group, form, directory)
     parts = [state for group in withdrawn.values() for state in group]
@@ -45,7 +45,7 @@ def withdraw_missing(database: Database, form: ExportForm, directory: Path, noti
     notice("parts_reopened", parts=names, ids=ids)
 
 
-def _together(state: PartState) -> _Together:
+def _group_of(state: PartState) -> _Group:
     return state.set == FAILURES, state.number
 
 
@@ -54,8 +54,8 @@ def _refuse_released(group: Sequence[PartState], form: ExportForm, directory: Pa
     if released:
         here = [part_name(state, form.compression) for state in group if state not in released]
         raise IntegrityError(
-            f"{directory}: {', '.join(here)} can't be fetched again, because"
-            f" {part_name(released[0], form.compression)} has other rows of the same IDs and was"
-            " released. Put the missing file back, or release it as well with"
-            " `cxai prune --missing`."
+            f"{directory}: the IDs of {', '.join(here)} can't be fetched again, because"
+            f" {part_name(released[0], form.compression)}, which was released, has other rows of"
+            " the same IDs. Put the missing file back, or release it as well:"
+            f" `cxai prune {directory} --missing`."
         )

@@ -1,12 +1,12 @@
-"""The sealing of parts: a part that is large or old enough, or the end of a run, ends it.
+"""The sealing of parts: when they are large or old enough, and at the end of a run.
 
-In the database first, then by name: whoever sees a final name sees a whole part. A crash between
-them leaves names behind the database, and the next start catches them up (recovery.py). So what
-fails from there on is not tried again.
+The database is first, the names follow: a file with a final name is always a whole part. A crash
+between the two leaves files with their open names, which the next start renames (recovery.py). So a
+failure after the database is not tried again.
 
-The sets that hold the rows of a result are sealed together: the rows of an ID then lie in parts
-of one number. A part without rows becomes an empty file when one beside it is sealed, and at the
-end of a run if its set has no file yet.
+The sets that hold the rows of a result are sealed together, so that all rows of an ID are in parts
+with the same number. A part without rows becomes an empty file when another of its group is sealed,
+and at the end of a run if its set has no file yet.
 """
 
 import os
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from cxai.core.layout import FAILURES
 from cxai.errors import IntegrityError
+from cxai.ledger.disk_failure import stopping_for_good
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
-from cxai.ledger.trouble import never_again
 from cxai.output.part_state import PartState
 from cxai.output.parts import as_named
 
@@ -28,11 +28,11 @@ from cxai.output.parts import as_named
 class Rotation:
     """Seals the open parts of a run.
 
-    A part of `part_bytes` or more is large; `ages` says when one is old. `has_unlisted` is whether
+    A part of `part_bytes` or more is large; `ages` decides which are old. `has_unlisted` is whether
     parts were sealed since it was last set to False.
-    Raises OSError and DatabaseError; IntegrityError if a file of the export is no longer where it
-    was, or another one has the name that a part is to get; CommitError when only the next start can
-    tell what is durable.
+    Raises OSError and DatabaseError; IntegrityError if a file of the export was moved or replaced,
+    or another file already has the final name; CommitError if only the next start can find out what
+    is durable.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Rotation:
         """Seal all parts with rows; a set that has no file gets an empty one."""
         refuse_displaced(self._parts, self._database)
         self._seal(self._of_at_least(1))
-        # After those with rows: a disk that has no room for another file may have room for these.
+        # After those with rows, which need no new file: the disk may be out of inodes.
         sealed = [part for part in self._database.parts() if part.sealed]
         there = {part.set for part in sealed if self._is_there(part)}
         self._seal([name for sets in self._together if not there.issuperset(sets) for name in sets])
@@ -85,14 +85,14 @@ class Rotation:
         refuse_displaced(self._parts, self._database)
         for name in sets:
             _refuse_taken(self._parts.final_path(name))
-        self._parts.cut_for_good()
+        self._parts.sync_cuts()
         empty = self._parts.write_empty(
             [name for name in sets if not self._parts.state(name).bytes]
         )
         states = {name: self._parts.state(name) for name in sets}
         states |= {extent.after.set: extent.after for extent in empty}
         self._database.seal(states.values(), empty)
-        with never_again(self._parts.directory.path):  # the database is ahead of the names
+        with stopping_for_good(self._parts.directory.path):  # the database is ahead of the names
             for name in sets:
                 self._parts.give_final_name(name)
             self._parts.directory.sync()
@@ -103,6 +103,6 @@ class Rotation:
 def _refuse_taken(final: Path) -> None:
     if os.path.lexists(final):
         raise IntegrityError(
-            f"{final} is there already, and not from cxai. Move it away, and run the same"
-            " command again."
+            f"{final} already exists, and cxai did not write it. Move it elsewhere, then run the"
+            " same command again."
         )

@@ -1,7 +1,7 @@
-"""One run in the books: its start, its manifests while it goes, and its orderly end with the last.
+"""The record of one run: its start, the manifests while it runs, and its end.
 
-At the end: the manifest by rename, then the end in the database. So a run that has an end in the
-ledger has a manifest, and one whose end could not be noted has none that says so.
+At the end the manifest is written first, then the end in the database. So a run with an end in the
+ledger has a manifest; if its end could not be recorded, the manifest is deleted.
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from typing import Any
 
 from cxai.core.ports import Clock
 from cxai.core.timestamp import timestamp
+from cxai.ledger.disk_failure import DatabaseError, stopping
 from cxai.ledger.port import Database
-from cxai.ledger.trouble import DatabaseError, stopping
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.manifest import MANIFEST_NAME, manifest
 
 
 class CurrentRun:
-    """The run that has just begun: `number` is its number in the database."""
+    """The run that has just started; `number` is its number in the database."""
 
     def __init__(self, database: Database, clock: Clock, run_id: str) -> None:
         self._database = database
@@ -27,13 +27,13 @@ class CurrentRun:
         self.number = database.start_run(run_id, self.now())
 
     def now(self) -> str:
-        """Return the time of a change of the books."""
+        """Return the time of a change to the ledger, as text."""
         return timestamp(self._clock.utc())
 
     def list_parts(self, directory: OutputDirectory, compression: Compression) -> None:
-        """Write a manifest that has the parts sealed so far, and says that the run is under way.
+        """Write a manifest of a run under way, with the parts sealed so far.
 
-        Raises OSError and DatabaseError; then it may be done again.
+        Raises OSError and DatabaseError; then it may be tried again.
         """
         self._database.finish_parts(self.number)
         report = under_way(self._run_id, self.now())
@@ -46,10 +46,10 @@ class CurrentRun:
         directory: OutputDirectory,
         compression: Compression,
     ) -> None:
-        """Write the manifest and note how the run ended. Raises CommitError."""
+        """Write the manifest and record how the run ended. Raises CommitError."""
         with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
             write_manifest(directory, self._database, compression, report)
-        with stopping(f"note the end of the run in {directory.path}", directory.path):
+        with stopping(f"record the end of the run in {directory.path}", directory.path):
             try:
                 self._database.end_run(self.number, ended, report, self.now())
             except DatabaseError:
@@ -59,7 +59,7 @@ class CurrentRun:
 
 
 def under_way(run_id: str, at: str) -> Mapping[str, Any]:
-    """Return what stands in a manifest for the report of a run that has none yet."""
+    """Return what a manifest has in place of the report while a run is under way."""
     return {
         "run_id": run_id,
         "headline": f"The run was under way at {at}.",
@@ -75,9 +75,6 @@ def write_manifest(
     compression: Compression,
     report: Mapping[str, Any],
 ) -> None:
-    """Write what the database says of the finished parts; `report` is that of the last run.
-
-    That one may be `under_way`.
-    """
+    """Write a manifest of the finished parts. `report` is the last run's, or `under_way`."""
     content = manifest(database.parts(), compression, database.verdicts(), report)
     directory.replace(MANIFEST_NAME, content)

@@ -7,23 +7,32 @@ from typing import Any
 import orjson
 
 from cxai.core.entry import Entry
-from cxai.core.layout import FAILURES, BandsMark, Layout
+from cxai.core.layout import FAILURES, Layout
 from cxai.core.outcome import Outcome
-from cxai.core.timestamp import in_one_format
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm, refuse_other_version
 from cxai.ledger.port import Key, Run, Settled
 from cxai.ledger.sqlite_connection import Connection
-from cxai.ledger.sqlite_inbox import entry_of, row_of_entry, text_as_bytes
-from cxai.output.compression import Compression
+from cxai.ledger.sqlite_rows import (
+    entry_of,
+    form_of,
+    name_of,
+    part_of,
+    row_of_entry,
+    row_of_extent,
+    row_of_form,
+    row_of_part,
+    run_of,
+    text_as_bytes,
+)
 from cxai.output.part_state import Extent, PartState
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 FORMAT = 2
-"""Of the tables in sqlite.sql; a ledger of another format is refused."""
+"""The format of the tables in sqlite.sql. Ledgers of another format are refused."""
 
-# As many as `read_outcomes` takes: 4.7 us a key where one by one takes 7.
-_KEYS_AT_ONCE = 64
+# The keys of one `read_outcomes`: 4.7 us a key, 7 if each is read alone.
+_KEYS_PER_QUERY = 64
 
 
 class SqliteDatabase:
@@ -32,7 +41,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = Connection(path)
-        self._may_have_inbox = False  # while nothing is there, a commit doesn't look
+        self._may_have_inbox = False  # saves commits the search in an empty inbox
 
     # --- the export ---
 
@@ -48,32 +57,27 @@ class SqliteDatabase:
         with self._connection.transaction():
             self._connection.run_script("schema")
             self._connection.run_script("later_tables")
-            self._connection.run("write_export", {**_row_of(form), "created_at": at})
+            versions = {"format": FORMAT, "schema_version": form.layout.schema_version}
+            row = {**versions, **row_of_form(form), "created_at": at}
+            self._connection.run("write_export", row)
             for name in form.sets:
-                self._write_part(PartState(name, 1))
+                self._connection.run("write_part", row_of_part(PartState(name, 1)))
 
     def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
         directory = self._path.parent
         versions = self._connection.one("read_format")
         if versions is None:
-            raise IntegrityError(
-                f"{directory}: the ledger is damaged (it has no form of its rows)."
-            )
+            raise IntegrityError(f"{directory}: the ledger is damaged (it has no export).")
         format_, schema_version = versions
         refuse_other_version("ledger format", format_, FORMAT, directory)
-        row = self._connection.one("read_form")
-        resource, shape, compression, origin, bands, bands_name = row
+        resource, *row = self._connection.one("read_form")
         layout = layout_of(resource)
         refuse_other_version("schema version", schema_version, layout.schema_version, directory)
-        for value, known in ((shape, layout.shapes), (compression, frozenset(Compression))):
-            if value not in known:
-                raise IntegrityError(f"{directory}: the ledger is damaged ({value!r} is unknown).")
-        mark = BandsMark(bands, bands_name)
-        return ExportForm(layout, shape, Compression(compression), origin, mark)
+        return form_of(row, layout, directory)
 
-    def move(self, form: ExportForm) -> None:
+    def change_origin(self, form: ExportForm) -> None:
         with self._connection.transaction():
-            self._connection.run("move_export", _row_of(form))
+            self._connection.run("change_origin", row_of_form(form))
 
     # --- outcomes ---
 
@@ -89,9 +93,9 @@ class SqliteDatabase:
 
     def outcomes(self, keys: Sequence[Key]) -> Mapping[Key, Settled]:
         found: dict[Key, Settled] = {}
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            some = keys[start : start + _KEYS_AT_ONCE]
-            padding = (None,) * (_KEYS_AT_ONCE - len(some))  # is found nowhere
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            some = keys[start : start + _KEYS_PER_QUERY]
+            padding = (None,) * (_KEYS_PER_QUERY - len(some))  # matches nothing
             rows = self._connection.all("read_outcomes", (*some, *padding))
             found |= {key: Settled(*row) for key, *row in rows}
         return found
@@ -145,15 +149,10 @@ class SqliteDatabase:
     # --- parts ---
 
     def parts(self) -> Sequence[PartState]:
-        return [
-            PartState(name, number, size, records, sha256, bool(sealed), released_at, run_id)
-            for (
-                name, number, size, records, sha256, sealed, released_at, run_id,
-            ) in self._connection.all("read_parts")
-        ]  # fmt: skip
+        return list(map(part_of, self._connection.all("read_parts")))
 
     def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
-        return self._connection.all("read_extents", _name_of(part))
+        return self._connection.all("read_extents", name_of(part))
 
     def commit(
         self,
@@ -177,10 +176,10 @@ class SqliteDatabase:
                 ),
             )
             for extent in extents:
-                self._write_part(extent.after)
-                self._write_extent(extent)
+                self._connection.run("write_part", row_of_part(extent.after))
+                self._connection.run("write_extent", row_of_extent(extent))
                 if extent.offset == 0:
-                    self._connection.run("write_begun", {**_name_of(extent.after), "at": at})
+                    self._connection.run("write_begun", {**name_of(extent.after), "at": at})
             if self._may_have_inbox:
                 final = ((o.entry.key,) for o in outcomes if o.verdict not in OPEN_AGAIN)
                 self._connection.run_many("delete_entry", final)
@@ -191,10 +190,10 @@ class SqliteDatabase:
         with self._connection.transaction():
             for extent in empty:
                 if extent.after.bytes:  # compressed, even a part without rows has some
-                    self._write_extent(extent)
+                    self._connection.run("write_extent", row_of_extent(extent))
             for part in parts:
-                self._write_part(part.as_sealed())
-                self._write_part(part.following())
+                self._connection.run("write_part", row_of_part(part.as_sealed()))
+                self._connection.run("write_part", row_of_part(part.following()))
 
     def begun(self) -> Mapping[str, str]:
         return dict(self._connection.all("read_begun"))
@@ -203,10 +202,10 @@ class SqliteDatabase:
         ids = 0
         with self._connection.transaction():
             for part in parts:
-                self._connection.run("withdraw_part", _name_of(part))
-                self._connection.run("withdraw_extents", _name_of(part))
+                self._connection.run("withdraw_part", name_of(part))
+                self._connection.run("withdraw_extents", name_of(part))
                 if not part.sealed:  # each set has one that is open
-                    self._write_part(part.following())
+                    self._connection.run("write_part", row_of_part(part.following()))
             for rows, number in {(_rows_of(part), part.number) for part in parts}:
                 self._connection.run(f"note_{rows}", {"number": number})
                 ids += self._connection.run(f"forget_{rows}", {"number": number}).rowcount
@@ -219,16 +218,7 @@ class SqliteDatabase:
     def release(self, parts: Collection[PartState], at: str) -> None:
         with self._connection.transaction():
             for part in parts:
-                self._connection.run("release_part", {"at": at, **_name_of(part)})
-
-    def _write_part(self, part: PartState) -> None:
-        amounts = {"bytes": part.bytes, "records": part.records, "sha256": part.sha256}
-        row = {**_name_of(part), **amounts, "sealed": part.sealed}
-        self._connection.run("write_part", row)
-
-    def _write_extent(self, extent: Extent) -> None:
-        row = {**_name_of(extent.after), "offset": extent.offset, "crc32": extent.crc32}
-        self._connection.run("write_extent", row)
+                self._connection.run("release_part", {"at": at, **name_of(part)})
 
     # --- runs ---
 
@@ -250,11 +240,7 @@ class SqliteDatabase:
             self._connection.run("end_run", row)
 
     def runs(self) -> Sequence[Run]:
-        runs = []
-        for number, run_id, *times, settled, ended, tally in self._connection.all("read_runs"):
-            started_at, seen_at = map(in_one_format, times)
-            runs.append(Run(number, run_id, started_at, seen_at, settled, ended, _report(tally)))
-        return runs
+        return list(map(run_of, self._connection.all("read_runs")))
 
     # --- the file ---
 
@@ -266,30 +252,5 @@ class SqliteDatabase:
         self._connection.close()
 
 
-def _row_of(form: ExportForm) -> Mapping[str, str | int]:
-    return {
-        "format": FORMAT,
-        "schema_version": form.layout.schema_version,
-        "resource": form.layout.resource,
-        "shape": str(form.shape),
-        "compression": form.compression.value,
-        "origin": form.origin,
-        "bands": form.bands.digest,
-        "bands_name": form.bands.name,
-    }
-
-
-def _name_of(part: PartState) -> dict[str, str | int]:
-    return {"set": part.set, "number": part.number}
-
-
 def _rows_of(part: PartState) -> str:
     return "failures" if part.set == FAILURES else "records"
-
-
-def _report(tally: str | None) -> Mapping[str, Any]:
-    try:
-        report = orjson.loads(tally or "{}")
-    except orjson.JSONDecodeError:
-        return {}
-    return report if isinstance(report, dict) else {}

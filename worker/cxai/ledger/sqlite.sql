@@ -1,30 +1,30 @@
 -- name: schema
--- One ledger describes one output directory. Everything that is committed is in here.
+-- One ledger describes one output directory: everything that is committed.
 CREATE TABLE export (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     format INTEGER NOT NULL,         -- of this ledger
     schema_version INTEGER NOT NULL, -- of the records
     shape TEXT NOT NULL,
     compression TEXT NOT NULL,
-    origin TEXT NOT NULL,            -- where the results come from
+    origin TEXT NOT NULL,            -- the API that the results come from
     resource TEXT NOT NULL,
     bands TEXT NOT NULL,             -- digest of the score ranges; empty without any
-    bands_name TEXT NOT NULL,        -- what people call them
+    bands_name TEXT NOT NULL,        -- their name for people
     created_at TEXT NOT NULL
 ) STRICT;
 
--- key: 16 bytes for a GUID, text for another ID, 17 bytes for a line that holds no allowed ID.
--- part: the sets of records are sealed together, so one number names the part of each of them
--- that holds the rows of an ID with a record; else it is that of the part of the failures.
+-- key: 16 bytes for a GUID, text for another ID, 17 bytes for a line without a valid ID.
+-- part: for an ID with a record, the number of the parts of all record sets with its rows, since
+-- these are sealed together; else the number of the part of the failures.
 CREATE TABLE outcome (
     key ANY PRIMARY KEY,
     verdict TEXT NOT NULL,
     requests INTEGER NOT NULL,
     run INTEGER NOT NULL,
-    part INTEGER NOT NULL            -- number of the part, in its sets, that holds its rows
+    part INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Whatever a bug elsewhere tries: a record that is written is never written again.
+-- A record is never written twice, whatever a bug elsewhere tries.
 CREATE TRIGGER once BEFORE UPDATE ON outcome WHEN old.verdict = 'ok'
 BEGIN
     SELECT RAISE(ABORT, 'an ID with a record got another verdict');
@@ -37,11 +37,11 @@ CREATE TABLE part (
     records INTEGER NOT NULL, -- committed
     sha256 TEXT NOT NULL,     -- of the committed bytes
     sealed INTEGER NOT NULL,
-    released_at TEXT,         -- when its file was given up, by `cxai prune`; NULL before
+    released_at TEXT,         -- when `cxai prune` released its file; NULL before
     PRIMARY KEY (set_name, number)
 ) STRICT, WITHOUT ROWID;
 
--- Nor is it forgotten, unless the part with its record was withdrawn before.
+-- Nor is it deleted, unless the part with its record was withdrawn before.
 CREATE TRIGGER kept BEFORE DELETE ON outcome WHEN old.verdict = 'ok' AND EXISTS (
     SELECT 1 FROM part WHERE number = old.part AND set_name <> 'failures'
 )
@@ -49,12 +49,12 @@ BEGIN
     SELECT RAISE(ABORT, 'an ID with a record was to be forgotten');
 END;
 
--- IDs whose rows were in a part that was withdrawn: each has to get a verdict again.
+-- IDs whose rows were in a withdrawn part: each needs a new verdict.
 CREATE TABLE reopened (
     key ANY PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
--- What each commit appended to a part, so that damage can be told by place.
+-- What each commit appended to a part, to locate damage.
 CREATE TABLE extent (
     set_name TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -63,7 +63,7 @@ CREATE TABLE extent (
     PRIMARY KEY (set_name, number, offset)
 ) STRICT, WITHOUT ROWID;
 
--- Which run finished an export with a part in it first. From then on the part never changes.
+-- The first run that finished with a part in the export. From then on the part never changes.
 CREATE TABLE added (
     set_name TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -77,26 +77,26 @@ CREATE TABLE run (
     started_at TEXT NOT NULL,
     seen_at TEXT NOT NULL,          -- of its last commit
     settled INTEGER NOT NULL,
-    ended TEXT,                     -- how; NULL while it runs, was killed, or its disk failed
+    ended TEXT,                     -- how; NULL while it runs, or if it did not shut down cleanly
     tally TEXT                      -- its reconciliation, as JSON
 ) STRICT;
 
 -- name: later_tables
--- These came after the others. A ledger without them gets them with its next run; versions that
--- don't know them leave them alone.
+-- Tables of later versions. The next run creates them in a ledger that lacks them; older versions
+-- ignore them.
 
--- What a queue has let go of, in order of arrival, until it has a final verdict.
+-- Acknowledged messages of a queue, in order of arrival, until they have a final verdict.
 CREATE TABLE IF NOT EXISTS inbox (
     position INTEGER PRIMARY KEY,
     key ANY NOT NULL UNIQUE,
-    id TEXT,                  -- as it is requested; NULL if the key says it all
-    source BLOB NOT NULL,     -- UTF-8; a name that is no Unicode keeps its surrogates
+    id TEXT,                  -- as in the request; NULL if it follows from the key
+    source BLOB NOT NULL,     -- UTF-8 with surrogates, since a file name may not be Unicode
     line INTEGER NOT NULL,
-    fault TEXT,               -- why it holds no allowed ID, and the details; NULL if it does
+    fault TEXT,               -- why it has no valid ID, with details; NULL if it has
     detail TEXT
 ) STRICT;
 
--- By which groups of consumers queues were read. Such a group is only gone if data are.
+-- Consumer groups that have read entries. If such a group is missing, the queue has lost data.
 CREATE TABLE IF NOT EXISTS reader (
     name TEXT PRIMARY KEY     -- of queue and group
 ) STRICT, WITHOUT ROWID;
@@ -114,26 +114,26 @@ CREATE TABLE IF NOT EXISTS begun (
 SELECT 1 FROM sqlite_schema LIMIT 1;
 
 -- name: write_export
--- What decides the rows of this export; once.
+-- The form of this export, once.
 INSERT INTO export VALUES (
     1, :format, :schema_version, :shape, :compression, :origin, :resource, :bands, :bands_name,
     :created_at
 );
 
--- name: move_export
--- Nothing has come from another API yet, so nothing is mixed.
+-- name: change_origin
+-- Only while no ID has a verdict, so that no rows of two origins mix.
 UPDATE export SET origin = :origin, bands = :bands, bands_name = :bands_name;
 
 -- name: read_format
--- Whether this version can read the rest.
+-- What decides whether this version can read the rest.
 SELECT format, schema_version FROM export;
 
 -- name: read_form
--- What decides the rows, as it was when the export began.
+-- The form of this export.
 SELECT resource, shape, compression, origin, bands, bands_name FROM export;
 
 -- name: write_part
--- What is committed of a part, new or known.
+-- What is committed of a part; creates the part if it is new.
 INSERT INTO part VALUES (:set, :number, :bytes, :records, :sha256, :sealed, NULL)
 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
     sha256 = excluded.sha256, sealed = excluded.sealed;
@@ -145,43 +145,43 @@ FROM part LEFT JOIN added USING (set_name, number) LEFT JOIN run ON run.number =
 ORDER BY part.set_name, part.number;
 
 -- name: finish_parts
--- The run that came to an orderly end with a part in the export first.
+-- The run becomes the one that finished all sealed parts that have none yet.
 INSERT INTO added
 SELECT set_name, number, :run FROM part WHERE sealed
 ON CONFLICT DO NOTHING;
 
 -- name: write_begun
--- The first commit to a part.
+-- The time of the first commit to a part.
 INSERT OR REPLACE INTO begun VALUES (:set, :number, :at);
 
 -- name: read_begun
--- When the open parts got their first rows.
+-- The times of the first commits to the open parts.
 SELECT part.set_name, at FROM part JOIN begun USING (set_name, number) WHERE NOT sealed;
 
 -- name: release_part
--- The file of a finished part may go; its IDs keep their verdicts and are never asked again.
+-- The file of a sealed part may be deleted. Its IDs keep their verdicts.
 UPDATE part SET released_at = :at
 WHERE set_name = :set AND number = :number AND sealed AND released_at IS NULL;
 
 -- name: withdraw_part
--- The rows of a part are lost, or are no longer to be used.
+-- Deletes a part whose rows are lost, or whose group of parts is withdrawn.
 DELETE FROM part WHERE set_name = :set AND number = :number;
 
 -- name: withdraw_extents
--- What was appended to a part that is withdrawn.
+-- Deletes what was appended to a withdrawn part.
 DELETE FROM extent WHERE set_name = :set AND number = :number;
 
 -- name: note_records
--- The IDs with a record in a withdrawn part, before they are forgotten.
+-- Keeps the IDs with a record in a withdrawn part, before their verdicts are deleted.
 INSERT OR IGNORE INTO reopened SELECT key FROM outcome WHERE verdict = 'ok' AND part = :number;
 
 -- name: note_failures
--- The same of the failures; a line that is no ID can't be asked again.
+-- The same for the failures; a line without a valid ID can't be fetched.
 INSERT OR IGNORE INTO reopened SELECT key FROM outcome
 WHERE verdict NOT IN ('ok', 'invalid_id') AND part = :number;
 
 -- name: forget_records
--- Records of a part that was withdrawn: their IDs are new to the next run.
+-- Deletes the verdicts of records in a withdrawn part: their IDs are new to the next run.
 DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
 
 -- name: forget_failures
@@ -189,7 +189,7 @@ DELETE FROM outcome WHERE verdict = 'ok' AND part = :number;
 DELETE FROM outcome WHERE verdict <> 'ok' AND part = :number;
 
 -- name: count_unfetched
--- IDs of withdrawn parts that have no verdict again.
+-- How many IDs of withdrawn parts have no new verdict.
 SELECT count(*) FROM reopened
 WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
 
@@ -207,17 +207,17 @@ INSERT INTO extent VALUES (:set, :number, :offset, :crc32);
 SELECT offset, crc32 FROM extent WHERE set_name = :set AND number = :number ORDER BY offset;
 
 -- name: write_outcome
--- The verdict of an entry; a later one takes its place, unless it has a record (trigger `once`).
+-- The verdict of an entry. A later one replaces it, unless it has a record (trigger `once`).
 INSERT INTO outcome VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET verdict = excluded.verdict, requests = excluded.requests,
     run = excluded.run, part = excluded.part;
 
 -- name: read_outcome
--- The verdict of an entry, and where its rows are.
+-- The verdict of an entry, the part with its rows, and its run.
 SELECT verdict, part, run FROM outcome WHERE key = ?;
 
 -- name: read_outcomes
--- The same of 64 entries at most. SQLite takes the keys of IN in their order.
+-- The same for up to 64 entries. SQLite searches the keys of IN in their order.
 SELECT key, verdict, part, run FROM outcome WHERE key IN (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
@@ -226,7 +226,7 @@ SELECT key, verdict, part, run FROM outcome WHERE key IN (
 );
 
 -- name: find_inbox
--- Whether a ledger has an inbox already.
+-- Whether a ledger has the table of the inbox.
 SELECT 1 FROM sqlite_schema WHERE name = 'inbox';
 
 -- name: read_any_entry
@@ -234,7 +234,7 @@ SELECT 1 FROM sqlite_schema WHERE name = 'inbox';
 SELECT 1 FROM inbox LIMIT 1;
 
 -- name: count_entries
--- How much is in the inbox, and how much of that has no verdict.
+-- The number of entries in the inbox, and of those without a verdict.
 SELECT count(*), count(*) - count(outcome.key)
 FROM inbox LEFT JOIN outcome ON outcome.key = inbox.key;
 
@@ -243,34 +243,34 @@ FROM inbox LEFT JOIN outcome ON outcome.key = inbox.key;
 SELECT 1 FROM inbox WHERE key = ?;
 
 -- name: write_entry
--- An entry that a queue is to let go of; after all others.
+-- Appends an entry, before its message is acknowledged.
 INSERT INTO inbox (key, id, source, line, fault, detail) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: read_entries
--- The entries behind a position, those that came first before others.
+-- The entries after a position, in order of arrival.
 SELECT position, key, id, source, line, fault, detail FROM inbox
 WHERE position > :after ORDER BY position LIMIT :most;
 
 -- name: delete_entry
--- It has a final verdict.
+-- Deletes an entry with a final verdict.
 DELETE FROM inbox WHERE key = ?;
 
 -- name: delete_recorded
--- Entries that have a record: a version without an inbox has found their IDs in its own input.
+-- Deletes entries with a record, which a version without an inbox found in another input.
 DELETE FROM inbox WHERE EXISTS (
     SELECT 1 FROM outcome WHERE outcome.key = inbox.key AND verdict = 'ok'
 );
 
 -- name: find_group
--- Whether anything was taken in that it has read.
+-- Whether the inbox ever got an entry that a group had read.
 SELECT 1 FROM reader WHERE name = ?;
 
 -- name: write_group
--- Something is to be taken in that it has read.
+-- The inbox gets an entry that this group has read.
 INSERT OR IGNORE INTO reader VALUES (:group);
 
 -- name: write_unfetched
--- IDs of withdrawn parts: no queue sends them again. They stand in no line of it.
+-- Appends IDs of withdrawn parts, which no queue delivers again. They have no line: they count up.
 INSERT OR IGNORE INTO inbox (key, source, line)
 SELECT key, :source, row_number() OVER () FROM reopened
 WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
@@ -280,34 +280,34 @@ WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.key = reopened.key);
 SELECT 1 FROM outcome LIMIT 1;
 
 -- name: read_any_answer
--- Whether anything came from the API.
+-- Whether any ID has a verdict.
 SELECT 1 FROM outcome WHERE verdict <> 'invalid_id' LIMIT 1;
 
 -- name: count_by_run
--- How many verdicts are of which run.
+-- Verdicts by run.
 SELECT run, count(*) FROM outcome GROUP BY run;
 
 -- name: count_verdicts
--- How many entries have which verdict.
+-- Entries by verdict.
 SELECT verdict, count(*) FROM outcome GROUP BY verdict ORDER BY verdict;
 
 -- name: count_verdicts_in_place
--- Only of entries whose rows are in parts that have not been released.
+-- The same, only for entries whose rows are in parts that have not been released.
 SELECT verdict, count(*) FROM outcome WHERE NOT EXISTS (
     SELECT 1 FROM part WHERE number = outcome.part AND released_at IS NOT NULL
     AND set_name = CASE verdict WHEN 'ok' THEN :main_set ELSE 'failures' END
 ) GROUP BY verdict ORDER BY verdict;
 
 -- name: start_run
--- A run, of which nothing is settled yet.
+-- A run that starts.
 INSERT INTO run (run_id, started_at, seen_at, settled) VALUES (:run_id, :at, :at, 0);
 
 -- name: note_progress
--- One more commit of a run.
+-- A commit of a run.
 UPDATE run SET seen_at = :at, settled = settled + :settled WHERE number = :run;
 
 -- name: read_settled
--- How many outcomes a run has committed.
+-- The number of outcomes that a run has committed.
 SELECT settled FROM run WHERE number = :run;
 
 -- name: end_run

@@ -12,39 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from cxai.errors import CxaiError, IntegrityError, StopCause, StoppedError
-from cxai.ledger.trouble import (
+from cxai.ledger.disk_failure import (
     DatabaseError,
-    DiskTrouble,
-    Lack,
+    DiskFailure,
+    Shortage,
     advice_on,
+    failure_of,
     has_no_inodes,
-    trouble_of,
 )
 from cxai.output.private import is_displaced, open_private
 
 SMALL_CACHE = "cache_size = -512"
-"""In KiB. Keys are random, so a larger cache holds no more of what is needed, but takes its room:
-SQLite's 2 MiB were 3 MB more at a million IDs, and no faster."""
+"""In KiB. Keys are random, so a larger cache finds no more of them: SQLite's 2 MiB took 3 MB more
+at a million IDs, and were no faster."""
 
-# Pages of 4 KiB in the log before they are folded in. They are written in order, and more at a time
-# are more often neighbours: with SQLite's own 1,000 an ID takes 3 us more at a million. 4,000 are
-# 16 MiB and hold a commit up for 0.1 s (1,000 for 0.05 s); 8,000 gain little and took up to 0.7 s.
+# Pages of 4 KiB in the log before a checkpoint. It writes them in order, and of more pages more are
+# neighbours: with SQLite's own 1,000 an ID takes 3 us more at a million. 4,000 are 16 MiB and delay
+# a commit by 0.1 s (1,000 by 0.05 s); 8,000 gain little and took up to 0.7 s.
 _LOG_PAGES = 4_000
 
 Values = Mapping[str, Any] | tuple[Any, ...]
 
 
 def database_error(error: sqlite3.Error, directory: Path) -> DatabaseError:
-    """Return what a failure of SQLite with a file in `directory` means."""
+    """Return what an error of SQLite with a file in `directory` means."""
     code = getattr(error, "sqlite_errorcode", 0)
-    lack = Lack.BYTES if code == sqlite3.SQLITE_FULL else None
-    # SQLite can't open a file, too, if it can't create another one next to it.
+    shortage = Shortage.BYTES if code == sqlite3.SQLITE_FULL else None
+    # SQLite also reports CANTOPEN if it can't create a second file beside the first.
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN} and has_no_inodes(directory):
-        lack = Lack.INODES
+        shortage = Shortage.INODES
     is_read_only = code & 0xFF == sqlite3.SQLITE_READONLY
-    advice = advice_on(lack, errno.EROFS if is_read_only else 0)
-    is_damage = type(error) is sqlite3.DatabaseError  # its subclasses are of the disk, or ours
-    return DatabaseError(DiskTrouble(str(error), advice, lack, is_damage))
+    advice = advice_on(shortage, errno.EROFS if is_read_only else 0)
+    is_damage = type(error) is sqlite3.DatabaseError  # its subclasses are the disk's, or ours
+    return DatabaseError(DiskFailure(str(error), advice, shortage, is_damage))
 
 
 @cache
@@ -55,28 +55,28 @@ def _queries() -> Mapping[str, str]:
 
 
 class Connection:
-    """Executes the queries that sqlite.sql names.
+    """Executes the queries that sqlite.sql names, on one thread at a time.
 
-    Opening it raises IntegrityError if the file is damaged or is no ledger, StoppedError if it
-    can't be used now; all else raises DatabaseError. Use it on one thread at a time.
+    Opening it raises IntegrityError if the file is damaged or not a ledger, StoppedError if it
+    can't be used now. All methods raise DatabaseError.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._sql = _queries()
         if path.is_symlink():
-            raise IntegrityError(f"{path} is a symbolic link; put the ledger itself there.")
+            raise IntegrityError(f"{path} is a symbolic link. Move the ledger itself there.")
         try:
             os.close(open_private(path, os.O_RDWR | os.O_CREAT))
             self._ours = path.lstat()
         except OSError as error:
-            raise self._unusable(trouble_of(error, path.parent)) from error
+            raise self._unusable(failure_of(error, path.parent)) from error
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
         except sqlite3.Error as error:
             self._connection.close()
-            raise self._unusable(database_error(error, path.parent).trouble) from error
+            raise self._unusable(database_error(error, path.parent).failure) from error
         except BaseException:
             self._connection.close()
             raise
@@ -87,7 +87,8 @@ class Connection:
         tables = self._connection.execute("SELECT name FROM sqlite_schema").fetchall()
         if tables and ("export",) not in tables:
             raise IntegrityError(
-                f"{self.path} is a database, but not a ledger of cxai. Name another directory."
+                f"{self.path} is a SQLite database, but not a ledger of cxai. Choose another"
+                " directory."
             )
         self._demand("journal_mode = WAL", "wal")
         self._connection.execute(f"PRAGMA {SMALL_CACHE}")
@@ -105,7 +106,7 @@ class Connection:
 
     @property
     def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        """Whether its file was moved, removed or replaced. Raises OSError."""
         return is_displaced(self.path, self._ours)
 
     @contextmanager
@@ -153,14 +154,14 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; what is committed stays."""
-        with suppress(sqlite3.Error):  # the log that it could not fold in is read at the next start
+        with suppress(sqlite3.Error):  # the next start reads a log that was not checkpointed
             self._connection.close()
 
-    def _unusable(self, trouble: DiskTrouble) -> CxaiError:
-        if trouble.is_damage:
-            return IntegrityError(f"{self.path} can't be read as a ledger: {trouble.reason}.")
+    def _unusable(self, failure: DiskFailure) -> CxaiError:
+        if failure.is_damage:
+            return IntegrityError(f"{self.path} can't be read as a ledger: {failure.reason}.")
         return StoppedError(
-            f"{self.path} can't be used: {trouble.reason}. Nothing is lost: {trouble.advice}, and"
+            f"{self.path} can't be used: {failure.reason}. Nothing is lost: {failure.advice}, and"
             " run the same command again.",
             StopCause.DISK,
         )

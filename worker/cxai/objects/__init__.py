@@ -1,1 +1,1 @@
-"""Places for immutable objects: a shared volume, or the object store of a cloud."""
+"""Stores of immutable objects: a shared volume, or the object store of a cloud."""

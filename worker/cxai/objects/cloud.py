@@ -1,8 +1,7 @@
-"""A bucket of an object store (S3, Google Cloud Storage, Azure) as a place for objects.
+"""A bucket of a cloud (S3, Google Cloud Storage, Azure) as an object store.
 
-An object is created only if there is none of its name (`If-None-Match: *`, or what the store has
-instead of it). A result that is unknown, since the answer was lost, is settled by the next try:
-what it finds under the name is read and compared.
+An object is created only if none has its name (`If-None-Match: *`, or the store's equivalent). If
+the response was lost, the next attempt reads the object of that name and compares it.
 """
 
 import asyncio
@@ -18,19 +17,19 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from cxai.objects.cloud_errors import failure_of, store_error
 from cxai.objects.deadline import LEAST_S, deadline_s
 from cxai.objects.port import Listed, StoreError, TakenError, checked_name
-from cxai.objects.trial import try_out
+from cxai.objects.probe import probe
 
 Store: TypeAlias = S3Store | GCSStore | AzureStore
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
-PAGE = 1000  # what a store lists at once
+PAGE = 1000  # of a listing
 
 
 class CloudStore:
-    """Adapter of ObjectStore. `store` has the prefix of the place; `location` is its URL.
+    """Adapter of ObjectStore. `store` has the destination's prefix, `location` is its URL.
 
-    A call is given up after `least_s` and what its size needs (objects/deadline.py).
+    The time limit of a call is `least_s`, and more for large objects (objects/deadline.py).
     """
 
     def __init__(self, store: Store, location: str, *, least_s: float = LEAST_S) -> None:
@@ -46,25 +45,25 @@ class CloudStore:
         await self.check()
 
     async def check(self) -> None:
-        await try_out(self)
+        await probe(self)
 
     async def put_new(self, name: str, data: bytes) -> None:
         what = f"write {checked_name(name)} to"
         put = obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
         if await self._do(what, _is_created(put), len(data)):
             return
-        there = await self._sha256(name)
-        if there is None:
+        found = await self._sha256(name)
+        if found is None:
             raise StoreError(
-                f"Can't {what} {self._location}: another call is writing it, or has deleted it."
+                f"Can't {what} {self._location}: another call is writing or has deleted it."
             )
-        if there != hashlib.sha256(data).digest():
+        if found != hashlib.sha256(data).digest():
             raise self._taken(name)
 
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
         checked_name(pending), checked_name(name)
-        # No store copies on a condition in the same way. None is needed: a final name belongs to
-        # one object alone, so two that copy at the same moment copy the same content.
+        # Conditional copies differ from store to store. None is needed: a final name belongs to one
+        # object, so concurrent calls copy the same content.
         is_copied = await self._size(name) is None and await self._copied(pending, name)
         if not is_copied and await self._sha256(name) != sha256:
             raise await self._misplaced(pending, name)
@@ -80,7 +79,7 @@ class CloudStore:
         )
         async for page in self._each(f"list {prefix}/ in", aiter(pages)):
             for one in page:
-                # The folder that a console makes is listed too, as an object without a name.
+                # A folder made in a console is listed too, as an object without a name.
                 if one["path"].startswith(f"{prefix}/") and one["path"] > after:
                     yield Listed(one["path"], one["last_modified"])
 
@@ -88,7 +87,7 @@ class CloudStore:
         what = f"read {checked_name(name)} in"
         got = await self._if_there(what, obstore.get_async(self._store, name))
         if got is None:
-            raise FileNotFoundError(errno.ENOENT, "There is no such object", name)
+            raise FileNotFoundError(errno.ENOENT, "No such object", name)
         async for chunk in self._each(what, aiter(got.stream(CHUNK_BYTES))):
             yield bytes(chunk)
 
@@ -97,16 +96,16 @@ class CloudStore:
         await self._if_there(f"delete {name} in", delete)
 
     async def close(self) -> None:
-        """Do nothing: connections end with the store."""
+        """Do nothing: connections close with the store."""
 
     async def _copied(self, pending: str, name: str) -> bool:
-        """Copy the object; return False if there is none. What is copied is whole."""
+        """Copy the object completely; return False if it does not exist."""
         what = f"copy {pending} to {name} in"
         size = await self._size(pending)
         if size is None or not await self._if_there(what, self._copy(pending, name), size):
             return False
         if await self._size(name) != size:
-            raise StoreError(f"Can't {what} {self._location}: what is there now is not whole.")
+            raise StoreError(f"Can't {what} {self._location}: the copy is incomplete.")
         return True
 
     async def _copy(self, pending: str, name: str) -> bool:
@@ -114,12 +113,12 @@ class CloudStore:
         return True
 
     async def _size(self, name: str) -> int | None:
-        """Return the size of an object in bytes, None if there is none."""
+        """Return the size of an object in bytes, None if it does not exist."""
         head = await self._if_there(f"look for {name} in", obstore.head_async(self._store, name))
         return None if head is None else head["size"]
 
     async def _sha256(self, name: str) -> bytes | None:
-        """Return the checksum of an object's content, None if there is none."""
+        """Return the checksum of an object's content, None if it does not exist."""
         checksum = hashlib.sha256()
         try:
             async for chunk in self.read(name):
@@ -129,34 +128,34 @@ class CloudStore:
         return checksum.digest()
 
     def _taken(self, name: str) -> TakenError:
-        return TakenError(f"{name} is in {self._location} already, with another content.")
+        return TakenError(f"{name} already exists in {self._location}, with different content.")
 
     async def _misplaced(self, pending: str, name: str) -> TakenError:
         if await self._size(pending) is not None:
             return self._taken(name)
         return TakenError(
-            f"{pending} is not in {self._location}, and {name} is not what it was: they were"
-            " deleted or changed."
+            f"{pending} is missing from {self._location}, and {name} is missing or has different"
+            " content: they were deleted or changed."
         )
 
     async def _if_there(self, what: str, call: Awaitable[T], size: int = 0) -> T | None:
-        """Do it; return None if there is no such object."""
+        """Await the call; return None if the object does not exist."""
         return await self._do(what, _none_if_absent(call), size)
 
     async def _each(self, what: str, pieces: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-        """Yield the pieces of an answer; each of them has its own deadline."""
+        """Yield the pieces of a response; each has its own time limit."""
         while (piece := await self._do(what, _next(pieces))) is not None:
             yield piece
 
     async def _do(self, what: str, call: Awaitable[T], size: int = 0) -> T:
-        """Wait for it. `what` is done there, up to the name of the place."""
-        patience_s = deadline_s(size, self._least_s)
+        """Await the call. `what` is what it does, up to the location: "read x in"."""
+        timeout_s = deadline_s(size, self._least_s)
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 return await call
         except TimeoutError:
             raise StoreError(
-                f"Can't {what} {self._location}: it has not answered for {patience_s:.0f} s."
+                f"Can't {what} {self._location}: no response for {timeout_s:.0f} s."
                 " Check the network and the store."
             ) from None
         except (BaseError, OSError) as error:

@@ -1,7 +1,7 @@
-"""What a failure of an object store means, in our own words.
+"""Messages for failures of an object store.
 
-obstore's messages hold the bodies and URLs of requests, which may show keys and signatures. So of
-them only the status, the store's code and the kind of failure are read and shown.
+obstore's messages quote the bodies and URLs of requests, which may contain keys and signatures. So
+only the status, the store's error code and the kind of failure are taken from them.
 """
 
 import re
@@ -12,25 +12,25 @@ from cxai.objects.port import StoreError, StoreRefusedError
 _STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})\b")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _KIND = re.compile(r"\bHttpError \{\s*kind: (\w+)")
-# What was asked for credentials, by the words of obstore and the paths of the services: not by
-# words that a bucket or a prefix may hold.
-_OF_CREDENTIALS = re.compile(
+# Failures to get credentials, by obstore's phrases and the services' paths,
+# none of which can be part of a bucket's name or a prefix.
+_CREDENTIALS = re.compile(
     r"performing token request|Failed to read token file|credential error|AssumeRoleWith"
     r"|/latest/(?:api/token|meta-data)"
 )
-_OF_TLS = re.compile(r"\bInvalidCertificate\(")
+_TLS = re.compile(r"\bInvalidCertificate\(")
 
 _GIVE_CREDENTIALS = (
-    "Set them in the environment, in the variables of the cloud's own tools, or give this machine a"
-    " role."
+    "Set them in the environment variables of the cloud's own tools, or give this machine a role."
 )
 _FULL = "Free up space there, or raise the quota."
-_CHECK_NAME = "Check its name, and whose account the credentials are of."
+_CHECK_NAME = "Check its name and the account of the credentials."
+_UNSUPPORTED = "It does not support what an export needs: choose another destination."
 
 _ADVICE = {
-    # code or status: is it refused until something is changed, and what to do
-    "NoSuchBucket": (True, f"There is no such bucket. {_CHECK_NAME}"),
-    "ContainerNotFound": (True, f"There is no such container. {_CHECK_NAME}"),
+    # code or status: (refused until something is changed?, what to do)
+    "NoSuchBucket": (True, f"The bucket does not exist. {_CHECK_NAME}"),
+    "ContainerNotFound": (True, f"The container does not exist. {_CHECK_NAME}"),
     "RequestTimeTooSkewed": (True, "Set the clock of this machine."),
     "ExpiredToken": (True, f"The credentials have expired. {_GIVE_CREDENTIALS}"),
     "InvalidToken": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
@@ -44,19 +44,19 @@ _ADVICE = {
     "XMinioAdminBucketQuotaExceeded": (False, f"It is full. {_FULL}"),
     "301": (True, "Set AWS_REGION to the region of the bucket."),
     "401": (True, f"The credentials are wrong. {_GIVE_CREDENTIALS}"),
-    "403": (True, "Give the credentials the rights to read, write, list and delete there."),
-    "404": (True, f"There is no such bucket. {_CHECK_NAME}"),
-    "405": (True, "It can't do what an export needs: choose another place."),
-    "429": (False, "It asks for fewer requests."),
-    "501": (True, "It can't do what an export needs: choose another place."),
-    "503": (False, "It asks for fewer requests, or is out of service."),
+    "403": (True, "Grant the credentials the rights to read, write, list and delete there."),
+    "404": (True, f"The bucket does not exist. {_CHECK_NAME}"),
+    "405": (True, _UNSUPPORTED),
+    "429": (False, "It is throttling requests."),
+    "501": (True, _UNSUPPORTED),
+    "503": (False, "It is throttling requests, or out of service."),
     "507": (False, f"It is full. {_FULL}"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is known of a failed request: the HTTP status, the store's code, both may be empty."""
+    """A failed request: HTTP status and the store's code (both may be empty), and its text."""
 
     status: str
     code: str
@@ -64,48 +64,48 @@ class Failure:
 
     @property
     def is_absence(self) -> bool:
-        """Whether it says that there is no such object, and not that there is no such bucket."""
+        """Whether the object does not exist; that the bucket does not is another failure."""
         return self.status == "404" and self.code not in {"NoSuchBucket", "ContainerNotFound"}
 
 
 def failure_of(error: Exception) -> Failure:
-    """Read what obstore says of a failed request."""
+    """Parse obstore's error for a failed request."""
     text = str(error)
     status, code = _STATUS.search(text), _CODE.search(text)
     return Failure(status[1] if status else "", code[1] if code else "", text)
 
 
 def store_error(what: str, failure: Failure) -> StoreError:
-    """Return the error for a failed request. `what` failed, up to the name of the place."""
-    answer = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
-    if _OF_CREDENTIALS.search(failure.text):
-        return StoreRefusedError(f"Can't {what}: there are no credentials. {_GIVE_CREDENTIALS}")
+    """Return the error for a failed request. `what` failed, with the location: "read x in s3://y"."""
+    response = " ".join(filter(None, (failure.status and f"HTTP {failure.status}", failure.code)))
+    if _CREDENTIALS.search(failure.text):
+        return StoreRefusedError(f"Can't {what}: no credentials were found. {_GIVE_CREDENTIALS}")
     advice = _ADVICE.get(failure.code) or _ADVICE.get(failure.status)
     if advice is not None:
-        refused, words = advice
-        kind = StoreRefusedError if refused else StoreError
-        return kind(f"Can't {what}: it answers {answer}. {words}")
-    if answer:
-        return StoreError(f"Can't {what}: it answers {answer}.")
-    return _without_an_answer(what, failure.text)
+        is_refused, text = advice
+        kind = StoreRefusedError if is_refused else StoreError
+        return kind(f"Can't {what}: the response was {response}. {text}")
+    if response:
+        return StoreError(f"Can't {what}: the response was {response}.")
+    return _no_response(what, failure.text)
 
 
-def _without_an_answer(what: str, text: str) -> StoreError:
+def _no_response(what: str, text: str) -> StoreError:
     if "incorrectly configured region" in text:
         return StoreRefusedError(f"Can't {what}: {_ADVICE['301'][1]}")
-    if _OF_TLS.search(text):
+    if _TLS.search(text):
         return StoreRefusedError(
-            f"Can't {what}: its certificate is not trusted. Set SSL_CERT_FILE to the CA's, or check"
-            " the name of the endpoint."
+            f"Can't {what}: its certificate is not trusted. Set SSL_CERT_FILE to its CA's file, or"
+            " check the name of the endpoint."
         )
     kind = _KIND.search(text)
     match kind[1] if kind else None:
         case "Connect":
             failed = "no connection. Check the endpoint, the network and the proxy."
         case "Timeout":
-            failed = "it does not answer. Check the network and the store."
+            failed = "no response. Check the network and the store."
         case None:
-            failed = "what came back is no answer of an object store. Check the endpoint."
+            failed = "the response is not from an object store. Check the endpoint."
         case _:
-            failed = "the connection was cut. Check the network and the store."
+            failed = "the connection was closed. Check the network and the store."
     return StoreError(f"Can't {what}: {failed}")

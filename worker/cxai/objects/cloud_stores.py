@@ -1,7 +1,7 @@
-"""Buckets of S3 and what speaks its language, of Google Cloud Storage, and of Azure.
+"""Buckets of S3 and compatible stores, of Google Cloud Storage, and of Azure.
 
-Credentials, region and endpoint come from the environment, in the variables of each cloud's own
-tools, or from what the machine is (its role, its workload identity). They are never shown.
+Credentials, region and endpoint come from the environment variables of each cloud's own tools, or
+from the machine's role or workload identity. They are never shown.
 """
 
 import os
@@ -42,7 +42,7 @@ _ENDPOINTS = {
     "abfss": ("AZURE_STORAGE_ENDPOINT",),
 }
 
-# Four retries within a few seconds: what takes longer is for the caller to wait for, and to log.
+# Four retries within a few seconds: for a longer failure, the caller waits, and logs it.
 RETRIES: "RetryConfig" = {
     "max_retries": 4,
     "backoff": {
@@ -54,13 +54,13 @@ RETRIES: "RetryConfig" = {
 }
 _CLIENT: "ClientConfig" = {
     "connect_timeout": timedelta(seconds=10),
-    "timeout": timedelta(hours=1),  # CloudStore ends each call much earlier
+    "timeout": timedelta(hours=1),  # CloudStore cancels each call much earlier
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a URL of a bucket says. `prefix` is empty for the bucket itself."""
+    """The parts of a bucket's URL. `prefix` is empty for the bucket itself."""
 
     url: str
     scheme: str
@@ -72,9 +72,9 @@ class Address:
 def cloud_store(
     destination: str, *, retries: "RetryConfig" = RETRIES, least_s: float = LEAST_S
 ) -> CloudStore:
-    """Return the place of a URL. Raises UsageError if the URL or the environment can't be right.
+    """Return the store of a URL. Raises UsageError if the URL or the environment is wrong.
 
-    `retries` happen within a call, which is given up after `least_s` and what its size needs.
+    `retries` happen within a call, which is cancelled after `least_s`, and more for large objects.
     """
     address = address_of(destination)
     client: ClientConfig = {**_CLIENT, "allow_http": _allows_http(address.scheme, os.environ)}
@@ -83,13 +83,13 @@ def cloud_store(
     except BaseError as error:
         raise UsageError(
             f"{address.url} can't be used: {_first_words(error)}. Set what is missing in the"
-            " environment, in the variables of the cloud's own tools."
+            " environment variables of the cloud's own tools."
         ) from None
     return CloudStore(store, address.url, least_s=least_s)
 
 
 def address_of(destination: str) -> Address:
-    """Take a URL apart. Raises UsageError if it is none of a bucket."""
+    """Parse a URL. Raises UsageError if it is not that of a bucket."""
     text = destination.strip()
     found = _URL.fullmatch(text)
     scheme = text.partition(":")[0].lower()
@@ -103,14 +103,14 @@ def address_of(destination: str) -> Address:
 
 def _malformed(scheme: str) -> UsageError:
     return UsageError(
-        f"The destination is not of the form {_FORMS[scheme]}. A prefix may hold letters without"
-        " accents, digits, spaces and !_.'()=+,:@-, and there is no query: whatever else the"
-        " store has to know comes from the environment."
+        f"The destination is not of the form {_FORMS[scheme]}. A prefix may contain letters without"
+        " accents, digits, spaces and !_.'()=+,:@-, and there is no query: other options of the"
+        " store come from the environment."
     )
 
 
 def _allows_http(scheme: str, environment: Mapping[str, str]) -> bool:
-    """Whether the store may be spoken to in clear text."""
+    """Whether requests to the store may be sent in clear text."""
     for variable in _ENDPOINTS[scheme]:
         if not (endpoint := environment.get(variable)):
             continue
@@ -121,8 +121,8 @@ def _allows_http(scheme: str, environment: Mapping[str, str]) -> bool:
             return False
         if not _is_loopback(url.hostname) and environment.get("AWS_ALLOW_HTTP") != "true":
             raise UsageError(
-                f"{variable} would send the results in clear text. Use https://, or, if all of"
-                " the network between is yours, set AWS_ALLOW_HTTP=true."
+                f"{variable} would send the results in clear text. Use https://, or, if the whole"
+                " network in between is yours, set AWS_ALLOW_HTTP=true."
             )
         return True
     return False
@@ -139,7 +139,7 @@ def _s3(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Sto
     return S3Store(
         address.bucket,
         prefix=address.prefix or None,
-        config={"disable_bulk_delete": True},  # one at a time, as every store can
+        config={"disable_bulk_delete": True},  # every store can delete one at a time
         client_options=client,
         retry_config=retries,
     )
@@ -173,5 +173,5 @@ _BUILDERS: Mapping[str, Callable[[Address, "ClientConfig", "RetryConfig"], Store
 
 
 def _first_words(error: BaseError) -> str:
-    """Return what obstore says of the configuration, without the values of which it speaks."""
+    """Return obstore's problem with the configuration, without the values that it quotes."""
     return str(error).partition("\n")[0].split(": ")[1].rstrip(".")

@@ -1,4 +1,4 @@
-"""A name in a directory that is open: no link is followed on the way to it, nor at its end."""
+"""A name in an open directory, reached without following any symbolic link."""
 
 import errno
 import hashlib
@@ -13,9 +13,9 @@ _NO_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
 
 
 class DirectoryEntry:
-    """The name `leaf` in the last of some open directories, of which the root is the first.
+    """The name `leaf` in the last of these open directories; the first is the root.
 
-    Everything blocks, and raises OSError.
+    Every method blocks, and raises OSError.
     """
 
     def __init__(self, fds: list[int], leaf: str) -> None:
@@ -24,18 +24,18 @@ class DirectoryEntry:
         self.leaf = leaf
 
     def sync(self) -> None:
-        """Make the name durable; also a directory above it that another process has created."""
+        """Make the name durable, and the directories above it, whoever created them."""
         for fd in reversed(self._fds):
             sync(fd)
 
     def stat(self) -> os.stat_result | None:
-        """Return what is known of what stands there, None if nothing does."""
+        """Return the metadata of the name, None if it does not exist."""
         with suppress(FileNotFoundError):
             return os.stat(self.leaf, dir_fd=self.directory, follow_symlinks=False)
         return None
 
     def open(self) -> int | None:
-        """Return a descriptor of the file, None if there is none, or something else."""
+        """Return a descriptor of the file, None if there is no regular file."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             fd = os.open(self.leaf, flags, dir_fd=self.directory)
@@ -49,28 +49,28 @@ class DirectoryEntry:
         return None
 
     def remove(self) -> None:
-        """Remove the name, if it is there."""
+        """Remove the name if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(self.leaf, dir_fd=self.directory)
 
     def link_from(self, source: "DirectoryEntry") -> None:
-        """Give a file this name too. Raises FileExistsError if it is taken."""
-        here, there = source.directory, self.directory
+        """Link a file to this name too. Raises FileExistsError if the name is taken."""
+        ours, theirs = self.directory, source.directory
         try:
             os.link(
-                source.leaf, self.leaf, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False
+                source.leaf, self.leaf, src_dir_fd=theirs, dst_dir_fd=ours, follow_symlinks=False
             )
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            # SMB and some others have no hard links. Two that write different objects of one name
-            # in the same instant are not kept apart there; no two workers ever choose one name.
+            # SMB and some others have no hard links, so two concurrent writers of one name are not
+            # detected there; no two workers ever choose the same name.
             if self.stat() is not None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.leaf) from None
-            os.rename(source.leaf, self.leaf, src_dir_fd=here, dst_dir_fd=there)
+            os.rename(source.leaf, self.leaf, src_dir_fd=theirs, dst_dir_fd=ours)
 
     def sha256(self) -> bytes | None:
-        """Return the checksum of the file, None if there is none."""
+        """Return the checksum of the file, None if there is no regular file."""
         fd = self.open()
         if fd is None:
             return None
@@ -78,13 +78,13 @@ class DirectoryEntry:
             return hashlib.file_digest(file, "sha256").digest()
 
     def holds(self, data: bytes) -> bool:
-        """Whether the file is there, with that content."""
-        there = self.stat()
-        if there is None or there.st_size != len(data):
+        """Whether the file exists, with this content."""
+        found = self.stat()
+        if found is None or found.st_size != len(data):
             return False
         return self.sha256() == hashlib.sha256(data).digest()
 
-    def is_one_with(self, other: "DirectoryEntry") -> bool:
-        """Whether both names are of the same file."""
-        here, there = self.stat(), other.stat()
-        return here is not None and there is not None and os.path.samestat(here, there)
+    def is_same_file(self, other: "DirectoryEntry") -> bool:
+        """Whether both names belong to the same file."""
+        ours, theirs = self.stat(), other.stat()
+        return ours is not None and theirs is not None and os.path.samestat(ours, theirs)

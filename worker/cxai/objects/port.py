@@ -1,6 +1,6 @@
-"""The port of a place for objects: what is written there is whole, durable and never changed.
+"""The port of an object store: an object there is complete, durable and never changed.
 
-Names are relative to the place, with `/` between their parts.
+Names are relative to the destination, with `/` between their parts.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,81 +11,81 @@ from typing import Protocol
 from cxai.errors import CxaiError, ExitCode
 
 PENDING = "_pending"
-"""What lies below it does not count yet. What a killed process has left behind lies there alone."""
+"""The prefix of objects that are not published. A killed process leaves objects only here."""
 
 
 class StoreError(CxaiError):
-    """The place can't be used now: the same call may be made again.
+    """The store can't be used now: the same call may be retried.
 
-    The message says what failed, in a sentence, without credentials.
+    The message is a sentence on what failed, without credentials.
     """
 
     exit_code = ExitCode.STOPPED
 
 
 class StoreRefusedError(StoreError):
-    """The place won't do it until rights, credentials or the place itself are changed."""
+    """The store refuses until rights, credentials or the store itself are changed."""
 
 
 class TakenError(CxaiError):
-    """Under this name something else stands already. Nothing was changed."""
+    """Another object already has this name. Nothing was changed."""
 
     exit_code = ExitCode.INTEGRITY
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as it is listed: its name and the time (UTC) of its writing."""
+    """A listed object: its name, and when it was written (UTC)."""
 
     name: str
     written_at: datetime
 
 
 class ObjectStore(Protocol):
-    """A place for objects. Every method raises StoreError if the place can't be used now.
+    """An object store. Every method raises StoreError if the store can't be used now.
 
-    Whether a call that raised it, or was cancelled, had an effect is unknown; every call may be
-    repeated. Calls end by themselves, with a StoreError at the latest (objects/deadline.py).
+    A call that raised it, or was cancelled, may have had an effect; every call may be repeated.
+    Every call has a time limit (objects/deadline.py), and raises StoreError then.
     """
 
     @property
     def location(self) -> str:
-        """Where it is, for people: a path, or a URL without credentials."""
+        """The destination, for messages: a path, or a URL without credentials."""
         ...
 
     async def prepare(self) -> None:
-        """Create what a new place needs, and check it: once, when an export is set up.
+        """Create what a new store needs, and check it: once, when an export is set up.
 
-        May be repeated. Raises what `check` does.
+        May be repeated. Raises what `check` raises.
         """
         ...
 
     async def check(self) -> None:
-        """Do everything that an export needs once, with an object that is deleted again.
+        """Perform every operation of an export once, with a temporary object.
 
-        Raises UsageError if it can't work as things are, StoreError if that may pass.
+        Raises UsageError if one can't work, StoreError if that may be temporary.
         """
         ...
 
     async def put_new(self, name: str, data: bytes) -> None:
-        """Write an object that survives power loss when this returns.
+        """Write an object; it survives power loss once this returns.
 
-        One of the same name and content is left as it is: it is from an earlier try. Raises
-        TakenError if it has another content.
+        An object of the same name and content, from an earlier attempt, is left as it is. Raises
+        TakenError if its content differs.
         """
         ...
 
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
-        """Give the object `pending` its final name; complete if it has that already.
+        """Give the object `pending` its final name, or finish an earlier attempt to.
 
-        `sha256` is that of its content. A final name is that of one object alone: two that publish
-        different objects under it at the same moment are not kept apart everywhere. Raises
-        TakenError if another content has that name, or neither object is there.
+        `sha256` is that of its content. Never publish two objects under one name: not every store
+        can tell concurrent calls apart. Raises TakenError if an object with other content has that
+        name, or if neither object exists.
         """
         ...
 
     async def replace(self, name: str, data: bytes) -> None:
-        """Write an object in place of one with that name: the only kind that changes."""
+        """Write an object, replacing any of that name: the only kind that changes."""
         ...
 
     def names(self, prefix: str, after: str = "") -> AsyncGenerator[Listed, None]:
@@ -93,20 +93,20 @@ class ObjectStore(Protocol):
         ...
 
     def read(self, name: str) -> AsyncGenerator[bytes, None]:
-        """Yield the content of an object in chunks. Raises FileNotFoundError if there is none."""
+        """Yield the content of an object in chunks. Raises FileNotFoundError."""
         ...
 
     async def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object if it exists."""
         ...
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Release connections and threads."""
         ...
 
 
 def checked_name(name: str) -> str:
-    """Return the name of an object. Raises ValueError if it would lead elsewhere."""
+    """Return `name`. Raises ValueError if it would leave the store, or is malformed."""
     if not name.isprintable() or not {"", ".", ".."}.isdisjoint(name.split("/")):
-        raise ValueError(f"{name!r} can't be the name of an object")
+        raise ValueError(f"{name!r} is not a valid object name")
     return name

@@ -1,4 +1,4 @@
-"""Where objects can be kept. Another kind of place is one file, and one line here."""
+"""The kinds of object stores. Another kind is one file, and one line here."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -38,11 +38,11 @@ STORES: Mapping[str, Callable[[str], ObjectStore]] = {
     "az": _cloud,
     "abfss": _cloud,
 }
-"""What opens the place of a destination, by its scheme; without any IO as yet."""
+"""Scheme → what opens the store of a destination, without any IO."""
 
 
 def places_around(destination: str) -> Iterator[str]:
-    """Yield the places that a destination lies within, from the inside out."""
+    """Yield the parents of a destination, from the inside out."""
     scheme, sign, rest = destination.rpartition("://")
     outer = rest.rstrip("/")
     while (outer := outer.rpartition("/")[0]).strip("/"):
@@ -50,15 +50,15 @@ def places_around(destination: str) -> Iterator[str]:
 
 
 def open_store(destination: str) -> ObjectStore:
-    """Return the place of a destination: a path, or a URL of one of STORES.
+    """Return the store of a destination: a path, or a URL of one of STORES.
 
     Raises UsageError if it is neither, holds credentials, or needs a package that is not installed.
     """
     scheme = scheme_of(destination)
-    # abfss://container@account.dfs.core.windows.net/… holds none.
+    # abfss://container@account.dfs.core.windows.net/… has an @ without credentials.
     if scheme != "abfss" and _CREDENTIALS.match(destination):
         raise UsageError(
-            "The destination holds a user name or a password. Take them out: credentials come from"
+            "The destination contains a user name or a password. Remove them: credentials come from"
             " the environment, in the variables of the cloud's own tools."
         )
     return STORES.get(scheme, _volume)(destination)

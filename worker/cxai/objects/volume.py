@@ -1,4 +1,4 @@
-"""A local directory, or one that machines share (NFS, SMB, Lustre), as a place for objects."""
+"""A directory, local or shared by machines (NFS, SMB, Lustre), as an object store."""
 
 import asyncio
 import errno
@@ -11,7 +11,7 @@ from typing import TypeVar
 from cxai.errors import UsageError
 from cxai.objects.deadline import LEAST_S, deadline_s
 from cxai.objects.port import Listed, StoreError, StoreRefusedError
-from cxai.objects.trial import try_out
+from cxai.objects.probe import probe
 from cxai.objects.volume_files import CHUNK_BYTES, VolumeFiles
 
 T = TypeVar("T")
@@ -20,18 +20,17 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = {
     errno.EACCES: "Give this user the right to read and write there.",
     errno.EPERM: "Give this user the right to read and write there.",
-    errno.EROFS: "Mount the volume so that it can be written.",
-    errno.ENOTDIR: "A directory is needed there, and no symbolic link is followed: move it away.",
+    errno.EROFS: "Mount the volume for writing.",
+    errno.ENOTDIR: "It must be a directory, not a file or a symbolic link: move it away.",
     errno.ENAMETOOLONG: "Choose a path with shorter names.",
 }
 
 
 class Volume:
-    """Adapter of ObjectStore for the directory `root`. Touches nothing before it is used.
+    """Adapter of ObjectStore for the directory `root`. The constructor does no IO.
 
-    Its calls run on one thread of its own, one after the other: the event loop never waits for a
-    disk, and a call that was given up (after `least_s` and what its size needs) can't overtake one
-    that is begun later.
+    Calls run one after the other on one thread: the event loop never waits for a disk, and a call
+    that timed out (after `least_s`, and more for large objects) can't overtake a later one.
     """
 
     def __init__(self, root: Path, *, least_s: float = LEAST_S) -> None:
@@ -51,7 +50,7 @@ class Volume:
         await self.check()
 
     async def check(self) -> None:
-        await try_out(self)
+        await probe(self)
 
     async def put_new(self, name: str, data: bytes) -> None:
         await self._run(f"write {name} in", lambda: self._files.put_new(name, data), len(data))
@@ -75,11 +74,11 @@ class Volume:
             while chunk := await self._run(f"read {name} in", reading.next_chunk, CHUNK_BYTES):
                 yield chunk
             if chunk is None:
-                raise FileNotFoundError(errno.ENOENT, "There is no such object", name)
+                raise FileNotFoundError(errno.ENOENT, "No such object", name)
         finally:
             try:
                 self._thread.submit(reading.close)
-            except RuntimeError:  # the store was closed before its reader
+            except RuntimeError:  # the store was closed first
                 reading.close()
 
     async def delete(self, name: str) -> None:
@@ -89,24 +88,24 @@ class Volume:
         self._thread.shutdown(wait=False)
 
     async def _run(self, what: str, work: Callable[[], T], size: int = 0) -> T:
-        """Do it on the thread. `what` is done there, up to the name of the place."""
-        patience_s = deadline_s(size, self._least_s)
+        """Run `work` on the thread. `what` is what it does, up to the location: "read x in"."""
+        timeout_s = deadline_s(size, self._least_s)
         call = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
-            await asyncio.wait([call], timeout=patience_s)
+            await asyncio.wait([call], timeout=timeout_s)
         finally:
-            call.cancel()  # without effect if it is done
+            call.cancel()  # no effect if it is done
         if call.cancelled():
             raise StoreError(
-                f"Can't {what} {self.location}: the file system has not answered for"
-                f" {patience_s:.0f} s. Check the volume and its server."
+                f"Can't {what} {self.location}: no response from the file system for"
+                f" {timeout_s:.0f} s. Check the volume and its server."
             )
         try:
             return call.result()
         except OSError as error:
-            raise self._trouble(what, error) from error
+            raise self._error(what, error) from error
 
-    def _trouble(self, what: str, error: OSError) -> StoreError:
+    def _error(self, what: str, error: OSError) -> StoreError:
         failed = f"Can't {what} {self.location}: {error.strerror}."
         if error.errno in _FULL:
             return StoreError(f"{failed} Free up space and inodes there, or raise the quota.")
@@ -116,7 +115,7 @@ class Volume:
 
 
 class _Reading:
-    """The reading of one file, on the thread alone: so it is closed after its last chunk."""
+    """One file being read; only the thread uses it, so it is never closed during a read."""
 
     def __init__(self, files: VolumeFiles, name: str) -> None:
         self._files = files
@@ -124,12 +123,12 @@ class _Reading:
         self._fd: int | None = None
 
     def next_chunk(self) -> bytes | None:
-        """Return what comes next, nothing at the end, None if there is no such file."""
+        """Return the next chunk, empty at the end, None if the file does not exist."""
         if self._fd is None:
             self._fd = self._files.open(self._name)
         return None if self._fd is None else os.read(self._fd, CHUNK_BYTES)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the file."""
         if self._fd is not None:
             os.close(self._fd)

@@ -1,9 +1,9 @@
 """Objects as files: the system calls, in an order that survives a crash at each of them.
 
-A file is written below `_pending/`, under a name that no other call has, and synced. Only then it
-is linked to the name that it is for, which fails if there is one already, and the directories are
-synced up to the root. So whatever stands under a name is whole, and what a crash leaves behind lies
-below `_pending/`. Everything here blocks. Raises OSError where nothing else is said.
+A file is written below `_pending/`, under a name that no other call uses, and synced. Only then it
+is linked to its own name, which fails if that exists, and the directories are synced up to the
+root. So a file under its own name is complete, and a crash leaves files only below `_pending/`.
+Everything here blocks, and raises OSError unless stated otherwise.
 """
 
 import os
@@ -24,10 +24,10 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class VolumeFiles:
-    """The objects below a directory; put_new, publish, replace and delete as the port says.
+    """The objects below a directory; put_new, publish, replace and delete as in the port.
 
-    A directory without `_pending/` is no such place, or its volume is not mounted: every method
-    but `prepare` raises StoreRefusedError then, so that nothing is written beside the volume.
+    If there is no `_pending/`, this is not an object store, or its volume is not mounted: every
+    method but `prepare` raises StoreRefusedError, so that nothing is written beside the volume.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,7 +49,7 @@ class VolumeFiles:
             if place.stat() is None and self._created(place, data):
                 return
             if not place.holds(data):
-                raise TakenError(f"{self.root / name} is there already, with another content.")
+                raise TakenError(f"{self.root / name} already exists, with different content.")
             place.sync()
 
     def publish(self, pending: str, name: str, sha256: bytes) -> None:
@@ -57,7 +57,7 @@ class VolumeFiles:
             try:
                 place.link_from(source)
             except (FileExistsError, FileNotFoundError):
-                if not place.is_one_with(source) and place.sha256() != sha256:
+                if not place.is_same_file(source) and place.sha256() != sha256:
                     raise self._misplaced(source, pending, name) from None
             place.sync()
             source.remove()
@@ -76,13 +76,13 @@ class VolumeFiles:
             place.sync()
 
     def open(self, name: str) -> int | None:
-        """Return a descriptor of an object, None if there is none."""
+        """Return a descriptor of an object, None if it does not exist."""
         with suppress(FileNotFoundError), self._place(name) as place:
             return place.open()
         return None
 
     def names(self, prefix: str, after: str) -> list[Listed]:
-        """Return what `names` of the port yields, but in no order; links are left out."""
+        """Return what the port's `names` yields, unsorted and without links."""
         with suppress(FileNotFoundError), self._place(f"{prefix}/x") as place:
             return list(_below(place.directory, f"{prefix}/", after))
         return []
@@ -111,14 +111,13 @@ class VolumeFiles:
                 raise
         except (FileNotFoundError, NotADirectoryError):
             raise StoreRefusedError(
-                f"{self.root} has no directory {PENDING}/, as each place for objects has: it is"
-                " another directory, or its volume is not mounted on this machine. Nothing was"
-                " written."
+                f"{self.root} has no directory {PENDING}/, as every destination has: it is another"
+                " directory, or its volume is not mounted on this machine. Nothing was written."
             ) from None
         return fd
 
     def _created(self, place: DirectoryEntry, data: bytes) -> bool:
-        """Write the object; return False if there is one by now."""
+        """Write the object; return False if the name was taken meanwhile."""
         with self._scratch(place.leaf, data) as scratch:
             try:
                 place.link_from(scratch)
@@ -129,7 +128,7 @@ class VolumeFiles:
 
     @contextmanager
     def _scratch(self, leaf: str, data: bytes) -> Iterator[DirectoryEntry]:
-        """Yield a new synced file below `_pending/`, which is gone afterwards."""
+        """Yield a new synced file below `_pending/`, and remove it afterwards."""
         with self._place(f"{PENDING}/{leaf}.{secrets.token_hex(4)}.partial") as scratch:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             fd = open_private(scratch.leaf, flags, dir_fd=scratch.directory)
@@ -141,17 +140,17 @@ class VolumeFiles:
                     os.close(fd)  # NFS and quotas may report a full disk here
                 yield scratch
             finally:
-                with suppress(OSError):  # it is swept with all else that was left there
+                with suppress(OSError):  # it is swept later, like all leftovers
                     scratch.remove()
 
     def _misplaced(self, source: DirectoryEntry, pending: str, name: str) -> TakenError:
         if source.stat() is None:
             return TakenError(
-                f"{self.root / pending} is not there, and {self.root / name} is not what it was:"
-                " they were deleted or changed."
+                f"{self.root / pending} is missing, and {self.root / name} is missing or has"
+                " different content: they were deleted or changed."
             )
         return TakenError(
-            f"{self.root / name} is there already, with another content than {pending}."
+            f"{self.root / name} already exists, with different content than {pending}."
         )
 
 
@@ -162,10 +161,10 @@ def _open_directory(parent: int, name: str, *, create: bool) -> int:
     except FileNotFoundError:
         if not create:
             raise
-    with suppress(FileExistsError):  # another process was quicker
+    with suppress(FileExistsError):  # another process created it
         os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
     fd = os.open(name, flags, dir_fd=parent)
-    with suppress(OSError):  # a file system that has no modes
+    with suppress(OSError):  # a file system without modes
         os.fchmod(fd, DIRECTORY_MODE)
     return fd
 
@@ -180,9 +179,9 @@ def _below(directory: int, prefix: str, after: str) -> Iterator[Listed]:
     with os.scandir(directory) as entries:
         for entry in entries:
             name = prefix + entry.name
-            if entry.name.startswith("."):  # of the file system: .nfs…, .snapshot
+            if entry.name.startswith("."):  # the file system's own: .nfs…, .snapshot
                 continue
-            with suppress(FileNotFoundError):  # published or swept since
+            with suppress(FileNotFoundError):  # published or swept meanwhile
                 if entry.is_dir(follow_symlinks=False):
                     yield from _below_directory(directory, entry.name, name, after)
                 elif entry.is_file(follow_symlinks=False) and name > after:

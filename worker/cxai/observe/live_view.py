@@ -1,16 +1,22 @@
-"""Progress on a terminal: a live bar."""
+"""Progress on a terminal: a live bar, and below it what the run does."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cxai.core.events import Event
 from cxai.core.figures import duration, significant
 from cxai.core.run_state import RunState
-from cxai.observe.logging import stderr_takes
-from cxai.observe.setup import Progress, Setup
+from cxai.observe.options import Progress
+from cxai.observe.setup import Setup
 from cxai.observe.state_text import sentence
+from cxai.observe.stderr import takes_a_line
+
+if TYPE_CHECKING:
+    from rich.console import OverflowMethod
 
 _LEAST_BAR, _MOST_BAR = 8, 30
 _GAP = "  "
+_QUIT = "press Ctrl-C again to quit now"
 
 
 def open_observer(setup: Setup) -> "LiveView | None":
@@ -19,7 +25,7 @@ def open_observer(setup: Setup) -> "LiveView | None":
 
 
 class LiveView:
-    """Draws the verdicts, the pace, and why the run waits when it waits, on standard error."""
+    """Draws the verdicts, the pace, and why the run waits, on standard error."""
 
     interval_s = 0.25
 
@@ -36,23 +42,33 @@ class LiveView:
         )
 
     def observe(self, state: RunState) -> None:
-        if stderr_takes():
+        if takes_a_line():
             self._live.start()
-            self._live.update(drawing(state, self._live.console.width), refresh=True)
+            console = self._live.console
+            self._live.update(drawing(state, console.width, console.encoding), refresh=True)
+
+    def see(self, _event: Event) -> None:
+        """Do nothing: the log writes events above the bar, the state shows the rest."""
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         self._live.stop()
 
 
-def drawing(state: RunState, width: int) -> Any:
-    """Return four rows that fit `width` columns, the least of them cut short."""
+def drawing(state: RunState, width: int, encoding: str = "utf-8") -> Any:
+    """Return four or five rows that fit `width` columns; what does not fit is cut short.
+
+    What the terminal's encoding lacks becomes a question mark: an escape would be wider.
+    """
     from rich.console import Group  # noqa: PLC0415
     from rich.progress_bar import ProgressBar as Bar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    overflow: OverflowMethod = "ellipsis" if encoding.startswith("utf") else "crop"
+
     def row(text: str, style: str = "") -> Text:
-        return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+        shown = text.encode(encoding, "replace").decode(encoding)
+        return Text(shown, style=style, no_wrap=True, overflow=overflow)
 
     counts = _how_far(state)
     bar_width = max(_LEAST_BAR, min(_MOST_BAR, width - len(counts) - len(_GAP)))
@@ -68,7 +84,17 @@ def drawing(state: RunState, width: int) -> Any:
     )
     verdicts = "  ".join(f"{name} {n:,}" for name, n in sorted(state.verdicts.items()))
     style = "yellow" if state.kind.is_held_up else "dim"
-    return Group(first, row(pace), row(verdicts or "no verdicts yet"), row(sentence(state), style))
+    last = [row(text, style) for text in _what_it_does(state, width)]
+    return Group(first, row(pace), row(verdicts or "no verdicts yet"), *last)
+
+
+def _what_it_does(state: RunState, width: int) -> list[str]:
+    """Return the sentence of the state, and while the run stops, how to quit: never cut short."""
+    text = sentence(state)
+    if not state.work.is_stopping or state.work.is_done:
+        return [text]
+    both = f"{text}; {_QUIT}"
+    return [both] if len(both) <= width else [text, _QUIT]
 
 
 def _how_far(state: RunState) -> str:

@@ -1,28 +1,28 @@
-"""Samples a run while it goes, and hands its state to whoever shows it."""
+"""Samples a run while it goes, and hands its state and its events to the observers."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from cxai.core.events import Event, EventStream
 from cxai.core.ports import Clock, Observer
 from cxai.core.run_state import ApiState, Blocked, Counts, RunState, WorkState
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Stage, StageCounter, Stall, Watchdog, look_every_s
-from cxai.observe.logging import LOG
+from cxai.observe.changes import StateChanges
 
 _RATE_WINDOW_S = 10.0
 
-
-# What an observer may take to show the end: one that never does would keep the run from ending.
+# An observer that hangs as it is closed would keep the run from ending.
 _CLOSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the parts of a run show of themselves at one moment.
+    """The parts of a run at one moment.
 
     `expected_lines` is the length of the input, None if it is not known (yet). `blocked` is set
     while a place to write can't be used. `tally` and `stage_counters` are the run's own, and change
@@ -57,10 +57,11 @@ class RateEstimator:
 
 
 class RunMonitor:
-    """While it is entered, looks at a run again and again and shows its state to `observers`.
+    """While it is entered, samples a run and shows its state and its events to `observers`.
 
-    `sample` returns what the run shows now. A stage at which nothing moves for `stalled_after_s`
-    seconds is named in the state. The first failure of each observer is logged, by its name.
+    `sample` returns the parts of the run now. A stage at which nothing moves for `stalled_after_s`
+    seconds is named in the state. What follows from the state is emitted to `events`
+    (changes.py), and so is the first failure of each observer, by its name.
     """
 
     def __init__(
@@ -69,11 +70,15 @@ class RunMonitor:
         observers: Mapping[str, Observer],
         clock: Clock,
         stalled_after_s: float,
+        events: EventStream,
     ) -> None:
         self._sample = sample
         self._observers = observers
         self._clock = clock
+        self._events = events
+        self._changes = StateChanges(events.emit)
         self._started = clock.monotonic()
+        self._stopping_since: float | None = None
         self._look_every_s = look_every_s(stalled_after_s)
         self._watchdog = Watchdog(stalled_after_s, self._started)
         self._pace = RateEstimator(self._started)
@@ -82,6 +87,7 @@ class RunMonitor:
         self._report: Mapping[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
+        self._events.attach(self._see)
         self._task = asyncio.create_task(self._watch(), name="monitor")
         return self
 
@@ -89,6 +95,8 @@ class RunMonitor:
         self._task.cancel()
         await asyncio.wait([self._task])
         last = self.look()
+        self._changes.note(last)
+        self._events.detach(self._see)
         for name, observer in self._observers.items():
             with self._noting_failure(name):
                 async with asyncio.timeout(_CLOSE_S):
@@ -114,7 +122,7 @@ class RunMonitor:
             ),
             requests_per_s=requests_s,
             eta_s=eta_s,
-            work=sample.work,
+            work=self._with_grace_left(sample.work, now),
             api=sample.api,
             stall=self._stall(sample, now),
             blocked=sample.blocked,
@@ -127,6 +135,7 @@ class RunMonitor:
     async def _watch(self) -> None:
         while True:
             state = self.look()
+            self._changes.note(state)
             now = self._clock.monotonic()
             for name, observer in self._observers.items():
                 if self._due[name] <= now:
@@ -137,6 +146,18 @@ class RunMonitor:
             next_look = min([now + self._look_every_s, *self._due.values()])
             await asyncio.sleep(next_look - self._clock.monotonic())
 
+    def _see(self, event: Event) -> None:
+        for name, observer in self._observers.items():
+            with self._noting_failure(name):
+                observer.see(event)
+
+    def _with_grace_left(self, work: WorkState, now: float) -> WorkState:
+        if not work.is_stopping:
+            return work
+        if self._stopping_since is None:
+            self._stopping_since = now
+        return replace(work, grace_s=max(0.0, work.grace_s - (now - self._stopping_since)))
+
     def _stall(self, sample: Sample, now: float) -> Stall | None:
         api = sample.api
         slow_s = None if api.holds_requests_back else 2 / api.rate
@@ -146,11 +167,11 @@ class RunMonitor:
     def _noting_failure(self, name: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, the export goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run continues
             if name not in self._failing:
                 self._failing.add(name)
                 reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-                LOG.warning("observer_failed", observer=name, reason=reason)
+                self._events.emit("observer_failed", observer=name, reason=reason)
 
 
 def _total(sample: Sample) -> int | None:

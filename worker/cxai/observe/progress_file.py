@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from cxai.core.events import Event
 from cxai.core.run_state import RunState
 from cxai.core.timestamp import timestamp
 from cxai.observe.setup import Setup
@@ -23,7 +24,7 @@ def open_observer(setup: Setup) -> "ProgressFile | None":
 class ProgressFile:
     """Replaces the file once a second by `write`, on `thread`; `remove` deletes it at the end.
 
-    A disk that does not take it is no news: the commit reports that, and does so better.
+    A disk that does not take it is not reported here: the commit does that, and says more.
     """
 
     interval_s = 1.0
@@ -44,6 +45,9 @@ class ProgressFile:
         content = {**plain(state), "at": timestamp(state.at)}
         line = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
         self._writing = self._thread.submit(_without_disk_errors, lambda: self._write(line))
+
+    def see(self, _event: Event) -> None:
+        """Do nothing: the file shows the state."""
 
     async def close(self, _last: RunState, _report: Mapping[str, Any] | None) -> None:
         loop = asyncio.get_running_loop()

@@ -1,27 +1,19 @@
 """The second wall around the token: no text leaves with it inside."""
 
 import re
-from typing import Protocol
 
 from cxai.core.secret import MASK
+from cxai.core.secret_str import HoldsSecret
 from cxai.core.spelling import anchor, may_be_disguised, may_match, pattern
 
 # A shorter one would be found in ordinary words of the data.
 _LEAST_CHARS_IN_DATA = 8
 
 
-class Secret(Protocol):
-    """A text that its `repr` hides, such as pydantic's SecretStr (which takes long to import)."""
-
-    def get_secret_value(self) -> str:
-        """Return the text itself."""
-        ...
-
-
 class _Hidden:
     """One secret. Its pattern takes 20 ms to compile: only a text that may match it needs it."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: HoldsSecret) -> None:
         self._secret = secret
         self._pattern: re.Pattern[str] | None = None
 
@@ -42,14 +34,14 @@ class Redaction:
     are those that it hides.
     """
 
-    def __init__(self, secret: Secret | None = None) -> None:
-        self.secrets: tuple[Secret, ...] = ()
+    def __init__(self, secret: HoldsSecret | None = None) -> None:
+        self.secrets: tuple[HoldsSecret, ...] = ()
         self._hidden: list[_Hidden] = []
         self._anchors: list[bytes] = []
         if secret is not None:
             self.add(secret)
 
-    def add(self, secret: Secret) -> None:
+    def add(self, secret: HoldsSecret) -> None:
         """Hide another secret, too."""
         self.secrets += (secret,)
         text = secret.get_secret_value()

@@ -16,9 +16,6 @@ OBSERVERS: Mapping[str, str] = {
     "live_view": "cxai.observe.live_view",
     "progress_lines": "cxai.observe.progress_lines",
     "progress_file": "cxai.observe.progress_file",
-    "stalls": "cxai.observe.stalls",
-    "blocked": "cxai.observe.blocked",
-    "unanswered": "cxai.observe.unanswered",
 }
 
 

@@ -1,26 +1,11 @@
 """What observers are opened with: values of settings, and what they may write to."""
 
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Progress(StrEnum):
-    """How a run shows its progress: AUTO is BAR where standard error is a terminal, else LINES."""
-
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
-
-    @property
-    def shown(self) -> "Progress":
-        """The choice that AUTO comes to here and now."""
-        if self is not Progress.AUTO:
-            return self
-        return Progress.BAR if sys.stderr.isatty() else Progress.LINES
+from cxai.core.events import Emit
+from cxai.observe.options import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +25,11 @@ class ProgressPlace:
 class Setup:
     """What an observer may need.
 
-    `progress_s` is the time between two lines of progress, `stalled_after_s` the time without a
-    move at one stage that is a stall. `progress_file` is where `cxai status` looks, if it is to
-    look into a file.
+    `progress_s` is the time between two lines of progress. `progress_file` is where `cxai status`
+    looks, if it is to look into a file. `emit` is that of the run's EventStream (core/events.py).
     """
 
     progress: Progress
     progress_s: float
-    stalled_after_s: float
+    emit: Emit
     progress_file: ProgressPlace | None = None

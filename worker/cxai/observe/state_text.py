@@ -1,4 +1,4 @@
-"""The state of a run in words, and as plain values for a log line or JSON."""
+"""The state of a run in a sentence, and as plain values for a log line or JSON."""
 
 from typing import Any
 
@@ -7,18 +7,19 @@ from cxai.core.run_state import ApiState, Kind, RunState
 
 
 def sentence(state: RunState) -> str:
-    """Say what a run does, or why it waits when it waits."""
+    """Return what a run does, or why it waits."""
     work = state.work
     match state.kind:
         case Kind.DISK_FULL | Kind.UNREACHABLE if (blocked := state.blocked) is not None:
-            what = f"room in {blocked.place}" if blocked.is_full else blocked.place
-            most = "" if blocked.at_most_s is None else f", at most {elapsed(blocked.at_most_s)}"
-            return f"waiting for {what} for {elapsed(blocked.for_s)}{most}: {blocked.cause}"
+            what = f"space in {blocked.place}" if blocked.is_full else blocked.place
+            most = "" if blocked.at_most_s is None else f" of up to {elapsed(blocked.at_most_s)}"
+            return f"waiting for {what} ({elapsed(blocked.for_s)}{most}): {blocked.cause}"
         case Kind.STALLED if (stall := state.stall) is not None:
             where = f"{stall.stage}: {stall.stage.symptom}"
-            return f"stalled for {elapsed(stall.for_s)} at {where} ({stall.holding} there)"
+            return f"stalled for {elapsed(stall.for_s)} at {where} ({stall.holding} waiting)"
         case Kind.STOPPING:
-            return f"stopping: {counted(work.in_flight, 'requests')} in flight"
+            grace = f", up to {remaining(work.grace_s)}" if work.in_flight else ""
+            return f"stopping: {counted(work.in_flight, 'requests')} in flight{grace}"
         case Kind.WAITING_TO_RETRY:
             what = "one ID" if work.waiting == 1 else f"the next of {work.waiting:,} IDs"
             return f"waiting {remaining(work.next_retry_s or 0.0)} to retry {what}"
@@ -31,7 +32,7 @@ def sentence(state: RunState) -> str:
 
 
 def plain(state: RunState) -> dict[str, Any]:
-    """Return what is worth a line: the state in words and by its kind, and how far, how fast."""
+    """Return the state as a sentence and by its kind, with progress and pace."""
     verdicts = sorted((verdict.value, n) for verdict, n in state.verdicts.items())
     return {
         "state": sentence(state),
@@ -71,4 +72,4 @@ def _of_the_pace(kind: Kind, api: ApiState) -> str:
     if kind is Kind.WAITING_FOR_OTHERS:
         return f"waiting for {api.waits_for}"
     pace = f"{significant(api.rate)} of {significant(api.rate_ceiling, 3)} requests/s"
-    return f"slowed to {pace}: the API refuses more"
+    return f"slowed to {pace}: the API is rate-limiting"

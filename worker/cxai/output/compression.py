@@ -1,16 +1,7 @@
-"""Compression of parts: each commit is one complete gzip member or zstd frame.
+"""The choice of how parts are compressed. How it is done: codecs.py."""
 
-So a part is whole at every committed offset, and any reader of .gz or .zst reads it through.
-"""
-
-import gzip
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
-
-from cxai.zstd import zstd
-
-_GZIP_LEVEL = 6
 
 
 class Compression(StrEnum):
@@ -25,26 +16,4 @@ SUFFIX: Mapping[Compression, str] = {
     Compression.NONE: "",
     Compression.GZIP: ".gz",
     Compression.ZSTD: ".zst",
-}
-
-
-OPEN_UNPACKED: Mapping[Compression, Callable[[Any], Any]] = {
-    Compression.GZIP: gzip.open,
-    Compression.ZSTD: zstd.open,
-}
-"""Opens a compressed file for reading its content, with any number of members or frames."""
-
-
-def _gzip(chunks: Sequence[bytes]) -> Sequence[bytes]:
-    return [gzip.compress(b"".join(chunks), _GZIP_LEVEL, mtime=0)]
-
-
-def _zstd(chunks: Sequence[bytes]) -> Sequence[bytes]:
-    return [zstd.compress(b"".join(chunks))]
-
-
-COMPRESS: Mapping[Compression, Callable[[Sequence[bytes]], Sequence[bytes]]] = {
-    Compression.NONE: lambda chunks: chunks,
-    Compression.GZIP: _gzip,
-    Compression.ZSTD: _zstd,
 }

@@ -18,13 +18,13 @@ _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errn
 class OutputDirectory:
     """A directory that one process owns while it is open.
 
-    Entering it creates the directory (mode 0700) if it is not there, unless `create` is False,
-    and locks it; raises UsageError if it can't be used, StoppedError if its disk is full or fails,
-    DirectoryInUseError if another process owns it. `purpose` tells others what for. The lock ends
-    with the process, however that ends.
+    Entering it creates the directory (mode 0700) if needed, unless `create` is False, and locks it;
+    raises UsageError if it can't be used, StoppedError if its disk is full or fails,
+    DirectoryInUseError if another process owns it: that error names the owner's `purpose`. The lock
+    ends with the process, however that ends.
 
-    A `with` block that ends with an error leaves nothing behind of what entering it has created,
-    unless something else is in the directory by then.
+    A `with` block that ends with an error removes what entering it has created, unless other files
+    are in the directory by then.
     """
 
     def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
@@ -47,29 +47,31 @@ class OutputDirectory:
             if owner:
                 self.close()
                 raise DirectoryInUseError(
-                    f"{self.path} is in use by {owner}. Wait for it or stop it;"
-                    f" `cxai status {self.path}` shows how far a run is."
+                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs exclusive"
+                    " access: wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is"
+                    " lost, and the same command resumes it later)."
+                    f" `cxai status {self.path}` shows its progress."
                 ) from None
             self._remove_created()
             self.close()
-            told = f"Can't use {self.path} as the output directory: {error.strerror}."
+            problem = f"Can't use {self.path} as the output directory: {error.strerror}."
             if error.errno in _MAY_PASS:
                 raise StoppedError(
-                    f"{told} Nothing was changed: free up space and inodes, or fix the disk, and"
+                    f"{problem} Nothing was changed: free up space and inodes, or fix the disk, and"
                     " run the same command again.",
                     StopCause.DISK,
                 ) from error
-            raise UsageError(told) from error
+            raise UsageError(problem) from error
         return self
 
     @property
     def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        """Whether it was moved, removed or replaced. Raises OSError."""
         return is_displaced(self.path, os.fstat(self._fd), follow=True)
 
     @property
     def place_now(self) -> Path | None:
-        """Where the directory is after it was moved, None if it was deleted or can't be found."""
+        """Its path after it was moved, None if it was deleted or can't be found."""
         with suppress(OSError):
             place = Path(f"/proc/self/fd/{self._fd}").readlink()
             if os.path.samestat(place.stat(), os.fstat(self._fd)):
@@ -81,9 +83,9 @@ class OutputDirectory:
         sync(self._fd)
 
     def replace(self, name: str, content: bytes, *, durable: bool = True) -> None:
-        """Write a small file whole: whoever reads it sees the old or the new, never a part."""
+        """Write a small file whole: a reader sees the old content or the new, never a part."""
         scratch = f".{name}.new"
-        with suppress(FileNotFoundError):  # of a run that was killed, or whatever else stands there
+        with suppress(FileNotFoundError):  # left by a run that was killed
             os.unlink(scratch, dir_fd=self._fd)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with open(open_private(scratch, flags, dir_fd=self._fd), "wb") as file:  # noqa: PTH123 - a descriptor
@@ -108,7 +110,7 @@ class OutputDirectory:
         """Give the directory up."""
         for fd in (self._lock_fd, self._fd):
             if fd >= 0:
-                with suppress(OSError):  # nothing is left to be written there
+                with suppress(OSError):  # nothing was written to it
                     os.close(fd)
         self._lock_fd = self._fd = -1
 
@@ -118,7 +120,7 @@ class OutputDirectory:
             LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=self._fd
         )
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A refused command may have removed the file meanwhile: then this is nobody's lock.
+        # A refused command may have deleted the file meanwhile: then the lock has no effect.
         ours, there = os.fstat(self._lock_fd), os.stat(LOCK_NAME, dir_fd=self._fd)
         if not os.path.samestat(ours, there):
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
@@ -130,7 +132,7 @@ class OutputDirectory:
             with suppress(OSError):
                 os.unlink(LOCK_NAME, dir_fd=self._fd)
         for path in reversed(self._created):
-            with suppress(OSError):  # somebody else uses it by now
+            with suppress(OSError):  # another process uses it by now
                 path.rmdir()
         self._created = []
         self._created_lock = False

@@ -1,7 +1,7 @@
 """The two syncs that make a file durable, on Linux and on macOS.
 
-macOS has no fdatasync, and its fsync leaves the data in the drive's own cache: F_FULLFSYNC is the
-call that waits for the medium (fsync(2) there). Some file systems refuse it; fsync is what is left.
+macOS has no fdatasync, and its fsync leaves the data in the drive's cache: F_FULLFSYNC waits for
+the medium (fsync(2) there). On file systems that refuse it, fsync has to do.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ def sync(fd: int) -> None:
         try:
             fcntl.fcntl(fd, full_sync)
         except OSError:
-            pass  # not supported there: the plain sync below tells of a disk that fails
+            pass  # not supported there; the plain sync below fails if the disk does
         else:
             return
     os.fsync(fd)

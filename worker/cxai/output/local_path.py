@@ -1,18 +1,18 @@
-"""Names of files and directories as people give them: `~` is expanded, a URL is no path."""
+"""Paths as people type them: `~` is expanded, a URL is not a path."""
 
 import re
 from pathlib import Path
 
 from cxai.errors import UsageError
 
-# A Path folds "s3://bucket" to "s3:/bucket", which is also how it is often mistyped.
+# A Path folds "s3://bucket" to "s3:/bucket", which is also a common typing error.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]")
 _CLOUD = re.compile(r"(s3|s3a|s3n|gs|gcs|az|abfs|abfss|wasb|wasbs|hdfs|dbfs|https?|ftp|sftp|file):")
 
 # user@host:path, as scp and rsync take it.
 _REMOTE = re.compile(r"[^/@:]+@[^/@:]+:")
 
-# What env files and YAML leave around a value that was quoted once too often.
+# What env files and YAML leave around a value that was quoted twice.
 _AROUND = "\"'` \t\r\n\ufeff\u00a0"
 
 
@@ -22,31 +22,29 @@ def scheme_of(text: str) -> str:
 
 
 def local_path(name: Path | str, what: str, *, supported: str = "local paths") -> Path:
-    """Return the path that `name` stands for.
-
-    `what` it is for, and what is `supported` there, stand in the messages.
+    """Return the path that `name` means. `what` and `supported` are used in messages.
 
     `~` and `~user` are expanded. Raises UsageError for a URL (any scheme, also file:, in quotes or
-    behind white space, and user@host:path), for an empty name, and for a user who does not exist.
+    after white space, and user@host:path), for an empty name, and for a user who does not exist.
     """
     text = str(name)
     if not text:
-        raise UsageError(f"{what} is empty: name a path.")
+        raise UsageError(f"{what} is empty. Give a path.")
     if "\0" in text:
-        raise UsageError(f"{what} {text!r} holds a NUL character, which no path may hold.")
+        raise UsageError(f"{what} {text!r} has a NUL character, which no path may have.")
     if _is_url(text):
         raise UsageError(
-            f"{what} {text} is a URL, and only {supported} are supported. Name a local path, and"
-            f" copy the files afterwards. (A local path of that very name: ./{text})"
+            f"{what} {text} is a URL, and only {supported} are supported. Give a local path and"
+            f" copy the files afterwards. (For a local path with this name: ./{text})"
         )
     try:
         path = Path(text).expanduser()
     except RuntimeError:
         user = text.partition("/")[0]
         raise UsageError(
-            f"{what} {text}: there is no home directory for {user}. Name the path in full."
+            f"{what} {text}: {user} has no home directory. Give the full path."
         ) from None
-    # "./s3:/x" would be taken for a URL the next time, without its "./".
+    # "./s3:/x" without its "./" would look like a URL the next time.
     return path.absolute() if _is_url(str(path)) else path
 
 

@@ -1,4 +1,4 @@
-"""manifest.json: what an output directory holds, for whoever loads it."""
+"""manifest.json: the contents of an output directory, for programs that load it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,10 +20,10 @@ def manifest(
 ) -> bytes:
     """Return the manifest: every finished part with its checksum; verdicts; the last run.
 
-    `parts` are those whose files are to be there; `released_parts` are those which `cxai prune`
-    released: their files may be gone, and their rows are no less part of the export. `run_id` is
-    that of the run that finished a part: the part is in a manifest of that run first, and never
-    changes afterwards. `run` is the report of the last run, which may be under way.
+    In it, `parts` are those whose files exist; `released_parts` are those that `cxai prune`
+    released: their files may be gone, but their rows still belong to the export. `run_id` is the
+    run that finished a part: the part is first in a manifest of that run, and never changes
+    afterwards. `run` is the report of the last run, which may be under way.
     """
     entries: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for part in parts:

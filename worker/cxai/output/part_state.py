@@ -10,12 +10,11 @@ from cxai.output.compression import SUFFIX, Compression
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    """What the ledger knows of a part: `bytes` and `records` committed, and their SHA-256.
+    """What the ledger has of a part: `bytes` and `records` committed, and their SHA-256.
 
-    `released_at` is when `cxai prune` released its file, None while the file has to be there.
-    `run_id` is of the run that finished it: the first that came to an orderly end with the part in
-    it, or sealed it by its age, whichever runs wrote its rows; None before. From then on the part
-    never changes.
+    `released_at` is when `cxai prune` released its file, None while the file is required. `run_id`
+    is the run that finished the part, by its own end or because of the part's age, whichever runs
+    wrote the rows; None before. From then on the part never changes.
     """
 
     set: str
@@ -29,7 +28,7 @@ class PartState:
 
     @property
     def is_released(self) -> bool:
-        """Whether `cxai prune` released its file, so that it may be gone."""
+        """Whether `cxai prune` released its file, which may be gone then."""
         return self.released_at is not None
 
     def as_sealed(self) -> "PartState":
@@ -55,26 +54,26 @@ class Extent:
 
 
 OPEN = ".open"
-"""Ends the name of a part that is not sealed yet."""
+"""The suffix of a part that is not sealed yet."""
 
 
 def part_name(state: PartState, compression: Compression) -> str:
-    """Return the file's name: with `.open` at its end until it is sealed."""
+    """Return the name of the part's file, which ends with `.open` until it is sealed."""
     final = f"{state.set}-{state.number:06d}.jsonl{SUFFIX[compression]}"
     return final if state.sealed else f"{final}{OPEN}"
 
 
 def part_pattern(sets: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches the name of a part of any of these sets, open or sealed.
+    """Return a pattern of the names of parts of these sets, open or sealed.
 
-    Nothing else in a directory is taken for a part. A number of eight digits is a date, and such a
-    file is the user's.
+    Nothing else in a directory is a part. A number of eight digits is a date: such a file is the
+    user's.
     """
     return re.compile(rf"({_any_of(sets)})-\d{{6,7}}\.jsonl(\.gz|\.zst)?(\.open)?")
 
 
 def lookalike_pattern(sets: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches each name that a loader's `records-*.jsonl*` might, whatever wrote it."""
+    """Return a pattern of the names that a loader's `records-*.jsonl*` may match, parts or not."""
     return re.compile(rf"({_any_of(sets)}).*\.jsonl.*", re.IGNORECASE | re.DOTALL)
 
 

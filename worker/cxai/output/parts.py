@@ -1,8 +1,8 @@
-"""Parts: append-only files whose committed length the ledger knows.
+"""Parts: append-only files whose committed length is in the ledger.
 
-A part is written as `<set>-<number>.jsonl.open` and gets its final name when it is sealed, so
-whoever reads `*.jsonl` never sees a torn line. Nothing here decides what is committed: the caller
-writes, syncs, has the ledger commit, and only then calls `advance`.
+A part is written as `<set>-<number>.jsonl.open` and gets its final name when it is sealed, so a
+reader of `*.jsonl` never sees a torn line. Nothing here decides what is committed: the caller
+appends, syncs, commits to the ledger, and only then calls `advance`.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from pathlib import Path
 from isal.isal_zlib import crc32 as crc32_of  # zlib's takes 4 to 11 µs more for 18 KB
 
 from cxai.errors import IntegrityError
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import Compression
 from cxai.output.durable import sync_data
 from cxai.output.part_state import Extent, PartState, part_name
 from cxai.output.private import is_displaced, open_private
@@ -24,9 +25,9 @@ _READ_BYTES = 1 << 20
 
 
 def as_named(directory: Path, state: PartState, compression: Compression) -> PartState | None:
-    """Return a part as its file is named, sealed or open; None if there is no file of it.
+    """Return a part as its file is named, sealed or open; None if it has no file.
 
-    A crash may have kept a sealed part from its final name.
+    After a crash, the file of a sealed part may still have its open name.
     """
     for named in (state, state.unsealed()):
         if os.path.lexists(directory / part_name(named, compression)):
@@ -37,7 +38,7 @@ def as_named(directory: Path, state: PartState, compression: Compression) -> Par
 def missing_parts(
     directory: Path, states: Iterable[PartState], compression: Compression
 ) -> list[PartState]:
-    """Return the parts with rows whose files are not there, and were not released."""
+    """Return the parts with rows whose files are missing and not released."""
     return [
         state
         for state in states
@@ -64,13 +65,13 @@ class OpenPart:
 
     @property
     def is_open(self) -> bool:
-        """Whether the file is there and open; the first `append` creates it."""
+        """Whether the file is open; the first `append` creates it."""
         return self._fd >= 0
 
     def recover(self) -> None:
-        """Bring the file to its committed length; refuse it if what was committed is not there.
+        """Truncate the file to its committed length.
 
-        Raises IntegrityError, naming the file, and leaves it as it is.
+        Raises IntegrityError with its name if committed bytes are missing, and leaves it as it is.
         """
         if not os.path.lexists(self.path) and self.state.bytes == 0:
             return
@@ -78,39 +79,39 @@ class OpenPart:
             self._open(create=False)
         except OSError as error:
             raise IntegrityError(
-                f"{self.path} can't be opened ({error.strerror}), but the ledger has"
-                f" {self.state.bytes} bytes of it. Put the file back."
+                f"{self.path} can't be opened ({error.strerror}); the ledger has"
+                f" {self.state.bytes:,} bytes of it. Put the file back."
             ) from error
         size = os.fstat(self._fd).st_size
         if size < self.state.bytes:
             raise IntegrityError(
-                f"{self.path} has {size} bytes, but the ledger has {self.state.bytes}:"
-                " something cut it. Put the original back; or remove the file and fetch its IDs"
-                " again with `cxai run --reopen-missing`."
+                f"{self.path} has {size:,} bytes, but the ledger has {self.state.bytes:,}: it was"
+                " truncated. Put the original back; if it is lost, delete the file and run the same"
+                " command with --reopen-missing."
             )
         self._sha256 = self._hash_of_committed()
         if self._sha256.hexdigest() != self.state.sha256:
             raise IntegrityError(
-                f"{self.path} is not what was written: the checksum of its first"
-                f" {self.state.bytes} bytes differs. `cxai verify` tells where."
+                f"{self.path} was changed: the checksum of its first {self.state.bytes:,} bytes"
+                f" differs. `cxai verify {self.path.parent}` shows where."
             )
         if size > self.state.bytes:
             self.cut_back()
-            self.sync()  # before it may be sealed: a tail that came back would be refused
+            self.sync()  # before it is sealed: it would be refused if its tail came back
 
     @property
     def is_displaced(self) -> bool:
-        """Whether something else, or nothing, stands under its name by now. Raises OSError."""
+        """Whether its file was moved, removed or replaced. Raises OSError."""
         return self.is_open and is_displaced(self.path, os.fstat(self._fd))
 
     def copy_committed(self, target: Path) -> None:
-        """Write what is committed to a new file, from the descriptor that is still open."""
+        """Copy what is committed from the open descriptor to a new file."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with open(open_private(target, flags), "wb") as file:  # noqa: PTH123 - a descriptor
             file.writelines(self._committed())
 
     def append(self, lines: Sequence[bytes]) -> Extent:
-        """Write whole lines behind the committed ones; not durable before `sync`."""
+        """Write whole lines after the committed ones; not durable before `sync`."""
         if not self.is_open:
             self._open(create=True)
         chunks = COMPRESS[self._compression](lines)
@@ -131,7 +132,7 @@ class OpenPart:
         return Extent(offset, crc32, after)
 
     def sync(self) -> None:
-        """Make what was written durable. After a failure, nothing is known: stop."""
+        """Make what was written durable. After a failure, nothing is certain: stop."""
         sync_data(self._fd)
 
     def advance(self) -> None:
@@ -141,14 +142,14 @@ class OpenPart:
             self._pending = None
 
     def cut_back(self) -> None:
-        """Cut the file to its committed length."""
+        """Truncate the file to its committed length."""
         self._pending = None
         os.ftruncate(self._fd, self.state.bytes)
 
     def close(self) -> None:
         """Close the file."""
         if self.is_open:
-            with suppress(OSError):  # what counts was synced before
+            with suppress(OSError):  # what is committed was synced before
                 os.close(self._fd)
             self._fd = -1
 
@@ -173,12 +174,12 @@ class OpenPart:
 
 
 def _line_feeds(lines: bytes) -> int:
-    # Most often it is one line, and looking for its end is quicker than counting (0.6 and 7 µs).
+    # Mostly it is one line, and finding its end is faster than counting (0.6 and 7 µs).
     return 1 if lines.find(b"\n") + 1 == len(lines) > 0 else lines.count(b"\n")
 
 
 def _write_at(fd: int, chunks: Sequence[bytes], offset: int) -> None:
-    """Write all chunks at `offset`. A short write (a disk that fills up) goes on where it ended."""
+    """Write all chunks at `offset`. A short write (the disk fills up) resumes where it ended."""
     for first in range(0, len(chunks), _MOST_BUFFERS):
         some = chunks[first : first + _MOST_BUFFERS]
         size = sum(map(len, some))

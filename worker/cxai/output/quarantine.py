@@ -1,23 +1,23 @@
-"""The folder for files that can't stay where they are. Nothing is ever deleted."""
+"""The folder for part files that can't stay where they are. Nothing is ever deleted."""
 
 import os
 from pathlib import Path
 
-from cxai.output.contents import SET_ASIDE
+from cxai.output.contents import QUARANTINE
 from cxai.output.private import make_directory
 
 
-def place_aside(directory: Path, name: str) -> Path:
-    """Return a free place for a file of that name in the quarantine of an export.
+def quarantine_path(directory: Path, name: str) -> Path:
+    """Return a free path for a file of that name in the quarantine of an export.
 
-    The folder is made if it is not there. Raises OSError.
+    Creates the folder if needed. Raises OSError.
     """
-    aside = directory / SET_ASIDE
-    if not aside.exists():
-        make_directory(aside)
-    target = aside / name
+    folder = directory / QUARANTINE
+    if not folder.exists():
+        make_directory(folder)
+    target = folder / name
     copies = 1
     while os.path.lexists(target):
         copies += 1
-        target = aside / f"{name}.{copies}"
+        target = folder / f"{name}.{copies}"
     return target

@@ -11,14 +11,14 @@ class PolicySettings:
     of the interaction.
     """
 
-    max_attempts: int = 6
-    backoff_base_s: float = 1.0
-    backoff_cap_s: float = 60.0
-    retry_after_cap_s: float = 300.0
-    check_status: bool = True
-    recheck_s: float = 30.0
-    patience_s: float = 900.0
-    file_patience_s: float = 43_200.0
+    max_attempts: int
+    backoff_base_s: float
+    backoff_cap_s: float
+    retry_after_cap_s: float
+    check_status: bool
+    recheck_s: float
+    patience_s: float
+    file_patience_s: float
 
 
 def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:

@@ -54,7 +54,7 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
     Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not asked for",
     Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
-    " (max_decoded_bytes, max_ratio, max_wire_bytes), then --retry too_large",
+    " (max_decoded_bytes, max_ratio, max_wire_bytes), then --reopen too_large",
     Verdict.REDIRECTED: "the API, or a proxy before it, redirects requests; check base_url",
     Verdict.EXHAUSTED: "the API kept failing; run the same command again",
     Verdict.POISON: "each worker that had one of them was lost; look for the cause in the workers'"

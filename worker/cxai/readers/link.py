@@ -1,4 +1,4 @@
-"""A worker's end of one reader: hands it blocks, takes its answers, and notices when it is gone."""
+"""The worker's connection to one reader: sends blocks, receives answers, detects its loss."""
 
 import asyncio
 from collections import deque
@@ -15,37 +15,37 @@ from cxai.readers.wire import (
     Answer,
     Block,
     Parsed,
+    ReaderSettings,
     Ready,
-    Recipe,
     framed,
     length_of,
 )
 
 START_S = 30.0
-"""How long a reader may take to start, which needs a fraction of a second."""
+"""Time limit for a reader's start, which takes a fraction of a second."""
 
 BLOCK_S = 20.0
-"""How long a reader may take for a block; it takes milliseconds. One that takes longer hangs.
+"""Time limit for a block, which takes milliseconds. A reader that takes longer hangs.
 
-It is shorter than the grace of a stopped run (30 s), which a hung reader must not make longer.
-The worst bodies that we know, 32 of 1 MiB, take 11 s.
+It is below the grace period of a stopping run (30 s), which a hung reader must not extend. The
+worst known bodies, 32 of 1 MiB, take 11 s.
 """
 
 _KEPT_BYTES = 2**22
-"""A buffer that a large answer made larger than this is replaced afterwards."""
+"""A buffer that a large answer grew beyond this size is replaced afterwards."""
 
 _ready = msgspec.msgpack.Decoder(Ready)
 _answer = msgspec.msgpack.Decoder(Answer)
 
 
 class ReaderLostError(Exception):
-    """A reader has gone or broken the protocol; what it was asked is unread."""
+    """A reader has exited or broken the protocol; its outstanding replies are unread."""
 
 
 class ReaderLink(asyncio.BufferedProtocol):
     """The connection to one reader. Once it is `lost`, it stays so.
 
-    `reason` says why this side gave it up; it is empty if it did not.
+    `reason` is why this side closed it, as a predicate ("hung"); empty if it did not.
     """
 
     def __init__(self, *, start_s: float = START_S, block_s: float = BLOCK_S) -> None:
@@ -53,77 +53,77 @@ class ReaderLink(asyncio.BufferedProtocol):
         self.lost = asyncio.Event()
         self._start_s = start_s
         self._block_s = block_s
-        self._asked: deque[tuple[msgspec.msgpack.Decoder[Any], asyncio.Future[Any]]] = deque()
+        self._pending: deque[tuple[msgspec.msgpack.Decoder[Any], asyncio.Future[Any]]] = deque()
         self._blocks = 0
         self._buffer = bytearray(HEAD_BYTES)
         self._expect(HEAD_BYTES, is_head=True)
 
     @property
     def waiting(self) -> int:
-        """How many blocks the reader has not answered yet."""
-        return len(self._asked)
+        """How many blocks have no answer yet."""
+        return len(self._pending)
 
-    async def begin(self, recipe: Recipe) -> Ready:
-        """Send the recipe; return when the reader is ready. Raises ReaderLostError."""
-        ready: Ready = await self._ask(recipe, _ready, self._start_s, "did not start in time")
+    async def begin(self, settings: ReaderSettings) -> Ready:
+        """Send the settings; return when the reader is ready. Raises ReaderLostError."""
+        ready: Ready = await self._request(settings, _ready, self._start_s, "did not start in time")
         return ready
 
     async def read(
         self, arrived: Sequence[Arrival], at: datetime, secrets: Sequence[str]
     ) -> Sequence[Parsed]:
-        """Return what each reply is. Raises ReaderLostError: then none of them was read."""
+        """Return the reader's result for each reply. After ReaderLostError none was read."""
         self._blocks += 1
         block = Block(self._blocks, at, tuple(secrets), list(arrived))
-        answer: Answer = await self._ask(block, _answer, self._block_s, "hung")
+        answer: Answer = await self._request(block, _answer, self._block_s, "hung")
         if answer.number != block.number or len(answer.parsed) != len(block.arrived):
-            self.give_up("answered something else")
+            self.give_up("sent a wrong answer")
             raise ReaderLostError
         return answer.parsed
 
     def give_up(self, reason: str) -> None:
-        """Drop the connection, whatever the reader is doing; the first reason counts."""
+        """Abort the connection; the first reason counts."""
         self.reason = self.reason or reason
         self._transport.abort()
 
-    async def _ask(
+    async def _request(
         self,
         request: Any,
         decoder: "msgspec.msgpack.Decoder[Any]",
-        at_most_s: float,
-        otherwise: str,
+        timeout_s: float,
+        on_timeout: str,
     ) -> Any:
         if self._transport.is_closing():
             raise ReaderLostError
         answer = asyncio.get_running_loop().create_future()
-        self._asked.append((decoder, answer))
+        self._pending.append((decoder, answer))
         self._transport.write(framed(request))
         try:
-            async with asyncio.timeout(at_most_s):
+            async with asyncio.timeout(timeout_s):
                 return await answer
         except TimeoutError:
-            self.give_up(otherwise)
+            self.give_up(on_timeout)
             raise ReaderLostError from None
 
-    # --- what the event loop calls ---
+    # --- called by the event loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Fail every request that is still open."""
+        """Fail every pending request."""
         self.lost.set()
-        for _, answer in self._asked:
+        for _, answer in self._pending:
             if not answer.done():
                 answer.set_exception(ReaderLostError())
-        self._asked.clear()
+        self._pending.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Return room for the rest of what is expected, a head or a value, and for no more."""
+        """Return space for the rest of the expected head or value, and no more."""
         return memoryview(self._buffer)[self._filled : self._expected]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what has come."""
+        """Process the head or value once it is complete."""
         self._filled += nbytes
         if self._filled < self._expected:
             return
@@ -144,12 +144,12 @@ class ReaderLink(asyncio.BufferedProtocol):
 
     def _take(self, value: memoryview) -> None:
         try:
-            decoder, answer = self._asked[0]
+            decoder, answer = self._pending[0]
             found = decoder.decode(value)
         except (IndexError, msgspec.DecodeError, ValueError, RecursionError):
-            # Unasked for, of the wrong type, not UTF-8 (a ValueError), or nested too deeply.
+            # Not requested, of the wrong type, not UTF-8 (a ValueError), or nested too deeply.
             self.give_up("sent garbage")
             return
-        self._asked.popleft()
-        if not answer.done():  # or it is no longer waited for
+        self._pending.popleft()
+        if not answer.done():  # else its caller was cancelled
             answer.set_result(found)

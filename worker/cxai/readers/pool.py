@@ -1,4 +1,4 @@
-"""The readers of a run: started when they are needed, restarted when lost, and never relied on."""
+"""The readers of a run: started when needed, restarted when lost, and never relied on."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,52 +9,52 @@ from typing import Any, Protocol, Self
 
 from cxai.core.ports import Reader
 from cxai.policy.reply import Arrival, ParsedReply, Reply
+from cxai.readers.child_process import ReaderNotStartedError, running_reader
 from cxai.readers.link import ReaderLink, ReaderLostError
-from cxai.readers.need import LoopLoad
-from cxai.readers.running import ReaderNotStartedError, running_reader
-from cxai.readers.wire import Recipe
+from cxai.readers.sizing import LoopLoad
+from cxai.readers.wire import ReaderSettings
 from cxai.resources.reply_parser import SMALL_BYTES
 
 _BLOCKS_EACH = 2
-"""Blocks that a reader is given at a time, so that the next is there when it has finished one."""
+"""Blocks sent to a reader at a time, so that it never waits for the next one."""
 
 _MANY = 16
 """When all readers are busy, a block of this many replies is read here; a smaller one waits.
 
-So readers that get less of a processor than the worker never make a run slower than it is without
-them; and where the event loop is the slower side, it leaves the work to them.
+So readers that get less CPU time than the worker never slow a run down, and where the event loop is
+the bottleneck, it leaves the work to them.
 """
 
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)
-"""The waits before a reader that was lost is started again. After the last, it is given up."""
+"""The waits before a lost reader is restarted. After the last one it is given up."""
 
 SETTLED_S = 600.0
-"""A reader that has run this long is started again as often as a new one."""
+"""A reader that has run this long has all its restarts again."""
 
 EFFECT = "slower, but nothing is lost: the main process reads these replies"
-"""What losing a reader means, for those who read the log at night."""
+"""What a lost reader means for the run, for the log."""
 
 
 class Notice(Protocol):
-    """Takes an event for the operator, with its values."""
+    """Logs an event with its values."""
 
     def __call__(self, event: str, **values: Any) -> None:
-        """Note it."""
+        """Log it."""
         ...
 
 
 class ReaderPool:
     """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
 
-    `own` reads, in this process, whatever no reader has read: before one is ready, after one is
-    lost, and bodies that are too large for them. A block is never given to two readers. Readers are
-    started once `load` is high, or at once if it is None. `secrets` returns the tokens in use.
+    `own` reads, in this process, what no reader has read: before one is ready, after one is lost,
+    and bodies that are too large for them. A block is never sent to two readers. Readers start once
+    `load` is high, or immediately if it is None. `secrets` returns the tokens in use.
     """
 
     def __init__(
         self,
         own: Reader,
-        recipe: Recipe,
+        settings: ReaderSettings,
         count: int,
         secrets: Callable[[], Sequence[str]],
         *,
@@ -65,9 +65,9 @@ class ReaderPool:
         pauses_s: Sequence[float] = PAUSES_S,
         settled_s: float = SETTLED_S,
     ) -> None:
-        self.at_once = _BLOCKS_EACH * count + 1  # one more, to be read in this process
+        self.at_once = _BLOCKS_EACH * count + 1  # one more, for this process
         self._own = own
-        self._recipe = recipe
+        self._settings = settings
         self._count = count
         self._secrets = secrets
         self._load = load
@@ -77,62 +77,62 @@ class ReaderPool:
         self._pauses_s = pauses_s
         self._settled_s = settled_s
         self._links: list[ReaderLink] = []
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keepers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Start the readers, unless they are to be started when they are needed."""
+        """Start the readers, unless they wait for a high load."""
         if self._load is None:
             self._start("as configured")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End them all."""
-        for task in self._keeping:
+        """Stop all readers."""
+        for task in self._keepers:
             task.cancel()
-        for end in await asyncio.gather(*self._keeping, return_exceptions=True):
-            if isinstance(end, Exception):  # a fault of ours
+        for end in await asyncio.gather(*self._keepers, return_exceptions=True):
+            if isinstance(end, Exception):  # a bug
                 raise end
 
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
-        """Return what each reply is: see `ReplyParser.parse`. `at` is when they came."""
-        if self._load is not None and not self._keeping and self._load.is_high():
+        """Parse each reply: see `ReplyParser.parse`. `at` is when they arrived."""
+        if self._load is not None and not self._keepers and self._load.is_high():
             self._start(f"the event loop was busy {self._load.share:.0%} of the time")
-        seen = await self._seen_by_a_reader(arrived, at)
-        left = [one for one, found in zip(arrived, seen, strict=True) if found is None]
+        parsed = await self._parsed_by_reader(arrived, at)
+        left = [one for one, found in zip(arrived, parsed, strict=True) if found is None]
         rest = iter(await self._own.read(left, at) if left else ())
-        return [next(rest) if found is None else found for found in seen]
+        return [next(rest) if found is None else found for found in parsed]
 
-    async def _seen_by_a_reader(
+    async def _parsed_by_reader(
         self, arrived: Sequence[Arrival], at: datetime
     ) -> Sequence[ParsedReply | None]:
-        """Return what the least busy reader finds; None for each reply that it has not read."""
+        """Let the least busy reader parse them; None for each reply that it has not read."""
         unread = [None] * len(arrived)
         link = min(self._links, key=lambda link: link.waiting, default=None)
         if link is None or (link.waiting >= _BLOCKS_EACH and len(arrived) >= _MANY):
             return unread
-        chosen = [_is_for_a_reader(one.reply) for one in arrived]
+        chosen = [_fits_a_reader(one.reply) for one in arrived]
         try:
             parsed = await link.read(list(compress(arrived, chosen)), at, self._secrets())
         except ReaderLostError:
             return unread
         found = iter(parsed)
-        return [next(found).seen if is_chosen else None for is_chosen in chosen]
+        return [next(found).reply if is_chosen else None for is_chosen in chosen]
 
-    # --- the life of the readers ---
+    # --- starting and restarting ---
 
     def _start(self, why: str) -> None:
-        self._keeping = [
+        self._keepers = [
             asyncio.create_task(self._keep(number, why), name=f"reader-{number}")
             for number in range(1, self._count + 1)
         ]
 
     async def _keep(self, number: int, why: str) -> None:
-        """Keep one reader running, until it is given up."""
+        """Keep one reader running until it is given up."""
         loop, lost = asyncio.get_running_loop(), 0
         while True:
             began = loop.time()
             try:
-                end = await self._life(number, why)
+                end = await self._run(number, why)
             except ReaderNotStartedError as error:
                 self._warning("reader_given_up", reader=number, reason=str(error), effect=EFFECT)
                 return
@@ -144,18 +144,18 @@ class ReaderPool:
             pause_s = self._pauses_s[lost]
             lost += 1
             self._warning(
-                "reader_lost", reader=number, reason=end, again_in_s=pause_s, effect=EFFECT
+                "reader_lost", reader=number, reason=end, restart_in_s=pause_s, effect=EFFECT
             )
             await asyncio.sleep(pause_s)
             why = end
 
-    async def _life(self, number: int, why: str) -> str:
-        """Start a reader; return how it ended. Raises ReaderNotStartedError."""
+    async def _run(self, number: int, why: str) -> str:
+        """Run a reader; return how it ended. Raises ReaderNotStartedError."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with running_reader(self._make_link) as reader:
             with suppress(ReaderLostError):
-                ready = await reader.link.begin(self._recipe)
+                ready = await reader.link.begin(self._settings)
                 self._info(
                     "reader_started",
                     reader=number,
@@ -172,6 +172,6 @@ class ReaderPool:
         return reader.end
 
 
-def _is_for_a_reader(reply: Reply) -> bool:
-    """Whether a reply is small, and its header is ASCII: msgspec can't send lone surrogates."""
+def _fits_a_reader(reply: Reply) -> bool:
+    """Whether the body is small and the header ASCII: msgspec can't send lone surrogates."""
     return len(reply.body) <= SMALL_BYTES and reply.content_encoding.isascii()

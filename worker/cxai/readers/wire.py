@@ -1,8 +1,8 @@
-"""What a worker and its readers say to each other: frames of plain values over a socket pair.
+"""The protocol between a worker and its readers: frames of plain values over a socket pair.
 
-A frame is its length in 4 bytes, most significant first, and a value in MessagePack. Values are
-checked against their types when they are decoded, and nothing in them is executed, as a pickle's
-may be. It is as fast as pickle: encoding and decoding take the worker 2 µs an ID.
+A frame is a length in 4 bytes, most significant first, and a value in MessagePack. Values are
+checked against their types when they are decoded; unlike a pickle, they can't execute anything.
+Encoding and decoding take the worker 2 µs an ID, as with pickle.
 """
 
 from datetime import datetime
@@ -14,19 +14,19 @@ from cxai.policy.reply import Arrival, Failure, ParsedReply, Record, Refusal, St
 from cxai.resources.options import Shape
 
 HEAD_BYTES = 4
-"""Bytes that say how long the rest of a frame is."""
+"""The size of the length that begins a frame."""
 
 MOST_ANSWER_BYTES = 2**24
-"""Most bytes of lines in an answer (2 MB is already much); the worker reads what does not fit."""
+"""Limit for the lines in an answer (2 MB is already much); the worker reads what does not fit."""
 
 MOST_FRAME_BYTES = 2 * MOST_ANSWER_BYTES
-"""A head that announces more is garbage."""
+"""A longer frame is garbage."""
 
 
-class Recipe(msgspec.Struct, frozen=True):
-    """What a reader has to know before its first block: how this run lays out its rows.
+class ReaderSettings(msgspec.Struct, frozen=True):
+    """What a reader needs before its first block: the form of this run's rows.
 
-    `score_bands` are the name and the content of the file of score ranges, if there is one.
+    `score_bands` is the name and the content of the file with the score ranges, if there is one.
     """
 
     resource: str
@@ -43,7 +43,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Replies to read, which came at `at`; `secrets` are the tokens to remove from them."""
+    """Replies to read, which arrived at `at`; `secrets` are the tokens to remove from them."""
 
     number: int
     at: datetime
@@ -51,12 +51,12 @@ class Block(msgspec.Struct, frozen=True):
     arrived: list[Arrival]
 
     def __repr__(self) -> str:
-        """Return its number alone: bodies and tokens must not be shown."""
+        """Return the number only: bodies and tokens must not be shown."""
         return f"Block({self.number})"
 
 
 class Parsed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """What one reply is: exactly one of these, or none if the worker has to read it itself."""
+    """One parsed reply: exactly one of these, or none if the worker has to read it itself."""
 
     record: Record | None = None
     status: Status | None = None
@@ -64,26 +64,26 @@ class Parsed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: Failure | None = None
 
     @classmethod
-    def of(cls, seen: ParsedReply) -> Self:
-        """Return what a reply is, for the wire."""
-        match seen:
+    def of(cls, reply: ParsedReply) -> Self:
+        """Wrap a parsed reply."""
+        match reply:
             case Record():
-                return cls(record=seen)
+                return cls(record=reply)
             case Status():
-                return cls(status=seen)
+                return cls(status=reply)
             case Refusal():
-                return cls(refusal=seen)
+                return cls(refusal=reply)
             case Failure():
-                return cls(failure=seen)
+                return cls(failure=reply)
 
     @property
-    def seen(self) -> ParsedReply | None:
-        """What the reply is, None if it was left unread."""
+    def reply(self) -> ParsedReply | None:
+        """The parsed reply, None if it was left unread."""
         return self.record or self.refusal or self.status or self.failure
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the replies of block `number` are, in the same order."""
+    """The parsed replies of block `number`, in the same order."""
 
     number: int
     parsed: list[Parsed]
@@ -101,5 +101,5 @@ def framed(value: Any) -> bytearray:
 
 
 def length_of(head: bytearray | memoryview) -> int:
-    """Return how many bytes of a frame follow its head."""
+    """Return how many bytes follow the head of a frame."""
     return int.from_bytes(head, "big")

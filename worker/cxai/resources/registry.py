@@ -7,12 +7,14 @@ UsageError for what can't be used.
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxai.core.layout import NO_BANDS, Layout
-from cxai.core.resource import Resource
 from cxai.errors import UsageError
 from cxai.resources.options import RowOptions
+
+if TYPE_CHECKING:  # help needs the names alone
+    from cxai.core.resource import Resource
 
 RESOURCES: Mapping[str, str] = {
     # name: its module
@@ -20,7 +22,7 @@ RESOURCES: Mapping[str, str] = {
 }
 
 
-def open_resource(name: str, options: RowOptions) -> Resource:
+def open_resource(name: str, options: RowOptions) -> "Resource":
     """Return the resource of that name, which has to be one of RESOURCES.
 
     Raises UsageError if score ranges are asked for that can't be used, or that it does not have.

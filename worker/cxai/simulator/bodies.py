@@ -11,37 +11,21 @@ import orjson
 VARIANTS = 64
 """How many results there are. Many IDs share one, so that each is built and compressed once."""
 
-_CUSTOMER_SATISFACTION = (
-    "AcknowledgeLoyalty",
-    "ActiveListening",
-    "BeEmpathetic",
-    "BuildRapport",
-    "DemonstrateOwnership",
-    "EffectiveQuestioning",
-    "InappropriateAction",
-    "Interruption",
-    "PromoteSelfService",
-    "Sentiment",
-    "SetExpectations",
-    "SpeechVelocity",
-)
-_VULNERABLE_CUSTOMER = ("FinancialHardship", "HealthConcern", "VulnerableCustomer")
-_SALES_EFFECTIVENESS = (
-    "AcknowledgeRequest",
-    "AskForTheSale",
-    "DemonstrateEmpathy",
-    "LikelihoodToBuy",
-    "MakeAConnection",
-    "OrderConfirmation",
-    "OvercomeObjections",
-    "PresumptiveSelling",
-    "UncoverNeeds",
-)
-_BUNDLES: Mapping[str, tuple[str, ...]] = {
-    "Customer Satisfaction": _CUSTOMER_SATISFACTION,
-    "Vulnerable Customer": _VULNERABLE_CUSTOMER,
-    "Sales Effectiveness": _SALES_EFFECTIVENESS,
+# fmt: off
+_MODELS: Mapping[str, list[str]] = {
+    "Customer Satisfaction": [
+        "AcknowledgeLoyalty", "ActiveListening", "BeEmpathetic", "BuildRapport",
+        "DemonstrateOwnership", "EffectiveQuestioning", "InappropriateAction", "Interruption",
+        "PromoteSelfService", "Sentiment", "SetExpectations", "SpeechVelocity",
+    ],
+    "Vulnerable Customer": ["FinancialHardship", "HealthConcern", "VulnerableCustomer"],
+    "Sales Effectiveness": [
+        "AcknowledgeRequest", "AskForTheSale", "DemonstrateEmpathy", "LikelihoodToBuy",
+        "MakeAConnection", "OrderConfirmation", "OvercomeObjections", "PresumptiveSelling",
+        "UncoverNeeds",
+    ],
 }
+# fmt: on
 
 # Of 16 variants one is a short chat, two are calls recorded on one channel, ten are calls of a few
 # minutes and three are long ones: about 2, 5, 20 and 40-60 kB.
@@ -55,15 +39,15 @@ _SINGLE = struct.Struct("<f")
 
 @lru_cache(maxsize=4 * VARIANTS)
 def result_json(seed: int, variant: int) -> bytes:
-    """Return the result that is the variant (from 0, below VARIANTS) of this seed."""
+    """Return the result of this seed and variant (from 0, below VARIANTS)."""
     draw = Random(f"{seed}:{variant}")  # noqa: S311 - reproducible on purpose, keeps no secret
     size = variant % 16
     if size < _CHAT_BELOW:
         return orjson.dumps(_chat(draw))
     if size < _MONO_BELOW:
-        return orjson.dumps(one_channel(draw))
+        return orjson.dumps(_one_channel(draw))
     segments = draw.randrange(110, 220) if size >= _LONG_FROM else draw.randrange(8, 40)
-    return orjson.dumps(two_channels(draw, segments))
+    return orjson.dumps(_two_channels(draw, segments))
 
 
 def error_json(message: str) -> bytes:
@@ -71,20 +55,18 @@ def error_json(message: str) -> bytes:
     return orjson.dumps({"errorMessage": message})
 
 
-def one_channel(draw: Random) -> dict[str, Any]:
-    """Return the result of a call recorded on one channel: about 5 kB as JSON."""
+def _one_channel(draw: Random) -> dict[str, Any]:
     duration = draw.randrange(60_000, 600_000)
     return {
-        "allParticipants": _participant(_bundles(draw, _BUNDLES, duration), None),
+        "allParticipants": _participant(_bundles(draw, _MODELS, duration), None),
         "participantOne": _participant([], []),
         "participantTwo": _participant([], None),
     }
 
 
-def two_channels(draw: Random, segments: int) -> dict[str, Any]:
-    """Return the result of a call with as many segments a side: 16 kB, and 200 bytes for each."""
+def _two_channels(draw: Random, segments: int) -> dict[str, Any]:
     duration = segments * 6_000
-    mixed, one, two = (_bundles(draw, _BUNDLES, duration) for _ in range(3))
+    mixed, one, two = (_bundles(draw, _MODELS, duration) for _ in range(3))
     return {
         "allParticipants": _participant(mixed, _segments(draw, segments)),
         "participantOne": _participant(one, _segments(draw, segments)),
@@ -93,7 +75,7 @@ def two_channels(draw: Random, segments: int) -> dict[str, Any]:
 
 
 def _chat(draw: Random) -> dict[str, Any]:
-    models = {"Customer Satisfaction": draw.sample(_CUSTOMER_SATISFACTION, 7)}
+    models = {"Customer Satisfaction": draw.sample(_MODELS["Customer Satisfaction"], 7)}
     return {
         "allParticipants": _participant(_bundles(draw, models, 240_000), None),
         "participantOne": _participant([], None),
@@ -105,12 +87,10 @@ def _participant(bundles: list[Any], segments: list[Any] | None) -> dict[str, An
     return {"enlightenBundles": bundles, "voiceActivitySegments": segments}
 
 
-def _bundles(
-    draw: Random, names: Mapping[str, list[str] | tuple[str, ...]], duration: int
-) -> list[Any]:
+def _bundles(draw: Random, models: Mapping[str, list[str]], duration: int) -> list[Any]:
     return [
-        {"name": bundle, "models": [_model(draw, name, duration) for name in models]}
-        for bundle, models in names.items()
+        {"name": bundle, "models": [_model(draw, name, duration) for name in names]}
+        for bundle, names in models.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Content coding, the server's side: which one a client gets, and bodies compressed with it."""
+"""Content coding on the server's side: which one a client gets, and bodies compressed with it."""
 
 import gzip
 import re
@@ -17,10 +17,10 @@ _ZERO = re.compile(r"q=0(\.0{0,3})?")
 
 
 def choose(accept_encoding: str, draw: float) -> str:
-    """Return the coding of a response: of those that the header accepts, one by `draw` in [0, 1).
+    """Return the coding of a response: one that the header accepts, chosen by `draw` in [0, 1).
 
-    br, gzip and deflate (the zlib format, as RFC 9110 has it) are chosen 70 : 25 : 5, so that a
-    client meets all of them; `identity` if none is accepted. Of quality values only 0 counts.
+    br, gzip and deflate (the zlib format of RFC 9110) are chosen 70 : 25 : 5, so that a client gets
+    all of them; `identity` if none is accepted. Quality values other than 0 are ignored.
     """
     accepted = _accepted(accept_encoding)
     left = draw * sum(_WEIGHTS[coding] for coding in accepted)
@@ -61,6 +61,6 @@ def encode(body: bytes, coding: str) -> bytes:
 
 
 def cut_short(body: bytes, draw: float) -> bytes:
-    """Return at least the first half of `body`, never all of it; `draw` in [0, 1) says how much."""
+    """Return `body` without its end: at least half of it, chosen by `draw` in [0, 1)."""
     half = len(body) // 2
     return body[: half + int(draw * (len(body) - half))]

@@ -1,4 +1,4 @@
-"""What the server has seen: counts for its users, and the window that a rate is measured in."""
+"""What the server has seen: counts for its users, and the window in which a rate is measured."""
 
 import math
 from collections import Counter, deque
@@ -8,9 +8,9 @@ WINDOW_S = 1.0
 
 
 class Window:
-    """The events of the last `length_s` seconds. Times are of one monotonic clock, never falling.
+    """The events of the last `length_s` seconds, on one monotonic clock.
 
-    An event exactly `length_s` old is outside. Holds no more than one window's events.
+    An event exactly `length_s` old is outside.
     """
 
     def __init__(self, length_s: float = WINDOW_S) -> None:
@@ -18,21 +18,21 @@ class Window:
         self._events: deque[float] = deque()
 
     def count(self, now: float) -> int:
-        """Return how many events there are in the window that ends at `now`."""
+        """Return the number of events in the window that ends at `now`."""
         events, start = self._events, now - self._length_s
         while events and events[0] <= start:
             events.popleft()
         return len(events)
 
     def add(self, now: float) -> None:
-        """Note an event."""
+        """Count an event."""
         self._events.append(now)
 
 
 class Rate:
     """Admits `rate` requests (above 0) in any sliding second; None admits all.
 
-    A rate that isn't whole admits floor(rate), at least 1, in any `that / rate` seconds.
+    A fractional rate admits floor(rate), at least 1, in any `that / rate` seconds.
     """
 
     def __init__(self, rate: float | None) -> None:
@@ -40,26 +40,24 @@ class Rate:
         self._admitted = Window(WINDOW_S if rate is None else self._allowed / rate)
 
     def admits(self, now: float) -> bool:
-        """Tell whether a request may come in at `now`; it counts only if it may."""
-        if self._allowed is math.inf:
-            return True
-        if self._admitted.count(now) >= self._allowed:
-            return False
-        self._admitted.add(now)
-        return True
+        """Whether a request is allowed at `now`; it counts only if it is."""
+        is_allowed = self._admitted.count(now) < self._allowed
+        if is_allowed:
+            self._admitted.add(now)
+        return is_allowed
 
 
 class Stats:
-    """What has come in and gone out. All but requests for the stats themselves counts.
+    """What has come in and gone out. Every request counts, except those for the stats.
 
     - `requests`: all that arrived; `by_path` as `ai`, `status`, `declared`, `elsewhere`
       (where redirects lead), `other`.
-    - `by_status`: responses, by HTTP status. A request that its client gave up has none.
+    - `by_status`: responses, by HTTP status. A request that its client cancelled has none.
     - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, without
-      headers, by content coding (`identity` for none).
+      headers, by content coding (`identity` for none); `bytes_sent` is the sum.
     - `max_per_second`: the most requests that arrived within any sliding second, refused ones too.
-    - `by_fault`: answers with a fault; those of the wire have no status, coding or bytes.
-    - `strays`, `strays_with_token`: requests that followed a redirect, and brought the token.
+    - `by_fault`: responses with a fault; those sent as raw bytes have no status, coding or bytes.
+    - `strays`, `strays_with_token`: requests that followed a redirect, and those with the token.
     - `in_flight`, `max_in_flight`: requests between arrival and response, now and at most.
     """
 
@@ -77,13 +75,8 @@ class Stats:
         self.max_in_flight = 0
         self._arrivals = Window()
 
-    @property
-    def bytes_sent(self) -> int:
-        """The bytes of all bodies, as sent."""
-        return self.bytes_by_coding.total()
-
     def arrived(self, path: str, now: float) -> None:
-        """Note a request; `left` has to follow."""
+        """Count a request; `left` has to follow."""
         self.requests += 1
         self.by_path[path] += 1
         self._arrivals.add(now)
@@ -92,33 +85,17 @@ class Stats:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
     def left(self) -> None:
-        """Note that a request is done with, answered or given up."""
+        """Count a request as finished, with a response or without."""
         self.in_flight -= 1
 
-    def strayed(self, *, with_token: bool) -> None:
-        """Note that a redirect was followed."""
-        self.strays += 1
-        self.strays_with_token += with_token
-
     def answered(self, status: int, coding: str, size_bytes: int) -> None:
-        """Note a response."""
+        """Count a response."""
         self.by_status[status] += 1
         self.by_coding[coding] += 1
         self.bytes_by_coding[coding] += size_bytes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as a JSON object, keys as the attributes'."""
-        return {
-            "requests": self.requests,
-            "by_path": dict(self.by_path),
-            "by_status": {str(status): n for status, n in sorted(self.by_status.items())},
-            "by_coding": dict(self.by_coding),
-            "bytes_sent": self.bytes_sent,
-            "bytes_by_coding": dict(self.bytes_by_coding),
-            "by_fault": {str(fault): n for fault, n in self.by_fault.items()},
-            "strays": self.strays,
-            "strays_with_token": self.strays_with_token,
-            "max_per_second": self.max_per_second,
-            "in_flight": self.in_flight,
-            "max_in_flight": self.max_in_flight,
-        }
+        """Return the counts as a JSON object, with the attributes' names as keys."""
+        counts = {name: count for name, count in vars(self).items() if not name.startswith("_")}
+        by_status = {str(status): count for status, count in sorted(self.by_status.items())}
+        return counts | {"by_status": by_status, "bytes_sent": self.bytes_by_coding.total()}

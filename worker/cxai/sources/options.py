@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import SecretStr
-
 from cxai.core.entry import IdRule
+from cxai.core.secret_str import SecretStr
 
 
 class Notice(Protocol):
@@ -36,11 +35,11 @@ class SourceOptions:
     """
 
     rule: IdRule
-    column: str | None = None
-    field: str | None = None
-    allow_empty: bool = False
-    until_idle_s: float | None = None
-    patience_s: float = 600.0
-    redis_password_file: Path | None = None
+    column: str | None
+    field: str | None
+    allow_empty: bool
+    until_idle_s: float | None
+    patience_s: float
+    redis_password_file: Path | None
     redis_password: SecretStr | None = None
     notice: Notice = unnoticed

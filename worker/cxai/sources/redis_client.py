@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
 from redis import exceptions
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from cxai.core.secret_str import SecretStr
 from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
 from cxai.sources.redis_url import StreamAddress
 

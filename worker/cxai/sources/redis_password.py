@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import SecretStr
-
+from cxai.core.secret_str import SecretStr
 from cxai.core.text import printable
 from cxai.errors import UsageError
 

@@ -52,6 +52,11 @@ def open_source(names: Sequence[str], options: SourceOptions) -> Source:
     return source
 
 
+def shown_names(names: Sequence[str]) -> str:
+    """Return the names of an input for people, without user names and passwords."""
+    return ", ".join(map(_shown, names or (STDIN,)))
+
+
 def _module_of(name: str) -> str:
     if name == STDIN:
         return SOURCES[STDIN]

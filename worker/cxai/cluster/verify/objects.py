@@ -12,7 +12,8 @@ from cxai.cluster.rows import ObjectRow
 from cxai.core.figures import counted
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.objects.port import ObjectStore
-from cxai.output.compression import OPEN_UNPACKED, Compression
+from cxai.output.codecs import OPEN_UNPACKED
+from cxai.output.compression import Compression
 from cxai.zstd import zstd
 
 UNPACKING_ERRORS = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)

@@ -1,7 +1,7 @@
-"""`cxai verify`: every byte of an export held against its ledger.
+"""`cxai verify`: checks every byte of an export against its ledger.
 
-It reads the files as any other program would, and shares no code with what writes them but their
-names.
+It reads the files as any other program would, and shares only their names with the code that writes
+them.
 """
 
 from cxai.inspect.verify.export import verify_export

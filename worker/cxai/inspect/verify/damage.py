@@ -1,8 +1,8 @@
 """Finds the one byte that differs, from a CRC-32 that no longer matches.
 
-The CRC is linear: the difference between what it is and what it should be depends on the damage
-alone, not on the content. Carried back byte by byte from the end, that difference becomes, where
-the damaged byte stands, the table's value of the bits that flipped.
+The CRC is linear: the difference between the actual and the expected value depends only on the
+damage, not on the content. Carried back byte by byte from the end, that difference becomes, at the
+damaged byte, the table's value for the bits that flipped.
 """
 
 import zlib
@@ -25,10 +25,10 @@ _BEFORE = {value >> 24: (value, low) for low, value in enumerate(_TABLE)}
 
 
 def differing_byte(content: bytes, crc32: int) -> tuple[int, int] | None:
-    """Return where `content` differs from what had this CRC, and the value that belongs there.
+    """Return the offset of the byte that differs from the content with this CRC, and its old value.
 
-    None if no change of a single byte explains it, or several do (1 in 17,000,000 for each byte
-    of content). It takes a third of a microsecond per byte behind the damage.
+    None if no change of a single byte explains the difference, or several do (1 in 17,000,000 for
+    each byte of content). Takes a third of a microsecond for each byte after the damage.
     """
     syndrome = zlib.crc32(content) ^ crc32
     found = None

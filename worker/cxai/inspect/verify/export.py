@@ -1,4 +1,4 @@
-"""One export, verified: its ledger, parts, rows, names, manifest and last run, in this order."""
+"""Verifies one export: its ledger, parts, rows, names, manifest and last run, in this order."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -24,16 +24,16 @@ _MOST_NAMED = 10
 
 
 def verify_export(path: Path, expected: Iterable[Sequence[SourceItem]] | None = None) -> Findings:
-    """Read every part of the export in `path` and hold it against the ledger.
+    """Read every part of the export in `path` and check it against the ledger.
 
-    `expected` are blocks of an input: those of its lines that have no verdict are counted, too.
+    `expected` are blocks of an input: its lines without a verdict are counted, too.
 
-    Checked are the ledger's own pages; each part's size, SHA-256 and number of lines; that each
-    line is a row of this export; that each record's ID has the verdict `ok` and no other record,
-    that each `ok` has its record, in the part that the ledger names, and each other verdict its
-    line in the failures; that each run has as many outcomes as it counted; that there is no file
-    that looks like a part, but is none; that the manifest says the same; and that no part is still
-    open and the last run came to its end, with nothing left to do.
+    It checks the ledger's own pages; the size, SHA-256 and number of lines of each part; that each
+    line is a row of this export; that each record's ID has the verdict `ok` and no other record;
+    that each `ok` has its record, in the part that the ledger has for it, and each other verdict
+    its line in the failures; that each run has as many outcomes as it counted; that no other file
+    looks like a part; that the manifest matches; and that no part is still open and the last run
+    finished, with nothing left to do.
     Raises UsageError if there is no export, if a run owns it, or if another version wrote it.
     """
     findings = Findings(path)
@@ -45,7 +45,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[SourceItem]] | None = 
         if expected is not None:
             _look_up(ledger, findings, expected)
             if verdicts and not findings.asked:
-                findings.unfinished.append("The input that was named holds no ID to look up.")
+                findings.unfinished.append("The given input has no IDs to look up.")
         if not ledger.is_new:
             check_accounts(ledger, findings)
             _name_unfetched(ledger, findings)
@@ -59,7 +59,7 @@ def verify_export(path: Path, expected: Iterable[Sequence[SourceItem]] | None = 
 
 
 def _verify_parts(ledger: Database, findings: Findings) -> dict[str, PartState]:
-    """Verify the parts that the ledger knows and return them by the names of their files."""
+    """Verify the parts in the ledger and return them by the names of their files."""
     form = ledger.form(layout_of)
     known = read_parts(ledger, findings.directory, form.compression)
     findings.released = sum(part.is_released for part in known.values())
@@ -72,20 +72,20 @@ def _verify_parts(ledger: Database, findings: Findings) -> dict[str, PartState]:
 
 
 def _name_unfetched(ledger: Database, findings: Findings) -> None:
-    """Say which IDs of reopened parts no run has asked for again."""
+    """Add the IDs of lost parts that no run has fetched again."""
     ids, keys = ledger.unfetched(_MOST_NAMED)
     if not ids:
         return
     named = ", ".join(str(uuid.UUID(bytes=k)) if isinstance(k, bytes) else k for k in keys)
     more = f" and {ids - len(keys):,} more" if ids > len(keys) else ""
     findings.unfinished.append(
-        f"{counted(ids, 'IDs')} of parts that were reopened {verb(ids, 'have')} no verdict:"
-        f" run with an input that holds {named}{more}."
+        f"{counted(ids, 'IDs')} of lost parts {verb(ids, 'have')} no verdict yet:"
+        f" run with an input that contains {named}{more}."
     )
 
 
 def _count_waiting(ledger: Database, findings: Findings) -> None:
-    """Say how much of what a queue has let go of has no verdict yet."""
+    """Add the number of acknowledged messages without a verdict."""
     _, waiting = ledger.inbox_size()
     if waiting:
         findings.unfinished.append(
@@ -97,7 +97,7 @@ def _count_waiting(ledger: Database, findings: Findings) -> None:
 def _look_up(
     ledger: Database, findings: Findings, expected: Iterable[Sequence[SourceItem]]
 ) -> None:
-    """Look each line of the input up, whether it has come out as a verdict."""
+    """Look up the verdict of each line of the input."""
     empty = ledger.is_new
     for block in expected:
         for item in block:
@@ -112,7 +112,7 @@ def _has_verdict(ledger: Database, key: Key) -> bool:
 
 
 def _without_secret(ledger: Database, entry: Entry) -> Entry:
-    """Hide what stands where a run has found the token, which may not be known here."""
+    """Hide the text of a line in which a run found the API token, which we may not know."""
     if _has_verdict(ledger, key_of_secret(entry.source, entry.line)):
-        return replace(entry, id="(not shown: a run has found the API token here)")
+        return replace(entry, id="(not shown: a run found the API token here)")
     return entry

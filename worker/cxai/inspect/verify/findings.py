@@ -1,4 +1,4 @@
-"""What `cxai verify` found, the exit code that it makes, and what to do about it."""
+"""What `cxai verify` found, the exit code for it, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ _MOST_EXAMPLES = 10
 
 
 class Advice(StrEnum):
-    """What to do about a kind of problem."""
+    """What to do about a kind of problem. `DIR` is shown as the directory of the export."""
 
     RESTORE = (
-        "Don't load it. Restore the named files from a copy, or export these IDs into a new"
+        "Don't load it. Restore these files from a backup, or export the IDs again into a new"
         " directory."
     )
     MOVE = (
@@ -27,47 +27,47 @@ class Advice(StrEnum):
         " would load them, too."
     )
     REWRITE = (
-        "Don't rely on manifest.json: the same `cxai run` command, run again, writes it from the"
-        " ledger."
+        "Don't rely on manifest.json. Run the same `cxai run` command again: it rewrites the file"
+        " from the ledger."
     )
     MISSING = (
-        "Put the missing files back. If they were loaded and removed on purpose, release them:"
-        " `cxai prune DIR PART --missing`. If they are lost, fetch their IDs again: `cxai run` as"
-        " before, with --reopen-missing."
+        "Put the missing files back. If they were loaded and deleted on purpose, release them:"
+        " `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run the same"
+        " `cxai run` command with --reopen-missing."
     )
     RESTORE_OBJECTS = (
-        "Don't load it. Restore the named objects from a copy, or from an earlier version if the"
-        " bucket keeps them; or export these IDs again, under another name and destination."
+        "Don't load it. Restore these objects from a backup, or from an earlier version if the"
+        " bucket keeps them; or export the IDs again, under another name and destination."
     )
     MOVE_OBJECTS = (
-        "Move the objects that the ledger does not know elsewhere: a loader that reads by prefix"
-        " would load them, too. If the database was restored to an earlier point, restore a later"
-        " state of it instead."
+        "Move the objects that are not in the ledger elsewhere: a loader that reads by prefix would"
+        " load them, too. If the database was restored to an earlier point, restore a later state"
+        " instead."
     )
-    REPORT = "Keep the directory as it is, and report it: that is a fault of cxai."
+    REPORT = "Keep the directory as it is, and report this as a bug in cxai."
 
 
 _DAMAGE = frozenset({Advice.RESTORE, Advice.MISSING, Advice.RESTORE_OBJECTS})
 
-_FINISH = "Don't load it yet: run the same `cxai run` command again, then verify again."
+_RESUME = "Don't load it yet: run the same `cxai run` command again, then verify again."
 _FINISH_SHARED = (
     "Don't load it as a whole yet: feed what is missing, let workers finish it"
     " (`cxai run URL --until-settled`), then verify again."
 )
-_ASK_FOR_ALL = "Don't load it yet: run `cxai run` with this input, then verify again."
+_RUN_INPUT = "Don't load it yet: run `cxai run` with this input, then verify again."
 
 
 @dataclass(slots=True)
 class Findings:
-    """What `verify` found: it is green only if nothing is wrong, and nothing is missing.
+    """What `verify` found: the exit code is 0 only if nothing is wrong and nothing is missing.
 
-    `directory` is where the export lies, or else `place`, if that is no directory.
+    The export is in `directory`, or at `place` if that is not a directory.
 
-    `problems` contradict the ledger, `unfinished` says what a run has still to do, `notes` is for
-    information alone. `parts`, `lines` and `bytes` count what was read, `released` the parts that
-    were given up on purpose and not read, `asked` the lines of the input, `missing` those of them
-    without a verdict, of which ten `examples` are kept. No more than a hundred problems are kept;
-    `more` counts the rest. `open_parts` has the lines in each part that is not finished.
+    `problems` contradict the ledger, `unfinished` is what a run has still to do, `notes` are for
+    information only. `parts`, `lines` and `bytes` count what was read, `released` the parts that
+    `cxai prune` released, which are not read, `asked` the lines of the input, `missing` those of
+    them without a verdict, of which ten `examples` are kept. At most a hundred problems are kept;
+    `more` counts the rest. `open_parts` has the number of lines in each part that is not finished.
     """
 
     directory: Path
@@ -88,7 +88,7 @@ class Findings:
     place: str = ""
 
     def add(self, problem: str, advice: Advice = Advice.RESTORE) -> None:
-        """Keep a problem, and what to do about it."""
+        """Add a problem, and what to do about it."""
         self.advice[advice] = None
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(problem)
@@ -107,12 +107,12 @@ class Findings:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no run has anything left to do, whatever the files look like."""
+        """Whether a run has nothing left to do, whatever is wrong with the files."""
         return not (self.missing or self.unfinished)
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process returns; damage weighs more than what is missing."""
+        """The exit code of the process: damage takes precedence over what is missing."""
         if self.problems:
             return ExitCode.INTEGRITY
         return ExitCode.FINISHED if self.is_complete else ExitCode.STOPPED
@@ -136,7 +136,7 @@ class Findings:
             "problems": self.problems,
             "more_problems": self.more,
             "notes": self.notes,
-            "advice": [*map(str, self.advice), *([] if self.is_complete else [self._finish])],
+            "advice": [*self._advice, *([] if self.is_complete else [self._finish])],
             "last_run": self.last_run,
         }
 
@@ -147,14 +147,14 @@ class Findings:
     def _lines(self) -> Iterator[str]:
         where = self._where
         if self.problems:
-            what = "CONTRADICTS its ledger"
+            what = "does NOT MATCH its ledger"
             if not _DAMAGE.isdisjoint(self.advice):
                 what = "is DAMAGED"
             yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)
-            yield from (f"  {advice}" for advice in self.advice)
+            yield from (f"  {advice}" for advice in self._advice)
             if not self.is_complete:
-                yield "  It is INCOMPLETE, too:"
+                yield "  It is also INCOMPLETE:"
         elif self.is_complete:
             yield f"{where} is intact: {self._read}."
         else:
@@ -172,10 +172,14 @@ class Findings:
             yield f"  {self._finish}"
 
     @property
+    def _advice(self) -> list[str]:
+        return [advice.replace("DIR", self._where) for advice in self.advice]
+
+    @property
     def _finish(self) -> str:
         if self.place:
             return _FINISH_SHARED
-        return _ASK_FOR_ALL if self.missing and not self.unfinished else _FINISH
+        return _RUN_INPUT if self.missing and not self.unfinished else _RESUME
 
     @property
     def _read(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs, held against the outcomes that the ledger has of them; and how the last one ended."""
+"""Checks the counts of all runs against their outcomes, and how the last run ended."""
 
 from typing import Any
 
@@ -12,14 +12,16 @@ _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
 
 
 def check_accounts(ledger: Database, findings: Findings) -> None:
-    """Check that each run has as many outcomes as it counted: an earlier one has no more."""
+    """Check that the last run has as many outcomes as it counted, and no earlier one has more."""
     outcomes = ledger.outcomes_by_run()
     settled = {run.number: run.settled for run in ledger.runs()}
     last = max(settled, default=0)
     for run in sorted({*outcomes, *settled}):
         has, counted_ = outcomes.get(run, 0), settled.get(run, 0)
         if has > counted_ or (run == last and has != counted_):
-            findings.add(f"{LEDGER_NAME}: run {run} settled {counted_:,}, but {has:,} are there.")
+            findings.add(
+                f"{LEDGER_NAME}: run {run} counted {counted_:,} outcomes, but has {has:,}."
+            )
 
 
 def _as_dict(last: Run) -> dict[str, Any]:
@@ -34,25 +36,25 @@ def _as_dict(last: Run) -> dict[str, Any]:
 
 
 def check_last_run(findings: Findings, last: Run | None, *, has_outcomes: bool) -> None:
-    """Say what a run has still to do: all that would make a loaded export an incomplete one."""
+    """Add what a run has still to do: everything that makes the export incomplete."""
     if findings.open_parts:
         lines = sum(findings.open_parts.values())
         has = f"{counted(lines, 'lines')} {verb(lines, 'are')}"
         where = ", ".join(findings.open_parts)
         findings.unfinished.append(f"{has} in parts that are not finished: {where}.")
     if last is None:
-        findings.unfinished.append("No run has begun here: there is nothing to load.")
+        findings.unfinished.append("No run has started here: there is nothing to load.")
         return
     findings.last_run = _as_dict(last)
     if last.ended is None:
         findings.unfinished.append(
-            f"The last run ({last.number}, begun {last.started_at}) did not come to its end: it was"
-            " killed or left at once, or its disk failed."
+            f"The last run ({last.number}, started {last.started_at}) did not shut down cleanly: it"
+            " was killed, or its disk failed."
         )
         return
     code, headline = last.report.get("exit_code"), last.report.get("headline", last.ended)
     if last.report.get("adds_up") is False:
-        findings.add(f"The last run ({last.number}): its accounts do not add up.", Advice.REPORT)
+        findings.add(f"The last run ({last.number}): its counts do not add up.", Advice.REPORT)
     elif code not in _COMPLETE or last.ended != "finished" or last.report.get("open"):
         findings.unfinished.append(f"The last run ended with exit code {code}: {headline}")
     elif not has_outcomes and code != ExitCode.FINISHED:

@@ -1,4 +1,4 @@
-"""Holds manifest.json against the ledger, in both directions."""
+"""Checks manifest.json against the ledger, in both directions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +22,10 @@ def check_manifest(
     verdicts: Mapping[str, int],
     last: Run | None,
 ) -> None:
-    """Check all that the manifest says, which the last orderly end of a run wrote.
+    """Check everything in the manifest.
 
-    If the last run was killed, the manifest may be that of a run before: then it need not list all,
-    but what it lists has to be right, as a finished part never changes.
+    If the last run did not shut down cleanly, the manifest may be of an earlier run: then it need
+    not list all parts, but those that it lists must match, since a finished part never changes.
     """
     is_current = last is not None and last.ended is not None
     try:

@@ -1,4 +1,4 @@
-"""Names the files in the directory of an export that a loader might take for parts of it."""
+"""Finds files in the directory of an export that a loader might mistake for parts of it."""
 
 import os
 import re
@@ -14,10 +14,10 @@ _JSON_LINES = re.compile(r"[^.].*\.jsonl.*|[^.].*\.ndjson.*", re.IGNORECASE | re
 
 
 def check_names(findings: Findings, known: Mapping[str, PartState], sets: Collection[str]) -> None:
-    """Name what is no part of the export: as a problem where it looks like one, else as a note.
+    """Report files that are not parts: as problems if they look like parts, else as notes.
 
-    `sets` are those whose parts a loader may look for. A released part may be compressed or
-    unpacked by its new owner, and stay where it is.
+    `sets` are those whose parts a loader may look for. The owner of a released part may compress or
+    unpack it, and leave it there.
     """
     released = [name for name, part in known.items() if part.is_released]
     copies = {name + suffix for name in released for suffix in SUFFIX.values()}
@@ -27,7 +27,7 @@ def check_names(findings: Findings, known: Mapping[str, PartState], sets: Collec
             continue
         shown = printable(Path(name))
         if lookalike.fullmatch(name):
-            problem = f"{shown}: the ledger knows no such part, but a loader would read it."
+            problem = f"{shown}: not a part in the ledger, but a loader would read it."
             findings.add(problem, Advice.MOVE)
         elif _JSON_LINES.fullmatch(name):
-            findings.notes.append(f"{shown} is no part of the export; a loader should skip it.")
+            findings.notes.append(f"{shown} is not part of the export; a loader should skip it.")

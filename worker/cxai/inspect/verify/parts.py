@@ -1,4 +1,4 @@
-"""Reads the parts of an export, and holds their bytes against the ledger."""
+"""Reads the parts of an export and checks their bytes against the ledger."""
 
 import gzip
 import hashlib
@@ -28,21 +28,21 @@ _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
 def read_parts(ledger: Database, directory: Path, compression: Compression) -> dict[str, PartState]:
     """Return the parts that the ledger has, by the names of their files.
 
-    One that a crash has kept from getting its final name is still open.
+    After a crash, the file of a sealed part may still have its open name.
     """
     named = (as_named(directory, part, compression) or part for part in ledger.parts())
     return {part_name(part, compression): part for part in named}
 
 
 def has_file(part: PartState) -> bool:
-    """Whether a file of the part has to be there: an open part gets one with its first line."""
+    """Whether the part must have a file: an open part gets one with its first line."""
     return not part.is_released and (part.sealed or part.bytes > 0)
 
 
 def lines_of(
     ledger: Database, findings: Findings, name: str, part: PartState, compression: Compression
 ) -> Iterator[bytes]:
-    """Yield the lines of a part, extent by extent: what one commit wrote is read at a time."""
+    """Yield the lines of a part, reading the extent of one commit at a time."""
     path = findings.directory / name
     try:
         file = open_for_reading(path)
@@ -67,13 +67,13 @@ def lines_of(
                 yield line
     findings.lines += lines
     if sha256.hexdigest() != part.sha256:
-        findings.add(f"{name}: its SHA-256 is not the ledger's.")
+        findings.add(f"{name}: its SHA-256 differs from the ledger's.")
     if lines != part.records:
         findings.add(f"{name}: {lines:,} lines, but the ledger has {part.records:,}.")
 
 
 def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what can be read of a part; where a disk gives no more, that is a problem of it."""
+    """Yield what can be read of a part; an error of the disk is a problem of the part."""
     try:
         yield from contents
     except OSError as error:
@@ -90,7 +90,7 @@ def _extents(
     for (offset, crc32), end in zip(extents, ends, strict=False):
         content = file.read(end - offset)
         if zlib.crc32(content) != crc32:
-            damage = f"{name}: bytes {offset:,} to {end:,} are not what was written"
+            damage = f"{name}: bytes {offset:,} to {end:,} were changed"
             findings.add(damage + _differing_byte(content, offset, end, crc32) + ".")
         yield content
 
@@ -99,7 +99,7 @@ def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
     if len(content) != end - offset or (found := differing_byte(content, crc32)) is None:
         return ""
     at, was = found
-    return f"; byte {offset + at:,} differs: it is 0x{content[at]:02x} and was 0x{was:02x}"
+    return f"; byte {offset + at:,} is 0x{content[at]:02x} instead of 0x{was:02x}"
 
 
 def _unpacked(

@@ -1,4 +1,4 @@
-"""Holds the rows of an export against the verdicts of the ledger."""
+"""Checks the rows of an export against the verdicts in the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -55,7 +55,7 @@ class Rows:
         self._compare(main_set, with_record, listed, invalid)
 
     def _compare(self, main_set: str, with_record: int, listed: int, invalid: int) -> None:
-        """Compare the counts with the ledger's, of IDs whose rows are in parts that are here."""
+        """Compare the counts with the ledger's, for IDs whose rows are in parts not released."""
         counts = dict(self._ledger.verdicts_in_place(main_set))
         ok = counts.pop(Verdict.OK.value, 0)
         if with_record != ok:
@@ -63,7 +63,7 @@ class Rows:
                 f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
             )
         if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
-            self._findings.add("Invalid lines of the input are missing in the failures.")
+            self._findings.add("Invalid lines of the input are missing from the failures.")
         others = sum(counts.values())
         if listed != others:
             self._findings.add(
@@ -77,10 +77,10 @@ class Rows:
         except orjson.JSONDecodeError:
             row = None
         if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
-            self._add(part, f"a line is no row: {printable(line, _SHOWN_CHARS)}")
+            self._add(part, f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
             return None
         if row.get("schema_version") != schema_version:
-            version = printable(str(row.get("schema_version")), _SHOWN_CHARS)
+            version = printable(orjson.dumps(row.get("schema_version")), _SHOWN_CHARS)
             self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
         for column in _TEXTS:
             if not isinstance(row.get(column), str):
@@ -106,7 +106,7 @@ class Rows:
         return True
 
     def _is_the_verdict(self, part: PartState, row: Mapping[str, Any]) -> bool:
-        """Return whether a failure has the verdict that its ID has now, and is the first to."""
+        """Return whether a failure has the current verdict of its ID, and is the first to."""
         key = key_of(row["interaction_id"])
         verdict, _ = self._outcome(key)
         if verdict is None:

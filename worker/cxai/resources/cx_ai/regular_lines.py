@@ -34,6 +34,7 @@ _SegmentRow = defstruct(
     gc=False,
 )
 
+# msgspec 0.22 loses an iterator of 64 bytes at each call with anything but a list.
 _encode_lines = Encoder().encode_lines
 
 
@@ -42,7 +43,7 @@ def nested_line(stamp: Row, participants: Sequence[Any], bands: Bands | None) ->
     for participant in participants:
         if participant is not None:
             _rename(participant, bands)
-    return _encode_lines((_Record(*stamp.values(), *participants),))
+    return _encode_lines([_Record(*stamp.values(), *participants)])
 
 
 def _rename(participant: Any, bands: Bands | None) -> None:
