@@ -12,12 +12,10 @@ URL = "postgres://cxai@db.internal/cxai#nightly"
 
 
 def report(own):
-    whole, tolerance = (
-        tally(ok=8, redirected=1, not_found=1),
-        Tolerance(0.1, allow_empty=False, allow_none=True),
-    )
+    whole = tally(ok=8, redirected=1, not_found=1)
+    tolerance = Tolerance(0.1, allow_empty=False, allow_none=True)
     return SharedReport(
-        Path(BUCKET), whole, 2.0, tolerance, None, None, "run", None, own, BUCKET, URL
+        Path(BUCKET), whole, 2.0, tolerance, None, own=own, destination=BUCKET, url=URL
     )
 
 
@@ -33,7 +31,7 @@ def test_the_part_of_the_worker_is_shown_beside_the_whole():
     shared = report(own=tally(ok=3))
     assert shared.as_dict()["worker"] == {"completed": 3, "requests": 0}
     assert "8 ok" in shared.text()
-    assert "This worker: 3 IDs completed in 2.0 s" in shared.text()
+    assert "  This worker: 3 IDs in 2.0 s" in shared.text()
 
 
 def test_a_retry_is_a_command_on_the_export():
