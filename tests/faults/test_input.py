@@ -1,4 +1,4 @@
-"""Input that is not what it seems: listed and never sent, or read as it was meant."""
+"""Malformed and unusual input: listed and never sent, or read as intended."""
 
 import fcntl
 import json
@@ -55,7 +55,7 @@ NO_CELLS = [
 
 
 def run(export, tmp_path, name, content, *arguments):
-    """Run the command on one file; return how it ended, its summary and all requests."""
+    """Run the command on one file; return the process, its report and all requests."""
     (tmp_path / name).write_bytes(content)
     server = RawServer([response(as_body(sample()))])
     with serving(server) as api:
@@ -65,15 +65,15 @@ def run(export, tmp_path, name, content, *arguments):
 
 @pytest.mark.promise(
     "`..`, `%2e%2e`, `a/b`, `?`, `#`, NUL, other alphabets, invalid UTF-8, a line of 9 kB or more",
-    "`invalid_id` with file and line number; no request is sent, and the lines around it count",
+    "`invalid_id` with file and line number; no request is sent; other lines are unaffected",
 )
 @pytest.mark.parametrize("pattern", [[], ["--id-pattern", "(?s).*"]], ids=["GUIDs", "any pattern"])
-def test_a_line_that_is_no_id_is_listed_and_never_sent(export, tmp_path, guids, pattern):
+def test_an_invalid_line_is_listed_and_never_sent(export, tmp_path, guids, pattern):
     good = [one.encode() for one in guids(len(NO_IDS))]
     lines = [line for pair in zip(good, NO_IDS, strict=True) for line in pair]
-    ended, told, requests = run(export, tmp_path, "ids.txt", b"\n".join(lines), *pattern)
+    ended, report, requests = run(export, tmp_path, "ids.txt", b"\n".join(lines), *pattern)
     assert ended.code == 1
-    assert (told["verdicts"], told["invalid"]) == ({"ok": len(good)}, len(NO_IDS))
+    assert (report["verdicts"], report["invalid"]) == ({"ok": len(good)}, len(NO_IDS))
     failures = rows(export, "failures")
     assert {row["verdict"] for row in failures} == {"invalid_id"}
     assert sorted(row["line"] for row in failures) == list(range(2, 2 * len(NO_IDS) + 1, 2))
@@ -84,44 +84,46 @@ def test_a_line_that_is_no_id_is_listed_and_never_sent(export, tmp_path, guids, 
 @pytest.mark.promise(
     "The same, and a line break, in a cell of a CSV file", "`invalid_id`; no request is sent"
 )
-def test_a_cell_that_is_no_id_is_listed_and_never_sent(export, tmp_path, guids):
+def test_an_invalid_cell_is_listed_and_never_sent(export, tmp_path, guids):
     good = [one.encode() for one in guids(len(NO_CELLS))]
     cells = [cell for pair in zip(good, NO_CELLS, strict=True) for cell in pair]
     content = b"n,interaction_id,x\n" + b"".join(b'"a, b",%b,c\n' % cell for cell in cells)
-    ended, told, requests = run(export, tmp_path, "calls.csv", content)
+    ended, report, requests = run(export, tmp_path, "calls.csv", content)
     assert ended.code == 1
-    assert (told["verdicts"], told["invalid"]) == ({"ok": len(good)}, len(NO_CELLS))
+    assert (report["verdicts"], report["invalid"]) == ({"ok": len(good)}, len(NO_CELLS))
     paths = [request.split(" ")[1] for request in requests]
     assert sorted(paths) == sorted(f"/v1/interactions/{one.decode()}/ai" for one in good)
 
 
 @pytest.mark.promise(
     "A byte order mark, CRLF, blank lines, comments, white space, no final newline",
-    "no part of an ID; each line is accounted for in the summary",
+    "not part of an ID; the report accounts for each line",
 )
 @pytest.mark.promise("The same ID twice, or in other case", "one request, one record, counted")
-def test_every_line_is_accounted_for_and_each_distinct_id_is_asked_once(export, tmp_path, guids):
+def test_every_line_is_accounted_for_and_each_distinct_id_is_requested_once(
+    export, tmp_path, guids
+):
     ids = guids(4)
     lines = [
         "# calls of March", ids[0], "", ids[1], f"  {ids[2]}\t", ids[0], ids[1].upper(), "   ",
         "# end", ids[3], ids[3],
     ]  # fmt: skip
     content = b"\xef\xbb\xbf" + "\r\n".join(lines).encode()
-    ended, told, requests = run(export, tmp_path, "ids.txt", content)
+    ended, report, requests = run(export, tmp_path, "ids.txt", content)
     assert ended.code == 0
-    assert [told[name] for name in ("lines", "duplicates", "blanks", "comments", "invalid")] == [
+    assert [report[name] for name in ("lines", "duplicates", "blanks", "comments", "invalid")] == [
         11, 3, 2, 2, 0,
     ]  # fmt: skip
-    assert (told["verdicts"], told["adds_up"]) == ({"ok": 4}, True)
+    assert (report["verdicts"], report["adds_up"]) == ({"ok": 4}, True)
     assert len(requests) == 4
     assert sorted(row["interaction_id"] for row in rows(export)) == sorted(ids)
 
 
 @pytest.mark.promise(
     "The input file is changed between two runs",
-    "IDs that are new are asked, those that are settled never again, in whatever order they stand",
+    "new IDs are requested; completed ones are not requested again, in whatever order",
 )
-def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, ids, tmp_path):
+def test_after_a_change_of_the_input_only_new_ids_are_requested(api, export, ids, tmp_path):
     path = tmp_path / "ids.txt"
     path.write_text("\n".join(ids[:30]))
     assert go_on(api, export, [], path).code == 0
@@ -129,22 +131,22 @@ def test_an_input_that_changed_between_runs_costs_only_what_is_new(api, export, 
     before = api.stats.requests
     assert go_on(api, export, [], path).code == 0
     missing = sum(behaviour_of(SCENARIO, one).kind is Kind.MISSING for one in ids[30:])
-    assert api.stats.requests - before == len(ids[30:]) + missing  # their status is asked as well
+    assert api.stats.requests - before == len(ids[30:]) + missing  # and their status
     assert_exact(export, ids, SCENARIO)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "arguments", "says"),
+    ("name", "content", "arguments", "message"),
     [
-        ("ids.csv", f"n,call\n1,{GUID}\n", [], "its header row is 'n', 'call'"),
-        ("-", f'{{"call":"{GUID}"}}\n', ["--field", "id"], "give --field call."),
-        ("-", "", [], "<stdin> holds no ID: it is empty."),
+        ("ids.csv", f"n,call\n1,{GUID}\n", [], "Its header row is 'n', 'call'"),
+        ("-", f'{{"call":"{GUID}"}}\n', ["--field", "id"], "use --field call."),
+        ("-", "", [], "<stdin> contains no ID: it is empty."),
         ("ids.txt", GUID.encode("utf-16-le"), [], "Convert it: `iconv -f UTF-16LE"),
-        ("ids.txt", TOKEN, [], "ids.txt: line 1 holds the API token"),
+        ("ids.txt", TOKEN, [], "ids.txt: line 1 contains the API token"),
     ],
 )
-def test_an_input_that_can_not_be_right_ends_with_2_and_leaves_nothing(
-    tmp_path, name, content, arguments, says
+def test_an_unusable_input_ends_with_2_and_leaves_nothing(
+    tmp_path, name, content, arguments, message
 ):
     data = content.encode() if isinstance(content, str) else content
     if name != "-":
@@ -157,12 +159,12 @@ def test_an_input_that_can_not_be_right_ends_with_2_and_leaves_nothing(
         )  # fmt: skip
         assert never_asked.requests == []
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert TOKEN not in ended.err
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_input_that_may_be_empty_ends_with_an_export_of_nothing(api, export):
+def test_an_empty_input_that_is_allowed_gives_an_empty_export(api, export):
     ended = go_on(api, export, [], "--allow-empty", "--json")
     assert (ended.json["lines"], ended.json["ids"]) == (0, 0)
     assert (export / "manifest.json").exists()
@@ -170,30 +172,30 @@ def test_an_input_that_may_be_empty_ends_with_an_export_of_nothing(api, export):
 
 
 @pytest.mark.promise(
-    "The same bad line several times, and in the next run again",
-    "each is `invalid_id` by itself and counts against `max_failed`; none is listed twice",
+    "The same bad line several times, and again in the next run",
+    "each is a separate `invalid_id` and counts against `max_failed`; none is listed twice",
 )
-def test_refused_lines_count_each_by_itself_and_are_listed_once(export, tmp_path, guids):
+def test_each_rejected_line_counts_and_is_listed_once(export, tmp_path, guids):
     ids = guids(3)
     lines = [ids[0], "bad", "bad", ids[1], "worse", "bad", ids[2], ids[0]]
     content = "\n".join(lines).encode()
     for most, code in (("0.5", 1), ("0.6", 0)):
-        ended, told, _ = run(export, tmp_path, "ids.txt", content, "--max-failed", most)
-        counts = [told[name] for name in ("lines", "ids", "duplicates", "invalid", "failed")]
+        ended, report, _ = run(export, tmp_path, "ids.txt", content, "--max-failed", most)
+        counts = [report[name] for name in ("lines", "ids", "duplicates", "invalid", "failed")]
         assert counts == [8, 3, 1, 4, 4]
-        assert (told["adds_up"], ended.code) == (True, code)
+        assert (report["adds_up"], ended.code) == (True, code)
         assert [(row["line"], row["interaction_id"]) for row in rows(export, "failures")] == [
             (2, "bad"), (3, "bad"), (5, "worse"), (6, "bad"),
         ]  # fmt: skip
     verified = cxai("verify", export, tmp_path / "ids.txt", "--json")
     assert (verified.code, verified.json["missing"]) == (0, 0)
-    ended, told, _ = run(export, tmp_path, "moved.txt", b"# moved\n" + content)
-    assert (told["ids"], told["invalid"], told["adds_up"]) == (3, 4, True)
+    ended, report, _ = run(export, tmp_path, "moved.txt", b"# moved\n" + content)
+    assert (report["ids"], report["invalid"], report["adds_up"]) == (3, 4, True)
     assert cxai("verify", export).code == 0
 
 
 @pytest.mark.promise(
-    "A line that is, or holds, the API token, in any case or spelling; a file named like it",
+    "A line that contains the API token, in any case or spelling; a file named like it",
     "`invalid_id`, never sent; the token is in no file, log or message",
     group="Security",
 )
@@ -218,7 +220,7 @@ def test_a_line_with_the_token_is_never_sent_and_shown_nowhere(export, tmp_path,
     assert len(server.requests) == 2
 
 
-def test_a_directory_that_is_named_like_the_token_is_refused_and_not_shown(tmp_path, guids):
+def test_a_directory_named_like_the_token_is_refused_and_not_shown(tmp_path, guids):
     (tmp_path / "ids.txt").write_text(guids(1)[0])
     for name in (TOKEN, f"out-{TOKEN.upper()}/export"):
         ended = cxai("run", tmp_path / "ids.txt", "-o", tmp_path / name)
@@ -228,7 +230,7 @@ def test_a_directory_that_is_named_like_the_token_is_refused_and_not_shown(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["ids.txt"]
 
 
-def test_a_slow_pipe_is_served_from_its_first_id_on(api, export, guids):
+def test_a_slow_pipe_is_processed_from_its_first_id(api, export, guids):
     command = ["run", "-o", export, "--base-url", api.base_url]
     with start_cxai(*command, stdin=subprocess.PIPE) as process:
         process.stdin.write(f"# today\n{guids(1)[0]}\n".encode())
@@ -260,14 +262,14 @@ def unread_bytes(pipe):
     [["--field", "id"], ["--column", "2"], ["--id-pattern", "x"], ["--allow-empty"]],
     ids=lambda options: options[0],
 )
-def test_verify_is_not_green_on_an_input_that_is_described_but_not_named(api, export, ids, options):
+def test_verify_refuses_input_options_without_an_input(api, export, ids, options):
     assert go_on(api, export, ids[:3]).code == 0
     ended = cxai("verify", export, *options)
     assert (ended.code, ended.out) == (2, "")
     assert "describe an input: name it after the directory" in ended.err
 
 
-def test_verify_does_not_show_a_token_that_it_is_not_given(export, ids, tmp_path):
+def test_verify_does_not_show_a_token_that_it_does_not_have(export, ids, tmp_path):
     token = "0b1f2a3c-55e1-4d0e-9a77-c1d2e3f40516"  # noqa: S105
     path = tmp_path / "ids.txt"
     path.write_text(f"{ids[0]}\n{token}\n")

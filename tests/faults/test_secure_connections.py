@@ -48,19 +48,19 @@ def assert_no_connection(seen, reason, *advice):
 
 
 @each_way
-async def test_a_ca_file_makes_its_certificates_trusted():
+async def test_certificates_of_the_ca_file_are_trusted():
     async with RawServer([response(b"secure")], tls=server_context()) as server:
         assert (await ask(server.base_url, ca_file=CA)).body == b"secure"
 
 
 @pytest.mark.promise(
     "`SSL_CERT_FILE`, `SSL_CERT_DIR`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`",
-    "the CA certificates there are trusted; `ca_file` goes before them",
+    "their CA certificates are trusted; `ca_file` takes precedence",
     group="Security",
 )
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @each_way
-async def test_variables_of_other_programs_name_a_ca_file_too(name, monkeypatch):
+async def test_ca_variables_of_other_programs_are_used(name, monkeypatch):
     monkeypatch.setenv(name, str(CA))
     async with RawServer([response(b"secure")], tls=server_context()) as server:
         assert (await ask(server.base_url)).body == b"secure"
@@ -68,7 +68,7 @@ async def test_variables_of_other_programs_name_a_ca_file_too(name, monkeypatch)
 
 @pytest.mark.parametrize("name", ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
 @each_way
-async def test_some_may_name_a_directory(name, monkeypatch, tmp_path):
+async def test_some_ca_variables_may_name_a_directory(name, monkeypatch, tmp_path):
     (tmp_path / "d7cd31c7.0").write_bytes(CA.read_bytes())  # openssl x509 -hash
     monkeypatch.setenv(name, str(tmp_path))
     async with RawServer([response(b"secure")], tls=server_context()) as server:
@@ -76,7 +76,7 @@ async def test_some_may_name_a_directory(name, monkeypatch, tmp_path):
 
 
 @each_way
-async def test_the_setting_goes_before_the_variables(monkeypatch):
+async def test_the_setting_takes_precedence_over_the_variables(monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     async with RawServer([response()], tls=server_context()) as server:
         seen = await ask(server.base_url, ca_file=CERTIFICATES / "self_signed.pem")
@@ -85,8 +85,8 @@ async def test_the_setting_goes_before_the_variables(monkeypatch):
 
 
 @pytest.mark.promise(
-    "A CA file that is missing, empty or holds no certificate",
-    "refused before the run, by the name of the setting or the variable",
+    "A CA file that is missing, empty or without a certificate",
+    "refused before the run, with the name of the setting or variable",
     group="Security",
 )
 @pytest.mark.parametrize("name", ["ca_file", *VARIABLES])
@@ -100,9 +100,7 @@ async def test_the_setting_goes_before_the_variables(monkeypatch):
     ],
     ids=["missing", "empty", "text", "DER"],
 )
-def test_a_ca_file_that_cannot_be_used_is_refused_by_name(
-    name, content, why, monkeypatch, tmp_path
-):
+def test_an_unusable_ca_file_is_refused_by_name(name, content, why, monkeypatch, tmp_path):
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)
@@ -126,7 +124,7 @@ def test_a_ca_file_that_is_a_directory_is_refused(tmp_path):
 @pytest.mark.promise(
     "A TLS certificate that has expired, is not yet valid, self-signed, from an unknown CA or for"
     " another host",
-    "no connection, the token is not sent, and the cause is named with what to check",
+    "no connection; the token is not sent; the message has the cause and what to check",
     group="HTTP",
 )
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_a_ca_file_that_is_a_directory_is_refused(tmp_path):
     ],
 )
 @each_way
-async def test_what_is_wrong_with_a_certificate_is_named(certificate, found, advice):
+async def test_a_certificate_problem_is_explained(certificate, found, advice):
     async with RawServer([response()], tls=server_context(certificate)) as server:
         seen = await ask(server.base_url, ca_file=CA)
     assert_no_connection(seen, f"TLS: the server's certificate {found}", advice)
@@ -149,7 +147,7 @@ async def test_what_is_wrong_with_a_certificate_is_named(certificate, found, adv
 
 @contextlib.contextmanager
 def handshakes(context):
-    """Serve TLS from a thread, where OpenSSL itself says why it refuses (asyncio does not)."""
+    """Serve TLS from a thread, where OpenSSL itself gives the reason of a refusal."""
 
     def serve():
         with contextlib.suppress(OSError), listener.accept()[0] as accepted:
@@ -163,7 +161,7 @@ def handshakes(context):
 
 
 @each_way
-async def test_an_old_version_of_tls_is_named():
+async def test_an_old_tls_version_is_explained():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         old = server_context(
@@ -176,7 +174,7 @@ async def test_an_old_version_of_tls_is_named():
 
 
 class Blunt:
-    """A server that answers the first bytes of a client with some of its own."""
+    """A server that replies to the first bytes of a client with given bytes."""
 
     def __init__(self, answer):
         self._answer = answer
@@ -202,26 +200,32 @@ def alert(description):
 
 
 @pytest.mark.promise(
-    "Plain HTTP on an HTTPS port, an old TLS version, a handshake that is refused or cut",
-    "no connection, and the cause is named with what to check",
+    "Plain HTTP on an HTTPS port, an old TLS version, a refused or interrupted handshake",
+    "no connection; the message has the cause and what to check",
     group="HTTP",
 )
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no TLS is spoken on this port (plain HTTP?)"),
-        (b"220 smtp.example.com ESMTP\r\n", "no TLS is spoken on this port (plain HTTP?)"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the server does not use TLS on this port (plain HTTP?)",
+        ),
+        (
+            b"220 smtp.example.com ESMTP\r\n",
+            "the server does not use TLS on this port (plain HTTP?)",
+        ),
         (alert(70), "the server's version of TLS is too old"),
         (alert(40), "the server refused the handshake"),
         (alert(49), "the server refused the handshake"),
         (alert(80), "the server refused the handshake"),
         (alert(112), "the server does not know this host name (SNI)"),
-        (b"", "the connection was closed in the handshake"),
+        (b"", "the connection was closed during the handshake"),
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
 )
 @each_way
-async def test_what_goes_wrong_with_a_handshake_is_named(answer, found):
+async def test_a_failed_handshake_is_explained(answer, found):
     async with Blunt(answer) as server:
         seen = await ask(server.base_url, ca_file=CA)
     assert_no_connection(seen, f"TLS: {found}")
@@ -259,42 +263,42 @@ async def test_the_api_is_reached_through_a_tunnel(credentials):
 
 @pytest.mark.promise(
     "A proxy that cannot be reached, or refuses (407, 403, 502)",
-    "a failure of the proxy by name, no attempt of any ID, and no status of the API",
+    "a failure of the proxy, by name; neither an attempt of any ID nor a status of the API",
     group="HTTP",
 )
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
         ("407 Proxy Authentication Required", "user name and a password"),
-        ("403 Forbidden", "runs the proxy"),
-        ("502 Bad Gateway", "runs the proxy"),
+        ("403 Forbidden", "the proxy's administrator"),
+        ("502 Bad Gateway", "the proxy's administrator"),
         ("200 OK, but then", None),
-        ("401 Unauthorized", "runs the proxy"),
-        ("404 Not Found", "runs the proxy"),
+        ("401 Unauthorized", "the proxy's administrator"),
+        ("404 Not Found", "the proxy's administrator"),
     ],
 )
 @each_way
-async def test_a_refusal_of_the_proxy_is_none_of_the_api(status, advice):
+async def test_a_refusal_of_the_proxy_is_not_one_of_the_api(status, advice):
     refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     async with ConnectProxy(refusal) as proxy:
         seen = await ask("https://localhost:9", proxy=proxy.url)
     assert (seen.kind, seen.stage) == (FailureKind.NO_CONNECTION, FailureStage.CONNECT)
     if advice is not None:
         number = status.partition(" ")[0]
-        reason = f"proxy 127.0.0.1:{proxy.port} refused to connect (HTTP {number})"
+        reason = f"proxy 127.0.0.1:{proxy.port} refused the connection (HTTP {number})"
         assert_no_connection(seen, reason, advice)
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200"])
 @each_way
-async def test_a_proxy_that_breaks_off_is_named(answer):
+async def test_a_proxy_that_disconnects_is_named(answer):
     async with ConnectProxy(answer) as proxy:
         seen = await ask("https://localhost:9", proxy=proxy.url)
     assert_no_connection(seen, f"proxy 127.0.0.1:{proxy.port}: no connection", "proxy (CXAI_PROXY)")
 
 
 @each_way
-async def test_a_proxy_that_is_not_there_is_named():
+async def test_a_proxy_that_is_down_is_named():
     seen = await ask("https://localhost:9", proxy="http://127.0.0.1:9")
     assert_no_connection(seen, "proxy 127.0.0.1:9: Connection refused", "proxy (CXAI_PROXY)")
 
@@ -307,7 +311,7 @@ async def test_a_proxy_without_an_address_is_named():
 
 
 @each_way
-async def test_a_proxy_that_falls_silent_is_no_attempt():
+async def test_a_silent_proxy_is_not_an_attempt():
     async with RawServer([Ending.SILENCE]) as silent:
         proxy = f"http://127.0.0.1:{silent.port}"
         seen = await ask("https://localhost:9", proxy=proxy, connect_timeout_s=0.2)
@@ -344,12 +348,12 @@ async def test_http_to_this_machine_never_goes_through_a_proxy():
         ("http://proxy.example:99999", "is not of the form"),
         ("http://s3cret@[::1", "is not of the form"),
         ("http://proxy.example:3128/path", "is not of the form"),
-        ("http://proxy.example:3128?s3cret", "behind its port"),
+        ("http://proxy.example:3128?s3cret", "extra text after its port"),
         ("https://user:s3cret@proxy.example:3128", "https://, which is not supported"),
         ("socks5://user:s3cret@proxy.example:1080", "socks5://, which is not supported"),
     ],
 )
-def test_what_is_no_proxy_is_refused_and_not_shown(proxy, why):
+def test_an_invalid_proxy_is_refused_and_not_shown(proxy, why):
     with pytest.raises(UsageError) as raised:
         client_of("https://localhost", proxy=proxy)
     assert why in str(raised.value)
@@ -359,12 +363,12 @@ def test_what_is_no_proxy_is_refused_and_not_shown(proxy, why):
 
 @pytest.mark.promise(
     "`HTTPS_PROXY` and the like are set, unused, and nothing connects",
-    "the message says so, and which setting to use instead",
+    "the message names the variable, and the setting to use instead",
     group="HTTP",
 )
 @pytest.mark.parametrize("name", PROXIES)
 @each_way
-async def test_a_proxy_variable_that_is_not_used_is_pointed_out(name, monkeypatch):
+async def test_an_unused_proxy_variable_is_mentioned(name, monkeypatch):
     monkeypatch.setenv(name, "http://user:s3cret@127.0.0.1:3128")
     seen = await ask("https://127.0.0.1:9")
     assert_no_connection(
@@ -376,7 +380,7 @@ async def test_a_proxy_variable_that_is_not_used_is_pointed_out(name, monkeypatc
 # --- the whole command ---
 
 
-def test_a_run_goes_through_the_proxy_and_trusts_the_ca_file_of_its_settings(export):
+def test_a_run_uses_the_proxy_and_the_ca_file_of_its_settings(export):
     result = response(as_body(sample()))
     with (
         serving(ConnectProxy()) as proxy,
@@ -394,7 +398,7 @@ def test_a_run_goes_through_the_proxy_and_trusts_the_ca_file_of_its_settings(exp
     assert not any(b"s3cret" in content for content in everything)
 
 
-def test_a_password_of_a_proxy_is_not_taken_from_the_command_line(export):
+def test_a_proxy_password_on_the_command_line_is_refused(export):
     proxy = "http://user:s3cret@127.0.0.1:3128"
     ended = cxai("run", "-o", export, "--proxy", proxy, stdin=ID.encode())
     assert ended.code == 2
@@ -403,15 +407,15 @@ def test_a_password_of_a_proxy_is_not_taken_from_the_command_line(export):
     assert not export.exists()
 
 
-def test_a_run_through_a_proxy_that_refuses_says_so_and_shows_no_password(export):
+def test_a_refusal_of_the_proxy_is_shown_without_the_password(export):
     more = environment(
         CXAI_PROXY="http://user:s3cret@127.0.0.1:9", CXAI_START_PATIENCE_S="0.3", CXAI_RATE="100"
     )
     ended = cxai("run", "-o", export, stdin=ID.encode(), env=more)
     assert ended.code == 4
-    told = " ".join((ended.out + ended.err).split())
-    assert "The API at https://api.elevateai.com has not replied once in 0 s" in told
-    assert "proxy 127.0.0.1:9: Connection refused" in told
-    assert "Check proxy (CXAI_PROXY)" in told
-    assert "s3cret" not in told
+    shown = " ".join((ended.out + ended.err).split())
+    assert "The API at https://api.elevateai.com has not replied once in 0 s" in shown
+    assert "proxy 127.0.0.1:9: Connection refused" in shown
+    assert "Check proxy (CXAI_PROXY)" in shown
+    assert "s3cret" not in shown
     assert not any(b"s3cret" in path.read_bytes() for path in export.rglob("*") if path.is_file())

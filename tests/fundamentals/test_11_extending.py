@@ -62,7 +62,7 @@ def test_the_source_on_the_page_works_from_its_name_to_the_last_acknowledgement(
     assert list(spool.iterdir()) == []
     assert "name one spool" in run("run", f"{name}/none", "-o", "export").err
     assert (
-        "only files, spool://, redis://, rediss://, sqs:// and standard input."
+        "files, standard input (-), spool://, redis://, rediss://, sqs://."
         in run("run", "kafka://host/0", "-o", "export").err
     )
 

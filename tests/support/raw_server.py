@@ -1,6 +1,6 @@
-"""A server on loopback that answers with exactly the bytes, pauses and closings of a script.
+"""A server on loopback that replies with exactly the bytes, pauses and endings of a script.
 
-It parses nothing but the end of a request's head, so that it can say what no HTTP library would.
+It parses only the end of a request's head, so it can send what no HTTP library would.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from cxai.core.secret_str import SecretStr
 DRIP_S = 0.05
 
 OPEN_EXCHANGE = ThinExchange
-"""How the client under test sends; the fixture `exchange` sets it to each way in turn."""
+"""The exchange of the client under test; the fixture `exchange` sets each in turn."""
 
 
 class Ending(Enum):
@@ -45,17 +45,15 @@ class RawServer:
     """An async context manager. The n-th request gets the n-th script; the last one is repeated.
 
     A script is a sequence of steps: bytes to send, seconds to pause (a float), and an Ending:
-    SILENCE waits until the client has gone, CLOSE and RESET end the connection. A script that
-    ends otherwise leaves the connection open for the next request.
+    SILENCE waits until the client disconnects, CLOSE and RESET end the connection. Any other script
+    leaves the connection open for the next request.
 
-    With `tls`, an SSLContext, it speaks HTTPS as localhost. With `by_id`, a request for one of its
-    IDs, whatever it asks of it, gets the script that stands there; with ID and endpoint
-    (`3f25…/status`), one that asks just that.
+    With `tls`, an SSLContext, it serves HTTPS as localhost. `by_id` maps an ID, or an ID and its
+    endpoint (`3f25…/status`), to the script for its requests.
 
-    `requests` holds the heads of all requests, as sent, and `times` when they came (monotonic
-    seconds); `answered` counts those whose script has
-    ended; `connections` counts what was accepted, `open_connections` what is still there;
-    `sent_bytes` is what was handed to the system.
+    `requests` contains the heads of all requests, as sent, and `times` when they arrived (monotonic
+    seconds); `answered` counts those whose script has ended; `connections` counts all accepted
+    connections, `open_connections` the current ones; `sent_bytes` is what was passed to the system.
     """
 
     def __init__(self, *scripts, by_id=None, tls=None):
@@ -87,20 +85,20 @@ class RawServer:
         self.drop()
         await asyncio.gather(*self._conversations)
 
-    def say(self, data):
-        """Send the same on all connections that are open, though nothing was asked."""
+    def push(self, data):
+        """Send data on all open connections, without a request."""
         for writer in self._conversations.values():
             writer.write(data)
 
     def drop(self):
-        """Reset all connections that are open."""
+        """Reset all open connections."""
         for writer in self._conversations.values():
             writer.transport.abort()
 
     async def _converse(self, reader, writer):
         self.connections += 1
         self._conversations[asyncio.current_task()] = writer
-        # A client that leaves in the middle is what many of these scripts are about.
+        # In many of these scripts the client disconnects.
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._answer(reader, writer):
                 pass
@@ -110,13 +108,13 @@ class RawServer:
         del self._conversations[asyncio.current_task()]
 
     async def _answer(self, reader, writer):
-        """Play a script to one request; tell whether the connection stays open."""
+        """Play the script of one request; return whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         script = self._script(head.decode("latin-1"))
         self.requests.append(head.decode("latin-1"))
         self.times.append(time.monotonic())
         for step in script:
-            if writer.is_closing():  # the client has gone
+            if writer.is_closing():  # the client has disconnected
                 return False
             match step:
                 case bytes():
@@ -155,7 +153,7 @@ def header(request, name):
 
 
 def client_of(base_url, *, token=None, proxy=None, **limits):
-    """Return the client under test, with limits that a test can wait for."""
+    """Return the client under test, with short timeouts."""
     return ApiClient(
         base_url,
         token or Token(SecretStr(TOKEN)),

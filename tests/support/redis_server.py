@@ -49,7 +49,7 @@ class RedisServer:
         return f"redis://{user}127.0.0.1:{self.port}/0/{stream}{query}"
 
     def client(self, **how):
-        """Return a client of its own, to be used with `with`."""
+        """Return a separate client, a context manager."""
         import redis  # noqa: PLC0415 - takes longer than most tests
 
         return redis.Redis(port=self.port, protocol=2, **how)

@@ -1,4 +1,4 @@
-"""A server in a thread of its own, so that tests and commands may block."""
+"""A server on a separate thread, so that tests and commands may block."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def serving(server):
-    """Enter a server, an async context manager, in a thread; it is gone at the end."""
+    """Run a server, an async context manager, on a thread until the end."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
     ended = asyncio.Event()

@@ -9,7 +9,7 @@ _REGION = "eu-central-1"
 
 
 class SqsServer:
-    """Makes queues and fills them, with a client of its own."""
+    """Creates and fills queues, with a separate client."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint

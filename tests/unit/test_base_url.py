@@ -20,7 +20,7 @@ API = "https://api.elevateai.com"
         ("http://[::1]:8900", "http://[::1]:8900"),
     ],
 )
-def test_https_is_allowed_to_all_and_http_to_this_machine(given, understood):
+def test_https_is_allowed_for_all_hosts_and_http_for_loopback(given, understood):
     assert checked_base_url(given) == understood
 
 
@@ -39,7 +39,7 @@ def test_https_is_allowed_to_all_and_http_to_this_machine(given, understood):
         f"  {API}\n",
     ],
 )
-def test_each_spelling_of_the_same_place_is_the_same_place(spelling):
+def test_equivalent_spellings_give_the_same_url(spelling):
     assert checked_base_url(spelling) == API
 
 
@@ -53,13 +53,13 @@ def test_each_spelling_of_the_same_place_is_the_same_place(spelling):
         ("/a%2Fb", "/a%2Fb"),
     ],
 )
-def test_a_path_stays_before_that_of_the_api(path, kept):
+def test_a_path_prefix_is_kept(path, kept):
     assert checked_base_url(API + path) == API + kept
 
 
 @pytest.mark.promise(
     "`base_url` with `/v1/interactions`, or with a whole path of the API",
-    "refused, with what to write instead: else each ID would be asked for in vain",
+    "refused with the correct URL: otherwise every request would fail",
     group="HTTP",
 )
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_path_stays_before_that_of_the_api(path, kept):
     ],
 )
 @pytest.mark.parametrize("before", ["", "/cx"])
-def test_a_path_of_the_api_is_no_base_url(path, before):
-    with pytest.raises(UsageError, match=rf"Name the API: {API}{before}\.$"):
+def test_the_path_of_a_resource_is_not_a_base_url(path, before):
+    with pytest.raises(UsageError, match=rf"to it\. Use {API}{before}\.$"):
         checked_base_url(API + before + path)
 
 
@@ -116,7 +116,7 @@ def test_a_token_never_leaves_this_machine_in_clear_text(base_url):
         ("127.0.0.1:8900", "http://127.0.0.1:8900"),
     ],
 )
-def test_without_a_scheme_it_says_what_was_most_likely_meant(given, meant):
+def test_a_url_without_a_scheme_gets_a_suggestion(given, meant):
     with pytest.raises(UsageError) as raised:
         checked_base_url(given)
     assert f"is not of the form https://host[:port][/path]. Did you mean {meant}?" in str(
@@ -141,7 +141,7 @@ def test_without_a_scheme_it_says_what_was_most_likely_meant(given, meant):
         "https://.",
     ],
 )
-def test_what_is_no_base_url_is_refused_with_the_form_that_is_expected(base_url):
+def test_an_invalid_base_url_is_refused_with_the_expected_form(base_url):
     with pytest.raises(UsageError, match="is not of the form https://"):
         checked_base_url(base_url)
 
@@ -160,7 +160,7 @@ def test_what_is_no_base_url_is_refused_with_the_form_that_is_expected(base_url)
         "http://10.0.0.1/#s3cret",
     ],
 )
-def test_what_may_be_secret_in_a_base_url_is_not_shown(base_url):
+def test_possible_secrets_in_a_base_url_are_not_shown(base_url):
     with pytest.raises(UsageError) as raised:
         checked_base_url(base_url)
     assert "s3cret" not in str(raised.value)

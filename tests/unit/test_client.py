@@ -1,4 +1,4 @@
-"""What one request to the API says, and to whom it may be said; over both ways to send it."""
+"""One request to the API: what is sent and to which host, with both exchanges."""
 
 import asyncio
 import traceback
@@ -29,7 +29,7 @@ async def ask(server, endpoint=Endpoint.RESULT, base_url=None, interaction_id=ID
         return await client.fetch(interaction_id, endpoint)
 
 
-async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
+async def test_each_endpoint_has_its_path_which_contains_the_id_as_given():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in (ID, "call~17_a.b-C", "%41%2e%7E"):
             for endpoint in Endpoint:
@@ -44,7 +44,7 @@ async def test_each_question_has_its_path_and_the_id_stands_there_as_given():
     ]
 
 
-async def test_all_that_an_id_may_be_made_of_stands_in_the_request_line_unchanged():
+async def test_every_allowed_character_of_an_id_is_sent_unchanged():
     odd = ["~", "-._~", "a..b", "...a", "%2e%2e", "%0d%0a", "%", "%zz", "a" * 256]
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in odd:
@@ -73,12 +73,12 @@ CHANGING = [
 async def test_an_id_that_would_change_the_request_is_not_sent():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         for interaction_id in CHANGING:
-            with pytest.raises(ValueError, match="changes the URL"):
+            with pytest.raises(ValueError, match="would change the URL"):
                 await client.fetch(interaction_id, Endpoint.RESULT)
     assert server.connections == 0
 
 
-async def test_the_path_of_a_result_is_that_of_its_resource():
+async def test_the_path_of_a_result_is_configurable():
     async with (
         RawServer([response()]) as server,
         client_of(server.base_url, result_path="gen-ai/cx/summary") as client,
@@ -125,7 +125,7 @@ async def test_a_request_has_these_headers_and_no_others():
     ]
 
 
-async def test_a_token_that_is_renewed_goes_with_the_next_request(tmp_path):
+async def test_a_renewed_token_is_sent_with_the_next_request(tmp_path):
     file = tmp_path / "token"
     token = Token(SecretStr(TOKEN), file)
     async with (
@@ -151,7 +151,7 @@ class NotNowError(Exception):
     pass
 
 
-async def test_what_may_not_leave_sends_nothing_and_leaves_its_fresh_connection_for_the_next_try():
+async def test_without_a_send_slot_nothing_is_sent_and_the_new_connection_is_kept():
     may_leave = iter([True, True, False, True])
 
     async def send_slot():
@@ -175,7 +175,7 @@ async def test_what_may_not_leave_sends_nothing_and_leaves_its_fresh_connection_
 # --- what comes back ---
 
 
-async def test_a_reply_holds_what_was_sent_and_nothing_is_decoded():
+async def test_a_reply_contains_the_body_as_sent():
     sent = response(b"not gzip at all", "Content-Encoding: gzip", status="418 I'm a teapot")
     async with RawServer([sent]) as server:
         seen = await ask(server)
@@ -191,14 +191,14 @@ async def test_no_body_is_an_empty_body(sent):
     assert seen == Reply(int(sent.split()[1]), b"")
 
 
-async def test_codings_listed_in_several_headers_are_all_told():
+async def test_codings_in_several_headers_are_combined():
     sent = response(b"x", "Content-Encoding: br", "Content-Encoding: gzip")
     async with RawServer([sent]) as server:
         seen = await ask(server)
     assert seen.content_encoding == "br, gzip"  # RFC 9110, 5.3: lines of one name are a list
 
 
-async def test_the_wait_that_the_api_asks_for_is_told_in_seconds():
+async def test_retry_after_is_returned_in_seconds():
     later = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     scripts = [
         [response(b"", *wait, status="503 Busy")]
@@ -223,7 +223,7 @@ async def test_a_redirect_is_not_followed_and_the_other_host_sees_nothing(status
 
 
 @pytest.mark.promise("A cookie of the server", "not sent back", group="Security")
-async def test_a_cookie_of_the_server_is_not_sent_back():
+async def test_cookies_are_not_sent_back():
     sent = response(b"", "Set-Cookie: session=1; Path=/")
     async with RawServer([sent]) as server, client_of(server.base_url) as client:
         for _ in range(2):
@@ -237,7 +237,7 @@ async def test_a_cookie_of_the_server_is_not_sent_back():
     group="Security",
 )
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-async def test_a_proxy_of_the_environment_is_not_used(name, monkeypatch):
+async def test_a_proxy_in_the_environment_is_not_used(name, monkeypatch):
     async with RawServer([response()]) as proxy, RawServer([response(b"direct")]) as server:
         monkeypatch.setenv(name, proxy.base_url)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -264,15 +264,15 @@ async def test_credentials_of_a_netrc_file_are_not_sent(tmp_path, monkeypatch):
 )
 async def test_an_id_that_is_the_token_is_not_sent_and_not_shown(spelling):
     async with RawServer([response()]) as server:
-        with pytest.raises(UsageError, match="has the API token among its IDs") as raised:
+        with pytest.raises(UsageError, match="contains the API token as an ID") as raised:
             await ask(server, interaction_id=spelling)
     assert server.connections == 0
     assert spelling not in str(raised.value)
 
 
 @pytest.mark.promise(
-    "A token, read again during a run, that is among the IDs",
-    "the run stops with code 2 before it is sent; nothing shows it",
+    "A token, renewed during a run, that is among the IDs",
+    "the run stops with code 2 before it is sent, and does not show it",
     group="Security",
 )
 async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
@@ -285,7 +285,7 @@ async def test_an_id_that_becomes_the_token_by_renewal_is_not_sent(tmp_path):
     ):
         await client.fetch(ID, Endpoint.RESULT)
         assert client.renew()
-        with pytest.raises(UsageError, match="has the API token among its IDs"):
+        with pytest.raises(UsageError, match="contains the API token as an ID"):
             await client.fetch(ID.upper(), Endpoint.RESULT)
     assert len(server.requests) == 1
 
@@ -297,7 +297,7 @@ def shown(thing):
     return repr(thing) + "".join(shown(one) for one in inner)
 
 
-async def test_the_token_is_in_nothing_that_could_be_printed():
+async def test_the_token_is_in_no_repr():
     async with RawServer([response()]) as server, client_of(server.base_url) as client:
         seen = await client.fetch(ID, Endpoint.RESULT)
         assert TOKEN not in shown(client) + repr(seen)
@@ -316,7 +316,7 @@ async def test_the_token_is_in_no_variable_of_a_traceback():
     assert not any(TOKEN in each for each in variables if "RawServer" not in each)
 
 
-async def test_a_request_that_is_cancelled_closes_its_connection():
+async def test_a_cancelled_request_closes_its_connection():
     script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Ending.SILENCE]
     for steps in ([Ending.SILENCE], script):
         async with RawServer(steps, [response()]) as server, client_of(server.base_url) as client:
@@ -328,7 +328,7 @@ async def test_a_request_that_is_cancelled_closes_its_connection():
             assert server.connections == 2
 
 
-async def test_a_request_whose_time_is_over_before_it_leaves_is_not_sent():
+async def test_a_request_past_its_deadline_is_not_sent():
     async def send_slot():
         await asyncio.sleep(0.05)
 
@@ -341,7 +341,7 @@ async def test_a_request_whose_time_is_over_before_it_leaves_is_not_sent():
     assert (server.requests, server.connections) == ([], 1)
 
 
-async def test_the_time_of_a_request_ends_with_it_and_cuts_no_later_one_short():
+async def test_the_deadline_of_a_request_does_not_affect_later_ones():
     scripts = [[response()], [0.5, response(b"later")]]
     limits = {"in_flight": 1, "total_timeout_s": 1.0}
     async with RawServer(*scripts) as server, client_of(server.base_url, **limits) as client:

@@ -23,24 +23,22 @@ def notices():
     return Notices()
 
 
-def test_with_the_aiohttp_of_the_locks_requests_take_the_quick_way(notices):
+def test_the_locked_aiohttp_uses_the_thin_exchange(notices):
     assert chosen_exchange(notices) is ThinExchange
     assert notices.all == []
 
 
 @pytest.mark.parametrize("version", ["3.13.9", "3.15.0", "4.0.0a1", "3.140.0", "3"])
-def test_with_an_aiohttp_that_was_not_tested_they_take_the_ordinary_way_and_that_is_noted(
-    notices, version
-):
+def test_an_untested_aiohttp_uses_the_session_and_reports_it(notices, version):
     assert chosen_exchange(notices, version=version) is SessionExchange
     reason = f"aiohttp {version} is not one of the versions tested (3.14.*)"
     assert notices.all == [("slower_requests", reason)]
 
 
-def test_without_the_parser_in_c_they_do_too(notices):
+def test_without_the_c_parser_the_session_is_used(notices):
     assert chosen_exchange(notices, parser=HttpResponseParserPy) is SessionExchange
     assert notices.all == [("slower_requests", "aiohttp was installed without its C extensions")]
 
 
-def test_another_patch_of_a_tested_version_is_tested(notices):
+def test_a_patch_release_of_a_tested_version_counts_as_tested(notices):
     assert chosen_exchange(notices, version="3.14.99") is ThinExchange

@@ -128,6 +128,6 @@ def test_too_few_descriptors_are_no_fault_of_the_api(number):
     assert seen == Failure(
         FailureKind.NO_CONNECTION,
         FailureStage.CONNECT,
-        "no file descriptor is left on this machine",
+        "no file descriptors left on this machine",
     )
     assert "ulimit -n" in seen.advice

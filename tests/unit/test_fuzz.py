@@ -34,12 +34,12 @@ EVERY_OUTCOME = {
     "status failed",
     "status processed",
     "status under_way",
-    "too_large: becomes more than N times its size (max_ratio)",
+    "too_large: decodes to more than N times its size (max_ratio)",
     "too_large: more than N gzip members",
-    "undecodable: damaged: its content coding can't be undone",
-    "undecodable: ends before its content coding does",
-    "undecodable: goes on behind the end of its coding",
-    "unsupported_encoding: content coding of an unregistered name",
+    "undecodable: damaged: its content coding can't be decoded",
+    "undecodable: truncated: its content coding has no end",
+    "undecodable: has data after the end of its content coding",
+    "unsupported_encoding: content coding with an unregistered name",
     "unsupported_encoding: more than N content codings",
 }
 
@@ -61,7 +61,7 @@ def test_every_promise_holds_for_bodies_that_become_large():
         "accepted, with drift",
         "not_a_result: allParticipants.enlightenBundles[].name is too long",
         "not_a_result: lacks more than N fields",
-        "too_large: becomes more than N bytes decoded (max_decoded_bytes)",
+        "too_large: decodes to more than N bytes (max_decoded_bytes)",
     } <= set(session.outcomes)
 
 

@@ -56,7 +56,9 @@ def test_a_finished_run_in_words():
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_on_a_terminal_lines_are_wrapped_below_their_column(width):
     of = tally(ok=1_234, not_found=5, too_large=1)
-    of.reasons[Verdict.TOO_LARGE] = Counter({"becomes more than 200 times its size (max_ratio)": 1})
+    of.reasons[Verdict.TOO_LARGE] = Counter(
+        {"decodes to more than 200 times its size (max_ratio)": 1}
+    )
     whole = report(of)
     lines = whole.text(width).splitlines()
     assert max(map(len, lines)) <= width

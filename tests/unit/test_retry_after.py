@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
         ("0" * 20 + "7", 7.0),
     ],
 )
-def test_seconds_are_taken_as_they_are(value, seconds):
+def test_seconds_are_returned_unchanged(value, seconds):
     assert retry_after_s(value, NOW) == seconds
 
 
@@ -35,19 +35,19 @@ def test_seconds_are_taken_as_they_are(value, seconds):
         "Sunday, 01-Mar-26 12:01:30 GMT",  # RFC 850, likewise
     ],
 )
-def test_a_date_is_turned_into_seconds_from_now(value):
+def test_a_date_is_converted_to_seconds_from_now(value):
     assert retry_after_s(value, NOW) == 90.0
 
 
 @pytest.mark.parametrize(
     "value", ["Sun, 01 Mar 2026 11:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"]
 )
-def test_a_date_that_is_past_means_now(value):
+def test_a_past_date_means_now(value):
     assert retry_after_s(value, NOW) == 0.0
 
 
 @pytest.mark.parametrize("value", ["9" * 12, "9" * 400, "9" * 100_000])
-def test_a_huge_number_stays_a_number_that_can_be_clamped(value):
+def test_a_huge_number_is_finite(value):
     seconds = retry_after_s(value, NOW)
     assert seconds > 10**10
     assert math.isfinite(seconds)
@@ -78,7 +78,7 @@ def test_a_huge_number_stays_a_number_that_can_be_clamped(value):
         "Sun, 01 Mar 2026 12:00:00 +9999",
     ],
 )
-def test_anything_else_is_as_if_it_were_not_there(value):
+def test_anything_else_is_ignored(value):
     assert retry_after_s(value, NOW) is None
 
 
@@ -94,6 +94,6 @@ _DATES = st.tuples(
 
 
 @given(st.text() | _DATES.map(" ".join))
-def test_whatever_it_is_the_wait_is_none_or_a_finite_number_of_seconds(value):
+def test_the_result_is_none_or_a_finite_number_of_seconds(value):
     seconds = retry_after_s(value, NOW)
     assert seconds is None or (seconds >= 0.0 and math.isfinite(seconds))

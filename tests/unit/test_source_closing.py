@@ -12,7 +12,7 @@ from cxai.settings import load_settings
 
 
 class Connection(QueueSource):
-    """Queue that notes when it is opened, acknowledged to and closed."""
+    """Queue that records when it is opened, acknowledged and closed."""
 
     def __init__(self, messages):
         super().__init__(messages)
@@ -30,9 +30,7 @@ class Connection(QueueSource):
         self.events.append("acknowledged")
 
 
-async def test_a_source_that_has_to_be_closed_is_closed_after_the_last_acknowledgement(
-    simulated, guids, tmp_path
-):
+async def test_a_source_is_closed_after_the_last_acknowledgement(simulated, guids, tmp_path):
     queue = [IdRule().read(one.encode(), "queue", line) for line, one in enumerate(guids(3), 1)]
     source = Connection(queue)
     with simulated() as api:
@@ -46,7 +44,7 @@ async def test_a_source_that_has_to_be_closed_is_closed_after_the_last_acknowled
 
 
 class Unclosable(Connection):
-    """Queue whose connection can't be closed; or whose closing hides what went wrong."""
+    """Queue whose connection can't be closed, or whose closing suppresses exceptions."""
 
     def __init__(self, messages, closing):
         super().__init__(messages)
@@ -63,7 +61,7 @@ class Unclosable(Connection):
     "closing",
     [ConnectionError(f"reset, {TOKEN}"), InputBrokenError("It is gone."), TimeoutError(), True],
 )
-async def test_a_source_that_can_not_be_closed_changes_nothing_of_how_the_run_ended(
+async def test_a_failure_to_close_a_source_does_not_change_how_the_run_ended(
     simulated, guids, tmp_path, capsys, closing
 ):
     queue = [IdRule().read(one.encode(), "queue", line) for line, one in enumerate(guids(3), 1)]
@@ -79,7 +77,7 @@ async def test_a_source_that_can_not_be_closed_changes_nothing_of_how_the_run_en
     assert TOKEN not in log
 
 
-async def test_an_error_of_a_run_is_not_hidden_by_how_its_source_is_closed(tmp_path):
+async def test_closing_a_source_does_not_hide_an_error_of_the_run(tmp_path):
     (tmp_path / "export").write_text("no directory")
     settings = load_settings({"progress": "none"})
     for closing in (True, ConnectionError()):

@@ -28,7 +28,7 @@ def undo(data, size=65_536):
 
 
 def undo_until_damaged(data):
-    """Return what came before the damage."""
+    """Return what precedes the damage."""
     pieces = []
     with pytest.raises(DamagedError):
         pieces.extend(decompressed(cut(data, 16)))
@@ -37,7 +37,7 @@ def undo_until_damaged(data):
 
 @pytest.mark.parametrize("size", [1, 2, 7, 65_536])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_what_is_in_it_comes_out_wherever_the_reads_end(coding, size):
+def test_content_is_decompressed_wherever_the_chunks_end(coding, size):
     assert undo(CODINGS[coding](TEXT), size) == TEXT
 
 
@@ -52,37 +52,37 @@ def test_what_is_in_it_comes_out_wherever_the_reads_end(coding, size):
     ],
     ids=["gzip", "gzip, padded", "zstd", "zstd, as pzstd writes it"],
 )
-def test_several_members_are_one_content(data, size):
+def test_several_members_are_concatenated(data, size):
     assert undo(data, size) == TEXT + TEXT
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_what_expands_a_lot_comes_whole(coding):
+def test_highly_compressed_content_is_complete(coding):
     data = bytes(1_000_000) + b"end"
     assert undo(CODINGS[coding](data)) == data
 
 
 @given(st.binary(max_size=64), st.integers(1, 8))
-def test_what_is_not_compressed_passes_as_it_is(data, size):
+def test_uncompressed_content_passes_unchanged(data, size):
     if not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")) and b"\x2a\x4d\x18" not in data:
         assert undo(data, size) == data
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f", b"\x28\xb5", b"P", b"P*M", b"(\n"])
-def test_what_only_begins_like_a_compressed_input_passes_as_it_is(data):
+def test_content_that_only_starts_like_a_compressed_one_passes_unchanged(data):
     assert undo(data, 1) == data
 
 
-def test_no_more_is_read_than_tells_that_it_is_not_compressed():
+def test_only_the_bytes_needed_to_decide_are_read():
     def chunks():
         yield b"(\n"
-        raise AssertionError("the first two bytes tell")
+        raise AssertionError("the first two bytes are enough")
 
     assert next(decompressed(chunks())) == b"(\n"
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_cut_off_anywhere_it_gives_what_was_there_and_fails(coding):
+def test_content_truncated_anywhere_yields_its_intact_part_and_fails(coding):
     whole = CODINGS[coding](TEXT) + CODINGS[coding](TEXT)
     end_of_first = len(CODINGS[coding](TEXT))
     for end in range(4, len(whole)):
@@ -92,19 +92,19 @@ def test_cut_off_anywhere_it_gives_what_was_there_and_fails(coding):
             assert end < end_of_first or len(before) >= len(TEXT)
 
 
-def test_cut_off_after_the_data_it_still_fails_and_says_so():
-    with pytest.raises(DamagedError, match=r"^its gzip data ends too early$"):
+def test_a_missing_trailer_is_an_error():
+    with pytest.raises(DamagedError, match=r"^its gzip data is truncated$"):
         undo(gzip.compress(TEXT)[:-1])
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, checksummed], ids=["gzip", "zstd"])
-def test_a_flipped_bit_is_found_or_harmless(compress):
+def test_a_flipped_bit_is_detected_or_harmless(compress):
     whole = compress(TEXT)
     for at, bit in product(range(4, len(whole)), range(8)):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << bit
         with suppress(DamagedError):
-            assert undo(bytes(damaged)) == TEXT  # it hit a name or time in the header, say
+            assert undo(bytes(damaged)) == TEXT  # for example, a name or time in the header
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -113,11 +113,11 @@ def test_anything_after_the_last_member_is_damage(coding):
 
 
 @pytest.mark.parametrize("log", [23, 24, 27])
-def test_a_zstd_window_of_up_to_128_mib_is_undone(log):
+def test_a_zstd_window_of_up_to_128_mib_is_decompressed(log):
     assert undo(with_window(log)) == TEXT
 
 
-def test_a_larger_zstd_window_is_refused_not_allocated():
+def test_a_larger_zstd_window_is_refused_without_allocation():
     with pytest.raises(DamagedError, match=r"window is larger than 128 MiB; .* --long=31 FILE"):
         undo(with_window(28))
 
@@ -132,15 +132,15 @@ def with_window(log):
 
 
 @pytest.mark.promise(
-    "A gzip or zstd file that is followed by white space or zeros, or holds empty members",
-    "read as if these were not there; anything else behind it is damage, named with its line",
+    "A gzip or zstd file with white space or zeros after it, or with empty members",
+    "these are ignored; anything else after it is damage, reported with its line",
     group="Input",
 )
 @pytest.mark.parametrize("size", [1, 65_536])
 @pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("behind", [b"\n", b"\r\n", b" \t\n", b"\0" * 512, b"\n\0\n"])
-def test_white_space_behind_compressed_data_is_no_fault(coding, behind, size):
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", b" \t\n", b"\0" * 512, b"\n\0\n"])
+def test_white_space_after_compressed_data_is_ignored(coding, padding, size):
     compress = CODINGS[coding]
-    assert undo(compress(TEXT) + behind, size) == TEXT
-    assert undo(compress(b"") + compress(TEXT) + compress(b"") + behind, size) == TEXT
-    assert undo_until_damaged(compress(TEXT) + behind + b"x") == TEXT
+    assert undo(compress(TEXT) + padding, size) == TEXT
+    assert undo(compress(b"") + compress(TEXT) + compress(b"") + padding, size) == TEXT
+    assert undo_until_damaged(compress(TEXT) + padding + b"x") == TEXT

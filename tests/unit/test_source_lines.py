@@ -15,7 +15,7 @@ LIMIT = 8
 
 
 def lines_of(chunks):
-    """Return all lines; asserts on the way that their numbers are right."""
+    """Return all lines; asserts that their numbers are right."""
     found = []
     for first, lines in numbered_lines(iter(chunks), LIMIT, "ids.txt"):
         assert first == len(found) + 1
@@ -49,12 +49,12 @@ def expected(data):
         (b"12345678\n", [b"12345678"]),
     ],
 )
-def test_lines_end_with_lf_cr_or_both_and_the_last_one_needs_no_end(data, lines):
+def test_lf_cr_lf_and_cr_end_lines_and_the_last_line_needs_none(data, lines):
     assert lines_of([data] if data else []) == lines
 
 
 @given(st.lists(st.sampled_from([b"\n", b"a", b'"', b"\r", b"\0", b"12345", b"x" * 20])))
-def test_where_the_chunks_end_changes_nothing(pieces):
+def test_chunk_boundaries_change_nothing(pieces):
     data = b"".join(pieces)
     assert lines_of(pieces) == expected(data)
     assert lines_of([data] if data else []) == expected(data)
@@ -62,20 +62,20 @@ def test_where_the_chunks_end_changes_nothing(pieces):
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=8).map(sorted))
-def test_any_bytes_cut_anywhere_give_the_same_lines(data, cuts):
+def test_any_bytes_split_anywhere_give_the_same_lines(data, cuts):
     edges = [0, *cuts, len(data)]
     chunks = [data[a:b] for a, b in pairwise(edges) if data[a:b]]
     assert lines_of(chunks) == expected(data)
 
 
-def test_an_overlong_line_is_refused_with_its_beginning():
+def test_an_overlong_line_is_rejected_with_its_beginning():
     line = b'"' * 3 + b"x" * 2_000_000
     [overlong] = lines_of([line[:5], line[5:]])
     assert overlong == Overlong(line[:LIMIT], 3, LIMIT)
-    assert str(overlong.refused(IdRule(), "ids.txt", 9).invalid) == "line is longer than 8 bytes"
+    assert str(overlong.refused(IdRule(), "ids.txt", 9).invalid) == "is longer than 8 bytes"
 
 
-def test_lines_are_given_as_soon_as_their_end_is_there():
+def test_lines_are_yielded_as_soon_as_they_are_complete():
     asked = []
 
     def chunks():

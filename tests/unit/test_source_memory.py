@@ -17,7 +17,7 @@ PARSERS = {"text": items_of_text, "csv": items_of_table, "jsonl": items_of_jsonl
 
 
 def peak_bytes(iterable):
-    """Iterate, keep nothing, and return the most memory that it took."""
+    """Iterate, keep nothing, and return the peak memory."""
     tracemalloc.start()
     try:
         for _ in iterable:
@@ -49,7 +49,7 @@ def test_ten_times_the_lines_need_no_more_memory(kind, lines):
 
 
 @pytest.mark.parametrize("kind", PARSERS)
-def test_a_line_without_an_end_needs_no_more_memory_than_a_long_one(kind):
+def test_an_endless_line_needs_no_more_memory_than_a_long_one(kind):
     def peak(megabytes):
         chunks = chain([b"interaction_id\n"], repeat(b"x" * 65_536, 16 * megabytes))
         return peak_bytes(PARSERS[kind](chunks, "ids", RULE))
@@ -58,7 +58,7 @@ def test_a_line_without_an_end_needs_no_more_memory_than_a_long_one(kind):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
-def test_a_bomb_is_undone_in_bounded_pieces(compress):
+def test_a_decompression_bomb_is_read_in_bounded_pieces(compress):
     bomb = compress(bytes(32 << 20))
     assert len(bomb) < 100_000
     sizes = []

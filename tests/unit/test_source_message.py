@@ -29,7 +29,7 @@ def test_a_message_is_a_bare_id_or_json(payload):
     assert (entry.id, entry.invalid) == (ID, None)
 
 
-def test_an_id_that_is_no_guid_may_be_a_json_string_too():
+def test_an_id_of_another_form_may_be_a_json_string():
     assert read('"call-42"', rule=IdRule("call-[0-9]+")).id == "call-42"
     assert read("call-42", rule=IdRule("call-[0-9]+")).id == "call-42"
 
@@ -39,7 +39,7 @@ def test_a_field_of_an_envelope_is_named_by_its_path():
     assert read(event, "detail.interaction_id").id == ID
 
 
-def test_the_fields_of_json_lines_are_those_of_messages():
+def test_messages_have_the_default_fields_of_json_lines():
     assert read(json.dumps({"interactionIdentifier": ID})).id == ID
     assert read(json.dumps({"interaction_id": OTHER, "interactionIdentifier": ID})).id == OTHER
 
@@ -55,33 +55,33 @@ def test_the_fields_of_json_lines_are_those_of_messages():
         ('"unclosed', None, "is not a GUID"),
         ("{", None, "is not JSON"),
         ("{}", None, "has no field 'interaction_id' or 'interactionIdentifier'"),
-        ('{"id": 7}', "id", "field 'id' is not a string"),
+        ('{"id": 7}', "id", "has no string in field 'id'"),
         (f'{{"id": "{ID}", "id": "{OTHER}"}}', "id", "has a field twice"),
         (ID, "id", "is not JSON"),
         ('["a"]', "id", "has no field 'id'"),
     ],
 )
-def test_a_message_without_an_id_is_invalid_and_says_why(payload, field, why):
+def test_a_message_without_an_id_is_invalid_with_a_reason(payload, field, why):
     entry = read(payload, field)
     assert str(entry.invalid).startswith(why)
     assert entry.source == f"{NAME}#7-0"
 
 
-def test_a_message_of_more_than_four_mebibytes_is_refused():
+def test_a_message_of_more_than_four_mebibytes_is_rejected():
     assert "longer than 4,194,304 bytes" in str(read("x" * (4 << 20) + "y").invalid)
 
 
-def test_two_unreadable_messages_are_two_and_one_that_comes_again_is_the_same():
+def test_unreadable_messages_are_distinct_and_a_redelivered_one_is_the_same():
     assert read("?", number="7-0").key == read("?", number="7-0").key
     assert read("?", number="7-0").key != read("?", number="7-1").key
 
 
-def test_a_message_that_holds_the_token_is_refused_and_not_shown():
+def test_a_message_with_the_token_is_rejected_and_not_shown():
     entry = read(OTHER, rule=IdRule(secrets=Secrets(OTHER)))
     assert (entry.id, entry.invalid) == (MASK, IS_SECRET)
 
 
-# --- messages with named fields, as Redis has them ---
+# --- messages with named fields, from Redis ---
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_message_that_holds_the_token_is_refused_and_not_shown():
         ([("type", "call"), ("body.id", ID), ("body", "{}")], "body.id"),
     ],
 )
-def test_the_id_is_in_the_named_field_or_in_the_text_of_the_only_one(pairs, field):
+def test_the_id_is_in_the_named_field_or_in_the_only_field(pairs, field):
     entry = read_fields(pairs, field)
     assert (entry.id, entry.invalid) == (ID, None)
 
@@ -106,25 +106,29 @@ def test_the_id_is_in_the_named_field_or_in_the_text_of_the_only_one(pairs, fiel
     [
         ([], None, "has no field 'interaction_id' or 'interactionIdentifier'"),
         ([("a", ID), ("b", OTHER)], None, "has no field 'interaction_id'"),
-        ([("interaction_id", ID), ("interaction_id", OTHER)], None, "has a field twice"),
+        (
+            [("interaction_id", ID), ("interaction_id", OTHER)],
+            None,
+            "has field 'interaction_id' twice",
+        ),
         ([("body", "{}"), ("body", "{}")], "body.id", "has no field 'body.id'"),
         ([("a", "1"), ("body", "{}")], "body.id", "has no field 'id'"),
     ],
 )
-def test_named_fields_without_one_id_are_invalid_and_say_why(pairs, field, why):
+def test_named_fields_without_exactly_one_id_are_invalid_with_a_reason(pairs, field, why):
     assert str(read_fields(pairs, field).invalid).startswith(why)
 
 
-def test_what_is_lost_has_a_row_of_its_own_by_the_number_of_its_message():
+def test_a_lost_message_has_its_own_row_with_its_number():
     reader = MessageReader(NAME, IdRule())
     lost, missing = reader.lost("7-0"), reader.lost(">7-0", 1_200)
     assert (lost.id, missing.id) == ("7-0", ">7-0")
     assert "may be lost" in str(lost.invalid)
-    assert str(missing.invalid).endswith("before they were delivered: 1,200 of them")
+    assert str(missing.invalid).endswith("before delivery: 1,200 lost")
     assert lost.key != missing.key
 
 
-def test_the_number_of_a_message_is_found_again():
+def test_an_entry_leads_back_to_the_number_of_its_message():
     reader = MessageReader(NAME, IdRule())
     assert reader.number_of(reader.read(ID.encode(), "7-0")) == "7-0"
     assert reader.number_of(reader.lost("a#b")) == "a#b"

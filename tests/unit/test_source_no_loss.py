@@ -1,4 +1,4 @@
-"""Whatever an input looks like: an ID in it is read, or something is refused, never neither."""
+"""Every ID of an input is read or something is rejected, whatever the input looks like."""
 
 import re
 
@@ -23,7 +23,7 @@ ANY_END = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\0]")
 
 
 def read(parser, text, *arguments):
-    """Return the IDs that are read; None if anything is refused or ends with an error."""
+    """Return the IDs that are read; None if anything is rejected or fails."""
     data = text.encode()
     chunks = (data[start : start + 11] for start in range(0, len(data), 11))
     try:
@@ -39,7 +39,7 @@ def joined(rows, ends):
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C, f" {A}", "# x", "#", ""]), ENDS), max_size=8))
-def test_no_line_end_of_any_system_makes_an_id_of_a_text_vanish(lines):
+def test_no_line_break_makes_an_id_of_a_text_disappear(lines):
     text = "".join(line + end for line, end in lines)
     found = read(items_of_text, text)
     there = {part.strip() for part in ANY_END.split(text) if part[:1] not in ("", "#")} - {""}
@@ -59,7 +59,7 @@ TABLE_ROWS = {
 @pytest.mark.parametrize("header", TABLE_ROWS)
 @settings(derandomize=True)
 @given(st.data())
-def test_no_line_end_and_no_quote_makes_an_id_of_a_table_vanish(header, data):
+def test_no_line_break_or_quote_makes_an_id_of_a_table_disappear(header, data):
     rows = data.draw(st.lists(TABLE_ROWS[header], max_size=6))
     ends = data.draw(st.lists(ENDS, min_size=len(rows), max_size=len(rows)))
     first = data.draw(ENDS)
@@ -69,7 +69,7 @@ def test_no_line_end_and_no_quote_makes_an_id_of_a_table_vanish(header, data):
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C]), ENDS), max_size=6))
-def test_no_line_end_of_any_system_makes_an_id_of_json_lines_vanish(lines):
+def test_no_line_break_makes_an_id_of_json_lines_disappear(lines):
     text = "".join(f'{{"id":"{one}"}}{end}' for one, end in lines)
     found = read(items_of_jsonl, text, "id")
     assert found is None or found == {one for one, _ in lines}

@@ -21,7 +21,7 @@ def refusal(*names, options=OPTIONS):
     return str(raised.value)
 
 
-def test_paths_are_files_one_after_the_other(tmp_path):
+def test_files_are_read_in_order(tmp_path):
     first, second = tmp_path / "a.txt", tmp_path / "b.csv"
     first.write_text(f"{GUID}\n")
     second.write_text(f"interaction_id\n{GUID}\n")
@@ -30,58 +30,59 @@ def test_paths_are_files_one_after_the_other(tmp_path):
     assert lines == [(str(first), 1), (str(second), 2)]
 
 
-def test_a_source_that_is_opened_has_been_looked_at(tmp_path):
+def test_opening_a_file_checks_its_content(tmp_path):
     (tmp_path / "ids.txt").write_text("# none\n")
-    assert "holds no ID" in refusal(str(tmp_path / "ids.txt"))
+    assert "contains no ID" in refusal(str(tmp_path / "ids.txt"))
     options = source_options(IdRule(), allow_empty=True)
     assert open_source([str(tmp_path / "ids.txt")], options).is_queue is False
 
 
 @pytest.mark.promise(
     "`s3://…` or another URL as input, a socket, a directory; `~` in quotes",
-    "refused by name with what to do instead; `~` is the home directory",
+    "refused with the name and the remedy; `~` is the home directory",
     group="Input",
 )
 @pytest.mark.parametrize(
     "url", ["s3://bucket/ids.txt", "https://x/ids", "kafka://host/0", "s3:/b/x", "file:///ids.txt"]
 )
-def test_a_url_without_a_source_is_refused_with_what_there_is_instead(url):
+def test_an_unsupported_url_is_refused_with_the_supported_inputs(url):
     said = refusal(url)
-    assert said.startswith(f"{url} is a URL. {url.partition(':')[0]}:// is not supported")
-    assert "only files" in said
-    assert "pipe them into standard input (-)" in said
+    scheme = url.partition(":")[0]
+    assert said.startswith(f"{url}: {scheme}:// is not a supported input. Supported are files")
+    assert said.endswith("Save the IDs to a file, or pipe them in.")
 
 
-def test_a_scheme_that_is_mistyped_is_put_right():
+def test_a_mistyped_scheme_gets_a_suggestion():
     said = refusal("reddis://host/0/ids")
-    assert "redis://, rediss://, sqs:// and standard input. Do you mean redis" in said
+    assert "Did you mean redis://? Supported are" in said
+    assert "standard input (-), redis://, rediss://, sqs://." in said
 
 
 def test_sources_of_different_kinds_are_not_read_together():
-    assert refusal("ids.txt", "redis://x").startswith("ids.txt and redis://x are sources of diff")
-    assert refusal("-", "redis://x").startswith("- and redis://x are sources of different kinds")
+    assert refusal("ids.txt", "redis://x").startswith("ids.txt and redis://x are different kinds")
+    assert refusal("-", "redis://x").startswith("- and redis://x are different kinds of source")
 
 
 def test_a_password_in_a_url_is_not_shown():
-    assert refusal("kafka://user:s3cret@host/0").startswith("kafka://…@host/0 is a URL.")
+    assert refusal("kafka://user:s3cret@host/0").startswith("kafka://…@host/0: kafka:// is not")
     assert "s3cret" not in refusal("redis://user:s3cret@host/0/ids")
     assert "s3cret" not in refusal("sqs://key:s3cret@ids")
 
 
 @pytest.mark.parametrize("name", ["redis://host/0/ids", "sqs://ids"])
-def test_a_queue_is_one_and_has_no_columns(name):
-    assert "give each to a run of its own" in refusal(name, name)
+def test_a_run_reads_one_queue_without_a_column(name):
+    assert "Use a separate run for each" in refusal(name, name)
     assert "--field" in refusal(name, options=source_options(IdRule(), column="id"))
 
 
 @pytest.mark.parametrize(
     "name", ["sqs://", "sqs://ids?zone=x", "sqs://1/ids", "sqs://a/b/c", "sqs://a b"]
 )
-def test_a_queue_of_sqs_is_named_by_its_name_and_account(name):
+def test_an_invalid_sqs_url_is_refused_with_the_form(name):
     assert "sqs://" in refusal(name)
 
 
-def test_only_a_queue_ends_when_it_is_idle(tmp_path):
+def test_until_idle_is_for_queues_only(tmp_path):
     (tmp_path / "ids.txt").write_text(GUID)
     options = source_options(IdRule(), until_idle_s=5.0)
     assert "--until-idle" in refusal(str(tmp_path / "ids.txt"), options=options)
@@ -91,7 +92,7 @@ def test_only_a_queue_ends_when_it_is_idle(tmp_path):
     ("name", "package", "extra"),
     [("redis://host/0/ids", "redis", "redis"), ("sqs://ids", "aiobotocore", "sqs")],
 )
-def test_a_package_that_is_missing_is_named_with_how_to_install_it(name, package, extra):
+def test_a_missing_package_is_named_with_the_install_command(name, package, extra):
     command = (
         f"import sys; sys.modules['{package}'] = None\n"
         "from cxai.core.entry import IdRule\n"
@@ -115,7 +116,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(name, package
 )
 def test_a_name_with_the_token_is_refused_and_not_shown(names, place):
     said = refusal(*names, options=source_options(IdRule(secrets=Secrets(GUID)), **place))
-    assert "holds the API token" in said
+    assert "contains the API token" in said
     assert GUID not in said
 
 

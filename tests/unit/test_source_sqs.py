@@ -1,4 +1,4 @@
-"""What a source of SQS makes of replies that are rare, over a queue in memory."""
+"""Rare replies of SQS, over a queue in memory."""
 
 import pytest
 from support.defaults import source_options
@@ -76,21 +76,21 @@ async def test_messages_are_deleted_by_the_handle_of_their_delivery():
 
 
 @virtually
-async def test_a_message_that_one_reply_has_twice_is_one_and_deleted_by_the_later_handle():
+async def test_a_duplicate_in_one_reply_is_read_once_and_deleted_by_the_later_handle():
     queue = Queue([*messages(1, 2), *messages(1, delivery=2)])
     assert await taken(source_of(queue)) == ["call-1", "call-2"]
     assert queue.deleted == ["h1-2", "h2-1"]
 
 
 @virtually
-async def test_what_could_not_be_deleted_is_tried_again():
+async def test_a_failed_deletion_is_retried():
     queue = Queue(messages(1, 2, 3), failing={"h2-1": 2})
     await taken(source_of(queue))
     assert queue.deleted == ["h1-1", "h3-1", "h2-1"]
 
 
 @virtually
-async def test_what_can_never_be_deleted_is_left_to_come_again_and_named():
+async def test_messages_that_can_not_be_deleted_are_reported_and_redelivered():
     noticed, queue = [], Queue(messages(1, 2), failing={"h2-1": 99})
     await taken(source_of(queue, noticed))
     assert queue.deleted == ["h1-1"]
@@ -98,7 +98,7 @@ async def test_what_can_never_be_deleted_is_left_to_come_again_and_named():
 
 
 @virtually
-async def test_acknowledgements_of_any_size_are_made_in_tens():
+async def test_messages_are_deleted_ten_at_a_time():
     queue = Queue(*(messages(*range(ten, ten + 10)) for ten in (0, 10, 20)))
     source = source_of(queue)
     batches = source.batches()
@@ -108,27 +108,27 @@ async def test_acknowledgements_of_any_size_are_made_in_tens():
 
 
 @virtually
-async def test_the_end_is_one_more_call_after_nothing_was_hidden():
+async def test_the_last_call_comes_after_nothing_is_hidden():
     queue = Queue(looks=[(3, 30.0), (1, 30.0), (0, 30.0)])
     await taken(source_of(queue))
     assert queue.received == 4
 
 
 @virtually
-async def test_what_comes_in_the_last_call_is_no_end():
+async def test_a_message_in_the_last_call_continues_the_run():
     queue = Queue([], messages(1), looks=[(0, 30.0), (0, 30.0)])
     assert await taken(source_of(queue)) == ["call-1"]
     assert queue.received == 4
 
 
 @virtually
-async def test_without_the_permission_to_look_a_silence_is_enough():
+async def test_without_permission_to_inspect_the_queue_the_idle_time_is_enough():
     queue = Queue(looks=[DeniedError("no")])
     assert await taken(source_of(queue)) == []
 
 
 @virtually
-async def test_a_queue_that_is_gone_at_the_end_has_not_ended():
+async def test_a_queue_that_disappears_at_the_end_is_an_error():
     queue = Queue(looks=[RefusedError("there is no such queue.")])
     with pytest.raises(InputBrokenError, match="there is no such queue"):
         await taken(source_of(queue))

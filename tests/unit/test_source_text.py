@@ -15,8 +15,8 @@ def items(*chunks, rule=None):
     return [item for block in blocks for item in block]
 
 
-def told(*chunks):
-    """Return the items as what a test can be read by: (line, ID or reason)."""
+def read(*chunks):
+    """Return (line, ID or reason) for each entry, and ignored lines as they are."""
     return [
         item
         if isinstance(item, IgnoredLine)
@@ -26,20 +26,20 @@ def told(*chunks):
 
 
 def test_every_line_is_an_id_with_its_line_number():
-    assert told(f"{A}\n{B}\n".encode()) == [(1, A), (2, B)]
+    assert read(f"{A}\n{B}\n".encode()) == [(1, A), (2, B)]
 
 
 def test_the_last_line_needs_no_newline():
-    assert told(f"{A}\n{B}".encode()) == [(1, A), (2, B)]
+    assert read(f"{A}\n{B}".encode()) == [(1, A), (2, B)]
 
 
-def test_crlf_and_white_space_around_an_id_are_no_part_of_it():
-    assert told(f"{A}\r\n \t{B}\t \r\n".encode()) == [(1, A), (2, B)]
+def test_crlf_and_white_space_around_an_id_are_ignored():
+    assert read(f"{A}\r\n \t{B}\t \r\n".encode()) == [(1, A), (2, B)]
 
 
-def test_blank_lines_and_comments_are_told_and_count_as_lines():
+def test_blank_lines_and_comments_are_items_and_count_as_lines():
     data = f"# export\n\n  \t\r\n  # indented\r\n{A}\n".encode()
-    assert told(data) == [
+    assert read(data) == [
         IgnoredLine.COMMENT,
         IgnoredLine.BLANK,
         IgnoredLine.BLANK,
@@ -48,8 +48,8 @@ def test_blank_lines_and_comments_are_told_and_count_as_lines():
     ]
 
 
-def test_a_hash_within_a_line_is_no_comment():
-    assert told(f"{A} # the first\n".encode()) == [(1, "is not a GUID")]
+def test_a_hash_within_a_line_does_not_start_a_comment():
+    assert read(f"{A} # the first\n".encode()) == [(1, "is not a GUID")]
 
 
 def test_duplicates_pass_each_with_its_line():
@@ -76,7 +76,7 @@ def test_duplicates_pass_each_with_its_line():
         b"x" * 9_000,
     ],
 )
-def test_a_line_that_is_no_id_is_refused_and_the_lines_around_it_are_not(line):
+def test_an_invalid_id_is_rejected_without_affecting_other_lines(line):
     data = f"{A}\n".encode() + line + f"\n{B}\n".encode()
     first, refused, last = items(data)
     assert (first.id, first.invalid, last.id, last.invalid) == (A, None, B, None)
@@ -88,67 +88,67 @@ ENDS = ["\n", "\r\n", "\r", "\r\r\n"]
 
 
 @pytest.mark.promise(
-    "Lines that end with CR alone, with CR LF, or with both by turns; a CR in a comment or header",
-    "each ends its line, in text, CSV and JSON Lines: no ID vanishes",
+    "Lines that end with CR, with CR LF, or with either in turn; a CR in a comment or header",
+    "each ends its line, in text, CSV and JSON Lines; no ID is lost",
     group="Input",
 )
 @pytest.mark.parametrize("one", ENDS)
 @pytest.mark.parametrize("other", ENDS)
 @pytest.mark.parametrize("size", [1, 37, 65_536])
-def test_every_line_end_that_we_know_ends_a_line_and_a_comment(one, other, size):
+def test_lf_cr_lf_and_cr_each_end_a_line_and_a_comment(one, other, size):
     data = f"# comment{one}{A}{other}{B}{one}".encode()
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
-    comment, *found = [item for item in told(*chunks) if item is not IgnoredLine.BLANK]
+    comment, *found = [item for item in read(*chunks) if item is not IgnoredLine.BLANK]
     assert comment is IgnoredLine.COMMENT
     assert [text for _, text in found] == [A, B]
 
 
 @pytest.mark.promise(
-    "NEL, VT, FF, NUL, U+2028 and other line ends that only some systems know",
-    "no line end: the line is refused and counted where they would hide an ID, in a comment, too",
+    "NEL, VT, FF, NUL, U+2028 and other line breaks of some systems",
+    "not a line break: a line (or comment) in which one could hide an ID is rejected and counted",
     group="Input",
 )
 @pytest.mark.parametrize(
     "odd", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0"]
 )
-def test_a_line_end_that_only_others_know_hides_no_id(odd):
-    assert told(f"{A}{odd}{B}\n".encode()) == [(1, "is not a GUID")]
-    why = "is a comment with a line end in it that only other systems know, and text behind that"
-    assert told(f"# x{odd}{A}{odd}{B}\n".encode()) == [(1, why)]
-    assert told(f"# x{odd}# y{odd} \n".encode()) == [IgnoredLine.COMMENT]
+def test_a_line_break_of_another_system_does_not_hide_an_id(odd):
+    assert read(f"{A}{odd}{B}\n".encode()) == [(1, "is not a GUID")]
+    why = "is a comment that contains an unusual line break, followed by text"
+    assert read(f"# x{odd}{A}{odd}{B}\n".encode()) == [(1, why)]
+    assert read(f"# x{odd}# y{odd} \n".encode()) == [IgnoredLine.COMMENT]
 
 
 @pytest.mark.parametrize(
     "odd",
     [b"\x01", b"\x04", b"\x15", b"\x1a", b"\x1b", b"\x1f", b"\x7f", b"\x85", b"\\n", b"\\r\\n"],
 )
-def test_a_rare_line_end_in_a_comment_hides_no_id(odd):
-    why = "is a comment with a line end in it that only other systems know, and text behind that"
-    assert told(odd.join([b"# x", A.encode(), b""])) == [(1, why)]
-    assert told(odd.join([b"# x", b"#" + A.encode()])) == [IgnoredLine.COMMENT]
-    assert told(odd.join([b"# und so", b" weiter", b"C:\\new"])) == [IgnoredLine.COMMENT]
+def test_a_rare_line_break_in_a_comment_does_not_hide_an_id(odd):
+    why = "is a comment that contains an unusual line break, followed by text"
+    assert read(odd.join([b"# x", A.encode(), b""])) == [(1, why)]
+    assert read(odd.join([b"# x", b"#" + A.encode()])) == [IgnoredLine.COMMENT]
+    assert read(odd.join([b"# und so", b" weiter", b"C:\\new"])) == [IgnoredLine.COMMENT]
 
 
 def test_a_line_of_invisible_characters_is_blank():
-    assert told("\u00a0\n\ufeff\r\u200b \n".encode()) == [IgnoredLine.BLANK] * 3
+    assert read("\u00a0\n\ufeff\r\u200b \n".encode()) == [IgnoredLine.BLANK] * 3
 
 
-def test_an_overlong_line_is_one_refused_line():
+def test_an_overlong_line_is_rejected_once():
     long = b"x" * (MAX_LINE_BYTES + 1)
     longer = b"x" * 1_000_000
     data = long + b"\n" + longer + b"\n" + A.encode() + b"\n" + longer
     entries = items(data)
     assert [entry.line for entry in entries] == [1, 2, 3, 4]
-    reason = Fault("line is longer than 65,536 bytes")
+    reason = Fault("is longer than 65,536 bytes")
     assert [entry.invalid for entry in entries] == [reason, reason, None, reason]
     assert len({entry.key for entry in entries}) == 4
 
 
-def test_a_line_of_just_the_limit_is_read():
-    assert told(b" " * (MAX_LINE_BYTES - 36) + A.encode() + b"\n") == [(1, A)]
+def test_a_line_of_exactly_the_limit_is_read():
+    assert read(b" " * (MAX_LINE_BYTES - 36) + A.encode() + b"\n") == [(1, A)]
 
 
-def test_other_forms_of_id_are_read_by_their_rule():
+def test_ids_of_another_form_are_read_by_their_rule():
     [entry] = items(b"call-17\r\n", rule=IdRule("call-[0-9]+"))
     assert entry == Entry("call-17", "call-17", "ids.txt", 1)
 
@@ -168,7 +168,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=40)))
-def test_any_bytes_give_one_item_a_line_and_no_id_that_is_not_there(pieces):
+def test_any_bytes_yield_one_item_per_line_and_no_invented_id(pieces):
     data = b"".join(pieces)
     found = items(*without_bom(iter([data] if data else [])))
     text = data.removeprefix(b"\xef\xbb\xbf")

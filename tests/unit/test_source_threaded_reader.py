@@ -151,7 +151,7 @@ def test_a_thread_that_outlives_its_loop_ends_quietly():
 
     def blocks():
         release.wait(PATIENCE_S)
-        yield ["nobody wants it"]
+        yield ["unused"]
 
     async def leave():
         coming = asyncio.create_task(anext(ThreadedReader(blocks()).batches()))

@@ -19,7 +19,7 @@ def test_the_token_comes_from_the_environment(monkeypatch):
     assert read_token(None).get_secret_value() == SECRET
 
 
-def test_a_token_file_goes_before_the_environment(monkeypatch, tmp_path):
+def test_a_token_file_takes_precedence_over_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, "another")
     assert token_of(SECRET, tmp_path).get_secret_value() == SECRET
 
@@ -50,14 +50,14 @@ def test_white_space_around_a_token_is_not_part_of_it(around, monkeypatch, tmp_p
     ],
     ids=repr,
 )
-def test_what_would_break_a_header_is_refused_and_not_shown(within, tmp_path):
-    with pytest.raises(UsageError, match="which no header may hold") as raised:
+def test_a_token_that_would_break_a_header_is_refused_and_not_shown(within, tmp_path):
+    with pytest.raises(UsageError, match="which an HTTP header may not") as raised:
         token_of(within, tmp_path)
     assert "c4nary" not in f"{raised.value!r} {raised.value.__cause__!r}"
 
 
 @pytest.mark.parametrize("value", ["", "  \n"])
-def test_an_empty_token_is_none_and_says_how_to_give_one(value, monkeypatch, tmp_path):
+def test_an_empty_token_is_refused_with_how_to_set_one(value, monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(UsageError, match=rf"No API token.* Set {VARIABLE},.* --token-file"):
         read_token(None)
@@ -65,13 +65,13 @@ def test_an_empty_token_is_none_and_says_how_to_give_one(value, monkeypatch, tmp
         token_of(value, tmp_path)
 
 
-def test_without_a_token_that_is_told(monkeypatch):
+def test_a_missing_token_is_refused(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(UsageError, match="No API token"):
         read_token(None)
 
 
-def test_a_token_file_that_can_not_be_read_is_named(tmp_path):
+def test_an_unreadable_token_file_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"Can't read the token file .*/none: No such file"):
         read_token(tmp_path / "none")
     with pytest.raises(UsageError, match="Is a directory"):
@@ -79,7 +79,7 @@ def test_a_token_file_that_can_not_be_read_is_named(tmp_path):
 
 
 @pytest.mark.promise("The token in a `repr`", "does not show", group="Security")
-def test_a_token_does_not_show_itself(monkeypatch):
+def test_the_repr_of_a_token_hides_it(monkeypatch):
     monkeypatch.setenv(VARIABLE, SECRET)
     token = read_token(None)
     assert SECRET not in f"{token} {token!r} {[token]}"
@@ -97,7 +97,7 @@ def test_a_token_does_not_show_itself(monkeypatch):
     ],
     ids=["byte order mark", "mark and white space", "much white space"],
 )
-def test_what_editors_put_around_a_token_is_not_part_of_it(content, tmp_path):
+def test_a_byte_order_mark_and_line_breaks_around_a_token_are_removed(content, tmp_path):
     assert token_of(content, tmp_path).get_secret_value() == SECRET
 
 
@@ -109,15 +109,15 @@ def test_a_token_file_in_utf_16_is_refused_by_name(encoding, tmp_path):
 
 
 @pytest.mark.promise(
-    "The token file has no end, such as `/dev/zero`, or is something else that is large",
+    "The token file is endless, such as `/dev/zero`, or large",
     "refused with code 2 after 64 KiB",
     group="Security",
 )
 @pytest.mark.parametrize("size", [65_537, 1_000_000, None])
-def test_no_more_of_a_token_file_is_read_than_a_token_can_be(size, tmp_path):
+def test_a_large_token_file_is_refused_after_64_kib(size, tmp_path):
     path = Path("/dev/zero")
     if size is not None:
         path = tmp_path / "large"
         path.write_bytes(b"x" * size)
-    with pytest.raises(UsageError, match=f"The token file {path} holds more than 64 KiB"):
+    with pytest.raises(UsageError, match=f"The token file {path} is larger than 64 KiB"):
         read_token(path)

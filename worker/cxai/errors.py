@@ -1,13 +1,13 @@
-"""Errors that end a run, each with the exit code and the words for its user.
+"""Errors that end a run, each with its exit code and a message for the user.
 
-A message says what is wrong, where, and what to do. It never holds a token or a response body.
+A message has the problem, its place and the remedy. It never contains a token or a response body.
 """
 
 from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """What the process returns. FINISHED only if nothing is wrong (cxai/core/ending.py)."""
+    """The exit code of the process; FINISHED only if nothing is wrong (cxai/core/ending.py)."""
 
     FINISHED = 0
     ABOVE_THRESHOLD = 1
@@ -32,7 +32,7 @@ class StopCause(StrEnum):
 
 
 class CxaiError(Exception):
-    """An expected way to fail. Shown as its message alone, without a traceback."""
+    """An expected failure, shown as its message only, without a traceback."""
 
     exit_code = ExitCode.OUR_FAULT
 
@@ -48,13 +48,13 @@ class DirectoryInUseError(UsageError):
 
 
 class TokenRefusedError(CxaiError):
-    """The API refused the token (401, 403). No ID was given a verdict for it."""
+    """The API refused the token (401, 403). No ID gets a verdict for that."""
 
     exit_code = ExitCode.AUTHENTICATION
 
 
 class StoppedError(CxaiError):
-    """The run can't go on now, but the same command resumes it later. `by` says what stopped it."""
+    """The run can't continue now; the same command resumes it later. `by` is the cause."""
 
     exit_code = ExitCode.STOPPED
 
@@ -64,7 +64,7 @@ class StoppedError(CxaiError):
 
 
 class StopRequestedError(StoppedError):
-    """Someone asked for the stop: `requester` is a signal's name, `Ctrl-C`, or the caller."""
+    """A stop was requested by `requester`: a signal's name, `Ctrl-C`, or the caller."""
 
     def __init__(self, requester: str, by: StopCause) -> None:
         super().__init__(f"Stopped by {requester}.", by)
@@ -72,31 +72,31 @@ class StopRequestedError(StoppedError):
 
 
 class InputBrokenError(StoppedError):
-    """A source failed in the middle. What was read before it is processed and committed.
+    """A source failed during the run. What was read before is processed and committed.
 
-    `why` says what failed, in a sentence; the message says what to do as well.
+    `why` is the failure, in a sentence; the message adds the remedy.
     """
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"{why} What stood before is kept; fix the input and run the same command again.",
+            f"{why} Everything read before that is kept. Fix the input and rerun the same command.",
             StopCause.INPUT,
         )
         self.why = why
 
 
 class CommitError(StoppedError):
-    """The disk or the ledger failed under a batch. Nothing of that batch counts."""
+    """The disk or the ledger failed during a batch. Nothing of that batch counts."""
 
     def __init__(self, message: str, by: StopCause = StopCause.DISK) -> None:
         super().__init__(message, by)
 
 
 class BlockedError(CommitError):
-    """A place that a run writes to can't be used for now; the same work may be tried again.
+    """A place that a run writes to is temporarily unusable; the same work may be retried.
 
-    `cause` says what is missing, in a phrase: room on a disk, or the connection to a database.
-    `place` names what can't be used, in a phrase; empty, it is where the results go.
+    `cause` is the reason, in a phrase, such as a full disk or a lost connection to a database.
+    `place` names what is unusable, in a phrase; empty, it is the output.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class BlockedError(CommitError):
 
 
 class DiskFullError(BlockedError):
-    """There was no room on the disk. What needed it was taken back whole, and may be tried again.
+    """The disk is full. The write was undone completely, and may be retried.
 
-    `cause` says what there was no room for: bytes, inodes or a quota.
+    `cause` names what has run out: bytes, inodes or a quota.
     """
 
     def __init__(self, message: str, cause: str) -> None:
@@ -118,14 +118,14 @@ class DiskFullError(BlockedError):
 
 
 class FencedError(StoppedError):
-    """Others took this worker for dead, and its IDs: nothing that it does counts any more."""
+    """Other workers considered this one dead and took over its IDs: its work no longer counts."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StopCause.TAKEN_OVER)
 
 
 class TermsChangedError(StoppedError):
-    """The terms that a worker began with don't hold any more: it has to start over."""
+    """The terms of the export have changed since the worker started: it must start again."""
 
     def __init__(self) -> None:
         super().__init__("The terms of the export have changed.", StopCause.TAKEN_OVER)

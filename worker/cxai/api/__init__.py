@@ -1,1 +1,1 @@
-"""The vendor's edge: HTTP, content codings, and the forms of the API's bodies."""
+"""The connection to the API: HTTP, TLS, proxy, content codings and the token."""

@@ -1,4 +1,4 @@
-"""Where the API is: the one place that decides what may be a base URL."""
+"""The URL of the API: the only place that decides what a base URL may be."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from cxai.errors import UsageError
 EXAMPLE = "https://api.elevateai.com"
 
 THIS_MACHINE = "this machine"
-"""The origin of all loopback addresses: a simulator has another port each time."""
+"""The origin of all loopback addresses: a simulator has a different port each time."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OWN_VERSION = "/v1"
@@ -19,17 +19,17 @@ _RESOURCE = re.compile(r"(?:/v\d+)?/interactions(?:/|\Z)", re.IGNORECASE)
 
 
 def checked_base_url(given: str) -> str:
-    """Return what stands before `/v1/interactions/…` in each request, without a slash at its end.
+    """Return the part before `/v1/interactions/…` of each request's URL, without a final slash.
 
     White space around it, a dot after the host name, capitals in scheme and host, and a final
-    `/v1` change nothing. Raises UsageError, without showing credentials or a query, for what is no
-    base URL, and for anything but https (http is allowed to loopback alone).
+    `/v1` are removed. Raises UsageError, without showing credentials or a query, for an invalid
+    base URL, and for any scheme but https (http is allowed for loopback only).
     """
     text = given.strip()
     if "@" in text:
         raise UsageError(
-            "base_url holds a user name or a password. Take them out: the API needs none, and a"
-            " proxy has a setting of its own (proxy)."
+            "base_url contains a user name or a password. Remove them: the API uses a token, and a"
+            " proxy has its own setting (proxy)."
         )
     if text and not _SCHEME.match(text):
         raise _malformed(text, _with_scheme(text))
@@ -44,32 +44,32 @@ def checked_base_url(given: str) -> str:
     path = url.raw_path.rstrip("/")
     if (resource := _RESOURCE.search(path)) is not None:
         raise UsageError(
-            f"base_url {_shown(text)} leads to a resource of the API, and cxai itself adds"
-            f" /v1/interactions/…. Name the API: {url.origin()!s}{path[: resource.start()]}."
+            f"base_url {_shown(text)} includes the path of a resource, but cxai adds"
+            f" /v1/interactions/… to it. Use {url.origin()!s}{path[: resource.start()]}."
         )
     version = _ANY_VERSION.search(path)
     if version is not None and version[0].lower() != _OWN_VERSION:
         raise UsageError(
-            f"base_url {_shown(text)} ends with {version[0]}, but cxai speaks version 1 of the API."
+            f"base_url {_shown(text)} ends with {version[0]}, but cxai uses version 1 of the API."
             f" Leave the version out: {url.origin()!s}{path[: version.start()]}."
         )
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise UsageError(
             f"base_url {_shown(text)} would send the API token in clear text."
-            " Use https:// (http:// is allowed to loopback addresses alone)."
+            " Use https:// (http:// is allowed for loopback addresses only)."
         )
     before = path[: version.start()] if version is not None else path
     return f"{url.origin()!s}{before.rstrip('/')}"
 
 
 def origin_of(base_url: str) -> str:
-    """Return the API that `base_url` leads to, for comparison and for people."""
+    """Return the API at `base_url`, for comparison and for messages."""
     checked = checked_base_url(base_url)
     return THIS_MACHINE if is_loopback(URL(checked).host or "") else checked
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is this machine."""
+    """Whether a host name or address is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -77,19 +77,19 @@ def is_loopback(host: str) -> bool:
 
 
 def _malformed(text: str, meant: str | None = None) -> UsageError:
-    hint = f" Did you mean {meant}?" if meant else f" The API's own is {EXAMPLE}."
+    hint = f" Did you mean {meant}?" if meant else f" The API is at {EXAMPLE}."
     return UsageError(
         f"base_url {_shown(text)} is not of the form https://host[:port][/path].{hint}"
     )
 
 
 def _shown(text: str) -> str:
-    """Quote it up to where something secret might begin."""
+    """Quote the text up to where a secret might begin."""
     return repr(re.split(r"[?#]", text, maxsplit=1)[0])
 
 
 def _with_scheme(text: str) -> str | None:
-    """Return what a text without a scheme most likely means, None if that can't be told."""
+    """Return the URL that a text without a scheme most likely means, None if unclear."""
     bare = re.sub(r"\A(?:https?:)?/*", "", text, flags=re.IGNORECASE)
     host = re.split(r"[:/?#]", bare, maxsplit=1)[0].rstrip(".")
     if not re.fullmatch(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+|localhost", host):

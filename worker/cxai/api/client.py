@@ -1,4 +1,4 @@
-"""One request to the API, over aiohttp. Foreign exceptions end here: failures are values."""
+"""One request to the API, over aiohttp. Failures are values, never aiohttp's exceptions."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from cxai.api.base_url import checked_base_url
-from cxai.api.connections import Connector, Passage, SendSlot
+from cxai.api.connections import Connector, RequestState, SendSlot
 from cxai.api.exchange import Exchange, OpenExchange, Response
 from cxai.api.protocol import FloodError
 from cxai.api.proxy import checked_proxy
@@ -27,43 +27,41 @@ from cxai.policy.reply import Endpoint, Failure, FailureKind, Reply
 from cxai.policy.table import has_body
 from cxai.policy.verdict import FailureStage
 
-WORDS_BYTES = 16 * 2**10
-"""Of any reply but a 200, as much is read of the body, as sent: for the API's message."""
+EXCERPT_BYTES = 16 * 2**10
+"""Most bytes read of the body, as sent, of any reply but a 200: it may contain a message."""
 
-_WORDS_S = 1.0
+_EXCERPT_S = 1.0
 
 _MOST_FRESH = 10_000
 
-_SLOW = "Check whether something on the way holds replies back, or raise read_timeout_s."
-# No ID leads to another resource or ends a line of the request, whatever let it through before.
+_SLOW = "Check whether a proxy or firewall in between delays replies, or raise read_timeout_s."
+# The last check that an ID can't change the path or the lines of the request.
 _PATH_SEGMENT = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._~%-]+")
 
-_NOT_THE_API = "Check host and port in base_url: something else than the API may answer there."
+_NOT_THE_API = "Check host and port in base_url: another server may be answering there."
 
 
-async def _at_once() -> None:
+async def _unpaced() -> None:
     return
 
 
 class ApiClient:
     """Adapter of ports.Fetcher: no redirects, no cookies, no retries.
 
-    The status line decides: a reply with any other status than 200 is a reply, whatever becomes of
-    its body, of which the first WORDS_BYTES are kept as far as they come at once.
+    The status line decides: a reply with any status but 200 counts, whatever happens to its body,
+    of which at most EXCERPT_BYTES are kept, those that arrive within a second.
 
-    `base_url` is where the API is, as checked_base_url returns it. `result_path` follows the ID
-    in the URL of a result. `open_exchange` makes what requests go through
-    (exchanges.chosen_exchange).
-    `send_slot` is awaited before each request goes onto its connection.
-    `in_flight` is the most requests under way at a time, and the size of the connection pool, so
-    that no request ever waits for a connection. Timeouts are seconds; `connect_timeout_s` bounds
-    all of a connection (name, TCP, proxy, TLS), `total_timeout_s` everything from there to the last
-    byte, however slowly it drips. The body of a 200 that has more than `max_wire_bytes` (as sent)
-    is not read to its end. `ca_file` and `proxy` are those of
-    tls.trust and proxy.checked_proxy; http to loopback never goes through a proxy. Use it as an
-    async context manager.
-    Raises UsageError for a base URL that is not https (http is allowed to loopback alone), and
-    for a CA file or a proxy that can't be used.
+    `result_path` follows the ID in the URL of a result. `open_exchange` makes the exchange that
+    sends requests (exchanges.chosen_exchange). `send_slot` is awaited before each request is sent.
+    `in_flight` is the most concurrent requests and the size of the connection pool, so no request
+    waits for a connection. Timeouts are in seconds: `connect_timeout_s` bounds connecting (name,
+    TCP, proxy, TLS), `total_timeout_s` everything from there to the last byte, however slowly it
+    drips. The body of a 200 with more than `max_wire_bytes`, as sent, is not read to its end.
+    `ca_file` and `proxy` are those of tls.trust and proxy.checked_proxy; http to loopback never
+    uses a proxy. Use it as an async context manager.
+
+    Raises UsageError for a `base_url` that checked_base_url refuses, and for a CA file or a proxy
+    that can't be used.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class ApiClient:
         *,
         open_exchange: OpenExchange,
         result_path: str,
-        send_slot: SendSlot = _at_once,
+        send_slot: SendSlot = _unpaced,
         in_flight: int,
         connect_timeout_s: float,
         read_timeout_s: float,
@@ -100,7 +98,7 @@ class ApiClient:
         self._read_timeout_s = read_timeout_s
         self._total_timeout_s = total_timeout_s
         self._max_wire_bytes = max_wire_bytes
-        self._want_fresh: set[str] = set()  # IDs whose request met a dead connection
+        self._want_fresh: set[str] = set()  # IDs whose last connection was dead
         self._connector: Connector
         self._exchange: Exchange
 
@@ -112,7 +110,7 @@ class ApiClient:
             connect_timeout_s=self._connect_within_s,
             context=route.trust.context if route.trust else None,
         )
-        timeout = aiohttp.ClientTimeout(  # the total is the deadline of each Passage
+        timeout = aiohttp.ClientTimeout(  # the total is each RequestState's deadline
             total=None, sock_connect=self._connect_within_s, sock_read=self._read_timeout_s
         )
         proxy = route.proxy.url if route.proxy else None
@@ -123,66 +121,66 @@ class ApiClient:
         await self._exchange.close()
 
     def renew(self) -> bool:
-        """Look for another token; return whether there is one. It counts from now on."""
+        """Look for a new token; return whether there is one, which is used from now on."""
         renewed = self._token.renew()
         self._tokens.add(self._token.secret.get_secret_value())
         return renewed
 
     async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
-        """Ask once; return what was really read.
+        """Send one request; return what was read.
 
-        Raises UsageError, with nothing sent, for an ID that is the token: it must be in no URL;
-        ValueError for one that is no part of a path, which IdRule lets through for no input.
+        Raises UsageError, with nothing sent, for an ID that is the token, which must not be in a
+        URL; ValueError for one that is not a path segment, which IdRule never allows.
         """
         if self._tokens.include(interaction_id):
             raise UsageError(
-                "The input has the API token among its IDs. It was not sent and is not shown."
-                " Take it out of the input, replace the token, and run the same command again."
+                "The input contains the API token as an ID. It was not sent and is not shown."
+                " Remove it from the input, replace the token and rerun the same command."
             )
         if not _PATH_SEGMENT.fullmatch(interaction_id):
-            raise ValueError("An ID with a character that changes the URL.")
+            raise ValueError("An ID contains a character that would change the URL.")
         deadline = asyncio.get_running_loop().time() + self._total_timeout_s
-        passage = Passage(self._token.secret, deadline, fresh=interaction_id in self._want_fresh)
+        state = RequestState(self._token.secret, deadline, fresh=interaction_id in self._want_fresh)
         target = f"/v1/interactions/{interaction_id}{self._endings[endpoint]}"
-        seen = await self._ask(target, passage)
+        seen = await self._request(target, state)
         if isinstance(seen, Reply):
             self._want_fresh.discard(interaction_id)
-        elif passage.is_stale:
+        elif state.is_stale:
             self._connector.distrust()
             if len(self._want_fresh) == _MOST_FRESH:  # those that never got a reply
                 self._want_fresh.clear()
             self._want_fresh.add(interaction_id)
         return seen
 
-    async def _ask(self, target: str, passage: Passage) -> Reply | Failure:
+    async def _request(self, target: str, state: RequestState) -> Reply | Failure:
         response, stage = None, FailureStage.HEADERS
         try:
-            response = await self._exchange.send(target, passage)
+            response = await self._exchange.send(target, state)
             if not has_body(response.status):
-                words, is_whole = await _words(response)
-                return self._reply(response, words, is_cut=not is_whole)
+                excerpt, is_whole = await _excerpt(response)
+                return self._reply(response, excerpt, is_cut=not is_whole)
             stage = FailureStage.BODY
             body = await self._body(response)
-            if passage.is_garbled:
+            if state.is_garbled:
                 raise aiohttp.ClientPayloadError
         except TimeoutError:
-            return self._late(passage, stage)
+            return self._timed_out(state, stage)
         except FloodError as error:
             return Failure(FailureKind.BROKEN_OFF, stage, str(error), _NOT_THE_API)
         except (
-            aiohttp.ClientError,  # also a ClientResponseError: its status is aiohttp's invention
+            aiohttp.ClientError,  # also ClientResponseError, whose status aiohttp invents
             HttpProcessingError,
             OSError,
             ssl.SSLError,
             asyncio.IncompleteReadError,
         ) as error:
-            return self._broken(error, passage, stage)
+            return self._transport_failure(error, state, stage)
         finally:
-            passage.end()
+            state.end()
             if response is not None:
                 response.release()
         if body is None:
-            reason = f"more than {self._max_wire_bytes} bytes sent (max_wire_bytes)"
+            reason = f"more than {self._max_wire_bytes} bytes received (max_wire_bytes)"
             return Failure(FailureKind.TOO_LARGE, FailureStage.BODY, reason)
         return self._reply(response, body)
 
@@ -196,17 +194,19 @@ class ApiClient:
             is_cut,
         )
 
-    def _late(self, passage: Passage, stage: FailureStage) -> Failure:
-        if passage.sent:
+    def _timed_out(self, state: RequestState, stage: FailureStage) -> Failure:
+        if state.sent:
             return Failure(FailureKind.TIMEOUT, stage, f"timeout while reading {stage}", _SLOW)
-        limit_s = self._total_timeout_s if passage.connection else self._connect_within_s
-        return self._route.too_late(f"{limit_s:g} s")
+        limit_s = self._total_timeout_s if state.connection else self._connect_within_s
+        return self._route.timed_out(f"{limit_s:g} s")
 
-    def _broken(self, error: Exception, passage: Passage, stage: FailureStage) -> Failure:
-        if passage.connection is None:
+    def _transport_failure(
+        self, error: Exception, state: RequestState, stage: FailureStage
+    ) -> Failure:
+        if state.connection is None:
             return self._route.failure(error)
-        if passage.is_stale or not passage.sent:
-            # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: it says nothing of the request.
+        if state.is_stale or not state.sent:
+            # RFC 9110, 9.2.2 and RFC 9112, 9.3.1: this does not concern the request itself.
             reason = "the server had closed the kept connection"
             return Failure(FailureKind.NO_CONNECTION, stage, reason)
         is_http = not isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
@@ -224,17 +224,17 @@ class ApiClient:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _words(response: Response) -> tuple[bytes, bool]:
-    """Return what comes of a body at once, WORDS_BYTES at most, and whether it is all; never fails.
+async def _excerpt(response: Response) -> tuple[bytes, bool]:
+    """Return up to EXCERPT_BYTES of a body, and whether that is all of it; never fails.
 
-    The status has been read: neither a body without end nor a broken one may take it back, nor
-    may a dripping one keep everyone from the pause that it asks for.
+    The status has been read and counts, even if the body is endless or broken. A slow body must
+    not delay the pause that the reply may demand.
     """
-    words, is_whole = bytearray(), False
+    excerpt, is_whole = bytearray(), False
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_WORDS_S):
-            while not is_whole and len(words) < WORDS_BYTES:
+        async with asyncio.timeout(_EXCERPT_S):
+            while not is_whole and len(excerpt) < EXCERPT_BYTES:
                 chunk = await response.content.readany()
-                words += chunk
+                excerpt += chunk
                 is_whole = not chunk
-    return bytes(words[:WORDS_BYTES]), is_whole
+    return bytes(excerpt[:EXCERPT_BYTES]), is_whole

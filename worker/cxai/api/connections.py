@@ -1,7 +1,7 @@
-"""Connections to the API, over aiohttp: paced, bounded, and only those that can be trusted.
+"""Connections to the API, over aiohttp: paced, bounded, and reused only if they are sound.
 
-What is private to aiohttp and used here is held by the tests of the client over a real server
-(tests/faults/test_transport.py, test_http.py).
+The private parts of aiohttp that this uses are covered by tests of the client over a real server
+(tests/faults/test_connections.py, test_transport.py).
 """
 
 import asyncio
@@ -26,11 +26,10 @@ SendSlot = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Passage:
-    """How far one request has got, and its `token`. The caller always calls `end`.
+class RequestState:
+    """The state of one request, and its `token`. The caller always calls `end`.
 
-    It must finish by `deadline`, in the event loop's time. `fresh` asks for a connection that
-    has carried none before.
+    It must finish by `deadline`, in the event loop's time. `fresh` requires a new connection.
     """
 
     token: SecretStr
@@ -41,49 +40,49 @@ class Passage:
     timer: asyncio.TimerHandle | None = None
 
     def end(self) -> None:
-        """Note that the request is over: its deadline no longer applies."""
+        """End the request, whose deadline then no longer applies."""
         if self.timer is not None:
             self.timer.cancel()
 
     @property
     def is_stale(self) -> bool:
-        """Whether nothing was heard on a connection that has carried other requests before."""
+        """Whether nothing was received on a connection that had carried other requests before."""
         found = self.connection
-        return found is not None and found.requests > 1 and not found.is_heard
+        return found is not None and found.requests > 1 and not found.has_received
 
     @property
     def is_garbled(self) -> bool:
-        """Whether anything but one HTTP response was heard."""
+        """Whether anything but one HTTP response was received."""
         return self.connection is not None and self.connection.is_garbled
 
 
-PASSAGE: ContextVar[Passage] = ContextVar("passage")
+REQUEST: ContextVar[RequestState] = ContextVar("request")
 """The request of the current task: aiohttp's session can't pass it to the connector."""
 
 
 def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Transport]:
     """Return the protocol and the transport to send a request over.
 
-    Raises ServerDisconnectedError for a connection that has been closed, and for one on which the
-    server has sent something unasked: that would be taken for the reply to this request, and give
-    the ID another one's result.
+    Raises ServerDisconnectedError for a connection that was closed, and for one on which the server
+    has sent data without a request: that would count as the reply to this one, and give its ID the
+    result of another. HTTP/1.1 can't distinguish such data if it arrives any later.
     """
     protocol = connection.protocol
-    if protocol is None or protocol.should_close or not protocol.is_connected():
+    assert protocol is None or isinstance(protocol, CheckedProtocol)  # noqa: S101 - for mypy
+    if protocol is None or not protocol.may_send():
         raise aiohttp.ServerDisconnectedError(
-            "The server closed the connection, or sent what was not asked for."
+            "The server closed the connection, or sent data without a request."
         )
-    assert isinstance(protocol, CheckedProtocol)  # noqa: S101 - for the type checker
     assert protocol.transport is not None  # noqa: S101 - it is connected
     return protocol, protocol.transport
 
 
 class Connector(aiohttp.TCPConnector):
-    """Awaits `send_slot` with the connection in hand: what is paced is sending, not connecting.
+    """Awaits `send_slot` once it has a connection: sending is paced, not connecting.
 
-    A connection (name, TCP, proxy, TLS) takes `connect_timeout_s` at most. When one that had been
-    kept turns out to be dead, those that have not been heard since are not used again: a restart
-    of the server, or a router that forgets, takes them all at once.
+    Connecting (name, TCP, proxy, TLS) takes at most `connect_timeout_s`. When a kept connection
+    turns out to be dead, all that have received nothing since are closed: the restart of a server
+    or a router usually drops all of them.
     """
 
     def __init__(
@@ -103,51 +102,51 @@ class Connector(aiohttp.TCPConnector):
         self._distrusted_at = -math.inf
 
     def distrust(self) -> None:
-        """Use no connection again that is not heard from now on."""
+        """Reuse no connection that receives nothing from now on."""
         self._distrusted_at = self._loop.time()
 
     async def connect(
         self,
         req: aiohttp.ClientRequest,
-        traces: list[Any],  # noqa: ARG002 - of ours there are none
+        traces: list[Any],  # noqa: ARG002 - we have none
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """Return a connection for a request of a session; `take` with the passage of its task."""
-        return await self.take(req, PASSAGE.get(), timeout)
+        """Return a connection for a request of a session, by `take`."""
+        return await self.take(req, REQUEST.get(), timeout)
 
     async def take(
         self,
         request: aiohttp.ClientRequest,
-        passage: Passage,
+        state: RequestState,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's type
     ) -> Connection:
-        """Return a connection on which the request of `passage` may be sent now.
+        """Return a connection on which the request of `state` may be sent now.
 
-        `request` says where to. Raises TimeoutError (a ConnectionTimeoutError, if it took too long
-        to connect) if there is none in time.
+        `request` contains the destination. Raises TimeoutError (ConnectionTimeoutError if it took
+        too long to connect) if there is none in time.
         """
         while True:
             connection = await super().connect(request, [], timeout)
             protocol = connection.protocol
             assert isinstance(protocol, CheckedProtocol)  # noqa: S101 - for the type checker
-            if protocol.requests == 0 or self._may_be_used(protocol, passage):
+            if protocol.requests == 0 or self._may_be_used(protocol, state):
                 break
             connection.close()
-        passage.connection = protocol
+        state.connection = protocol
         try:
             await self._send_slot()
         except BaseException:
-            connection.release()  # to be used by the next: it has carried nothing
+            connection.release()  # the next request may use it: it has carried nothing
             raise
-        if self._loop.time() >= passage.deadline:
+        if self._loop.time() >= state.deadline:
             connection.release()
             raise TimeoutError
-        if protocol.requests == 0 and protocol.is_heard:
-            protocol.force_close()  # it spoke first: check_usable refuses it
+        if protocol.requests == 0 and protocol.has_received:
+            protocol.force_close()  # data without a request: check_usable refuses it
         protocol.requests += 1
         protocol.begin()
         # A timer takes 3 µs less than asyncio.timeout around the request.
-        passage.timer = self._loop.call_at(passage.deadline, protocol.run_out)
+        state.timer = self._loop.call_at(state.deadline, protocol.expire)
         return connection
 
     async def _create_connection(
@@ -162,5 +161,5 @@ class Connector(aiohttp.TCPConnector):
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _may_be_used(self, kept: CheckedProtocol, passage: Passage) -> bool:
-        return not passage.fresh and not kept.should_close and kept.heard_at > self._distrusted_at
+    def _may_be_used(self, kept: CheckedProtocol, state: RequestState) -> bool:
+        return not state.fresh and not kept.should_close and kept.received_at > self._distrusted_at

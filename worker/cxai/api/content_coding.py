@@ -1,7 +1,7 @@
-"""Undoes content codings (RFC 9110, 8.4): bounded while it works, and never without an end.
+"""Decodes content codings (RFC 9110, 8.4), in bounded memory and only to a proven end.
 
-A body counts only if each of its codings says "this was all". That makes a truncated body an
-error, never a shorter result; and it is why aiohttp's own decompression stays switched off.
+A body counts only if each of its codings reports its end. So a truncated body is an error, never a
+shorter result. That is why aiohttp's own decompression is switched off.
 """
 
 import zlib
@@ -15,21 +15,21 @@ from cxai.policy.verdict import FailureStage
 try:
     import brotli  # type: ignore[import-untyped] # the package ships no types
 except ImportError:
-    brotli = None  # `check_codecs` says so in words
+    brotli = None  # `check_codecs` reports it
 
 MAX_CODINGS = 3
-"""Codings stacked on one body, `identity` not counted."""
+"""Most codings stacked on one body, not counting `identity`."""
 
 MAX_MEMBERS = 1024
-"""Gzip members in one body: a server that compresses piece by piece makes one of each."""
+"""Most gzip members in one body: a server that compresses in pieces makes one of each."""
 
 _RATIO_FREE_BYTES = 2**20
 _PIECE_BYTES = 2**20
 _WINDOW_BYTES = 2**16
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15  # zlib's names for them ("wbits")
 
-# The names that IANA registers and that we don't undo: only these may be quoted in a reason.
-_FOREIGN = frozenset(
+# Names that IANA registers and that are not supported: only these may be quoted in a reason.
+_UNSUPPORTED = frozenset(
     ("aes128gcm", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd")
 )
 
@@ -40,11 +40,11 @@ _BR_PROBE = bytes.fromhex("8b01806378616903")
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How much a body may become while it is decoded.
+    """Bounds on the size of a body while it is decoded.
 
-    `decoded_bytes`: most bytes of a decoded body, and of each step on the way there. `ratio`: most
-    decoded bytes per byte received; it counts above 1 MiB decoded only, since small bodies are
-    harmless. For scale: bodies of 5-60 KB shrink to a third or an eighth.
+    `decoded_bytes`: most bytes of a decoded body, and of each intermediate step. `ratio`: most
+    decoded bytes per byte received; it applies above 1 MiB decoded only. For scale: bodies of
+    5-60 KB shrink to a third or an eighth.
     """
 
     decoded_bytes: int
@@ -55,47 +55,41 @@ class DecodeSettings:
         return min(self.decoded_bytes, self._by_ratio(received_bytes))
 
     def too_large(self, received_bytes: int) -> Failure:
-        """Return the failure of a body that becomes larger; its reason names the limit it hit."""
+        """Return the failure of a larger body; its reason names the limit."""
         if self._by_ratio(received_bytes) < self.decoded_bytes:
-            reason = f"becomes more than {self.ratio:g} times its size (max_ratio)"
+            reason = f"decodes to more than {self.ratio:g} times its size (max_ratio)"
         else:
-            reason = f"becomes more than {self.decoded_bytes} bytes decoded (max_decoded_bytes)"
-        return Failure(FailureKind.TOO_LARGE, FailureStage.DECODE, reason)
+            reason = f"decodes to more than {self.decoded_bytes} bytes (max_decoded_bytes)"
+        return _failure(FailureKind.TOO_LARGE, reason)
 
     def _by_ratio(self, received_bytes: int) -> int:
         return max(_RATIO_FREE_BYTES, int(self.ratio * received_bytes))
 
 
-_CUT = Failure(FailureKind.UNDECODABLE, FailureStage.DECODE, "ends before its content coding does")
-_DAMAGED = Failure(
-    FailureKind.UNDECODABLE, FailureStage.DECODE, "damaged: its content coding can't be undone"
-)
-_LARGE = Failure(
-    FailureKind.TOO_LARGE, FailureStage.DECODE, "becomes too large"
-)  # `decode` names the limit
-_TRAILING = Failure(
-    FailureKind.UNDECODABLE, FailureStage.DECODE, "goes on behind the end of its coding"
-)
-_MANY_MEMBERS = Failure(
-    FailureKind.TOO_LARGE, FailureStage.DECODE, f"more than {MAX_MEMBERS} gzip members"
-)
-_MANY_CODINGS = Failure(
-    FailureKind.UNSUPPORTED_ENCODING,
-    FailureStage.DECODE,
-    f"more than {MAX_CODINGS} content codings",
+def _failure(kind: FailureKind, reason: str) -> Failure:
+    return Failure(kind, FailureStage.DECODE, reason)
+
+
+_CUT = _failure(FailureKind.UNDECODABLE, "truncated: its content coding has no end")
+_DAMAGED = _failure(FailureKind.UNDECODABLE, "damaged: its content coding can't be decoded")
+_TRAILING = _failure(FailureKind.UNDECODABLE, "has data after the end of its content coding")
+_LARGE = _failure(FailureKind.TOO_LARGE, "decodes to too many bytes")  # `decode` names the limit
+_MANY_MEMBERS = _failure(FailureKind.TOO_LARGE, f"more than {MAX_MEMBERS} gzip members")
+_MANY_CODINGS = _failure(
+    FailureKind.UNSUPPORTED_ENCODING, f"more than {MAX_CODINGS} content codings"
 )
 
 
 def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes | Failure:
-    """Undo the codings that `content_encoding` lists, last first.
+    """Decode the codings that `content_encoding` lists, last first.
 
-    Understands gzip, x-gzip, deflate (with and without the zlib wrapper), br and identity, in any
+    Supports gzip, x-gzip, deflate (with and without the zlib wrapper), br and identity, in any
     case. Fails with UNSUPPORTED_ENCODING for any other name, UNDECODABLE for a body that is
-    truncated, damaged or followed by anything, TOO_LARGE beyond `limits`. Until it fails, it has
-    taken what `limits` allow, one piece (2 MiB), a copy of the body, and br's window (16 MiB).
+    truncated, damaged or followed by other data, TOO_LARGE beyond `limits`. It uses at most the
+    memory of `limits`, one piece (2 MiB), a copy of the body, and br's window (16 MiB).
 
-    A gzip body cut exactly between two members is a whole gzip body: only HTTP's own framing can
-    tell, and the client has checked that before.
+    A gzip body cut exactly between two members is a complete gzip body: only HTTP's framing shows
+    the cut, and the client has checked that before.
     """
     names = [
         name
@@ -105,12 +99,12 @@ def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes 
     if len(names) > MAX_CODINGS:
         return _MANY_CODINGS
     for name in names:
-        if name not in _UNDO:
+        if name not in _DECODERS:
             return _unsupported(name)
     received = len(body)
     most = limits.most_bytes(received)
     for name in reversed(names):
-        found = _UNDO[name](body, most)
+        found = _DECODERS[name](body, most)
         if found is _LARGE:
             return limits.too_large(received)
         if isinstance(found, Failure):
@@ -120,19 +114,21 @@ def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes 
 
 
 def check_codecs() -> None:
-    """Prove that gzip and br bodies can be decoded here, and bounded.
+    """Check that gzip and br bodies can be decoded on this machine, within bounds.
 
-    Raises UsageError, naming the package to install, if not: a worker that asked for br and can't
-    read it would turn every ID into a failure.
+    Raises UsageError, with the package to install, if not: a worker that accepts br and can't
+    decode it would fail for every ID.
     """
     if not _can_decode("gzip", _GZIP_PROBE):
-        raise UsageError("This Python can't decode gzip: its zlib is broken. Install another one.")
+        raise UsageError(
+            "This Python can't decode gzip: its zlib is broken. Install another Python."
+        )
     if brotli is None:
         raise UsageError("The package Brotli is missing: pip install 'Brotli>=1.2'.")
     if not _can_decode("br", _BR_PROBE):
         raise UsageError(
             f"The module {getattr(brotli, '__file__', 'brotli')} can't decode br within bounds:"
-            " it is too old or not Google's. Uninstall brotlipy, then"
+            " it is too old, or another package. Uninstall brotlipy, then"
             " pip install --force-reinstall 'Brotli>=1.2'."
         )
 
@@ -140,11 +136,11 @@ def check_codecs() -> None:
 def _can_decode(name: str, probe: bytes) -> bool:
     try:
         return decode(probe, name, DecodeSettings(1024, ratio=1.0)) == _PROBE
-    except (AttributeError, TypeError):  # a module of the same name, but with other methods
+    except (AttributeError, TypeError):  # another module of the same name
         return False
 
 
-def _undo_gzip(data: bytes, most: int) -> bytes | Failure:
+def _decode_gzip(data: bytes, most: int) -> bytes | Failure:
     members: list[bytes] = []
     left, position = most, 0
     while True:
@@ -160,7 +156,7 @@ def _undo_gzip(data: bytes, most: int) -> bytes | Failure:
             return _MANY_MEMBERS
 
 
-def _undo_deflate(data: bytes, most: int) -> bytes | Failure:
+def _decode_deflate(data: bytes, most: int) -> bytes | Failure:
     found = _inflate(data, 0, _ZLIB if _has_zlib_header(data) else _RAW_DEFLATE, most)
     if isinstance(found, Failure):
         return found
@@ -169,8 +165,8 @@ def _undo_deflate(data: bytes, most: int) -> bytes | Failure:
 
 
 def _has_zlib_header(data: bytes) -> bool:
-    # RFC 9110 means the zlib wrapper (RFC 1950, 2.2), some servers send raw deflate. No raw stream
-    # that an encoder makes passes for the wrapper: it would be a stored block with odd padding.
+    # RFC 9110 requires the zlib wrapper (RFC 1950, 2.2), but some servers send raw deflate. No raw
+    # stream of an encoder looks like the wrapper: it would be a stored block with odd padding.
     return (
         len(data) > 1
         and data[0] & 0x0F == zlib.DEFLATED
@@ -179,9 +175,9 @@ def _has_zlib_header(data: bytes) -> bool:
 
 
 def _inflate(data: bytes, start: int, wbits: int, most: int) -> tuple[bytes, int] | Failure:
-    """Undo the zlib stream that begins at `start`; return its content and where it ends.
+    """Decode the zlib stream at `start`; return its content and its end.
 
-    It is fed by windows: of what stands behind the stream, zlib copies the rest of one only.
+    The data is fed in windows, since zlib copies the rest of its input after the stream's end.
     """
     stream = zlib.decompressobj(wbits)
     pieces: list[bytes] = []
@@ -209,13 +205,13 @@ def _inflate(data: bytes, start: int, wbits: int, most: int) -> tuple[bytes, int
         fed = stream.unconsumed_tail
 
 
-def _undo_br(data: bytes, most: int) -> bytes | Failure:
+def _decode_br(data: bytes, most: int) -> bytes | Failure:
     stream = brotli.Decompressor()
     pieces: list[bytes] = []
     size = 0
     while True:
         try:
-            # Refuses, by an error, input behind the end.
+            # Input after the end is an error.
             piece = stream.process(data, output_buffer_limit=_PIECE_BYTES)
         except brotli.error:
             return _DAMAGED
@@ -230,14 +226,14 @@ def _undo_br(data: bytes, most: int) -> bytes | Failure:
         data = b""
 
 
-_UNDO: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
-    "gzip": _undo_gzip,
-    "x-gzip": _undo_gzip,
-    "deflate": _undo_deflate,
-    **({"br": _undo_br} if brotli else {}),
+_DECODERS: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
+    "gzip": _decode_gzip,
+    "x-gzip": _decode_gzip,
+    "deflate": _decode_deflate,
+    **({"br": _decode_br} if brotli else {}),
 }
 
 
 def _unsupported(name: str) -> Failure:
-    what = name if name in _FOREIGN else "of an unregistered name"
-    return Failure(FailureKind.UNSUPPORTED_ENCODING, FailureStage.DECODE, f"content coding {what}")
+    what = name if name in _UNSUPPORTED else "with an unregistered name"
+    return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")

@@ -1,7 +1,7 @@
 """The port that sends one request and returns the head of its response.
 
-It has two adapters, and all tests of the client run over both: session_exchange.py uses aiohttp's
-public session, thin_exchange.py only its connections and its parser.
+It has two adapters, and the client's tests run with both: session_exchange.py uses aiohttp's
+public session, thin_exchange.py only its connections and parser.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from cxai.api.connections import Connector, Passage
+from cxai.api.connections import Connector, RequestState
 from cxai.core.secret_str import SecretStr
 from cxai.version import __version__
 
@@ -22,13 +22,13 @@ HEADERS = {
     "Accept-Encoding": ACCEPT_ENCODING,
     "User-Agent": f"cxai-worker/{__version__}",
 }
-"""The headers of each request besides Host and the token; for the API, never for a proxy."""
+"""The headers of each request to the API besides Host and the token; a proxy never gets them."""
 
 TOKEN_HEADER = "X-API-Token"  # noqa: S105 - its name
 
 
 class Response(Protocol):
-    """A response whose head has been read. `content` is its body as sent, and may still come."""
+    """A response whose head has been read. `content` is its body as sent, perhaps incomplete."""
 
     @property
     def status(self) -> int:
@@ -46,18 +46,18 @@ class Response(Protocol):
         ...
 
     def release(self) -> Any:
-        """Release the connection: it is kept if the whole body was read, else closed."""
+        """Release the connection, which is kept if the whole body was read, else closed."""
         ...
 
 
 class Exchange(Protocol):
-    """Sends requests as they are: no redirects, no cookies, no retries, nothing decoded."""
+    """Sends requests without redirects, cookies, retries or decoding."""
 
-    async def send(self, target: str, passage: Passage) -> Response:
-        """GET `target`, a path below the base URL, with the token of `passage`.
+    async def send(self, target: str, state: RequestState) -> Response:
+        """GET `target`, a path below the base URL, with the token of `state`.
 
         `target` must need no quoting. The caller releases the response. If this raises or is
-        cancelled, the connection is closed. Raises TimeoutError (a ConnectionTimeoutError if there
+        cancelled, the connection is closed. Raises TimeoutError (ConnectionTimeoutError if there
         was no connection in time), aiohttp.ClientError, HttpProcessingError for a reply that is not
         HTTP, and OSError.
         """

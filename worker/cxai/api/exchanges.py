@@ -1,4 +1,4 @@
-"""Chooses the exchange of a run: the only place that decides it."""
+"""Chooses the exchange of a run."""
 
 from collections.abc import Callable
 
@@ -21,8 +21,7 @@ def chosen_exchange(
 ) -> OpenExchange:
     """Return the thin exchange if it was tested with this aiohttp, else that of the session.
 
-    The session takes more CPU, so choosing it is reported: `notice` is called with an event and a
-    reason.
+    The session takes more CPU, so `notice` is called, with an event and a reason, if it is chosen.
     """
     if version.rpartition(".")[0] not in TESTED_AIOHTTP:
         tested = " and ".join(f"{each}.*" for each in TESTED_AIOHTTP)

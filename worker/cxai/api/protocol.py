@@ -1,11 +1,12 @@
-"""One connection to the API, over aiohttp: bounds what is received, and refuses unasked replies.
+"""One connection to the API, over aiohttp: bounds what it receives, refuses unsolicited data.
 
 The private parts of aiohttp that this uses are covered by tests of the client over a real server
-(tests/faults/test_transport.py, test_http.py).
+(tests/faults/test_connections.py, test_transport.py).
 """
 
 import asyncio
 import math
+import select
 from typing import Any
 
 import aiohttp
@@ -24,7 +25,7 @@ _VERSION = b"HTTP/"
 
 
 class FloodError(aiohttp.ClientError):
-    """The server sends too much before a reply begins. The text says what exceeded its bound."""
+    """The server sends too much before a reply begins. The message names the bound."""
 
 
 def is_interim(status: int) -> bool:
@@ -33,38 +34,54 @@ def is_interim(status: int) -> bool:
 
 
 class CheckedProtocol(ResponseHandler):
-    """One connection: how many requests it has carried, and when it was last heard."""
+    """One connection: counts its requests, and records when it last received data."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.requests = 0
-        self.heard_at = -math.inf
+        self.received_at = -math.inf
         self.begin()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Prepare to ask the system for data that has arrived."""
+        super().connection_made(transport)
+        self._arrivals = select.poll()
+        self._arrivals.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def may_send(self) -> bool:
+        """Whether the connection is open and has received no data without a request.
+
+        Data may have arrived that the event loop has not read: asking the system takes 1 µs. It is
+        not asked before the first request, when session tickets of TLS may arrive.
+        """
+        if self.should_close or not self.is_connected():
+            return False
+        return self.requests == 1 or not self._arrivals.poll(0)
+
     def begin(self) -> None:
-        """Note that another request is about to be sent."""
-        self.is_heard = False  # since the last request was handed to it
+        """Prepare for the next request."""
+        self.has_received = False  # anything since then
         self.is_garbled = False  # what came was not HTTP, or was more than announced
         self._is_answered = False
         self._interim = 0
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what was received, the head by itself; refuse what was not asked for."""
-        if not data:  # from aiohttp itself: to go on with what is there
+        """Pass on received data, the head separately; refuse data without a request."""
+        if not data:  # aiohttp itself asks for the rest of its buffer
             return super().data_received(data)
-        is_first, self.is_heard = not self.is_heard, True
-        self.heard_at = self._loop.time()
+        is_first, self.has_received = not self.has_received, True
+        self.received_at = self._loop.time()
         if self._is_answered and (self._payload is None or self._payload.is_eof()):
-            return self._hear_unasked(data)
+            return self._refuse_unsolicited(data)
         if self._is_answered or (is_first and data.startswith(_OK)):
             return super().data_received(data)
-        return self._receive_head_apart(data, b"\r\n\r\n" if is_first else b"\n")
+        return self._receive_head(data, b"\r\n\r\n" if is_first else b"\n")
 
-    def _receive_head_apart(self, data: bytes, end_of_head: bytes) -> None:
-        # aiohttp's parser drops a head that it has understood if what stands behind it in the same
-        # piece is no HTTP. A 200 is of no use without its body; of any other reply the head counts.
-        # A head that comes in several pieces is passed on line by line.
+    def _receive_head(self, data: bytes, end_of_head: bytes) -> None:
+        # aiohttp's parser drops a head if the rest of the same piece is not HTTP. A 200 is useless
+        # without its body, but the head of any other reply counts. A head that arrives in several
+        # pieces is passed on line by line.
         start = 0
         while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
             end = found + len(end_of_head)
@@ -85,18 +102,18 @@ class CheckedProtocol(ResponseHandler):
             return
         super().data_received(data)
         if not self._is_answered and self._exception is None:
-            self.start_timeout()  # aiohttp takes an interim response for the end of its waiting
+            self.start_timeout()  # aiohttp stops it at an interim response
 
-    def _hear_unasked(self, data: bytes) -> None:
-        # It follows a whole reply and is never read, so it would pile up as fast as it comes.
+    def _refuse_unsolicited(self, data: bytes) -> None:
+        # It follows a complete reply and is never read, so it would accumulate without bound.
         rest = data.lstrip(b"\r\n")[: len(_VERSION)]
         self.is_garbled |= not _VERSION.startswith(rest)
         self.force_close()
         if self.transport is not None:
             self.transport.abort()
 
-    def run_out(self) -> None:
-        """End the request under way: its deadline has passed."""
+    def expire(self) -> None:
+        """Fail the current request: its deadline has passed."""
         error = TimeoutError()
         self.set_exception(error)
         if self._payload is not None:
@@ -108,8 +125,8 @@ class CheckedProtocol(ResponseHandler):
             self.transport.abort()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take a response whose head is parsed."""
-        # aiohttp reads 1xx responses in a loop that never yields: only here can they be counted.
+        """Accept a response whose head is parsed."""
+        # aiohttp reads 1xx responses in a loop without a yield, so they are counted here.
         if is_interim(data[0].code):
             self._interim += 1
             if self._interim > MAX_INTERIM:
@@ -120,10 +137,10 @@ class CheckedProtocol(ResponseHandler):
         return super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Fail whatever is being read on this connection."""
+        """Fail the current read on this connection."""
         super().set_exception(exc, *cause)
         if isinstance(exc, HttpProcessingError):
             self.is_garbled = True
-            # After an invalid chunk, aiohttp leaves the reader of the body waiting.
+            # After an invalid chunk, aiohttp leaves the reader of the body waiting for ever.
             if self._payload is not None and not self._payload.is_eof():
                 self._payload.set_exception(aiohttp.ClientPayloadError())

@@ -7,7 +7,7 @@ _MOST_S = 1e12
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return the seconds to wait from `now`, 0 for a date that is past, None for anything else."""
+    """Return the seconds to wait from `now`, 0 for a past date, None if it is neither."""
     if value is None:
         return None
     value = value.strip()

@@ -1,4 +1,4 @@
-"""The way to the API, and what is wrong with it when no connection comes about."""
+"""The route to the API, and why a connection over it fails."""
 
 import errno
 import os
@@ -19,20 +19,20 @@ _PROXY_AUTHENTICATION = 407
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How the API is reached: through `proxy`, if there is one, to a server in which we `trust`."""
+    """The route to the API: through `proxy`, if any; `trust` is None without TLS."""
 
     proxy: Proxy | None
     trust: Trust | None
 
     def failure(self, error: BaseException) -> Failure:
-        """Return the failure to get a connection, its cause and what to check."""
+        """Return the failure to connect, with its cause and what to check."""
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self._refused_by_proxy(error.status)
         inner = getattr(error, "os_error", None) or error
         number = getattr(inner, "errno", None) or 0
         if number in _NO_DESCRIPTOR:
             return no_connection(
-                "no file descriptor is left on this machine",
+                "no file descriptors left on this machine",
                 "Raise the limit (ulimit -n), or lower in_flight.",
             )
         if self.trust is not None and _is_tls(error, inner, number):
@@ -41,12 +41,12 @@ class Route:
         if self.proxy is not None:
             return no_connection(
                 f"proxy {self.proxy.shown}: {reason}",
-                f"Check {PROXY_SETTING}, and whether the proxy runs and can be reached from here.",
+                f"Check {PROXY_SETTING}, and that the proxy is running and reachable.",
             )
         return no_connection(reason, check + _proxy_hint())
 
-    def too_late(self, limit: str) -> Failure:
-        """Return the failure of a connection that was not there in time."""
+    def timed_out(self, limit: str) -> Failure:
+        """Return the failure to connect in time."""
         where = f"through proxy {self.proxy.shown} " if self.proxy else ""
         hint = f" Check {PROXY_SETTING}." if self.proxy else _proxy_hint()
         return no_connection(
@@ -58,21 +58,21 @@ class Route:
         shown = self.proxy.shown if self.proxy else ""
         if status == _PROXY_AUTHENTICATION:
             check = (
-                "The proxy wants a user name and a password: set CXAI_PROXY to"
+                "The proxy requires a user name and a password: set CXAI_PROXY to"
                 " http://user:password@host:port."
             )
         else:
-            check = "Ask whoever runs the proxy whether it lets connections to base_url pass."
-        return no_connection(f"proxy {shown} refused to connect (HTTP {status})", check)
+            check = "Ask the proxy's administrator to allow connections to base_url."
+        return no_connection(f"proxy {shown} refused the connection (HTTP {status})", check)
 
 
 def no_connection(reason: str, advice: str = "") -> Failure:
-    """Return the failure of a request that found no connection to go over."""
+    """Return the failure of a request for lack of a connection."""
     return Failure(FailureKind.NO_CONNECTION, FailureStage.CONNECT, reason, advice)
 
 
 def _is_tls(error: BaseException, inner: BaseException, number: int) -> bool:
-    # A reset comes when the connection is there already; asyncio's own has no number.
+    # A reset comes after the connection is established; asyncio's own has no errno.
     cut = isinstance(inner, ConnectionResetError | ConnectionAbortedError)
     is_name = isinstance(error, aiohttp.ClientConnectorDNSError)
     return isinstance(inner, ssl.SSLError | ssl.CertificateError) or (
@@ -83,7 +83,7 @@ def _is_tls(error: BaseException, inner: BaseException, number: int) -> bool:
 def _cause(error: BaseException, number: int) -> tuple[str, str]:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "host name not resolved", "Check the host name in base_url, and this machine's DNS."
-    # asyncio's own text holds the address
+    # asyncio's own text contains the address
     reason = os.strerror(number) if number in errno.errorcode else "no connection"
     return reason, "Check host and port in base_url, the network and its firewall."
 
@@ -91,7 +91,5 @@ def _cause(error: BaseException, number: int) -> tuple[str, str]:
 def _proxy_hint() -> str:
     name = unused_proxy_variable()
     if name is None:
-        return " If this network needs a proxy, name it: " + PROXY_SETTING + "."
-    return (
-        f" {name} is set, but cxai does not use it: to go through that proxy, set {PROXY_SETTING}."
-    )
+        return f" If this network needs a proxy, set {PROXY_SETTING}."
+    return f" {name} is set, but cxai does not use it. To use that proxy, set {PROXY_SETTING}."

@@ -1,10 +1,10 @@
-"""Requests over aiohttp's ClientSession: works with any version of aiohttp."""
+"""Requests over aiohttp's ClientSession, for any version of aiohttp."""
 
 import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from cxai.api.connections import PASSAGE, Connector, Passage, check_usable
+from cxai.api.connections import REQUEST, Connector, RequestState, check_usable
 from cxai.api.exchange import HEADERS, TOKEN_HEADER
 from cxai.core.secret_str import SecretStr
 
@@ -16,10 +16,10 @@ class _Request(aiohttp.ClientRequest):
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        passage = PASSAGE.get()
+        state = REQUEST.get()
         check_usable(conn)
-        passage.sent = True
-        self.headers[TOKEN_HEADER] = passage.token.get_secret_value()
+        state.sent = True
+        self.headers[TOKEN_HEADER] = state.token.get_secret_value()
         return await super().send(conn)
 
 
@@ -44,13 +44,13 @@ class SessionExchange:
             auto_decompress=False,  # aiohttp returns a truncated body as a success
             trust_env=False,
         )
-        # aiohttp sends a GET again by itself when a kept-alive connection drops: a request that
-        # nothing paced. There is no public switch; tests/faults/test_transport.py pins this one.
+        # aiohttp resends a GET when a kept connection drops, without pacing. There is no public
+        # switch; tests/faults/test_connections.py tests this private one.
         self._session._retry_connection = False  # noqa: SLF001
 
-    async def send(self, target: str, passage: Passage) -> aiohttp.ClientResponse:
-        """Send as Exchange promises."""
-        PASSAGE.set(passage)
+    async def send(self, target: str, state: RequestState) -> aiohttp.ClientResponse:
+        """Send as Exchange specifies."""
+        REQUEST.set(state)
         url = URL(self._base_url + target, encoded=True)
         return await self._session.get(url, allow_redirects=False)
 

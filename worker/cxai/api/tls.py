@@ -1,4 +1,4 @@
-"""Which certificates are trusted, and what is wrong when there is no secure connection."""
+"""Trusted certificates, and why a secure connection fails."""
 
 import os
 import ssl
@@ -14,23 +14,23 @@ _ALL = "ca_file (CXAI_CA_FILE), SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose certificates are trusted: `context` for connections, `source` in words."""
+    """The trusted certificates: as a `context` for connections, and their `source` in words."""
 
     context: ssl.SSLContext
     source: str
 
 
 def trust(ca_file: Path | None) -> Trust:
-    """Return what decides which servers are believed.
+    """Return the trusted certificates.
 
-    The first that is there replaces all others: `ca_file`; OpenSSL's own SSL_CERT_FILE and
-    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError that names
-    the one which can't be used.
+    The first of these that is set replaces all others: `ca_file`; OpenSSL's SSL_CERT_FILE and
+    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError, with its
+    name, if that can't be used.
     """
     if ca_file is not None:
         return Trust(_only(ca_file, "ca_file"), f"ca_file {ca_file}")
     if named := os.environ.get(_OPENSSL_FILE):
-        context = ssl.create_default_context()  # OpenSSL ignores a file that it can't use
+        context = ssl.create_default_context()  # OpenSSL ignores an unusable file
         _load(context, Path(named), _OPENSSL_FILE)
         return Trust(_speaking_http(context), f"{_OPENSSL_FILE} {named}")
     if named := os.environ.get(_OPENSSL_DIRECTORY):
@@ -45,7 +45,7 @@ def trust(ca_file: Path | None) -> Trust:
 
 def _only(path: Path, name: str) -> ssl.SSLContext:
     if path.is_dir():
-        if name not in _BUNDLES:  # as requests and curl read them
+        if name not in _BUNDLES:  # requests and curl accept a directory
             raise _unusable(name, path, "Is a directory")
         return _speaking_http(ssl.create_default_context(capath=str(path)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -58,7 +58,7 @@ def _load(context: ssl.SSLContext, path: Path, name: str) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError:
-        raise _unusable(name, path, "It holds no certificate in PEM form") from None
+        raise _unusable(name, path, "It contains no certificate in PEM form") from None
     except OSError as error:
         raise _unusable(name, path, error.strerror or "It can't be read") from None
 
@@ -66,7 +66,7 @@ def _load(context: ssl.SSLContext, path: Path, name: str) -> None:
 def _unusable(name: str, path: Path, why: str) -> UsageError:
     return UsageError(
         f"{name} names {path}, which can't be used: {why}. Name a file of CA certificates in PEM"
-        " form, or leave it out to trust those of the system."
+        " form, or leave it out to use the system's."
     )
 
 
@@ -78,28 +78,28 @@ def _speaking_http(context: ssl.SSLContext) -> ssl.SSLContext:
 # --- what went wrong ---
 
 _CLOCK = (
-    "Check this machine's clock; if it is right, the server (or a proxy that stands in for it)"
-    " needs another certificate."
+    "Check this machine's clock. If it is right, the server, or a proxy in front of it, needs a"
+    " new certificate."
 )
 _INSPECTED = (
-    "If a proxy on your network inspects TLS, name a file with the CA certificate of that proxy:"
+    "If a proxy on your network inspects TLS, name a file with that proxy's CA certificate:"
     f" {_ALL}."
 )
-_HOST = "Check the host name in base_url; else something on the way answers in its place."
+_HOST = "Check the host name in base_url. If it is right, another server answers in its place."
 _PORT = "Check the port in base_url, and whether a proxy is needed (proxy)."
-_OLD = "Something on the way may stand in for the API: the API itself speaks TLS 1.2 or later."
-_MIDDLE = "Check whether a firewall or a proxy on the way stops the connection."
+_OLD = "Another server may be answering: the API itself supports TLS 1.2 or later."
+_MIDDLE = "Check whether a firewall or a proxy in between blocks the connection."
 _CLOSED = (
-    "Check the port in base_url, and whether a firewall or a proxy on the way stops the connection,"
-    " or speaks no TLS 1.2."
+    "Check the port in base_url, and whether a firewall or a proxy in between blocks the connection"
+    " or lacks TLS 1.2."
 )
-_CLIENT = "cxai has none to show, and the API asks for none: something on the way does."
+_CLIENT = "The API itself requires none, so another server is asking: check for a proxy in between."
 
 _BY_REASON = {
-    "WRONG_VERSION_NUMBER": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
-    "HTTP_REQUEST": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
-    "RECORD_LAYER_FAILURE": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
-    "PACKET_LENGTH_TOO_LONG": ("no TLS is spoken on this port (plain HTTP?)", _PORT),
+    "WRONG_VERSION_NUMBER": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
+    "HTTP_REQUEST": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
+    "RECORD_LAYER_FAILURE": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
+    "PACKET_LENGTH_TOO_LONG": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
     "UNSUPPORTED_PROTOCOL": ("the server's version of TLS is too old", _OLD),
     "TLSV1_ALERT_PROTOCOL_VERSION": ("the server's version of TLS is too old", _OLD),
     "WRONG_SSL_VERSION": ("the server's version of TLS is too old", _OLD),
@@ -108,20 +108,20 @@ _BY_REASON = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": ("the server refused the handshake", _MIDDLE),
     "TLSV1_ALERT_ACCESS_DENIED": ("the server refused the handshake", _MIDDLE),
     "TLSV1_ALERT_INTERNAL_ERROR": ("the server refused the handshake", _MIDDLE),
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("a client certificate is asked for", _CLIENT),
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("a client certificate is required", _CLIENT),
 }
 
 
 def tls_cause(error: BaseException, source: str) -> tuple[str, str]:
-    """Return why there is no secure connection, and what to check; `source` is whom we trust.
+    """Return why the secure connection failed, and what to check.
 
-    Nothing of the server's own words is in it.
+    `source` names the trusted certificates. The result contains no text from the server.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error, f" Trusted now: {source}.")
     reason = getattr(error, "reason", None)
     if not isinstance(reason, str) or "EOF" in reason:
-        return "TLS: the connection was closed in the handshake", _CLOSED
+        return "TLS: the connection was closed during the handshake", _CLOSED
     words, check = _BY_REASON.get(reason, (reason.lower().replace("_", " "), _MIDDLE))
     return f"TLS: {words}", check
 

@@ -1,4 +1,4 @@
-"""The API token: where it comes from, how it is renewed, and what may become a header."""
+"""The API token: its source, its renewal, and its allowed form."""
 
 import os
 import re
@@ -19,9 +19,9 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class Token:
-    """The token in use. `file`, if there is one, is read again by `renew`.
+    """The current token. `renew` reads `file`, if there is one, again.
 
-    `on_renewed` is called with each further token before it is used.
+    `on_renewed` is called with each new token before it is used.
     """
 
     def __init__(
@@ -35,15 +35,15 @@ class Token:
         self._on_renewed = on_renewed
 
     def renew(self) -> bool:
-        """Read the file again; return whether it holds another token, which counts from now on.
+        """Read the file again; return whether it contains a new token, which is used from now on.
 
-        What is no regular file (a pipe, a device) can be read only once.
+        Anything but a regular file (a pipe, a device) can be read only once.
         """
-        if self._file is None or not self._file.is_file():  # a pipe would be waited for
+        if self._file is None or not self._file.is_file():  # reading a pipe would block
             return False
         try:
             secret = read_token(self._file)
-        except UsageError:  # just being replaced, or gone: there is no other token
+        except UsageError:  # the file is being replaced, or is gone
             return False
         if secret == self.secret:
             return False
@@ -55,8 +55,8 @@ class Token:
 def read_token(token_file: Path | None) -> SecretStr:
     """Return the token from `token_file`, else from CXAI_API_TOKEN.
 
-    Raises UsageError if there is none, or if `checked_token` does. A UTF-8 byte order mark is
-    stripped. Of a file no more than 64 KiB is read: what is larger is refused. It is never echoed.
+    A UTF-8 byte order mark is removed. Raises UsageError, which never shows the token, if there is
+    none, if the file is larger than 64 KiB, and for what `checked_token` refuses.
     """
     if token_file is not None:
         where = f"the token file {token_file}"
@@ -68,7 +68,7 @@ def read_token(token_file: Path | None) -> SecretStr:
         what = "is empty or not set" if token_file is None else "is empty"
         raise UsageError(
             f"No API token: {where} {what}. Set {VARIABLE},"
-            " or name a file that holds the token with --token-file."
+            " or name a file that contains the token with --token-file."
         )
     return checked_token(text, f"The API token in {where}")
 
@@ -76,13 +76,13 @@ def read_token(token_file: Path | None) -> SecretStr:
 def checked_token(text: str, what: str) -> SecretStr:
     """Return the token in a text, without the white space around it.
 
-    Raises UsageError if it holds white space or control characters within, which would break the
-    header. `what` names it in that message; it is never echoed.
+    Raises UsageError if it contains white space, control or non-ASCII characters, which a header
+    may not. `what` names the token in that message, which never shows it.
     """
     if not _PRINTABLE.fullmatch(token := text.strip()):
         raise UsageError(
-            f"{what} holds white space, control or non-ASCII characters,"
-            " which no header may hold. Copy it again."
+            f"{what} contains white space, control or non-ASCII characters,"
+            " which an HTTP header may not. Copy it again."
         )
     return SecretStr(token)
 
@@ -95,8 +95,8 @@ def _text_of(path: Path, where: str) -> str:
         raise UsageError(f"Can't read {where}: {error.strerror}.") from None
     if len(content) > _MOST_BYTES:
         raise UsageError(
-            f"{where[0].upper()}{where[1:]} holds more than {_MOST_BYTES // 1024} KiB: that is no"
-            " token. Name the file that holds the token alone."
+            f"{where[0].upper()}{where[1:]} is larger than {_MOST_BYTES // 1024} KiB, so it is not"
+            " a token. Name a file that contains only the token."
         )
     if content.startswith(_WIDE_MARKS) or (content and _is_every_other_nul(content)):
         raise UsageError(
@@ -106,5 +106,5 @@ def _text_of(path: Path, where: str) -> str:
 
 
 def _is_every_other_nul(content: bytes) -> bool:
-    """Whether it is ASCII text in UTF-16 or UTF-32 without a mark."""
+    """Whether it is ASCII text in UTF-16 or UTF-32 without a byte order mark."""
     return not any(content[1::2]) or not any(content[0::2])

@@ -112,7 +112,7 @@ def run(
     if not sources and sys.stdin.isatty() and settings.log_format is not LogFormat.JSON:
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
     source = source_of(settings, sources, token, password_in_environment(), events.emit)
-    line_counter = LineCounter(sources)
+    line_counter = LineCounter(sources, column=settings.column, field=settings.field)
     line_counter.start()
     work = export_as_command(
         settings,

@@ -1,1 +1,1 @@
-"""Where the IDs come from: adapters of the port `Source`."""
+"""Where IDs come from: adapters of the port `Source`."""

@@ -1,4 +1,4 @@
-"""A source that ends, read without an event loop."""
+"""Reads a source that ends, without an event loop."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ from cxai.core.ports import Source
 
 
 def blocks_of(source: Source) -> Iterator[Sequence[SourceItem]]:
-    """Yield what `source` gives, batch by batch; blocks while it waits.
+    """Yield the batches of `source`; blocks while waiting. Raises what the source raises.
 
-    Not for use within a running event loop. Raises what the source raises.
+    Not for use within a running event loop.
     """
     with asyncio.Runner() as runner:
         batches = source.batches()

@@ -1,4 +1,4 @@
-"""One line of CSV cut into its cells."""
+"""Splits one line of CSV into cells."""
 
 import csv
 from dataclasses import dataclass
@@ -7,15 +7,16 @@ from cxai.sources.lines import MAX_LINE_BYTES
 
 Cells = list[bytes]
 
-# The csv module's own limit of 128 KiB a cell would be an error; lines are bounded before this.
+# The csv module allows 128 KiB per cell by default; lines are bounded before they get here.
 csv.field_size_limit(MAX_LINE_BYTES + 2)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """The cells of a line. `is_open` if it ends within quotes, so that the last one goes on.
+    """The cells of a line.
 
-    Not `is_strict` if text follows a closing quote.
+    `is_open` if the line ends within quotes, so that its last cell continues on the next line. Not
+    `is_strict` if text follows a closing quote.
     """
 
     cells: Cells
@@ -24,18 +25,18 @@ class ParsedLine:
 
 
 def parsed(line: bytes, delimiter: bytes, *, within_quotes: bool = False) -> ParsedLine:
-    """Cut a line, without its end, that has quotes, or begins within them.
+    """Split a line (without its line break) that contains quotes, or starts within them.
 
-    A quote in the middle of a cell that doesn't begin with one is text (`5" pipe`).
+    A quote within a cell that does not start with one is text (`5" pipe`).
     """
-    # Bytes that are no UTF-8 pass unchanged, and are judged as part of the ID, if they are in it.
+    # Bytes that are not UTF-8 pass unchanged; if they are in the ID, it is rejected later.
     text = line.decode("utf-8", "surrogateescape")
     if within_quotes:
         text = '"' + text
     mark = delimiter.decode()
     reader = csv.reader((text, ""), delimiter=mark)
     cells = next(reader)
-    is_open = reader.line_num > 1  # it asked for another line
+    is_open = reader.line_num > 1  # the reader needed another line
     return ParsedLine(
         [cell.encode("utf-8", "surrogateescape") for cell in cells],
         is_open,

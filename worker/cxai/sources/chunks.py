@@ -1,33 +1,30 @@
-"""The bytes of an input as they arrive, a bounded piece at a time."""
+"""The bytes of an input as they arrive, in pieces of bounded size."""
 
 import select
 from collections.abc import Iterator
 from io import FileIO
 
 CHUNK_BYTES = 65_536
-"""The most that one read, or one step of decompression, brings into memory."""
+"""Most bytes that one read, or one step of decompression, puts into memory."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 def chunks_of(raw: FileIO) -> Iterator[bytes]:
-    """Yield what each read of an unbuffered file gives, at once, until its end.
-
-    Raises OSError.
-    """
+    """Yield the result of each read of an unbuffered file until its end. Raises OSError."""
     while True:
         chunk = raw.read(CHUNK_BYTES)
         if chunk:
             yield chunk
         elif chunk is None:
-            # Whoever shares a pipe or a terminal with us may have made it non-blocking.
+            # Another process that shares the pipe or terminal may have made it non-blocking.
             select.select([raw], [], [])
         else:
             return
 
 
-def lead(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> bytes:
-    """Take only as many chunks as tell whether the input begins with one of `marks`."""
+def beginning_of(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> bytes:
+    """Return just enough to see whether the input starts with one of `marks`."""
     head = b""
     for chunk in chunks:
         head += chunk
@@ -37,9 +34,9 @@ def lead(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> bytes:
 
 
 def with_line_feeds(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks with an LF for every line end: LF, CR LF, and CR alone.
+    """Yield the chunks with LF for each line break: LF, CR LF, and a single CR.
 
-    The one place that decides what ends a line. A CR at the end of a chunk ends its line at once.
+    Only this function decides what a line break is. A CR at the end of a chunk counts immediately.
     """
     after_cr = False
     for chunk in chunks:
@@ -53,7 +50,7 @@ def with_line_feeds(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def without_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks without the UTF-8 byte order mark at their beginning."""
-    head = lead(chunks, (_BOM,)).removeprefix(_BOM)
+    head = beginning_of(chunks, (_BOM,)).removeprefix(_BOM)
     if head:
         yield head
     yield from chunks

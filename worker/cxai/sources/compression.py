@@ -1,6 +1,6 @@
-"""Undoes compression while it is read, in memory that does not grow with the expansion.
+"""Decompresses an input while it is read, in memory that does not grow with the ratio.
 
-Another coding is a line in CODINGS.
+A new coding is a line in CODINGS.
 """
 
 import zlib
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from cxai.sources.chunks import CHUNK_BYTES, lead
+from cxai.sources.chunks import CHUNK_BYTES, beginning_of
 from cxai.zstd import zstd
 
-# RFC 8878, 3.1.1 and 3.1.2: a frame, or one to be skipped, with which pzstd begins.
+# RFC 8878, 3.1.1 and 3.1.2: a frame, or a skippable frame, which pzstd writes first.
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60)))
 
-# 128 MiB, which is what the zstd command accepts by default.
+# 128 MiB, which the zstd command accepts by default.
 _ZSTD_WINDOW_LOG = 27
 
-# Zeros pad to a block, as on tapes; a line end is what an editor or a shell may add.
+# Tapes pad a block with zeros; an editor or a shell may add a line break.
 _PADDING = b"\0 \t\r\n"
 
 
 class DamagedError(Exception):
-    """Compressed data can't be undone any further; the message says why."""
+    """Compressed data can't be decompressed any further; the message is the reason."""
 
 
 class _Member(Protocol):
-    """One gzip member or zstd frame being undone; `unused_data` is what follows its end."""
+    """Decompresses one gzip member or zstd frame; `unused_data` is what follows its end."""
 
     @property
     def eof(self) -> bool: ...
@@ -37,7 +37,7 @@ class _Member(Protocol):
 
 
 class _GzipMember:
-    """Keeps what did not fit into `max_length` for the next call, as zstd does by itself."""
+    """Keeps what exceeds `max_length` for the next call, as the zstd decompressor does."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -60,25 +60,25 @@ def _zstd_frame() -> _Member:
     )
 
 
-def _why_no_gzip(error: Exception) -> str:
+def _gzip_damage(error: Exception) -> str:
     return f"its gzip data is damaged ({error})"
 
 
-def _why_no_zstd(error: Exception) -> str:
-    if "too much memory" in str(error):  # the library has no other sign of it
+def _zstd_damage(error: Exception) -> str:
+    if "too much memory" in str(error):  # the library has no error code for it
         return (
             f"its zstd window is larger than {1 << _ZSTD_WINDOW_LOG >> 20} MiB; compress it"
-            " again without --long or --ultra, or undo it: zstd -dc --long=31 FILE"
+            " again without --long or --ultra, or decompress it: zstd -dc --long=31 FILE"
         )
     return f"its zstd data is damaged ({error})"
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """One way to compress: data that begins with one of `marks`, in files named `*ending`.
+    """One compression format: data that starts with one of `marks`, in files named `*ending`.
 
-    `begin` returns what undoes the next member; that raises `error` for damaged data, and `why`
-    puts it into words.
+    `begin` returns the decompressor of the next member, which raises `error` for damaged data;
+    `why` describes that error.
     """
 
     name: str
@@ -90,26 +90,26 @@ class Coding:
 
 
 CODINGS = (
-    Coding("gzip", ".gz", (b"\x1f\x8b",), _GzipMember, zlib.error, _why_no_gzip),
-    Coding("zstd", ".zst", _ZSTD, _zstd_frame, zstd.ZstdError, _why_no_zstd),
+    Coding("gzip", ".gz", (b"\x1f\x8b",), _GzipMember, zlib.error, _gzip_damage),
+    Coding("zstd", ".zst", _ZSTD, _zstd_frame, zstd.ZstdError, _zstd_damage),
 )
 
 _MARKS = tuple(mark for coding in CODINGS for mark in coding.marks)
 
 
 def is_compressed(path: str) -> bool:
-    """Whether a file is compressed by its name."""
+    """Whether the name of a file has the ending of a compressed one."""
     return path.lower().endswith(tuple(coding.ending for coding in CODINGS))
 
 
 def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of `chunks` in pieces of CHUNK_BYTES at most.
+    """Yield the decompressed `chunks` in pieces of CHUNK_BYTES at most.
 
-    What the content begins with decides, not a name: gzip (also of several members), zstd (also
-    of several frames) or neither, which passes as it is. Raises DamagedError after the pieces
-    before the damage or the early end; a piece whose own check fails is not among them.
+    The first bytes decide, not the name: gzip (one or more members), zstd (one or more frames), or
+    neither, which passes unchanged. Raises DamagedError after the intact pieces if the data is
+    damaged or truncated.
     """
-    head = lead(chunks, _MARKS)
+    head = beginning_of(chunks, _MARKS)
     whole = chain((head,), chunks)
     coding = next((one for one in CODINGS if head.startswith(one.marks)), None)
     yield from whole if coding is None else _unpacked(whole, coding)
@@ -133,4 +133,4 @@ def _unpacked(chunks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
     except coding.error as error:
         raise DamagedError(coding.why(error)) from error
     if member:
-        raise DamagedError(f"its {coding.name} data ends too early")
+        raise DamagedError(f"its {coding.name} data is truncated")

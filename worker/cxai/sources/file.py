@@ -12,7 +12,6 @@ from cxai.sources.chunks import chunks_of, without_bom
 from cxai.sources.compression import DamagedError, decompressed, is_compressed
 from cxai.sources.foreign import without_foreign
 from cxai.sources.formats import Layout
-from cxai.sources.look import Look
 from cxai.sources.options import SourceOptions
 from cxai.sources.paths import (
     STDIN,
@@ -23,16 +22,17 @@ from cxai.sources.paths import (
     name_of,
     opened,
 )
+from cxai.sources.preview import Preview
 from cxai.sources.threaded_reader import ThreadedReader
 
 _Version = tuple[int, int, int, int]
 
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "FileSource":
-    """Return the source of files, looked at as far as the first ID. Raises UsageError."""
+    """Return the source of files, checked up to the first ID of each. Raises UsageError."""
     if options.until_idle_s is not None:
         raise UsageError(
-            "--until-idle (until_idle_s) is for queues: files and standard input have an end."
+            "--until-idle (until_idle_s) is for queues only, not for files or standard input."
         )
     source = FileSource(names, options.rule, column=options.column, field=options.field)
     source.check(allow_empty=options.allow_empty)
@@ -40,15 +40,15 @@ def open_source(names: Sequence[str], options: SourceOptions) -> "FileSource":
 
 
 class FileSource:
-    """Files of interaction IDs, one after the other: text, CSV or JSON Lines.
+    """Files of interaction IDs, read one after the other: text, CSV or JSON Lines.
 
-    `paths` may hold `-` once, for standard input; none at all stands for it, too; `~` is expanded.
-    A name that ends in .csv or .tsv is CSV, .jsonl or .ndjson is JSON Lines, before a .gz or .zst
-    as well; any other, and standard input, is text. `column` makes all of them CSV and names the
-    column of the IDs, `field` makes all of them JSON Lines and names the field. gzip and zstd are
+    `paths` may contain `-` once, for standard input, which is also the default; `~` is expanded.
+    Names that end in .csv or .tsv are CSV, .jsonl or .ndjson are JSON Lines (a .gz or .zst may
+    follow); any other, and standard input, is text. `column` makes all of them CSV and names the
+    column of the IDs; `field` makes all of them JSON Lines and names the field. gzip and zstd are
     recognized by their content.
 
-    Raises UsageError if these contradict each other. Nothing is opened before `check` or `blocks`.
+    Raises UsageError if these contradict each other. Opens nothing before `check` or `blocks`.
     """
 
     is_queue = False
@@ -66,49 +66,48 @@ class FileSource:
         self._paths = expanded(paths)
         self._rule = rule
         self._layout = Layout(column, field)
-        self._versions: dict[str, _Version | None] = {}  # as the look has found them, by path
-        self._begun: dict[
+        self._versions: dict[str, _Version | None] = {}  # when previewed, by path
+        self._previewed: dict[
             int, tuple[list[list[SourceItem]], Generator[list[SourceItem], None, None]]
         ] = {}
 
     def check(self, *, allow_empty: bool = False) -> None:
-        """Look at the beginning of each input, up to its first ID.
+        """Check the beginning of each input, up to its first ID.
 
-        Raises UsageError, naming the input and what to do, for one that can't be used: it does not
-        exist, may not be read or is a directory, is in another format, is CSV without the column,
-        or its first lines hold no ID (so many, or all if there are fewer: cxai/sources/look.py).
-        One that holds no lines at all, or only blank ones and comments, is refused, too, unless
-        `allow_empty`.
+        Raises UsageError, with the input and the remedy, for one that can't be used: it does not
+        exist, can't be read, is a directory or another format, is CSV without the column, or its
+        first lines contain no ID (the limits are in cxai/sources/preview.py). An input without
+        lines, or with only blank lines and comments, is refused unless `allow_empty`.
 
-        From a pipe that waits for the first ID, or for enough lines without one; what was read is
-        kept for `blocks`. Of a file everything is read again.
+        On a pipe, this blocks until the first ID or a limit; `blocks` then yields what was read.
+        A file is read again from its start.
         """
         try:
             for path in self._paths:
                 check_readable(path)
             check_distinct(self._paths)
             for index, path in enumerate(self._paths):
-                self._look(index, path, allow_empty=allow_empty)
+                self._preview(index, path, allow_empty=allow_empty)
         except UsageError as error:
             self._close()
             if self._rule.secrets.are_in(str(error)):
                 raise UsageError(
-                    "The input holds the API token where IDs, or their field's name, should be."
-                    " Take it out; it is not shown here."
+                    "The input contains the API token in place of an ID or a field name. Remove it;"
+                    " it is not shown here."
                 ) from None
             raise
 
     def blocks(self) -> Generator[list[SourceItem], None, None]:
-        """Yield every line once, in order, in the lists in which they arrive; blocks on reads.
+        """Yield every line once, in order, in blocks as they arrive; reads block.
 
-        Raises InputBrokenError when the rest can't be read, or was changed since `check` (or since
-        it was opened, without that): lines may be missing then; and UsageError for
-        another format or CSV without the column; all of them after all items before.
+        Raises InputBrokenError when the rest can't be read, or the file has changed since `check`
+        (else since it was opened), so that lines may be missing; UsageError for another format or
+        CSV without the column. Both are raised after all preceding items.
         """
         try:
             for index, path in enumerate(self._paths):
-                if index in self._begun:
-                    kept, rest = self._begun.pop(index)
+                if index in self._previewed:
+                    kept, rest = self._previewed.pop(index)
                     yield from kept
                     kept.clear()
                     yield from rest
@@ -118,81 +117,81 @@ class FileSource:
             self._close()
 
     def batches(self) -> AsyncGenerator[list[SourceItem], None]:
-        """Yield the same from a thread of its own, in batches; see ThreadedReader."""
+        """Yield the same items in batches, read on a separate thread (ThreadedReader)."""
         return ThreadedReader(self.blocks()).batches()
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Do nothing: a file keeps its lines, and the ledger knows which of them are settled."""
+        """Do nothing: a file keeps its lines, and the ledger records which are settled."""
 
     def _read(
-        self, path: str, look: Look | None = None, *, return_to_start: bool = False
+        self, path: str, preview: Preview | None = None, *, return_to_start: bool = False
     ) -> Generator[list[SourceItem], None, None]:
         name = name_of(path)
         try:
             raw = opened(path)
         except OSError as error:
             raise InputBrokenError(f"{name} can't be opened: {error.strerror}.") from error
-        with raw, _unmoved(raw) if return_to_start else nullcontext():
+        with raw, _position_kept(raw) if return_to_start else nullcontext():
             version = self._versions.get(path, _version(raw))
-            chunks = without_bom(decompressed(_not_nothing(chunks_of(raw), path)))
-            if look is not None:
+            chunks = without_bom(decompressed(_never_empty(chunks_of(raw), path)))
+            if preview is not None:
                 version = self._versions[path] = _version(raw)
-                chunks = look.watched(chunks)
+                chunks = preview.watched(chunks)
             yield from self._items(path, without_foreign(chunks, name))
             if version != _version(raw):
                 raise InputBrokenError(
-                    f"{name} was changed while it was read, so lines may be missing."
+                    f"{name} changed while it was being read, so lines may be missing."
                 )
 
     def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[SourceItem]]:
         layout = self._layout
         return layout.format_of(path).items(chunks, name_of(path), self._rule, layout.place)
 
-    def _look(self, index: int, path: str, *, allow_empty: bool) -> None:
+    def _preview(self, index: int, path: str, *, allow_empty: bool) -> None:
         """Read up to the first ID; keep that for `blocks` if it can't be read again."""
-        look = Look(name_of(path), self._layout.format_of(path), self._rule)
+        preview = Preview(name_of(path), self._layout.format_of(path), self._rule)
         is_file = is_regular(path)
-        rest = self._read(path, look, return_to_start=is_file)
+        rest = self._read(path, preview, return_to_start=is_file)
         try:
-            kept = look.to_first_id(rest, allow_empty=allow_empty)
+            kept = preview.to_first_id(rest, allow_empty=allow_empty)
         except BaseException:
             rest.close()
             raise
         if is_file:
             rest.close()
         else:
-            self._begun[index] = (kept, rest)
+            self._previewed[index] = (kept, rest)
 
     def _close(self) -> None:
-        for _, rest in self._begun.values():
+        for _, rest in self._previewed.values():
             rest.close()
-        self._begun.clear()
+        self._previewed.clear()
 
 
 def _version(raw: FileIO) -> _Version | None:
-    """Return what changes when a file is written to or replaced; None for what is no file."""
+    """Return values that change when a file is written or replaced; None if it is not a file."""
     status = os.fstat(raw.fileno())
     if not stat.S_ISREG(status.st_mode):
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _not_nothing(chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
-    """Yield the chunks. Raises DamagedError if there is none where compressed data should be.
+def _never_empty(chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
+    """Yield the chunks. Raises DamagedError if there is none, but the name is of compressed data.
 
-    Compressed data is never empty, whatever it holds: whoever should have written it has failed.
+    Compressing no data at all still writes a header, so the program that wrote it has failed.
     """
     first = next(chunks, b"")
     if not first and is_compressed(path):
-        raise DamagedError("it is empty, which compressed data never is")
+        raise DamagedError("it is empty, but compressed data never is")
     if first:
         yield first
         yield from chunks
 
 
 @contextmanager
-def _unmoved(raw: FileIO) -> Iterator[None]:
-    """Go back to where it was: some systems' /dev/stdin shares its position with ours."""
+def _position_kept(raw: FileIO) -> Iterator[None]:
+    """Restore the position: on some systems /dev/stdin shares it with standard input."""
     start = raw.tell()
     try:
         yield

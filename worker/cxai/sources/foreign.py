@@ -1,4 +1,4 @@
-"""Formats that are often taken for a list of IDs, recognized by their first bytes."""
+"""Formats that are not supported but often given, recognized by their first bytes."""
 
 import re
 import shlex
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from cxai.errors import UsageError
 from cxai.sources.paths import STDIN_NAME
 
-# A line of text is complete before this many bytes; a tar archive names itself at byte 257.
+# A line of text ends within this many bytes; a tar archive is marked at byte 257.
 _ENOUGH_BYTES = 512
 _MATCHED_BYTES = 4_096
 
 _UNPACK = "Unpack it first."
-_EXPORT = "Write its IDs to a text or CSV file first."
+_EXPORT = "Export its IDs to a text or CSV file first."
 _JQ = "`jq -c '.[]' {path} > ids.jsonl`."
 
 
@@ -30,18 +30,19 @@ _FORMATS = (
             "Save the spreadsheet as CSV UTF-8, or unpack the archive."),
     _Format("an Excel workbook (.xls) or another OLE file", re.compile(rb"\xd0\xcf\x11\xe0"),
             "Save it as CSV UTF-8."),
-    _Format("xz data", re.compile(rb"\xfd7zXZ\x00"), "Undo it: `xz -dc {path} | cxai run …`."),
+    _Format("xz data", re.compile(rb"\xfd7zXZ\x00"),
+            "Decompress it: `xz -dc {path} | cxai run …`."),
     _Format("bzip2 data", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
-            "Undo it: `bzip2 -dc {path} | cxai run …`."),
+            "Decompress it: `bzip2 -dc {path} | cxai run …`."),
     _Format("lz4 data", re.compile(rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18"),
-            "Undo it: `lz4 -dc {path} | cxai run …`."),
-    _Format("data of compress (.Z)", re.compile(rb"\x1f[\x9d\xa0]"),
-            "Undo it: `uncompress -c {path} | cxai run …`."),
+            "Decompress it: `lz4 -dc {path} | cxai run …`."),
+    _Format("compress data (.Z)", re.compile(rb"\x1f[\x9d\xa0]"),
+            "Decompress it: `uncompress -c {path} | cxai run …`."),
     _Format("lzip data", re.compile(rb"LZIP[\x00\x01]"),
-            "Undo it: `lzip -dc {path} | cxai run …`."),
+            "Decompress it: `lzip -dc {path} | cxai run …`."),
     _Format("snappy data", re.compile(rb"\xff\x06\x00\x00sNaPpY"), _UNPACK),
     _Format("compressed twice", re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd"),
-            "Undo one of them: `gzip -dc {path} | cxai run …`, or with zstd."),
+            "Decompress it once: `gzip -dc {path} | cxai run …` (or `zstd -dc`)."),
     _Format("a 7z archive", re.compile(rb"7z\xbc\xaf\x27\x1c"), _UNPACK),
     _Format("a RAR archive", re.compile(rb"Rar!\x1a\x07"), _UNPACK),
     _Format("a cabinet archive", re.compile(rb"MSCF\x00"), _UNPACK),
@@ -52,10 +53,10 @@ _FORMATS = (
     _Format("an Avro file", re.compile(rb"Obj\x01")),
     _Format("an ORC file", re.compile(rb"ORC\s?[^\s -~]")),
     _Format("an SQLite database", re.compile(rb"SQLite format 3\x00")),
-    _Format("a database of Access", re.compile(rb"\x00\x01\x00\x00Standard ")),
-    _Format("a dump of PostgreSQL", re.compile(rb"PGDMP|PGCOPY\n\xff")),
+    _Format("an Access database", re.compile(rb"\x00\x01\x00\x00Standard ")),
+    _Format("a PostgreSQL dump", re.compile(rb"PGDMP|PGCOPY\n\xff")),
     _Format("an HDF5 file", re.compile(rb"\x89HDF\r\n")),
-    _Format("an array of NumPy", re.compile(rb"\x93NUMPY")),
+    _Format("a NumPy array", re.compile(rb"\x93NUMPY")),
     _Format("a Python pickle", re.compile(rb"\x80[\x02-\x05]")),
     _Format("serialized Java objects", re.compile(rb"\xac\xed\x00\x05")),
     _Format("a PDF document", re.compile(rb"%PDF-")),
@@ -65,31 +66,32 @@ _FORMATS = (
     _Format("an audio file",
             re.compile(rb"RIFF....WAVE|ID3[\x02-\x04]|OggS\x00|fLaC\x00|\xff[\xfb\xf3\xf2]",
                        re.DOTALL),
-            "Name the list of IDs, not what they are about."),
+            "Name the list of IDs instead."),
     _Format("a program", re.compile(rb"\x7fELF|MZ\x90\x00|\xcf\xfa\xed\xfe"), "Name another file."),
     _Format("an HTML page",
             re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b",
                        re.IGNORECASE | re.DOTALL),
-            "Is it an error or a log-in page, saved instead of the list?"),
+            "It may be an error page or a log-in page, saved in place of the list."),
     _Format("an XML document", re.compile(
         rb"\s*<(\?xml\b|[a-z][\w:.-]*(\s[^<>]*)?/?>\s*(<|[\r\n]|$))", re.IGNORECASE)),
     _Format("a JSON array, not JSON Lines", re.compile(rb"\s*\[\s*([{\[\"\]]|$)"),
-            f"Make lines of it: {_JQ}"),
+            f"Convert it: {_JQ}"),
     _Format("one JSON document over several lines, not JSON Lines", re.compile(rb"\s*\{\s*[\r\n]"),
-            "Make one line of each object: `jq -c . {path} > ids.jsonl`. If the IDs are in an"
-            " array in it, name that, as in `jq -c '.items[]'`."),
-    _Format("NUL bytes, as a damaged file is", re.compile(rb"\x00{8}"), "Make the file again."),
+            "Write each object to its own line: `jq -c . {path} > ids.jsonl`. If the IDs are in"
+            " an array inside it, extract that array, for example with `jq -c '.items[]'`."),
+    _Format("a damaged file that starts with NUL bytes", re.compile(rb"\x00{8}"),
+            "Create it again."),
 )  # fmt: skip
 
 
-# Which of four bytes are NUL in ASCII text without a mark.
+# Which of four bytes are NUL in ASCII text without a byte order mark.
 _BY_NULS = {"x0x0": "UTF-16LE", "0x0x": "UTF-16BE", "x000": "UTF-32LE", "000x": "UTF-32BE"}
 
 
 def without_foreign(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Yield the chunks of an input. Raises UsageError if they begin like a foreign format.
+    """Yield the chunks of an input. Raises UsageError if they start like a foreign format.
 
-    No more is waited for than the first line, or 512 bytes of it.
+    It waits for the first line, or 512 bytes of it, and no more.
     """
     head = b""
     for chunk in chunks:
@@ -99,8 +101,8 @@ def without_foreign(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
             break
     if (foreign := _foreign(head, name)) is not None:
         raise UsageError(
-            f"{name} is {foreign} The input is text, CSV or JSON Lines in UTF-8,"
-            " as it is or compressed with gzip or zstd."
+            f"{name} is {foreign} Supported are text, CSV and JSON Lines in UTF-8, plain or"
+            " compressed with gzip or zstd."
         )
     if head:
         yield head
@@ -108,7 +110,7 @@ def without_foreign(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _foreign(head: bytes, name: str) -> str | None:
-    """Return what a beginning is that is none of ours, and what to do about it."""
+    """Return the name of an unsupported format and what to do about it, None for others."""
     path = "FILE" if name == STDIN_NAME else shlex.quote(name)
     if (encoding := _wide_encoding(head)) is not None:
         return f"{encoding} text. Convert it: `iconv -f {encoding} -t UTF-8 {path} > NEW_FILE`."
@@ -119,13 +121,13 @@ def _foreign(head: bytes, name: str) -> str | None:
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """Return which of UTF-16 and UTF-32 it is, by its mark or by the NULs in ASCII text."""
+    """Recognize UTF-16 and UTF-32 by the byte order mark, or by the NULs in ASCII text."""
     if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         return "UTF-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\x00" in head:
         return "UTF-16"
     units = head[: min(len(head), 64) // 4 * 4]
-    if len(units) < 8:  # noqa: PLR2004 - a few characters are no pattern
+    if len(units) < 8:  # noqa: PLR2004 - too few to judge
         return None
     columns = [set(units[at::4]) for at in range(4)]
     pattern = "".join("0" if each == {0} else "x" if 0 not in each else "?" for each in columns)

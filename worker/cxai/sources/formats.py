@@ -1,4 +1,4 @@
-"""The formats of text that hold IDs. Another one is a line in FORMATS."""
+"""The text formats of inputs. A new one is a line in FORMATS."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Hint = Callable[[Sequence[bytes], IdRule], str]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of text.
+    """A text format.
 
-    Names of its files end in one of `endings`, in lower case. `items(chunks, name, rule, place)`
-    yields what each line is, in blocks as their chunks arrive; `place` says where in a line the ID
-    is, None for the usual place. `hint(lines, rule)` returns what lines without any ID show of the
-    mistake, as sentences; empty if nothing.
+    Its file names end in one of `endings`, in lower case. `items(chunks, name, rule, place)` yields
+    an item for each line, in blocks as chunks arrive; `place` is the column or field of the ID,
+    None for the usual one. `hint(lines, rule)` returns suggestions, in sentences, for lines without
+    any ID; empty if there is none.
     """
 
     endings: tuple[str, ...]
@@ -39,7 +39,7 @@ FORMATS = (TABLE, JSON_LINES)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How inputs are laid out: `column` makes all of them tables, `field` all JSON Lines.
+    """The layout of all inputs: CSV if there is a `column`, JSON Lines if there is a `field`.
 
     Raises UsageError for both.
     """
@@ -49,15 +49,17 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.column is not None and self.field is not None:
-            raise UsageError("--column is for CSV and --field for JSON Lines: give one of them.")
+            raise UsageError(
+                "--column is for CSV and --field for JSON Lines. Use only one of them."
+            )
 
     @property
     def place(self) -> str | None:
-        """Where in a line the ID is, None for the usual place."""
+        """The column or field of the ID, None for the usual one."""
         return self.field if self.column is None else self.column
 
     def format_of(self, path: str) -> Format:
-        """Return the format of a file: without column and field its name decides, or it is text."""
+        """Return the format of a file, by its name if there is neither column nor field."""
         if self.column is not None:
             return TABLE
         if self.field is not None:

@@ -1,4 +1,4 @@
-"""The header row of a CSV file: its delimiter, and which of its columns holds the IDs."""
+"""The header row of a CSV file: its delimiter, and the column of the IDs."""
 
 import csv
 import re
@@ -10,14 +10,12 @@ from cxai.core.entry import IdRule
 from cxai.core.guid import INVISIBLE
 from cxai.errors import UsageError
 from cxai.sources.cells import parsed
+from cxai.sources.names import DEFAULT_NAMES
 from cxai.sources.text import ODD_LINE_END
-
-DEFAULT_COLUMNS = ("interaction_id", "interactionIdentifier")
-"""Our own name of the ID, and the API's."""
 
 DELIMITERS = (b",", b";", b"\t", b"|")
 
-# What Excel writes and reads above the header: the delimiter of the rows below.
+# Excel writes and reads this line above the header: it names the delimiter.
 SEP = re.compile(rb'"?sep=([\t !#-~])"?\1*\s*', re.IGNORECASE)
 
 _MOST_LINES = 1_000
@@ -26,16 +24,21 @@ _COLUMNS_SHOWN = 20
 _NAME_CHARS_SHOWN = 40
 
 
-NAME_THE_COLUMN = "Name the column that holds the IDs with --column."
+NAME_THE_COLUMN = "Name the column that contains the IDs with --column."
+PLAIN_LIST = "For a plain list of IDs, one per line, use a .txt file without --column."
 
 
 class ColumnMissingError(UsageError):
-    """A header without the column, and without one that is named nearly like it."""
+    """The header has neither the column nor one with a similar name; `found` describes it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found} {NAME_THE_COLUMN}")
+        self.found = found
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of all rows: `index` is that of the ID's cell, from 0, in `column`."""
+    """The form of all rows. `index` is the position of the ID's cell, from 0, in `column`."""
 
     delimiter: bytes
     width: int
@@ -44,20 +47,20 @@ class Header:
 
 
 class HeaderReader:
-    """Takes lines until the header row is complete. Its messages say what to give instead."""
+    """Collects lines until the header row is complete; its errors suggest what to do."""
 
     def __init__(self, name: str, rule: IdRule, column: str | None) -> None:
         self._name = name
         self._rule = rule
         self._column = column
-        self._wanted = (column,) if column is not None else DEFAULT_COLUMNS
-        self._delimiter: bytes | None = None  # as a line `sep=` gives it
+        self._wanted = (column,) if column is not None else DEFAULT_NAMES
+        self._delimiter: bytes | None = None  # from a line `sep=`
         self._lines: list[bytes] = []
         self.was_blank = False
-        """Whether the last line was a blank one before the header."""
+        """Whether the last line was blank and came before the header."""
 
     def read(self, line: bytes) -> Header | None:
-        """Take a line; return the header once it is complete. Raises UsageError."""
+        """Add a line; return the header once it is complete. Raises UsageError."""
         self.was_blank = not line.strip() and not self._lines
         if self.was_blank:
             return None
@@ -67,21 +70,21 @@ class HeaderReader:
         self._lines.append(line)
         text = b"\n".join(self._lines)
         if len(self._lines) > _MOST_LINES or len(text) > _MOST_BYTES:
-            raise self._no_header("a quote in it is not closed, or it is very long")
+            raise self._no_header("a quote is not closed, or the row is too long")
         delimiter = self._delimiter or self._delimiter_of(text)
         cells = _split(text, delimiter)
         return None if cells is None else self._header(text, delimiter, cells)
 
     def end(self) -> None:
-        """Note that there are no more lines. Raises UsageError within a header."""
+        """Check, after the last line, that no header row is incomplete. Raises UsageError."""
         if self._lines:
-            raise self._no_header("a quote in it is not closed")
+            raise self._no_header("a quote is not closed")
 
     def _header(self, text: bytes, delimiter: bytes, cells: list[bytes]) -> Header:
         names = names_of(cells)
         if found := ODD_LINE_END.search(text):
             where = found[0].decode("utf-8")
-            raise self._no_header(f"it has a line end of another system in it (U+{ord(where):04X})")
+            raise self._no_header(f"it contains an unusual line break (U+{ord(where):04X})")
         for wanted in self._wanted:
             if names.count(wanted) == 1:
                 return Header(delimiter, len(cells), names.index(wanted), wanted)
@@ -99,69 +102,61 @@ class HeaderReader:
         return max(DELIMITERS, key=text.count)
 
     def _number(self, width: int) -> int | None:
-        """Return the column's number, from 1, if it was given by that."""
+        """Return the column's number, from 1, if the column was given by number."""
         column = self._column or ""
         is_number = column.isascii() and column.isdigit() and len(column) < 6  # noqa: PLR2004
         return int(column) if is_number and 1 <= int(column) <= width else None
 
     def _refuse_data(self, cells: list[bytes], number: int) -> None:
-        """Raise UsageError if a row whose names don't matter holds an ID: it would be lost."""
+        """Raise UsageError if the header row contains an ID, which would be lost."""
         for at, cell in enumerate(cells, 1):
             if self._rule.allows(cell):
-                raise self._no_header(f"there is an ID in its column {at}")
+                raise self._no_header(f"column {at} contains an ID")
         if self._rule.is_almost_id(cells[number - 1]):
-            raise self._no_header(f"what is in its column {number} is almost an ID")
+            raise self._no_header(f"column {number} contains a mistyped ID")
 
     def _no_header(self, why: str) -> UsageError:
         return UsageError(
-            f"{self._name}: its first row is no header row: {why}."
-            " CSV begins with a row of column names. IDs alone, one a line, need none: give them"
-            " in a file named .txt, without --column."
+            f"{self._name}: the first row is not a header row: {why}."
+            f" CSV starts with a row of column names. {PLAIN_LIST}"
         )
 
     def _several(self, names: Sequence[str], wanted: str) -> UsageError:
         numbers = [number for number, name in enumerate(names, 1) if name == wanted]
         listed = ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
         return UsageError(
-            f"{self._name} has several columns {wanted!r}: number {listed}; its header row is"
-            f" {shown(names)}. Give the number of the column that holds the IDs,"
-            f" as in --column {numbers[0]}."
+            f"{self._name} has several columns named {wanted!r}: {listed}. Its header row is"
+            f" {shown(names)}. Choose one by its number: --column {numbers[0]}."
         )
 
     def _missing(self, names: Sequence[str], *, has_ids: bool) -> UsageError:
         wanted = " or ".join(map(repr, self._wanted))
-        text = f"{self._name} has no column {wanted}; its header row is {shown(names)}."
+        text = f"{self._name} has no column {wanted}. Its header row is {shown(names)}."
         if has_ids:
             return UsageError(
-                f"{text} That is no header row: there is an ID in it. IDs alone, one a line, need"
-                " none: give them in a file named .txt, without --column."
+                f"{text} That row contains an ID, so it is not a header row. {PLAIN_LIST}"
             )
         near = [name for name in names if _plain(name) in map(_plain, self._wanted)]
         if len(near) == 1:
-            return UsageError(f"{text} Is it {near[0]!r}? Then give --column {quoted(near[0])}.")
-        return ColumnMissingError(f"{text} {NAME_THE_COLUMN}")
+            return UsageError(f"{text} Did you mean --column {shlex.quote(near[0])}?")
+        return ColumnMissingError(text)
 
 
 def names_of(cells: Sequence[bytes]) -> list[str]:
-    """Return the names in a header row, without spaces and marks around them."""
+    """Return the names in a header row, without spaces and byte order marks around them."""
     return [_name(cell.decode("utf-8", "backslashreplace")) for cell in cells]
 
 
 def _name(text: str) -> str:
     text = text.strip().strip(INVISIBLE)
-    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'  # behind a mark that hid the quote
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'  # a mark hid the opening quote
     return text[1:-1] if is_quoted else text
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return names for a message, not too many of them and none too long."""
+    """Return names for a message, limited in number and length."""
     some = [repr(name[:_NAME_CHARS_SHOWN]) for name in names[:_COLUMNS_SHOWN]]
     return ", ".join([*some, "…"] if len(names) > _COLUMNS_SHOWN else some)
-
-
-def quoted(name: str) -> str:
-    """Return a name as it is given on the command line."""
-    return shlex.quote(name)
 
 
 def _plain(name: str) -> str:
@@ -169,11 +164,11 @@ def _plain(name: str) -> str:
 
 
 def _split(text: bytes, delimiter: bytes) -> list[bytes] | None:
-    """Return the cells of a row, None if it ends within a quoted one."""
+    """Return the cells of a row, None if it ends within quotes."""
     if b'"' not in text:
         return text.split(delimiter)
     try:
         found = parsed(text, delimiter)
-    except csv.Error:  # with this delimiter, a line break is outside of the quotes
+    except csv.Error:  # with this delimiter, a line break is outside the quotes
         return []
     return None if found.is_open else found.cells

@@ -1,5 +1,6 @@
-"""What to give instead, said of an input in which no ID was found: which field or column."""
+"""Suggestions for an input in which no ID was found: which field or column to name."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -8,37 +9,37 @@ import orjson
 
 from cxai.core.entry import IdRule
 from cxai.sources.chunks import with_line_feeds
-from cxai.sources.header import DELIMITERS, NAME_THE_COLUMN, SEP, names_of, quoted, shown
+from cxai.sources.header import DELIMITERS, NAME_THE_COLUMN, SEP, names_of, shown
 
 _MOST_LINES = 200
 _MOST_DEPTH = 4
 
 _NO_OBJECTS = (
-    "Its lines are no JSON objects. JSON Lines has one in each line; `jq -c .` makes that of other"
+    "Its lines are not JSON objects. JSON Lines has one object per line; `jq -c .` converts other"
     " JSON."
 )
 
 
 def hint_for_text(lines: Sequence[bytes], rule: IdRule) -> str:
-    """Return what lines without an ID show that were read as text."""
+    """Return a suggestion for lines that were read as text."""
     return (
-        _field_hint(lines, rule, "It holds JSON Lines with the fields")
+        _field_hint(lines, rule, "It contains JSON Lines with the fields")
         or _column_hint(lines, rule, "It looks like CSV with the columns")
-        or "If these are your IDs, describe them with --id-pattern."
+        or "If these are your IDs, describe their form with --id-pattern."
     )
 
 
 def hint_for_table(lines: Sequence[bytes], rule: IdRule) -> str:
-    """Return what lines without an ID show that were read as CSV; empty if nothing."""
+    """Return a suggestion for lines that were read as CSV; empty if there is none."""
     return (
-        _field_hint(lines, rule, "It holds JSON Lines with the fields")
+        _field_hint(lines, rule, "It contains JSON Lines with the fields")
         or _delimiter_hint(lines)
         or _column_hint(lines, rule, "Its columns are")
     )
 
 
 def hint_for_json_lines(lines: Sequence[bytes], rule: IdRule) -> str:
-    """Return what lines without an ID show that were read as JSON Lines."""
+    """Return a suggestion for lines that were read as JSON Lines."""
     return (
         _field_hint(lines, rule, "Its lines have the fields")
         or _text_hint(lines, rule)
@@ -47,29 +48,29 @@ def hint_for_json_lines(lines: Sequence[bytes], rule: IdRule) -> str:
 
 
 def binary_hint(head: bytes) -> str:
-    """Return what to do about an input that holds NUL bytes; empty if it holds none."""
+    """Return a suggestion for an input that contains NUL bytes; empty if it contains none."""
     if b"\0" not in head:
         return ""
     return (
-        "It holds NUL bytes, as binary data and UTF-16 do. UTF-16 is converted with"
+        "It contains NUL bytes, so it is binary data or UTF-16. Convert UTF-16 with"
         " `iconv -f UTF-16LE -t UTF-8`."
     )
 
 
 def column_hint(head: bytes, rule: IdRule) -> str:
-    """Return which column of CSV holds IDs, as a sentence; empty if not just one does."""
-    return _column_with_ids(first_lines(head), rule)
+    """Return which column to name: the one with IDs, if exactly one has them."""
+    return _column_with_ids(first_lines(head), rule) or NAME_THE_COLUMN
 
 
 def first_lines(head: bytes) -> list[bytes]:
-    """Return the lines that are looked at, of the beginning of an input: none of them is blank."""
+    """Return the first lines of an input, without blank ones."""
     text = b"".join(with_line_feeds(iter((head,))))
     lines = [line for line in text.split(b"\n")[:_MOST_LINES] if line.strip()]
     return lines[1:] if lines and SEP.fullmatch(lines[0]) else lines
 
 
 def _fields(lines: Sequence[bytes], rule: IdRule) -> Mapping[str, int]:
-    """Return the fields of lines that are JSON objects, and how many of these have an ID there."""
+    """Return the fields of all JSON objects in the lines, and how many have an ID there."""
     found: Counter[str] = Counter()
     for line in lines:
         try:
@@ -97,19 +98,18 @@ def _leaves(
 
 
 def _field_hint(lines: Sequence[bytes], rule: IdRule, begin: str) -> str:
-    """Say which fields there are, if the lines are JSON objects."""
+    """Name the fields, if the lines are JSON objects."""
     if not (fields := _fields(lines, rule)):
         return ""
     text = f"{begin} {shown(list(fields))}."
     holding = [path for path, count in fields.items() if count]
     if len(holding) == 1:
-        return f"{text} IDs are in {holding[0]!r}: give --field {quoted(holding[0])}."
+        return f"{text} The IDs are in {holding[0]!r}: use --field {shlex.quote(holding[0])}."
     lists = [path for path in fields if path.endswith("[]")]
     if not holding and len(lists) == 1:
-        return (
-            f"{text} Make a line of each element of a list first: `jq -c {quoted('.' + lists[0])}`."
-        )
-    return f"{text} Name the field that holds the IDs with --field."
+        path = shlex.quote(f".{lists[0]}")
+        return f"{text} Write each element of the list to its own line first: `jq -c {path}`."
+    return f"{text} Name the field that contains the IDs with --field."
 
 
 def _delimiter_hint(lines: Sequence[bytes]) -> str:
@@ -118,27 +118,27 @@ def _delimiter_hint(lines: Sequence[bytes]) -> str:
     others = [mark for mark in DELIMITERS if rest and all(mark in line for line in rest)]
     if marks and others and marks[0] not in others:
         return (
-            f"Its header row is divided by {marks[0].decode()!r}, but its rows are by"
-            f" {others[0].decode()!r}: make them alike."
+            f"Its header row is separated by {marks[0].decode()!r}, but its other rows by"
+            f" {others[0].decode()!r}. Use one separator throughout."
         )
     return ""
 
 
 def _column_hint(lines: Sequence[bytes], rule: IdRule, begin: str) -> str:
-    """Say which columns there are, if the lines look like CSV."""
+    """Name the columns, if the lines look like CSV."""
     first = lines[0] if lines else b""
     delimiter = max(DELIMITERS, key=first.count)
     if delimiter not in first:
         return ""
     cells = _cells(first, delimiter)
     if any(map(rule.allows, cells)):
-        return "It looks like CSV without a header row, with which CSV begins: add one."
+        return "It looks like CSV without a header row. Add a row of column names."
     found = _column_with_ids(lines, rule) or NAME_THE_COLUMN
     return f"{begin} {shown(names_of(cells))}. {found}"
 
 
 def _column_with_ids(lines: Sequence[bytes], rule: IdRule) -> str:
-    """Say which column holds IDs, if just one does."""
+    """Name the column with IDs, if exactly one has them."""
     first, *rest = lines or [b""]
     delimiter = max(DELIMITERS, key=first.count)
     names = names_of(_cells(first, delimiter))
@@ -152,7 +152,7 @@ def _column_with_ids(lines: Sequence[bytes], rule: IdRule) -> str:
         return ""
     (at,) = holding
     name = names[at] if names.count(names[at]) == 1 and names[at] else str(at + 1)
-    return f"IDs are in column {name!r}: give --column {quoted(name)}."
+    return f"The IDs are in column {name!r}: use --column {shlex.quote(name)}."
 
 
 def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
@@ -161,5 +161,5 @@ def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
 
 def _text_hint(lines: Sequence[bytes], rule: IdRule) -> str:
     if any(rule.allows(line.strip()) for line in lines):
-        return "It holds IDs alone, one a line: give them in a file named .txt, without --field."
+        return "It is a plain list of IDs, one per line: use a .txt file without --field."
     return ""

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, the ID in one of its fields."""
+"""JSON Lines: one object per line, with the ID in one of its fields."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,9 +8,7 @@ import orjson
 
 from cxai.core.entry import Fault, IdRule, IgnoredLine, SourceItem
 from cxai.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
-
-DEFAULT_FIELDS = ("interaction_id", "interactionIdentifier")
-"""Our own name of the ID, and the API's."""
+from cxai.sources.names import DEFAULT_NAMES
 
 _ABSENT = object()
 
@@ -18,10 +16,9 @@ _ABSENT = object()
 def items_of_jsonl(
     chunks: Iterator[bytes], name: str, rule: IdRule, field: str | None = None
 ) -> Iterator[list[SourceItem]]:
-    """Yield one item for each line, in blocks as their chunks arrive.
+    """Yield one item for each line, as `object_reader` reads it, in blocks as chunks arrive.
 
-    `object_reader` says what an item is. A line that is longer than MAX_LINE_BYTES is refused.
-    Raises InputBrokenError.
+    A line of more than MAX_LINE_BYTES is rejected. Raises InputBrokenError.
     """
     item = object_reader(rule, field)
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
@@ -34,14 +31,14 @@ def items_of_jsonl(
 def object_reader(
     rule: IdRule, field: str | None = None
 ) -> Callable[[bytes, str, int], SourceItem]:
-    """Return a function that reads one object: `item(line, source, number)` is what it is.
+    """Return a function `item(line, source, number)` that reads one object.
 
-    `field` is a key, or a path of keys with dots between them (`call.interaction_id`). Without it
-    the first of DEFAULT_FIELDS that a line has, and that isn't null, holds its ID. A line of white
-    space is BLANK. Refused with a reason of its own: what is not JSON, has no such field or has it
-    twice, or has something else than a string there.
+    `field` is a key, or a path of keys joined by dots (`call.interaction_id`). Without it, the ID
+    is in the first of DEFAULT_NAMES that is present and not null. A line of white space is BLANK.
+    Rejected, each for its own reason: a line that is not JSON, lacks the field, has it twice, or
+    has something other than a string there.
     """
-    fields = (field,) if field is not None else DEFAULT_FIELDS
+    fields = (field,) if field is not None else DEFAULT_NAMES
     absent = Fault(f"has no field {' or '.join(map(repr, fields))}")
     leaves = [f'"{one.rpartition(".")[2]}"'.encode() for one in fields]
     keys = frozenset(key for one in fields for key in (one, *one.split(".")))
@@ -53,16 +50,16 @@ def object_reader(
             row: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             return rule.refused(line, source, number, Fault(f"is not JSON ({error.msg})"))
-        # A key may be spelled with escapes, too: then it can't be counted.
+        # A key spelled with escapes can't be counted.
         may_be_twice = b"\\" in line or any(line.count(leaf) > 1 for leaf in leaves)
         for one in fields:
             value = _value(row, one)
             if value is _ABSENT or (value is None and one is not fields[-1]):
                 continue
             if not isinstance(value, str):
-                return rule.refused(line, source, number, Fault(f"field {one!r} is not a string"))
+                return rule.refused(line, source, number, Fault(f"has no string in field {one!r}"))
             if (may_be_twice and _has_twice(line, keys)) or _has_in_two_places(row, one):
-                fault = Fault(f"has a field twice, {one!r} maybe")
+                fault = Fault(f"has a field twice, possibly {one!r}")
                 return rule.refused(line, source, number, fault)
             return rule.read(value.encode(), source, number)
         return rule.refused(line, source, number, absent)
@@ -73,7 +70,7 @@ def object_reader(
 def _value(row: Any, field: str) -> Any:
     if not isinstance(row, dict):
         return _ABSENT
-    if field in row:  # a key may have dots of its own
+    if field in row:  # a key may itself contain dots
         return row[field]
     return _at_path(row, field)
 
@@ -88,15 +85,12 @@ def _at_path(row: Any, field: str) -> Any:
 
 
 def _has_in_two_places(row: Any, field: str) -> bool:
-    """Whether both a key with dots in it and the path of the same name are there."""
+    """Whether the row has both a key with dots in it and the path of the same name."""
     return "." in field and field in row and _at_path(row, field) is not _ABSENT
 
 
 def _has_twice(line: bytes, keys: frozenset[str]) -> bool:
-    """Whether an object in the line has one of `keys` twice: of two IDs, one would be lost.
-
-    So it is said of a line, too, in which that can't be found out.
-    """
+    """Whether an object in the line may have one of `keys` twice, so that an ID would be lost."""
 
     def check(pairs: list[tuple[str, Any]]) -> None:
         found = [key for key, _ in pairs if key in keys]
@@ -111,4 +105,4 @@ def _has_twice(line: bytes, keys: frozenset[str]) -> bool:
 
 
 class _TwiceError(Exception):
-    """A key is in one object twice."""
+    """An object has a key twice."""

@@ -1,4 +1,4 @@
-"""How long an input is, counted beside the run: for the progress, nothing else."""
+"""Counts the lines of an input on a separate thread, for the progress only."""
 
 import threading
 from collections.abc import Sequence
@@ -6,40 +6,44 @@ from collections.abc import Sequence
 from cxai.errors import InputBrokenError
 from cxai.sources.chunks import chunks_of, with_line_feeds
 from cxai.sources.compression import DamagedError, decompressed
+from cxai.sources.formats import TABLE, Layout
 from cxai.sources.paths import STDIN, expanded, is_regular, opened
 
 
 class LineCounter:
-    """Counts the lines of a source's files on a thread, which never keeps the process alive.
+    """Counts the lines of a source's files on a daemon thread, without the header rows of CSV.
 
-    `lines` is None until all are counted, and for ever if one of the source's `names` is not that
-    of a regular file.
+    `names`, `column` and `field` are those of the source. `lines` is None until all are counted,
+    and stays None if any name is not that of a regular file.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(
+        self, names: Sequence[str], *, column: str | None = None, field: str | None = None
+    ) -> None:
         self.lines: int | None = None
         self._paths = expanded(names)
+        self._layout = Layout(column, field)
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         threading.Thread(target=self._count, name="line-counter", daemon=True).start()
 
     def _count(self) -> None:
         try:
             if all(map(_is_file, self._paths)):
-                self.lines = sum(map(_lines_of, self._paths))
+                self.lines = sum(map(self._lines_of, self._paths))
         except (OSError, DamagedError, InputBrokenError):
-            return  # the run itself tells what is wrong with it
+            return  # the run itself reports it
+
+    def _lines_of(self, path: str) -> int:
+        lines, last = 0, b"\n"
+        with opened(path) as raw:
+            for chunk in with_line_feeds(decompressed(chunks_of(raw))):
+                lines += chunk.count(b"\n")
+                last = chunk or last
+        lines += not last.endswith(b"\n")
+        return max(0, lines - 1) if self._layout.format_of(path) is TABLE else lines
 
 
 def _is_file(path: str) -> bool:
     return path != STDIN and is_regular(path)
-
-
-def _lines_of(path: str) -> int:
-    lines, last = 0, b"\n"
-    with opened(path) as raw:
-        for chunk in with_line_feeds(decompressed(chunks_of(raw))):
-            lines += chunk.count(b"\n")
-            last = chunk or last
-    return lines + (not last.endswith(b"\n"))

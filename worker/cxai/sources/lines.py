@@ -1,4 +1,4 @@
-"""Chunks of bytes cut into lines, however long a line is, in bounded memory."""
+"""Splits chunks of bytes into lines, in bounded memory however long a line is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from cxai.sources.compression import DamagedError
 START_BYTES = 512
 
 MAX_LINE_BYTES = 4 << 20
-"""The longest line of CSV or JSON Lines, in bytes: it is in memory while it is read."""
+"""Longest line of CSV or JSON Lines: it is held in memory while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
-    """A line longer than `limit` bytes, which was not kept.
+    """A line of more than `limit` bytes, of which only `start` was kept.
 
-    `start` is its beginning, `quotes` how many `"` it has.
+    `quotes` counts the `"` in the whole line.
     """
 
     start: bytes
@@ -27,23 +27,23 @@ class Overlong:
 
     @property
     def fault(self) -> Fault:
-        """Why it is refused."""
-        return Fault(f"line is longer than {self.limit:,} bytes")
+        """Why it is rejected."""
+        return Fault(f"is longer than {self.limit:,} bytes")
 
     def refused(self, rule: IdRule, source: str, line: int) -> Entry:
-        """Return the entry that such a line is."""
+        """Return the entry for the rejected line."""
         return rule.refused(self.start, source, line, self.fault)
 
 
 def numbered_lines(
     chunks: Iterator[bytes], limit: int, name: str
 ) -> Iterator[tuple[int, list[bytes] | Overlong]]:
-    """Yield the lines that each chunk ends, without their ends, and the number of the first.
+    """Yield the lines completed by each chunk, without line breaks, and the number of the first.
 
-    LF, CR LF and CR each end a line. Numbers count from 1. A line of more than `limit` bytes is
-    yielded alone. A last line without an end is a line, too. Raises InputBrokenError when the
-    chunks can't be read to their end; the line that was open then is not yielded: its beginning
-    could pass for a whole ID.
+    LF, CR LF and CR each end a line. Numbers start at 1. A line of more than `limit` bytes is
+    yielded alone. The last line needs no line break. Raises InputBrokenError when the chunks can't
+    be read to the end; the unfinished line is then dropped: its beginning could look like a whole
+    ID.
     """
     number = 1
     open_line = _OpenLine(limit)
@@ -65,7 +65,7 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read on after line {number - 1:,}: {_why(error)}."
+            f"{name} can't be read after line {number - 1:,}: {_why(error)}."
         ) from error
     if open_line:
         ended = open_line.end()
@@ -73,7 +73,7 @@ def numbered_lines(
 
 
 class _OpenLine:
-    """The line whose end has not come yet: its bytes, or their beginning once they are too many."""
+    """The unfinished line: its bytes, or only their beginning once there are too many."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -95,7 +95,7 @@ class _OpenLine:
         self._quotes += piece.count(b'"')
 
     def end(self) -> bytes | Overlong:
-        """Return the line and begin the next one."""
+        """Return the line and start the next one."""
         kept = bytes(self._kept)
         self._kept.clear()
         if not self._overlong:
@@ -106,7 +106,7 @@ class _OpenLine:
 
 
 def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut chunks so that no whole line in one of them can be longer than `size`."""
+    """Split chunks so that no line within one of them can be longer than `size`."""
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]

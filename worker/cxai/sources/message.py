@@ -1,28 +1,29 @@
-"""A message of a queue: a bare ID, or a JSON object with the ID in one of its fields."""
+"""Messages of a queue: a bare ID, or a JSON object with the ID in one of its fields."""
 
 from collections.abc import Sequence
 
 import orjson
 
 from cxai.core.entry import Entry, Fault, IdRule
-from cxai.sources.jsonl import DEFAULT_FIELDS, object_reader
+from cxai.sources.jsonl import object_reader
 from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong
+from cxai.sources.names import DEFAULT_NAMES
 
-# A message is one line: its source, which names it, makes it distinct.
+# Each message is line 1 of its own source, which contains its number.
 _LINE = 1
 
 _EMPTY = Fault("is empty")
-_LOST = Fault("was deleted from the queue before it was taken in, so its ID may be lost")
+_LOST = Fault("was deleted from the queue before it was read, so its ID may be lost")
 
-_MISSING = "stands for messages that were deleted from the queue before they were delivered"
+_MISSING = "represents messages that were deleted from the queue before delivery"
 
 
 class MessageReader:
-    """Makes an entry of each message of `queue`, also of one that can't be read: that is invalid.
+    """Makes an entry of each message of `queue`; one without a readable ID is an invalid entry.
 
-    `field` is the field of a JSON object that holds the ID, as in JSON Lines. Without it a message
-    may also be a bare ID. The source of an entry names queue and message, so the same message is
-    the same entry whenever it is delivered, and two of them are never one.
+    `field` names the field of a JSON object that contains the ID, as in JSON Lines. Without it a
+    message may also be a bare ID. The source of an entry contains queue and message number, so a
+    redelivered message is the same entry, and two messages are never the same.
     """
 
     def __init__(self, queue: str, rule: IdRule, field: str | None = None) -> None:
@@ -32,7 +33,7 @@ class MessageReader:
         self._of_object = object_reader(rule, field)
 
     def read(self, payload: bytes, number: str) -> Entry:
-        """Return the entry of the message `number`, one text. White space around it is ignored."""
+        """Return the entry of message `number`, a text. White space around it is ignored."""
         payload = payload.strip()
         if not payload:
             return self._refused(payload, number, _EMPTY)
@@ -42,22 +43,22 @@ class MessageReader:
         if self._field is None and not payload.startswith(b"{"):
             return self._rule.read(_unquoted(payload), self._source(number), _LINE)
         entry = self._of_object(payload, self._source(number), _LINE)
-        assert isinstance(entry, Entry)  # noqa: S101 - only white space is none, and that is gone
+        assert isinstance(entry, Entry)  # noqa: S101 - blank ones are handled above
         return entry
 
     def read_fields(self, fields: Sequence[tuple[bytes, bytes]], number: str) -> Entry:
-        """Return the entry of the message `number`, which has named fields.
+        """Return the entry of message `number`, which has named fields.
 
-        The field that is named like that of a JSON object holds a bare ID; of a path such as
-        `detail.interaction_id` the first name is a field that holds an object. A message with
-        neither, but a single field, has its text there, whatever the name is.
+        The field with the name of the JSON field contains a bare ID. For a path such as
+        `detail.interaction_id`, the field named by its first part contains an object. If the
+        message has neither, but only one field, that field contains the text, whatever its name.
         """
-        named = DEFAULT_FIELDS if self._field is None else (self._field,)
+        named = DEFAULT_NAMES if self._field is None else (self._field,)
         for name in named:
             if (values := _values(fields, name)) is None:
                 continue
             if len(values) > 1:
-                return self._refused(_joined(fields), number, Fault(f"has a field twice, {name!r}"))
+                return self._refused(_joined(fields), number, Fault(f"has field {name!r} twice"))
             return self._rule.read(values[0].strip(), self._source(number), _LINE)
         head, dot, path = (self._field or "").partition(".")
         if dot and (values := _values(fields, head)) is not None and len(values) == 1:
@@ -68,15 +69,12 @@ class MessageReader:
         return self._refused(_joined(fields), number, absent)
 
     def lost(self, number: str, missing: int = 0) -> Entry:
-        """Return the entry of a message whose content is gone.
-
-        Or of so many that are `missing`: nothing is known of them but that they were.
-        """
-        fault = Fault(_MISSING, f"{missing:,} of them") if missing else _LOST
+        """Return the entry of a deleted message, or one for a number of `missing` messages."""
+        fault = Fault(_MISSING, f"{missing:,} lost") if missing else _LOST
         return self._refused(number.encode(), number, fault)
 
     def number_of(self, entry: Entry) -> str:
-        """Return the number that one of these entries was made with."""
+        """Return the message number of an entry."""
         return entry.source.removeprefix(self._source(""))
 
     def _source(self, number: str) -> str:
@@ -96,7 +94,7 @@ def _joined(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def _unquoted(payload: bytes) -> bytes:
-    """Return the text of a JSON string, and anything else as it is."""
+    """Return the text of a JSON string, and any other payload unchanged."""
     if payload.startswith(b'"'):
         try:
             text = orjson.loads(payload)

@@ -1,37 +1,23 @@
-"""How a source is to be read."""
+"""Options for reading a source."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from cxai.core.entry import IdRule
+from cxai.core.events import Emit
 from cxai.core.secret_str import SecretStr
-
-
-class Notice(Protocol):
-    """Takes events that an operator may have to look at."""
-
-    def __call__(self, event: str, **values: Any) -> None:
-        """Note an event: a stable name, and what belongs to it."""
-        ...
-
-
-def unnoticed(event: str, **values: Any) -> None:
-    """Note nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What is known of the input, whatever kind of source it comes from.
+    """Options for a source of any kind; each kind uses those that apply to it.
 
-    `rule` says what an ID is. `column` is for files: it names the column of a table that holds the
-    IDs. `field` is that of JSON Lines, or of the messages of a queue. With `allow_empty`, an input
-    without any ID is no error.
+    `rule` decides what an ID is. `column` names the CSV column of the IDs, `field` the field of
+    JSON Lines or of queue messages. With `allow_empty`, an input without IDs is not an error.
 
-    The others are for queues. One in which no message has come for `until_idle_s` seconds has
-    ended, without it none ever ends. One that can't be reached is waited for `patience_s` seconds.
-    The password of Redis is in `redis_password_file`, or else `redis_password`. `notice` gets what
-    the log is to have.
+    The others are for queues. A queue ends after `until_idle_s` seconds without a message, None for
+    never. An unreachable queue is retried for `patience_s` seconds. The Redis password comes from
+    `redis_password_file`, else from `redis_password`. `notice` receives events for the log.
     """
 
     rule: IdRule
@@ -42,4 +28,4 @@ class SourceOptions:
     patience_s: float
     redis_password_file: Path | None
     redis_password: SecretStr | None = None
-    notice: Notice = unnoticed
+    notice: Emit = lambda _event, **_values: None

@@ -1,4 +1,4 @@
-"""Inputs by their paths: which can be read, and which are the same."""
+"""Paths of inputs: which are readable, and which are the same pipe."""
 
 import errno
 import os
@@ -14,28 +14,28 @@ STDIN_NAME = "<stdin>"
 
 
 def name_of(path: str) -> str:
-    """Return what an input is called in messages and rows."""
+    """Return the name of an input in messages and rows."""
     return STDIN_NAME if path == STDIN else path
 
 
 def expanded(paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the paths with `~` and `~user` replaced; `-`, if there is none."""
+    """Return the paths with `~` and `~user` expanded; `-` if there are none."""
     return tuple(os.path.expanduser(path) for path in paths) or (STDIN,)  # noqa: PTH111 - "./" stays
 
 
 def opened(path: str) -> FileIO:
     """Open a file, or standard input for `-`, for reading. Raises OSError."""
-    # Unbuffered: what is in a pipe arrives at once, and no lock of a buffer is held at exit.
+    # Unbuffered: data in a pipe arrives immediately, and no buffer lock is held at exit.
     return FileIO(0, closefd=False) if path == STDIN else FileIO(path)
 
 
 def is_regular(path: str) -> bool:
-    """Whether it is a file that can be read again from its start. Raises OSError."""
+    """Whether the path is a file that can be read again from its start. Raises OSError."""
     return stat.S_ISREG(_status(path).st_mode)
 
 
 def check_readable(path: str) -> None:
-    """Raise UsageError for what can't be an input by its name or by its kind of file."""
+    """Raise UsageError for a path that does not exist, is not readable or is no kind of input."""
     name = name_of(path)
     try:
         mode = _status(path).st_mode
@@ -45,18 +45,18 @@ def check_readable(path: str) -> None:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(
             f"{name} can't be read: {why}."
-            f" Name files that exist and may be read, or {STDIN} for standard input."
+            f" Name existing, readable files, or {STDIN} for standard input."
         ) from error
     if stat.S_ISDIR(mode):
         raise UsageError(f"{name} is a directory. Name the files in it.")
     if stat.S_ISSOCK(mode) and path != STDIN:
         raise UsageError(f"{name} is a socket. Name a file, or pipe its output into {STDIN}.")
     if stat.S_ISBLK(mode):
-        raise UsageError(f"{name} is a disk. Name a file on it.")
+        raise UsageError(f"{name} is a block device. Name a file.")
 
 
 def check_distinct(paths: Sequence[str]) -> None:
-    """Raise UsageError for a pipe that is named twice: two readers would cut its lines apart."""
+    """Raise UsageError for a pipe named twice: two readers would split its lines."""
     seen: dict[tuple[int, int], str] = {}
     for path in paths:
         status = _status(path)

@@ -9,9 +9,9 @@ from cxai.errors import UsageError
 from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
+    IdleTimer,
     Outage,
     RefusedError,
-    Silence,
     UnreachableError,
     refuse_other_options,
 )
@@ -19,47 +19,45 @@ from cxai.sources.redis_password import read_password
 from cxai.sources.redis_url import StreamAddress, stream_address
 
 try:
-    from cxai.sources.redis_client import FIRST, GROUP_GONE, Message, RedisStream
+    from cxai.sources.redis_client import FIRST, Message, RedisStream
+    from cxai.sources.redis_errors import GROUP_GONE
 except ModuleNotFoundError as error:
     raise UsageError(
         f"redis:// needs a package that is not installed ({error.name}):"
         ' pip install "cxai-worker[redis]"'
     ) from None
 
-# A wait for messages is no longer, so that those of dead consumers are looked for in between.
+# The longest wait for messages: in between, those of dead consumers are looked for.
 _BLOCK_S = 5.0
 _MOST_BETWEEN_CLAIMS_S = 15.0
 
-# How often to look whether messages that other consumers have are settled, or become ours.
-_LOOK_S = 1.0
+# How often to check, at the end, whether other consumers have acknowledged their messages.
+_CHECK_S = 1.0
 
-# Before the ID of a message: not this one, but what followed it.
-_BEHIND = ">"
+# In front of a message ID: not this message, but those after it.
+_AFTER = ">"
 
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "RedisStreamSource":
-    """Return the source of a stream; nothing is connected yet. Raises UsageError."""
+    """Return the source of a stream, not yet connected. Raises UsageError."""
     address = stream_address(names[0])
-    refuse_other_options(
-        address.name, names=len(names), column=options.column, kind="stream of Redis"
-    )
+    refuse_other_options(address.name, names=len(names), column=options.column, kind="Redis stream")
     return RedisStreamSource(address, options)
 
 
 class RedisStreamSource:
     """Messages of a stream: a bare ID, JSON, or named fields (cxai/sources/message.py).
 
-    First come those that this consumer was given and has not acknowledged, after each failure
-    again; then those that other consumers have left lying; then new ones. The group is created with
-    the first use, and begins with the oldest message. If it is gone later, messages may be lost:
-    that breaks the input, between two runs as well (`expect_group`). So does a server that can't be
-    reached for longer than the patience.
+    First come the messages pending for this consumer (after each failure again), then those that
+    dead consumers have not acknowledged, then new ones. The group is created on first use, starting
+    at the oldest message. If it disappears later, messages may be lost: that breaks the input, also
+    between two runs (`expect_group`). So does a server that is unreachable for longer than the
+    patience.
 
-    A message that was deleted before it was taken in is an entry without an ID, and so are those
-    together that were trimmed before anyone got them: they are listed as invalid, and `notice`
-    learns of them.
+    A message that was deleted before it was read becomes an invalid entry, and so do, as one, those
+    that were trimmed before any consumer got them. Both are reported to `notice`.
 
-    The end is a silence of `until_idle_s` seconds, with nothing pending for any consumer.
+    The end is `until_idle_s` seconds without a message, and nothing pending for any consumer.
     """
 
     is_queue = True
@@ -81,17 +79,17 @@ class RedisStreamSource:
 
     @property
     def group(self) -> str:
-        """The name of the group, that of the stream included."""
+        """The name of the group, including that of the stream."""
         return f"{self._address.name} {self._address.group}"
 
     def expect_group(self) -> None:
-        """Note that earlier runs have read by this group: if it is not there, data are gone."""
+        """Expect the group to exist, since earlier runs used it: else data has been lost."""
         self._expects_group = True
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises UsageError if it is refused; an outage is waited for by `batches`."""
+        """Connect. Raises UsageError if refused; `batches` waits out an outage."""
         try:
-            await self._outage.begin(self._create_group)
+            await self._outage.first(self._create_group)
         except BaseException:
             await self._stream.close()
             raise
@@ -102,28 +100,28 @@ class RedisStreamSource:
         await self._stream.close()
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry], None]:
-        """Yield the messages as they come, a hundred at most at a time. Raises InputBrokenError."""
-        reading = _Reading(self._stream, self._address, Silence(self._options.until_idle_s))
-        await self._outage.outlast(self._has_its_group)
-        while (messages := await self._outage.outlast(reading.next)) is not None:
+        """Yield messages as they arrive, at most a hundred at a time. Raises InputBrokenError."""
+        reading = _Reading(self._stream, self._address, IdleTimer(self._options.until_idle_s))
+        await self._outage.retry(self._check_group)
+        while (messages := await self._outage.retry(reading.next)) is not None:
             if messages:
-                self._name_lost([message for message in messages if message.fields is None])
+                self._report_lost([message for message in messages if message.fields is None])
                 yield [self._entry(message) for message in messages]
-                reading.silence.restart()
+                reading.idle.restart()
 
     @property
     def blocked(self) -> Blocked | None:
-        """The outage that it waits for, None if it is within reach."""
+        """The current outage of the queue, None if there is none."""
         return self._outage.now
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Let go of these messages (XACK); they stay in the stream. Raises InputBrokenError."""
+        """Acknowledge messages (XACK); they stay in the stream. Raises InputBrokenError."""
         numbers = map(self._reader.number_of, entries)
-        if ids := [one.encode() for one in numbers if not one.startswith(_BEHIND)]:
-            await self._outage.outlast(lambda: self._stream.acknowledge(ids))
+        if ids := [one.encode() for one in numbers if not one.startswith(_AFTER)]:
+            await self._outage.retry(lambda: self._stream.acknowledge(ids))
 
     async def _create_group(self) -> None:
-        """Create the group if this is the first use of it; never once it has been there."""
+        """Create the group on first use; never again once it has existed."""
         if self._has_group:
             return
         if await self._stream.create_group():
@@ -133,7 +131,7 @@ class RedisStreamSource:
             )
         self._has_group = True
 
-    async def _has_its_group(self) -> None:
+    async def _check_group(self) -> None:
         await self._create_group()
         if self._is_new_group and self._expects_group:
             raise RefusedError(GROUP_GONE)
@@ -141,44 +139,44 @@ class RedisStreamSource:
     def _entry(self, message: Message) -> Entry:
         number = message.id.decode()
         if message.missing:
-            return self._reader.lost(_BEHIND + number, message.missing)
+            return self._reader.lost(_AFTER + number, message.missing)
         if message.fields is None:
             return self._reader.lost(number)
         return self._reader.read_fields(message.fields, number)
 
-    def _name_lost(self, lost: Sequence[Message]) -> None:
+    def _report_lost(self, lost: Sequence[Message]) -> None:
         if lost:
             self._options.notice(
                 "queue_messages_lost",
                 queue=self._address.name,
                 count=sum(message.missing or 1 for message in lost),
                 first=lost[0].id.decode(),
-                reason="they were deleted from the stream before they were taken in",
+                reason="deleted from the stream before they were read",
             )
 
 
 class _Reading:
-    """Where the reading of a stream stands: which messages come next."""
+    """The position in a stream: decides which messages come next."""
 
-    def __init__(self, stream: RedisStream, address: StreamAddress, silence: Silence) -> None:
-        self.silence = silence
+    def __init__(self, stream: RedisStream, address: StreamAddress, idle: IdleTimer) -> None:
+        self.idle = idle
         self._stream = stream
         self._claim_after_s = address.claim_after_s
-        self._pending_after: bytes | None = FIRST  # None: all that was pending for us is read
+        self._pending_after: bytes | None = FIRST  # None: nothing more is pending for us
         self._claim_from = FIRST
-        self._until_claim = Silence(0.0)
-        self._gap: Message | None = None  # the last that was named
+        self._until_claim = IdleTimer(0.0)
+        self._gap: Message | None = None  # the last one reported
 
     async def next(self) -> Sequence[Message] | None:
-        """Return the next messages, none if there are none just now, None at the end.
+        """Return the next messages, an empty list if there are none yet, None at the end.
 
-        Raises UnreachableError and RefusedError. After any failure what is pending is read again.
+        Raises UnreachableError and RefusedError. After a failure, pending messages are read again.
         """
         try:
             return await self._next()
         except UnreachableError:
             self._pending_after = FIRST
-            self.silence.restart()
+            self.idle.restart()
             raise
 
     async def _next(self) -> Sequence[Message] | None:
@@ -192,16 +190,16 @@ class _Reading:
         if gap is not None and gap != self._gap:
             self._gap = gap
             return [gap]
-        if (left_s := self.silence.left_s) > 0:
+        if (left_s := self.idle.left_s) > 0:
             return await self._stream.new(min(_BLOCK_S, left_s, self._until_claim.left_s))
         messages = await self._stream.new(0.0)
         if messages or not await self._stream.count_pending():
             return messages or None
-        self._pending_after = FIRST  # some may be ours by now, though we have not seen them
-        return await self._stream.new(min(_LOOK_S, self._until_claim.left_s))
+        self._pending_after = FIRST  # a lost reply may have made some of them ours
+        return await self._stream.new(min(_CHECK_S, self._until_claim.left_s))
 
     async def _claim(self) -> Sequence[Message]:
         self._claim_from, messages = await self._stream.claim(self._claim_after_s, self._claim_from)
         if self._claim_from == FIRST:
-            self._until_claim = Silence(min(_MOST_BETWEEN_CLAIMS_S, self._claim_after_s / 4))
+            self._until_claim = IdleTimer(min(_MOST_BETWEEN_CLAIMS_S, self._claim_after_s / 4))
         return messages

@@ -1,4 +1,4 @@
-"""Where a stream of Redis is: `redis://[user@]host[:port]/DB/STREAM[?group=…&consumer=…]`."""
+"""The URL of a Redis stream: `redis://[user@]host[:port]/DB/STREAM[?group=…&consumer=…]`."""
 
 import socket
 from dataclasses import dataclass
@@ -13,23 +13,22 @@ _PORT = 6379
 _TLS = "rediss"
 _GROUP = "cxai"
 _CLAIM_AFTER_S = 60.0
-_FORM = "redis://host/0/ids: a server, the number of its database and the key of a stream"
+_FORM = "redis://host/0/ids: a host, a database number and the key of a stream"
 
 _OPTIONS = {
     "group": f"the consumer group, {_GROUP} by default",
-    "consumer": "the name of this consumer, the host's by default",
-    "claim_after": f"seconds after which a dead consumer's messages are taken, {_CLAIM_AFTER_S:g}"
-    " by default",
+    "consumer": "the name of this consumer, the host name by default",
+    "claim_after": "seconds after which a dead consumer's messages are taken over,"
+    f" {_CLAIM_AFTER_S:g} by default",
     "ca_file": "a file of CA certificates for rediss://",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class StreamAddress:
-    """A stream, and as whom to read it. `name` is what it is called in messages and rows.
+    """A stream, and the consumer that reads it. `name` appears in messages and rows.
 
-    A message that another consumer has taken and not acknowledged for `claim_after_s` seconds is
-    ours.
+    A message that another consumer has not acknowledged for `claim_after_s` seconds is taken over.
     """
 
     name: str
@@ -46,32 +45,33 @@ class StreamAddress:
 
 
 def stream_address(url: str) -> StreamAddress:
-    """Return what a URL names. Raises UsageError; a password, which it must not hold, is not shown.
+    """Return the address in a URL, which must not contain a password.
 
-    Characters that have a meaning in URLs are written as %XX in the key of the stream.
+    Characters with a meaning in URLs are written as %XX in the key of the stream. Raises
+    UsageError, which never shows a password.
     """
     try:
         unquote_to_bytes(url).decode()
     except UnicodeError:
         raise UsageError(
-            "A redis:// URL holds bytes that are not UTF-8: they would name another stream, group"
-            " or user. Use names that are text."
+            "A redis:// URL contains bytes that are not UTF-8. Use UTF-8 for the names of stream,"
+            " group and user."
         ) from None
     try:
         parts = urlsplit(url)
         port, host = parts.port or _PORT, parts.hostname
     except ValueError:
-        raise UsageError(f"A redis:// URL has no valid host or port. Write {_FORM}.") from None
+        raise UsageError(f"A redis:// URL has no valid host or port. Use {_FORM}.") from None
     if parts.password is not None or ":" in parts.netloc.rpartition("@")[0]:
         raise UsageError(
-            "The redis:// URL holds a password, which each user of this machine could see in the"
-            " list of processes. Set CXAI_REDIS_PASSWORD, or name a file that holds it in"
-            " CXAI_REDIS_PASSWORD_FILE."
+            "The redis:// URL contains a password, which every user of this machine can see in the"
+            " process list. Set CXAI_REDIS_PASSWORD instead, or set CXAI_REDIS_PASSWORD_FILE to a"
+            " file that contains it."
         )
     name = _name(parts)
     database, _, stream = parts.path.removeprefix("/").partition("/")
     if not host or not (database.isascii() and database.isdigit()) or not stream or parts.fragment:
-        raise UsageError(f"{name} names no stream. Write {_FORM}.")
+        raise UsageError(f"{name} does not name a stream. Use {_FORM}.")
     options = options_in(parts.query, name, _OPTIONS)
     is_tls = parts.scheme == _TLS
     return StreamAddress(
@@ -102,7 +102,7 @@ def _seconds(text: str | None, name: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= 86_400:  # noqa: PLR2004 - a day
-        raise UsageError(f"{name}: claim_after is seconds, from 1 to 86,400.")
+        raise UsageError(f"{name}: claim_after must be 1 to 86,400 seconds.")
     return seconds
 
 
@@ -110,7 +110,7 @@ def _ca_file(path: str | None, name: str, *, is_tls: bool) -> str | None:
     if path is None:
         return None
     if not is_tls:
-        raise UsageError(f"{name}: ca_file is for rediss://, which is encrypted.")
+        raise UsageError(f"{name}: ca_file is for rediss:// (TLS) only.")
     if not Path(path).is_file():
-        raise UsageError(f"{name}: ca_file {printable(path)} is no file.")
+        raise UsageError(f"{name}: ca_file {printable(path)} is not a file.")
     return path

@@ -1,8 +1,8 @@
-"""The sources of IDs by the scheme of their names. A new one is a file and a line in SOURCES.
+"""The sources of IDs, by URL scheme. A new source is a module and a line in SOURCES.
 
-Its module, imported when it is used, has a function `open_source(names, options)`. It gets the
-names as they were given, schemes included, and returns the Source; it may take until the first ID
-is there. It raises UsageError, naming what is wrong and what to do, for one that can't be used.
+The module is imported on first use and has a function `open_source(names, options)`. It gets the
+names as given, schemes included, and returns the Source; it may block until the first ID arrives.
+It raises UsageError, with the problem and the remedy, for a source that can't be used.
 """
 
 import re
@@ -28,24 +28,24 @@ SOURCES: Mapping[str, str] = {
 }
 
 
-# RFC 3986, 3.1; one letter alone is a drive of Windows, and no scheme that anyone uses.
+# RFC 3986, 3.1. A single letter is a Windows drive, not a scheme.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
 _CREDENTIALS = re.compile("//[^/]*@")
 
 
 def open_source(names: Sequence[str], options: SourceOptions) -> Source:
-    """Return the source that `names` name: files, `-` or nothing for standard input, or a URL.
+    """Return the source for `names`: files, `-` or nothing for standard input, or a URL.
 
-    It may take until the first ID is there. Raises UsageError, naming what is wrong and what to do:
-    no source has that scheme, the names are of sources of several kinds, one of them can't be used,
-    or one holds a secret, which is not shown then.
+    It may block until the first ID arrives. Raises UsageError for an unknown scheme, for sources of
+    several kinds, for one that can't be used, and for a name that contains a secret, which is then
+    not shown.
     """
     _refuse_secrets([*names, options.column or "", options.field or ""], options)
     modules = {_module_of(name): name for name in names or (STDIN,)}
     if len(modules) > 1:
         raise UsageError(
-            f"{' and '.join(map(_shown, modules.values()))} are sources of different kinds, which"
-            " a run can't read together. Give each to a run of its own, into the same directory."
+            f"{' and '.join(map(_shown, modules.values()))} are different kinds of source, and a"
+            " run reads only one kind. Read them in separate runs into the same directory."
         )
     (module,) = modules
     source: Source = import_module(module).open_source(names, options)
@@ -69,12 +69,11 @@ def _module_of(name: str) -> str:
 def _unknown(name: str, scheme: str) -> UsageError:
     schemes = [known for known in SOURCES if known not in {_PATH, STDIN}]
     near = get_close_matches(scheme, schemes, n=1)
-    meant = f" Do you mean {near[0]}://?" if near else ""
-    known = ", ".join(["files", *(f"{one}://" for one in schemes)])
+    meant = f" Did you mean {near[0]}://?" if near else ""
+    known = ", ".join(f"{one}://" for one in schemes)
     return UsageError(
-        f"{_shown(name)} is a URL. {scheme}:// is not supported as an input, only {known} and"
-        f" standard input.{meant} Write its IDs to a file, or pipe them into standard input"
-        f" ({STDIN})."
+        f"{_shown(name)}: {scheme}:// is not a supported input.{meant} Supported are files,"
+        f" standard input ({STDIN}), {known}. Save the IDs to a file, or pipe them in."
     )
 
 
@@ -85,6 +84,6 @@ def _shown(name: str) -> str:
 def _refuse_secrets(given: Sequence[str], options: SourceOptions) -> None:
     if any(map(options.rule.secrets.are_in, given)):
         raise UsageError(
-            "The name of an input, a column or a field holds the API token. It is not shown here,"
-            " but may be in your shell's history."
+            "The name of an input, column or field contains the API token. It is not shown here,"
+            " but it may be in your shell's history."
         )

@@ -1,4 +1,4 @@
-"""A queue of Amazon SQS, standard or FIFO, as a source of IDs."""
+"""An Amazon SQS queue, standard or FIFO, as a source of IDs."""
 
 import asyncio
 import re
@@ -14,8 +14,8 @@ from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
     DeniedError,
+    IdleTimer,
     Outage,
-    Silence,
     UnreachableError,
     options_in,
     refuse_other_options,
@@ -40,17 +40,17 @@ _BETWEEN_DELETES_S = 0.2
 
 
 def open_source(names: Sequence[str], options: SourceOptions) -> "SqsSource":
-    """Return the source of a queue; nothing is connected yet. Raises UsageError."""
+    """Return the source of a queue, not yet connected. Raises UsageError."""
     parts = _URL.fullmatch(names[0])
     if parts is None:
         shown = printable(re.sub(r"(?<=//).*@|\?.*", "…", names[0]))
         raise UsageError(
-            f"{shown} names no queue. Write sqs://NAME or sqs://ACCOUNT/NAME, with ?region=… where"
-            " AWS_REGION doesn't say it; credentials come from the environment, never from a URL."
+            f"{shown} does not name a queue. Use sqs://NAME or sqs://ACCOUNT/NAME, with ?region=…"
+            " if AWS_REGION is not set. Credentials come from the environment, never from the URL."
         )
     account, queue = parts["account"], parts["name"]
     name = f"sqs://{account}/{queue}" if account else f"sqs://{queue}"
-    refuse_other_options(name, names=len(names), column=options.column, kind="queue of SQS")
+    refuse_other_options(name, names=len(names), column=options.column, kind="SQS queue")
     region = options_in(parts["query"] or "", name, _OPTIONS).get("region")
     return SqsSource(name, SqsQueue(queue, account, region), options)
 
@@ -58,13 +58,13 @@ def open_source(names: Sequence[str], options: SourceOptions) -> "SqsSource":
 class SqsSource:
     """Messages of a queue: a bare ID, or JSON (cxai/sources/message.py).
 
-    A message is held for milliseconds, from its delivery until the ledger has it; so it is never
-    extended, and a visibility timeout that is too short does no harm: what comes again is found in
-    the ledger. One call at a time is enough, as ten messages a call are hundreds a second, more
-    than any rate of requests that is usual here.
+    A message is held for milliseconds, from its delivery to its entry in the ledger, so its
+    visibility is never extended. A visibility timeout that is too short does no harm: the ledger
+    recognizes redelivered messages. One call at a time is enough: ten messages per call make
+    hundreds per second, more than any usual request rate.
 
-    The end is a silence of `until_idle_s` seconds, and of the visibility timeout if messages have
-    been delivered and not deleted: they come again by then, if a worker has died with them.
+    The end is `until_idle_s` seconds without a message, and at least the visibility timeout if any
+    message was delivered and not deleted: if a worker died with it, it is redelivered by then.
     """
 
     is_queue = True
@@ -76,12 +76,12 @@ class SqsSource:
         self._notice = options.notice
         self._reader = MessageReader(name, options.rule, options.field)
         self._outage = Outage(name, options.patience_s, options.notice)
-        self._handles: dict[str, str] = {}  # of what was delivered and not acknowledged
+        self._handles: dict[str, str] = {}  # of messages not yet acknowledged
 
     async def __aenter__(self) -> Self:
-        """Find the queue. Raises UsageError if it is refused; an outage is waited for later."""
+        """Find the queue. Raises UsageError if refused; `batches` waits out an outage."""
         try:
-            await self._outage.begin(self._queue.open)
+            await self._outage.first(self._queue.open)
         except BaseException:
             await self._queue.close()
             raise
@@ -92,37 +92,37 @@ class SqsSource:
         await self._queue.close()
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry], None]:
-        """Yield the messages as they come, ten at most at a time. Raises InputBrokenError."""
-        silence = Silence(self._until_idle_s)
+        """Yield messages as they arrive, at most ten at a time. Raises InputBrokenError."""
+        idle = IdleTimer(self._until_idle_s)
 
         async def receive() -> Sequence[Message]:
             try:
-                return await self._queue.receive(silence.left_s)
+                return await self._queue.receive(idle.left_s)
             except UnreachableError:
-                silence.restart()
+                idle.restart()
                 raise
 
-        await self._outage.outlast(self._queue.open)
-        silence.restart()
+        await self._outage.retry(self._queue.open)
+        idle.restart()
         nothing_hidden = False
         while True:
-            if messages := await self._outage.outlast(receive):
+            if messages := await self._outage.retry(receive):
                 yield self._entries(messages)
-                silence.restart()
+                idle.restart()
                 nothing_hidden = False
             elif nothing_hidden:
                 return
-            elif silence.left_s <= 0:
-                # What is found out now is true of the next call, which may be the last one.
-                nothing_hidden = await self._outage.outlast(partial(self._hides_nothing, silence))
+            elif idle.left_s <= 0:
+                # If nothing is hidden now, the next empty call is the last one.
+                nothing_hidden = await self._outage.retry(partial(self._hides_nothing, idle))
 
     @property
     def blocked(self) -> Blocked | None:
-        """The outage that it waits for, None if it is within reach."""
+        """The current outage of the queue, None if there is none."""
         return self._outage.now
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Delete these messages. Those that can't be deleted come again, and are known then.
+        """Delete messages. Any that can't be deleted are redelivered, and the ledger skips them.
 
         Raises InputBrokenError.
         """
@@ -137,21 +137,21 @@ class SqsSource:
     async def _delete(self, handles: Sequence[str]) -> None:
         for attempt in range(_DELETE_ATTEMPTS):
             await asyncio.sleep(_BETWEEN_DELETES_S * attempt)
-            handles = await self._outage.outlast(partial(self._queue.delete, handles))
+            handles = await self._outage.retry(partial(self._queue.delete, handles))
             if not handles:
                 return
         self._notice("queue_messages_not_deleted", queue=self._name, count=len(handles))
 
-    async def _hides_nothing(self, silence: Silence) -> bool:
-        """Whether nothing was delivered that may come again after this silence."""
+    async def _hides_nothing(self, idle: IdleTimer) -> bool:
+        """Whether no delivered message can still be redelivered."""
         try:
             in_flight, hidden_s = await self._queue.in_flight()
-        except DeniedError:  # a reader may well do without the permission to look
+        except DeniedError:  # this permission is optional
             return True
-        return not in_flight or silence.lasted_s > hidden_s
+        return not in_flight or idle.elapsed_s > hidden_s
 
     def _entries(self, messages: Sequence[Message]) -> Sequence[Entry]:
-        """Return an entry for each message; a standard queue may deliver one twice at a time."""
+        """Return one entry per message; a standard queue may deliver duplicates in one reply."""
         distinct = {message.id: message for message in messages}
         self._handles.update((number, one.handle) for number, one in distinct.items())
         bodies = {

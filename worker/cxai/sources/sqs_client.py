@@ -1,8 +1,8 @@
-"""The calls to a queue of SQS that a source needs, each made once: it is answered or it fails.
+"""The calls to an SQS queue that a source needs. Each is made once: it succeeds or fails.
 
-A lost reply of ReceiveMessage hides messages until their visibility timeout is over, then they
-come again. Credentials, region and endpoint come from where every AWS client has them: environment,
-profile, role of the machine or the pod.
+A lost reply of ReceiveMessage hides messages until their visibility timeout is over; then they are
+redelivered. Credentials, region and endpoint come from the usual places of AWS clients:
+environment, profile, role of the machine or pod.
 """
 
 import math
@@ -17,7 +17,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,  # noqa: A004 - of botocore, which has one of its own
+    ConnectionError,  # noqa: A004 - botocore's own
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
@@ -32,33 +32,33 @@ from cxai.sources.queue import DeniedError, RefusedError, UnreachableError
 T = TypeVar("T")
 
 MOST = 10
-"""The most messages of one call, to receive or to delete: the service allows no more."""
+"""Most messages that the service lets one call receive or delete."""
 
-MOST_WAIT_S = 20
-"""The longest wait of one call: the service allows no more."""
+# The longest wait that the service allows.
+_MOST_WAIT_S = 20
 
-# What most AWS clients read, and the platforms set; botocore itself knows AWS_DEFAULT_REGION alone.
+# Platforms set this variable, and most AWS clients read it; botocore reads AWS_DEFAULT_REGION only.
 _REGION = "AWS_REGION"
 
 _CONNECT_S = 5
-_READ_S = MOST_WAIT_S + 10
+_READ_S = _MOST_WAIT_S + 10
 
 _SERVER_ERROR = 500
 _TOO_MANY_REQUESTS = 429
-_PASSING = ("Throttl", "OverLimit", "RequestThrottled", "KmsThrottled", "ServiceUnavailable")
+_TRANSIENT = ("Throttl", "OverLimit", "RequestThrottled", "KmsThrottled", "ServiceUnavailable")
 
 _ABSENT = ("NonExistentQueue", "QueueDoesNotExist", "InvalidAddress")
 _LOGIN = (
     *("InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch", "InvalidSecurity"),
     *("ExpiredToken", "RequestExpired", "MissingAuthenticationToken", "IncompleteSignature"),
 )
-_NO_REPLY = "its endpoint sends what is no reply of SQS"
+_NOT_SQS = "the endpoint's reply is not from SQS"
 _NO_LOGIN = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, TokenRetrievalError)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message; `handle` is what this delivery of it is acknowledged by."""
+    """A message; `handle` acknowledges this delivery of it."""
 
     id: str
     handle: str
@@ -66,10 +66,10 @@ class Message:
 
 
 class SqsQueue:
-    """A queue by its name, and the account that owns it if that is another one.
+    """A queue, by its name and, if it is another one, the account that owns it.
 
-    Each method raises UnreachableError if the service can't be reached now, and RefusedError for an
-    error that does not pass by itself.
+    Each method raises UnreachableError if the service is temporarily unreachable, and RefusedError
+    for an error that does not pass without a change.
     """
 
     def __init__(self, name: str, account: str | None, region: str | None) -> None:
@@ -81,7 +81,7 @@ class SqsQueue:
         self._url = ""
 
     async def open(self) -> None:
-        """Find the queue, if that is not done yet."""
+        """Connect and find the queue, unless that is done."""
         if self._client is None:
             region = self._region or os.environ.get(_REGION) or None
             config = AioConfig(
@@ -91,18 +91,18 @@ class SqsQueue:
                 opening = get_session().create_client("sqs", region_name=region, config=config)
                 self._client = await self._stack.enter_async_context(opening)
             except (BotoCoreError, ValueError) as error:
-                raise _understood(error) from error
+                raise _meaning(error) from error
         if not self._url:
             owner = {"QueueOwnerAWSAccountId": self._account} if self._account else {}
             call = self._client.get_queue_url(QueueName=self._name, **owner)
             self._url = await _called(call, lambda reply: reply["QueueUrl"])
 
     async def receive(self, wait_s: float) -> Sequence[Message]:
-        """Return messages; wait for one up to `wait_s` seconds, rounded up to whole ones.
+        """Return messages; wait for one up to `wait_s` seconds, rounded up, at least 1.
 
-        At least a second, since less asks a part of the servers alone, and may find none.
+        Without a wait, SQS queries only some of its servers and may miss messages.
         """
-        seconds = max(1, math.ceil(min(MOST_WAIT_S, wait_s)))
+        seconds = max(1, math.ceil(min(_MOST_WAIT_S, wait_s)))
         call = self._client.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=MOST, WaitTimeSeconds=seconds
         )
@@ -115,7 +115,7 @@ class SqsQueue:
         )
 
     async def delete(self, handles: Sequence[str]) -> Sequence[str]:
-        """Delete MOST messages at most; return the handles of those that could not be deleted."""
+        """Delete at most MOST messages; return the handles of those that could not be deleted."""
         entries = [{"Id": str(number), "ReceiptHandle": one} for number, one in enumerate(handles)]
         return await _called(
             self._client.delete_message_batch(QueueUrl=self._url, Entries=entries),
@@ -123,9 +123,9 @@ class SqsQueue:
         )
 
     async def in_flight(self) -> tuple[int, float]:
-        """Return about how many messages have been delivered to anyone and are not deleted.
+        """Return about how many messages are delivered but not deleted, and the timeout.
 
-        And for how many seconds a message is hidden after its delivery.
+        That is the time in seconds for which a delivered message is hidden.
         """
         names = ["ApproximateNumberOfMessagesNotVisible", "VisibilityTimeout"]
         count, timeout_s = await _called(
@@ -141,58 +141,58 @@ class SqsQueue:
 
 
 async def _called(call: Awaitable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> T:
-    """Return what `read` makes of a reply. One that is not of SQS, such as a proxy's, is none."""
+    """Return `read(reply)`. Raises UnreachableError if another server, such as a proxy, replied."""
     try:
         reply = await call
         if "json" not in reply["ResponseMetadata"]["HTTPHeaders"].get("content-type", ""):
-            raise UnreachableError(_NO_REPLY)  # else it would be read as that of an empty queue
+            raise UnreachableError(_NOT_SQS)  # it would look like that of an empty queue
         return read(reply)
     except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
-        raise _understood(error) from error
+        raise _meaning(error) from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UnreachableError(_NO_REPLY) from error  # botocore checks nothing of what comes
+        raise UnreachableError(_NOT_SQS) from error  # botocore does not validate replies
 
 
-def _understood(error: Exception) -> Exception:
-    """Return what an error means for the reading; the endpoint's URL is not shown."""
+def _meaning(error: Exception) -> Exception:
+    """Return the meaning of an error for reading, without the endpoint's URL."""
     if isinstance(error, NoRegionError):
         return RefusedError(
-            "it is not said in which region it is. Set AWS_REGION, or write it behind the name:"
+            "its region is not known. Set AWS_REGION, or add it to the URL:"
             " sqs://name?region=eu-central-1"
         )
     if isinstance(error, _NO_LOGIN):
         return RefusedError(
-            f"there are no credentials ({type(error).__name__}). Set AWS_ACCESS_KEY_ID and"
-            " AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role."
+            f"no AWS credentials were found ({type(error).__name__}). Set AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role."
         )
     if isinstance(error, ClientError):
-        return _answered(error)
+        return _error_reply(error)
     if isinstance(error, ConnectionError | HTTPClientError | OSError):
-        return UnreachableError(f"its endpoint can't be reached: {type(error).__name__}")
+        return UnreachableError(f"the endpoint can't be reached: {type(error).__name__}")
     if isinstance(error, ResponseParserError):
-        return UnreachableError(_NO_REPLY)
+        return UnreachableError(_NOT_SQS)
     return RefusedError(f"it can't be used: {type(error).__name__}.")
 
 
-def _answered(error: ClientError) -> Exception:
-    said, reply = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    code, words = str(said.get("Code", "")), str(said.get("Message", ""))
+def _error_reply(error: ClientError) -> Exception:
+    details, reply = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     status = int(reply.get("HTTPStatusCode", 0))
-    if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or _has(code, _PASSING):
-        return UnreachableError(f"it says: {code} ({status})")
+    if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or _has(code, _TRANSIENT):
+        return UnreachableError(f"service error: {code} ({status})")
     if _has(code, _ABSENT):
         return RefusedError(
-            "there is no such queue in this region and account. Check its name, the region and the"
-            " account; has it been deleted, its messages are lost."
+            "there is no such queue in this region and account. Check the name, the region and the"
+            " account. If the queue was deleted, its messages are lost."
         )
     if _has(code, _LOGIN):
-        return RefusedError(f"it refuses the credentials: {code}. Renew them.")
+        return RefusedError(f"the credentials were refused: {code}. Renew them.")
     if "AccessDenied" in code:
         return DeniedError(
-            f"access is denied: {words} It needs sqs:GetQueueUrl, sqs:ReceiveMessage,"
-            " sqs:DeleteMessage and sqs:GetQueueAttributes."
+            f"access is denied: {message} The role or user needs sqs:GetQueueUrl,"
+            " sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes."
         )
-    return RefusedError(f"it says: {code}: {words}")
+    return RefusedError(f"service error: {code}: {message}")
 
 
 def _has(code: str, parts: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""CSV with a header row: the ID is the cell in one of its columns."""
+"""CSV with a header row: the ID is in one of its columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,32 +10,32 @@ from cxai.sources.header import Header, HeaderReader
 from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong, numbered_lines
 from cxai.sources.text import ODD_LINE_END
 
-# So many cells more than the header has are kept of a row that takes several lines.
+# A row over several lines keeps at most this many cells more than the header has.
 _MOST_SURPLUS = 64
 
-_TEXT_BEHIND_QUOTE = Fault("has text behind a closing quote")
-_HIDES_ID = Fault("has a line end in it that only other systems know, and an ID behind that")
+_TEXT_AFTER_QUOTE = Fault("has text after a closing quote")
+_HIDES_ID = Fault("contains an unusual line break, followed by an ID")
 
 
 def items_of_table(
     chunks: Iterator[bytes], name: str, rule: IdRule, column: str | None = None
 ) -> Iterator[list[SourceItem]]:
-    """Yield one item for each row below the header, in blocks as their chunks arrive.
+    """Yield one item for each row below the header, in blocks as chunks arrive.
 
-    `column` names the column of the IDs, or gives its number, from 1; without it that is the first
-    of DEFAULT_COLUMNS that the header has. The delimiter is the first of comma, semicolon, tab and
-    bar with which the header has the column, unless a line `sep=;` before the header gives it.
-    Cells may be quoted and then hold line breaks, as many as they like; an ID with one is refused.
-    An item's line is the one where its row begins.
+    `column` is the name of the IDs' column or its number, from 1; the default is the first of
+    DEFAULT_NAMES in the header. A line `sep=;` above the header sets the delimiter; otherwise it is
+    the first of comma, semicolon, tab and bar that splits the header so that the column is in it.
+    Quoted cells may contain any number of line breaks, but an ID may not. The line of an item is
+    the one where its row starts.
 
-    A row of empty cells is BLANK. Refused is one without an ID in the column, one with more cells
-    than the header, one with fewer and several IDs (they may be shifted), one in which text follows
-    a closing quote or IDs follow a line end of another system, and one with a line of more than
+    A row of empty cells is BLANK. Rejected are a row without an ID in the column, with more cells
+    than the header, with fewer cells and several IDs (they may be shifted), with text after a
+    closing quote, with an ID after a line break of another system, and with a line of more than
     MAX_LINE_BYTES.
 
-    Raises UsageError if the header lacks the column. Raises InputBrokenError where a quote is left
-    open: where the next row begins is unknown then, and IDs would be lost unnoticed. It is raised
-    at the end of the input, or as soon as a line within the quotes would be a row with an ID.
+    Raises UsageError if the header lacks the column, and InputBrokenError for an unclosed quote,
+    after which IDs could be lost silently. That is raised at the end of the input, or as soon as a
+    line within the quotes would be a row with an ID.
     """
     table = _Table(name, rule, column)
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
@@ -58,10 +58,10 @@ def items_of_table(
 
 @dataclass(slots=True)
 class _OpenRow:
-    """A row that ended, so far, within a quoted cell.
+    """A row that continues on the next line, within a quoted cell.
 
-    `cells` are its cells so far, of which the last is open; of that, only the beginning is kept.
-    `fault` says why the row is refused, whatever follows.
+    `cells` are its cells so far; of the last, open one, only the beginning is kept. `fault`, if
+    any, is why the row will be rejected.
     """
 
     start: bytes
@@ -69,7 +69,7 @@ class _OpenRow:
     fault: Fault | None = None
 
     def add(self, tail: bytes, more: list[bytes], most: int) -> None:
-        """Go on with the open cell, and with the cells behind it, if it was closed."""
+        """Add to the open cell, and add the cells after it if it was closed."""
         if len(self.cells[-1]) < START_BYTES:
             self.cells[-1] += b"\n" + tail[:START_BYTES]
         self.cells.extend(more)
@@ -77,7 +77,7 @@ class _OpenRow:
 
 
 class _Table:
-    """Puts lines together to rows, and takes the ID out of each."""
+    """Joins lines into rows, and reads the ID of each."""
 
     def __init__(self, name: str, rule: IdRule, column: str | None) -> None:
         self._name = name
@@ -85,10 +85,10 @@ class _Table:
         self._reader = HeaderReader(name, rule, column)
         self._header: Header | None = None
         self._row: _OpenRow | None = None
-        self._first = 0  # the line where the row at hand begins
+        self._first = 0  # the line where the current row starts
 
     def item(self, number: int, line: bytes) -> SourceItem | None:
-        """Take the next line; return None for the header and while its row is still open."""
+        """Return the item of the row that this line ends, None for the header and an open row."""
         if (header := self._header) is None:
             self._header = self._reader.read(line)
             return IgnoredLine.BLANK if self._reader.was_blank else None
@@ -100,20 +100,23 @@ class _Table:
         found = parsed(line, header.delimiter)
         if found.is_open:
             if not found.is_strict:
-                raise self._quote_open("opened behind text that follows a closing quote")
+                raise self._unbalanced("a quote opens after text that follows a closing quote")
             self._refuse_swallowed(header, number, found.cells[:-1], found.cells[-1], [])
             self._row = _OpenRow(line[:START_BYTES], found.cells)
             return None
         if not found.is_strict:
-            return self._refused(line, _TEXT_BEHIND_QUOTE)
+            return self._refused(line, _TEXT_AFTER_QUOTE)
         return self._item(header, line, found.cells)
 
     def overlong(self, number: int, line: Overlong) -> SourceItem | None:
-        """Take a line that was too long to be kept. An odd number of quotes leaves one open."""
+        """Return the item of the row that an overlong line ends, None for an open row.
+
+        An odd number of quotes opens or closes a quoted cell.
+        """
         if self._header is None:
             raise UsageError(
-                f"{self._name}: a line of its header row is longer than {line.limit:,} bytes;"
-                " a CSV file begins with a header row."
+                f"{self._name}: a line of the header row is longer than {line.limit:,} bytes."
+                " CSV starts with a row of column names."
             )
         row = self._row
         if row is None:
@@ -126,23 +129,23 @@ class _Table:
         return None if self._row else self._refused(row.start, line.fault)
 
     def end(self) -> None:
-        """Note that there are no more lines."""
+        """Check, after the last line, that neither a row nor the header is incomplete."""
         if self._row is not None:
-            raise self._quote_open("never closed")
+            raise self._unbalanced("a quote is never closed")
         if self._header is None:
             self._reader.end()
 
     def _continued(
         self, row: _OpenRow, header: Header, number: int, line: bytes
     ) -> SourceItem | None:
-        """Take a line that begins within a quoted cell."""
+        """Return the item of the row if this line, which starts within quotes, ends it."""
         if b'"' not in line:
             self._refuse_swallowed(header, number, [], line, [])
             row.add(line, [], header.width + _MOST_SURPLUS)
             return None
         found = parsed(line, header.delimiter, within_quotes=True)
         if not found.is_strict:
-            raise self._quote_open("closed by one that belongs to another cell")
+            raise self._unbalanced("a closing quote belongs to another cell")
         self._refuse_swallowed(header, number, [], found.cells[0], found.cells[1:])
         row.add(found.cells[0], found.cells[1:], header.width + _MOST_SURPLUS)
         if found.is_open:
@@ -153,35 +156,33 @@ class _Table:
         return self._item(header, row.start, row.cells)
 
     def _refuse_swallowed(
-        self, header: Header, number: int, before: Cells, quoted: bytes, behind: Cells
+        self, header: Header, number: int, before: Cells, quoted: bytes, after: Cells
     ) -> None:
-        """Raise InputBrokenError if a quote hides a row in a cell with line breaks."""
-        if self._hides_row(header, before, quoted, behind):
-            raise self._quote_open(
-                f"not closed where it should be: line {number:,} would be a row of its own"
-            )
+        """Raise InputBrokenError if a quoted cell seems to contain a whole row."""
+        if self._hides_row(header, before, quoted, after):
+            raise self._unbalanced(f"line {number:,}, within quotes, looks like a separate row")
 
-    def _hides_row(self, header: Header, before: Cells, quoted: bytes, behind: Cells) -> bool:
-        """Whether a line, if it had no quotes, would be a row whose ID is in `quoted`.
+    def _hides_row(self, header: Header, before: Cells, quoted: bytes, after: Cells) -> bool:
+        """Whether a line, if it had no quotes, would be a row with its ID in `quoted`.
 
-        `before` and `behind` are the line's other cells. Line ends that only other systems know
-        may make several lines of it. A row with fewer cells than the header can't be told from
-        text, and is not looked for.
+        `before` and `after` are the line's other cells. Line breaks of other systems may split
+        `quoted` into several lines. Rows with fewer cells than the header look like text and are
+        not recognized.
         """
         first, *rest = ODD_LINE_END.split(quoted)
         if not rest:
-            return self._is_row(header, before, first, behind)
+            return self._is_row(header, before, first, after)
         *middle, last = rest
         return (
             self._is_row(header, before, first, [])
             or any(self._is_row(header, [], part, []) for part in middle)
-            or self._is_row(header, [], last, behind)
+            or self._is_row(header, [], last, after)
         )
 
-    def _is_row(self, header: Header, before: Cells, quoted: bytes, behind: Cells) -> bool:
+    def _is_row(self, header: Header, before: Cells, quoted: bytes, after: Cells) -> bool:
         inside = quoted.split(header.delimiter)
         at = header.index - len(before)
-        if len(before) + len(inside) + len(behind) != header.width or not 0 <= at < len(inside):
+        if len(before) + len(inside) + len(after) != header.width or not 0 <= at < len(inside):
             return False
         is_cell = header.width > 1 and len(inside) == 1
         return not is_cell and self._rule.allows(inside[at])
@@ -201,21 +202,21 @@ class _Table:
         return entry
 
     def _why_no_row(self, cells: Cells, width: int) -> Fault | None:
-        """Say why a row with more or fewer cells than the header is no row.
+        """Return why a row with more or fewer cells than the header is rejected, None if it isn't.
 
-        Empty ones at its end may be too many, or left out.
+        Empty cells at its end may be surplus or missing.
         """
         count = len(cells)
         while count > width and not cells[count - 1].strip():
             count -= 1
         if count > width:
             return Fault(f"has {count} cells, but the header row has {width}")
-        if sum(map(self._rule.allows, cells)) > 1:  # they may be shifted: which of them is it?
+        if sum(map(self._rule.allows, cells)) > 1:  # they may be shifted
             return Fault(f"has {len(cells)} cells, but the header row has {width}, and several IDs")
         return None
 
     def _hides_another(self, header: Header, row: bytes, cells: Cells, own: Entry) -> bool:
-        """Whether a row on its own, with another ID, may follow a line end that we don't know."""
+        """Whether a separate row, with another ID, may follow a line break of another system."""
         if row.startswith(b'"') or header.delimiter + b'"' in row:
             return any(
                 self._hides_row(header, cells[:at], cell, cells[at + 1 :])
@@ -233,7 +234,8 @@ class _Table:
     def _refused(self, row: bytes, fault: Fault) -> SourceItem:
         return self._rule.refused(row, self._name, self._first, fault)
 
-    def _quote_open(self, how: str) -> InputBrokenError:
+    def _unbalanced(self, why: str) -> InputBrokenError:
         return InputBrokenError(
-            f"{self._name}: a quote in the row that begins in line {self._first:,} is {how}."
+            f"{self._name}: the quotes of the row that starts in line {self._first:,} are"
+            f" unbalanced: {why}."
         )

@@ -1,4 +1,4 @@
-"""Text: one ID a line, comments after `#`."""
+"""Text: one ID per line, and comment lines that start with `#`."""
 
 import re
 from collections.abc import Iterator
@@ -11,27 +11,24 @@ MAX_LINE_BYTES = 65_536
 
 _COMMENT = ord("#")
 
-_HIDES_TEXT = Fault(
-    "is a comment with a line end in it that only other systems know, and text behind that"
-)
+_HIDES_TEXT = Fault("is a comment that contains an unusual line break, followed by text")
 
 ODD_LINE_END = re.compile(rb"[\0\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
-"""What ends a line elsewhere, but not here: NUL, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029."""
+"""Line breaks of other systems: NUL, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029."""
 
-# What ends a line or a record on yet other systems, or where line ends were escaped: any control
-# character but tab, NEL as a byte of its own, and `\n`. Only before an ID it is suspicious.
+# Rarer ones: any control character but tab, NEL as a single byte, and escaped line breaks (`\n`).
+# They are suspicious only in front of an ID.
 _RARE_LINE_END = re.compile(rb"[\x01-\x08\x0e-\x1b\x1f\x7f\x85]|\\[nr]|" + ODD_LINE_END.pattern)
 
 
 def items_of_text(
     chunks: Iterator[bytes], name: str, rule: IdRule, _place: str | None = None
 ) -> Iterator[list[SourceItem]]:
-    """Yield one item for each line, in blocks as their chunks arrive.
+    """Yield one item for each line, in blocks as chunks arrive.
 
-    White space around an ID is no part of it. A line without anything else is BLANK, one that
-    begins with `#` a COMMENT, one of more than MAX_LINE_BYTES refused. So is a comment that holds
-    the line end of another system with text behind it: that could be IDs. Of a rare line end, an
-    escaped one or a control character, only an ID behind it tells that it was meant as one.
+    White space around an ID is ignored. A line of only white space is BLANK, one that starts with
+    `#` is a COMMENT. Rejected are lines of more than MAX_LINE_BYTES, and comments with text after
+    a line break of another system, or an ID after a rarer one: those could be lost IDs.
     Raises InputBrokenError.
     """
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):

@@ -1,4 +1,4 @@
-"""Brings what a blocking generator yields to the event loop, without blocking it."""
+"""Reads a blocking generator on a thread and passes its items to the event loop."""
 
 import asyncio
 import threading
@@ -10,42 +10,42 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_AHEAD = 4_096
-"""The most items that wait to be taken before the reading waits, too."""
+"""Most items buffered before reading pauses."""
 
 MAX_BATCH = 512
 
-# How long a consumer that leaves waits for the thread to close its files. That takes as long as a
-# block does, but no time suffices if the thread is held in a read that nobody answers.
+# How long a leaving consumer waits for the thread to close its files. That takes as long as one
+# block, or for ever if the thread is blocked in a read, which can't be interrupted.
 _GRACE_S = 0.5
 
 
 class ThreadedReader(Generic[T]):
-    """Runs `blocks` on a daemon thread of its own and hands over its items in batches.
+    """Runs `blocks` on its own daemon thread and passes on the items in batches.
 
-    A thread of the default executor would not do: held in a read of standard input, it would keep
-    the process from exiting. For one use: `batches()` can be iterated once.
+    A thread of the default executor, blocked in a read of standard input, would keep the process
+    from exiting. `batches()` can be iterated once.
     """
 
     def __init__(self, blocks: Generator[Sequence[T], None, None]) -> None:
         self._blocks = blocks
         self._ahead: deque[T] = deque()
-        self._change = threading.Condition()  # guards all that both threads touch
+        self._change = threading.Condition()  # guards what both threads use
         self._consumer_waits = False
         self._consumer_left = False
         self._ended = False
         self._error: Exception | None = None
 
     async def batches(self) -> AsyncGenerator[list[T], None]:
-        """Yield all items in order, as soon as there are any, MAX_BATCH at most at a time.
+        """Yield all items in order as they arrive, at most MAX_BATCH at a time.
 
-        An exception of `blocks` is raised after all items before it. When the consumer leaves
+        An exception of `blocks` is raised after all preceding items. When the consumer leaves
         early (`aclose`, cancellation), `blocks` is closed on its thread.
         """
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be woken
+            with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(woken.set)
 
         thread = threading.Thread(target=self._run, args=(wake,), name="source", daemon=True)
@@ -71,7 +71,7 @@ class ThreadedReader(Generic[T]):
                 thread.join()
 
     def _take(self) -> list[T] | None:
-        """Return what has accumulated; None at the end. If it's nothing, a wake-up will follow."""
+        """Return what has accumulated, None at the end. After an empty list, `wake` is called."""
         with self._change:
             count = min(len(self._ahead), MAX_BATCH)
             if count:
@@ -89,7 +89,7 @@ class ThreadedReader(Generic[T]):
                     for start in range(0, len(block), MAX_BATCH):
                         if not self._put(block[start : start + MAX_BATCH], wake):
                             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to the consumer
+        except Exception as error:  # noqa: BLE001 - raised to the consumer
             self._error = error
         finally:
             with self._change:
@@ -97,7 +97,7 @@ class ThreadedReader(Generic[T]):
             wake()
 
     def _put(self, items: Sequence[T], wake: Callable[[], None]) -> bool:
-        """Add to what waits to be taken, once there is room; return False if nobody will come."""
+        """Buffer items once there is space; return False if the consumer has left."""
         with self._change:
             self._change.wait_for(
                 lambda: self._consumer_left or len(self._ahead) + len(items) <= MAX_AHEAD

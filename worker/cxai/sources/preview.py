@@ -1,4 +1,4 @@
-"""The look at an input before the run, for whether there is an ID in it at all."""
+"""Checks, before a run, that an input contains an ID at all."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,17 @@ from cxai.sources.formats import Format
 from cxai.sources.header import ColumnMissingError
 from cxai.sources.hints import binary_hint, column_hint, first_lines
 
-# An input is refused when so many lines came before the first ID: refused ones, or any with the
-# blank ones and comments, or bytes without a line.
-_REFUSED = 200
-_LINES = 100_000
-_BYTES = 64 << 20
+# An input is refused when this many rejected lines, lines of any kind, or bytes precede an ID.
+_MOST_REJECTED = 200
+_MOST_LINES = 100_000
+_MOST_BYTES = 64 << 20
 
-# From so much of it a hint is made.
+# Suggestions are made from the beginning of the input.
 _HEAD_BYTES = 1 << 20
 
 
-class Look:
-    """One look at one input, up to its first ID."""
+class Preview:
+    """Reads one input up to its first ID."""
 
     def __init__(self, name: str, form: Format, rule: IdRule) -> None:
         self._name = name
@@ -30,16 +29,16 @@ class Look:
         self._bytes = 0
 
     def watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the chunks of the input; while the look lasts, what they begin with is kept."""
+        """Yield the chunks of the input, and keep its beginning until the preview is over."""
         for chunk in chunks:
             if not self._is_over:
                 self._bytes += len(chunk)
                 if len(self._head) < _HEAD_BYTES:
                     self._head += chunk
-                if self._bytes > _BYTES:
+                if self._bytes > _MOST_BYTES:
+                    size = f"{_MOST_BYTES >> 20} MiB"
                     raise UsageError(
-                        f"{self._name}: there is no ID in the first {_BYTES >> 20} MiB."
-                        f" {self._hint()}"
+                        f"{self._name} contains no ID in the first {size}. {self._hint()}"
                     )
             yield chunk
 
@@ -48,10 +47,10 @@ class Look:
     ) -> list[list[SourceItem]]:
         """Return the blocks up to the one with the first ID.
 
-        Raises UsageError if there is none, with what to give instead.
+        Raises UsageError, with a suggestion, if there is none.
         """
         kept: list[list[SourceItem]] = []
-        refused: list[Entry] = []
+        rejected: list[Entry] = []
         lines = 0
         try:
             for block in blocks:
@@ -61,52 +60,48 @@ class Look:
                 if any(entry.invalid is None for entry in entries):
                     self._head = b""
                     return kept
-                refused += entries
-                if len(refused) >= _REFUSED or lines >= _LINES:
+                rejected += entries
+                if len(rejected) >= _MOST_REJECTED or lines >= _MOST_LINES:
                     break
             else:
-                if not refused:
+                if not rejected:
                     return self._empty(kept, lines, allow_empty=allow_empty)
         except InputBrokenError as error:
-            raise UsageError(f"{error.why} No ID stands before that: nothing was begun.") from error
+            raise UsageError(f"{error.why} No ID came before that, so nothing started.") from error
         except ColumnMissingError as error:
-            raise UsageError(f"{error} {column_hint(self._head, self._rule)}".rstrip()) from None
+            hint = column_hint(self._head, self._rule)
+            raise UsageError(f"{error.found} {hint}") from None
         finally:
             self._is_over = True
-        raise self._no_id(refused[:_REFUSED], lines)
+        raise self._no_id(rejected[:_MOST_REJECTED], lines)
 
     def _empty(
         self, kept: list[list[SourceItem]], lines: int, *, allow_empty: bool
     ) -> list[list[SourceItem]]:
         if allow_empty:
             return kept
-        why = f"it has {lines:,} lines, all blank or comments" if lines else "it is empty"
+        why = f"all {lines:,} lines are blank or comments" if lines else "it is empty"
         if lines == 1:
             why = "its only line is blank or a comment"
         raise UsageError(
-            f"{self._name} holds no ID: {why}. If that is no mistake, give --allow-empty."
+            f"{self._name} contains no ID: {why}. If that is expected, use --allow-empty."
         )
 
-    def _no_id(self, refused: list[Entry], lines: int) -> UsageError:
-        if not refused:
+    def _no_id(self, rejected: list[Entry], lines: int) -> UsageError:
+        if not rejected:
             return UsageError(f"{self._name}: the first {lines:,} lines are blank or comments.")
-        for entry in refused:
+        for entry in rejected:
             if entry.invalid == IS_SECRET:
                 return UsageError(
-                    f"{self._name}: line {entry.line:,} holds the API token, and no line before it"
-                    " an ID. The token is not shown here; name a file with IDs."
+                    f"{self._name}: line {entry.line:,} contains the API token, and no line before"
+                    " it is an ID. The token is not shown here. Name a file of IDs."
                 )
-        first = refused[0]
-        looked_at = (
-            f"the first {len(refused)} lines"
-            if len(refused) >= _REFUSED
-            else f"its {len(refused)} lines"
-        )
-        which = (
-            "its only line is no ID" if len(refused) == 1 else f"not one of {looked_at} is an ID"
-        )
+        first, count = rejected[0], len(rejected)
+        which = f": none of the first {count} lines is an ID"
+        if count < _MOST_REJECTED:
+            which = f": none of its {count} lines is an ID" if count > 1 else " contains no ID"
         return UsageError(
-            f"{self._name}: {which}; line {first.line:,}, '{first.id}', {first.invalid}."
+            f"{self._name}{which}. Line {first.line:,}, '{first.id}', {first.invalid}."
             f" {self._hint()}"
         )
 
