@@ -222,7 +222,9 @@ async def after(fetcher, reply, job=Job()):  # noqa: B008 - it can't be changed
         return judged(await fetcher.fetch(ID, job.endpoint), job)
 
 
-@pytest.mark.promise("204, 409", "the status is requested, as for a 404, and decides", group="HTTP")
+@pytest.mark.promise(
+    "204 or 409", "the status is requested, as for a 404, and decides", group="HTTP"
+)
 @pytest.mark.parametrize("status", [204, 404, 409, 410])
 async def test_without_a_result_the_status_is_requested(fetcher, status):
     assert await after(fetcher, Reply(status)) == ASKS_STATUS
@@ -249,7 +251,7 @@ async def test_a_429_pauses_all_requests(fetcher):
     assert await after(fetcher, Reply(429)) == (Endpoint.RESULT, Ask(0.75, pause_s=0.75))
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [403, 429, 503])
 async def test_retry_after_pauses_all_requests(fetcher, status):
     _, decision = await after(fetcher, Reply(status, retry_after_s=7.0))
     assert decision == Ask(7.0, pause_s=7.0)

@@ -1,6 +1,6 @@
 """What every limiter promises: local and shared ones on real time, their double on virtual time.
 
-What only LocalLimiter promises, its rate, is told from the times when requests left, never from
+What only LocalLimiter promises, its rate, is checked by the times when requests left, never by
 how long it took: a busy machine is late, but it is never early. The rate of workers that share an
 account is that of tests/cluster/test_limiter.py.
 """
@@ -72,7 +72,7 @@ async def leave(limiter, clock, times):
 # --- what all promise ---
 
 
-def test_a_pause_holds_everyone_back(limited):
+def test_no_request_leaves_during_a_pause(limited):
     async def play(limiter, clock):
         times = []
         await acquire(limiter)
@@ -84,7 +84,7 @@ def test_a_pause_holds_everyone_back(limited):
     assert min(limited(play)) >= PAUSE_S - ROUNDING_S
 
 
-def test_a_pause_holds_what_waits_already(limited):
+def test_a_pause_also_holds_a_request_that_already_waits(limited):
     async def play(limiter, clock):
         limiter.pause(PAUSE_S, "enough")
         times = []
@@ -121,7 +121,7 @@ def test_after_a_pause_requests_leave_again(limited):
     assert len(limited(play)) == 10
 
 
-def test_a_wait_that_is_cancelled_uses_no_turn(limited):
+def test_a_cancelled_wait_uses_no_slot(limited):
     async def play(limiter, clock):
         times = []
         limiter.pause(PAUSE_S, "once")
@@ -135,7 +135,7 @@ def test_a_wait_that_is_cancelled_uses_no_turn(limited):
     assert limited(play) == [True, 1]
 
 
-def test_a_request_that_is_not_wanted_any_more_does_not_leave(limited):
+def test_a_request_that_is_no_longer_wanted_does_not_leave(limited):
     async def play(limiter, _clock):
         wanted = True
         limiter.pause(600.0, "long")
@@ -148,7 +148,7 @@ def test_a_request_that_is_not_wanted_any_more_does_not_leave(limited):
     assert limited(play) == (False, False)
 
 
-def test_whatever_is_learned_of_single_requests_lets_others_leave(limited):
+def test_no_reply_to_a_single_request_blocks_the_others(limited):
     async def play(limiter, clock):
         times = []
         for signal in Signal:
@@ -171,7 +171,7 @@ def most_within(times, window_s):
 
 
 async def send(limiter, clock, count):
-    """Return when `count` requests, all there at once, are sent."""
+    """Return when `count` requests that are ready together are sent."""
     times = []
     turn = asyncio.Lock()
 
@@ -230,9 +230,9 @@ async def test_a_stalled_loop_does_not_bunch_requests():
 
 
 @virtually
-async def test_what_is_held_up_on_its_way_out_counts_when_it_is_sent():
+async def test_a_request_that_is_delayed_on_its_way_out_counts_when_it_is_sent():
     class Stalling(VirtualClock):
-        """A clock that goes on by half a second within a turn of the loop."""
+        """A clock that advances by half a second within a turn of the loop."""
 
         stall_s = 0.0
 
@@ -251,7 +251,7 @@ async def test_what_is_held_up_on_its_way_out_counts_when_it_is_sent():
 
 
 @virtually
-async def test_a_burst_has_all_of_its_turns_at_once():
+async def test_a_burst_uses_all_of_its_slots_immediately():
     clock = VirtualClock()
     limiter = LocalLimiter(rate_settings(20.0, burst=True), clock)
     times = []
@@ -262,7 +262,9 @@ async def test_a_burst_has_all_of_its_turns_at_once():
 
 @pytest.mark.parametrize(("burst", "third_s"), [(False, 0.692), (True, 2 / 2.9 * 1.003)])
 @virtually
-async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_may(burst, third_s):
+async def test_requests_leave_on_whole_ticks_of_the_clock_and_a_burst_as_soon_as_possible(
+    burst, third_s
+):
     clock = VirtualClock()
     limiter = LocalLimiter(rate_settings(2.9, burst), clock)
     times = []
@@ -271,7 +273,7 @@ async def test_a_turn_comes_with_a_tick_of_the_clock_and_a_burst_as_soon_as_it_m
 
 
 @virtually
-async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
+async def test_below_one_per_second_one_request_leaves_per_interval():
     clock = VirtualClock()
     limiter = LocalLimiter(rate_settings(0.5), clock)
     times = []
@@ -281,7 +283,7 @@ async def test_below_one_a_second_there_is_one_turn_in_the_time_that_it_takes():
     assert times[-1] - START_S == pytest.approx(9 * 2.0, rel=0.005)
 
 
-async def test_below_one_a_second_the_account_admits_one_in_the_time_that_it_takes():
+async def test_below_one_per_second_one_request_is_sent_per_interval():
     limiter = LocalLimiter(rate_settings(0.5), SystemClock())
     await limiter.send_slot()
     with pytest.raises(TimeoutError):
@@ -302,7 +304,7 @@ async def test_a_pause_that_begins_between_two_bursts_holds_what_waits_for_the_n
 
 
 @virtually
-async def test_a_pause_tells_how_long_it_lasts_and_why():
+async def test_a_pause_has_its_remaining_time_and_its_reason():
     limiter = LocalLimiter(rate_settings(FAST), VirtualClock())
     assert limiter.paused is None
     limiter.pause(10.0, "throttled")
@@ -344,22 +346,22 @@ def test_a_refusal_halves_the_rate():
 
 
 @pytest.mark.parametrize("signal", [Signal.ANSWERED, Signal.FAILED, Signal.TOKEN_REFUSED])
-def test_nothing_else_does(signal):
+def test_no_other_signal_changes_the_rate(signal):
     assert adapted(signal).rate == 10.0
 
 
-def test_without_adapting_it_stays_at_its_ceiling():
+def test_without_adaptive_the_rate_stays_at_its_ceiling():
     fixed = rate_settings(10.0, adaptive=False)
     assert adapted(Signal.THROTTLED, overloads=20, ceilings=fixed).rate == 10.0
 
 
-def test_a_few_overloads_are_accidents_and_many_a_limit():
+def test_only_many_overloads_count_as_a_limit():
     assert adapted(overloads=4).rate == 10.0
     assert adapted(overloads=5).rate == 5.0
     assert adapted(*[Signal.ANSWERED] * 3, overloads=4).rate == 10.0
 
 
-def test_what_was_lowered_for_single_ids_is_given_back():
+def test_a_rate_that_was_lowered_for_single_ids_is_restored():
     limiter = adapted(Signal.ANSWERED, Signal.THROTTLED)
     assert limiter.rate == 5.0
     limiter.restore()
@@ -367,7 +369,7 @@ def test_what_was_lowered_for_single_ids_is_given_back():
 
 
 @virtually
-async def test_answers_that_are_learned_together_are_learned_as_one_by_one():
+async def test_learning_answers_together_equals_learning_them_one_by_one():
     clock = VirtualClock()
     together, apart = both = [LocalLimiter(rate_settings(10.0), clock) for _ in range(2)]
     rates, left_s = set(), []

@@ -63,7 +63,7 @@ def test_its_part_sets_are_among_those_of_all_resources(name):
 
 
 def test_an_export_of_a_resource_that_is_not_known_is_refused_by_name():
-    with pytest.raises(UsageError, match=r"the resource no_such, but .* only knows cx_ai"):
+    with pytest.raises(UsageError, match=r"the resource no_such, but .* only supports cx_ai"):
         layout_of("no_such")
 
 

@@ -134,20 +134,25 @@ def answered(guids, tmp_path_factory):
     )
 
 
-@pytest.mark.promise("200 with HTML or an empty body", "retried, then `bad_body`")
+@pytest.mark.promise(
+    "200 with HTML or an empty body, while other IDs are answered", "retried, then `bad_body`"
+)
 @pytest.mark.parametrize("name", ["HTML", "empty"])
 def test_a_success_without_a_result_is_a_bad_body(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("bad_body", ATTEMPTS)
 
 
-@pytest.mark.promise("404, 410", "the status is requested once, then `not_found`; no retries")
+@pytest.mark.promise(
+    "404 or 410 from the API (an empty body or its own words), for the status as well",
+    "`not_found` after one status request; nothing is retried",
+)
 @pytest.mark.parametrize("name", ["404", "410"])
 def test_a_missing_interaction_is_not_requested_again(answered, name):
     assert (answered.verdicts[name], answered.asked[name]) == ("not_found", 2)
 
 
 @pytest.mark.promise(
-    "400 and any other 4xx without a special meaning, from the API", "`rejected` immediately"
+    "400, 422 or another 4xx without a row here, in the API's own words", "`rejected` immediately"
 )
 @pytest.mark.parametrize("name", ["400", "422", "499"])
 def test_a_rejected_request_is_not_repeated(answered, name):
@@ -156,7 +161,7 @@ def test_a_rejected_request_is_not_repeated(answered, name):
 
 @pytest.mark.promise(
     "Any 3xx, while other IDs are answered",
-    "requested twice, then `redirected`; the other host sees neither a connection nor the token",
+    "retried once, then `redirected`; the other host sees neither a connection nor the token",
 )
 @pytest.mark.parametrize("name", ["301", "302", "307", "308"])
 def test_a_redirect_is_a_verdict_and_the_other_host_sees_nothing(answered, name):
@@ -168,11 +173,12 @@ PASSING = sorted(ANSWERS.keys() - IN_THE_END.keys())
 
 
 @pytest.mark.promise(
-    "5xx, a reset, no reply at all", "retried with backoff, then `exhausted` for this run"
+    "5xx, a reset or no reply at all, while other IDs are answered",
+    "retried with backoff, then `exhausted` for this run",
 )
 @pytest.mark.promise(
-    "`Content-Length` too long or too short, a bad chunk",
-    "a transport error: tried again, then `exhausted`",
+    "`Content-Length` too long or too short, a bad chunk, while other IDs are answered",
+    "a transport error: retried with backoff, then `exhausted` for this run",
 )
 def test_a_temporary_error_is_retried_and_then_left_for_the_next_run(answered):
     assert answered.verdicts == IN_THE_END | dict.fromkeys(PASSING, "exhausted")
@@ -206,7 +212,10 @@ def test_the_next_run_retries_only_temporary_errors(answered, tmp_path):
     assert {verdicts[answered.ids[name]] for name in open_again} == {"ok"}
 
 
-@pytest.mark.promise("401, 403", "the run stops with code 3; no ID gets a verdict")
+@pytest.mark.promise(
+    "The API refuses the token for every ID: 401, or 403 with neither foreign page nor Retry-After",
+    "the run stops with code 3 after a second look; no ID gets a verdict",
+)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_stops_the_run_and_leaves_every_id_open(api, export, ids, status):
     with serving(RawServer([response(status=f"{status} No")])) as refusing:
@@ -221,7 +230,8 @@ def test_a_refused_token_stops_the_run_and_leaves_every_id_open(api, export, ids
 
 @pytest.mark.promise(
     "Connection refused, or a host name without an address",
-    "tried again at no cost to any ID; with `outage_patience_s` over, code 4 and every ID open",
+    "an outage: no ID loses an attempt; code 4 after `start_patience_s` (`outage_patience_s` once"
+    " the API has answered), and every ID stays open",
 )
 @pytest.mark.parametrize(
     ("base_url", "why"),

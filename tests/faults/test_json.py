@@ -112,11 +112,11 @@ def test_what_is_odd_about_a_body_is_named(seen, name, reason):
     assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", reason)
 
 
-@pytest.mark.promise('`"NaN"` or a number in quotes', "`bad_body`: a text is no number")
+@pytest.mark.promise('`"NaN"` or a number in quotes', "`bad_body`: a text is not a number")
 @pytest.mark.parametrize("name", ["NaN as text", "1e400 as text"])
 def test_a_text_never_becomes_a_number(seen, name):
     assert seen.verdicts[name] == "bad_body"
-    assert seen.reasons[name].endswith(".score is no number")
+    assert seen.reasons[name].endswith(".score is not a number")
 
 
 @pytest.mark.promise(
@@ -144,7 +144,7 @@ def test_of_duplicate_keys_the_last_one_counts(seen):
 @pytest.mark.promise("A number, a text or `null` instead of an object", "`bad_body`")
 @pytest.mark.parametrize("name", ["a number", "a text", "null"])
 def test_a_top_level_scalar_is_a_bad_body(seen, name):
-    assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", "is no object")
+    assert (seen.verdicts[name], seen.reasons[name]) == ("bad_body", "is not an object")
 
 
 @pytest.mark.promise("U+2028, U+2029 and line breaks in texts", "kept, in a record of one line")

@@ -21,7 +21,7 @@ def in_seconds(seconds):
 
 
 @pytest.mark.promise(
-    "`Retry-After` in seconds, as a date, in the past, huge, or garbage",
+    "`Retry-After` with 403, 429 or 503: in seconds, as a date, in the past, huge, or garbage",
     "all requests wait that long, at most `retry_after_cap_s` and at least a backoff",
 )
 def test_any_retry_after_pauses_everyone_and_is_clamped(guids, export):
@@ -52,7 +52,8 @@ def test_any_retry_after_pauses_everyone_and_is_clamped(guids, export):
 
 
 @pytest.mark.promise(
-    "Every ID is refused with 429 first", "no attempt is burned; the run completes"
+    "The first request for every ID is refused with 429",
+    "no ID loses an attempt; the run completes",
 )
 def test_a_storm_of_refusals_costs_nobody_a_verdict(simulated, ids, export):
     quick = environment(

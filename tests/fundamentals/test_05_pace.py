@@ -24,9 +24,7 @@ def test_the_server_never_sees_more_than_the_rate_in_any_second(guids, export, r
         assert api.max_per_second <= rate
 
 
-@pytest.mark.promise(
-    "Retries and endpoints for the status", "count against the same rate", group="Limit"
-)
+@pytest.mark.promise("Retries and status requests", "count against the same rate", group="Limit")
 def test_retries_and_status_requests_are_paced_like_all_others(simulated, guids, export):
     with simulated(erring=0.5, missing=0.5) as api:
         export(api, guids(30), RATE=30)

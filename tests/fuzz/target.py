@@ -316,7 +316,7 @@ def extra_of(text):
 
 def described(failure):
     """Return the kind of a failure, without the path."""
-    what = failure.reason.partition("is no ")
+    what = failure.reason.partition("is not a")
     return f"{failure.kind}: {re.sub('[0-9]+', 'N', what[1] + what[2] or failure.reason)}"
 
 

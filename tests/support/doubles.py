@@ -1,4 +1,4 @@
-"""Doubles of the pipeline's ports, in memory. tests/contract holds them to the adapters' promises.
+"""Doubles of the pipeline's ports, in memory. tests/contract checks them like their adapters.
 
 They run on virtual time (support/virtual.py) as well as on real time.
 """
@@ -8,28 +8,23 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, key_of
 from cxai.core.ports import Admission
 from cxai.errors import CommitError, DiskFullError
 from cxai.policy.reply import (
-    Drift,
     Endpoint,
     Failure,
     FailureKind,
-    Form,
     Processing,
-    Record,
-    Refusal,
     Reply,
-    Status,
 )
 from cxai.policy.table import Signal
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 
-# --- what the API answers, in the plain form that PlainReader reads ---
+# --- replies of the API, in the plain form that PlainReader (support/plain.py) reads ---
 
 OK = Reply(200, b"a result")
 ABSENT = Reply(404)
@@ -78,7 +73,7 @@ def endless(block_of=10):
 class ListSource:
     """Source of the given blocks; at their end it raises `breaks`, if that is given.
 
-    `read` counts the items that were taken; `closed` tells that the reader has let go of it.
+    `read` counts the items that were taken; `closed` is whether its iterator was closed.
     `acknowledged` has the entries that were.
     """
 
@@ -322,7 +317,7 @@ Script = list[Answer] | Callable[[Call], Answer]
 class ScriptedFetcher:
     """Fetcher that takes its answers from `script`, by ID: in order, or from a function.
 
-    An ID without a script is OK. One that is asked more often than its script knows fails the
+    An ID without a script is OK. One that is requested more often than its script allows fails the
     test. `latency_s` is seconds, or a function of the Call. `calls` has every request,
     `abandoned` the IDs of those that were cancelled.
     """
@@ -338,7 +333,7 @@ class ScriptedFetcher:
         self._latency_s = latency_s if callable(latency_s) else lambda _call: latency_s
 
     def renew(self):
-        """Find another token as often as `tokens` says."""
+        """Find another token `tokens` times."""
         self.tokens -= 1
         return self.tokens >= 0
 
@@ -372,91 +367,5 @@ class ScriptedFetcher:
             return script(call)
         self._told[call.id] += 1
         if self._told[call.id] > len(script):
-            raise AssertionError(f"{call.id} was asked once more: {call.endpoint}")
+            raise AssertionError(f"{call.id} was requested again: {call.endpoint}")
         return script[self._told[call.id] - 1]
-
-
-# --- reader and row_writer ---
-
-
-class PlainReader:
-    """Reader of bodies that say what they are: garbled, html, torn, a Processing, or any result.
-
-    A result `drift: a b` has the unknown fields a and b. The state of a Processing may be followed
-    by `declared:` and the seconds since 1970. What stands behind `says:` is a message of the API.
-    IDs in `unwritable` make no record.
-    """
-
-    def __init__(self, unwritable=()):
-        self._unwritable = unwritable
-
-    at_once = 1
-
-    async def read(self, arrived, at):  # noqa: ARG002 - the port's signature
-        return [self.seen(one.interaction_id, one.endpoint, one.reply) for one in arrived]
-
-    def seen(self, interaction_id, endpoint, reply):
-        message = _message(reply.body)
-        if reply.status != 200:
-            return Refusal(reply.status, _form(reply.body), message, reply.retry_after_s)
-        read = self._result(interaction_id, reply.body) if endpoint is Endpoint.RESULT else None
-        read = read or self._status(reply.body)
-        if isinstance(read, Failure):
-            return replace(read, status=200, message=message, retry_after_s=reply.retry_after_s)
-        return read
-
-    def _result(self, interaction_id, body):
-        if (failure := _unreadable(body)) is not None:
-            return failure
-        if interaction_id in self._unwritable:
-            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "nested too deeply")
-        _, drifts, paths = body.decode().partition("drift: ")
-        drift = Drift(unknown=tuple(paths.split())) if drifts else Drift()
-        return Record({"records": f"{interaction_id} ok\n".encode()}, drift)
-
-    def _status(self, body):
-        if (failure := _unreadable(body)) is not None:
-            return failure
-        state, _, declared_s = body.decode().partition(" declared: ")
-        if state == "archived":
-            return Status(Processing.UNDER_WAY, state, is_known=False)
-        try:
-            return Status(
-                Processing(state), state, declared_s=float(declared_s) if declared_s else None
-            )
-        except ValueError:
-            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "has no status")
-
-
-def _unreadable(body):
-    match body.split():
-        case [b"garbled", *_]:
-            return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, "has no participants")
-        case [b"html"]:
-            return Failure(FailureKind.NOT_JSON, FailureStage.PARSE, "HTML or XML")
-        case [b"torn"]:
-            return Failure(FailureKind.UNDECODABLE, FailureStage.DECODE, "ends too soon")
-    return None
-
-
-def _form(body):
-    if not body:
-        return Form.EMPTY
-    return Form.FOREIGN if body.startswith(b"html") else Form.OWN
-
-
-def _message(body):
-    _, says, words = body.decode().partition("says: ")
-    return words if says else None
-
-
-class PlainRecorder:
-    """RowWriter of lines with the ID and the verdict. `said` has what the API said of each ID."""
-
-    def __init__(self):
-        self.said = {}
-
-    def failure(self, entry, settle, *, attempts, at, said):  # noqa: ARG002 - the port's signature
-        self.said[entry.id] = said
-        line = f"{entry.id} {settle.verdict} {settle.stage} {attempts}: {settle.reason}\n"
-        return {"failures": line.encode()}

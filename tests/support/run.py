@@ -8,10 +8,9 @@ from support.doubles import (
     FreeLimiter,
     ListSource,
     MemoryLedger,
-    PlainReader,
-    PlainRecorder,
     ScriptedFetcher,
 )
+from support.plain import PlainReader, PlainRowWriter
 from support.virtual import START_S, VirtualClock
 
 from cxai.core.backlog import Backlog
@@ -59,9 +58,9 @@ class Run:
         self.ledger = ledger or MemoryLedger(is_queue=self.source.is_queue)
         self.limiter = limiter or FreeLimiter(clock)
         self.fetcher = fetcher or ScriptedFetcher(script, latency_s=latency_s)
-        room = Backlog(backlog)
+        items = Backlog(backlog)
         self.governor = governor(
-            room,
+            items,
             self.limiter,
             clock,
             renew=self.fetcher.renew,
@@ -72,11 +71,11 @@ class Run:
         self.pipeline = Pipeline(
             source=self.source,
             ledger=self.ledger,
-            backlog=room,
+            backlog=items,
             governor=self.governor,
             fetcher=self.fetcher,
             reader=reader or PlainReader(),
-            row_writer=row_writer or PlainRecorder(),
+            row_writer=row_writer or PlainRowWriter(),
             clock=clock,
             rules=rules,
             bounds=bounds,

@@ -1,4 +1,4 @@
-"""The state of the adaptive rate, as workers hand it on to each other."""
+"""The state of the adaptive rate, which workers share."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def lesson(rate, kind, now):
 
 
 @given(st.lists(st.tuples(st.sampled_from([*Signal, "overload", "restore"]), st.floats(0.0, 30.0))))
-def test_handed_on_after_each_lesson_it_is_what_one_alone_would_have_learned(lessons):
+def test_continuing_from_figures_equals_one_continuous_rate(lessons):
     alone, handed_on, now = AdaptiveRate(CEILING), AdaptiveRate(CEILING), START
     for kind, later_s in lessons:
         now += later_s
@@ -34,7 +34,7 @@ def test_handed_on_after_each_lesson_it_is_what_one_alone_would_have_learned(les
     assert handed_on.value == alone.value
 
 
-def test_it_grows_by_time_not_by_how_many_tell_of_it():
+def test_it_grows_with_time_and_not_with_the_number_of_answers():
     one, two = AdaptiveRate(CEILING), AdaptiveRate(CEILING)
     for rate, workers in ((one, 1), (two, 2)):
         lesson(rate, Signal.THROTTLED, START)
@@ -49,7 +49,7 @@ def test_at_first_it_is_at_rest():
     assert AdaptiveRate(CEILING).is_at_rest(START)
 
 
-def test_it_is_at_rest_again_when_all_has_come_back_and_is_long_ago():
+def test_it_is_at_rest_again_long_after_it_has_recovered():
     rate, now = AdaptiveRate(CEILING), START
     lesson(rate, "overload", now)
     lesson(rate, Signal.THROTTLED, now)
@@ -64,7 +64,7 @@ def test_it_is_at_rest_again_when_all_has_come_back_and_is_long_ago():
     assert rate.is_at_rest(now)
 
 
-def test_a_rate_that_was_restored_still_knows_which_refusals_are_old():
+def test_a_restored_rate_still_ignores_old_refusals():
     rate = AdaptiveRate(CEILING)
     lesson(rate, Signal.THROTTLED, START)
     rate.restore()

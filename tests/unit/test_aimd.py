@@ -1,4 +1,4 @@
-"""The arithmetic of a limit that finds its place."""
+"""The arithmetic of the adaptive limit."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_a_refusal_halves_it():
     assert limit.value == 50.0
 
 
-def test_cuts_at_which_nothing_was_answered_are_taken_back_but_one():
+def test_all_cuts_but_one_since_the_last_answer_are_undone():
     limit = Aimd(FLOOR, CEILING)
     for second in range(10):
         refuse(limit, 10.0 + second)
@@ -58,14 +58,14 @@ def test_it_never_falls_below_its_floor():
     assert limit.value == FLOOR
 
 
-def test_quiet_time_adds_up_to_just_below_where_it_was_refused_within_two_seconds():
+def test_within_two_seconds_it_recovers_to_just_below_the_refused_value():
     limit = Aimd(FLOOR, CEILING)
     refuse(limit, 10.0)
     assert 50.0 < used_for(limit, 10.0, 1.0) < 95.0
     assert 95.0 <= used_for(limit, 11.0, 1.0) < 95.1
 
 
-def test_it_tries_that_place_again_after_a_minute_and_then_doubles_each_minute():
+def test_it_reaches_the_refused_value_after_a_minute_and_then_keeps_doubling():
     limit = Aimd(
         FLOOR,
         1_000.0,
@@ -77,7 +77,7 @@ def test_it_tries_that_place_again_after_a_minute_and_then_doubles_each_minute()
     assert 900.0 < used_for(limit, 74.0, 59.0) <= 1_000.0
 
 
-def test_time_in_which_it_was_not_in_use_adds_nothing():
+def test_time_in_which_it_is_not_in_use_does_not_count():
     limit = Aimd(FLOOR, CEILING)
     refuse(limit, 10.0)
     limit.grow(1_000.0, in_use=False)
@@ -86,7 +86,7 @@ def test_time_in_which_it_was_not_in_use_adds_nothing():
     assert limit.value == 50.0
 
 
-def test_a_long_silence_is_not_taken_for_quiet_time():
+def test_of_a_long_gap_only_ten_seconds_count():
     limit = Aimd(FLOOR, CEILING)
     refuse(limit, 10.0)
     limit.grow(12.0, in_use=True)
@@ -94,7 +94,7 @@ def test_a_long_silence_is_not_taken_for_quiet_time():
     assert 95.0 <= limit.value < 96.0
 
 
-def test_from_its_floor_it_is_back_at_its_ceiling_soon_after_a_bad_night():
+def test_it_recovers_from_its_floor_to_its_ceiling_soon_after_a_bad_night():
     limit = Aimd(0.1, CEILING)
     for second in range(0, 36_000, 60):
         refuse(limit, float(second))
@@ -108,7 +108,7 @@ steps = st.lists(
 
 
 @given(steps, st.floats(0.01, 10), st.floats(1, 1_000))
-def test_whatever_happens_it_stays_between_floor_and_ceiling(steps, floor, times):
+def test_it_always_stays_between_floor_and_ceiling(steps, floor, times):
     limit = Aimd(floor, floor * times)
     now = 0.0
     for what, span_s, latency_s in steps:

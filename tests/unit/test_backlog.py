@@ -1,4 +1,4 @@
-"""The room in which IDs wait for their request, or for the time of their retry."""
+"""The queue of IDs that wait for their request or their retry."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def taken(backlog):
 
 
 @virtually
-async def test_new_items_are_asked_in_order():
+async def test_new_items_are_taken_in_order():
     backlog = Backlog(10)
     backlog.offer(map(item, "ab"))
     backlog.offer([])
@@ -28,21 +28,21 @@ async def test_new_items_are_asked_in_order():
 
 
 @virtually
-async def test_a_retry_goes_before_new_items_when_it_is_due():
+async def test_a_due_retry_goes_before_new_items():
     backlog = Backlog(10)
     backlog.offer([item("new")])
-    backlog.again(item("soon"), 2.0)
-    backlog.again(item("later"), 5.0)
-    backlog.again(item("now"), 0.0)
+    backlog.requeue(item("soon"), 2.0)
+    backlog.requeue(item("later"), 5.0)
+    backlog.requeue(item("now"), 0.0)
     assert backlog.take().entry.id == "now"
     await at(10.0)
     assert taken(backlog) == ["soon", "later", "new"]
 
 
 @virtually
-async def test_a_retry_is_not_asked_sooner_than_it_is_due():
+async def test_a_retry_is_not_taken_before_it_is_due():
     backlog = Backlog(10)
-    backlog.again(item(), 3600.0)
+    backlog.requeue(item(), 3600.0)
     await at(3599.0)
     assert backlog.ready == 0
     await at(3600.0)
@@ -53,9 +53,9 @@ async def test_a_retry_is_not_asked_sooner_than_it_is_due():
 async def test_a_retry_may_let_others_go_first():
     backlog = Backlog(10)
     backlog.offer(map(item, "bcd"))
-    backlog.again(item("a"), 0.0, behind=2)
+    backlog.requeue(item("a"), 0.0, behind=2)
     assert taken(backlog) == ["b", "c", "a", "d"]
-    backlog.again(item("a"), 1.0, behind=2)
+    backlog.requeue(item("a"), 1.0, behind=2)
     await at(1.0)
     assert taken(backlog) == ["a"]
 
@@ -63,7 +63,7 @@ async def test_a_retry_may_let_others_go_first():
 @virtually
 async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have():
     backlog = Backlog(10)
-    backlog.again(item("failed"), 0.0)
+    backlog.requeue(item("failed"), 0.0)
     assert backlog.take_other() is None
     backlog.offer(map(item, "abc"))
     assert backlog.take_other().entry.id == "c"  # the one that is least like those that failed
@@ -71,22 +71,22 @@ async def test_an_item_that_has_not_failed_can_be_taken_before_those_that_have()
 
 
 @virtually
-async def test_it_says_when_an_item_is_ready():
+async def test_on_ready_is_called_when_an_item_is_ready():
     backlog, said = Backlog(10), []
     backlog.on_ready = lambda: said.append(backlog.ready)
     backlog.offer([item()])
-    backlog.again(item(), 5.0)
+    backlog.requeue(item(), 5.0)
     assert said == [1]
     await at(5.0)
     assert said == [1, 2]
 
 
 @virtually
-async def test_who_waits_can_be_watched():
+async def test_waiting_retries_can_be_observed():
     backlog = Backlog(10)
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
-    backlog.again(item(), 60.0)
-    backlog.again(item(), 40.0)
+    backlog.requeue(item(), 60.0)
+    backlog.requeue(item(), 40.0)
     await at(10.0)
     assert (backlog.waiting, backlog.next_due_s()) == (2, 30.0)
     await at(50.0)
@@ -95,11 +95,11 @@ async def test_who_waits_can_be_watched():
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
 
 
-def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
+def test_a_retry_due_almost_immediately_can_be_observed_on_any_event_loop():
     async def watched():
         backlog = Backlog(1)
         await backlog.enter(1)
-        backlog.again(item(), 0.0001)
+        backlog.requeue(item(), 0.0001)
         return backlog.next_due_s()
 
     for new_loop in (asyncio.new_event_loop, uvloop.new_event_loop):
@@ -108,7 +108,7 @@ def test_a_retry_that_is_due_almost_at_once_can_be_watched_on_any_event_loop():
 
 
 @virtually
-async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
+async def test_a_full_backlog_admits_no_item_until_places_are_freed():
     backlog = Backlog(2)
     assert await backlog.enter(2) == 2
     entering = asyncio.create_task(backlog.enter(3))
@@ -120,7 +120,7 @@ async def test_a_full_room_lets_nobody_in_until_places_are_given_back():
 
 
 @virtually
-async def test_a_block_enters_as_far_as_there_is_room():
+async def test_a_block_enters_as_far_as_there_are_places():
     backlog = Backlog(10)
     assert [await backlog.enter(7), await backlog.enter(7)] == [7, 3]
     backlog.release(10)
@@ -128,10 +128,10 @@ async def test_a_block_enters_as_far_as_there_is_room():
 
 
 @virtually
-async def test_who_waits_for_a_retry_keeps_its_place():
+async def test_an_item_that_waits_for_a_retry_keeps_its_place():
     backlog = Backlog(1)
     await backlog.enter(1)
-    backlog.again(item(), 60.0)
+    backlog.requeue(item(), 60.0)
     entering = asyncio.create_task(backlog.enter(1))
     await at(120.0)
     assert not entering.done()
@@ -140,11 +140,11 @@ async def test_who_waits_for_a_retry_keeps_its_place():
 
 
 @virtually
-async def test_what_is_left_at_the_end_is_never_asked():
+async def test_after_closing_no_retry_becomes_due():
     faults = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     backlog = Backlog(10)
-    backlog.again(item(), 1.0)
+    backlog.requeue(item(), 1.0)
     backlog.close()
     assert (backlog.waiting, backlog.next_due_s()) == (0, None)
     await at(3600.0)

@@ -1,4 +1,4 @@
-"""When outcomes are worth a commit."""
+"""When a batch of outcomes is due for a commit."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ def now():
 
 
 @virtually
-async def test_as_many_as_were_asked_for_are_due_at_once():
+async def test_a_full_batch_is_due_immediately():
     batch = Batch(3, MUCH, 60.0)
     for name in "abc":
         batch.add(outcome(name))
@@ -36,7 +36,7 @@ async def test_as_many_as_were_asked_for_are_due_at_once():
 
 
 @virtually
-async def test_so_many_bytes_are_due_at_once():
+async def test_a_batch_of_size_bytes_is_due_immediately():
     batch = Batch(100, 10, 60.0)
     batch.add(outcome("a", 4))
     batch.add(outcome("b", 6))
@@ -54,7 +54,7 @@ async def test_bytes_are_those_of_all_part_sets():
 
 
 @virtually
-async def test_a_few_are_due_when_the_first_of_them_is_old_enough():
+async def test_an_incomplete_batch_is_due_when_its_first_outcome_is_old_enough():
     batch = Batch(100, MUCH, 2.0)
     taking = asyncio.create_task(batch.take())
     await at(5.0)
@@ -66,7 +66,7 @@ async def test_a_few_are_due_when_the_first_of_them_is_old_enough():
 
 
 @virtually
-async def test_the_age_is_counted_anew_after_each_take():
+async def test_the_age_starts_again_after_each_take():
     batch = Batch(3, MUCH, 2.0)
     batch.add(outcome("a"))
     await at(1.0)
@@ -80,7 +80,7 @@ async def test_the_age_is_counted_anew_after_each_take():
 
 
 @virtually
-async def test_what_comes_while_a_commit_is_under_way_is_due_when_it_is_old_enough():
+async def test_outcomes_added_during_a_commit_are_due_when_old_enough():
     batch = Batch(100, MUCH, 2.0)
     batch.add(outcome("a"))
     await batch.take()
@@ -121,7 +121,7 @@ async def test_full_batches_count_among_the_first():
 
 
 @virtually
-async def test_nothing_is_due_while_there_is_nothing():
+async def test_an_empty_batch_is_never_due():
     batch = Batch(1, MUCH, 1.0)
     batch.add(outcome("a"))
     await batch.take()
@@ -133,7 +133,7 @@ async def test_nothing_is_due_while_there_is_nothing():
 
 
 @virtually
-async def test_flushing_makes_what_there_is_due_at_once_and_more_may_come():
+async def test_flushing_makes_outcomes_due_immediately_and_more_may_follow():
     batch = Batch(100, MUCH, 60.0)
     batch.add(outcome("a"))
     batch.flush()
@@ -154,7 +154,7 @@ async def test_flushing_nothing_makes_nothing_due():
 
 
 @virtually
-async def test_closing_makes_the_rest_due_and_then_there_is_nothing():
+async def test_closing_makes_the_rest_due_and_ends_the_batches():
     batch = Batch(100, MUCH, 60.0)
     batch.add(outcome("a"))
     batch.close()
@@ -164,7 +164,7 @@ async def test_closing_makes_the_rest_due_and_then_there_is_nothing():
 
 
 @virtually
-async def test_closing_wakes_who_waits_to_take():
+async def test_closing_wakes_a_waiting_take():
     batch = Batch(100, MUCH, 60.0)
     taking = asyncio.create_task(batch.take())
     await quiet()
@@ -176,14 +176,14 @@ async def test_closing_wakes_who_waits_to_take():
     ("size", "size_bytes"), [(2, MUCH), (100, 2)], ids=["by number", "by bytes"]
 )
 @virtually
-async def test_there_is_room_for_twice_as_much_as_one_commit_takes(size, size_bytes):
+async def test_a_batch_has_space_for_twice_its_size(size, size_bytes):
     batch = Batch(size, size_bytes, 60.0)
     for hour in (1, 2):
         for name in "abc":
             batch.add(outcome(name))
-            await batch.room()
+            await batch.space()
         batch.add(outcome("d"))
-        waiting = [asyncio.create_task(batch.room()) for _ in range(2)]
+        waiting = [asyncio.create_task(batch.space()) for _ in range(2)]
         await at(hour * 3600.0)
         assert not any(task.done() for task in waiting)
         assert names(await batch.take()) == ["a", "b", "c", "d"]

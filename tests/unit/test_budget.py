@@ -1,4 +1,4 @@
-"""How many repeated requests may be made."""
+"""The budget of retries."""
 
 import pytest
 from hypothesis import given
@@ -9,13 +9,13 @@ from cxai.governor.budget import RetryBudget
 AT_ONCE = 10
 
 
-def test_a_few_may_go_at_once_and_the_others_in_turn():
+def test_a_burst_of_ten_passes_and_further_retries_wait():
     budget = RetryBudget(2.0)
     waits = [budget.spend(100.0) for _ in range(AT_ONCE + 4)]
     assert waits == [0.0] * AT_ONCE + [0.5, 1.0, 1.5, 2.0]
 
 
-def test_time_earns_it_back_but_saves_no_more_than_a_few():
+def test_time_refills_the_budget_up_to_its_burst():
     budget = RetryBudget(2.0)
     for _ in range(AT_ONCE):
         budget.spend(100.0)
@@ -24,7 +24,7 @@ def test_time_earns_it_back_but_saves_no_more_than_a_few():
 
 
 @given(st.floats(0.01, 1_000), st.lists(st.floats(0, 10), min_size=1, max_size=200))
-def test_nobody_is_turned_away_and_the_share_holds_in_any_span(per_s, gaps):
+def test_no_retry_is_rejected_and_the_rate_holds_in_any_span(per_s, gaps):
     budget = RetryBudget(per_s)
     now, uses = 0.0, []
     for gap in gaps:

@@ -142,8 +142,8 @@ def test_names_and_results_may_be_any_text_and_null():
         (as_body(sample()) * 2, "not JSON"),
         (b'{"allParticipants": null,}', "not JSON"),
         (b"{'allParticipants': null}", "not JSON"),
-        (b'{"allParticipants": null, "x": "\xff"}', "not JSON: no valid UTF-8"),
-        (b'{"allParticipants": null, "x": "\xed\xa0\x80"}', "not JSON: no valid UTF-8"),
+        (b'{"allParticipants": null, "x": "\xff"}', "not JSON: not valid UTF-8"),
+        (b'{"allParticipants": null, "x": "\xed\xa0\x80"}', "not JSON: not valid UTF-8"),
         *(
             (
                 b'{"allParticipants": null, "x": "%s"}' % text,
@@ -165,7 +165,7 @@ def test_names_and_results_may_be_any_text_and_null():
         *((b'{"a":%b}' % n, "not JSON: NaN or Infinity") for n in (b"NaN", b"Infinity")),
         (b'{"a":-Infinity}', "not JSON: NaN or Infinity"),
         (b"[1,NaN]", "not JSON: NaN or Infinity"),
-        (gzip.compress(b"{}"), "not JSON: compressed, and no Content-Encoding says so"),
+        (gzip.compress(b"{}"), "not JSON: compressed, but without a Content-Encoding"),
         (body_with_score(b"-Infinity"), "not JSON: NaN or Infinity"),
         (body_with_score(b"1e400"), "not JSON: a number beyond the range of a double"),
         (body_with_score(b"1" * 5000), "not JSON: a number beyond the range of a double"),
@@ -189,7 +189,7 @@ def test_an_empty_object_is_no_result_and_is_named():
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"7", b'"allParticipants"', b"[{}]"])
 def test_a_top_level_other_than_an_object_is_no_result(body):
-    assert read_interaction(body) == failure(FailureStage.VALIDATE, "is no object")
+    assert read_interaction(body) == failure(FailureStage.VALIDATE, "is not an object")
 
 
 @pytest.mark.parametrize(
@@ -204,18 +204,18 @@ def test_an_object_without_any_known_participant_is_no_result(value):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"score": "1.5"}, f"{MODEL_PATH}.score is no number"),
-        ({"score": "NaN"}, f"{MODEL_PATH}.score is no number"),
-        ({"score": "1e400"}, f"{MODEL_PATH}.score is no number"),
-        ({"score": "1_000"}, f"{MODEL_PATH}.score is no number"),
-        ({"quartile4": True}, f"{MODEL_PATH}.quartile4 is no number"),
-        ({"minScore": [1]}, f"{MODEL_PATH}.minScore is no number"),
-        ({"minScoreOffset": "7"}, f"{MODEL_PATH}.minScoreOffset is no number"),
-        ({"maxScoreOffset": False}, f"{MODEL_PATH}.maxScoreOffset is no number"),
-        ({"name": 7}, f"{MODEL_PATH}.name is no text"),
-        ({"name": {}}, f"{MODEL_PATH}.name is no text"),
+        ({"score": "1.5"}, f"{MODEL_PATH}.score is not a number"),
+        ({"score": "NaN"}, f"{MODEL_PATH}.score is not a number"),
+        ({"score": "1e400"}, f"{MODEL_PATH}.score is not a number"),
+        ({"score": "1_000"}, f"{MODEL_PATH}.score is not a number"),
+        ({"quartile4": True}, f"{MODEL_PATH}.quartile4 is not a number"),
+        ({"minScore": [1]}, f"{MODEL_PATH}.minScore is not a number"),
+        ({"minScoreOffset": "7"}, f"{MODEL_PATH}.minScoreOffset is not a number"),
+        ({"maxScoreOffset": False}, f"{MODEL_PATH}.maxScoreOffset is not a number"),
+        ({"name": 7}, f"{MODEL_PATH}.name is not a text"),
+        ({"name": {}}, f"{MODEL_PATH}.name is not a text"),
         # A deviation that could be mended does not make up for one that can't.
-        ({"score": ..., "scores": 1.5, "maxScore": "2"}, f"{MODEL_PATH}.maxScore is no number"),
+        ({"score": ..., "scores": 1.5, "maxScore": "2"}, f"{MODEL_PATH}.maxScore is not a number"),
     ],
 )
 def test_a_model_with_a_value_of_a_wrong_type_is_no_result(fields, reason):
@@ -225,27 +225,27 @@ def test_a_model_with_a_value_of_a_wrong_type_is_no_result(fields, reason):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"allParticipants": []}, "allParticipants is no object"),
-        ({"participantOne": "x"}, "participantOne is no object"),
+        ({"allParticipants": []}, "allParticipants is not an object"),
+        ({"participantOne": "x"}, "participantOne is not an object"),
         (
             {"participantOne": {"enlightenBundles": {}}},
-            "participantOne.enlightenBundles is no array",
+            "participantOne.enlightenBundles is not an array",
         ),
         (
             {"participantOne": {"enlightenBundles": [None]}},
-            "participantOne.enlightenBundles[] is no object",
+            "participantOne.enlightenBundles[] is not an object",
         ),
         (
             {"participantTwo": {"enlightenBundles": [{"models": "x"}]}},
-            "participantTwo.enlightenBundles[].models is no array",
+            "participantTwo.enlightenBundles[].models is not an array",
         ),
         (
             {"participantTwo": {"enlightenBundles": [{"models": [[]]}]}},
-            "participantTwo.enlightenBundles[].models[] is no object",
+            "participantTwo.enlightenBundles[].models[] is not an object",
         ),
         (
             {"allParticipants": {"voiceActivitySegments": [{"result": 1}]}},
-            "allParticipants.voiceActivitySegments[].result is no text",
+            "allParticipants.voiceActivitySegments[].result is not a text",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Imports run one way: which room may see which. A room that is not in the table has no place."""
+"""Imports run one way: which package may import which. Every package is in the table."""
 
 import ast
 import sys
@@ -14,8 +14,8 @@ ROOT = Path(cxai.__file__).parent
 
 PUBLIC = "__init__"
 
-ROOMS = {
-    # room: the rooms that it imports from, beside itself
+ALLOWED = {
+    # package: those that it imports from, besides itself
     "version": set(),
     "errors": set(),
     "clock": set(),
@@ -55,40 +55,27 @@ ROOMS = {
     },
     "__main__": {"cli", "errors"},
 }
-"""Each arrow is there because something needs it; without that, it goes."""
+"""What is allowed is what some file needs, and nothing else."""
 
-PURE = {
-    # What does no IO, and knows no clock and no chance.
-    "bisect",
-    "collections",
-    "collections.abc",
-    "dataclasses",
-    "enum",
-    "functools",
-    "hashlib",
-    "itertools",
-    "math",
-    "re",
-    "typing",
-    "unicodedata",
-}
+PURE = {"collections.abc", "dataclasses", "enum", "math"}
+"""All that the policy needs: no IO, no clock and no randomness."""
 
-MODULES = sorted(ROOT.rglob("*.py"))
+FILES = sorted(ROOT.rglob("*.py"))
 
 
-def room_of(dotted):
-    """Return the room of a module of ours: `cxai.resources.cx_ai.read` lies in `resources`."""
+def package_of(dotted):
+    """Return the package of a module of ours: `cxai.resources.cx_ai.read` is in `resources`."""
     _cxai, *rest = dotted.split(".")
     return rest[0] if rest else PUBLIC
 
 
-def room_of_file(path):
+def package_of_file(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-@cache  # three tests look at each file
+@cache  # three tests read each file
 def imported(path):
-    """Return the modules that a file imports, wherever in it, with a name of ours resolved."""
+    """Return the modules that a file imports anywhere, with our own names resolved."""
     return frozenset(_imported(path))
 
 
@@ -111,54 +98,55 @@ def is_ours(name):
     return (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
 
 
-def rooms_seen(path):
-    return {room_of(name) for name in imported(path) if name == "cxai" or name.startswith("cxai.")}
+def packages_imported(path):
+    return {
+        package_of(name) for name in imported(path) if name == "cxai" or name.startswith("cxai.")
+    }
 
 
 def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def test_the_table_has_every_room_and_no_other():
-    assert {room_of_file(path) for path in MODULES} == ROOMS.keys()
+def test_the_table_has_every_package_and_no_other():
+    assert {package_of_file(path) for path in FILES} == ALLOWED.keys()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_room_sees_only_what_it_may(path):
-    room = room_of_file(path)
-    assert rooms_seen(path) <= ROOMS[room] | {room}
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_package_imports_only_what_it_may(path):
+    package = package_of_file(path)
+    assert packages_imported(path) <= ALLOWED[package] | {package}
 
 
 def test_nothing_is_allowed_that_no_file_needs():
-    seen = {room: set() for room in ROOMS}
-    for path in MODULES:
-        seen[room_of_file(path)] |= rooms_seen(path) - {room_of_file(path)}
-    assert seen == ROOMS
+    seen = {package: set() for package in ALLOWED}
+    for path in FILES:
+        seen[package_of_file(path)] |= packages_imported(path) - {package_of_file(path)}
+    assert seen == ALLOWED
 
 
-def test_no_two_rooms_see_each_other():
-    TopologicalSorter(ROOMS).prepare()  # raises CycleError
+def test_no_two_packages_import_each_other():
+    TopologicalSorter(ALLOWED).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of_file(p) == "policy"], ids=name_of)
-def test_the_policy_sees_no_clock_no_chance_and_nothing_outside(path):
-    theirs = {name for name in imported(path) if not name.startswith("cxai")}
-    assert theirs <= PURE
+def test_the_policy_imports_no_clock_no_randomness_and_nothing_that_does_io():
+    theirs = set().union(*(imported(p) for p in FILES if package_of_file(p) == "policy"))
+    assert {name for name in theirs if not name.startswith("cxai")} == PURE
 
 
 ONE_MACHINE = [ROOT / "app" / f"{name}.py" for name in ("__init__", "local", "input", "wiring")]
 
 
 @pytest.mark.parametrize("path", ONE_MACHINE, ids=name_of)
-def test_a_run_on_one_machine_sees_nothing_of_the_cluster(path):
-    assert not rooms_seen(path) & {"cluster", "objects"}
+def test_a_run_on_one_machine_imports_nothing_of_the_cluster(path):
+    assert not packages_imported(path) & {"cluster", "objects"}
 
 
 CORE = {"core", "policy", "governor", "errors"}
-PACKAGES = {"governor/local.py": {"asyncio_throttle"}}  # an adapter: the account of what was sent
+THIRD_PARTY = {"governor/local.py": {"asyncio_throttle"}}  # the window of what was sent
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of_file(p) in CORE], ids=name_of)
-def test_the_core_needs_no_package_of_others(path):
+@pytest.mark.parametrize("path", [p for p in FILES if package_of_file(p) in CORE], ids=name_of)
+def test_the_core_needs_no_third_party_package(path):
     packages = {name.partition(".")[0] for name in imported(path)}
-    assert packages <= sys.stdlib_module_names | {"cxai"} | PACKAGES.get(name_of(path), set())
+    assert packages <= sys.stdlib_module_names | {"cxai"} | THIRD_PARTY.get(name_of(path), set())

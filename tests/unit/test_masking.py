@@ -1,4 +1,4 @@
-"""Whatever the API sends back of the token, nothing that is made of its bodies holds it."""
+"""If the API sends the token back, nothing made of its bodies contains it."""
 
 import re
 import time
@@ -113,13 +113,13 @@ def test_a_token_is_masked_however_its_characters_are_written(token, spelling):
     assert b"[token]" in masked(f"plain: {text}".encode(), redaction)
 
 
-def test_a_log_line_stays_json_when_parts_of_the_token_stand_side_by_side():
+def test_a_log_line_with_parts_of_the_token_as_neighbours_stays_json():
     line = orjson.dumps(["canary", "7f3a9c51e0-Zq", {"canary": "7f3a9c51e0"}]).decode()
     assert Redaction(SecretStr("canary-7f3a9c51e0-Zq"))(line) == line
 
 
 @pytest.mark.parametrize("piece", ["\\", "c0", "-", "%25", "c%", "&#0", "9b2f61ce-44a0-"])
-def test_looking_for_the_token_takes_no_time_to_speak_of(piece):
+def test_searching_for_the_token_is_fast(piece):
     begun = time.process_time()
     Redaction(SecretStr(GUID))(piece * (16_384 // len(piece)))
     assert time.process_time() - begun < 1.0
@@ -156,22 +156,22 @@ def test_a_body_without_the_token_is_not_touched(body):
     )
 
 
-def test_text_that_is_no_json_is_masked_and_otherwise_kept_byte_by_byte():
+def test_text_that_is_not_json_is_masked_and_otherwise_kept_byte_by_byte():
     body = b"\xff token: " + GUID.encode() + b" \xfe"
     assert masked(body, Redaction(SecretStr(GUID))) == b"\xff token: [token] \xfe"
 
 
-def test_what_can_not_be_written_again_is_refused_and_not_let_through():
+def test_a_body_that_cannot_be_written_again_is_refused():
     body = b'{"a":' + b"[" * 400 + b'"' + GUID.encode() + b'"' + b"]" * 400 + b"}"
     assert isinstance(masked(body, Redaction(SecretStr(GUID))), Failure)
 
 
-def test_a_token_of_a_few_letters_is_not_looked_for_in_the_data():
+def test_a_token_of_a_few_letters_is_not_searched_in_bodies():
     body = b'{"name": "VoiceActivity"}'
     assert masked(body, Redaction(SecretStr("voice"))) is body
 
 
-def test_every_token_that_was_ever_used_is_masked():
+def test_every_token_that_was_used_is_masked():
     redaction = Redaction(SecretStr(GUID))
     redaction.add(SecretStr("another-one-51e0"))
     found = masked(orjson.dumps([GUID, "another-one-51e0"]), redaction)
@@ -180,11 +180,11 @@ def test_every_token_that_was_ever_used_is_masked():
 
 @pytest.mark.promise(
     "The API sends the token back: as an unknown field or its key, as a name, in a status or"
-    " in the words of an error",
-    "`[token]` stands in its place, in records and failures, in the report and in the log",
+    " in an error message",
+    "`[token]` replaces it, in records and failures, in the report and in the log",
     group="Security",
 )
-async def test_nothing_that_is_made_of_a_body_holds_the_token(reader):
+async def test_nothing_made_of_a_body_contains_the_token(reader):
     value = sample()
     value[GUID] = {"echo": GUID.lower()}
     value["allParticipants"]["enlightenBundles"][0]["name"] = f"for {GUID}"

@@ -1,4 +1,4 @@
-"""One task waits for something to change, or for a moment to come."""
+"""One task waits for a change, or until a time."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def waited(news, seconds):
 
 
 @virtually
-async def test_it_waits_for_so_long_and_no_longer():
+async def test_it_waits_for_the_given_time():
     assert await waited(News(), 5.0) == 5.0
 
 
@@ -34,7 +34,7 @@ async def test_news_ends_the_wait_and_the_next_one_until_it_is_cleared(seconds):
 
 
 @virtually
-async def test_a_wait_that_is_cancelled_leaves_nothing_behind():
+async def test_a_cancelled_wait_leaves_nothing_behind():
     news = News()
     waiting = asyncio.create_task(news.within(5.0))
     await quiet()
@@ -46,7 +46,7 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind():
 
 
 @virtually
-async def test_news_at_the_moment_when_the_time_is_up_is_kept():
+async def test_news_at_the_moment_of_the_timeout_is_kept():
     news = News()
     waiting = asyncio.create_task(waited(news, 5.0))
     await quiet()

@@ -22,7 +22,7 @@ ON_TIME = [0.0]
 
 whole_rates = st.integers(1, 400).map(float)
 fractions = st.floats(0.05, 400)
-# Mostly a machine that does as it is told; now and then one that does not.
+# Mostly a machine without delays, and sometimes one with them.
 stalls = st.lists(
     st.just(0.0) | st.floats(0, 0.02) | st.floats(0, 0.3) | st.floats(0, 30),
     min_size=1,
@@ -115,7 +115,7 @@ def test_a_rate_in_fractions_holds_its_whole_requests_in_the_time_they_take(
 
 
 @given(fractions, stalls)
-def test_no_tenth_of_a_second_has_more_turns_than_its_budget_and_one(rate, late_s):
+def test_no_tenth_of_a_second_has_more_slots_than_its_budget_and_one(rate, late_s):
     times = turns(Schedule(rate), late_s)
     assert most_within(times, TENTH_S * (1 - 1e-9)) <= math.floor(rate * TENTH_S) + 1
 
@@ -127,10 +127,8 @@ def test_no_tenth_of_a_second_has_more_sent_however_connections_open(rate, late_
 
 
 @given(fractions, stalls, stalls, st.booleans())
-def test_what_is_held_up_between_leaving_and_sending_bunches_nothing(
-    rate, late_s, held_up_s, burst
-):
-    """A request may be sent at once or as late as the turn of the loop ends: both are bounded."""
+def test_delays_between_leaving_and_sending_bunch_no_requests(rate, late_s, held_up_s, burst):
+    """A request may be sent immediately or at the end of the loop's turn: both are bounded."""
     door, now, earliest, latest = Door(rate, burst=burst), 1_000.0, [], []
     for number, late in enumerate(late_s):
         held_up = held_up_s[number % len(held_up_s)]
@@ -146,32 +144,32 @@ def test_what_is_held_up_between_leaving_and_sending_bunches_nothing(
 
 
 @given(fractions, stalls, st.integers(1, 50))
-def test_turns_make_up_for_no_more_than_a_tenth_of_a_second(rate, late_s, seconds):
+def test_the_schedule_catches_up_on_at_most_a_tenth_of_a_second(rate, late_s, seconds):
     budget = (seconds + TENTH_S) * rate / (1 + MARGIN)
     assert most_within(turns(Schedule(rate), late_s), seconds) <= budget + 1
 
 
 @given(fractions, stalls)
-def test_a_burst_has_no_more_turns_than_a_window_holds(rate, late_s):
+def test_a_burst_has_no_more_slots_than_a_window(rate, late_s):
     whole = max(1, math.floor(rate))
     assert most_within(turns(Schedule(rate, burst=True), late_s), whole / rate) <= whole
 
 
 @pytest.mark.parametrize("rate", [0.5, 1.0, 2.5, 50.0])
-def test_a_burst_takes_all_of_a_window_at_once_and_waits_for_the_next(rate):
+def test_a_burst_uses_up_a_window_immediately_and_waits_for_the_next(rate):
     whole = max(1, math.floor(rate))
     times = turns(Schedule(rate, burst=True), ON_TIME * 2 * whole)
     window_s = whole / rate * (1 + MARGIN)
     assert times == pytest.approx([1_000.0] * whole + [1_000.0 + window_s] * whole)
 
 
-def test_the_account_is_needed_when_a_stall_is_made_up_for():
+def test_the_exit_window_is_needed_when_the_schedule_catches_up():
     late_s = ON_TIME * 20 + [0.2] + ON_TIME * 200
     assert most_within(turns(Schedule(100.0), late_s), 1.0) > 100
     assert most_within(sent(100.0, late_s), 1.0) <= 100
 
 
-def test_the_account_is_needed_when_connections_open_together():
+def test_the_exit_window_is_needed_when_connections_open_together():
     slower_at_first = [max(0.0, 0.5 - turn / 100) for turn in range(150)]
     times = turns(Schedule(100.0), ON_TIME * 150)
     opened = sorted(turn + late for turn, late in zip(times, slower_at_first, strict=True))
@@ -203,12 +201,12 @@ def test_half_a_request_per_second_is_one_every_two():
 
 
 @pytest.mark.parametrize("burst", [False, True])
-def test_the_first_request_leaves_at_once(burst):
+def test_the_first_request_leaves_immediately(burst):
     assert Schedule(0.001, burst=burst).wait_s(1_000.0) == 0.0
 
 
 @pytest.mark.parametrize("burst", [False, True])
-def test_who_has_its_turn_on_time_never_waits_for_the_account(burst):
+def test_a_request_on_time_never_waits_for_the_exit_window(burst):
     late_s = ON_TIME * 2_000
     assert sent(200.0, late_s, burst=burst) == turns(Schedule(200.0, burst=burst), late_s)
 
@@ -217,13 +215,13 @@ def test_who_has_its_turn_on_time_never_waits_for_the_account(burst):
 
 
 @given(st.floats(0, 1e6), st.floats(1e-6, 30))
-def test_a_timer_of_whole_ticks_goes_off_after_the_wait_and_within_a_tick(now, wait_s):
+def test_a_timer_of_whole_ticks_fires_within_a_tick_after_the_wait(now, wait_s):
     goes_off_s = (math.floor(now * 1_000) + round(to_next_tick_s(now, wait_s) * 1_000)) / 1_000
     assert now + wait_s - 1e-9 <= goes_off_s < now + wait_s + 0.001 + 1e-9
 
 
 @pytest.mark.parametrize("rate", [10.0, 50.0, 200.0, 1_000.0])
-def test_a_tick_costs_no_rate_and_holds_no_turn_back(rate):
+def test_waiting_for_ticks_costs_no_rate_and_delays_no_slot(rate):
     """What is up to a tick late of its plan never waits for the bound, which would be exact."""
     schedule, now, given_at = Schedule(rate), 1_000.0, []
     while len(given_at) < 3_000:
@@ -245,7 +243,7 @@ def test_a_stall_is_followed_by_a_wait_for_the_bound():
 
 
 @pytest.mark.parametrize(("stall_s", "lost_s"), [(0.05, 0.0), (0.1, 0.0), (0.2, 0.1), (60, 59.9)])
-def test_the_schedule_makes_up_for_a_tenth_of_a_second(stall_s, lost_s):
+def test_the_schedule_catches_up_on_a_tenth_of_a_second(stall_s, lost_s):
     schedule = Schedule(100.0)
     times = turns(schedule, ON_TIME * 500 + [stall_s] + ON_TIME * 500)
     planned_s = 1_000 * schedule.interval_s
@@ -254,7 +252,7 @@ def test_the_schedule_makes_up_for_a_tenth_of_a_second(stall_s, lost_s):
 
 @pytest.mark.parametrize("stall_s", [0.05, 0.1, 0.2, 60.0])
 def test_a_lone_stall_costs_no_more_than_its_own_time(stall_s):
-    """A second that is full already has no room to make up for it: the account holds it back."""
+    """A full second leaves no space to catch up: the exit window holds the request back."""
     times = sent(100.0, ON_TIME * 500 + [stall_s] + ON_TIME * 500)
     assert times[-1] - times[0] <= 1_000 * Schedule(100.0).interval_s + stall_s
 

@@ -1,4 +1,4 @@
-"""A queue lets go of an entry once the ledger has it: never earlier, and never later."""
+"""An entry is acknowledged to its queue as soon as the ledger has it, and never earlier."""
 
 import asyncio
 from dataclasses import replace
@@ -90,7 +90,7 @@ async def test_what_an_earlier_run_has_settled_is_acknowledged_without_a_request
 
 @pytest.mark.parametrize("is_queue", [True, False])
 @virtually
-async def test_what_the_next_run_retries_stays_in_the_inbox_and_is_taken_from_there(is_queue):
+async def test_what_the_next_run_retries_stays_in_the_inbox_for_it(is_queue):
     queue, ledger = entries("a", "b", "c"), of_queue()
     script = {"b": [FAULTY] * 3, "c": [ABSENT, ABSENT]}
     await Run(source=QueueSource(queue), ledger=ledger, script=script).to_the_end()
@@ -112,7 +112,7 @@ async def test_what_was_left_over_comes_before_what_the_queue_has():
 
 
 @virtually
-async def test_what_was_left_over_and_stands_in_a_file_too_is_asked_once_and_counted_once():
+async def test_an_id_in_both_inbox_and_file_is_requested_and_counted_once():
     disk = Disk()
     run = Run(source=QueueSource(entries("a", "b")), ledger=of_queue(disk), latency_s=1_000.0)
     await stopped_after(10, run)
@@ -136,7 +136,7 @@ async def test_what_was_not_committed_is_taken_from_the_inbox_and_written_once()
 
 
 @virtually
-async def test_a_stopped_run_commits_what_came_back_and_leaves_the_rest_in_the_inbox():
+async def test_a_stopped_run_commits_its_replies_and_leaves_the_rest_in_the_inbox():
     queue = entries("a", "b", "c")
     run = Run(
         source=QueueSource(queue, is_endless=True),
@@ -154,7 +154,7 @@ class Unreachable(QueueSource):
 
 
 @virtually
-async def test_a_source_that_takes_no_acknowledgement_loses_nothing_and_is_named_at_the_end():
+async def test_a_source_that_fails_to_acknowledge_loses_nothing_and_is_named_at_the_end():
     queue, ledger = entries("a", "b"), of_queue()
     run = Run(source=Unreachable(queue), ledger=ledger)
     with pytest.raises(InputBrokenError, match="can't be reached"):
@@ -165,7 +165,7 @@ async def test_a_source_that_takes_no_acknowledgement_loses_nothing_and_is_named
 
 
 @virtually
-async def test_a_source_that_takes_no_acknowledgement_is_not_asked_for_more():
+async def test_a_source_that_fails_to_acknowledge_is_read_no_further():
     queue = entries(*(f"n{number}" for number in range(25)))
     run = Run(source=Unreachable(queue, is_endless=True), ledger=of_queue())
     with pytest.raises(InputBrokenError, match="can't be reached"):
@@ -203,7 +203,7 @@ def failing_for(seconds):
 
 @pytest.mark.parametrize("after_s", [0.0, 30.0, 900.0])
 @virtually
-async def test_a_message_that_comes_again_is_a_duplicate_before_and_after_its_commit(after_s):
+async def test_a_redelivered_message_is_a_duplicate_before_and_after_its_commit(after_s):
     source = Redelivering([*entries("a", "b"), *invalid("?")], times=3, after_s=after_s)
     run = await stopped_after(3_000, Run(source=source))
     assert (source.acknowledged, len(run.fetcher.calls)) == (9, 2)
@@ -212,7 +212,7 @@ async def test_a_message_that_comes_again_is_a_duplicate_before_and_after_its_co
 
 
 @virtually
-async def test_an_id_that_comes_again_is_asked_again_if_its_verdict_was_not_final():
+async def test_a_redelivered_id_is_requested_again_if_its_verdict_was_not_final():
     source = Redelivering(entries("a", "b"), times=3, after_s=900.0)
     run = await stopped_after(5_000, Run(source=source, script={"b": failing_for(900.0)}))
     assert run.verdict("b") is Verdict.OK
@@ -222,7 +222,7 @@ async def test_an_id_that_comes_again_is_asked_again_if_its_verdict_was_not_fina
 
 
 @virtually
-async def test_an_id_that_is_asked_again_already_is_not_asked_twice_at_a_time():
+async def test_a_redelivered_id_is_not_requested_twice_at_a_time():
     source = Redelivering(entries("a", "b", "b"), times=600, after_s=1.0)
     run = Run(source=source, script={"b": lambda _call: FAULTY}, latency_s=8.0)
     await stopped_after(2_000, run)
@@ -236,7 +236,7 @@ async def test_an_id_that_is_asked_again_already_is_not_asked_twice_at_a_time():
 
 
 @virtually
-async def test_an_id_whose_second_try_is_cut_off_by_a_stop_is_open():
+async def test_a_redelivered_id_stays_open_if_a_stop_cuts_its_second_request_off():
     source = Redelivering(entries("a", "b"), times=2, after_s=900.0)
 
     def latency_s(call):

@@ -10,11 +10,11 @@ from support.doubles import (
     OK,
     ListSource,
     MemoryLedger,
-    PlainReader,
     endless,
     entries,
     invalid,
 )
+from support.plain import PlainReader
 from support.run import SIGTERM, Run, now
 from support.virtual import START_S, at, virtually
 
@@ -27,7 +27,7 @@ JUDGED_AT_ONCE = 32
 
 
 @virtually
-async def test_no_more_requests_are_under_way_than_allowed_and_no_fewer_while_there_is_work():
+async def test_exactly_in_flight_requests_run_while_there_is_work():
     ids = [f"n{number}" for number in range(100)]
     run = await Run(entries(*ids), bounds=pipeline_settings(in_flight=7)).to_the_end()
     assert run.fetcher.most_in_flight == 7
@@ -35,7 +35,7 @@ async def test_no_more_requests_are_under_way_than_allowed_and_no_fewer_while_th
 
 
 @virtually
-async def test_who_waits_for_a_retry_holds_no_requester():
+async def test_an_id_that_waits_for_a_retry_holds_no_requester():
     script = {"a": [Reply(500, retry_after_s=300.0), OK]}
     run = Run(entries(*"abcdefgh"), script=script, bounds=pipeline_settings(in_flight=1))
     running = run.start()
@@ -61,7 +61,7 @@ async def test_the_next_request_leaves_before_the_last_body_is_read():
 
 
 @virtually
-async def test_bodies_are_read_in_portions_between_which_others_have_their_turn():
+async def test_bodies_are_read_in_blocks_between_which_other_tasks_run():
     portions = []
     in_turn = False
 
@@ -87,7 +87,7 @@ async def test_bodies_are_read_in_portions_between_which_others_have_their_turn(
 
 
 @virtually
-async def test_a_reader_of_several_blocks_gets_them_full_and_no_more_than_it_can_read_at_once():
+async def test_a_reader_of_several_blocks_gets_full_ones_and_at_most_at_once():
     under_way, blocks = set(), []
 
     class Slow(PlainReader):
@@ -159,7 +159,7 @@ async def test_a_ledger_that_does_not_commit_holds_back_everything_before_it(
 
 
 @virtually
-async def test_invalid_lines_are_held_back_as_well():
+async def test_invalid_lines_are_subject_to_back_pressure_as_well():
     lines = ListSource(invalid(f"no id {number}") for number in range(10_000))
     run = Run(source=lines, bounds=pipeline_settings(batch=10))
     async with stuck(run):
@@ -170,7 +170,7 @@ async def test_invalid_lines_are_held_back_as_well():
 
 
 @virtually
-async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_too():
+async def test_full_batches_and_the_last_one_are_committed_immediately():
     run = Run(entries(*"abcdefg"), bounds=pipeline_settings(in_flight=1, batch=3, batch_s=5.0))
     await run.to_the_end()
     assert list(map(len, run.ledger.commits)) == [3, 3, 1]
@@ -178,7 +178,7 @@ async def test_full_batches_are_committed_at_once_and_the_last_incomplete_one_to
 
 
 @virtually
-async def test_a_batch_that_is_larger_than_the_backlog_does_not_wait_for_what_can_not_come():
+async def test_a_batch_larger_than_the_backlog_is_committed_when_the_backlog_is_full():
     ids = [f"n{number}" for number in range(20)]
     bounds = pipeline_settings(in_flight=5, batch=100, batch_s=60.0)
     run = await Run(entries(*ids), bounds=bounds, backlog=5).to_the_end()
@@ -187,7 +187,7 @@ async def test_a_batch_that_is_larger_than_the_backlog_does_not_wait_for_what_ca
 
 
 @virtually
-async def test_what_is_left_when_the_input_ends_is_committed_at_once():
+async def test_the_rest_is_committed_immediately_when_the_input_ends():
     class Slow(ListSource):
         async def batches(self):
             yield entries("a")
@@ -218,7 +218,7 @@ async def test_a_small_batch_is_committed_when_it_is_old_enough():
 
 
 @virtually
-async def test_the_first_outcome_is_committed_soon_although_others_are_waited_for():
+async def test_the_first_outcome_is_committed_soon():
     run = Run(
         entries("a", "b"),
         script={"b": [Reply(500, retry_after_s=60.0), OK]},
@@ -243,7 +243,7 @@ async def test_a_verdict_counts_only_when_it_is_committed():
 
 
 @virtually
-async def test_a_failed_commit_ends_the_run_at_once_and_counts_nothing_of_its_batch():
+async def test_a_failed_commit_ends_the_run_immediately_and_none_of_its_batch_counts():
     run = Run(
         source=ListSource(endless()),
         ledger=MemoryLedger(fails_at=3),
@@ -345,7 +345,7 @@ def stuck_at(stage):
 
 @pytest.mark.parametrize("stage", [one for one in Stage if one is not Stage.PROCESS])
 @virtually
-async def test_wherever_a_run_is_stuck_the_watchdog_names_the_place(stage):
+async def test_the_watchdog_names_the_stage_that_is_stuck(stage):
     run = stuck_at(stage)
     running = run.start()
     dog = Watchdog(60.0, now())
@@ -359,6 +359,6 @@ async def test_wherever_a_run_is_stuck_the_watchdog_names_the_place(stage):
 
 
 @virtually
-async def test_a_run_that_is_done_holds_nothing_anywhere():
+async def test_no_stage_of_a_finished_run_holds_anything():
     run = await Run(entries(*"abc")).to_the_end()
     assert {load.holding for load in run.pipeline.stage_counters.values()} == {0}

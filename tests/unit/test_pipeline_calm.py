@@ -1,4 +1,4 @@
-"""Results that are kept together leave everything as if each had been decided on by itself."""
+"""Keeping results together leaves everything as if each had been decided on alone."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,18 +49,18 @@ class Listening(FreeLimiter):
 
     def __init__(self, clock):
         super().__init__(clock)
-        self.heard = []
+        self.learned_with_times = []
 
     def learn(self, signal, left_s):
         super().learn(signal, left_s)
-        self.heard.append((signal, left_s))
+        self.learned_with_times.append((signal, left_s))
 
     def learn_answers(self, left_s):
         for left in left_s:
             self.learn(Signal.ANSWERED, left)
 
 
-# Mostly results, as calm is what this is about; all else ends it in one way or another.
+# Mostly results, which keep the API calm; every other reply ends that in some way.
 others = [ABSENT, REJECTED, FAULTY, FAULTY, HTML, TORN, throttled(), throttled(2.0), TOKEN_REFUSED]
 replies = st.sampled_from([*[OK] * 6, DRIFTED, *others])
 histories = st.fixed_dictionaries(
@@ -120,19 +120,24 @@ def history(governor, *, script, outage, latencies_s, in_flight, others):
         "commits": [[(one.entry.id, one.verdict) for one in made] for made in run.ledger.commits],
         "lines": dict(run.ledger.disk.lines),
         "tally": run.tally.as_dict(),
-        "limiter": (limiter.heard, limiter.pauses, limiter.overloads, limiter.restored),
+        "limiter": (
+            limiter.learned_with_times,
+            limiter.pauses,
+            limiter.overloads,
+            limiter.restored,
+        ),
         "health": (health.state, health.since, health.about, health.held, health.doubts),
     }
 
 
 @settings(max_examples=50, deadline=None)
 @given(histories)
-def test_nothing_tells_whether_results_were_kept_together(given_history):
+def test_keeping_results_together_changes_nothing_else(given_history):
     assert history(Governor, **given_history) == history(OneByOne, **given_history)
 
 
 @virtually
-async def test_while_the_api_is_well_all_results_are_kept_together():
+async def test_while_the_api_is_up_all_results_are_kept_together():
     run = Run(entries(*NAMES), governor=Counting)
     await run.to_the_end()
     assert run.governor.together == 40

@@ -23,7 +23,7 @@ MOST_GROWTH = 1.10
 CALLS = {(3, 11): 105.0}
 """For an ID with a result, by Python's version; of one that is not here, nothing is asked."""
 
-FEW, MANY = 300, 1_300  # their difference leaves out what a run costs by itself
+FEW, MANY = 300, 1_300  # their difference excludes the fixed cost of a run
 INPUT = entries(*(f"n{number}" for number in range(MANY)))
 COUNTED = {"core", "governor", "policy", "asyncio_throttle"}
 
@@ -101,5 +101,5 @@ def test_an_id_takes_no_more_calls_than_a_tenth_above_what_is_recorded():
 
 
 @needs_a_figure
-def test_a_look_at_the_api_for_each_result_is_noticed():
+def test_the_cost_of_judging_each_result_alone_is_noticed():
     assert calls_for_an_id(OneByOne) > MOST_GROWTH * CALLS[sys.version_info[:2]]

@@ -92,8 +92,8 @@ def keys_of(blocks):
 
 
 def in_turn(script):
-    """Return the script as functions that answer OK when they know nothing more."""
-    left = {name: iter(told) for name, told in script.items()}
+    """Return the script as functions that answer OK once it is used up."""
+    left = {name: iter(replies) for name, replies in script.items()}
     return {name: lambda call: next(left[call.id], OK) for name in script}
 
 
@@ -148,7 +148,7 @@ moods = st.lists(st.tuples(st.floats(0.1, 40.0), answers | refusals), max_size=8
 
 
 def moody(moods, script):
-    """Return a function that answers everybody alike while a mood lasts, then by the script."""
+    """Return a function that gives all IDs one answer for a while, and then follows the script."""
     ends, at_s = [], START_S
     for seconds, _ in moods:
         at_s += seconds
@@ -168,7 +168,7 @@ runs = settings(max_examples=80, deadline=None)  # whole runs, of any length
 
 @runs
 @given(blocks=inputs, script=scripts(answers), bounds=all_bounds, backlog=rooms, draw=draws)
-def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, bounds, backlog, draw):
+def test_an_undisturbed_run_gives_each_id_its_verdict(blocks, script, bounds, backlog, draw):
     disk = Disk()
     run, why = run_virtually(play(disk, blocks, script, bounds, backlog=backlog, draw=draw))
     if why is None:
@@ -192,7 +192,7 @@ def test_a_run_that_nothing_stops_gives_each_id_its_verdict(blocks, script, boun
     fails_at=st.none() | st.integers(1, 5),
     draw=draws,
 )
-def test_a_run_that_ends_early_leaves_open_what_it_has_not_settled_and_the_next_one_goes_on(
+def test_a_run_that_ends_early_leaves_the_rest_open_for_the_next(
     blocks, script, bounds, backlog, broken, stop_s, fails_at, draw
 ):
     disk = Disk()
@@ -212,9 +212,7 @@ def test_a_run_that_ends_early_leaves_open_what_it_has_not_settled_and_the_next_
 
 @runs
 @given(blocks=inputs, script=scripts(answers), moods=moods, bounds=all_bounds, draw=draws)
-def test_an_api_with_moods_that_hit_everybody_loses_and_doubles_nothing(
-    blocks, script, moods, bounds, draw
-):
+def test_outages_and_limits_lose_and_double_nothing(blocks, script, moods, bounds, draw):
     disk = Disk()
     run, why = run_virtually(play(disk, blocks, script, bounds, draw=draw, moods=moods))
     assert why is not None or run.tally.open == 0

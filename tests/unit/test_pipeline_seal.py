@@ -13,7 +13,7 @@ FULL = DiskFullError("The disk is full.", "the disk is full")
 
 
 class SealingLedger(MemoryLedger):
-    """A ledger whose `seal_old` returns or raises what the test says, in order, and then None.
+    """A ledger whose `seal_old` returns or raises the given values, in order, and then None.
 
     `calls` has the time of each call.
     """
@@ -46,7 +46,7 @@ async def stopped_after(seconds, run):
 
 
 @virtually
-async def test_the_ledger_says_when_it_is_to_be_called_again():
+async def test_old_parts_are_sealed_at_the_intervals_that_the_ledger_returns():
     run = idle(900.0, 30.0, 900.0)
     await stopped_after(1_000, run)
     assert run.ledger.calls == [0.0, 900.0, 930.0]
@@ -54,14 +54,14 @@ async def test_the_ledger_says_when_it_is_to_be_called_again():
 
 
 @virtually
-async def test_a_ledger_that_has_nothing_to_seal_is_asked_once():
+async def test_a_ledger_without_old_parts_is_called_once():
     run = idle()
     await stopped_after(10_000, run)
     assert run.ledger.calls == [0.0]
 
 
 @virtually
-async def test_a_failure_ends_the_run_at_once_as_that_of_a_commit_does():
+async def test_a_failure_ends_the_run_immediately():
     run = idle(60.0, CommitError("The disk fails."))
     with pytest.raises(CommitError, match="The disk fails"):
         await run.pipeline.run()

@@ -33,7 +33,7 @@ async def test_a_stop_before_the_run_starts_is_not_lost():
 
 
 @virtually
-async def test_requests_under_way_are_given_their_grace_and_nothing_new_is_asked():
+async def test_requests_in_flight_have_grace_and_no_new_request_leaves():
     run = Run(
         source=ListSource(endless()),
         latency_s=20.0,
@@ -69,7 +69,7 @@ async def test_requests_that_outlast_the_grace_are_abandoned():
 
 
 @virtually
-async def test_without_grace_a_stop_abandons_at_once():
+async def test_without_grace_a_stop_abandons_requests_immediately():
     run = Run(entries("a"), latency_s=60.0, bounds=pipeline_settings(grace_s=0.0))
     running = run.start()
     await at(1.0)
@@ -81,7 +81,7 @@ async def test_without_grace_a_stop_abandons_at_once():
 
 @pytest.mark.parametrize("answer", [FAULTY, throttled(60.0), ABSENT])
 @virtually
-async def test_what_would_be_asked_again_after_a_stop_stays_open(answer):
+async def test_an_id_due_for_a_retry_stays_open_after_a_stop(answer):
     run = Run(entries("a", "b"), script={"a": [answer]}, latency_s=5.0)
     running = run.start()
     await at(1.0)
@@ -111,7 +111,7 @@ async def test_a_stop_waits_neither_for_retries_nor_for_a_pause():
 
 
 @virtually
-async def test_a_stop_in_the_very_moment_when_a_request_may_leave_holds_it_back():
+async def test_a_stop_just_when_a_request_may_leave_holds_it_back():
     class LastMoment(FreeLimiter):
         async def acquire(self, is_wanted):
             may_leave = await super().acquire(is_wanted)
@@ -158,7 +158,7 @@ async def test_replies_that_wait_for_a_slow_commit_are_kept():
 
 
 @virtually
-async def test_the_first_reason_to_stop_is_the_one_that_is_told():
+async def test_the_first_reason_to_stop_is_raised():
     run = Run(entries("a"), latency_s=5.0)
     running = run.start()
     await at(1.0)
@@ -193,7 +193,7 @@ def full(**bounds):
 
 
 @virtually
-async def test_a_disk_that_is_full_is_given_time_and_what_was_fetched_is_kept():
+async def test_a_full_disk_is_waited_for_and_every_reply_is_kept():
     run = full()
     running = run.start()
     await at(500.0)
@@ -216,7 +216,7 @@ async def test_a_disk_that_stays_full_stops_the_run_and_everything_stays_open():
 
 
 @virtually
-async def test_a_stop_ends_the_wait_for_room_after_one_more_try():
+async def test_a_stop_ends_the_wait_for_space_after_one_more_attempt():
     run = full(grace_s=30.0)
     running = run.start()
     await at(100.0)
@@ -245,7 +245,7 @@ async def test_a_full_disk_holds_requests_back():
 
 
 @virtually
-async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
+async def test_a_run_waits_for_space_during_a_look_up():
     class NoRoomFirst(MemoryLedger):
         tries = 0
 
@@ -266,7 +266,7 @@ async def test_a_run_waits_for_room_under_a_look_up_and_says_so():
 
 
 @virtually
-async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
+async def test_a_look_up_on_a_disk_that_stays_full_ends_the_run():
     class NoRoom(MemoryLedger):
         async def admit(self, _entries):
             raise DiskFullError("no room", "the disk is full")
@@ -278,7 +278,7 @@ async def test_a_look_up_for_which_there_is_never_room_ends_the_run():
 
 
 @virtually
-async def test_a_stop_ends_the_wait_for_room_under_a_look_up():
+async def test_a_stop_ends_the_wait_for_space_during_a_look_up():
     class NoRoom(MemoryLedger):
         async def admit(self, _entries):
             raise DiskFullError("no room", "the disk is full")

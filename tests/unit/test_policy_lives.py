@@ -108,12 +108,12 @@ LIVES = {
             Verdict.REJECTED, "HTTP 403, though the token is good for others", FailureStage.HEADERS
         )),
     ],
-    "a gateway's page stands where its result is missing": [
+    "a gateway's page replaces a missing result": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
         (STATUS, 2, MISSING, Settle(Verdict.NOT_FOUND, "no such interaction", FailureStage.HEADERS)),  # noqa: E501
     ],
-    "a gateway's page stands in front of both": [
+    "a gateway's page replaces both": [
         (RESULT, 0, PAGE, Ask(0.75)),
         (RESULT, 1, PAGE, Ask()),
         (STATUS, 2, PAGE, Settle(Verdict.REJECTED, "HTTP 404", FailureStage.HEADERS)),
@@ -123,7 +123,7 @@ LIVES = {
         (RESULT, 1, HTML, Ask(1.0)),
         (RESULT, 2, HTML, Settle(Verdict.BAD_BODY, "HTML or XML", FailureStage.PARSE)),
     ],
-    "something else than a result": [
+    "something other than a result": [
         (RESULT, 0, OTHER_JSON, Ask(0.75)),
         (RESULT, 1, OTHER_JSON, Settle(Verdict.BAD_BODY, "no participant", FailureStage.VALIDATE)),
     ],
@@ -170,18 +170,18 @@ def replay(life):
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_a_life_is_the_same_each_time(life):
+def test_each_recorded_life_is_replayed_exactly(life):
     assert replay(life) == replay(life)
 
 
-def test_there_is_a_life_for_each_verdict_that_the_api_can_lead_to():
+def test_there_is_a_life_for_every_verdict_that_replies_can_lead_to():
     ends = [life[-1][-1] for life in LIVES.values()]
     reached = {Verdict.OK if isinstance(end, Keep) else end.verdict for end in ends}
     never_asked_for = {Verdict.INVALID_ID, Verdict.POISON}
     assert reached == set(Verdict) - never_asked_for
 
 
-def test_the_end_of_a_life_knows_what_led_there():
+def test_the_last_job_of_a_life_has_its_history():
     failed = replay(LIVES["it fails in several ways"])
     assert (failed.attempts, failed.failing_as) == (3, Verdict.EXHAUSTED)
     assert replay(LIVES["it is forbidden, alone"]).said == Said(403, "Not yours.")

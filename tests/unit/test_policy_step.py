@@ -21,7 +21,6 @@ from cxai.policy.reply import (
     Said,
     Status,
 )
-from cxai.policy.settings import backoff_s
 from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal, row
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
@@ -76,7 +75,7 @@ def test_a_record_is_kept():
 # --- what is no answer ---
 
 
-def test_what_is_sure_to_repeat_has_a_second_look_but_not_at_once():
+def test_what_is_sure_to_repeat_is_retried_once_after_a_wait():
     job, decision = after(Refusal(302), draw=0.0)
     assert (job.attempts, decision) == (1, Ask(0.5))
     assert decided(Refusal(302), job) == Settle(
@@ -92,7 +91,7 @@ def test_what_is_sure_to_repeat_has_a_second_look_but_not_at_once():
         (413, FOREIGN, Verdict.REJECTED),
     ],
 )
-def test_what_comes_with_a_time_to_wait_has_all_attempts(status, form, verdict):
+def test_with_a_retry_after_everything_has_all_attempts(status, form, verdict):
     seen = Refusal(status, form, retry_after_s=7.0)
     assert decided(seen) == decided(seen, failed(1, verdict)) == Ask(7.0)
     assert decided(seen, failed(2, verdict)) == Settle(
@@ -112,7 +111,7 @@ def test_an_id_that_has_failed_in_several_ways_is_exhausted(seen):
 
 
 @pytest.mark.parametrize("job", [NEW, ASKING_STATUS, failed(2)])
-def test_no_connection_is_tried_for_ever_and_costs_no_attempt(job):
+def test_no_connection_is_retried_for_ever_and_costs_no_attempt(job):
     then, decision = after(failure(FailureKind.NO_CONNECTION), job)
     assert then == job
     assert decision == Ask(0.5 * 2.0**job.attempts)
@@ -123,12 +122,12 @@ def test_no_connection_is_tried_for_ever_and_costs_no_attempt(job):
 
 @pytest.mark.promise(
     "404 or 410 with a foreign page, while other IDs are answered",
-    "a second look, then the status is asked: what the API itself says about the ID counts;"
-    " if it says `processed` or nothing, `rejected`, and the next run asks again",
+    "retried once, then the status is requested: what the API itself says there counts; if it says"
+    " `processed` or nothing, `rejected`, and the next run retries it",
     group="HTTP",
 )
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_gateways_404_is_looked_at_twice_and_then_the_status_is_asked(status):
+def test_a_gateways_404_is_retried_once_and_then_the_status_decides(status):
     page = Refusal(status, FOREIGN)
     job, decision = after(page)
     assert (job.endpoint, decision) == (RESULT, Ask(0.75))
@@ -144,7 +143,7 @@ def test_a_gateways_404_is_looked_at_twice_and_then_the_status_is_asked(status):
     assert decided(page, job, rules=replace(RULES, check_status=False)) == rejected
 
 
-def test_a_gateways_404_while_it_is_under_way_is_waited_for_without_more_attempts():
+def test_a_gateways_404_for_an_id_under_way_costs_no_more_attempts():
     job = replace(ASKING_STATUS, attempts=2, failing_as=Verdict.REJECTED)
     for _ in range(5):
         job, decision = after(UNDER_WAY, job)
@@ -158,7 +157,7 @@ def test_a_gateways_404_while_it_is_under_way_is_waited_for_without_more_attempt
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_has_a_second_look_and_then_it_is_about_the_id(endpoint, status):
+def test_a_token_refused_twice_for_one_id_is_about_the_id(endpoint, status):
     """The governor lets it count only if the token is good for others meanwhile."""
     seen = Refusal(status, OWN)
     job, decision = after(seen, Job(endpoint))
@@ -186,7 +185,7 @@ def test_a_limit_pauses_all_requests_and_costs_no_attempt(endpoint, status):
     ("asked_s", "paused_s"),
     [(None, 0.75), (0.0, 0.75), (7.0, 7.0), (301.0, 300.0), (math.inf, 300.0)],
 )
-def test_the_pause_is_what_the_api_asks_for_within_bounds(asked_s, paused_s):
+def test_the_pause_is_the_retry_after_within_bounds(asked_s, paused_s):
     assert decided(Refusal(429, retry_after_s=asked_s)) == Ask(paused_s, pause_s=paused_s)
 
 
@@ -199,7 +198,7 @@ def test_repeated_refusals_pause_longer_but_never_beyond_the_cap(refused_rounds,
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_a_limit_that_only_one_id_meets_is_its_own_trouble(endpoint, status):
+def test_a_limit_that_refuses_only_one_id_is_a_failure_of_the_id(endpoint, status):
     seen = Refusal(status, retry_after_s=7.0)
     job = Job(endpoint, refusals=3)
     assert signal_of(job, seen) is Signal.FAILED
@@ -213,13 +212,13 @@ def test_a_limit_that_only_one_id_meets_is_its_own_trouble(endpoint, status):
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_missing_result_is_not_found_where_the_status_is_not_asked(status):
+def test_without_check_status_a_missing_result_is_not_found(status):
     gone = Settle(Verdict.NOT_FOUND, f"HTTP {status}", FailureStage.HEADERS)
     assert decided(Refusal(status), rules=policy_settings(check_status=False)) == gone
 
 
 @pytest.mark.parametrize("status", [202, 204, 409])
-def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_asked(status):
+def test_without_check_status_a_result_that_may_come_is_waited_for(status):
     rules = policy_settings(check_status=False)
     assert decided(Refusal(status), rules=rules) == Ask(30.0)
     at_last = decided(Refusal(status), waited(900.0, RESULT), rules=rules)
@@ -228,11 +227,11 @@ def test_a_result_that_may_still_come_is_waited_for_where_the_status_is_not_aske
 
 @pytest.mark.promise(
     "No result (404, 204 or 409) although the status is `processed`",
-    "a second look after five seconds, then `not_found`: deleted, or declared without CX AI",
+    "retried once after five seconds, then `not_found`: deleted, or declared without CX AI",
     group="HTTP",
 )
 @pytest.mark.parametrize("status", [204, 404, 409])
-def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_third(status):
+def test_a_result_that_is_missing_although_processed_is_retried_once(status):
     assert after(Refusal(status), PROCESSED) == (
         replace(LOOKED_AGAIN, said=Said(status)),
         Ask(5.0),
@@ -242,14 +241,16 @@ def test_a_result_that_is_missing_although_processed_gets_a_second_look_and_no_t
 
 
 @pytest.mark.parametrize(("recheck_s", "delay_s"), [(0.5, 0.5), (5.0, 5.0), (3_600.0, 5.0)])
-def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
+def test_that_retry_follows_within_seconds(recheck_s, delay_s):
     assert decided(Refusal(404), PROCESSED, rules=policy_settings(recheck_s=recheck_s)) == Ask(
         delay_s
     )
 
 
 @pytest.mark.promise(
-    "`Retry-After` with any status", "obeyed, up to `retry_after_cap_s`", group="Limit"
+    "`Retry-After` with any other status",
+    "delays the next request for that ID, up to `retry_after_cap_s`",
+    group="Limit",
 )
 @pytest.mark.parametrize("job", [NEW, PROCESSED, ASKING_STATUS])
 @pytest.mark.parametrize(
@@ -262,26 +263,26 @@ def test_a_second_look_comes_within_seconds(recheck_s, delay_s):
     ],
     ids=str,
 )
-def test_a_time_to_wait_is_obeyed_whatever_comes_with_it(seen, job):
+def test_a_retry_after_is_obeyed_with_every_reply(seen, job):
     for asked_s, delay_s in [(77.0, 77.0), (1e9, RULES.retry_after_cap_s)]:
         decision = decided(replace(seen, retry_after_s=asked_s), job)
         if decision != NO_SUCH:
             assert decision.delay_s == delay_s
 
 
-# --- what the status endpoint says ---
+# --- replies of the status endpoint ---
 
 
 @pytest.mark.promise(
     "An interaction whose file never arrived (`declared`, `filePendingUpload`, … for 12 hours)",
-    "`processing_failed`, with its age and state; not waited for every night",
+    "`processing_failed`, with its age and state; later runs do not wait for it",
     group="HTTP",
 )
 @pytest.mark.parametrize(
     ("hours", "ago"),
     [(13, "13 hours ago"), (47, "47 hours ago"), (48, "2 days ago"), (80, "3 days ago")],
 )
-def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hours, ago):
+def test_a_file_that_never_arrived_is_settled_for_good(hours, ago):
     settled = decided(replace(AWAITING_FILE, declared_s=UTC_S - hours * 3_600.0), ASKING_STATUS)
     reason = f"declared {ago} and its file never arrived (aState)"
     assert settled == Settle(Verdict.PROCESSING_FAILED, reason, FailureStage.BODY)
@@ -291,7 +292,7 @@ def test_a_file_that_never_arrived_is_settled_and_not_waited_for_each_night(hour
 @pytest.mark.parametrize(
     ("age_s", "ago"), [(0.0, "just now"), (3_600.0, "an hour ago"), (7_200.0, "2 hours ago")]
 )
-def test_the_patience_with_a_file_can_be_set_down_to_none(age_s, ago):
+def test_the_patience_with_a_file_may_be_zero(age_s, ago):
     rules = policy_settings(file_patience_s=0.0)
     settled = decided(replace(AWAITING_FILE, declared_s=UTC_S - age_s), ASKING_STATUS, rules=rules)
     assert settled.reason == f"declared {ago} and its file never arrived (aState)"
@@ -331,19 +332,17 @@ def test_a_status_that_can_not_be_read_never_settles_an_id_for_good(seen):
         (9_999.0, Settle(Verdict.NOT_READY, "still being processed", FailureStage.BODY)),
     ],
 )
-def test_an_id_under_way_is_looked_at_again_while_the_look_falls_within_patience(
-    waited_s, decision
-):
+def test_an_id_under_way_is_rechecked_within_its_patience(waited_s, decision):
     assert decided(UNDER_WAY, waited(waited_s)) == decision
 
 
-def test_an_id_without_its_file_says_so_when_patience_ends():
+def test_the_reason_names_a_missing_file_when_patience_ends():
     at_last = Settle(Verdict.NOT_READY, "its file has not arrived yet", FailureStage.BODY)
     assert decided(AWAITING_FILE, waited(900.0)) == at_last
 
 
 @given(recheck_s=st.floats(1, 100), patience_s=st.floats(0, 300), latency_s=st.floats(0.001, 100))
-def test_patience_is_never_overdrawn_by_a_planned_look(recheck_s, patience_s, latency_s):
+def test_no_recheck_is_planned_beyond_the_patience(recheck_s, patience_s, latency_s):
     rules = policy_settings(recheck_s=recheck_s, patience_s=patience_s)
     waited_s, looks = latency_s, 1
     while isinstance(decision := decided(UNDER_WAY, waited(waited_s), rules=rules), Ask):
@@ -378,37 +377,13 @@ def test_the_last_words_of_the_api_are_kept(before, seen, said):
 
 # --- waiting ---
 
-failures_in_a_row = st.integers(1, 50) | st.integers(1, 10**400)
-bases = st.floats(0.001, 3_600)
-caps = st.floats(0.001, 86_400)
-
-
-@given(failures_in_a_row, bases, caps, draws)
-def test_backoff_is_within_its_cap_and_its_doubling(failures, base_s, cap_s, draw):
-    wait_s = backoff_s(failures, base_s, cap_s, draw)
-    assert 0 <= wait_s <= cap_s
-    if failures <= 1_000:
-        assert wait_s <= base_s * 2.0 ** (failures - 1)
-
-
-@given(st.integers(1, 100), bases, caps, draws, draws)
-def test_backoff_grows_with_the_failures_and_with_the_draw(failures, base_s, cap_s, one, other):
-    low, high = sorted([one, other])
-    less, more = (backoff_s(failures, base_s, cap_s, draw) for draw in (low, high))
-    assert less <= more <= backoff_s(failures + 1, base_s, cap_s, high)
-
-
-def test_backoff_spreads_over_all_of_its_range():
-    waits = [backoff_s(4, 1.0, 60.0, draw) for draw in (0.0, 0.25, 0.5, 0.75)]
-    assert waits == [0.0, 2.0, 4.0, 6.0]
-
 
 @pytest.mark.parametrize(
     ("asked_s", "waited_s"),
     [(None, 0.5), (0.25, 0.5), (7.0, 7.0), (301.0, 300.0), (1e300, 300.0), (math.inf, 300.0)],
 )
 @pytest.mark.parametrize("status", [408, 500, 502, 504])
-def test_what_the_api_asks_for_is_a_floor_and_is_clamped(status, asked_s, waited_s):
+def test_a_retry_after_is_the_least_wait_and_is_capped(status, asked_s, waited_s):
     assert decided(Refusal(status, retry_after_s=asked_s)) == Ask(waited_s)
 
 
@@ -440,7 +415,7 @@ def test_each_step_is_bounded_and_the_same_each_time(job, seen, rules, draw):
 
 
 @given(any_seen, st.sampled_from(Endpoint), st.integers(2, 6), st.booleans(), draws)
-def test_what_is_no_answer_is_never_final_at_first_sight_nor_for_good(
+def test_what_is_no_answer_is_never_final_immediately_nor_for_good(
     seen, endpoint, max_attempts, check_status, draw
 ):
     rules = policy_settings(max_attempts=max_attempts, check_status=check_status)
@@ -450,5 +425,5 @@ def test_what_is_no_answer_is_never_final_at_first_sight_nor_for_good(
         while isinstance(decision, Ask):
             job, decision = after(seen, job, rules=rules, draw=draw)
             looks += 1
-        assert 2 <= looks <= max_attempts + 1  # one more is the endpoint for the status
+        assert 2 <= looks <= max_attempts + 1  # one more for the status
         assert decision.verdict in OPEN_AGAIN

@@ -1,4 +1,4 @@
-"""THE table, row by row: what each reply and each failure means, and what it says about the API."""
+"""The table, row by row: what each reply and failure means, and what it shows about the API."""
 
 import pytest
 from hypothesis import given
@@ -44,81 +44,81 @@ REJECTED = (Verdict.REJECTED, 2)
 BOTH = {
     "202": (refusal(202), Meaning.PENDING, ANSWERED),
     "202 with a page": (refusal(202, FOREIGN), Meaning.PENDING, ANSWERED),
-    "401": (refusal(401), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
-    "401 in the API's words": (refusal(401, OWN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
-    "401 of a gateway": (refusal(401, FOREIGN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
-    "402, the account's": (refusal(402, OWN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
-    "403": (refusal(403), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
-    "403 in the API's words": (refusal(403, OWN), Meaning.TRY_AGAIN, TOKEN_REFUSED, *REJECTED),
-    "403 of a firewall": (refusal(403, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "401": (refusal(401), Meaning.RETRY, TOKEN_REFUSED, *REJECTED),
+    "401 in the API's words": (refusal(401, OWN), Meaning.RETRY, TOKEN_REFUSED, *REJECTED),
+    "401 of a gateway": (refusal(401, FOREIGN), Meaning.RETRY, TOKEN_REFUSED, *REJECTED),
+    "402, the account's": (refusal(402, OWN), Meaning.RETRY, FAILED, *REJECTED),
+    "403": (refusal(403), Meaning.RETRY, TOKEN_REFUSED, *REJECTED),
+    "403 in the API's words": (refusal(403, OWN), Meaning.RETRY, TOKEN_REFUSED, *REJECTED),
+    "403 of a firewall": (refusal(403, FOREIGN), Meaning.RETRY, FAILED, *REJECTED),
     "403 with a time to wait": (refusal(403, FOREIGN, 5.0), Meaning.LIMIT, THROTTLED),
-    "407, a proxy's": (refusal(407, OWN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
-    "408": (refusal(408), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "425": (refusal(425), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "407, a proxy's": (refusal(407, OWN), Meaning.RETRY, FAILED, *REJECTED),
+    "408": (refusal(408), Meaning.RETRY, FAILED, *OPEN),
+    "425": (refusal(425), Meaning.RETRY, FAILED, *OPEN),
     "429": (refusal(429), Meaning.LIMIT, THROTTLED),
     "429 of a gateway": (refusal(429, FOREIGN), Meaning.LIMIT, THROTTLED),
-    "503": (refusal(503, OWN), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "503": (refusal(503, OWN), Meaning.RETRY, FAILED, *OPEN),
     "503 with a time to wait": (refusal(503, EMPTY, 0.0), Meaning.LIMIT, THROTTLED),
-    "500": (refusal(500), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "no HTTP": (refusal(999), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "no HTTP at all": (refusal(-1), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "a timeout": (failure(FailureKind.TIMEOUT), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "broken off": (failure(FailureKind.BROKEN_OFF), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "500": (refusal(500), Meaning.RETRY, FAILED, *OPEN),
+    "no HTTP": (refusal(999), Meaning.RETRY, FAILED, *OPEN),
+    "no HTTP at all": (refusal(-1), Meaning.RETRY, FAILED, *OPEN),
+    "a timeout": (failure(FailureKind.TIMEOUT), Meaning.RETRY, FAILED, *OPEN),
+    "broken off": (failure(FailureKind.BROKEN_OFF), Meaning.RETRY, FAILED, *OPEN),
     "processed": (status(Processing.PROCESSED), Meaning.PROCESSED, ANSWERED),
     "under way": (status(Processing.UNDER_WAY), Meaning.PENDING, ANSWERED),
     "awaiting its file": (status(Processing.AWAITING_FILE), Meaning.AWAITING_FILE, ANSWERED),
     "failed": (status(Processing.FAILED), Meaning.UNPROCESSABLE, ANSWERED),
 }
 OF_RESULTS = {
-    "203": (refusal(203), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "203": (refusal(203), Meaning.RETRY, FAILED, *OPEN),
     "204": (refusal(204), Meaning.NOT_YET, ANSWERED),
     "404": (refusal(404), Meaning.MISSING, ANSWERED),
     "404 in the API's words": (refusal(404, OWN), Meaning.MISSING, ANSWERED),
-    "404 of a gateway": (refusal(404, FOREIGN), Meaning.TRY_THEN_STATUS, FAILED, *REJECTED),
+    "404 of a gateway": (refusal(404, FOREIGN), Meaning.RETRY_THEN_STATUS, FAILED, *REJECTED),
     "409": (refusal(409), Meaning.NOT_YET, ANSWERED),
-    "409 of a gateway": (refusal(409, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "409 of a gateway": (refusal(409, FOREIGN), Meaning.RETRY, FAILED, *REJECTED),
     "410": (refusal(410), Meaning.GONE, ANSWERED),
-    "410 of a gateway": (refusal(410, FOREIGN), Meaning.TRY_THEN_STATUS, FAILED, *REJECTED),
-    "201": (refusal(201, OWN), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),
-    "302": (refusal(302), Meaning.TRY_AGAIN, FAILED, Verdict.REDIRECTED, 2),
+    "410 of a gateway": (refusal(410, FOREIGN), Meaning.RETRY_THEN_STATUS, FAILED, *REJECTED),
+    "201": (refusal(201, OWN), Meaning.RETRY, FAILED, Verdict.BAD_BODY, 2),
+    "302": (refusal(302), Meaning.RETRY, FAILED, Verdict.REDIRECTED, 2),
     "302 with a time to wait": (
-        refusal(302, EMPTY, 5.0), Meaning.TRY_AGAIN, FAILED, Verdict.REDIRECTED, None,
+        refusal(302, EMPTY, 5.0), Meaning.RETRY, FAILED, Verdict.REDIRECTED, None,
     ),
-    "400 without a word": (refusal(400), Meaning.TRY_AGAIN, FAILED, *REJECTED),
-    "400 of a gateway": (refusal(400, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
+    "400 without a word": (refusal(400), Meaning.RETRY, FAILED, *REJECTED),
+    "400 of a gateway": (refusal(400, FOREIGN), Meaning.RETRY, FAILED, *REJECTED),
     "400 in the API's words": (refusal(400, OWN), Meaning.FINAL, ANSWERED),
     "422 in the API's words": (refusal(422, OWN), Meaning.FINAL, ANSWERED),
     "400 with a time to wait": (
-        refusal(400, OWN, 5.0), Meaning.TRY_AGAIN, ANSWERED, Verdict.REJECTED, None,
+        refusal(400, OWN, 5.0), Meaning.RETRY, ANSWERED, Verdict.REJECTED, None,
     ),
     "a damaged body": (
-        failure(FailureKind.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, Verdict.CORRUPT_BODY, None,
+        failure(FailureKind.UNDECODABLE), Meaning.RETRY, FAILED, Verdict.CORRUPT_BODY, None,
     ),
     "another coding": (
-        failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED,
+        failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.RETRY, FAILED,
         Verdict.UNSUPPORTED_ENCODING, 2,
     ),
     "too large": (failure(FailureKind.TOO_LARGE), Meaning.FINAL, ANSWERED),
-    "HTML": (failure(FailureKind.NOT_JSON), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, None),
-    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, Verdict.BAD_BODY, 2),  # noqa: E501
+    "HTML": (failure(FailureKind.NOT_JSON), Meaning.RETRY, FAILED, Verdict.BAD_BODY, None),
+    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.RETRY, FAILED, Verdict.BAD_BODY, 2),
 }  # fmt: skip
 OF_STATUSES = {
-    "200 of another kind": (refusal(201), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "302": (refusal(302), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "204": (refusal(204), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
+    "200 of another kind": (refusal(201), Meaning.RETRY, FAILED, *OPEN),
+    "302": (refusal(302), Meaning.RETRY, FAILED, *OPEN),
+    "204": (refusal(204), Meaning.RETRY, ANSWERED, *OPEN),
     "404": (refusal(404, OWN), Meaning.UNKNOWN, ANSWERED),
-    "404 of a gateway": (refusal(404, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
-    "409": (refusal(409), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
-    "409 of a gateway": (refusal(409, FOREIGN), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "404 of a gateway": (refusal(404, FOREIGN), Meaning.RETRY, FAILED, *REJECTED),
+    "409": (refusal(409), Meaning.RETRY, ANSWERED, *OPEN),
+    "409 of a gateway": (refusal(409, FOREIGN), Meaning.RETRY, FAILED, *OPEN),
     "410": (refusal(410), Meaning.UNKNOWN, ANSWERED),
-    "410 of a gateway": (refusal(410, FOREIGN), Meaning.TRY_AGAIN, FAILED, *REJECTED),
-    "400 without a word": (refusal(400), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "400 in the API's words": (refusal(400, OWN), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
-    "a damaged body": (failure(FailureKind.UNDECODABLE), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "another coding": (failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "too large": (failure(FailureKind.TOO_LARGE), Meaning.TRY_AGAIN, ANSWERED, *OPEN),
-    "HTML": (failure(FailureKind.NOT_JSON), Meaning.TRY_AGAIN, FAILED, *OPEN),
-    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.TRY_AGAIN, FAILED, *OPEN),
+    "410 of a gateway": (refusal(410, FOREIGN), Meaning.RETRY, FAILED, *REJECTED),
+    "400 without a word": (refusal(400), Meaning.RETRY, FAILED, *OPEN),
+    "400 in the API's words": (refusal(400, OWN), Meaning.RETRY, ANSWERED, *OPEN),
+    "a damaged body": (failure(FailureKind.UNDECODABLE), Meaning.RETRY, FAILED, *OPEN),
+    "another coding": (failure(FailureKind.UNSUPPORTED_ENCODING), Meaning.RETRY, FAILED, *OPEN),
+    "too large": (failure(FailureKind.TOO_LARGE), Meaning.RETRY, ANSWERED, *OPEN),
+    "HTML": (failure(FailureKind.NOT_JSON), Meaning.RETRY, FAILED, *OPEN),
+    "foreign JSON": (failure(FailureKind.NOT_A_RESULT), Meaning.RETRY, FAILED, *OPEN),
 }
 NO_CONNECTION = failure(FailureKind.NO_CONNECTION)
 ROWS = {
@@ -142,7 +142,7 @@ def test_the_row_of(endpoint, name):
 @pytest.mark.parametrize("endpoint", Endpoint)
 def test_no_connection_costs_no_attempt(endpoint):
     found = row(NO_CONNECTION, endpoint)
-    assert (found.meaning, found.signal, found.counts) == (Meaning.TRY_AGAIN, FAILED, False)
+    assert (found.meaning, found.signal, found.counts) == (Meaning.RETRY, FAILED, False)
 
 
 @pytest.mark.parametrize("endpoint", Endpoint)
@@ -164,15 +164,15 @@ def test_there_is_a_row_for_every_kind_of_failure_and_every_state():
 
 
 @given(any_seen, st.sampled_from(Endpoint))
-def test_what_was_no_answer_leads_to_nothing_that_is_not_asked_again(seen, endpoint):
+def test_what_is_no_answer_leads_only_to_verdicts_that_are_retried(seen, endpoint):
     found = row(seen, endpoint)
     if found.signal in {FAILED, TOKEN_REFUSED}:
-        assert found.meaning in {Meaning.TRY_AGAIN, Meaning.TRY_THEN_STATUS}
+        assert found.meaning in {Meaning.RETRY, Meaning.RETRY_THEN_STATUS}
         assert found.verdict in OPEN_AGAIN
 
 
 @given(st.integers(-1, 10_000).filter(lambda status: status not in {403, 503}))
-def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
+def test_with_a_retry_after_nothing_is_final_and_no_signal_changes(status):
     for form in Form:
         for endpoint in Endpoint:
             found, timed = (row(refusal(status, form, s), endpoint) for s in (None, 5.0))
@@ -181,7 +181,7 @@ def test_a_time_to_wait_makes_nothing_final_and_changes_no_signal(status):
             assert timed.most is None
 
 
-def test_only_a_200_has_the_body_that_was_asked_for():
+def test_only_a_200_has_the_requested_body():
     assert [status for status in range(-1, 10_000) if has_body(status)] == [200]
 
 
@@ -208,23 +208,23 @@ def test_only_a_200_has_the_body_that_was_asked_for():
         ),
     ],
 )  # fmt: skip
-def test_what_came_back_has_a_name_words_and_what_to_check(seen, is_called, in_words, to_check):
+def test_every_reply_has_a_name_a_description_and_advice(seen, is_called, in_words, to_check):
     assert kind(seen) == is_called
     assert words(seen, "X1") == in_words
     assert to_check in {None, advice(seen)}
 
 
-def test_a_redirect_says_what_to_check():
+def test_a_redirect_has_advice():
     assert "base_url" in advice(refusal(302))
 
 
-def test_a_reason_has_none_of_the_apis_words():
+def test_a_reason_quotes_nothing_of_the_api():
     assert reason(Refusal(400, OWN, "No such call.")) == "HTTP 400"
     assert reason(failure(FailureKind.TIMEOUT)) == "why"
 
 
 @given(any_seen)
-def test_there_are_always_a_name_and_words(seen):
+def test_any_reply_has_a_name_and_a_description(seen):
     assert kind(seen)
     assert words(seen)
     assert isinstance(advice(seen), str)

@@ -9,17 +9,17 @@ from cxai.observe.redaction import Redaction
 
 SECRET = "c4nary-T0ken"  # noqa: S105 - made up
 
-# Every printable character may stand in a token, those too that log formats escape.
+# A token may contain every printable character, including those that log formats escape.
 AWKWARD = "c4nary\"T0\\ken='x"
 
 
-def test_the_secret_is_masked_wherever_it_stands():
+def test_the_secret_is_masked_anywhere_in_a_text():
     redact = Redaction(SecretStr(SECRET))
     assert redact(f"a {SECRET} b{SECRET}") == "a [token] b[token]"
 
 
 @pytest.mark.parametrize("redact", [Redaction(), Redaction(SecretStr(SECRET))])
-def test_any_other_text_passes_as_it_is(redact):
+def test_any_other_text_is_unchanged(redact):
     assert redact("progress done=5 state=working") == "progress done=5 state=working"
 
 
@@ -28,7 +28,7 @@ def test_any_other_text_passes_as_it_is(redact):
 )
 @pytest.mark.parametrize("secret", [SECRET, AWKWARD])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_log_line_never_holds_the_token_however_it_got_there(secret, as_json, capsys):
+def test_a_log_line_never_contains_the_token(secret, as_json, capsys):
     log = Log()
     log.configure(Redaction(SecretStr(secret)), as_json=as_json)
     events = EventStream()

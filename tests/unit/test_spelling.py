@@ -1,4 +1,4 @@
-"""A secret is recognized in text from outside and masked in text of ours in the same spellings."""
+"""Recognizing a secret in input, and masking it in output: both find the same spellings."""
 
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from cxai.core.spelling import pattern
 from cxai.observe.redaction import Redaction
 
 GUID = "3f0c2b6e-7a51-4f0e-9f63-1d3c6a9b2e44"
+AWKWARD = "c4nary\"T0\\ken='x/y+z"
 OPAQUE = "canary_7f3a.9c51~e0b2/x+y=="
 
 SPELLINGS = {
@@ -31,7 +32,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("secret", [GUID, OPAQUE])
+@pytest.mark.parametrize("secret", [GUID, OPAQUE, "ends-in-the-letter-x"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_each_spelling_is_recognized_and_masked(secret, spelling):
     spelled = SPELLINGS[spelling](secret)
@@ -51,23 +52,23 @@ def test_an_id_that_is_the_secret_is_recognized(spelled):
 
 
 @pytest.mark.parametrize("secret", ["~~~", "---", "a"])
-def test_so_is_a_secret_of_signs_alone_or_of_one_letter(secret):
+def test_a_secret_of_signs_alone_or_of_one_letter_is_recognized_as_an_id(secret):
     assert Secrets(secret).include(secret)
 
 
-def test_another_id_is_none_nor_is_an_empty_one_where_there_is_no_secret():
+def test_another_id_is_not_the_secret_nor_is_any_id_an_empty_secret():
     assert not Secrets(GUID).include(GUID.replace("3", "4"))
     assert not Secrets("").include("")
 
 
-def test_a_secret_that_was_renewed_is_recognized_as_well():
+def test_a_renewed_secret_is_recognized_as_well_as_the_first():
     secrets = Secrets(GUID)
     secrets.add(OPAQUE)
     assert secrets.include(GUID)
     assert secrets.include(OPAQUE)
 
 
-def test_a_text_that_is_escaped_more_often_than_is_looked_at_holds_none():
+def test_a_text_escaped_more_often_than_is_undone_holds_no_secret():
     text = "%"
     for _ in range(30):
         text = quote(text, safe="")
@@ -80,11 +81,33 @@ spelled = st.sampled_from([*SPELLINGS.values(), str.lower, str.swapcase])
 
 
 @given(st.data(), st.sampled_from(SECRETS))
-def test_a_text_is_masked_as_by_the_pattern_alone(data, secret):
+def test_the_quick_check_before_the_pattern_never_misses_a_secret(data, secret):
     cut = data.draw(st.integers(0, len(secret)))
     parts = [secret[:cut], data.draw(signs), secret[cut:], data.draw(signs), secret]
     text = "".join(data.draw(spelled)(part) for part in parts)
     assert Redaction(SecretStr(secret))(text) == pattern(secret).sub(MASK, text)
+
+
+PUNCTUATED = "..".join("k3yw1thm4nyd0ts")
+LOOKALIKE = r"abc%33def&#51;ghi\u0033jkl%2dmno"
+BACKSLASHED = "\\\\".join("b4cksl4shes")  # short enough to be searched with all its signs
+
+
+@pytest.mark.parametrize("secret", [GUID, OPAQUE, AWKWARD, PUNCTUATED, BACKSLASHED])
+@pytest.mark.parametrize("sign", ["", ".", "\\" * 8, "%2d", "&#95;", "\\\\u2011"])
+def test_a_secret_without_its_last_letter_is_dismissed_in_linear_time(secret, sign):
+    # With two ways to match each letter, this would not end: 2 ** 31 steps for a GUID.
+    for spelling in SPELLINGS.values():
+        text = "".join(sign + spelling(c) for c in secret.rstrip("=")[:-1]) * 20
+        assert MASK not in Redaction(SecretStr(secret))(f"{text}!")
+
+
+def test_a_secret_that_holds_what_looks_like_an_escape_is_masked_as_it_is():
+    assert Redaction(SecretStr(LOOKALIKE))(f"a {LOOKALIKE} b") == f"a {MASK} b"
+
+
+def test_hyphens_alone_are_masked_and_nothing_else_is():
+    assert Redaction(SecretStr("---"))("a - b --- c") == f"a - b {MASK} c"
 
 
 def test_a_secret_outside_of_ascii_is_masked_where_its_letters_are_ascii():

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from cxai.app.waiting import blocked_in
 from cxai.core.events import Emit
+from cxai.core.governor_ports import Limiter
 from cxai.core.pipeline import Pipeline
-from cxai.core.ports import Limiter
 from cxai.core.run_state import ApiState, Pause, WorkState
 from cxai.errors import CxaiError
 from cxai.governor.governor import Governor

@@ -15,9 +15,10 @@ from cxai.app.run import Pace, Run
 from cxai.core.backlog import Backlog, Item
 from cxai.core.ending import Tolerance
 from cxai.core.events import EventStream, Level
+from cxai.core.governor_ports import Limiter
 from cxai.core.pipeline import Pipeline
 from cxai.core.pipeline_settings import PipelineSettings
-from cxai.core.ports import Clock, Fetcher, Ledger, Limiter, Reader, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Reader, Source
 from cxai.core.resource import Resource
 from cxai.governor.governor import Governor
 from cxai.governor.health import HealthSettings
@@ -171,7 +172,7 @@ def _request_events(events: EventStream, clock: Clock) -> Callable[[Item, Reply 
         events.emit(
             "request_done",
             id=item.entry.id,
-            endpoint=item.asked.value,
+            endpoint=item.endpoint.value,
             attempt=item.requests,
             status=reply.status,
             failure=failure,

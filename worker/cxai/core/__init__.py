@@ -1,1 +1,1 @@
-"""The life of an ID, from the input to its verdict, and the ports that it needs."""
+"""The pipeline, from the input to the verdict of each ID, and its ports."""

@@ -1,4 +1,4 @@
-"""The IDs that a run has taken in and not settled yet: waiting for a request, or for a retry."""
+"""The open IDs of a run: those that wait for their request, or for a retry."""
 
 import asyncio
 from collections import deque
@@ -16,34 +16,33 @@ NEW = Job()
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One ID on its way.
+    """One open ID.
 
-    `job` is what it has behind it, `certain` the same with only those failures that count for sure.
-    `requests` counts all requests made for it; `asked` is the endpoint of the last, `left_s` its
-    monotonic time. A canary has been answered before, and is asked once more to see whether the API
-    answers.
+    `job` is its state, `certain` the same with only those failures that are charged to it.
+    `requests` counts all its requests; `endpoint` is that of the last, `left_s` its monotonic time.
+    A canary was answered before, and is requested again to see whether the API answers.
     """
 
     entry: Entry
     job: Job = NEW
     certain: Job = NEW
     requests: int = 0
-    asked: Endpoint = Endpoint.RESULT
+    endpoint: Endpoint = Endpoint.RESULT
     left_s: float = 0.0
     is_canary: bool = False
 
     @property
     def words(self) -> str | None:
-        """What the API said last, without the ID, so that equal words count as equal."""
+        """The API's last message, without the ID, so that equal messages are counted together."""
         return without_id(self.job.said.message, self.entry.id)
 
 
 class Backlog:
-    """A bounded room of items: retries that are due go first, then new ones, each in order.
+    """A bounded queue of items: due retries first, then new items, each in order.
 
-    An item that waits for a retry holds its place in the room (that is the bound on memory), but
-    neither a requester nor a connection. `capacity` is the most items that are open at a time.
-    `on_ready` is called when an item may be taken.
+    An item that waits for a retry keeps its place (that bounds the memory), but neither a requester
+    nor a connection. `capacity` is the maximum of open items. `on_ready` is called when an item may
+    be taken.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -52,24 +51,24 @@ class Backlog:
         self._due: deque[Item] = deque()
         self._new: deque[Item] = deque()
         self._order = count()
-        # With when each is due: uvloop's handle of a timer below half a millisecond has no time.
+        # With its due time: uvloop's handle of a timer below half a millisecond has none.
         self._timers: dict[int, tuple[float, asyncio.Handle]] = {}
         self.open = 0
         self.on_ready: Callable[[], None] = lambda: None
 
     @property
     def ready(self) -> int:
-        """How many items may be taken now."""
+        """Number of items that may be taken now."""
         return len(self._due) + len(self._new)
 
     @property
     def has_other(self) -> bool:
-        """Whether an item may be taken that has not failed."""
+        """Whether an item that has not failed may be taken."""
         return bool(self._new)
 
     @property
     def waiting(self) -> int:
-        """How many wait for the time of their retry."""
+        """Number of items that wait for their retry."""
         return len(self._timers)
 
     def next_due_s(self) -> float | None:
@@ -80,9 +79,9 @@ class Backlog:
         return max(0.0, soonest - asyncio.get_running_loop().time())
 
     async def enter(self, most: int) -> int:
-        """Take places for up to `most` new items; return for how many.
+        """Reserve places for up to `most` new items; return how many.
 
-        Waits while the room is full; only one task enters.
+        Waits while the backlog is full; only one task enters.
         """
         while self.open >= self.capacity:
             self._freed.clear()
@@ -92,25 +91,25 @@ class Backlog:
         return taken
 
     def offer(self, items: Iterable[Item]) -> None:
-        """Let new items be taken when their turn comes, in this order."""
+        """Queue new items, in this order."""
         self._new.extend(items)
         self.on_ready()
 
     def take(self) -> Item:
-        """Return the next item; there has to be one."""
+        """Return the next item; there must be one."""
         return self._due.popleft() if self._due else self._new.popleft()
 
     def take_other(self) -> Item | None:
         """Return an item that has not failed, None if there is none.
 
-        What fails alike stands side by side in an input (one age, one origin), so it is the last.
+        It is the last, since IDs that fail alike are often adjacent (of one age, from one origin).
         """
         return self._new.pop() if self._new else None
 
-    def again(self, item: Item, delay_s: float, *, behind: int = 0) -> None:
-        """Offer an item again, not sooner than in `delay_s` seconds.
+    def requeue(self, item: Item, delay_s: float, *, behind: int = 0) -> None:
+        """Queue an item again, not sooner than in `delay_s` seconds.
 
-        It goes before new ones, or behind that many of them.
+        It goes before new items, or `behind` that many of them.
         """
         if delay_s <= 0:
             self._be_due(item, behind)
@@ -125,12 +124,12 @@ class Backlog:
         self._timers[order] = loop.time() + delay_s, loop.call_later(delay_s, due)
 
     def release(self, settled: int) -> None:
-        """Give back the places of `settled` items that are committed."""
+        """Free the places of `settled` items, which are committed."""
         self.open -= settled
         self._freed.set()
 
     def close(self) -> None:
-        """Drop what is left; it stays open for the next run."""
+        """Cancel all retries; those items stay open for the next run."""
         for _, timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

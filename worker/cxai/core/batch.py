@@ -1,4 +1,4 @@
-"""Outcomes on their way to the ledger, gathered until a commit is worth its fsync."""
+"""Outcomes that wait for a commit, batched so that each fsync is worth it."""
 
 import asyncio
 
@@ -6,14 +6,14 @@ from cxai.core.outcome import Outcome
 
 
 class Batch:
-    """Gathers outcomes until they are `size` or `size_bytes`, or the first is old enough to be due.
+    """Collects outcomes until there are `size` or `size_bytes` of them, or the first is due by age.
 
-    That age is `first_age_s` for the first batch and doubles with each one taken, up to `age_s`:
-    the first record is on disk early, and a long run syncs no more often than `age_s` asks for.
-    Without `first_age_s` it is `age_s` always.
+    That age is `first_age_s` for the first batch, and doubles with each batch up to `age_s`: the
+    first record is on disk early, and a long run syncs no more often than every `age_s`. Without
+    `first_age_s` it is always `age_s`.
 
-    One task takes, any number add. It may overfill to twice its size while a commit is under way;
-    who adds has to wait for `room` then.
+    One task takes, any number add. During a commit it may fill to twice its size; an adding task
+    then waits for `space`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Batch:
         self._closed = False
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome for the next commit."""
+        """Add an outcome to the next commit."""
         self._outcomes.append(outcome)
         self._bytes += sum(map(len, outcome.lines.values()))
         if self._is_full(1):
@@ -39,14 +39,14 @@ class Batch:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._age_s, self._due.set)
 
-    async def room(self) -> None:
-        """Wait while there is twice as much as one commit takes."""
+    async def space(self) -> None:
+        """Wait while the batch has twice its size."""
         while self._is_full(2):
             self._taken.clear()
             await self._taken.wait()
 
     async def take(self) -> list[Outcome]:
-        """Return what is due, waiting for it; nothing when the batch is closed and empty."""
+        """Wait until the batch is due and return it; empty once the batch is closed and empty."""
         while not (self._closed or (self._due.is_set() and self._outcomes)):
             self._due.clear()
             await self._due.wait()
@@ -60,12 +60,12 @@ class Batch:
         return outcomes
 
     def flush(self) -> None:
-        """Make what there is due at once: nothing more is to be expected soon."""
+        """Make all outcomes due now: no more are expected soon."""
         if self._outcomes:
             self._due.set()
 
     def close(self) -> None:
-        """Make what is left due at once; nothing is added any more."""
+        """Make the last outcomes due now; nothing may be added afterwards."""
         self._closed = True
         self._due.set()
 

@@ -1,7 +1,7 @@
-"""How a run ended: the one place that decides on its exit code, and says why.
+"""How a run ended: its exit code, the reason and the headline are decided here and nowhere else.
 
-A run is green only if the input held an ID, a result came back (now or in an earlier run), no more
-failed than may, and the accounts add up. All else has a headline that says what is wrong.
+A run is green only if the input held an ID, there is a result (of this or an earlier run), no more
+failed than allowed, and the counters add up. Every other headline states what is wrong.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from cxai.policy.verdict import Verdict
 
 
 class Reason(StrEnum):
-    """Why a run ended as it did, in a stable word for programs."""
+    """Why a run ended, as a stable word for programs."""
 
     FINISHED = "finished"
     TOO_MANY_FAILED = "too_many_failed"
@@ -48,10 +48,10 @@ _OF_A_STOP: Mapping[ExitCode, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What a user has said is no error.
+    """What the user does not count as an error.
 
-    `max_failed` is the share (0 to 1) of IDs and invalid lines that may fail; `allow_empty` lets an
-    input hold no ID, and `allow_none` lets no ID have a result.
+    `max_failed` is the share (0 to 1) of IDs and invalid lines that may fail; `allow_empty` permits
+    an input without IDs, `allow_none` a run without results.
     """
 
     max_failed: float
@@ -61,7 +61,7 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The exit code of a run, the reason for it, and the sentence that says both to people."""
+    """The exit code of a run, its reason, and a sentence with both for people."""
 
     exit_code: ExitCode
     reason: Reason
@@ -69,9 +69,9 @@ class Ending:
 
 
 def ending(tally: Tally, tolerance: Tolerance, stopped_by: CxaiError | None) -> Ending:
-    """Return how a run ended that came to these counts. `stopped_by` is None if nothing did.
+    """Return how a run with these counters ended; `stopped_by` is None if nothing stopped it.
 
-    What does not add up weighs more than what stopped the run, and that more than what failed.
+    Counters that don't add up outweigh what stopped the run, and that outweighs failures.
     """
     if not tally.adds_up or (stopped_by is None and tally.open):
         return Ending(ExitCode.INTEGRITY, Reason.CONTRADICTION, _does_not_add_up(stopped_by))
@@ -84,10 +84,10 @@ def ending(tally: Tally, tolerance: Tolerance, stopped_by: CxaiError | None) -> 
 
 
 def may_be_closed(stopped_by: CxaiError | None) -> bool:
-    """Whether the books of a run may be closed: parts sealed, manifest written, the end noted.
+    """Whether a run may be closed: its parts sealed, its manifest written, its end recorded.
 
-    Not while it is unknown what is durable, or what files and ledger hold: the next start recovers
-    that. A full disk leaves nothing unknown, since what found no room was taken back whole.
+    Not while it is unknown what is durable, or what files and ledger hold, which the next start
+    recovers. After a full disk that is known, since an incomplete write is undone.
     """
     match stopped_by:
         case StoppedError(by=StopCause.DISK) | IntegrityError():
@@ -97,9 +97,9 @@ def may_be_closed(stopped_by: CxaiError | None) -> bool:
 
 
 def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
-    """Return which of the two says how a run ended whose books then could not be closed.
+    """Return which error describes the end of a run that then could not be closed.
 
-    What stopped it first, unless closing has shown that files and ledger contradict each other.
+    That is the one that stopped it, unless closing has shown that files and ledger disagree.
     """
     if stopped_by is None or isinstance(on_closing, IntegrityError):
         return on_closing

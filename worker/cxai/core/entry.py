@@ -1,4 +1,4 @@
-"""What one line of input asks for: an interaction ID, or the reason why it can't be one."""
+"""A line of input: an interaction ID, or the reason why it holds none."""
 
 import hashlib
 import re
@@ -14,18 +14,18 @@ _GUID = re.compile(GUID_PATTERN)
 
 MAX_ID_CHARS = 256
 
-# RFC 3986 "unreserved": the only characters that no server and no client reads as anything
-# but themselves. Whatever --id-pattern admits, an ID is made of these and is not "." or "..".
+# RFC 3986 "unreserved": the only characters that every server and client reads literally. Whatever
+# --id-pattern accepts, an ID consists of these and is not "." or "..".
 _SAFE = re.compile(rf"(?!\.+\Z)[A-Za-z0-9._~-]{{1,{MAX_ID_CHARS}}}")
 
 _EXCERPT_CHARS = 80
 
-# More of a refused line is not examined: what is shown of it is shorter.
+# The rest of a refused line is not examined; its excerpt is shorter.
 _EXAMINED_BYTES = 4_096
 
 
 class IgnoredLine(Enum):
-    """A line of input that asks for nothing."""
+    """A line of input without an ID that is no error."""
 
     BLANK = auto()
     COMMENT = auto()
@@ -33,10 +33,10 @@ class IgnoredLine(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a line holds no allowed ID. As text it is a sentence whose subject is the line.
+    """Why a line holds no allowed ID. As text, it continues a sentence whose subject is the line.
 
-    `kind` is a phrase, the same for all lines that are wrong in this way, so that they can be
-    counted together; `detail` says more of this line: which character, and where.
+    `kind` is the same for all lines with this fault, so that they are counted together; `detail` is
+    about this line, such as which character is wrong, and where.
     """
 
     kind: str
@@ -54,12 +54,11 @@ IS_SECRET = Fault("holds the API token, which is no ID and is shown nowhere")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of input that asks for a result.
+    """One line of input that is meant to hold an ID.
 
-    `key` is what makes it distinct: 16 bytes for a GUID (upper and lower case are one GUID), the
-    text for any other ID, 17 bytes for a line that holds no allowed ID.
-    `id` is the ID as it is requested, or a printable excerpt if it isn't one; `invalid` then says
-    why. `line` counts from 1.
+    `key` identifies it: 16 bytes for a GUID (in either case), the text of any other ID, 17 bytes
+    for a line that holds no allowed ID. `id` is the ID as it is requested, or a printable excerpt
+    if it isn't one; `invalid` then says why. `line` counts from 1.
     """
 
     key: bytes | str
@@ -70,16 +69,16 @@ class Entry:
 
 
 SourceItem = Entry | IgnoredLine
-"""What a line of input is."""
+"""One line of input."""
 
 
 class IdRule:
-    """Tells an allowed ID from text that must never become part of a URL.
+    """Distinguishes allowed IDs from text that must never become part of a URL.
 
     `pattern` is a regular expression that the whole ID has to match. It can only narrow what is
-    allowed, never widen it: letters, digits and `-._~`, at most 256 characters. Without one, an ID
-    is a GUID in any of its usual spellings (cxai/core/guid.py). What holds one of `secrets` is
-    never allowed, and not shown.
+    allowed: letters, digits and `-._~`, at most 256 characters. Without one, an ID is a GUID in any
+    of its usual spellings (core/guid.py). Text that holds one of `secrets` is never allowed, and
+    never shown.
     Raises UsageError if `pattern` is not a regular expression.
     """
 
@@ -94,9 +93,9 @@ class IdRule:
         self.secrets = secrets or Secrets()
 
     def read(self, raw: bytes, source: str, line: int) -> Entry:
-        """Return the entry that `raw` (one ID, spaces around it allowed) stands for.
+        """Return the entry for `raw`: one ID, with spaces and tabs around it allowed.
 
-        A line break is no space: an ID that brings one along was not meant to be one.
+        A line break is not allowed: text that contains one is not meant as an ID.
         """
         raw = raw.strip(b" \t")
         text = raw.decode("ascii", "replace")
@@ -122,7 +121,7 @@ class IdRule:
         return Entry(key, text, source, line)
 
     def allows(self, raw: bytes) -> bool:
-        """Whether `read` would find an allowed ID; quicker than to ask it, where there is none."""
+        """Whether `read` would return an allowed ID; quicker than `read` where it would not."""
         raw = raw.strip(b" \t")
         if not raw or len(raw) > _EXAMINED_BYTES:
             return False
@@ -131,15 +130,15 @@ class IdRule:
         return self.read(raw, "", 0).invalid is None
 
     def is_almost_id(self, raw: bytes) -> bool:
-        """Whether it was meant to be an ID, but holds a mistake: a GUID that is mistyped."""
+        """Whether it looks like a mistyped GUID."""
         return self._is_guid and is_almost_guid(raw[:_EXAMINED_BYTES].decode("utf-8", "replace"))
 
     def refused(self, raw: bytes, source: str, line: int, fault: Fault) -> Entry:
-        """Return the entry of a line that holds no allowed ID; nothing of a secret is in it.
+        """Return the entry of a line that holds no allowed ID; it contains no part of a secret.
 
-        It is distinct by its place (the source's name as given, and the line) and by its bytes: two
-        bad lines are never one, and a later run over the same file finds them settled. In a file
-        with another name, or moved to another line, it is another line, and is listed there.
+        Its key covers its source's name, line number and bytes: every bad line is listed, and a
+        later run over the same file finds it settled. Under another file name or line number, it is
+        listed again.
         """
         if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
             return Entry(key_of_secret(source, line), MASK, source, line, IS_SECRET)
@@ -148,14 +147,14 @@ class IdRule:
 
 
 def key_of(interaction_id: str) -> bytes | str:
-    """Return what makes an allowed ID distinct, whatever pattern has allowed it."""
+    """Return the key of an allowed ID, whichever pattern allowed it."""
     if _GUID.fullmatch(interaction_id):
         return bytes.fromhex(interaction_id.replace("-", ""))
     return interaction_id
 
 
 def key_of_secret(source: str, line: int) -> bytes:
-    """Return what makes a line with a secret distinct: its place alone, so nothing tells of it."""
+    """Return the key of a line with a secret, from its place alone, which reveals nothing."""
     return _key_of_refused(b"", source, line)
 
 

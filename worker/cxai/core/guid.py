@@ -1,4 +1,4 @@
-"""Spellings of a GUID, and what is wrong with a text that is none."""
+"""Spellings of a GUID, and what is wrong with other text."""
 
 import re
 
@@ -17,12 +17,12 @@ _PAIRS = {
     "“": "”", "„": "“", "‘": "’", "«": "»",  # noqa: RUF001 - typographic quotes
 }  # fmt: skip
 
-# As many of a GUID's 32 digits, and as large a share of its letters and digits, are not there by
-# chance.
+# Text with at least so many hex digits, as such a share of its letters and digits, was meant to be
+# a GUID.
 _DIGITS_OF_ALMOST = 24
 _SHARE_OF_ALMOST = 0.8
 
-# Longer texts are no spelling of a GUID, however many pairs of quotes are around it.
+# Longer text is not a GUID, whatever pairs of quotes surround it.
 _MOST_CHARS = 128
 
 INVISIBLE = "".join(
@@ -36,15 +36,15 @@ INVISIBLE = "".join(
         ),
     )
 )
-"""What can't be seen around an ID, and is no line end: spaces and zero-width characters."""
+"""Spaces and zero-width characters, which are invisible around an ID, but no line ends."""
 
 
 def guid_in(text: str) -> str | None:
-    """Return the GUID that `text` spells, in the form 8-4-4-4-12, or None if it spells none.
+    """Return the GUID that `text` spells, in the form 8-4-4-4-12, or None.
 
-    Accepted are also 32 hex digits without hyphens, `urn:uuid:` before it, pairs of braces,
-    parentheses or quotes around it, and spaces or zero-width characters around any of these.
-    Upper and lower case stay as they are.
+    Also accepted are 32 hex digits without hyphens, the prefix `urn:uuid:`, pairs of braces,
+    parentheses or quotes around it, and spaces or zero-width characters around any of these. Upper
+    and lower case are kept.
     """
     if len(text) > _MOST_CHARS:
         return None
@@ -57,7 +57,7 @@ def guid_in(text: str) -> str | None:
 
 
 def is_almost_guid(text: str) -> bool:
-    """Whether a text is made of so many hex digits that no word or name would be."""
+    """Whether a text has more hex digits than any word or name would."""
     core = _unwrapped(text[:_MOST_CHARS])
     letters = sum(map(str.isalnum, core))
     digits = len(_DIGIT.findall(core))
@@ -65,7 +65,7 @@ def is_almost_guid(text: str) -> bool:
 
 
 def why_no_guid(text: str) -> str:
-    """Return what is wrong with a text that spells no GUID; it may follow a colon.
+    """Return what is wrong with a text that spells no GUID, as a phrase to follow a colon.
 
     Positions count the characters of `text` from 1.
     """

@@ -1,4 +1,4 @@
-"""An ID with its verdict and its lines: what a commit makes durable."""
+"""An ID with its verdict and its lines, as a commit makes them durable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,7 @@ from cxai.policy.verdict import Verdict
 class Outcome:
     """An entry with its verdict, ready to be committed.
 
-    `requests` counts the requests made for it, from 0 (`invalid_id`).
-    `lines` holds whole JSON lines by the name of the part set that they belong to.
+    `requests` counts its requests, 0 for `invalid_id`. `lines` holds whole JSON lines by part set.
     """
 
     entry: Entry

@@ -1,15 +1,14 @@
-"""Life of an ID, in the order in which it lives it.
+"""The life of an ID, stage by stage.
 
 source → seen before? → acknowledge → backlog → pace → fetch → judge → (retry | row) → commit
 
-The governor takes from the backlog what may leave next, and puts back what is asked again. A canary
-is an ID that was answered before, asked once more only to see whether the API answers. An ID whose
-request does not come back within the grace of a stop stays open for the next run.
+The governor takes the next item from the backlog, and puts retries back. A canary is an ID that was
+answered before, requested again only to see whether the API answers. An ID whose request does not
+complete within the grace period of a stop stays open for the next run.
 
-Nothing here knows HTTP, SQL, files or what trouble the API is in; everything is bounded, so a slow
-stage holds back those before it. Requests are refilled first: a requester sends its next request
-before the body it has just received is read. What comes in blocks goes on in blocks: entries of the
-input, replies, results, outcomes.
+The pipeline is independent of HTTP, SQL, files and the state of the API. Every stage is bounded, so
+a slow one holds back those before it. Requests are refilled first: a requester sends its next
+request before the last body is parsed. Entries, replies, results and outcomes pass in blocks.
 """
 
 import asyncio
@@ -24,9 +23,10 @@ from typing import cast
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
 from cxai.core.entry import Entry, IgnoredLine
+from cxai.core.governor_ports import Governor
 from cxai.core.outcome import Outcome
 from cxai.core.pipeline_settings import PipelineSettings
-from cxai.core.ports import Clock, Fetcher, Governor, Ledger, Reader, RowWriter, Source
+from cxai.core.ports import Clock, Fetcher, Ledger, Reader, RowWriter, Source
 from cxai.core.room import Room
 from cxai.core.tally import Tally
 from cxai.core.watchdog import Stage, StageCounter, stage_counters
@@ -37,15 +37,15 @@ from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
 from cxai.policy.verdict import FailureStage, Verdict
 
-_JUDGED_AT_ONCE = 32
+_JUDGED_TOGETHER = 32
 
 
 @dataclass(kw_only=True, eq=False)
 class Pipeline:
-    """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` can be watched.
+    """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` may be observed.
 
-    `draw` gives random numbers in [0, 1) for the jitter. `on_reply`, if there is one, is called
-    with each reply as it arrives.
+    `draw` returns random numbers in [0, 1), for the jitter. `on_reply`, if given, is called with
+    each reply as it arrives.
     """
 
     source: Source
@@ -66,7 +66,7 @@ class Pipeline:
         self.tally = Tally()
         self.input_ended = False
         self._stage_counters = stage_counters()
-        self._undecided = 0  # taken in, and without an outcome
+        self._undecided = 0  # IDs without an outcome
         self._in_flight: set[int] = set()
         self._replies: asyncio.Queue[tuple[Item, Reply | Failure]] = asyncio.Queue(bounds.in_flight)
         size = min(bounds.batch, self.backlog.capacity)
@@ -79,12 +79,12 @@ class Pipeline:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in flight."""
         return len(self._in_flight)
 
     @property
     def stage_counters(self) -> Mapping[Stage, StageCounter]:
-        """What each stage holds now, and has passed on."""
+        """How many each stage holds now, and has passed on."""
         sent = self.tally.requests
         self._stage_counters[Stage.PACE] = StageCounter(self.backlog.ready, sent)
         self._stage_counters[Stage.REQUESTS] = StageCounter(self.in_flight, sent - self.in_flight)
@@ -92,23 +92,23 @@ class Pipeline:
 
     @property
     def ending(self) -> bool:
-        """Whether nothing new is asked any more."""
+        """Whether no new request leaves any more."""
         return self._ending.is_set()
 
     def stop(self, why: CxaiError) -> None:
-        """End the run early: nothing new is asked, what is under way is given its grace."""
+        """End the run early: no new request leaves; those in flight have `grace_s` to complete."""
         self._stopped_by = self._stopped_by or why
         self._ending.set()
 
     def flush(self) -> None:
-        """Commit what waits for others to be committed with."""
+        """Commit the outcomes of an incomplete batch now."""
         self._batch.flush()
 
     async def run(self) -> None:
         """Take every ID of the source to its verdict.
 
-        Raises what it was stopped by, after everything that came back is committed; an
-        InputBrokenError after everything that was read has its verdict; a CommitError at once.
+        Raises what stopped it, once every reply is committed; an InputBrokenError once everything
+        that was read has its verdict; a CommitError immediately.
         """
         self.governor.begin(self.stop)
         try:
@@ -158,7 +158,7 @@ class Pipeline:
                     await self._admit(items)
                     reading.enter()
         except InputBrokenError as error:
-            self._input_broken = error  # raised when what was read has its verdicts
+            self._input_broken = error  # raised once what was read has its verdicts
         self._stage_counters[Stage.INPUT].leave()
         self.input_ended = True
         self.governor.input_ended()
@@ -173,12 +173,12 @@ class Pipeline:
         looking.leave(len(entries))
         self.tally.count_in(items, admission)
         if admission.answered is not None:
-            self.governor.know_answered(admission.answered)
+            self.governor.note_answered(admission.answered)
         broken: InputBrokenError | None = None
         try:
             await self.source.acknowledge(entries)
         except InputBrokenError as error:
-            broken = error  # nothing is lost: they come again, and are known then
+            broken = error  # nothing is lost: they are delivered again, and known
         await self._enter(admission.fresh)
         if broken is not None:
             raise broken
@@ -186,16 +186,16 @@ class Pipeline:
     async def _enter(self, entries: Sequence[Entry]) -> None:
         entered = 0
         while entered < len(entries):
-            room = await self.backlog.enter(len(entries) - entered)
-            block = entries[entered : entered + room]
-            entered += room
-            self._undecided += room
+            places = await self.backlog.enter(len(entries) - entered)
+            block = entries[entered : entered + places]
+            entered += places
+            self._undecided += places
             self.backlog.offer([Item(entry) for entry in block if entry.invalid is None])
             for entry in block:
                 if entry.invalid is not None:
                     why = str(entry.invalid)
                     self._settle(Item(entry), Settle(Verdict.INVALID_ID, why, FailureStage.INPUT))
-                    await self._batch.room()
+                    await self._batch.space()
 
     # --- backlog → pace → fetch ---
 
@@ -206,7 +206,7 @@ class Pipeline:
                 return
             self._in_flight.add(requester)
             self.tally.count_out(item)
-            reply = await self.fetcher.fetch(item.entry.id, item.asked)
+            reply = await self.fetcher.fetch(item.entry.id, item.endpoint)
             if self.on_reply is not None:
                 self.on_reply(item, reply)
             self._stage_counters[Stage.JUDGE].enter()
@@ -214,12 +214,12 @@ class Pipeline:
             self._in_flight.discard(requester)
 
     async def _drain(self, requesters: Sequence[asyncio.Task[None]]) -> None:
-        """Let requests under way come back within the grace period; the others never leave."""
+        """Wait for requests in flight, within the grace period; the others never leave."""
         for number, requester in enumerate(requesters):
             if number not in self._in_flight:
                 requester.cancel()
-        at_once = isinstance(self._stopped_by, TokenRefusedError)
-        await asyncio.wait(requesters, timeout=0 if at_once else self.bounds.grace_s)
+        is_refused = isinstance(self._stopped_by, TokenRefusedError)
+        await asyncio.wait(requesters, timeout=0 if is_refused else self.bounds.grace_s)
         for requester in requesters:
             requester.cancel()
         await asyncio.wait(requesters)
@@ -230,7 +230,7 @@ class Pipeline:
         while True:
             async with self._gathering:  # one judge at a time, or each would get only a few
                 arrived = [await self._replies.get()]
-                while len(arrived) < _JUDGED_AT_ONCE and not self._replies.empty():
+                while len(arrived) < _JUDGED_TOGETHER and not self._replies.empty():
                     arrived.append(self._replies.get_nowait())
             at = self.clock.utc()
             seen = await self._read(arrived, at)
@@ -240,14 +240,14 @@ class Pipeline:
             for _ in arrived:
                 self._replies.task_done()
             self._stage_counters[Stage.JUDGE].leave(len(arrived))
-            await self._batch.room()
+            await self._batch.space()
             await asyncio.sleep(0)  # let requesters refill before the next bodies are read
 
     async def _read(
         self, arrived: Sequence[tuple[Item, Reply | Failure]], at: datetime
     ) -> Sequence[ParsedReply]:
         replies = [
-            Arrival(item.entry.id, item.asked, reply)
+            Arrival(item.entry.id, item.endpoint, reply)
             for item, reply in arrived
             if isinstance(reply, Reply)
         ]
@@ -255,10 +255,10 @@ class Pipeline:
         return [reply if isinstance(reply, Failure) else next(seen) for _, reply in arrived]
 
     def _decide_all(self, arrived: Sequence[tuple[Item, ParsedReply]], at: datetime) -> None:
-        """Decide on a block, in order.
+        """Decide on a block of replies, in order.
 
-        While the API is well, a result decides nothing but its own ID. So results in a row are
-        kept together, without a look at the API for each: a fifth of all that the pipeline does.
+        While the API is up, a result concerns only its own ID. So consecutive results are kept
+        together, which saves a fifth of the pipeline's work.
         """
         for are_results, in_a_row in groupby(arrived, key=_is_result):
             if are_results and self.governor.is_calm:
@@ -286,9 +286,9 @@ class Pipeline:
         match decision:
             case Ask():
                 self.tally.throttled += decision.pause_s is not None
-                self.governor.ask_again(item, decision, signal)
+                self.governor.requeue(item, decision, signal)
             case _ if item.is_canary:
-                pass  # the governor learns from it, and that was all that it was asked for
+                pass  # it was requested only for the governor
             case Keep(record):
                 self._keep(item, record)
             case Settle() if signal is Signal.ANSWERED:
@@ -331,7 +331,7 @@ class Pipeline:
             wait_s = await self.room.wait_for(self.ledger.seal_old)
             if wait_s is None:
                 return
-            with contextlib.suppress(TimeoutError):  # not cancelled: its failure is never missed
+            with contextlib.suppress(TimeoutError):  # not cancelled, so that no failure is lost
                 async with asyncio.timeout(wait_s):
                     await self._ending.wait()
 

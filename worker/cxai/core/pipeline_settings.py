@@ -1,17 +1,16 @@
-"""How much a run holds, and for how long it waits for its own machine."""
+"""The bounds of a pipeline: how much it holds, and how long it waits."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """How much a pipeline holds at a time.
+    """The bounds of a pipeline.
 
-    `in_flight`: requests under way. `batch`: outcomes that are committed together, sooner if they
-    reach `batch_bytes` or wait for `batch_s` seconds; the first ones wait for `first_batch_s`
-    only, if that is given. `grace_s`: seconds that requests under way are given when the run is
-    stopped. `disk_patience_s`: seconds that a full disk is given to have
-    room again.
+    `in_flight`: concurrent requests. `batch`: outcomes per commit; a commit is due earlier at
+    `batch_bytes` or after `batch_s` seconds (the first after `first_batch_s`, if given). `grace_s`:
+    seconds that requests in flight have to complete when the run is stopped. `disk_patience_s`:
+    seconds that the run waits for a full disk to have space again.
     """
 
     in_flight: int

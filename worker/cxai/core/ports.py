@@ -1,170 +1,83 @@
-"""The pipeline's ports: what it needs of the world, as small protocols.
+"""The pipeline's ports: small protocols for everything outside of it.
 
-Each adapter of a port lives in a file of its own; each port has one contract test suite that runs
-over every adapter and over its in-memory double. One more port is in core/resource.py.
+Each adapter has a file of its own; each port has one contract test suite, which runs over every
+adapter and over its in-memory double. More ports are in governor_ports.py and resource.py.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from cxai.core.backlog import Item
 from cxai.core.entry import Entry, IgnoredLine
 from cxai.core.events import Event
 from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
-from cxai.errors import CxaiError
-from cxai.policy.reply import Arrival, Endpoint, Failure, ParsedReply, Record, Reply, Said
-from cxai.policy.step import Ask, Settle
-from cxai.policy.table import Signal
+from cxai.policy.reply import Arrival, Endpoint, Failure, ParsedReply, Reply, Said
+from cxai.policy.step import Settle
 from cxai.policy.verdict import Verdict
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where the IDs come from: at least once each. What is not acknowledged may come again.
+    """Where the IDs come from, at least once each. What is not acknowledged may be delivered again.
 
-    One that has something to close is an asynchronous context manager as well: a run enters it
-    before its first request, and leaves it after the last acknowledgement.
+    A source that has to be closed is an asynchronous context manager as well: a run enters it
+    before its first request, and exits it after the last acknowledgement.
     """
 
     @property
     def is_queue(self) -> bool:
-        """Whether it lets go of what is acknowledged, as a queue does; a file keeps its lines.
+        """Whether it deletes what is acknowledged, as a queue does; a file keeps its lines.
 
-        What a queue has let go of is kept by the ledger until it has a final verdict.
+        The ledger keeps what a queue has deleted until it has a final verdict.
         """
         ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
-        """Yield every line once, in order, as it arrives; never the whole input at once.
+        """Yield every line once, in order, as it arrives; never the whole input in one block.
 
-        An IgnoredLine is a line that asks for nothing. It is counted, and never acknowledged.
-
-        No two entries have the same `source` and `line`: by these an acknowledged one is known.
+        An IgnoredLine is counted, and never acknowledged. No two entries have the same `source` and
+        `line`, which identify them when they are acknowledged.
         Raises InputBrokenError when the rest can't be read.
         """
         ...
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Let go of `entries`: the ledger has them, and they survive power loss.
+        """Delete `entries`, which are now in the ledger and survive power loss.
 
-        Called once with all entries of a batch, before the next one is asked for. A source that
+        Called once with all entries of a batch, before the next one is requested. A source that
         keeps its lines, such as a file, does nothing.
-        Raises InputBrokenError when the source can't be reached; then the entries may come again,
-        and are found in the ledger. It is not asked for more after that.
+        Raises InputBrokenError when the source can't be reached. Then the entries may be delivered
+        again, and are found in the ledger; nothing more is read from this source.
         """
         ...
 
 
 @runtime_checkable
 class RemoteSource(Source, Protocol):
-    """A source that may be out of reach for a while, and is waited for then."""
+    """A source that may be unreachable for a while; the run waits for it."""
 
     @property
     def blocked(self) -> Blocked | None:
-        """The outage that it waits for, None if it is within reach."""
+        """The outage that it waits for, None if it is reachable."""
         ...
 
 
 @runtime_checkable
 class GroupSource(Source, Protocol):
-    """A source whose place in a queue is kept by the queue, in a group of consumers.
+    """A source whose position is kept by the queue, in a consumer group.
 
-    Once the group is gone, what it had not read may be lost.
+    Once the group is gone, messages that it had not read may be lost.
     """
 
     @property
     def group(self) -> str:
-        """The name of the group, that of the queue included."""
+        """The name of the group, including that of the queue."""
         ...
 
     def expect_group(self) -> None:
-        """Note that earlier runs have read by this group: without it, the input is broken."""
-        ...
-
-
-class Governor(Protocol):
-    """Lets requests leave (what next, how fast, whether at all) and says whose trouble it is."""
-
-    def begin(self, stop: Callable[[CxaiError], None]) -> None:
-        """Govern a run; `stop` ends it early."""
-        ...
-
-    async def next_to_leave(self) -> Item:
-        """Return the next item at the moment when its request may leave; first come, first served.
-
-        Once for each, what came back is given to `learn`.
-        """
-        ...
-
-    def refused_rounds(self, item: Item) -> int:
-        """Return how many rounds of refusals by a limit came before this item's request."""
-        ...
-
-    def ask_again(self, item: Item, ask: Ask, signal: Signal) -> None:
-        """Offer an item again when policy, limit and the budget of retries allow it."""
-        ...
-
-    def hold_back(self, item: Item, verdict: Settle) -> None:
-        """Hold a verdict back that the API has not given: the trouble may be the API's own."""
-        ...
-
-    def learn(self, item: Item, seen: ParsedReply, signal: Signal) -> Sequence[tuple[Item, Settle]]:
-        """Note what came back for an item; return the verdicts that are held back no longer."""
-        ...
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether the API is up and nothing else is to be found out about it."""
-        ...
-
-    def learn_results(self, results: Sequence[tuple[Item, Record]]) -> None:
-        """Do as `learn` does for results of items that are no canaries. Only while `is_calm`."""
-        ...
-
-    def know_answered(self, entry: Entry) -> None:
-        """Note an ID whose result an earlier run has."""
-        ...
-
-    def input_ended(self) -> None:
-        """Note that no new item comes any more."""
-        ...
-
-    def rest(self) -> None:
-        """Note that nothing waits for the API, for the time being or at the end."""
-        ...
-
-
-class Limiter(Protocol):
-    """The pace of requests. One caller at a time acquires."""
-
-    async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
-        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
-        ...
-
-    def learn(self, signal: Signal, left_s: float) -> None:
-        """Adapt to what a request that left at `left_s` (monotonic) tells of the API."""
-        ...
-
-    def learn_answers(self, left_s: Sequence[float]) -> None:
-        """Do as `learn` does for answers to requests that left then, in this order.
-
-        What `acquire` waits for is not looked at again for that, unless the rate has changed.
-        """
-        ...
-
-    def note_overload(self, left_s: float) -> None:
-        """Note an overload that was no outage: many of them among the answers tell of a limit."""
-        ...
-
-    def restore(self) -> None:
-        """Take back what was lowered since the last answer: it was no limit that all share."""
-        ...
-
-    def pause(self, seconds: float, why: str) -> None:
-        """Let nothing leave for `seconds` from now; never shortens a pause."""
+        """Note that earlier runs have used this group: if it is gone, the input is broken."""
         ...
 
 
@@ -172,23 +85,23 @@ class Fetcher(Protocol):
     """One request to the API, no retries."""
 
     async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
-        """Ask; return what was really read. Every failure of the network is a value."""
+        """Send one GET; return what was really read. Every network failure is a value."""
         ...
 
 
 class Reader(Protocol):
-    """Makes sense of replies."""
+    """Decodes and parses replies."""
 
     @property
     def at_once(self) -> int:
-        """How many blocks of replies are worth reading at a time, at least 1."""
+        """How many blocks of replies to read concurrently, at least 1."""
         ...
 
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
-        """Return what each of these replies, which came at `at`, is; never raises.
+        """Return the meaning of each of these replies, received at `at`; never raises.
 
-        A 200 is the Record or the Status that was asked for, or a Failure with what else is known
-        of its reply; any other status is a Refusal.
+        A 200 is the requested Record or Status, or else a Failure that includes the status, message
+        and Retry-After of its reply; any other status is a Refusal.
         """
         ...
 
@@ -197,13 +110,7 @@ class RowWriter(Protocol):
     """Writes the lines of IDs that have no record, by part set."""
 
     def failure(
-        self,
-        entry: Entry,
-        settle: Settle,
-        *,
-        attempts: int,
-        at: datetime,
-        said: Said,
+        self, entry: Entry, settle: Settle, *, attempts: int, at: datetime, said: Said
     ) -> Mapping[str, bytes]:
         """Return the line that lists an ID without a record."""
         ...
@@ -211,13 +118,13 @@ class RowWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the ledger says of a block of entries.
+    """A block of entries, compared with the ledger.
 
-    `fresh` entries are to be done now. `duplicates` counts entries that stood in this input before;
-    `settled` counts, by verdict, those which an earlier run has settled for good; `answered` is one
-    of these that has a record, None if there is none: an ID that the API knows. `retaken` counts,
-    by verdict, the duplicates that are fresh all the same: a queue has sent an ID again for which
-    this run found a verdict that is not final.
+    `fresh` entries are to be retrieved now. `duplicates` counts entries that came earlier in this
+    input; `settled` counts, by verdict, those with a final verdict of an earlier run; `answered` is
+    one of these that has a record, None if there is none. `retaken` counts, by verdict, duplicates
+    that are fresh nevertheless: a queue has redelivered an ID whose verdict of this run is not
+    final.
     """
 
     fresh: Sequence[Entry]
@@ -228,39 +135,38 @@ class Admission:
 
 
 class Ledger(Protocol):
-    """Knows every ID that has a verdict, and makes verdict and record one.
+    """Holds every ID that has a verdict, and commits verdict and record together.
 
-    It also keeps what a queue has let go of until that has a final verdict.
+    It also keeps what a queue has deleted until that has a final verdict.
     """
 
     def left_over(self) -> AsyncGenerator[Admission, None]:
-        """Yield what earlier runs have taken from a queue and not settled, block by block.
+        """Yield, in blocks, what earlier runs have taken from a queue and not settled.
 
-        To be iterated once, to its end, before the first `admit`. Raises CommitError.
+        Iterate it once, to its end, before the first `admit`. Raises CommitError.
         """
         ...
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
-        """Tell what of `entries` is to be done. Call it once per entry of the input.
+        """Return which of `entries` are to be retrieved. Call it once for each entry of the input.
 
-        When it returns, a queue may let go of all of them. Raises CommitError when the ledger
-        fails.
+        When it returns, a queue may delete all of them. Raises CommitError when the ledger fails.
         """
         ...
 
     async def seal_old(self) -> float | None:
-        """Finish what has waited long enough for those who read the export while the run goes.
+        """Finish parts that are old enough, for readers of the export during the run.
 
-        Returns after how many seconds to call it again, None for never. Raises CommitError; if it
-        is a BlockedError, it may be tried again.
+        Returns the seconds until the next call, None for no more calls. Raises CommitError; after a
+        BlockedError, the call may be repeated.
         """
         ...
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
 
-        When it returns, they survive power loss. Raises CommitError: none of them counts; if it is
-        a BlockedError, the same commit may be tried again.
+        When it returns, they survive power loss. Raises CommitError if none of them counts; after a
+        BlockedError, the same commit may be repeated.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The port of what is retrieved, in a file of its own: readers need no event loop.
+"""The port of a resource, in its own file so that reader processes don't import asyncio.
 
 `asyncio`, which the other ports need, would be 11 of the 24 MB of a reader.
 """
@@ -11,27 +11,27 @@ from cxai.policy.reply import Failure, Record
 
 
 class Resource(Protocol):
-    """One kind of result that the API has of an interaction, laid out as a run wants it."""
+    """One kind of result of an interaction, and the layout of its rows."""
 
     @property
     def layout(self) -> Layout:
-        """Its name, the version of its rows, and the part sets of each shape."""
+        """Its name, schema version, and the part sets of each shape."""
         ...
 
     @property
     def path(self) -> str:
-        """What follows the ID in its URL, such as `ai`."""
+        """The last segment of its URL, after the ID, such as `ai`."""
         ...
 
     @property
     def bands_mark(self) -> BandsMark:
-        """What tells the configured score ranges from others, NO_BANDS if it has none."""
+        """The mark of the configured score ranges, NO_BANDS without any."""
         ...
 
     def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the lines of the result that `body`, decoded, holds; pure.
+        """Return the lines of the result in `body`, which is decoded; pure.
 
-        Fails with NOT_JSON or NOT_A_RESULT if it holds none, never raises, and quotes nothing of
-        it. The same arguments give the same bytes.
+        Fails with NOT_JSON or NOT_A_RESULT if there is none, never raises, and quotes nothing of
+        the body. The same arguments give the same bytes.
         """
         ...

@@ -1,4 +1,4 @@
-"""Waits for a place to write that can't be used now, such as a full disk, within bounds."""
+"""Waits, within bounds, for a place to write that is blocked, such as a full disk."""
 
 import asyncio
 import contextlib
@@ -10,31 +10,31 @@ from cxai.errors import BlockedError
 
 T = TypeVar("T")
 
-# A place that could not be used is tried again this often.
+# A blocked place is tried again at this interval.
 _LOOK_S = 2.0
 
 
 class Room:
-    """Repeats work that was blocked: for `patience_s` seconds, or until `ending` is set."""
+    """Repeats blocked work for `patience_s` seconds, or until `ending` is set."""
 
     def __init__(self, clock: Clock, patience_s: float, ending: asyncio.Event) -> None:
         self._clock = clock
         self._patience_s = patience_s
         self._ending = ending
-        self._blocked: dict[float, BlockedError] = {}  # since when each work waits, and for what
+        self._blocked: dict[float, BlockedError] = {}  # by the time since which work waits
 
     @property
     def waited_s(self) -> float | None:
-        """Seconds since the place could not be used, None if it can."""
+        """Seconds since work was first blocked, None if none is."""
         return self._clock.monotonic() - min(self._blocked) if self._blocked else None
 
     @property
     def blocked_by(self) -> BlockedError | None:
-        """What keeps work from being done, None if nothing does."""
+        """The error that blocks work, None if none does."""
         return next(iter(self._blocked.values()), None)
 
     async def wait_for(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`, again while it is blocked. Raises BlockedError when patience is over."""
+        """Do `work`, repeating it while it is blocked. Raises BlockedError after `patience_s`."""
         begun = self._clock.monotonic()
         while True:
             try:

@@ -1,28 +1,28 @@
-"""Recognizes the API token in text that came from outside: IDs have the same form."""
+"""Recognizes the API token in input, since it has the form of an ID."""
 
 from cxai.core.guid import guid_in
 from cxai.core.spelling import MOST_TIMES_ESCAPED, as_id, letters, unescaped
 
 MASK = "[token]"
-"""What stands in the place of a secret."""
+"""What replaces a secret."""
 
-# A shorter secret may be a part of an ordinary word or ID: it is looked for as a whole.
+# A shorter secret may be part of an ordinary word or ID: only the whole text is compared.
 _PART_FROM_CHARS = 12
 
 
 class Secrets:
-    """Texts that must not be sent as an ID, written to a file or shown."""
+    """Texts that must never be sent as an ID, written to a file or shown."""
 
     def __init__(self, *texts: str) -> None:
         self.guids: set[bytes] = set()
-        """The 16 bytes of each secret that is a GUID: a fast test for IDs that are GUIDs."""
+        """The 16 bytes of each secret that is a GUID, for a fast check of IDs that are GUIDs."""
         self._letters: set[str] = set()
         self._as_ids: set[str] = set()
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Recognize one more: a token that was renewed, say."""
+        """Recognize another secret, such as a renewed token."""
         if guid := guid_in(text):
             self.guids.add(bytes.fromhex(guid.replace("-", "")))
         if found := letters(text):
@@ -31,9 +31,9 @@ class Secrets:
             self._as_ids.add(as_id(text))
 
     def are_in(self, text: str) -> bool:
-        """Whether `text` holds a secret, in whatever case and with whatever signs between.
+        """Whether `text` holds a secret, in any case and with any signs between its letters.
 
-        Its characters may be escaped, as in a URL, in JSON, in a program or in HTML.
+        Its characters may be escaped as in URLs, JSON, programs or HTML.
         """
         if not self._letters:
             return False
@@ -50,7 +50,7 @@ class Secrets:
         return False
 
     def include(self, interaction_id: str) -> bool:
-        """Whether an ID that is otherwise allowed is one of them; quick, for each request."""
+        """Whether an otherwise allowed ID is one of them; fast enough for each request."""
         return as_id(interaction_id) in self._as_ids
 
     def __repr__(self) -> str:

@@ -1,19 +1,18 @@
-"""How a text may spell a secret: the one place that knows.
+"""How a text may spell a secret; no other module decides that.
 
-In upper and lower case, with and without its hyphens or with other signs between its letters, with
-letters of full width, and with characters escaped as URLs, JSON, HTML, programs and `repr` escape
-them, several times over. What is found here is used in two ways: a text from outside is undone to
-its letters (`letters`, `unescaped`), and a text of ours is searched with a pattern, so that what is
-around the secret stays as it is (`pattern`).
+In upper and lower case, with or without its hyphens or with other signs between its letters, with
+full-width letters, and with characters escaped as URLs, JSON, HTML, programs and `repr` escape
+them, several times over. Input is reduced to its letters (`letters`, `unescaped`), which finds the
+most; output is searched with a `pattern`, so that the text around the secret is kept.
 """
 
 import re
 import unicodedata
 from urllib.parse import unquote
 
-# --- a text from outside, undone ---
+# --- input, reduced to its letters ---
 
-# %2D, \x2d, \u002d, \u{2d}, &#x2d; and &#45;. One by name, as &hyphen;, is no letter of a token.
+# %2D, \x2d, \u002d, \u{2d}, &#x2d; and &#45;. A named one, as &hyphen;, is never a letter.
 _IN_HEX = re.compile(
     r"%([0-9a-f]{2})|\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\u\{0*([0-9a-f]{1,4})\}"
     r"|&#x0*([0-9a-f]{1,4});",
@@ -27,12 +26,12 @@ _NO_LETTER = re.compile("[^0-9a-z]")
 
 
 def letters(text: str) -> str:
-    """Return the letters and digits of a text alone, of any width, in small letters."""
+    """Return only the letters and digits of a text, in lower case and normal width."""
     return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def unescaped(text: str) -> str:
-    """Return a text whose escaped characters are undone once; the same if there are none."""
+    """Undo one level of escaping; return the same text if nothing is escaped."""
     if not any(mark in text for mark in "%\\&"):
         return text
     text = _IN_HEX.sub(lambda found: chr(int(found[found.lastindex or 0], 16)), text)
@@ -41,36 +40,46 @@ def unescaped(text: str) -> str:
 
 
 def as_id(text: str) -> str:
-    """Return what an allowed ID (core/entry.py) and a secret have in common if they are the same.
+    """Return the form in which an allowed ID (core/entry.py) and a secret are compared.
 
-    Such an ID has letters, digits and `-._~` only, and a server may read `%` escapes in it.
+    Such an ID has only letters, digits and `-._~`, and a server may read `%` escapes in it.
     """
     plain = unquote(text) if "%" in text else text
     return plain.replace("-", "").lower()
 
 
-# --- a text of ours, searched ---
+# --- output, searched ---
+#
+# The pattern matches each character in one way only, so that near misses take linear time: what
+# precedes a character consumes all backslashes, and its own escape only looks back at them. Only a
+# secret that itself contains something like an escape is ambiguous, such as the 33 of `%33`.
 
-# From so many letters and digits on, these alone tell, whatever stands between them.
+# Secrets with at least this many letters and digits are found by these alone.
 _LEAST_LETTERS = 12
 _GUID_GROUPS = re.compile(
     "([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})"
 )
 _LETTERS_AND_DIGITS = re.compile("[a-z0-9]+")
+_PIECES = re.compile(r"\\+|[^\\]", re.DOTALL)  # a run of backslashes, or another character
 
-# Between two letters: what is none, as it is or as URLs, HTML and JSON write it. Nothing that the
-# form of a log line needs is taken along.
+# The codes of letters and digits: everything else may separate two letters.
+_LETTER_HEX = "(?:3[0-9]|[46][1-9a-f]|[57][0-9a])"
+_LETTER_DECIMAL = "(?:4[89]|5[0-7]|6[5-9]|[78][0-9]|9[0789]|1[01][0-9]|12[0-2])"
+
+# Between two letters: a character that is neither, as it is or as URLs, programs, JSON and HTML
+# escape it. Plain characters that structure a log line are excluded.
+_NO_GAP = r"""\uff10-\uff5a"'{}\[\],\n"""
 _GAP = (
-    r"""[^0-9A-Za-z\uff10-\uff5a"'{}\[\],\n]"""
-    r"|%(?:25){0,4}(?:2[0-9a-f]|5f)"
-    r"|&\#(?:x0{0,4}(?:2[0-9a-f]|5f|20[0-9a-f]{2})|0{0,4}(?:3[2-9]|4[0-7]|95));|&[a-z]{2,8};"
-    r"|\\{1,8}u(?:00(?:2[0-9a-f]|5f)|20[0-9a-f]{2})"
+    rf"%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
+    rf"|\\{{1,8}}+(?:(?!(?:u00|x){_LETTER_HEX})(?:u[0-9a-f]{{4}}|x[0-9a-f]{{2}}))?"
+    rf"|&(?!\#(?:x0{{0,4}}{_LETTER_HEX}|0{{0,4}}{_LETTER_DECIMAL});)"
+    rf"(?:\#x?[0-9a-f]{{1,8}}|[a-z]{{2,8}});|[^0-9A-Za-z\\{_NO_GAP}]"
 )
 _LONGEST_GAP = 8
 
 
 def anchor(secret: str) -> bytes:
-    """Return what all spellings without disguise (`may_be_disguised`) have in common."""
+    """Return a piece that every spelling without escapes or full-width letters contains."""
     guid = _GUID_GROUPS.fullmatch(secret)  # with its hyphens or without
     runs = guid.groups() if guid else _LETTERS_AND_DIGITS.findall(secret)
     return max(runs, key=len, default="").encode()
@@ -78,55 +87,57 @@ def anchor(secret: str) -> bytes:
 
 def pattern(secret: str) -> re.Pattern[str]:
     """Return the pattern of a secret in all its spellings."""
-    if sum(c.isalnum() for c in secret) < _LEAST_LETTERS:
-        return re.compile("".join(map(_character, secret)), re.IGNORECASE)
-    runs = re.split("([0-9A-Za-z])", secret)  # what stands between the letters, and each of them
+    runs = re.split("([0-9A-Za-z])", secret)  # what separates the letters, and each of them
     between, those = runs[0::2], runs[1::2]
+    if len(those) < _LEAST_LETTERS:
+        return re.compile(_in_full(secret, optional="-" if those else ""), re.IGNORECASE)
     gaps = [_gap(own) for own in between[1:-1]]
-    parts = [f"(?:{_spelled(between[0])})?"]
+    parts = [f"(?:{_in_full(between[0])})?", r"\\{0,8}+"]
     for letter, gap in zip(those, [*gaps, ""], strict=True):
-        parts += [_character(letter), gap]
-    parts.append(f"(?:{_spelled(between[-1])})?")
+        parts += [_spelled(letter), gap]
+    parts.append(f"(?:{_in_full(between[-1])})?")
     return re.compile("".join(parts), re.IGNORECASE)
 
 
 def _gap(own: str) -> str:
-    """Return the pattern of what may stand between two letters that have `own` between them."""
-    also = "".join(f"|{_spelled(c)}" for c in dict.fromkeys(own))
-    return f"(?:{_GAP}{also}){{0,{_LONGEST_GAP + len(own)}}}"
+    """Return the pattern of what may separate two letters with `own` between them; lazy."""
+    also = "".join(f"|{re.escape(c)}" for c in re.findall(f"[{_NO_GAP}]", own))
+    return f"(?:{_GAP}{also}){{0,{_LONGEST_GAP + len(own)}}}?"
 
 
-def _character(c: str) -> str:
-    return rf"\\{{0,8}}{_spelled(c)}" + ("?" if c == "-" else "")
+def _in_full(text: str, optional: str = "") -> str:
+    """Return the pattern of a text with all its characters, but for the optional one."""
+    parts = []
+    for piece in _PIECES.findall(text):
+        if piece[0] == "\\":
+            parts.append(_spelled("\\") + f"{{{len(piece)},{16 * len(piece)}}}+")
+        else:
+            parts.append(r"\\{0,8}+" + _spelled(piece) + ("?" if piece == optional else ""))
+    return "".join(parts)
 
 
-def _spelled(text: str) -> str:
-    """Return the pattern of a text whose characters are as they are, or otherwise written."""
-    return "".join(map(_one_spelled, text))
-
-
-def _one_spelled(c: str) -> str:
+def _spelled(c: str) -> str:
+    """Return the pattern of a character, as it is or escaped; its backslash has been matched."""
     # In another case, a letter may be several: `ß` is `SS` in capitals.
     codes = {ord(case) for case in (c, c.lower(), c.upper()) if len(case) == 1}
     hexadecimal = "|".join(f"{code:02x}" for code in codes)
     decimal = "|".join(map(str, codes))
-    plain = r"\\{1,8}" if c == "\\" else re.escape(c)
-    wide = chr(ord(c) + 0xFEE0) if c.isascii() else plain
+    wide = f"|{chr(ord(c) + 0xFEE0)}" if c.isascii() else ""
     return (
-        rf"(?:{plain}|{wide}|%(?:25){{0,4}}(?:{hexadecimal})|\\{{1,8}}(?:u00|x)(?:{hexadecimal})"
+        rf"(?:(?<=\\)(?:u00|x)(?:{hexadecimal})|{re.escape(c)}{wide}|%(?:25){{0,4}}(?:{hexadecimal})"
         rf"|&\#(?:x0{{0,4}}(?:{hexadecimal})|0{{0,4}}(?:{decimal}));)"
     )
 
 
-# With these, a text can spell a character otherwise: escapes, and letters of full width.
-_DISGUISES = (b"\\", b"%", b"&")
+# Signs that begin an escape.
+_ESCAPE_SIGNS = (b"\\", b"%", b"&")
 
 
 def may_match(secret: str, text: str) -> bool:
-    """Whether `pattern(secret)` may be found in a text: False is certain, and takes no pattern.
+    """Whether `pattern(secret)` may match in `text`; a quick check that never misses a match.
 
-    In ASCII without an escape the letters and digits of a secret can only stand as themselves, one
-    after the other, with other signs between them.
+    In ASCII without an escape, the letters and digits of a secret can only appear as themselves and
+    in order, with other signs between them.
     """
     if not (secret.isascii() and text.isascii()) or any(mark in text for mark in "\\%&"):
         return True
@@ -134,5 +145,5 @@ def may_match(secret: str, text: str) -> bool:
 
 
 def may_be_disguised(data: bytes) -> bool:
-    """Whether some character may be spelled otherwise than as itself."""
-    return any(sign in data for sign in _DISGUISES) or not data.isascii()
+    """Whether a character may be escaped or of full width."""
+    return any(sign in data for sign in _ESCAPE_SIGNS) or not data.isascii()

@@ -1,4 +1,4 @@
-"""A wish that a run stop early and in good order: from a signal, or from the program around it."""
+"""A request to stop a run early and in good order, by a signal or by the calling program."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ Listener = Callable[[StoppedError], None]
 
 
 class StopRequest:
-    """Stops the runs that it is handed to. It may be made before they begin, and from any thread.
+    """Stops the runs that it is passed to. It may be made before they begin, and from any thread.
 
-    Made twice, it stays the first: nothing happens.
+    Only the first call of `make` counts.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class StopRequest:
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Listener]] = []
 
     def make(self, why: StoppedError | None = None) -> None:
-        """Ask for the stop; without a reason, it is the caller's wish."""
+        """Request the stop; without a reason, on behalf of the caller."""
         with self._lock:
             if self._why is not None:
                 return
@@ -32,9 +32,9 @@ class StopRequest:
 
     @contextmanager
     def passed_to(self, listener: Listener) -> Iterator[None]:
-        """While entered, have `listener` called, on this event loop, when the stop is asked for.
+        """While entered, call `listener` on this event loop when the stop is requested.
 
-        It is called at once if that has been before.
+        It is called immediately if the stop was requested before.
         """
         entry = (asyncio.get_running_loop(), listener)
         with self._lock:

@@ -1,4 +1,4 @@
-"""The accounts of a run: what came in, what became of it, and whether the two agree."""
+"""The counters of a run: what came in, what became of it, and whether the two add up."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,19 +17,18 @@ _MOST_REASONS = 64
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one run, kept up while it goes.
+    """The counters of one run, up to date at any time.
 
     `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
     `ids` = those settled before + those settled now + those still open.
-    `before` and `now` count by verdict; `now` counts `invalid_id` too, as its lines are listed,
-    but those are no IDs. `unknown` counts results by the path of a field that the schema lacks,
-    `absent` by that of one that the result lacks, and `more_drift` what is beyond the number of
-    paths that are kept. `reasons` counts IDs that ended without a record in this run.
-    `left_over` of the lines are from earlier runs, which had taken them from a queue.
-    `retaken` counts verdicts of this run that were not final, and whose IDs a queue has sent again:
-    they are not in `now` any more, but their `reasons` have been counted.
-    `committed` is how many outcomes of this run the ledger has, None until it has been asked.
-    `unfetched` is how many IDs of reopened parts have no verdict again, whatever the input holds.
+    `before` and `now` count by verdict; `now` includes `invalid_id`, whose lines are listed, but
+    which are no IDs. `unknown` counts results by the path of an undocumented field, `absent` by
+    that of a missing one, and `more_drift` those beyond the number of paths that are kept.
+    `reasons` counts IDs that ended without a record in this run. `left_over` of the lines are from
+    earlier runs, which had taken them from a queue. `retaken` counts verdicts of this run that were
+    not final and whose IDs a queue has redelivered: they are no longer in `now`, but their
+    `reasons` remain. `committed` is the number of outcomes of this run in the ledger, None until it
+    is known. `unfetched` is the number of IDs of reopened parts that have no verdict yet.
     """
 
     lines: int = 0
@@ -54,7 +53,7 @@ class Tally:
     unfetched: int = 0
 
     def count_in(self, items: Sequence[Entry | IgnoredLine], admission: Admission) -> None:
-        """Count a block of the input, and what the ledger says of it."""
+        """Count a block of the input, by what the ledger has of it."""
         settled_invalid = admission.settled.get(Verdict.INVALID_ID, 0)
         fresh_invalid = sum(entry.invalid is not None for entry in admission.fresh)
         retaken = sum(admission.retaken.values())
@@ -72,7 +71,7 @@ class Tally:
 
     @property
     def verdicts(self) -> Counter[Verdict]:
-        """IDs of this input by verdict, whichever run settled them."""
+        """IDs of this input by verdict, settled by this or an earlier run."""
         both = self.before + self.now
         del both[Verdict.INVALID_ID]
         return both
@@ -89,7 +88,7 @@ class Tally:
 
     @property
     def open(self) -> int:
-        """IDs of this input that have no verdict yet."""
+        """IDs of this input without a verdict."""
         return self.ids - self.verdicts.total()
 
     @property
@@ -116,17 +115,17 @@ class Tally:
         return self.lines == parts and self.open >= 0 and in_ledger
 
     def count_out(self, item: Item) -> None:
-        """Count a request that leaves for an item."""
+        """Count a request for an item."""
         self.requests += 1
-        if item.asked is Endpoint.STATUS:
+        if item.endpoint is Endpoint.STATUS:
             self.status_requests += 1
         elif item.requests > 1 or item.is_canary:
             self.retries += 1
 
     def note_drift(self, seen: ParsedReply, before: Said) -> None:
-        """Count what is not as documented; absent fields never take the place of unknown ones.
+        """Count differences from the documentation, unknown and absent fields separately.
 
-        An unknown state counts once in a row: `before` is what the API had said.
+        An unknown state counts once while it lasts: `before` holds the API's previous words.
         """
         if isinstance(seen, Record):
             self.more_drift += seen.drift.more
@@ -144,7 +143,7 @@ class Tally:
 
     @property
     def drift(self) -> dict[str, int]:
-        """Results by the path at which they are not as documented: unknown fields first.
+        """Results by the path of an undocumented or absent field, unknown fields first.
 
         The path of an absent field is followed by ` (absent)`.
         """
@@ -153,9 +152,9 @@ class Tally:
         return dict(shown)
 
     def note_reason(self, verdict: Verdict, reason: str, words: str | None = None) -> None:
-        """Count why an ID ended without a record, with the API's own words if it had any.
+        """Count why an ID ended without a record, with the API's own message if there is one.
 
-        The number of distinct reasons is bounded. When there are too many, the words are left out.
+        The number of distinct reasons is bounded; when there are too many, messages are left out.
         """
         reasons = self.reasons.setdefault(verdict, Counter())
         in_full = f"{reason}: {words}" if words else reason
@@ -165,7 +164,7 @@ class Tally:
             reasons[in_full] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the reconciliation as plain values, for JSON."""
+        """Return all counters as plain values, for JSON."""
         return {
             "lines": self.lines,
             "left_over": self.left_over,

@@ -1,1 +1,1 @@
-"""Whether the API answers, and how fast requests may leave."""
+"""Whether the API is up, and how fast requests may leave."""

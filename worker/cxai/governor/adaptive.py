@@ -1,6 +1,6 @@
-"""The rate that is allowed now: lowered while the API refuses requests, raised while it doesn't.
+"""The adaptive rate: lowered while the API throttles requests, raised while it doesn't.
 
-One theory for a process of its own (`local.py`) and for the workers of an account, who share its
+It is the same for a single process (`local.py`) and for the workers of an account, which share its
 state through a database (`cxai/cluster/limiter.py`).
 """
 
@@ -10,26 +10,26 @@ from cxai.governor.aimd import Aimd
 from cxai.policy.table import Signal
 
 IN_USE_S = 1.0
-"""The rate was in use if a request had to wait for it this short a time ago."""
+"""The rate is in use if a request had to wait for it within this time."""
 
-# However often the API refuses, one request every ten seconds leaves to see whether it still does.
+# However often the API refuses, one request leaves every ten seconds.
 _LEAST_RATE = 0.1
 
-# Overloads are a limit, not accidents, if they are more than this share of so many latest replies.
+# Overloads indicate a limit if they exceed this share of about this many latest replies.
 _REPLIES, _SHARE = 20, 0.2
 
-# So few of them left count as none.
-_FORGOTTEN = 0.001
+# A smaller share of overloads counts as none.
+_NEGLIGIBLE = 0.001
 
-# From so long after a refusal on, no request that left before it is under way any more.
+# After this time, no request that left before a refusal is still in flight.
 _REST_S = 600.0
 
 
 class AdaptiveRate:
-    """Requests per second, above 0 and at most `ceiling`.
+    """Requests per second, above 0 and at most `ceiling`; without `adaptive`, always the ceiling.
 
-    Without `adaptive` it always is the ceiling. `figures` go on where another one was. Times are
-    seconds of one clock, given by the caller; they may come in another order than they happened.
+    `figures` are those of the AdaptiveRate to continue from. Times are seconds of one clock, given
+    by the caller; they need not be in order.
     """
 
     def __init__(
@@ -51,27 +51,27 @@ class AdaptiveRate:
 
     @property
     def figures(self) -> tuple[float, ...]:
-        """All that it has learned."""
+        """Its whole state."""
         return (self._overloads, self._answered_at_rate, self._refused_at, *self._rate.figures)
 
     def is_at_rest(self, now: float) -> bool:
-        """Whether it is as if it had never learned anything."""
+        """Whether its state is the same as that of a new one."""
         ceiling = self._rate.ceiling
         return (
             self.value == self._answered_at_rate == ceiling
-            and self._overloads < _FORGOTTEN
+            and self._overloads < _NEGLIGIBLE
             and now - self._rate.cut_felt_at > _REST_S
         )
 
     def learn(self, signal: Signal, left_at: float, now: float, *, in_use: bool) -> None:
-        """Adapt to what a request that left at `left_at` tells of the API.
+        """Adapt to the reply to a request that left at `left_at`.
 
-        `in_use` is whether requests had to wait for the rate of late: else it can't be known
-        whether a higher one would be refused.
+        `in_use` is whether requests had to wait for the rate recently; otherwise answers do not
+        show that a higher rate would be accepted.
         """
         if signal is Signal.ANSWERED:
             self._overloads -= self._overloads / _REPLIES
-            is_since = left_at > self._refused_at  # else it left at another rate
+            is_since = left_at > self._refused_at  # else it left at an earlier rate
             if is_since:
                 self._rate.take_back(self._answered_at_rate)
             self._rate.grow(now, in_use=in_use)
@@ -82,11 +82,11 @@ class AdaptiveRate:
             self._rate.refuse(left_at, now)
 
     def note_overload(self, left_at: float, now: float) -> None:
-        """Note an overload that was no outage: many of them among the answers tell of a limit."""
+        """Note an overload that was no outage; many of them among the answers indicate a limit."""
         self._overloads += (1.0 - self._overloads) / _REPLIES
         if self._overloads > _SHARE and self._adaptive:
             self._rate.refuse(left_at, now)
 
     def restore(self) -> None:
-        """Take back what was lowered since the last answer: it was no limit that all share."""
+        """Undo reductions since the last answer: only single IDs were refused."""
         self._rate.value = max(self._rate.value, self._answered_at_rate)

@@ -1,6 +1,6 @@
-"""A limit that finds its place: additive increase, multiplicative decrease, under a ceiling.
+"""An adaptive limit under a ceiling: additive increase, multiplicative decrease.
 
-The API's limit is not published. What it refuses tells where it is; what it lets pass does not.
+The API's limit is not published: only refused requests show where it is.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,18 @@ _NEAR = 0.95
 _RECOVERY_S = 2.0
 _PROBE_S = 60.0
 _DOUBLING_S = 15.0
-_LONGEST_SPAN_S = 10.0
+_MAX_SPAN_S = 10.0
 
 
 @dataclass(slots=True)
 class Aimd:
-    """One adaptive limit between `floor` and `ceiling`, in whatever unit the two have.
+    """An adaptive limit between `floor` and `ceiling`, in their unit.
 
-    A refusal halves it. Then it comes back within two seconds to just below where it was refused,
-    since the limit is known to be near, and from there ever faster: it reaches that place again
-    after a minute, and doubles each quarter of a minute from there. So a limit that stands is tried
-    about once a minute, and one that was lifted is noticed soon. Only time in which the limit was
-    in use counts, and of a long silence (a pause, an outage) ten seconds at most. Times are
-    seconds of one monotonic clock, given by the caller.
+    A refusal halves the value. Within two seconds it recovers to 95 % of the value that was
+    refused, reaches that value again after a minute, and then doubles every 15 seconds. So an
+    unchanged limit is tested about once a minute, and a lifted one is noticed soon. Only time in
+    which the limit was in use counts, and at most ten seconds of a long gap (a pause, an outage).
+    Times are seconds of one monotonic clock, given by the caller.
     """
 
     floor: float
@@ -38,18 +37,18 @@ class Aimd:
 
     @property
     def figures(self) -> tuple[float, ...]:
-        """All that it has learned."""
+        """Its whole state, but for the bounds."""
         return (self.value, self._known, self._probed_s, self.cut_felt_at, self._grown_at)
 
     def resume(self, *figures: float) -> None:
-        """Go on where one with these figures was."""
+        """Continue from these figures of another one."""
         self.value, self._known, self._probed_s, self.cut_felt_at, self._grown_at = figures
 
     def refuse(self, left_at: float, now: float) -> bool:
         """Halve for a request that left at `left_at` and was refused; return whether it did.
 
-        Requests that left before the last cut tell nothing about the value since; nor do those
-        of one more round trip, which still meet what had left before it.
+        Requests that left before the last cut show nothing about the value since; nor do those of
+        one more round trip, since they arrive together with earlier ones.
         """
         if left_at <= self.cut_felt_at:
             return False
@@ -61,16 +60,16 @@ class Aimd:
         return True
 
     def take_back(self, answered_at: float) -> None:
-        """Leave one cut of those since `answered_at` was the value and anything was answered.
+        """Undo all cuts but one since the last answer, which came at the value `answered_at`.
 
-        What is refused at any value tells nothing of where the limit is.
+        Refusals at any value show nothing about where the limit is.
         """
         if self.value < answered_at * _CUT:
             self.value, self._known = answered_at * _CUT, answered_at
 
     def grow(self, now: float, *, in_use: bool) -> None:
         """Grow for the time since the last call, if the limit was `in_use`."""
-        span_s = min(now - self._grown_at, _LONGEST_SPAN_S)
+        span_s = min(now - self._grown_at, _MAX_SPAN_S)
         if span_s <= 0:
             return
         self._grown_at = now

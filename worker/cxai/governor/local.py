@@ -1,4 +1,4 @@
-"""The pace of one process: even spacing, a hard account of the window, a pause for all requests."""
+"""The rate limiter of one process: even spacing, a hard window, a pause for all requests."""
 
 import asyncio
 import math
@@ -13,16 +13,17 @@ from cxai.governor.news import News
 from cxai.governor.pacing import EXIT_MARGIN, Exit, Schedule, to_next_tick_s
 from cxai.policy.table import Signal
 
-# asyncio-throttle polls for a free slot. Only one caller ever waits on it here, and only for what
-# the schedule could not foresee, so a fine step costs nothing.
-_ACCOUNT_STEP_S = 0.001
+# asyncio-throttle polls for a free slot. Only one caller waits for it at a time, and rarely, since
+# the schedule has spaced the requests: a short interval costs nothing.
+_POLL_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class RateSettings:
-    """`rate` requests per second (fractions too) are never exceeded.
+    """`rate` is requests per second, fractions allowed, and is never exceeded.
 
-    With `adaptive`, it is lowered while the API refuses, and raised again while it doesn't.
+    With `adaptive`, requests are slowed down while the API throttles them. With `burst`, they are
+    not spaced evenly within a second.
     """
 
     rate: float
@@ -31,11 +32,11 @@ class RateSettings:
 
 
 class LocalLimiter:
-    """Adapter of ports.Limiter.
+    """Adapter of governor_ports.Limiter.
 
-    The caller sleeps until the moment of release. What is really sent is counted once more, by Exit
-    (pacing.py) and in asyncio-throttle's account. That has the last word: `rate` requests a second,
-    counted as they leave. It is Exit that knows how long there is to wait.
+    `acquire` waits until a request is due. When the request is really sent, `send_slot` counts it
+    again, with Exit (pacing.py) and with asyncio-throttle, which has the last word: `rate` requests
+    per second, counted as they leave.
     """
 
     def __init__(self, ceilings: RateSettings, clock: Clock) -> None:
@@ -47,7 +48,7 @@ class LocalLimiter:
         self._rate = AdaptiveRate(rate, adaptive=ceilings.adaptive)
         self._schedule = Schedule(rate, burst=ceilings.burst)
         self._account = Throttler(
-            per_window, per_window / rate * (1 + EXIT_MARGIN), retry_interval=_ACCOUNT_STEP_S
+            per_window, per_window / rate * (1 + EXIT_MARGIN), retry_interval=_POLL_S
         )
         self._exit = Exit(rate, burst=ceilings.burst)
         self._at_exit = asyncio.Lock()
@@ -57,7 +58,6 @@ class LocalLimiter:
         self._paused_why = ""
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
-        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
         while is_wanted():
             now = self._now()
             if (wait_s := self._wait_s(now)) <= 0:
@@ -70,33 +70,28 @@ class LocalLimiter:
         return False
 
     async def send_slot(self) -> None:
-        """Return at the moment when a request whose turn it is may go onto its connection.
+        """Wait until a request that was acquired may be sent on its connection.
 
-        Opening the connection may have taken long, so that requests which were released apart
-        would now be sent together.
+        Requests that were spaced evenly would otherwise leave together if opening their connections
+        took long.
         """
-        async with self._at_exit:  # one at a time: else the time would be out of date
+        async with self._at_exit:  # one at a time, or `now` would be out of date
             while (wait_s := self._exit.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(wait_s)
             await self._account.acquire()  # type: ignore[no-untyped-call]
             self._exit.leave(self._now())
-        if self._exit.unsent == 1:  # what leaves is written to its socket before the loop goes on
+        if self._exit.unsent == 1:  # the socket is written before the loop's next turn
             asyncio.get_running_loop().call_soon(self._note_sent)
 
     def _note_sent(self) -> None:
         self._exit.sent(self._now())
 
     def learn(self, signal: Signal, left_s: float) -> None:
-        """Adapt to what a request that left at `left_s` tells of the API."""
         now = self._now()
         self._rate.learn(signal, left_s, now, in_use=now - self._used_at < IN_USE_S)
         self._follow()
 
     def learn_answers(self, left_s: Sequence[float]) -> None:
-        """Do as `learn` does for answers to requests that left then, in this order.
-
-        What waits is not woken, unless the rate has changed: that would be once for each answer.
-        """
         before, now = self._rate.value, self._now()
         in_use = now - self._used_at < IN_USE_S
         for left in left_s:
@@ -105,17 +100,14 @@ class LocalLimiter:
             self._follow()
 
     def note_overload(self, left_s: float) -> None:
-        """Note an overload that was no outage: many of them among the answers tell of a limit."""
         self._rate.note_overload(left_s, self._now())
         self._follow()
 
     def restore(self) -> None:
-        """Take back what was lowered since the last answer: it was no limit that all share."""
         self._rate.restore()
         self._follow()
 
     def pause(self, seconds: float, why: str) -> None:
-        """Let nothing leave for `seconds` from now; never shortens a pause."""
         until = self._now() + seconds
         if until > self._paused_until:
             self._paused_until = until
@@ -123,7 +115,7 @@ class LocalLimiter:
 
     @property
     def paused(self) -> tuple[float, str] | None:
-        """Seconds that the pause still lasts and why, None if there is none."""
+        """Remaining seconds of the pause and the reason for it, None if there is no pause."""
         left = self._paused_until - self._now()
         return (left, self._paused_why) if left > 0 else None
 

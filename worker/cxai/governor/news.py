@@ -1,32 +1,32 @@
-"""Wakes the one task that waits for something to change, or for a moment to come."""
+"""Wakes the one task that waits for a change, or until a time."""
 
 import asyncio
 
 
 class News:
-    """Something that may have changed, and that one task at a time waits for.
+    """An event with a timeout, for one waiting task at a time.
 
-    An asyncio.Event within an asyncio.timeout does the same, for three times the CPU: when the time
-    is up it cancels its task, and catches that again. Each paced request waits here once.
+    An asyncio.Event in an asyncio.timeout takes three times the CPU, since a timeout cancels the
+    task and catches that again. Every paced request waits here once.
     """
 
     def __init__(self) -> None:
-        self._is_there = False
+        self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """Wake the task that waits, or the next that would."""
-        self._is_there = True
+        """Wake the waiting task, or the next one that would wait."""
+        self._is_set = True
         if self._waiter is not None:
             _wake(self._waiter)
 
     def clear(self) -> None:
-        """Forget what has changed until now."""
-        self._is_there = False
+        """Forget all news so far."""
+        self._is_set = False
 
     async def within(self, seconds: float | None) -> None:
         """Return when there is news since `clear`, or after that many seconds; None is no limit."""
-        if self._is_there:
+        if self._is_set:
             return
         loop = asyncio.get_running_loop()
         self._waiter = waiter = loop.create_future()

@@ -1,4 +1,4 @@
-"""The arithmetic of the rate: when the next request may leave."""
+"""Pacing arithmetic: when the next request may leave."""
 
 import math
 from collections import deque
@@ -6,30 +6,30 @@ from collections import deque
 MARGIN = 0.003
 """Share of the allowed rate that is left unused.
 
-The server counts requests as they arrive, not as they leave: without a margin, a request that
-travels faster than the one a second before it makes the second too full.
+The server counts requests as they arrive. Without a margin, a request that travels faster than the
+one a second before it would exceed the rate there.
 """
 
 EXIT_MARGIN = MARGIN / 2
-"""The margin within which requests are counted as they leave.
+"""The margin for counting requests as they leave.
 
-It is narrower than the margin of the plan, so that a request that is on time never waits for the
-count. The difference of the two is what there is to make up for stalls.
+It is narrower than that of the schedule, so that a request that is on time never waits for the
+count; the difference allows the schedule to catch up after stalls.
 """
 
 _TICKS_PER_S = 1_000
 
 TENTH_S = 0.1
-"""An even flow is bounded within this time, too, not only within a second."""
+"""An even flow is also bounded within this time, not only within a second."""
 
 
 class Window:
-    """Bounds how many requests of a flow leave within a stretch of time, wherever it begins.
+    """A sliding window that bounds how many requests leave within any such length of time.
 
-    Evenly it is a tenth of a second's budget + 1 in a tenth of a second; with `burst` it is
-    floor(rate), at least 1, in the time that these take. `rate` is requests per second, `margin`
-    the share of that time that is added to it. A request counts when it leaves, or when it is
-    known to be sent.
+    Without `burst` that is a tenth of the rate + 1 in a tenth of a second; with `burst` it is
+    floor(rate), at least 1, in the time that these take at this rate. `rate` is requests per
+    second, `margin` the share by which the window is lengthened. A request counts when it leaves,
+    or later, when it is known to be sent.
 
     Times are seconds of one monotonic clock, given by the caller.
     """
@@ -41,7 +41,7 @@ class Window:
         self.change(rate)
 
     def change(self, rate: float) -> None:
-        """Go on at another rate."""
+        """Continue at another rate."""
         most = max(1, int(rate)) if self._burst else int(rate * TENTH_S) + 1
         self._length_s = (most / rate if self._burst else TENTH_S) * (1.0 + self._margin)
         self._recent = deque(self._recent, maxlen=most)
@@ -57,19 +57,18 @@ class Window:
         self._recent.append(now)
 
     def sent(self, count: int, now: float) -> None:
-        """Note that the last `count` that left had not been sent before `now`, perhaps."""
+        """Note that the last `count` that left may have been sent as late as `now`."""
         for last in range(1, min(count, len(self._recent)) + 1):
             self._recent[-last] = now
 
 
 class Schedule:
-    """An even spacing that catches up after a stall, without ever bunching.
+    """Even spacing that catches up after a stall without bunching requests.
 
-    `rate` is requests per second, above 0, fractions too. Requests are planned 1/rate apart; if
-    the caller comes late, it may catch up what it missed of the last tenth of a second, but never
-    more than a tenth of a second's budget + 1 leaves within any tenth of a second. With `burst`,
-    the spacing is left out: floor(rate) requests, at least 1, may leave at once, but never more
-    within the time that these take.
+    `rate` is requests per second, above 0, fractions allowed. Requests are scheduled 1/rate apart.
+    A late caller may catch up on the last tenth of a second, but at most a tenth of the rate + 1
+    leaves within any tenth of a second. With `burst` there is no spacing: floor(rate) requests, at
+    least 1, may leave together, but no more within the time that these take at this rate.
 
     Times are seconds of one monotonic clock, given by the caller.
     """
@@ -86,7 +85,7 @@ class Schedule:
         return (1.0 + MARGIN) / self._rate
 
     def change(self, rate: float) -> None:
-        """Go on at another rate."""
+        """Continue at another rate."""
         if rate != self._rate:
             self._rate = rate
             self._window.change(rate)
@@ -99,7 +98,7 @@ class Schedule:
         return max(bound_s, self._next_s - now)
 
     def bound_s(self, now: float) -> float:
-        """Return how much of that is for the bound, so that being late for it can't be made up."""
+        """Return the part of that wait that can't be caught up, since the window requires it."""
         return self._window.wait_s(now)
 
     def leave(self, now: float) -> None:
@@ -110,22 +109,21 @@ class Schedule:
 
 
 class Exit:
-    """Bounds what is really sent, whatever came between a request's turn and its sending.
+    """Bounds the requests that are really sent, however late after their slot.
 
-    No more than `rate` within any second (of a fraction: floor(rate), at least 1, within the time
-    that these take), and evenly no more than a tenth of that + 1 within any tenth of a second.
+    At most `rate` within any second (of a fraction: floor(rate), at least 1, within the time that
+    these take), and without `burst` at most a tenth of that + 1 within any tenth of a second.
 
-    Between the moment when a request may leave and the one when its bytes are with the system, a
-    busy machine may take the processor away for many milliseconds. So a request may leave by the
-    earliest time at which it can be sent, and counts for others at the latest: the bound holds
-    whatever lies between.
+    A busy machine may suspend the process for many milliseconds between the moment when a request
+    may leave and the one when the system has its bytes. So a request is admitted by the earliest
+    time at which it can be sent, and counted at the latest.
     """
 
     def __init__(self, rate: float, *, burst: bool) -> None:
         self._second = Window(rate, burst=True, margin=EXIT_MARGIN)
         self._tenth = Window(rate, burst=burst, margin=EXIT_MARGIN)
         self.unsent = 0
-        """How many have left that are not known to be sent."""
+        """Requests that have left and are not known to be sent."""
 
     def wait_s(self, now: float) -> float:
         """Return how long from `now` the next request has to wait, 0 if it may leave."""
@@ -145,12 +143,12 @@ class Exit:
 
 
 def to_next_tick_s(now: float, wait_s: float) -> float:
-    """Return how long to sleep from `now` so that one timer is enough for a wait for the plan.
+    """Return how long to sleep from `now` so that one timer suffices to wait for the schedule.
 
-    uvloop's timers go off at whole milliseconds of the clock, which is up to one too early; set
-    again for less than half a millisecond, they go off at once, and again, and again. So this is
-    the first whole millisecond after the wait; what comes that late, the plan makes up for. It
-    takes two looks for a request in place of three to five.
+    uvloop's timers fire at whole milliseconds of the clock, up to one too early, and timers of less
+    than half a millisecond fire immediately, over and over. So this returns the first whole
+    millisecond after the wait; the schedule catches up on the difference. A request then takes two
+    wake-ups instead of three to five.
     """
     ticks = math.ceil((now + wait_s) * _TICKS_PER_S) - math.floor(now * _TICKS_PER_S)
     return ticks / _TICKS_PER_S

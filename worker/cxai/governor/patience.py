@@ -1,4 +1,4 @@
-"""How long a run waits for an API that answers nothing."""
+"""How long a run waits for an API that does not answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from cxai.core.ports import Clock
 
 @dataclass(frozen=True, slots=True)
 class PatienceSettings:
-    """Seconds without a single answer after which a run is stopped.
+    """Seconds without an answer after which a run is stopped.
 
-    `start_s` holds until the API has answered anything or asked for fewer requests: a wrong host or
-    gateway does not get better by waiting. `outage_s` holds from then on.
+    `start_s` applies until the API has first answered or throttled a request, since waiting does
+    not correct a wrong host or gateway; `outage_s` applies from then on.
     """
 
     outage_s: float
@@ -20,44 +20,44 @@ class PatienceSettings:
 
 
 class Patience:
-    """A timer that runs while the API is in trouble. `on_end` is called when it has run out.
+    """A timer that runs while the API fails, and calls `on_exhausted` when it runs out.
 
-    `has_met` is whether the API has shown itself, `limit_s` the patience that follows from that.
+    `has_met` is whether the API has answered or throttled a request.
     """
 
     def __init__(
-        self, settings: PatienceSettings, clock: Clock, on_end: Callable[[], None]
+        self, settings: PatienceSettings, clock: Clock, on_exhausted: Callable[[], None]
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._on_end = on_end
+        self._on_exhausted = on_exhausted
         self._timer: asyncio.TimerHandle | None = None
         self._begun_s = 0.0
         self.has_met = False
 
     @property
     def limit_s(self) -> float:
-        """Seconds without an answer after which the run is stopped."""
+        """Seconds without an answer after which the run is stopped now."""
         outage_s = self._settings.outage_s
         return outage_s if self.has_met else min(self._settings.start_s, outage_s)
 
     def begin(self, since_s: float) -> None:
-        """Note trouble since then (monotonic seconds), unless it has begun before."""
+        """Start the timer as of `since_s` (monotonic seconds), unless it runs already."""
         if self._timer is None:
             self._begun_s = since_s
-            self._look()
+            self._check()
 
     def reset(self) -> None:
-        """Forget the trouble: the API has answered, or nothing waits for it."""
+        """Stop the timer: the API has answered, or nothing waits for it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         # Timers and the clock may differ by a rounding error.
         left_s = self._begun_s + self.limit_s - self._clock.monotonic()
         if self._timer is not None and left_s <= 1e-6:  # noqa: PLR2004 - a microsecond
-            self._on_end()
+            self._on_exhausted()
             return
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, left_s), self._look)
+        self._timer = loop.call_later(max(0.0, left_s), self._check)

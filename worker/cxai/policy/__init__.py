@@ -1,1 +1,1 @@
-"""What a reply means for an ID, and what is done next. Pure."""
+"""What a reply means for an ID, and what happens next. Pure."""

@@ -1,4 +1,4 @@
-"""One ID between two requests: all that the policy knows about it."""
+"""The state of one ID between two requests."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ _NOTHING = Said()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an ID has behind it, and what is asked next.
+    """What has happened to an ID so far, and the endpoint to request next.
 
     `attempts` counts the requests that cost an attempt, and `failing_as` is the verdict that all of
-    them lead to: `exhausted` once they differ. `refusals` counts how often it was refused by a
-    limit while others were answered; its caller raises it.
+    them lead to: `exhausted` once they differ. `refusals` counts how often a limit refused it while
+    others were answered; the governor counts it.
 
-    `absent_since_s` is the monotonic time of the first "no result" of this run. `processed` is
+    `absent_since_s` is the monotonic time of the first "no result" in this run. `processed` is
     whether the status endpoint called it processed, `looked_again` whether its result was missing
-    all the same and was given a second look. `said` is what the API said about it last.
+    nevertheless and was requested again. `said` holds the API's last words about it.
     """
 
     endpoint: Endpoint = Endpoint.RESULT

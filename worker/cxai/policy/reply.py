@@ -1,4 +1,4 @@
-"""What came back from the API, as it was really read, before anyone has judged it."""
+"""Replies of the API as they were read, before any decision about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from cxai.policy.verdict import FailureStage
 
 
 class Endpoint(StrEnum):
-    """What a request asks of one interaction."""
+    """What is requested of an interaction."""
 
     RESULT = "result"
     STATUS = "status"
@@ -18,10 +18,10 @@ class Endpoint(StrEnum):
 class Reply:
     """An HTTP response: a status line that was read, and its body.
 
-    The body of a 200 is of the announced length; of any other status it is what came at once, up
-    to 16 KiB, since there the status says it all; `is_cut` is whether there may have been more.
-    `body` is as sent, its content coding not yet undone. `retry_after_s` is the Retry-After header
-    in seconds from now (0 or more), None if absent or not understood.
+    The body of a 200 has the announced length. With any other status the status decides, and the
+    body is what arrived immediately, up to 16 KiB; `is_cut` is whether there may have been more.
+    `body` is as sent, its content coding not yet decoded. `retry_after_s` is the Retry-After header
+    in seconds from now (0 or more), None if absent or invalid.
     """
 
     status: int
@@ -33,7 +33,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A reply whose body has not been read yet, and the request that it answers."""
+    """A reply whose body has not been parsed yet, and the request that it answers."""
 
     interaction_id: str
     endpoint: Endpoint
@@ -41,10 +41,10 @@ class Arrival:
 
 
 class Form(StrEnum):
-    """Whose words the body of a refusal is.
+    """Where the body of a refusal comes from.
 
-    EMPTY: there is no body. OWN: JSON in a form of the API itself (`errorMessage`, or problem+json
-    of RFC 9457). FOREIGN: anything else; a gateway, a proxy or a firewall has answered instead.
+    EMPTY: there is no body. OWN: JSON in the API's own form (`errorMessage`, or problem+json of RFC
+    9457). FOREIGN: anything else, as sent by a gateway, a proxy or a firewall.
     """
 
     EMPTY = "empty"
@@ -54,10 +54,10 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reply that is not the body that was asked for: its status, and the words that came with it.
+    """A reply without the requested body: its status, and the message that came with it.
 
     `message` is at most 200 characters long, printable and without secrets; None if there is none.
-    `retry_after_s` is that of the reply, as in Reply.
+    `retry_after_s` is as in Reply.
     """
 
     status: int
@@ -69,8 +69,8 @@ class Refusal:
 class FailureKind(StrEnum):
     """Kinds of failure other than an HTTP status.
 
-    NO_CONNECTION: there was no connection for the request to go over, or the server had closed the
-    one that was kept. That is no ID's fault, and costs none an attempt.
+    NO_CONNECTION: no connection could be opened, or the server had closed the one that was kept
+    open. That costs the ID no attempt.
     """
 
     NO_CONNECTION = "no_connection"
@@ -85,11 +85,11 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No usable reply. `reason` is short and quotes nothing of headers or body.
+    """No usable reply. `reason` is short and quotes neither headers nor body.
 
-    `advice` says to an operator what to check, in whole sentences; empty if there is nothing.
-    `status`, `message` and `retry_after_s` are those of the reply whose body is no use, as in
-    Refusal; None if there was no reply.
+    `advice` says what an operator should check, in whole sentences; it may be empty. `status`,
+    `message` and `retry_after_s` are those of the reply whose body is unusable, as in Refusal; None
+    if there was no reply.
     """
 
     kind: FailureKind
@@ -103,11 +103,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the API itself said of an ID, for the row that lists it among the failures.
+    """The API's own words about an ID, for its row among the failures.
 
-    `status` is the HTTP status of the last reply, `message` the last words that came with that
-    status (bounded, printable, without the token), `state` the status endpoint's last state, as
-    sent. None where there is none; `message` also if the last request got no reply.
+    `status` is the HTTP status of the last reply, `message` the last message with that status
+    (bounded, printable, without the token), `state` the status endpoint's last state, as sent. Each
+    may be None; `message` also is if the last request had no reply.
     """
 
     status: int | None = None
@@ -116,7 +116,7 @@ class Said:
 
 
 class Processing(StrEnum):
-    """How far an interaction is."""
+    """How far an interaction has been processed."""
 
     AWAITING_FILE = "awaiting_file"
     UNDER_WAY = "under_way"
@@ -126,12 +126,11 @@ class Processing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the status endpoint says of an interaction.
+    """A reply of the status endpoint.
 
     `state` is the state's name as sent and `message` its `errorMessage`, both bounded and
     printable; `is_known` is whether the API documents that state. `declared_s` is when the
-    interaction was declared, in seconds since 1970 (UTC); None if that was not said.
-    `retry_after_s` is that of the reply, as in Reply.
+    interaction was declared, in seconds since 1970 (UTC), or None. `retry_after_s` is as in Reply.
     """
 
     processing: Processing
@@ -144,10 +143,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Where a result is not as documented, by path, without indexes or values.
+    """Where a result differs from the documentation, by path, without indexes or values.
 
-    `unknown` paths are of fields that the form does not know, `absent` ones of fields that the body
-    lacks. `more` counts unknown fields that were kept as well, but are too many to be named.
+    `unknown` has the paths of undocumented fields, `absent` those of fields that the body lacks.
+    `more` counts unknown fields that were kept as well, but are too many to be named.
     """
 
     unknown: tuple[str, ...] = ()
@@ -160,11 +159,11 @@ NO_DRIFT = Drift()
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A result, read and laid out: its whole lines, by the part set that they belong to."""
+    """A result as whole lines, by the part set that they belong to."""
 
     lines: Mapping[str, bytes] = field(repr=False)
     drift: Drift = NO_DRIFT
 
 
 ParsedReply = Record | Status | Refusal | Failure
-"""What came back for a request, its body read: all that is judged by."""
+"""A reply with its body parsed: all that the policy decides by."""

@@ -1,11 +1,11 @@
-"""The figures of the policy, and the arithmetic of waiting."""
+"""The settings of the policy, and backoff."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """The figures of the policy. Seconds; `max_attempts` is 1 or more (1: no second look at all).
+    """Times are seconds; `max_attempts` is 1 or more (1: no retries).
 
     `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
     of the interaction.
@@ -22,7 +22,7 @@ class PolicySettings:
 
 
 def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
-    """Return the wait after the n-th failure in a row (from 1): full jitter, exponential, capped.
+    """Return the wait after the n-th failure in a row (from 1): exponential, capped, full jitter.
 
     `draw` is a random number in [0, 1). Source: "Exponential Backoff And Jitter", AWS
     Architecture Blog, 2015.

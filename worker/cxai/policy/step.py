@@ -1,4 +1,4 @@
-"""One step in the life of an ID: from what came back for it to what happens next.
+"""One step in the life of an ID: from a reply to what happens next.
 
 Pure: the same arguments give the same step, so that a recorded life can be replayed.
 """
@@ -13,19 +13,19 @@ from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
 from cxai.policy.verdict import FailureStage, Verdict
 from cxai.policy.words import reason
 
-# --- decisions: what is done next ---
+# --- decisions ---
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """There is a record: the way ends here."""
+    """The ID is completed, with a record."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The way ends here, without a record."""
+    """The ID is completed with this verdict, without a record."""
 
     verdict: Verdict
     reason: str
@@ -34,9 +34,9 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the job's endpoint not sooner than in `delay_s` seconds.
+    """Request the job's endpoint, not sooner than in `delay_s` seconds.
 
-    `pause_s`, if not None, holds back the requests of all IDs for that long.
+    `pause_s`, if not None, pauses the requests of all IDs for that long.
     """
 
     delay_s: float = 0.0
@@ -48,10 +48,10 @@ Decision = Keep | Settle | Ask
 
 @dataclass(frozen=True, slots=True)
 class ApiConditions:
-    """What a step has to know beyond its ID.
+    """What a step depends on beyond its ID.
 
     `now_s` is the monotonic time, `utc_s` seconds since 1970 (UTC). `refused_rounds` counts the
-    rounds of refusals by a limit, one after another, before the one that came back now.
+    consecutive rounds of refusals by a limit before this one.
     """
 
     now_s: float
@@ -65,7 +65,7 @@ _NoRecord = Status | Refusal | Failure
 
 _REFUSED_ALONE = 3
 
-_SECOND_LOOK_S = 5.0
+_RECONCILE_S = 5.0
 
 _HOURS_SHOWN = 48
 
@@ -78,14 +78,14 @@ _NO_CX_AI = (
 
 
 def signal_of(job: Job, seen: ParsedReply) -> Signal:
-    """Return what this says about the API."""
+    """Return what a reply shows about the API."""
     return _row(job, seen).signal
 
 
-def step(  # noqa: PLR0911 - a return a meaning
+def step(  # noqa: PLR0911 - one return per meaning
     job: Job, seen: ParsedReply, api: ApiConditions, rules: PolicySettings, draw: float
 ) -> Next:
-    """Return the job after what came back for its endpoint, and what is done next.
+    """Return the job after the reply from its endpoint, and the decision.
 
     `draw` is a random number in [0, 1), for the jitter.
     """
@@ -99,25 +99,25 @@ def step(  # noqa: PLR0911 - a return a meaning
         case Meaning.MISSING | Meaning.NOT_YET | Meaning.GONE:
             return _missing(job, seen, found, api, rules)
         case Meaning.PENDING:
-            return _later(job, seen, api, rules)
+            return _check_later(job, seen, api, rules)
         case Meaning.LIMIT:
             return job, _pause(seen, api, rules, draw)
-        case Meaning.TRY_AGAIN | Meaning.TRY_THEN_STATUS:
-            return _try_again(job, seen, found, api, rules, draw)
+        case Meaning.RETRY | Meaning.RETRY_THEN_STATUS:
+            return _retry(job, seen, found, api, rules, draw)
         case meaning:
             why = _NO_SUCH if meaning is Meaning.UNKNOWN else reason(seen)
             return job, Settle(found.verdict, why, _stage(seen))
 
 
 def _row(job: Job, seen: ParsedReply) -> Row:
-    """Look it up; a limit that meets this ID alone, again and again, is its own trouble."""
+    """Look up the reply; a limit that repeatedly refuses only this ID is a failure of the ID."""
     found = row(seen, job.endpoint)
     alone = found.signal is Signal.THROTTLED and job.refusals >= _REFUSED_ALONE
     return ALONE if alone else found
 
 
 def _said(said: Said, seen: _NoRecord) -> Said:
-    """Note the API's words; if a refusal has none, those of the last one like it still count."""
+    """Note the API's message; a refusal without one keeps that of the last with its status."""
     match seen:
         case Status(state=state, message=message):
             return Said(OK, message, state)
@@ -128,7 +128,7 @@ def _said(said: Said, seen: _NoRecord) -> Said:
             return replace(said, status=refused.status, message=refused.message or before)
 
 
-# --- no result ---
+# --- the result is missing ---
 
 
 def _missing(
@@ -136,15 +136,15 @@ def _missing(
 ) -> Next:
     if not job.processed:
         if rules.check_status:
-            return _asking(job, Endpoint.STATUS, api), Ask(_asked_for_s(seen, rules))
+            return _request(job, Endpoint.STATUS, api), Ask(_retry_after_s(seen, rules))
         if found.meaning is Meaning.NOT_YET:
-            return _later(job, seen, api, rules)
+            return _check_later(job, seen, api, rules)
         return job, Settle(Verdict.NOT_FOUND, reason(seen), FailureStage.HEADERS)
     if found.meaning is Meaning.GONE or job.looked_again:
         return job, Settle(Verdict.NOT_FOUND, _NO_CX_AI, FailureStage.HEADERS)
-    # The API's endpoints may not agree for a moment.
-    delay_s = max(min(rules.recheck_s, _SECOND_LOOK_S), _asked_for_s(seen, rules))
-    return _asking(replace(job, looked_again=True), Endpoint.RESULT, api), Ask(delay_s)
+    # The two endpoints may disagree for a moment.
+    delay_s = max(min(rules.recheck_s, _RECONCILE_S), _retry_after_s(seen, rules))
+    return _request(replace(job, looked_again=True), Endpoint.RESULT, api), Ask(delay_s)
 
 
 def _by_state(
@@ -153,35 +153,35 @@ def _by_state(
     job = replace(job, processed=found.meaning is Meaning.PROCESSED)
     match found.meaning:
         case Meaning.PROCESSED:
-            return _asking(job, Endpoint.RESULT, api), Ask()
+            return _request(job, Endpoint.RESULT, api), Ask()
         case Meaning.UNPROCESSABLE:
             why = f"the API failed to process it ({seen.state})"
             return job, Settle(found.verdict, why, FailureStage.BODY)
         case Meaning.AWAITING_FILE:
             age_s = -math.inf if seen.declared_s is None else api.utc_s - seen.declared_s
             if age_s < rules.file_patience_s:
-                return _later(job, seen, api, rules, "its file has not arrived yet")
+                return _check_later(job, seen, api, rules, "its file has not arrived yet")
             why = f"declared {_ago(age_s)} and its file never arrived ({seen.state})"
             return job, Settle(Verdict.PROCESSING_FAILED, why, FailureStage.BODY)
         case _:
-            return _later(job, seen, api, rules)
+            return _check_later(job, seen, api, rules)
 
 
-def _later(
+def _check_later(
     job: Job,
     seen: _NoRecord,
     api: ApiConditions,
     rules: PolicySettings,
     why: str = "still being processed",
 ) -> Next:
-    delay_s = max(rules.recheck_s, _asked_for_s(seen, rules))
+    delay_s = max(rules.recheck_s, _retry_after_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
     if waited_s + delay_s > rules.patience_s:
         return job, Settle(Verdict.NOT_READY, why, FailureStage.BODY)
-    return _asking(job, Endpoint.RESULT, api), Ask(delay_s)
+    return _request(job, Endpoint.RESULT, api), Ask(delay_s)
 
 
-def _asking(job: Job, endpoint: Endpoint, api: ApiConditions) -> Job:
+def _request(job: Job, endpoint: Endpoint, api: ApiConditions) -> Job:
     since_s = api.now_s if job.absent_since_s is None else job.absent_since_s
     return replace(job, endpoint=endpoint, absent_since_s=since_s)
 
@@ -193,18 +193,18 @@ def _ago(age_s: float) -> str:
     return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
 
 
-# --- no answer ---
+# --- the API did not answer ---
 
 
 def _pause(seen: Refusal | Failure, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
     own_s = backoff_s(
         api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
     )
-    pause_s = max(own_s, _asked_for_s(seen, rules))
+    pause_s = max(own_s, _retry_after_s(seen, rules))
     return Ask(pause_s, pause_s)
 
 
-def _try_again(
+def _retry(
     job: Job,
     seen: Refusal | Failure,
     found: Row,
@@ -216,25 +216,25 @@ def _try_again(
     # Only an ID that fails in one way all the time gets the verdict of that way.
     if job.failing_as not in {None, verdict}:
         verdict, most = Verdict.EXHAUSTED, rules.max_attempts
-    if found.most is not None:  # so few looks are not to fall into one hiccup of a gateway
+    if found.most is not None:  # a few attempts must not all fall into one short failure
         draw = 0.5 + draw / 2
     own_s = backoff_s(job.attempts + 1, rules.backoff_base_s, rules.backoff_cap_s, draw)
-    again = Ask(max(own_s, _asked_for_s(seen, rules)))
+    retry = Ask(max(own_s, _retry_after_s(seen, rules)))
     if not found.counts:
-        return job, again
+        return job, retry
     attempts = max(job.attempts, min(job.attempts + 1, most))
     job = replace(job, attempts=attempts, failing_as=verdict)
     if attempts < most:
-        return job, again
-    if found.meaning is Meaning.TRY_THEN_STATUS and rules.check_status and not job.processed:
-        return _asking(job, Endpoint.STATUS, api), Ask(_asked_for_s(seen, rules))
+        return job, retry
+    if found.meaning is Meaning.RETRY_THEN_STATUS and rules.check_status and not job.processed:
+        return _request(job, Endpoint.STATUS, api), Ask(_retry_after_s(seen, rules))
     why = reason(seen)
     if found.signal is Signal.TOKEN_REFUSED:
         why += ", though the token is good for others"
     return job, Settle(verdict, why, _stage(seen))
 
 
-def _asked_for_s(seen: _NoRecord, rules: PolicySettings) -> float:
+def _retry_after_s(seen: _NoRecord, rules: PolicySettings) -> float:
     if seen.retry_after_s is None:
         return 0.0
     return min(seen.retry_after_s, rules.retry_after_cap_s)

@@ -1,12 +1,12 @@
-"""THE table: what each reply and each failure means for its ID, and what it says about the API.
+"""The table: what each reply and failure means for its ID, and what it shows about the API.
 
-One row a key. A reply is looked up by its status and its form, then by its status, then by its
-class and form, then by its class; a failure by its kind; a status by how far the interaction is.
-Nothing else in this package compares a status code or a text.
+A reply is looked up by its status and form, then by its status, by its class and form, and by its
+class; a failure by its kind; a status by how far the interaction has been processed. No other code
+compares a status code.
 
 Sources: the API's documentation (401, 404), its sister endpoints (408 and 429 are retryable), RFC
-9110 for the rest. Whose words a reply has is the weakest fact of all (`Form`): so a refusal in
-foreign words gets a second look before it counts, and `rejected` is asked again by the next run.
+9110 for the rest. The form of a body is the weakest evidence (`Form`): a refusal with a foreign
+body is retried before it counts, and the next run retries what was `rejected`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,10 +27,10 @@ from cxai.policy.verdict import Verdict
 
 
 class Signal(Enum):
-    """What a reply or a failure says about the API, whatever it means for its ID.
+    """What a reply or a failure shows about the API, whatever it means for its ID.
 
-    ANSWERED: the API itself spoke about this ID. THROTTLED: it asks for fewer requests.
-    TOKEN_REFUSED: it finds the token wrong. FAILED: that was no answer of the API.
+    ANSWERED: the API itself answered about this ID. THROTTLED: it asks for fewer requests.
+    TOKEN_REFUSED: it does not accept the token. FAILED: no answer of the API.
     """
 
     ANSWERED = auto()
@@ -43,27 +43,27 @@ class Meaning(Enum):
     """What a reply or a failure means for its ID."""
 
     RECORD = auto()
-    MISSING = auto()  # no result: never was, not yet, or no more; the status endpoint can say
-    NOT_YET = auto()  # the same, but without asking for the status it is worth another look
-    GONE = auto()  # the same, and it does not come back
+    MISSING = auto()  # no result: unknown, not ready or deleted; the status endpoint decides
+    NOT_YET = auto()  # the same, but worth waiting for if the status isn't requested
+    GONE = auto()  # the same, and it won't come back
     PENDING = auto()  # being processed
-    AWAITING_FILE = auto()  # declared, and nothing to process has arrived
+    AWAITING_FILE = auto()  # declared, but its file hasn't arrived
     PROCESSED = auto()  # there should be a result
     UNPROCESSABLE = auto()  # there will never be a result
     UNKNOWN = auto()  # no such interaction
-    LIMIT = auto()  # too many requests: no fault of this ID
-    TRY_AGAIN = auto()  # may go well next time
-    TRY_THEN_STATUS = auto()  # the same; when it doesn't, the status endpoint may know better
-    FINAL = auto()  # asking again would give the same
+    LIMIT = auto()  # too many requests: not a failure of this ID
+    RETRY = auto()  # may succeed next time
+    RETRY_THEN_STATUS = auto()  # the same; if it doesn't, the status endpoint decides
+    FINAL = auto()  # a retry would give the same
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table.
 
-    `counts` is whether it costs the ID one of its attempts; it does not where the ID can't be at
-    fault. `verdict` is where it leads, at once (FINAL) or when the attempts are used up; `most` is
-    how many attempts there are, None for as many as the rules allow.
+    `counts` is whether it costs the ID an attempt; it doesn't if the ID can't be the cause.
+    `verdict` is what it leads to, immediately (FINAL) or once the attempts are used up; `most` is
+    the number of attempts, None for as many as the settings allow.
     """
 
     meaning: Meaning
@@ -74,26 +74,26 @@ class Row:
 
 
 OK = 200
-"""The status whose body is what was asked for."""
+"""The status whose body is the requested one."""
 
 RETRY_AFTER = "Retry-After"
-"""The second half of a key: the reply says when to ask again."""
+"""The second half of a key: the reply has that header."""
 
 ANYTHING_ELSE = "anything else"
-"""The key of all that has no row of its own: another 5xx, or what is no HTTP status at all."""
+"""The key for everything without a row: another 5xx, or an invalid status."""
 
 Key = int | str | tuple[int | str, str]
 """A status, a class ("4xx"), a FailureKind or a Processing; the first two also with a Form."""
 
 _SECOND_LOOK = 2
 
-_FAILED = Row(Meaning.TRY_AGAIN, Signal.FAILED, counts=True)
+_FAILED = Row(Meaning.RETRY, Signal.FAILED, counts=True)
 _LIMIT = Row(Meaning.LIMIT, Signal.THROTTLED)
 _PENDING = Row(Meaning.PENDING, Signal.ANSWERED)
 
 
 def _answer(meaning: Meaning, verdict: Verdict = Verdict.EXHAUSTED) -> Row:
-    return Row(meaning, Signal.ANSWERED, counts=meaning is Meaning.TRY_AGAIN, verdict=verdict)
+    return Row(meaning, Signal.ANSWERED, counts=meaning is Meaning.RETRY, verdict=verdict)
 
 
 def _no_answer(verdict: Verdict, most: int | None = _SECOND_LOOK) -> Row:
@@ -106,11 +106,11 @@ _TOKEN = replace(_REFUSED, signal=Signal.TOKEN_REFUSED)
 _COMMON: dict[Key, Row] = {
     202: _PENDING,
     401: _TOKEN,
-    402: _REFUSED,  # the account's trouble, whoever says it
+    402: _REFUSED,  # about the account, in any form
     403: _TOKEN,
-    (403, Form.FOREIGN): _REFUSED,  # a firewall's: not about the token
-    (403, RETRY_AFTER): _LIMIT,  # a token is not right later
-    407: _REFUSED,  # a proxy's trouble, whoever says it
+    (403, Form.FOREIGN): _REFUSED,  # a firewall's page: not about the token
+    (403, RETRY_AFTER): _LIMIT,  # temporary: not about the token
+    407: _REFUSED,  # about the proxy, in any form
     408: _FAILED,
     425: _FAILED,
     429: _LIMIT,
@@ -125,12 +125,12 @@ _COMMON: dict[Key, Row] = {
     Processing.FAILED: _answer(Meaning.UNPROCESSABLE, Verdict.PROCESSING_FAILED),
 }
 
-# A gateway without the route says 404 to everything; one that replaces the API's 404 by its own
-# page says it for a missing result. The API itself can tell, so its status endpoint is asked.
-_GATEWAYS_404 = replace(_REFUSED, meaning=Meaning.TRY_THEN_STATUS)
+# A gateway without the route sends 404 for everything; one that replaces the API's 404 with its own
+# page sends it for a missing result. So the API's status endpoint decides.
+_GATEWAYS_404 = replace(_REFUSED, meaning=Meaning.RETRY_THEN_STATUS)
 
 _RESULT: dict[Key, Row] = _COMMON | {
-    203: _FAILED,  # changed by a proxy on the way: not what the API has sent
+    203: _FAILED,  # changed by a proxy: not what the API sent
     204: _answer(Meaning.NOT_YET),
     404: _answer(Meaning.MISSING),
     (404, Form.FOREIGN): _GATEWAYS_404,
@@ -145,12 +145,14 @@ _RESULT: dict[Key, Row] = _COMMON | {
     FailureKind.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
     FailureKind.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
     FailureKind.TOO_LARGE: _answer(Meaning.FINAL, Verdict.TOO_LARGE),
-    FailureKind.NOT_JSON: _no_answer(Verdict.BAD_BODY, most=None),  # a page, perhaps for an hour
+    FailureKind.NOT_JSON: _no_answer(
+        Verdict.BAD_BODY, most=None
+    ),  # an error page, perhaps for an hour
     FailureKind.NOT_A_RESULT: _no_answer(Verdict.BAD_BODY),
 }
 
-# The result is missing and its status can't be read: nothing is known, so the ID is left open.
-_UNREADABLE = _answer(Meaning.TRY_AGAIN)
+# The result is missing and its status can't be read: the ID stays open.
+_UNREADABLE = _answer(Meaning.RETRY)
 
 _STATUS: dict[Key, Row] = _COMMON | {
     204: _UNREADABLE,
@@ -169,19 +171,19 @@ _STATUS: dict[Key, Row] = _COMMON | {
 }
 
 TABLE: Mapping[Endpoint, Mapping[Key, Row]] = {Endpoint.RESULT: _RESULT, Endpoint.STATUS: _STATUS}
-"""What a reply means, by what was asked."""
+"""What a reply means, by the requested endpoint."""
 
 RECORD = Row(Meaning.RECORD, Signal.ANSWERED, verdict=Verdict.OK)
 
 ALONE = _FAILED
-"""The row of a limit that only one ID meets: its own trouble."""
+"""The row for a limit that refuses only one ID."""
 
 
 def row(seen: ParsedReply, endpoint: Endpoint) -> Row:
-    """Look up what came back for `endpoint`.
+    """Look up a reply from `endpoint`.
 
-    What comes with a Retry-After is called temporary by the server itself: neither final, nor sure
-    to repeat.
+    With a Retry-After, the server itself calls the reply temporary: it is never final, and has all
+    attempts.
     """
     if isinstance(seen, Record):
         return RECORD
@@ -189,14 +191,14 @@ def row(seen: ParsedReply, endpoint: Endpoint) -> Row:
     found = next(table[key] for key in keys(seen) if key in table)
     if seen.retry_after_s is not None:
         if found.meaning is Meaning.FINAL:
-            return replace(found, meaning=Meaning.TRY_AGAIN, counts=True)
+            return replace(found, meaning=Meaning.RETRY, counts=True)
         if found.most is not None:
             return replace(found, most=None)
     return found
 
 
 def keys(seen: ParsedReply) -> Iterator[Key]:
-    """Yield the keys to look up what came back by, the most exact one first."""
+    """Yield the keys by which a reply is looked up, the most specific one first."""
     match seen:
         case Failure(kind):
             yield kind
@@ -216,5 +218,5 @@ def keys(seen: ParsedReply) -> Iterator[Key]:
 
 
 def has_body(status: int) -> bool:
-    """Whether the body of a reply with this status is what was asked for."""
+    """Whether a reply with this status has the requested body."""
     return status == OK

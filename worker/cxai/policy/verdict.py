@@ -1,11 +1,11 @@
-"""The verdicts: how the way of an ID can end."""
+"""The verdicts: every way in which an ID can end."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How an ID ended. Each distinct ID that goes in gets exactly one."""
+    """How an ID ended. Each distinct ID of the input gets exactly one."""
 
     OK = "ok"
     NOT_FOUND = "not_found"
@@ -34,13 +34,13 @@ OPEN_AGAIN = frozenset(
         Verdict.POISON,
     }
 )
-"""Verdicts that the next run retries by itself: asking again may well give another answer.
+"""Verdicts that the next run retries, since the API may well answer then.
 
-All that a reply which was no answer of the API can lead to is among them.
+They include every verdict that is not based on an answer of the API.
 """
 
 ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
-"""Verdicts in which the API said what is the case. All others count as failures of the run."""
+"""Verdicts that are the API's answer. All others count as failures of the run."""
 
 ADVICE: Mapping[Verdict, str] = {
     Verdict.NOT_FOUND: "the API has no CX AI result for them",
@@ -48,23 +48,23 @@ ADVICE: Mapping[Verdict, str] = {
     Verdict.PROCESSING_FAILED: "ElevateAI could not process the interaction, or never got its"
     " file; declare it again there",
     Verdict.INVALID_ID: "correct these lines of the input (the failures say which)",
-    Verdict.REJECTED: "the API, or a gateway before it, refused the request; the reason has the"
-    " status code",
+    Verdict.REJECTED: "the API, or a gateway in front of it, refused the request; the reason"
+    " names the status",
     Verdict.BAD_BODY: "the API answered with something other than a CX AI result",
     Verdict.CORRUPT_BODY: "the body arrived damaged each time; run the same command again",
-    Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not asked for",
+    Verdict.UNSUPPORTED_ENCODING: "a proxy sends a content coding that was not requested",
     Verdict.TOO_LARGE: "if such results are real, raise the limit that the reason names"
     " (max_decoded_bytes, max_ratio, max_wire_bytes), then --reopen too_large",
-    Verdict.REDIRECTED: "the API, or a proxy before it, redirects requests; check base_url",
+    Verdict.REDIRECTED: "the API, or a proxy in front of it, redirects requests; check base_url",
     Verdict.EXHAUSTED: "the API kept failing; run the same command again",
-    Verdict.POISON: "each worker that had one of them was lost; look for the cause in the workers'"
-    " logs and memory limits",
+    Verdict.POISON: "every worker that processed one of them was lost; look for the cause in the"
+    " workers' logs and memory limits",
 }
-"""What a user can do about each verdict but `ok`."""
+"""What a user can do about each verdict except `ok`."""
 
 
 class FailureStage(StrEnum):
-    """Where on its way a request failed."""
+    """The stage in which a request failed."""
 
     INPUT = "input"
     CONNECT = "connect"

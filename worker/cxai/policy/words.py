@@ -1,4 +1,4 @@
-"""What came back, in words: for the reason of a verdict, and for the operator."""
+"""Replies in words: for the reason of a verdict, and for the operator."""
 
 from collections.abc import Mapping
 
@@ -28,13 +28,11 @@ _ADVICE: Mapping[Key, str] = {
     FailureKind.UNSUPPORTED_ENCODING: "Check whether a proxy changes the content coding of the"
     " replies.",
 }
-"""What to check when every request gets this, by the keys of the table."""
-
-_CONNECTION = {FailureKind.BROKEN_OFF: "connection broken off: "}
+"""What to check if every request gets this reply, by the keys of the table."""
 
 
 def kind(seen: ParsedReply) -> str:
-    """Return a name for what came back, to count it by; there are few."""
+    """Return a short name for a reply, to count it by; there are few."""
     match seen:
         case Failure(kind):
             return kind.value
@@ -47,31 +45,32 @@ def kind(seen: ParsedReply) -> str:
 
 
 OVERLOADS = frozenset({kind(Refusal(503))})
-"""Kinds of failure that may tell of a limit, if they are many among the answers."""
+"""Kinds of failure that indicate a limit if they are many among the answers."""
 
 
 def reason(seen: ParsedReply) -> str:
-    """Say what came back, in our own words and without any of the API's."""
+    """Describe a reply, without any words of the API."""
     return seen.reason if isinstance(seen, Failure) else kind(seen)
 
 
 def words(seen: ParsedReply, interaction_id: str = "") -> str:
-    """Say what came back, with the API's own words if there are any, but without the ID."""
+    """Describe a reply with the API's message, if it has one, but without the ID."""
     if isinstance(seen, Failure):
-        return _CONNECTION.get(seen.kind, "") + seen.reason
+        is_broken = seen.kind is FailureKind.BROKEN_OFF
+        return f"connection broken off: {seen.reason}" if is_broken else seen.reason
     message = None if isinstance(seen, Record) else without_id(seen.message, interaction_id)
     return f"{kind(seen)}: {message[:_MOST_CHARS]}" if message else kind(seen)
 
 
 def advice(seen: ParsedReply) -> str:
-    """Say what to check if this comes back for every ID, in whole sentences; empty if nothing."""
+    """Say what to check if every ID gets this reply, in whole sentences; it may be empty."""
     if isinstance(seen, Failure) and seen.advice:
         return seen.advice
     return next((_ADVICE[key] for key in keys(seen) if key in _ADVICE), "")
 
 
 def without_id(message: str | None, interaction_id: str) -> str | None:
-    """Return the API's words without the ID, so that equal words count as equal."""
+    """Return the API's message without the ID, so that equal messages are counted together."""
     if message is None or not interaction_id:
         return message
     for spelling in (interaction_id, interaction_id.lower(), interaction_id.upper()):

@@ -1,10 +1,10 @@
-"""Collects where a body is not as documented, within bounds."""
+"""Collects the differences of a body from the documentation, within bounds."""
 
 from cxai.core.text import printable
 from cxai.policy.reply import NO_DRIFT, Drift
 
 MAX_UNKNOWN = 64
-"""Distinct paths of unknown fields that are named for one body; all absent ones are, beside."""
+"""Distinct paths of unknown fields that are named for one body; all absent ones are named."""
 
 MAX_KEY_CHARS = 64
 """Characters of an unknown key that are shown in its path."""
@@ -13,11 +13,10 @@ _Where = tuple[str, str, str]
 
 
 class DriftCollector:
-    """The distinct paths at which one body deviates: of unknown fields up to MAX_UNKNOWN.
+    """The distinct paths of unknown fields, up to MAX_UNKNOWN, and of absent ones, in one body.
 
-    A path is `owner`, `path` and `.key` behind each other: of these only the key may be of the
-    body, and is made printable. Absent fields need no bound, since a form has only so many;
-    `absent` counts each time that one is absent.
+    A path is `owner`, `path` and `.key` joined. Only the key may come from the body; it is made
+    printable. Absent fields need no bound, since the form has few; `absent` counts occurrences.
     """
 
     def __init__(self) -> None:
@@ -32,7 +31,7 @@ class DriftCollector:
         self._absent[owner, path, key] = None
 
     def note_unknown(self, owner: str, path: str, key: str) -> None:
-        """Note a field that the form does not know."""
+        """Note an undocumented field."""
         where = (owner, path, key)
         if where in self._unknown or len(self._unknown) < MAX_UNKNOWN:
             self._unknown[where] = None
@@ -40,7 +39,7 @@ class DriftCollector:
             self._more += 1
 
     def drift(self) -> Drift:
-        """Return what has been noted."""
+        """Return what was noted."""
         if not (self._unknown or self._absent):
             return NO_DRIFT
         return Drift(_shown(self._unknown), _shown(self._absent), self._more)

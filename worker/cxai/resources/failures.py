@@ -1,4 +1,4 @@
-"""The rows of the part set `failures`: IDs that have no record, the same for every resource."""
+"""The rows of the part set `failures`: IDs without a record, the same for every resource."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,13 +21,7 @@ class FailureRows:
         self._run_id = run_id
 
     def failure(
-        self,
-        entry: Entry,
-        settle: Settle,
-        *,
-        attempts: int,
-        at: datetime,
-        said: Said,
+        self, entry: Entry, settle: Settle, *, attempts: int, at: datetime, said: Said
     ) -> Mapping[str, bytes]:
         row = {
             **stamped(entry.id, self._schema_version, at, self._run_id),
@@ -38,7 +32,7 @@ class FailureRows:
             "api_status": said.status,
             "api_message": said.message,
             "api_state": said.state,
-            # The name of a file may be no Unicode: such bytes are shown escaped.
+            # A file name may be invalid Unicode: such bytes are escaped.
             "source": entry.source.encode("utf-8", "backslashreplace").decode(),
             "line": entry.line,
         }

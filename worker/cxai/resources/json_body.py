@@ -1,4 +1,4 @@
-"""Reads a body as JSON; of what is no JSON, names what it is."""
+"""Parses a body as JSON, and says what it is if it isn't JSON."""
 
 import codecs
 import re
@@ -19,7 +19,7 @@ _BY_MESSAGE = (
     ("depth limit", "nested too deeply"),
     ("unexpected end", "it ends too early"),
 )
-"""By words of what orjson says."""
+"""What is wrong, by words of orjson's message."""
 
 
 def parse(body: bytes) -> Any:
@@ -27,7 +27,7 @@ def parse(body: bytes) -> Any:
 
     orjson refuses NaN, Infinity and numbers beyond a double (1e400); an integer that does not fit
     64 bits becomes the nearest double. Of a key that occurs twice in one object, the last one
-    counts. A byte order mark is passed over, as RFC 8259, 8.1 allows.
+    counts. A byte order mark is ignored, as RFC 8259, 8.1 allows.
     """
     try:
         return orjson.loads(body)
@@ -36,7 +36,7 @@ def parse(body: bytes) -> Any:
 
 
 def not_a_result(reason: str) -> Failure:
-    """Return the failure of a body that is JSON, but not what was asked for."""
+    """Return the failure of a body that is JSON, but not the requested result."""
     return Failure(FailureKind.NOT_A_RESULT, FailureStage.VALIDATE, reason)
 
 
@@ -62,19 +62,19 @@ def _what(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 def _odd_text(body: bytes, start: bytes) -> str | None:
     if start.startswith(_COMPRESSED):
-        return "compressed, and no Content-Encoding says so"
+        return "compressed, but without a Content-Encoding"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
         return "UTF-16 or UTF-32 instead of UTF-8"
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
-        return "no valid UTF-8"
+        return "not valid UTF-8"
     return None
 
 
 def _odd_value(body: bytes, error: orjson.JSONDecodeError) -> str | None:
     place = len(body.decode("utf-8")[: error.pos].encode("utf-8"))
-    # orjson points at it, or behind its sign.
+    # orjson reports its position, or that after its sign.
     if any(_NO_NUMBER.match(body, at) for at in (place, max(0, place - 1))):
         return "NaN or Infinity"
     return next((name for words, name in _BY_MESSAGE if words in error.msg), None)

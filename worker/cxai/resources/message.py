@@ -1,7 +1,7 @@
-"""The API's own words: the message in the body of an error, made fit to be shown and kept.
+"""The message in the body of an error, made safe to show and keep.
 
-Source: `errorMessage` is the vendor's; `message` and `error` are what gateways and frameworks send
-instead, `title` and `detail` are those of RFC 9457 (problem+json).
+Source: `errorMessage` is the vendor's; gateways and frameworks send `message` and `error`, and RFC
+9457 (problem+json) defines `title` and `detail`.
 """
 
 import re
@@ -19,7 +19,7 @@ _PROBLEM = ("title", "detail")
 _NESTED = "error"
 _MOST_READ = 4_096
 
-# Markup, and JSON that is cut.
+# Markup, and truncated JSON.
 _NO_TEXT = ("<", "{", "[", '"')
 
 _CREDENTIALS = re.compile(r"//(?:[^\s/?#@:]*:\S*|[^\s/?#]*)@")
@@ -28,9 +28,9 @@ _BEARER = re.compile(r"(?i)\b(bearer)\s+(?=\S*\d)\S{16,}")
 
 
 def message(body: bytes) -> str | None:
-    """Return what an error's body says, None if it says nothing; never raises.
+    """Return the message in an error's body, None if there is none; never raises.
 
-    A text that is no JSON counts as a message, a page of HTML does not.
+    Plain text counts as a message, an HTML page does not.
     """
     value = parse(body)
     if isinstance(value, Failure):
@@ -40,9 +40,9 @@ def message(body: bytes) -> str | None:
 
 
 def message_of(text: Any) -> str | None:
-    """Return a text as a message, None if it is none: bounded, printable, and without secrets.
+    """Return a text as a message: bounded, printable and without secrets; None for anything else.
 
-    What is taken out are user names and passwords of URLs, their queries, and bearer tokens.
+    User names, passwords and queries of URLs, and bearer tokens, are removed.
     """
     if not isinstance(text, str):
         return None
@@ -71,7 +71,7 @@ def _found(value: Any) -> str | None:
 
 
 def _inner(value: Any) -> Any:
-    """Return a nested error without what may be nested in it."""
+    """Return a nested error without the errors nested in it."""
     if not isinstance(value, dict):
         return value
     return {key: content for key, content in value.items() if key.casefold() != _NESTED}

@@ -1,4 +1,4 @@
-"""What a run asks of the rows of a resource, whichever it is."""
+"""The options of a run for the rows of any resource."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,14 +17,14 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScoreRanges:
-    """The file of score ranges: where it is, for people, and what it holds."""
+    """The file of score ranges: its path, for messages, and its content."""
 
     path: Path
     content: bytes
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return those of a file. Raises UsageError, naming it, if it can't be read."""
+        """Read a file. Raises UsageError, naming it, if it can't be read."""
         try:
             return cls(path, path.read_bytes())
         except OSError as error:
@@ -34,10 +34,9 @@ class ScoreRanges:
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """What decides the rows of a run.
+    """The options that determine the rows of a run.
 
-    `run_id` is in every row. `score_bands` are the score ranges that name a band for each score,
-    None if there are none.
+    `run_id` is in every row. `score_bands` are the ranges that give each score a band, or None.
     """
 
     shape: Shape

@@ -1,4 +1,4 @@
-"""The body of the status endpoint: how far an interaction is.
+"""The body of the status endpoint: how far an interaction has been processed.
 
 Source: the vendor's public documentation and SDK, which name thirteen states.
 """
@@ -29,8 +29,7 @@ STATES: Mapping[str, Processing] = {
     "processed": Processing.PROCESSED,
     "processingFailed": Processing.FAILED,
 }
-"""Every state that is documented. A file comes by one of two ways: the customer uploads it, or the
-API downloads it."""
+"""Every documented state. Either the customer uploads the file, or the API downloads it."""
 
 
 def _letters(name: str) -> str:
@@ -39,16 +38,15 @@ def _letters(name: str) -> str:
 
 _BY_NAME = {_letters(name): processing for name, processing in STATES.items()}
 
-# Some servers send the first moment of their calendar for "never".
+# Some servers send the earliest date of their calendar for "never".
 _FIRST_YEAR = 2000
 
 
 def processing(body: bytes) -> Status | Failure:
-    """Return what `body` says of the interaction; never raises, whatever the bytes are.
+    """Return the status in `body`; never raises, whatever the bytes are.
 
-    Of a state's name only the letters count, in whatever case. A state that is not documented means
-    that it is under way. Fails with NOT_A_RESULT if there is no JSON object with a status that is a
-    non-empty text.
+    Only the letters of a state's name count, in any case. An undocumented state counts as under
+    way. Fails with NOT_A_RESULT unless it is a JSON object with a non-empty text as status.
     """
     raw = parse(body)
     if isinstance(raw, Failure):
@@ -67,7 +65,7 @@ def processing(body: bytes) -> Status | Failure:
 
 
 def _seconds(value: Any) -> float | None:
-    """Return a time after ISO 8601 (UTC unless it says otherwise) in seconds since 1970."""
+    """Return an ISO 8601 time (UTC by default) in seconds since 1970, None if it is invalid."""
     try:
         at = datetime.fromisoformat(value)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at

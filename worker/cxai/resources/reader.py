@@ -1,4 +1,4 @@
-"""Reads replies in this process: small ones on the event loop, large ones on a thread."""
+"""Parses replies in this process: small ones on the event loop, large ones on a thread."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 
 
 class BodyReader:
-    """Reads replies. An adapter of `ports.Reader`; never raises.
+    """Adapter of `ports.Reader`; never raises.
 
-    The body of a 200 is decoded to at most `most_bytes`. What may take long, since it is large or a
-    bomb, is decoded, read and laid out on `thread`, so that requests go on.
+    The body of a 200 is decoded to at most `most_bytes`. Large bodies and bombs are processed on
+    `thread`, so that requests continue.
     """
 
     at_once = 1
@@ -26,7 +26,6 @@ class BodyReader:
         self._thread = thread
 
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
-        """Return what each reply is: see `ReplyParser.parse`. `at` is when they came."""
         return [await self._seen(one, at) for one in arrived]
 
     async def _seen(self, arrival: Arrival, at: datetime) -> ParsedReply:

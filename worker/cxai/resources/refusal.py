@@ -1,4 +1,4 @@
-"""Whose words the body of a refusal is: the API's own, or those of something before it."""
+"""Where the body of a refusal comes from: the API, or something in front of it."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ _BESIDE_TITLE = ("type", "status", "traceid")
 
 
 def form_of(body: bytes) -> Form:
-    """Return the form of a refusal's body, its content coding undone; never raises.
+    """Return the form of a refusal's decoded body; never raises.
 
     OWN is a JSON object with an `errorMessage` that is a text or null, or the problem+json of RFC
-    9457: a `title` that is a text, and one of `type`, `status` and `traceId` (which ASP.NET adds).
-    Names of fields count in any case. EMPTY is a body of no more than white space. All else is
-    FOREIGN: a body that was cut as well, since it is not known how it goes on.
+    9457: a `title` that is a text, and one of `type`, `status` and `traceId` (which ASP.NET adds);
+    the case of names does not matter. EMPTY is a body of white space at most. Everything else is
+    FOREIGN, including a truncated body.
 
     Sources: `errorMessage` is documented for a sister endpoint; the rest is inferred.
     """

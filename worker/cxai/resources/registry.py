@@ -1,8 +1,7 @@
-"""Every resource that can be retrieved. A new one is a file and a line in RESOURCES.
+"""Every resource that can be retrieved. A new one takes a module and a line in RESOURCES.
 
-Its module, imported when it is used, has a `LAYOUT`, that of the resource, and a function
-`open_resource(options)` that returns the Resource with the rows that are asked for. That raises
-UsageError for what can't be used.
+The module, imported on use, has the resource's `LAYOUT`, and a function `open_resource(options)`
+that returns the Resource, or raises UsageError for options that it can't use.
 """
 
 from collections.abc import Mapping
@@ -23,9 +22,9 @@ RESOURCES: Mapping[str, str] = {
 
 
 def open_resource(name: str, options: RowOptions) -> "Resource":
-    """Return the resource of that name, which has to be one of RESOURCES.
+    """Return the resource of that name, which must be one of RESOURCES.
 
-    Raises UsageError if score ranges are asked for that can't be used, or that it does not have.
+    Raises UsageError if the score ranges can't be used, or the resource has none.
     """
     resource: Resource = _module(name).open_resource(options)
     if options.score_bands is not None and resource.bands_mark == NO_BANDS:
@@ -34,11 +33,11 @@ def open_resource(name: str, options: RowOptions) -> "Resource":
 
 
 def layout_of(name: str) -> Layout:
-    """Return how the results of a resource lie in files. Raises UsageError if it is not known."""
+    """Return the layout of a resource. Raises UsageError if the resource is unknown."""
     if name not in RESOURCES:
         raise UsageError(
             f"The export holds results of the resource {name}, but this version of cxai-worker only"
-            f" knows {', '.join(RESOURCES)}. Use the version that wrote it."
+            f" supports {', '.join(RESOURCES)}. Use the version that wrote it."
         )
     layout: Layout = _module(name).LAYOUT
     return layout

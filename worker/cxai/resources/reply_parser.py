@@ -1,9 +1,8 @@
-"""Parses replies: into a record, a status, a refusal, or a failure that says why it is none."""
+"""Parses a reply into a record, a status, a refusal or a failure."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from cxai.core.resource import Resource
 from cxai.policy.reply import (
@@ -13,8 +12,10 @@ from cxai.policy.reply import (
     FailureKind,
     Form,
     ParsedReply,
+    Record,
     Refusal,
     Reply,
+    Status,
 )
 from cxai.policy.table import has_body
 from cxai.resources.masking import Secrets, masked
@@ -22,12 +23,10 @@ from cxai.resources.message import message
 from cxai.resources.processing import processing
 from cxai.resources.refusal import form_of
 
-_T = TypeVar("_T")
-
 Decode = Callable[[bytes, str, int], bytes | Failure]
-"""Undoes the content codings (a Content-Encoding header) of a body.
+"""Decodes a body, given its Content-Encoding and the most bytes of the result.
 
-The result has at most the given number of bytes; more is a TOO_LARGE failure.
+A larger result is a TOO_LARGE failure.
 """
 
 SMALL_BYTES = 2**20
@@ -39,7 +38,7 @@ _MOST_ERROR_BYTES = 2**16
 class ReplyParser:
     """Parses one reply at a time; does no IO, and never raises.
 
-    None of `secrets` is in anything that is returned.
+    No result contains any of `secrets`.
     """
 
     def __init__(self, resource: Resource, decode: Decode, secrets: Secrets | None = None) -> None:
@@ -48,26 +47,27 @@ class ReplyParser:
         self._secrets = secrets
 
     def parse(self, arrival: Arrival, at: datetime, most_bytes: int) -> ParsedReply:
-        """Return what a reply is, in full: see `Record`, `Status`, `Refusal` and `Failure`.
+        """Parse a reply that was received at `at`.
 
-        `at` is when it came. A 200 whose body becomes larger than `most_bytes` is a TOO_LARGE
-        failure. Of any other status, a body of more than 64 KiB, decoded, says nothing as a
-        message, and a refusal with such a body, or with one that can't be decoded, is FOREIGN.
+        A 200 whose body is larger than `most_bytes` is a TOO_LARGE failure. With any other status,
+        a body that can't be decoded, or to more than 64 KiB, is FOREIGN and has no message.
         """
         reply = arrival.reply
         if not has_body(reply.status):
             return self._refusal(reply)
-        if arrival.endpoint is Endpoint.STATUS:
-            status = self._parsed(reply, most_bytes, processing)
-            if not isinstance(status, Failure):
-                return replace(status, retry_after_s=reply.retry_after_s)
-            return self._with_reply(status, reply)
-        found = self._parsed(
-            reply,
-            most_bytes,
-            lambda body: self._resource.read(arrival.interaction_id, body, at),
-        )
-        return self._with_reply(found, reply) if isinstance(found, Failure) else found
+        body = self._decoded(reply, most_bytes)
+        found: Record | Status | Failure
+        if isinstance(body, Failure):
+            found = body
+        elif arrival.endpoint is Endpoint.RESULT:
+            found = self._resource.read(arrival.interaction_id, body, at)
+        else:
+            found = processing(body)
+        if isinstance(found, Failure):
+            return self._with_reply(found, reply)
+        if isinstance(found, Status):
+            return replace(found, retry_after_s=reply.retry_after_s)
+        return found
 
     def _refusal(self, reply: Reply) -> Refusal:
         form, words = Form.EMPTY, None
@@ -78,13 +78,13 @@ class ReplyParser:
             else:
                 form, words = form_of(body), message(body)
             if form is Form.EMPTY and reply.is_cut:
-                form = Form.FOREIGN  # there was more
+                form = Form.FOREIGN  # there may have been more
         return Refusal(reply.status, form, words, reply.retry_after_s)
 
     def _with_reply(self, failure: Failure, reply: Reply) -> Failure:
-        """Return the failure of a body with what else is known of its reply.
+        """Return the failure of a body with status, message and Retry-After of its reply.
 
-        One that is too large says nothing: decoding it once more takes milliseconds.
+        A body that is too large has no message, since decoding it again takes milliseconds.
         """
         words = None
         if not is_too_large(failure):
@@ -94,14 +94,8 @@ class ReplyParser:
             failure, status=reply.status, message=words, retry_after_s=reply.retry_after_s
         )
 
-    def _parsed(
-        self, reply: Reply, most_bytes: int, parse: Callable[[bytes], _T | Failure]
-    ) -> _T | Failure:
-        body = self._decoded(reply, most_bytes)
-        return body if isinstance(body, Failure) else parse(body)
-
     def _decoded(self, reply: Reply, most_bytes: int) -> bytes | Failure:
-        """Return the body without its content coding and without secrets."""
+        """Return the body, decoded and without secrets."""
         body = self._decode(reply.body, reply.content_encoding, most_bytes)
         if self._secrets is None or isinstance(body, Failure):
             return body
@@ -109,5 +103,5 @@ class ReplyParser:
 
 
 def is_too_large(seen: ParsedReply) -> bool:
-    """Whether the body of a reply became larger than it was allowed to."""
+    """Whether the body of a reply exceeded its limit."""
     return isinstance(seen, Failure) and seen.kind is FailureKind.TOO_LARGE

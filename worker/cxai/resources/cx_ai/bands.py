@@ -1,4 +1,4 @@
-"""Score ranges: which named band a score falls into.
+"""Score ranges: the named band that a score falls into.
 
 The API's documentation gives each model ranges with descriptions, "lower bounds exclusive, upper
 bounds inclusive". The figures are an account's own, so they are configuration; none is built in.
@@ -22,10 +22,9 @@ _MAX_INT = 2**53  # beyond it, a float may be another number
 
 
 def load_bands(ranges: ScoreRanges) -> "Bands":
-    """Return the score ranges that a TOML file holds.
+    """Return the score ranges of a TOML file such as config/score_bands.example.toml.
 
-    Its form is shown by config/score_bands.example.toml. Raises UsageError, naming the file and
-    what to do, if it holds anything else.
+    Raises UsageError, naming the file and what to do, if it holds anything else.
     """
     path = ranges.path
     try:
@@ -57,13 +56,13 @@ class Bands:
         for number, table in enumerate(tables, start=1):
             bundle, model, where = _named(table, number)
             if (bundle, model) in self._tables:
-                raise UsageError(f"{where}: there is a table for it before. Keep one of them.")
+                raise UsageError(f"{where}: has two tables. Keep one of them.")
             self._tables[bundle, model] = _Ranges(table.get("bands"), where)
 
     def mark(self, name: str) -> BandsMark:
-        """Return what tells these ranges from others; people know them as `name`.
+        """Return the mark of these ranges, with `name` for people.
 
-        The order of tables and bands, and how a number is written, make no difference.
+        The order of tables and bands, and the notation of numbers, make no difference.
         """
         said = sorted(
             (bundle, model or "", model is None, ranges.said)
@@ -74,11 +73,11 @@ class Bands:
     def band(self, bundle: str | None, model: str | None, score: float | None) -> str | None:
         """Return the name of the band that `score` falls into, None if there is none.
 
-        The model's own table decides alone; the bundle's is asked only if the model has none.
+        If the model has a table, only that counts; otherwise the bundle's does.
         """
         if bundle is None or score is None:
             return None
-        # A model without a name asks for (bundle, None), which is the bundle's table as well.
+        # For a model without a name, the first key is the bundle's table as well.
         ranges = self._tables.get((bundle, model)) or self._tables.get((bundle, None))
         return ranges.find(score) if ranges else None
 
@@ -148,7 +147,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _list_of_tables(value: Any) -> list[Mapping[str, Any]]:
-    """Return `value` if it is what it should be, an empty list otherwise."""
+    """Return `value` if it is a list of tables, otherwise an empty list."""
     if isinstance(value, list) and all(isinstance(element, Mapping) for element in value):
         return value
     return []
@@ -158,4 +157,4 @@ def _refuse_unknown(table: Mapping[str, Any], known: frozenset[str], where: str)
     unknown = sorted(table.keys() - known)
     if unknown:
         wanted = ", ".join(sorted(known))
-        raise UsageError(f"{where}: {unknown[0]!r} is not understood; known are {wanted}.")
+        raise UsageError(f"{where}: unknown key {unknown[0]!r}; allowed are {wanted}.")

@@ -1,7 +1,7 @@
-"""The documented form of a CX AI result: what its fields are called, and of which type they are.
+"""The documented form of a CX AI result: the names and types of its fields.
 
 The decoder of regular bodies, the validator of all others and the schema of the rows are made from
-it. Scores and offsets are doubles, also where a whole number was sent.
+it. Scores and offsets are doubles, even if a whole number was sent.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 from cxai.policy.reply import NO_DRIFT, Drift
 
 MAX_BUNDLE_NAME_CHARS = 1024
-"""Characters in the name of a bundle: in tables, each of its models has a copy."""
+"""Characters in the name of a bundle; in tables, the row of each of its models repeats it."""
 
 
 class Scalar(Enum):
@@ -32,9 +32,9 @@ class ListOf:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an object: its name in our rows, its type, and what it is. Any may be null.
+    """A field of an object: its name in our rows, its type and its description. Any may be null.
 
-    `most_chars` limits a text. It protects us, and is no property of the data.
+    `most_chars` limits a text, as a protection: the API documents no limit.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Field:
 
     @cached_property
     def api_name(self) -> str:
-        """What the API calls it: `minScore` for our `min_score`."""
+        """Its name in the API: `minScore` for our `min_score`."""
         first, *others = self.name.split("_")
         return first + "".join(map(str.capitalize, others))
 
@@ -64,12 +64,12 @@ class ObjectForm:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """What its fields are called, by what the API calls them."""
+        """The names of its fields, by their names in the API."""
         return {each.api_name: each.name for each in self.fields}
 
     @cached_property
     def lists(self) -> Mapping[str, "ObjectForm"]:
-        """The form of the elements of those fields that are lists, by what the API calls them."""
+        """The form of the elements of its lists, by their names in the API."""
         return {f.api_name: f.type.element for f in self.fields if isinstance(f.type, ListOf)}
 
 
@@ -124,11 +124,7 @@ PARTICIPANT = ObjectForm(
     "What was found for one participant.",
     "",
     (
-        Field(
-            "enlighten_bundles",
-            ListOf(BUNDLE),
-            "One per eligible AI behavioural model bundle.",
-        ),
+        Field("enlighten_bundles", ListOf(BUNDLE), "One per eligible AI behavioural model bundle."),
         Field(
             "voice_activity_segments",
             ListOf(SEGMENT),
@@ -154,17 +150,17 @@ PARTICIPANTS = tuple(each.name for each in RESULT.fields)
 KNOWN_FIELDS = frozenset().union(
     *(form.names for form in (RESULT, PARTICIPANT, BUNDLE, MODEL, SEGMENT))
 )
-"""What the API calls the fields of all objects of the form."""
+"""The names in the API of all fields of the form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """A validated CX AI result: what its rows are made from.
+    """A validated CX AI result.
 
     `participants` maps each of PARTICIPANTS to
     `{"enlighten_bundles": [...] | None, "voice_activity_segments": [...] | None}` or None, with
-    keys in snake_case and in the order of the form. Fields that the form does not know stand under
-    `extra` beside those it knows; `drift` names them, and the documented fields that were absent.
+    keys in snake_case and in the order of the form. Undocumented fields of an object are under its
+    key `extra`; `drift` names them, and the documented fields that were absent.
     """
 
     participants: dict[str, Any] = field(repr=False)

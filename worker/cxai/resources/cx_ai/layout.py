@@ -1,4 +1,4 @@
-"""How CX AI results lie in the files of an export."""
+"""The part sets of CX AI results."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from cxai.core.layout import FAILURES, Layout
 from cxai.resources.options import Shape
 
 SCHEMA_VERSION = 2
-"""Grows when a reader of the rows would have to change."""
+"""Increases when readers of the rows have to change."""
 
 RECORDS = "records"
 INTERACTIONS = "interactions"
@@ -22,4 +22,4 @@ LAYOUT = Layout(
 PART_SETS: Mapping[Shape, tuple[str, ...]] = {
     shape: (*LAYOUT.shapes[shape], FAILURES) for shape in Shape
 }
-"""The sets of parts that a shape writes; the rows of a set have the same columns."""
+"""The part sets that a shape writes; all rows of a set have the same columns."""

@@ -1,9 +1,8 @@
-"""Reads the body of a CX AI result: validates its form, and keeps what deviates from it.
+"""Parses any CX AI result: validates its form, and keeps what differs from it.
 
-The validator knows the documented form, renames its fields to snake_case and puts them in order.
-A body that deviates is not bent until it fits: absent fields become null, fields that the form does
-not know are kept under `extra`, both are named as drift, and all that is there has to be of the
-right type.
+The validator renames the documented fields to snake_case and puts them in order. Absent fields
+become null, undocumented ones are kept under `extra`, and both are named as drift; documented
+fields must have the right type.
 """
 
 from typing import Any
@@ -24,32 +23,32 @@ from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
 MAX_ABSENT = 2**18
-"""Absent fields that become null in one body. Each takes room: a model `{}` becomes 0.5 KB."""
+"""Absent fields that may become null in one body: a model `{}` becomes 0.5 KB."""
 
 _validate = validator(RESULT)
 
 _NOT_OF_TYPE = {
-    "dict_type": "is no object",
-    "list_type": "is no array",
-    "string_type": "is no text",
+    "dict_type": "is not an object",
+    "list_type": "is not an array",
+    "string_type": "is not a text",
     "string_too_long": "is too long",
-    "float_type": "is no number",
-    "finite_number": "is no finite number",
+    "float_type": "is not a number",
+    "finite_number": "is not a finite number",
 }
 
 
 def read_interaction(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_JSON for what is none, with NOT_A_RESULT for JSON without any known participant,
-    with a value of a wrong type, or that would become far larger than it is (MAX_ABSENT,
-    MAX_BUNDLE_NAME_CHARS). The reason names its path, never its value.
+    Fails with NOT_JSON if it isn't JSON, and with NOT_A_RESULT if it has no known participant, has
+    a value of a wrong type, or would become far larger (MAX_ABSENT, MAX_BUNDLE_NAME_CHARS). The
+    reason names the path, never the value.
     """
     raw = parse(body)
     if isinstance(raw, Failure):
         return raw
     if not isinstance(raw, dict):
-        return not_a_result("is no object")
+        return not_a_result("is not an object")
     if raw.keys().isdisjoint(RESULT.names):
         return not_a_result(
             "has none of the known participants" if raw else "is an empty object: no participant"
@@ -71,7 +70,7 @@ def read_interaction(body: bytes) -> Interaction | Failure:
 
 
 def _complete(raw: dict[str, Any], drift: DriftCollector) -> None:
-    """Give the fields that are absent a null, in place, so that the rest can be validated."""
+    """Set absent fields to null, in place, so that the rest can be validated."""
     for name in RESULT.names:
         _complete_object(raw.get(name), PARTICIPANT, name, drift)
 
@@ -91,7 +90,7 @@ def _complete_object(value: Any, form: ObjectForm, participant: str, drift: Drif
 
 
 def _keep_unknown(raw: dict[str, Any], participants: dict[str, Any], drift: DriftCollector) -> None:
-    """Add what the validator ignored of `raw`, which it accepted, as `extra`."""
+    """Add the fields of a valid `raw` that the validator ignored, as `extra`."""
     unknown = {key: value for key, value in raw.items() if key not in RESULT.names}
     if unknown:
         participants["extra"] = unknown
@@ -109,7 +108,7 @@ def _keep_unknown_of(
     participant: str,
     drift: DriftCollector,
 ) -> None:
-    # All fields of the form are in an accepted object: it has unknown ones if it has more keys.
+    # A valid object has all fields of the form: with more keys, it has unknown ones.
     if len(raw) != len(form.names):
         known = form.names
         kept["extra"] = unknown = {k: v for k, v in raw.items() if k not in known}
@@ -128,7 +127,7 @@ def _has_more_keys(elements: list[dict[str, Any]], known: int) -> bool:
 
 def _refusal(error: ValidationError) -> Failure:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Besides field names and indexes, a location has the names of the types that were tried.
+    # A location also contains the names of the types that were tried.
     path = "".join(
         "[]" if isinstance(step, int) else f".{step}"
         for step in first["loc"]

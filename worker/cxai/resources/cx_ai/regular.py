@@ -1,9 +1,8 @@
 """Decodes regular bodies: those that match the documented form, as nearly all do.
 
 msgspec parses and validates them in one pass, into objects whose types are made from the form: 47
-µs for a body of 24 KB. The general reader (`read.py`) takes 165 µs, and defines what a body means:
-it reads all the others, and this module alone decides which those are. They include whatever
-msgspec would write in other bytes.
+µs for a body of 24 KB. The general reader (`read.py`) takes 165 µs, and defines what a body means.
+It reads all bodies that are not regular, including those that msgspec would write in other bytes.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ def read_regular(body: bytes) -> Sequence[Any] | None:
     """Return the participants of a regular body in the order of PARTICIPANTS, None for any other.
 
     A participant is None, or an object with the fields of the form as attributes. A body is not
-    regular if it can't be read, is no result, lacks a documented field or has another one, has a
+    regular if it is no valid result, lacks a documented field or has an undocumented one, has a
     number beyond MOST or a byte order mark, or if all its participants are null or absent.
     """
     try:
@@ -53,8 +52,8 @@ def sent(of: form.ObjectForm) -> type[Struct]:
 def kept(of: form.ObjectForm, *columns: str) -> type[Struct]:
     """Return the type of an object as we write it: the fields of the form, then `columns`.
 
-    Without `columns`, an object of the type `sent(of)` can be given this type by assigning its
-    `__class__`, which takes 0.09 µs. Creating another object takes 0.4 µs.
+    Without `columns`, an object of the type `sent(of)` becomes one of this type by assigning its
+    `__class__`, which takes 0.09 µs; creating another object takes 0.4 µs.
     """
     return defstruct(of.title, [*(each.name for each in of.fields), *columns], gc=False)
 

@@ -1,4 +1,4 @@
-"""Writes the participants of a regular body as lines: the same bytes as `rows.py` leads to.
+"""Writes the participants of a regular body as lines, with the same bytes as `rows.py`.
 
 tests/unit/test_cx_ai_regular.py and the fuzzer compare the two.
 """
@@ -47,7 +47,7 @@ def nested_line(stamp: Row, participants: Sequence[Any], bands: Bands | None) ->
 
 
 def _rename(participant: Any, bands: Bands | None) -> None:
-    """Give all objects of a participant the types with our names, and its models their bands."""
+    """Rename the fields of a participant by changing its types, and add the bands of its models."""
     participant.__class__ = _Participant
     for bundle in participant.enlighten_bundles or ():
         bundle.__class__ = _Bundle

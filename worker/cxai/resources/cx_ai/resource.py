@@ -1,4 +1,4 @@
-"""Reads CX AI results and lays them out in lines."""
+"""The resource CX AI: from a body to the lines of its rows."""
 
 from datetime import datetime
 
@@ -19,8 +19,7 @@ from cxai.resources.options import Shape
 class CxAi:
     """CX AI results, laid out in one shape. An adapter of `ports.Resource`.
 
-    `run_id` is in every row. With `bands`, each score has its band; `bands_mark` tells them from
-    others.
+    `run_id` is in every row. With `bands`, each score has its band; `bands_mark` identifies them.
     """
 
     layout = LAYOUT
@@ -39,11 +38,6 @@ class CxAi:
         self._bands = bands
 
     def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the lines of a result; never raises, whatever the bytes are.
-
-        Fails as `read_interaction` does, and with NOT_A_RESULT if unknown fields nest too deeply to
-        be written (about 250 levels).
-        """
         participants = read_regular(body)
         if participants is None:
             return self.read_any(interaction_id, body, at)
@@ -55,7 +49,7 @@ class CxAi:
                 return Record(table_lines(stamp, participants, self._bands))
 
     def read_any(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
-        """Return the same as `read`, by the general reader, also for a regular body."""
+        """Do as `read` does, with the general reader, even for a regular body."""
         # pydantic takes 100 ms to import, and most runs have regular bodies only.
         from cxai.resources.cx_ai.read import read_interaction  # noqa: PLC0415
 
@@ -70,7 +64,7 @@ class CxAi:
                 case Shape.TABLES:
                     rows = tables(found, self._bands)
                     made = {name: lines(stamp, of_set) for name, of_set in rows.items() if of_set}
-        except orjson.JSONEncodeError:  # it reads 1,024 levels, but writes 254
+        except orjson.JSONEncodeError:  # orjson reads 1,024 levels, but writes 254
             return not_a_result("can't be written as JSON: nested too deeply")
         return Record(made, found.drift)
 

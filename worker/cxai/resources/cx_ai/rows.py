@@ -1,9 +1,9 @@
 """From an interaction to its rows: one nested record, or rows for three tables.
 
-Both forms hold all that was sent, and hold it in a fixed order, so that the same body gives the
-same bytes. In a nested record, a key `extra` is there only where the API sent fields that we do not
-know, and is last. The rows of a table all have the same columns, and none of them holds an object:
-what has no fixed type is JSON as text, so that no loader has to guess.
+Both shapes hold everything that was sent, in a fixed order, so that the same body gives the same
+bytes. In a nested record, an object has the key `extra`, as its last, only if the API sent unknown
+fields. All rows of a table have the same columns, and none holds an object: values without a fixed
+type are JSON as text, so that no loader has to guess.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,11 +29,11 @@ def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
 def tables(interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
     """Return the rows of an interaction by table; `interactions` has exactly one.
 
-    They are without the columns with which every row begins (`stamped`).
+    The rows lack the columns with which every row begins (`stamped`).
 
     `scores` has one per participant, bundle and model, `segments` one per participant and segment.
-    What makes no row there (a bundle without models, null instead of an empty list) can be told
-    from the row of the interaction. `band` is null without `bands`.
+    The row of the interaction shows what has no row there, such as a bundle without models, or null
+    instead of an empty list. `band` is null without `bands`.
     """
     participants = interaction.participants
     scores: list[Row] = []
@@ -81,9 +81,9 @@ def _segments(name: str, participant: Row | None) -> Iterator[Row]:
 def summary(
     name: str, bundles: Sequence[Row] | None, segments: int | None, extra: str | None
 ) -> Row:
-    """Return what the tables of scores and segments don't say of a participant, as columns.
+    """Return the columns for what the tables of scores and segments don't show of a participant.
 
-    `bundles` are its bundles: name, number of models, and what else was sent of them.
+    `bundles` have their name, number of models and unknown fields.
     """
     return {
         f"{name}_present": True,
@@ -101,7 +101,7 @@ def no_participant(name: str) -> Row:
 
 
 def count(elements: Sequence[Any] | None) -> int | None:
-    """Return how many there are; None for null."""
+    """Return the number of elements; None for null."""
     return None if elements is None else len(elements)
 
 

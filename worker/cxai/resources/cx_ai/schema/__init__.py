@@ -1,4 +1,4 @@
-"""What is written, described: one table of columns, as JSON Schema, as a page and as SQL."""
+"""The columns of all part sets, as JSON Schema, Markdown and SQL."""
 
 from cxai.resources.cx_ai.schema.columns import tables_of
 from cxai.resources.cx_ai.schema.ddl import Dialect, ddl

@@ -1,13 +1,10 @@
-"""The table of columns: what each set of parts holds, from which all descriptions are made.
+"""The columns of each part set.
 
-The fields of the API come from the form that bodies are read by (`cx_ai/form.py`), so that they
-can't differ from it; the columns that we add are described here.
+The API's fields come from the form by which bodies are read (`cx_ai/form.py`), so that the two
+can't differ; the columns that we add are described here.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterator
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import FailureStage, Verdict
@@ -21,74 +18,8 @@ from cxai.resources.cx_ai.layout import (
     SCORES,
     SEGMENTS,
 )
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
-
-
-class Scalar(StrEnum):
-    """What a single value can be."""
-
-    TEXT = "text"
-    DOUBLE = "double"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    TIMESTAMP = "timestamp"
-    JSON_TEXT = "json text"  # a text that holds JSON
-    JSON_OBJECT = "json object"  # an object with any keys
-
-
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """An object with known fields."""
-
-    title: str
-    comment: str
-    columns: "tuple[Column, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    """An array of such objects."""
-
-    element: Struct
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table, or a field of an object in one.
-
-    `optional` is one whose key may be absent. `rules` are what JSON Schema can say beyond the type
-    (`const`, `enum`, `minimum`, `format`).
-    """
-
-    name: str
-    type: Scalar | Struct | ListOf
-    comment: str
-    nullable: bool = False
-    optional: bool = False
-    rules: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A set of parts: its name, what one of its rows is, and its columns in order."""
-
-    name: str
-    comment: str
-    columns: tuple[Column, ...]
-
-    def structs(self) -> Iterator[Struct]:
-        """Yield each kind of object in its columns once, outer before inner."""
-        seen: dict[str, Struct] = {}
-        _collect(self.columns, seen)
-        yield from seen.values()
-
-
-def _collect(columns: tuple[Column, ...], seen: dict[str, Struct]) -> None:
-    for column in columns:
-        struct = column.type.element if isinstance(column.type, ListOf) else column.type
-        if isinstance(struct, Struct) and struct.title not in seen:
-            seen[struct.title] = struct
-            _collect(struct.columns, seen)
 
 
 def tables_of(shape: Shape) -> tuple[Table, ...]:
@@ -112,12 +43,15 @@ _BAND = Column(
     nullable=True,
 )
 _PARTICIPANT = Column(
-    "participant", Scalar.TEXT, "Whose it is.", rules={"enum": list(PARTICIPANTS)}
+    "participant",
+    Scalar.TEXT,
+    "The participant that the row is about.",
+    rules={"enum": list(PARTICIPANTS)},
 )
 _EXTRA_OBJECT = Column(
     "extra",
     Scalar.JSON_OBJECT,
-    "Only if the API sent fields that this schema does not know: these, as sent.",
+    "Undocumented fields, as sent; absent if there are none.",
     optional=True,
 )
 _BAND_IF_CONFIGURED = Column(
@@ -133,13 +67,13 @@ _BUNDLE_NAME = Column("bundle", Scalar.TEXT, "Name of the bundle.", nullable=Tru
 def _stamp(
     interaction_id: Column = _ID, when: str = "When the result was retrieved"
 ) -> tuple[Column, ...]:
-    """Return the columns with which every row begins."""
+    """Return the columns at the beginning of every row."""
     return (
         interaction_id,
         Column(
             "schema_version",
             Scalar.INTEGER,
-            "Version of this schema. It grows when readers of the rows have to change.",
+            "Version of this schema. It increases when readers of the rows have to change.",
             rules={"const": SCHEMA_VERSION},
         ),
         Column(
@@ -151,7 +85,7 @@ def _stamp(
         Column(
             "run_id",
             Scalar.TEXT,
-            "The run that wrote the row; each run has another one.",
+            "The run that wrote the row; every run has its own.",
             rules={"format": "uuid"},
         ),
     )
@@ -161,8 +95,7 @@ def _extra(of_what: str) -> Column:
     return Column(
         "extra",
         Scalar.JSON_TEXT,
-        f"Fields of the {of_what} that this schema does not know: a JSON object as text, as sent;"
-        " null if there are none.",
+        f"Undocumented fields of the {of_what}, as sent: a JSON object as text; null without any.",
         nullable=True,
     )
 
@@ -183,7 +116,7 @@ def _interactions() -> Table:
         columns += _summary(participant.name, participant.comment.removesuffix("."))
     return Table(
         INTERACTIONS,
-        "One row per interaction: what there is of it in the other tables.",
+        "One row per interaction, with a summary of its rows in the other tables.",
         (*columns, _extra("result")),
     )
 
@@ -208,13 +141,13 @@ def _summary(name: str, who: str) -> Iterator[Column]:
         Scalar.JSON_TEXT,
         f"{who}: its bundles in the API's order, also those without models: a JSON array as text,"
         " of objects with `name`, `models` (their number, or null) and, if there are any, `extra`"
-        f" (unknown fields of the bundle); {null}.",
+        f" (undocumented fields of the bundle); {null}.",
         nullable=True,
     )
     yield Column(
         f"{name}_extra",
         Scalar.JSON_TEXT,
-        f"{who}: unknown fields of the participant, a JSON object as text; null if there are none.",
+        f"{who}: undocumented fields of the participant: a JSON object as text; null without any.",
         nullable=True,
     )
 
@@ -250,16 +183,16 @@ def _failures() -> Table:
     excerpt = "Interaction identifier, as given; an excerpt of what can't be one."
     verdicts = [verdict.value for verdict in Verdict if verdict is not Verdict.OK]
     columns = (
-        *_stamp(Column(_ID.name, _ID.type, excerpt), "When it was given the verdict"),
-        Column("verdict", Scalar.TEXT, "How it ended.", rules={"enum": verdicts}),
-        Column("reason", Scalar.TEXT, "Why, in words."),
+        *_stamp(Column(_ID.name, _ID.type, excerpt), "When the verdict was reached"),
+        Column("verdict", Scalar.TEXT, "The verdict.", rules={"enum": verdicts}),
+        Column("reason", Scalar.TEXT, "The reason, in words."),
         Column(
             "stage",
             Scalar.TEXT,
-            "Where on its way the last request failed.",
+            "The stage in which the last request failed.",
             rules={"enum": [stage.value for stage in FailureStage]},
         ),
-        Column("attempts", Scalar.INTEGER, "Requests that were made for it.", rules={"minimum": 0}),
+        Column("attempts", Scalar.INTEGER, "Number of requests for it.", rules={"minimum": 0}),
         Column(
             "api_status",
             Scalar.INTEGER,
@@ -269,13 +202,13 @@ def _failures() -> Table:
         Column(
             "api_message",
             Scalar.TEXT,
-            "What the API said about it, in its own words; null if nothing.",
+            "The API's own message; null if there was none.",
             nullable=True,
         ),
         Column(
             "api_state",
             Scalar.TEXT,
-            "State of the interaction by the status endpoint; null if not asked.",
+            "State of the interaction from the status endpoint; null if it was not requested.",
             nullable=True,
         ),
         Column("source", Scalar.TEXT, "Where the ID came from."),
@@ -283,8 +216,8 @@ def _failures() -> Table:
     )
     return Table(
         FAILURES,
-        "One line each time that an ID got a verdict, but no record. Of several lines of one ID the"
-        " last one counts, and none of them if it has a record by now.",
+        "One line each time that an ID got a verdict without a record. Of several lines for one ID,"
+        " only the last counts, and none if the ID has a record by now.",
         columns,
     )
 

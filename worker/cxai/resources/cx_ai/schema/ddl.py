@@ -1,19 +1,19 @@
-"""CREATE TABLE statements for the sets of parts, in the SQL of several databases.
+"""CREATE TABLE statements for the part sets, in the SQL of several databases.
 
-Columns stand in the order of the rows' keys, so that rows can be loaded by name and by position.
-Nothing is declared that a database would not enforce or that a load could stumble over: no keys, no
-checks; NOT NULL only for what no row lacks.
+Columns are in the order of the rows' keys, so that rows can be loaded by name and by position.
+There are no keys and no checks, which databases may not enforce and a load could violate; NOT NULL
+is declared only for columns that every row has.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 
 
 class Dialect(StrEnum):
-    """Whose SQL."""
+    """The database whose SQL to write."""
 
     DUCKDB = "duckdb"
     POSTGRES = "postgres"
@@ -25,21 +25,21 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Types:
-    """What a database calls the types.
+    """The type names of a database.
 
-    JSON as text stays text, so that a load puts it there as it is; only Redshift has no text that
-    is long enough. `struct` and `array` are None where objects go into a column of any JSON:
-    because there are no such types, or, with BigQuery, because an array there can't be null.
+    JSON as text stays text, so that it is loaded unchanged; only Redshift has no text type that is
+    long enough. `struct` and `array` are None if objects are loaded into a JSON column, because
+    there are no such types, or because an array can't be null (BigQuery).
     """
 
     scalars: Mapping[Scalar, str]
     struct: tuple[str, str, str] | None = None
-    """What begins a struct, stands between name and type of a field, and ends the struct."""
+    """The beginning of a struct, the separator of a field's name and type, and the end."""
     array: tuple[str, str] | None = None
 
 
 def _scalars(*names: str) -> Mapping[Scalar, str]:
-    """Return the names of the types by type; they are given in the order of `Scalar`."""
+    """Return type names, given in the order of `Scalar`, by type."""
     return dict(zip(Scalar, names, strict=True))
 
 
@@ -79,7 +79,7 @@ _TYPES = {
 
 
 def ddl(table: Table, dialect: Dialect) -> str:
-    """Return the CREATE TABLE statement of a set of parts; a table that exists is left alone."""
+    """Return the CREATE TABLE statement of a part set; an existing table is left unchanged."""
     begin = f"-- {_comment(table.comment)}\nCREATE TABLE IF NOT EXISTS {table.name} (\n"
     return begin + "\n".join(_lines(table.columns, _TYPES[dialect])) + "\n);"
 

@@ -1,9 +1,10 @@
-"""The lines of each set of parts as JSON Schema, draft 2020-12."""
+"""The lines of each part set as JSON Schema, draft 2020-12."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from cxai.resources.cx_ai.schema.columns import Column, ListOf, Scalar, Struct, Table, tables_of
+from cxai.resources.cx_ai.schema.columns import tables_of
+from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
 
 Schema = dict[str, Any]
@@ -27,11 +28,7 @@ def json_schema(shape: Shape) -> dict[str, Schema]:
 
 
 def _of_table(table: Table) -> Schema:
-    schema = {
-        "$schema": _DIALECT,
-        "title": table.name,
-        **_object(table.columns, table.comment),
-    }
+    schema = {"$schema": _DIALECT, "title": table.name, **_object(table.columns, table.comment)}
     structs = {each.title: _object(each.columns, each.comment) for each in table.structs()}
     return {**schema, "$defs": structs} if structs else schema
 
