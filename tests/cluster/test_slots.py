@@ -78,8 +78,7 @@ async def test_slots_that_will_be_free_soon_are_estimated_from_durations(databas
 async def test_a_worker_without_a_slot_shows_that_and_gets_one_when_another_ends(database):
     account, api = Account(database, 500.0, in_flight=1), TimedApi()
     async with at_work(account, api) as (one,):
-        await wait_until(lambda: one.slots.usable == 1)
-        assert one.waits_for == ""
+        await wait_until(lambda: one.slots.usable == 1 and one.waits_for == "")
         async with at_work(account, api) as (other,):
             words = "a slot: other workers hold all of them (1)"
             await wait_until(lambda: words in {one.waits_for, other.waits_for}, words)

@@ -5,7 +5,8 @@ from io import BytesIO
 import pytest
 
 from cxai.cluster.verify.objects import UNPACKING_ERRORS, lines_in
-from cxai.output.compression import COMPRESS, Compression
+from cxai.output.codecs import COMPRESS
+from cxai.output.compression import Compression
 
 
 @pytest.mark.parametrize("compression", Compression)

@@ -116,7 +116,7 @@ def test_a_worker_is_refused_what_belongs_to_the_export(simulated, shared):
         assert f"{option} has no use at a shared export" in useless.err
     again = shared.work("--reopen", "not_found")
     assert again.code == 2
-    assert "retried with `cxai retry`" in again.err
+    assert "use `cxai retry`" in again.err
     assert cxai("run", "ids.txt", shared.url).code == 2
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from support.virtual import virtually
 
-from cxai.app.waiting import observed_room
+from cxai.app.waiting import room_with_events
 from cxai.cluster.engine import EngineDownError
 from cxai.core.events import EventStream
 
@@ -19,7 +19,7 @@ async def test_a_feeder_emits_what_it_waits_for_and_when_that_is_over():
         if failures:
             raise failures.pop()
 
-    async with observed_room(600.0, asyncio.Event(), events.emit) as room:
+    async with room_with_events(600.0, asyncio.Event(), events.emit) as room:
         await room.wait_for(work)
         await asyncio.sleep(10)
     began, ended = seen

@@ -9,7 +9,7 @@ from cxai.api.token import VARIABLE
 from cxai.app.input import entered, source_of
 from cxai.app.shared_export import open_export
 from cxai.app.terms import changed_settings, form_of, ranges_of, terms_of
-from cxai.app.waiting import observed_room
+from cxai.app.waiting import room_with_events
 from cxai.app.wiring import score_ranges
 from cxai.cluster import schema
 from cxai.cluster.books import Books
@@ -117,24 +117,22 @@ async def enqueue(
     """Add the IDs of the sources `names` to a shared export; `last` marks its input as complete.
 
     Without `names`, it only does the latter, and for an export without an ID only if
-    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is
-    where events are emitted.
+    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is where
+    events are emitted.
 
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
     books, fed = Books(parse_engine_url(to)), FeedReport(settings.allow_empty)
-    events = events or EventStream()
+    emit = (events or EventStream()).emit
     try:
         await books.open()
         if names is None:
             return await _complete(books, allow_empty=settings.allow_empty)
         token = SecretStr(os.environ.get(VARIABLE, "").strip())  # never enqueued as an ID
-        source = await asyncio.to_thread(
-            source_of, settings, names, token, redis_password, events.emit
-        )
-        async with observed_room(settings.outage_patience_s, asyncio.Event(), events.emit) as room:
-            async with entered(source, events.emit):
+        source = await asyncio.to_thread(source_of, settings, names, token, redis_password, emit)
+        async with room_with_events(settings.outage_patience_s, asyncio.Event(), emit) as room:
+            async with entered(source, emit):
                 feeding = asyncio.create_task(feed(source, books, room, fed))
 
                 def end(why: StoppedError) -> None:

@@ -48,7 +48,7 @@ async def entered(source: Source, emit: Emit) -> AsyncIterator[None]:
     """Enter a source, if it is a context manager.
 
     A failure to close it is an event and changes nothing: what was read of it is acknowledged by
-    then, or is delivered again.
+    then, or comes again.
     """
     if not isinstance(source, AbstractAsyncContextManager):
         yield

@@ -65,7 +65,7 @@ async def export(
     `stop` ends it early. Each token that replaces `token` is added to `redaction`, which a caller
     with a log of its own passes. `line_counter` counts the lines of the input for the progress.
     `force` accepts a directory with other files. `reopen_missing` fetches the IDs of missing parts
-    again. The source is closed. `source_name` is its name in the event `run_started`. `events` is
+    again. The source is closed. `source_name` names it in the event `run_started`. `events` is
     where the run emits its events.
     Raises UsageError before anything is created, IntegrityError before the first request. A run
     that is stopped early is reported, not raised: its results are committed. Its last event is

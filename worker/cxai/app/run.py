@@ -46,7 +46,7 @@ class Run:
     settings: Settings
 
     def emit_start(self, emit: Emit, run_id: str, source: str, output: str) -> None:
-        """Emit that it begins: `source` and `output` are its input and its results, for people."""
+        """Emit that it begins; `source` and `output` name its input and results for people."""
         emit(
             "run_started",
             run_id=run_id,

@@ -77,7 +77,7 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
     there = _settings_of(form, terms)
     shared = {name: getattr(there, name) for name in (*FORM, *TERMS)}
     if own.reopen:
-        raise UsageError("IDs of a shared export are retried with `cxai retry`, not with --reopen.")
+        raise UsageError("To retry IDs of a shared export, use `cxai retry` instead of --reopen.")
     if own.score_bands is not None:
         raise UsageError("Score ranges are fixed for the whole export: omit score_bands.")
     for name in own.given & shared.keys():
@@ -101,8 +101,8 @@ def _settings_of(form: Mapping[str, Any], terms: Mapping[str, Any]) -> Settings:
         return Settings(**names)
     except SettingsError as error:
         raise UsageError(
-            "Another version of cxai-worker created this export; this one can't use its settings:"
-            f" {'; '.join(error.problems)}."
+            "Another version of cxai-worker created this export, and this one can't use its"
+            f" settings: {'; '.join(error.problems)}."
         ) from None
 
 

@@ -42,16 +42,16 @@ class BlockedSince:
 
 
 @asynccontextmanager
-async def observed_room(
+async def room_with_events(
     patience_s: float, ending: asyncio.Event, emit: Emit
 ) -> AsyncIterator[Room]:
-    """Yield a room for work that no monitor observes; its waits are emitted."""
+    """Yield a room for work that no monitor observes; its waits are events."""
     room = Room(SystemClock(), patience_s, ending)
-    observing = asyncio.create_task(_emit_waits(room, emit))
+    emitting = asyncio.create_task(_emit_waits(room, emit))
     try:
         yield room
     finally:
-        observing.cancel()
+        emitting.cancel()
 
 
 async def _emit_waits(room: Room, emit: Emit) -> None:

@@ -162,7 +162,7 @@ def _governor(
 
 
 def _request_events(events: EventStream, clock: Clock) -> Callable[[Item, Reply | Failure], None]:
-    """Return what emits each request with its reply: `ms` is from its turn to the reply."""
+    """Return a hook that emits each request with its reply; `ms` is from its turn to the reply."""
 
     def emit(item: Item, reply: Reply | Failure) -> None:
         size, failure = (

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from cxai.api.content_coding import check_codecs
 from cxai.app.closing import emit_end
 from cxai.app.shared_export import open_export
-from cxai.app.waiting import observed_room
+from cxai.app.waiting import room_with_events
 from cxai.app.worker_run import WorkerRun
 from cxai.cluster.url import EngineUrl
-from cxai.core.events import EventStream
+from cxai.core.events import Emit, EventStream
 from cxai.core.secret_str import SecretStr
 from cxai.core.stop import StopRequest
 from cxai.errors import FencedError, TermsChangedError
@@ -47,7 +47,7 @@ async def work(
             return await worker.run(stop)
 
     while True:
-        report = await _once_available(run, settings, stop, events)
+        report = await _once_available(run, settings, stop, events.emit)
         if not isinstance(report.stopped_by, FencedError | TermsChangedError):
             emit_end(report, events.emit, is_endless=not until_settled)
             return report
@@ -55,13 +55,10 @@ async def work(
 
 
 async def _once_available(
-    run: Callable[[], Awaitable[Report]],
-    settings: Settings,
-    stop: StopRequest,
-    events: EventStream,
+    run: Callable[[], Awaitable[Report]], settings: Settings, stop: StopRequest, emit: Emit
 ) -> Report:
     """Run as soon as database and store can be used; from then on, it raises no BlockedError."""
     ending = asyncio.Event()
-    async with observed_room(settings.outage_patience_s, ending, events.emit) as room:
+    async with room_with_events(settings.outage_patience_s, ending, emit) as room:
         with stop.passed_to(lambda _why: ending.set()):
             return await room.wait_for(run)

@@ -86,24 +86,23 @@ class WorkerRun:
 
     async def run(self, stop: StopRequest) -> Report:
         """Work until stopped or done; return the report of the whole export."""
-        settings, events = self._export.settings, self._events
+        export, settings, emit = self._export, self._export.settings, self._events.emit
         self._started_at, started = self._clock.utc(), self._clock.monotonic()
         await self._register()
         async with AsyncExitStack() as stack:
             self._run = await self._wired(stack)
-            observers = open_observers(Setup(settings.progress, settings.progress_s, events.emit))
+            observers = open_observers(Setup(settings.progress, settings.progress_s, emit))
             self._monitor = RunMonitor(
-                self._sample, observers, self._clock, settings.stalled_after_s, events
+                self._sample, observers, self._clock, settings.stalled_after_s, self._events
             )
             await stack.enter_async_context(self._monitor)
-            source, output = str(self._export.books.url), self._export.store.location
-            self._run.emit_start(events.emit, self._run_id, source, output)
+            self._run.emit_start(emit, self._run_id, str(export.books.url), export.store.location)
             with stop.passed_to(self._run.pipeline.stop):
                 stopped_by = await self._run.run(
                     self._heartbeat.keep(self._emit_gone),
                     self._publishing.keep_repairing(),
                     self._manifest.keep_current(),
-                    watch_terms(self._export),
+                    watch_terms(export),
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)

@@ -45,7 +45,7 @@ class StateChanges:
             self._emit("stage_moving", stage=before.stage.value)
 
     def note_blocked(self, blocked: Blocked | None) -> None:
-        """Compare what can't be used, where that is all that is known of a state."""
+        """Compare what can't be used now with what could not before."""
         before, self._blocked = self._blocked, blocked
         if blocked is not None and before is None:
             self._emit("storage_blocked", place=blocked.place, reason=blocked.cause)
