@@ -110,7 +110,7 @@ async def test_a_failover_is_a_temporary_outage(own_redis, ids):
     noticed = Noticed()
     own_redis.send("ids", *ids)
     url = own_redis.url("ids")
-    async with opened(url, notice=noticed) as source, aclosing(source.batches()) as batches:
+    async with opened(url, emit=noticed) as source, aclosing(source.batches()) as batches:
         own_redis("REPLICAOF", "127.0.0.1", "1")
         reading = asyncio.create_task(anext(batches))
         await wait_until(lambda: "queue_unreachable" in events(noticed), "the outage")
@@ -122,7 +122,7 @@ async def test_a_failover_is_a_temporary_outage(own_redis, ids):
 async def test_a_server_that_accepts_connections_but_does_not_reply_is_an_outage():
     noticed = Noticed()
     with serving(RawServer([Ending.SILENCE])) as server:
-        async with opened(f"redis://127.0.0.1:{server.port}/0/ids", notice=noticed):
+        async with opened(f"redis://127.0.0.1:{server.port}/0/ids", emit=noticed):
             pass
     assert [(event, values["reason"]) for event, values in noticed] == [
         ("queue_unreachable", "no reply")
@@ -212,7 +212,7 @@ async def test_a_malformed_reply_is_refused_as_not_redis(reply):
 async def test_a_full_memory_is_a_temporary_outage(own_redis, ids):
     own_redis("CONFIG", "SET", "maxmemory", "1")
     noticed = Noticed()
-    async with opened(own_redis.url("ids"), notice=noticed, until_idle_s=0.5) as source:
+    async with opened(own_redis.url("ids"), emit=noticed, until_idle_s=0.5) as source:
         assert events(noticed) == ["queue_unreachable"]
         own_redis("CONFIG", "SET", "maxmemory", "0")
         own_redis.send("ids", *ids)

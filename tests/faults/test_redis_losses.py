@@ -95,11 +95,11 @@ async def test_messages_trimmed_before_delivery_are_counted(shared_redis, stream
     assert len(await taken(url)) == 5
     shared_redis.send(stream, *ids[5:])
     shared_redis("XTRIM", stream, "MAXLEN", 20)
-    missing, *others = await taken(url, notice=noticed)
+    missing, *others = await taken(url, emit=noticed)
     assert str(missing.invalid).endswith("before delivery: 15 lost")
     assert (events(noticed), noticed[0][1]["count"]) == (["queue_messages_lost"], 15)
     assert ids_of(others) == ids[20:]
-    assert await taken(url, notice=noticed) == []
+    assert await taken(url, emit=noticed) == []
     assert len(noticed) == 1
 
 
@@ -109,11 +109,11 @@ async def test_messages_trimmed_before_the_first_is_read_are_counted(shared_redi
     noticed, url = Noticed(), shared_redis.url(stream)
     shared_redis.send(stream, *ids[:10])
     shared_redis("XTRIM", stream, "MAXLEN", 7)  # before the group existed: no loss
-    async with opened(url, notice=noticed):
+    async with opened(url, emit=noticed):
         assert events(noticed) == ["queue_group_created"]
     shared_redis.send(stream, *ids[10:])
     shared_redis("XTRIM", stream, "MAXLEN", 25)
-    missing, *others = await taken(url, notice=noticed)
+    missing, *others = await taken(url, emit=noticed)
     assert str(missing.invalid).endswith("before delivery: 12 lost")
     assert events(noticed) == ["queue_group_created", "queue_messages_lost"]
     assert ids_of(others) == ids[15:]
@@ -122,13 +122,13 @@ async def test_messages_trimmed_before_the_first_is_read_are_counted(shared_redi
 async def test_messages_trimmed_after_they_were_read_are_not_lost(shared_redis, stream, ids):
     noticed, url = Noticed(), shared_redis.url(stream)
     shared_redis.send(stream, *ids[:20])
-    assert len(await taken(url, notice=noticed)) == 20
+    assert len(await taken(url, emit=noticed)) == 20
     shared_redis("XTRIM", stream, "MAXLEN", 0)
     shared_redis.send(stream, *ids[20:])
-    assert ids_of(await taken(url, notice=noticed)) == ids[20:]
+    assert ids_of(await taken(url, emit=noticed)) == ids[20:]
     ((last, _),) = shared_redis("XREVRANGE", stream, "+", "-", "COUNT", 1)
     shared_redis("XDEL", stream, last)
-    assert await taken(url, notice=noticed) == []
+    assert await taken(url, emit=noticed) == []
     assert events(noticed) == ["queue_group_created"]
 
 

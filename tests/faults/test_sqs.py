@@ -78,7 +78,7 @@ async def test_an_outage_of_sqs_is_retried(sqs, monkeypatch, ids, trouble):
     sqs.send(url, *ids)
     with serving(RawServer(answer(*trouble))) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", server.base_url)
-        async with opened(sqs.name_of(url), notice=noticed, patience_s=0.1) as source:
+        async with opened(sqs.name_of(url), emit=noticed, patience_s=0.1) as source:
             assert events(noticed) == ["queue_unreachable"]
             with pytest.raises(InputBrokenError, match="was unreachable for"):
                 await anext(source.batches())
