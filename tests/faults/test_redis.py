@@ -80,7 +80,7 @@ async def test_a_server_that_stays_down_breaks_the_input_when_patience_is_exhaus
 
 async def test_messages_of_a_lost_reply_are_read_again_after_the_outage(own_redis, ids):
     own_redis.send("ids", *ids)
-    options = {"notice": (noticed := Noticed()), "until_idle_s": None}
+    options = {"emit": (noticed := Noticed()), "until_idle_s": None}
     async with (
         opened(own_redis.url("ids"), **options) as source,
         aclosing(source.batches()) as batches,
