@@ -90,7 +90,8 @@ def test_the_settings_in_effect_show_no_secret(monkeypatch):
     monkeypatch.setenv("CXAI_API_TOKEN", "c4nary")
     text = effective_as_toml(load({"base_url": "https://user:c4nary@host"}))
     assert "c4nary" not in text
-    assert "# proxy is not shown, since it may hold a password  # CXAI_PROXY\n" in text
+    assert "c4nary" not in effective_as_toml(load({"column": "c4nary"}))
+    assert "# proxy is not shown, since it may hold a secret  # CXAI_PROXY\n" in text
 
 
 @pytest.mark.parametrize(

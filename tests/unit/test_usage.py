@@ -89,6 +89,38 @@ def test_a_token_that_was_pasted_into_the_command_line_is_not_repeated(arguments
     assert TOKEN not in ended.err
 
 
+@pytest.mark.parametrize("before", [[], ["--patience", "5m"]])
+def test_a_token_that_was_given_as_the_name_of_its_file_is_not_repeated(capsys, tmp_path, before):
+    run = ["run", "ids.txt", "-o", tmp_path / "export", *before, "--token-file", TOKEN]
+    ended = cxai_here(capsys, *run)
+    assert ended.code == 2
+    assert "Can't read the token file [token]" in ended.err
+    assert TOKEN not in ended.err
+
+
+PASSWORDS = ["c4nary", "c4/nary", "c4@nary", "c4?n#ary"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "ids.txt", "-o", "postgres://me:{}@host/db#x"],
+        ["prune", "postgres://me:{}@host/db#x"],
+        ["run", "ids.txt", "-o", "s3://me:{}@bucket/x"],
+        ["status", "https://me:{}@host/x"],
+        ["config", "show", "-c", "s3://me:{}@bucket/x.toml"],
+        ["config", "show", "--token-file", "s3://me:{}@bucket/x"],
+        ["run", "postgre://me:{}@host/db#x", "-o", "export"],
+    ],
+)
+def test_a_password_in_a_url_is_not_repeated(capsys, arguments, password):
+    ended = cxai_here(capsys, *(argument.format(password) for argument in arguments))
+    assert (ended.code, ended.out) == (2, "")
+    assert "c4" not in ended.err
+    assert "ary" not in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxai.cli.exits import redaction_of_environment
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
@@ -104,11 +105,10 @@ def settings_of(
 def _warn_of_former_names(loaded: "Loaded") -> None:
     from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
     from cxai.observe.logging import LOG  # noqa: PLC0415
-    from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
     settings = loaded.settings
     is_json = settings.log_format is LogFormat.JSON
-    LOG.configure(Redaction(), as_json=is_json, level=settings.log_level)
+    LOG.configure(redaction_of_environment(), as_json=is_json, level=settings.log_level)
     for former, name in loaded.renamed.items():
         text = f"{former} is now called {name}."
         LOG.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))

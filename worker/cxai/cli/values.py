@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
-from cxai.output.local_path import local_path
+from cxai.output.local_path import local_path, without_credentials
 from cxai.settings.kind import Kind
 from cxai.settings.texts import File
 
@@ -69,8 +69,8 @@ def directory_of(place: str) -> Path:
     """Return the directory that a place is. Raises UsageError."""
     if is_engine_url(place):
         raise UsageError(
-            f"{place} is an export that workers share, not a directory. This command works on"
-            " exports on this machine."
+            f"{without_credentials(place)} is an export that workers share, not a directory. This"
+            " command works on exports on this machine."
         )
     return local_path(place, "The directory")
 

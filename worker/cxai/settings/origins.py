@@ -23,12 +23,14 @@ _ADVICE = "`cxai config env` lists all settings."
 class Loaded:
     """Settings, and the place where each was given that was: an option, a variable, a key.
 
-    `renamed` has each place with a former name, and the name to write there.
+    `renamed` has each place with a former name, and the name to write there. `is_secret` is whether
+    a text holds a secret of the environment.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     renamed: Mapping[str, str]
+    is_secret: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
         origins |= {checked.renamed.get(name, name): each.places[name] for name in each.values}
     if problems:
         raise SettingsError(problems, _ADVICE)
-    return Loaded(Settings(**values), origins, renamed)
+    return Loaded(Settings(**values), origins, renamed, hidden.are_in)
 
 
 def _from_options(given: Mapping[str, Any]) -> _Given:
