@@ -85,6 +85,14 @@ def test_the_settings_in_effect_are_toml_that_gives_the_same(monkeypatch, tmp_pa
     assert load_settings({}, file) == loaded.settings
 
 
+@pytest.mark.parametrize("column", ["a\\b\nc", "\\\x01", "\x7f", "\U000e0001x", "'\\\""])
+def test_any_text_in_effect_is_toml_that_gives_the_same(tmp_path, column):
+    loaded = load({"column": column})
+    file = tmp_path / "cxai.toml"
+    file.write_text(effective_as_toml(loaded), encoding="utf-8")
+    assert load_settings({}, file) == loaded.settings
+
+
 def test_the_settings_in_effect_show_no_secret(monkeypatch):
     monkeypatch.setenv("CXAI_PROXY", "http://user:c4nary@proxy:3128")
     monkeypatch.setenv("CXAI_API_TOKEN", "c4nary")

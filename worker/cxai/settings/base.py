@@ -154,7 +154,10 @@ def meant(name: str, known: Iterable[str]) -> str:
 
 def shown(definition: Setting[Any], value: object, is_secret: Callable[[str], bool]) -> str:
     """Quote a value that can't be used; nothing if it may be, or hold, a secret."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return ""
     if definition.kind.is_secret or "@" in text or guid_in(text) is not None or is_secret(text):
         return ""
     if len(text) > _MOST_CHARS_QUOTED:
