@@ -49,6 +49,12 @@ def test_check_accepts_what_a_run_can_use(config, tmp_path):
     assert (ended.code or 0, ended.out, ended.err) == (0, "The settings can be used.\n", "")
 
 
+def test_check_names_each_former_name_before_its_result(config):
+    ended = config("check", "--patience", "5m")
+    renamed = "--patience is now called --not-ready-timeout."
+    assert ended.out == f"{renamed}\nThe settings can be used.\n"
+
+
 def test_check_reminds_of_a_token_that_is_not_set(config):
     ended = config("check", CXAI_API_TOKEN="")
     assert ended.code in (0, None)

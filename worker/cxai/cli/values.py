@@ -34,7 +34,15 @@ class Value(click.ParamType[Any]):
         """Complete the names of a choice, and files."""
         if isinstance(self.kind, File):
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(one) for one in self.kind.choices if one.startswith(incomplete)]
+        before, comma, last = (
+            incomplete.rpartition(",") if self.kind.is_list else ("", "", incomplete)
+        )
+        left = {*self.kind.choices} - {*before.split(",")}
+        return [
+            CompletionItem(f"{before}{comma}{one}")
+            for one in self.kind.choices
+            if one in left and one.startswith(last)
+        ]
 
 
 class Typed(Value):

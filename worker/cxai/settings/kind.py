@@ -24,6 +24,11 @@ class Kind(Generic[T_co]):
         return ()
 
     @property
+    def is_list(self) -> bool:
+        """Whether several of the choices may be given, separated by commas."""
+        return False
+
+    @property
     def is_secret(self) -> bool:
         """Whether the value is never shown."""
         return False
