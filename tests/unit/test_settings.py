@@ -165,6 +165,13 @@ def test_a_former_name_is_accepted_with_a_warning(former, value, name, monkeypat
         assert Settings(**{former: value}) == expected
 
 
+def test_a_former_name_replaces_what_was_given_under_either_name():
+    with pytest.warns(DeprecationWarning, match="patience_s"):
+        settings = Settings(patience_s=60)
+    with pytest.warns(DeprecationWarning, match="patience_s"):
+        assert settings.replace(patience_s=30) == Settings(not_ready_timeout_s=30)
+
+
 def test_former_names_are_listed_in_the_order_in_which_they_were_given(toml):
     lines = {"reopen": "retry = []", "not_ready_timeout_s": "patience_s = 5"}
     for order in ([*lines], [*reversed(lines)]):

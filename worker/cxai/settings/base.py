@@ -113,7 +113,8 @@ class SettingsBase:
 
     def replace(self, **changes: Any) -> Self:
         """Return these settings with some changed. Raises SettingsError."""
-        return type(self)(**{**self._values(self.given), **changes})
+        kept = self.given - {self._former_names.get(name, name) for name in changes}
+        return type(self)(**self._values(kept), **changes)
 
     def _values(self, names: Iterable[str]) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in names}
