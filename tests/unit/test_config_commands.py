@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 from support.certificate import CA
+from support.command import cxai, environment
 from support.in_process import cxai_here
 
 from cxai.settings import Settings
@@ -36,6 +37,12 @@ def test_show_prints_the_settings_in_effect_with_their_origins(config, tmp_path)
     assert "in_flight = 10  # default\n" in ended.out
     shown = Settings(**tomllib.loads(ended.out))
     assert shown == Settings(rate=20, burst=True, grace_s=120, not_ready_timeout_s=60)
+
+
+def test_show_prints_utf_8_as_toml_is_whatever_the_encoding_of_the_output():
+    show = ["config", "show", "--column", "Gespräch"]
+    ended = cxai(*show, env=environment(PYTHONIOENCODING="ascii"))
+    assert tomllib.loads(ended.out)["column"] == "Gespräch"
 
 
 def test_check_accepts_what_a_run_can_use(config, tmp_path):

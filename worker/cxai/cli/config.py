@@ -9,7 +9,7 @@ import click
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.help import Group, Page
 from cxai.cli.options import CONFIG, given, settings_options
-from cxai.cli.streams import tell
+from cxai.cli.streams import tell, tell_file
 from cxai.settings import Settings, SettingsError
 
 if TYPE_CHECKING:  # help needs no more than the definitions
@@ -32,7 +32,7 @@ def show(*, config: str | None, **options: Any) -> None:
 
     loaded = _loaded(options, config)
     comments = [f"# {one}" for one in _renamed(loaded)]
-    tell("\n".join((*comments, effective_as_toml(loaded).rstrip("\n"))))
+    tell_file("\n".join((*comments, effective_as_toml(loaded).rstrip("\n"))))
 
 
 @click.command(
