@@ -81,6 +81,19 @@ def test_a_mistake_is_an_event_where_the_log_is_json(arguments):
     assert "--help`" in event["reason"]
 
 
+@pytest.mark.parametrize("place", ["option", "file"])
+def test_settings_that_can_not_be_used_are_an_event_where_another_makes_the_log_json(
+    capsys, tmp_path, place
+):
+    file = tmp_path / "cxai.toml"
+    file.write_text('log_format = "json"\n')
+    how = ["--log-format", "json"] if place == "option" else ["--config", file]
+    ended = cxai_here(capsys, "run", "ids.txt", "-o", tmp_path / "export", "--rate", "x", *how)
+    event = json.loads(ended.err)
+    assert (event["event"], event["exit_code"]) == ("run_refused", 2)
+    assert "--rate: 'x' is not valid" in event["reason"]
+
+
 @pytest.mark.parametrize("arguments", [[TOKEN], ["run", f"--{TOKEN}"], ["demo", "--ids", TOKEN]])
 def test_a_token_that_was_pasted_into_the_command_line_is_not_repeated(arguments):
     ended = cxai(*arguments)
