@@ -85,7 +85,7 @@ def test_the_settings_in_effect_are_toml_that_gives_the_same(monkeypatch, tmp_pa
     assert load_settings({}, file) == loaded.settings
 
 
-@pytest.mark.parametrize("column", ["a\\b\nc", "\\\x01", "\x7f", "\U000e0001x", "'\\\""])
+@pytest.mark.parametrize("column", ["a\\b\nc", "\\\x01", "\x7f", "a@b", "\U000e0001x", "'\\\""])
 def test_any_text_in_effect_is_toml_that_gives_the_same(tmp_path, column):
     loaded = load({"column": column})
     file = tmp_path / "cxai.toml"

@@ -53,7 +53,8 @@ def _effective(definition: Setting[Any], loaded: Loaded) -> str:
     if value is None:
         return f"# {name} is not set: {definition.unset}"
     text = definition.show(value)
-    if definition.kind.is_secret or "@" in text or loaded.is_secret(text):
+    has_password = definition.kind.metavar == "URL" and "@" in text
+    if definition.kind.is_secret or has_password or loaded.is_secret(text):
         return f"# {name} is not shown, since it may hold a secret  # {origin}"
     return f"{name} = {definition.kind.toml(value)}  # {origin}"
 
