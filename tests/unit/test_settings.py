@@ -165,6 +165,13 @@ def test_a_former_name_is_accepted_with_a_warning(former, value, name, monkeypat
         assert Settings(**{former: value}) == expected
 
 
+def test_former_names_are_told_in_the_order_in_which_they_are_given(toml):
+    lines = {"not_ready_timeout_s": "patience_s = 60\n", "reopen": 'retry = "not_found"\n'}
+    for names in (["reopen", "not_ready_timeout_s"], ["not_ready_timeout_s", "reopen"]):
+        loaded = load({}, toml("".join(lines[name] for name in names)))
+        assert [*loaded.renamed.values()] == names
+
+
 def test_a_setting_under_both_names_is_refused(monkeypatch):
     monkeypatch.setenv("CXAI_PATIENCE_S", "60")
     now = "CXAI_NOT_READY_TIMEOUT_S"

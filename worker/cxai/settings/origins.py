@@ -55,8 +55,8 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
         checked = Settings.check(each.values, each.places, hidden.are_in)
         values |= checked.values
         problems += (*each.problems, *checked.problems)
-        for name in each.values.keys() & checked.renamed.keys():
-            renamed[each.places[name]] = each.written(checked.renamed[name])
+        for name, current in checked.renamed.items():
+            renamed[each.places[name]] = each.written(current)
         origins |= {checked.renamed.get(name, name): each.places[name] for name in each.values}
     if problems:
         raise SettingsError(problems, _ADVICE)
