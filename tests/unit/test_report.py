@@ -134,6 +134,13 @@ def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
     assert not any("earlier" in line for line in only_invalid)
 
 
+def test_earlier_failures_are_said_to_be_in_parts_that_may_have_been_released():
+    place = "  IDs without a record are listed in export/failures-*.jsonl*"
+    assert f"{place}:" in text(tally(ok=1, not_found=1))
+    lines = text(tally(ok=1, before={Verdict.NOT_FOUND: 1}))
+    assert f"{place}, unless that part was released:" in lines
+
+
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
 def test_each_verdict_without_a_record_has_its_advice(verdict):
     lines = text(tally(ok=1, **{verdict: 3}))

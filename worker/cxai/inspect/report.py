@@ -135,8 +135,8 @@ class Report:
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
             earlier = any(v is not Verdict.OK for v in self.tally.before)
-            released = " and in released parts" if earlier else ""
-            yield f"  IDs without a record are listed in {self._failures}{released}:"
+            unless = ", unless that part was released" if earlier else ""
+            yield f"  IDs without a record are listed in {self._failures}{unless}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
             yield _Row(f"    {verdict:{width}}  {counts[verdict]:>7,}  ", ADVICE[verdict])
