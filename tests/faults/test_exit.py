@@ -325,7 +325,7 @@ def test_refused_settings_are_an_event_of_the_log(tmp_path):
     assert (ended.code, event["event"], event["level"]) == (2, "run_refused", "error")
 
 
-def test_only_after_a_prune_are_failures_said_to_be_in_released_parts(simulated, guids, tmp_path):
+def test_failures_are_in_released_parts_only_after_a_prune(simulated, guids, tmp_path):
     (tmp_path / "ids.txt").write_text("\n".join(guids(20)))
     export = tmp_path / "export"
     with simulated(missing=0.5) as api:

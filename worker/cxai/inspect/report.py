@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,7 @@ class Report:
     trouble: str | None = None
     run_id: str = ""
     started_at: datetime | None = None
-    failures_released: bool = False
+    failures_released: bool = field(default=False, kw_only=True)
 
     @cached_property
     def ending(self) -> Ending:

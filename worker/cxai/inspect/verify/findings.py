@@ -32,9 +32,9 @@ class Advice(StrEnum):
         " from the ledger."
     )
     MISSING = (
-        "Don't load it. Put the missing files back. If they were loaded and deleted on purpose, release them:"
-        " `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run the same"
-        " `cxai run` command with --reopen-missing."
+        "Don't load it. Put the missing files back. If they were loaded and deleted on purpose,"
+        " release them: `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run"
+        " the same `cxai run` command with --reopen-missing."
     )
     RESTORE_OBJECTS = (
         "Don't load it. Restore these objects from a backup, or from an earlier version if the"
