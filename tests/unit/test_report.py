@@ -134,13 +134,6 @@ def test_ids_of_earlier_runs_are_counted_without_their_invalid_lines():
     assert not any("earlier" in line for line in only_invalid)
 
 
-def test_earlier_failures_are_said_to_be_in_parts_that_may_have_been_released():
-    place = "  IDs without a record are listed in export/failures-*.jsonl*"
-    assert f"{place}:" in text(tally(ok=1, not_found=1))
-    lines = text(tally(ok=1, before={Verdict.NOT_FOUND: 1}))
-    assert f"{place}, unless that part was released:" in lines
-
-
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
 def test_each_verdict_without_a_record_has_its_advice(verdict):
     lines = text(tally(ok=1, **{verdict: 3}))
@@ -288,3 +281,24 @@ def test_the_report_of_a_stopped_run_as_json_has_the_reason():
     assert (plain["stopped_by"], plain["exit_code"]) == ("The API refused the token.", 3)
     assert plain["headline"] == "Stopped early: The API refused the token."
     assert plain["reason"] == "token_refused"
+
+
+def test_the_readme_shows_the_report_of_the_demo():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("and at its end:\n\n```text\n")[2].partition("```")[0]
+    of = tally(ok=286, not_found=13, processing_failed=1, invalid_id=1)
+    of.lines += 9
+    of.duplicates, of.blanks, of.comments = 5, 3, 1
+    of.requests, of.retries, of.status_requests, of.throttled = 352, 28, 24, 4
+    of.reasons = {
+        Verdict.NOT_FOUND: Counter({"no such interaction": 13}),
+        Verdict.PROCESSING_FAILED: Counter(
+            {
+                "the API failed to process it (fileDownloadFailed):"
+                " https://files.example/call.wav answered 403.": 1
+            }
+        ),
+        Verdict.INVALID_ID: Counter({"is not a GUID": 1}),
+    }
+    report = Report(Path("demo-export"), of, 14.1, tolerating(0.007), stopped_by=None)
+    assert report.text() + "\n" == shown

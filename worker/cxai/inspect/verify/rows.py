@@ -8,7 +8,7 @@ import orjson
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
 from cxai.core.text import printable
-from cxai.inspect.verify.findings import Findings
+from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import has_file, lines_of
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm
@@ -60,16 +60,25 @@ class Rows:
         ok = counts.pop(Verdict.OK.value, 0)
         if with_record != ok:
             self._findings.add(
-                f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
+                f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record.",
+                self._advice_on_counts,
             )
         if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
-            self._findings.add("Invalid lines of the input are missing from the failures.")
+            self._findings.add(
+                "Invalid lines of the input are missing from the failures.", self._advice_on_counts
+            )
         others = sum(counts.values())
         if listed != others:
             self._findings.add(
                 f"{others:,} IDs have another verdict than ok, but {listed:,} are listed with it in"
-                " the failures."
+                " the failures.",
+                self._advice_on_counts,
             )
+
+    @property
+    def _advice_on_counts(self) -> Advice:
+        """Counts that differ because a file is missing need no other advice than the file does."""
+        return Advice.MISSING if Advice.MISSING in self._findings.advice else Advice.RESTORE
 
     def _row(self, part: PartState, line: bytes, schema_version: int) -> dict[str, Any] | None:
         try:
