@@ -1,8 +1,7 @@
 """The ledger of one machine: one output directory, its parts and its database, for one run.
 
-Each task has a file: admission of IDs (admission.py, and inbox.py for queues), commits (commit.py),
-sealing of parts (rotation.py), recovery at the start (recovery.py, reopen.py), and the record of
-the run itself (runs.py). Nothing here is async; one thread calls it.
+Each task has a file of its own (docs/architecture/ledger.md). Nothing here is async; one thread
+calls it.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from cxai.ledger.commit import BatchCommit
 from cxai.ledger.disk_failure import stopping
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
-from cxai.ledger.inbox import REOPENED, Inbox, QueueAdmissions
+from cxai.ledger.inbox import REOPENED, Inbox
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
 from cxai.ledger.recovery import open_ledger, recover_parts
@@ -64,7 +63,6 @@ class Committer:
         group: str | None = None,
     ) -> None:
         self._directory = directory
-        self._form = form
         self._failed: CxaiError | None = None
         path = directory.path
         with ExitStack() as opened:
@@ -81,15 +79,13 @@ class Committer:
                 self._parts = recover_parts(directory, self._database.parts(), form, emit)
                 opened.callback(self._parts.close)
                 keys = None if is_queue else opened.enter_context(DistinctKeys(path))
-                self._run = CurrentRun(self._database, clock, run_id)
-                self._inbox = Inbox(self._database, self._run.number)
-                self._admissions: Admissions | QueueAdmissions
+                self._run = CurrentRun(directory, self._database, clock, run_id, form.compression)
+                self._inbox = Inbox(self._database, self._run.number, reopen)
+                self._admissions: Admissions | Inbox = self._inbox
                 if keys is not None:
                     self._admissions = Admissions(keys, self._database, self._run.number, reopen)
-                else:
-                    if self._database.unfetched() != (0, []):  # no queue delivers them again
-                        self._database.put_unfetched_in_inbox(REOPENED)
-                    self._admissions = QueueAdmissions(self._inbox, reopen)
+                elif self._database.unfetched() != (0, []):  # no queue delivers them again
+                    self._database.put_unfetched_in_inbox(REOPENED)
                 self.has_read_by_group = group is not None and self._database.has_read_by(group)
                 self._group = None if self.has_read_by_group else group  # yet to be recorded
                 ages = PartAges(part_every_s, clock, self._database.begun())
@@ -126,9 +122,7 @@ class Committer:
     def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make outcomes and their lines durable, all or none (commit.py).
 
-        Raises DiskFullError if the disk is full, and it may be tried again; CommitError if only the
-        next start can find out what is durable; IntegrityError if a file of the export was moved or
-        replaced. After the latter two, every commit fails.
+        Raises as BatchCommit does. After another error than DiskFullError, every commit fails.
         """
         with self._unless_failed():
             self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
@@ -146,7 +140,7 @@ class Committer:
             self._batches.seal_old()
             if self._rotation.has_unlisted:
                 with self._doing("list the sealed parts of"):
-                    self._run.list_parts(self._directory, self._form.compression)
+                    self._run.list_parts()
                 self._rotation.has_unlisted = False
         return self._rotation.ages.next_s()
 
@@ -169,7 +163,7 @@ class Committer:
         with self._doing("seal the parts in"):
             self._rotation.seal_all()
             self._database.finish_parts(self._run.number)
-        self._run.end(ended, report, self._directory, self._form.compression)
+        self._run.end(ended, report)
 
     def __enter__(self) -> Self:
         return self

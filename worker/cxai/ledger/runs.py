@@ -20,41 +20,45 @@ from cxai.output.manifest import MANIFEST_NAME, manifest
 class CurrentRun:
     """The run that has just started; `number` is its number in the database."""
 
-    def __init__(self, database: Database, clock: Clock, run_id: str) -> None:
+    def __init__(
+        self,
+        directory: OutputDirectory,
+        database: Database,
+        clock: Clock,
+        run_id: str,
+        compression: Compression,
+    ) -> None:
+        self._directory = directory
         self._database = database
         self._clock = clock
         self._run_id = run_id
+        self._compression = compression
         self.number = database.start_run(run_id, self.now())
 
     def now(self) -> str:
         """Return the time of a change to the ledger, as text."""
         return timestamp(self._clock.utc())
 
-    def list_parts(self, directory: OutputDirectory, compression: Compression) -> None:
+    def list_parts(self) -> None:
         """Write a manifest of a run under way, with the parts sealed so far.
 
         Raises OSError and DatabaseError; then it may be tried again.
         """
         self._database.finish_parts(self.number)
         report = under_way(self._run_id, self.now())
-        write_manifest(directory, self._database, compression, report)
+        write_manifest(self._directory, self._database, self._compression, report)
 
-    def end(
-        self,
-        ended: str,
-        report: Mapping[str, Any],
-        directory: OutputDirectory,
-        compression: Compression,
-    ) -> None:
+    def end(self, ended: str, report: Mapping[str, Any]) -> None:
         """Write the manifest and record how the run ended. Raises CommitError."""
-        with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
-            write_manifest(directory, self._database, compression, report)
-        with stopping(f"record the end of the run in {directory.path}", directory.path):
+        path = self._directory.path
+        with stopping(f"write {path / MANIFEST_NAME}", path):
+            write_manifest(self._directory, self._database, self._compression, report)
+        with stopping(f"record the end of the run in {path}", path):
             try:
                 self._database.end_run(self.number, ended, report, self.now())
             except DatabaseError:
                 with suppress(OSError):
-                    directory.remove(MANIFEST_NAME)
+                    self._directory.remove(MANIFEST_NAME)
                 raise
 
 
