@@ -62,9 +62,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
-        started, ended = self.started_at, None
-        if started is not None:
-            ended = started + timedelta(seconds=self.elapsed_s)
+        started = self.started_at
+        ended = started and started + timedelta(seconds=self.elapsed_s)
         return {
             "schema_version": _SCHEMA_VERSION,
             "run_id": self.run_id,
@@ -95,16 +94,21 @@ class Report:
                 yield f"The last request failed: {self.trouble}"
             yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
         yield ""
-        yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
+        origins = [
+            *((tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")),
+            *((tally.comments, "comments"), (tally.invalid, "invalid")),
+        ]
+        yield f"  {counted(tally.lines, 'lines')} = {_sum(origins)}"
         if tally.left_over:
             yield f"  ({tally.left_over:,} of them from the inbox, where earlier runs left them)"
-        yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
+        ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
+        yield f"  {counted(tally.ids, 'IDs')} = {_sum([*ends, (tally.open, 'still open')])}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
         if not tally.adds_up:
             yield "  THE COUNTS DO NOT ADD UP. Keep the directory and report this as a bug."
         yield ""
-        yield self._work()
+        yield f"  {self._work}"
         yield from _drift(tally)
         yield f"  The export is in {self._place}"
         yield from self._advice()
@@ -117,8 +121,9 @@ class Report:
     def _failures(self) -> str:
         return printable(self.output / "failures-*.jsonl*")
 
+    @property
     def _work(self) -> str:
-        return f"  {self._done_by(self.tally)}"
+        return self._done_by(self.tally)
 
     def _done_by(self, tally: Tally) -> str:
         completed = tally.settled_now
@@ -225,21 +230,5 @@ def _names_trouble(error: CxaiError) -> bool:
     return is_of_the_api or isinstance(error, TokenRefusedError)
 
 
-def _origins(tally: Tally) -> list[tuple[int, str]]:
-    return [
-        (tally.ids, "IDs"),
-        (tally.duplicates, "duplicates"),
-        (tally.blanks, "blank"),
-        (tally.comments, "comments"),
-        (tally.invalid, "invalid"),
-    ]
-
-
-def _ends(tally: Tally) -> list[tuple[int, str]]:
-    ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
-    return [*ends, (tally.open, "still open")]
-
-
 def _sum(parts: list[tuple[int, str]]) -> str:
-    shown = [counted(n, what) for n, what in parts if n]
-    return " + ".join(shown) or "0"
+    return " + ".join(counted(n, what) for n, what in parts if n) or "0"

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from cxai.core.layout import FAILURES
 from cxai.core.outcome import Outcome
 from cxai.errors import CxaiError
-from cxai.ledger.disk_failure import DatabaseError, stop_after, stop_for_good
+from cxai.ledger.disk_failure import DatabaseError, stop_after, stop_for_good, stopping_for_good
 from cxai.ledger.displaced import refuse_displaced
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.port import Database
@@ -55,10 +55,8 @@ class BatchCommit:
             extents = self._parts.append(lines)
         except (OSError, DatabaseError) as error:
             raise self._rolled_back(error) from error
-        try:
+        with stopping_for_good(self._parts.directory.path):
             self._parts.sync(lines)
-        except OSError as error:
-            raise stop_for_good(error, self._parts.directory.path) from error
         try:
             self._record(outcomes, extents, at, replaced)
         except DatabaseError as error:
@@ -81,13 +79,7 @@ class BatchCommit:
         part_of = {extent.after.set: extent.after.number for extent in extents}
         recorded, failed = part_of.get(self._main_set, 0), part_of.get(FAILURES, 0)
         self._database.commit(
-            self._run,
-            outcomes,
-            extents,
-            at,
-            recorded=recorded,
-            failed=failed,
-            replaced=replaced,
+            self._run, outcomes, extents, at, recorded=recorded, failed=failed, replaced=replaced
         )
 
     def _rolled_back(self, error: OSError | DatabaseError) -> CxaiError:

@@ -50,17 +50,13 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
     """Raise UsageError, naming both values, if rows of both can't be in one export."""
     bands = "Use the same --score-bands" if there.bands.digest else "Omit --score-bands"
     differing = (
-        ("shape", there.shape, here.shape, f"Use --shape {there.shape}"),
-        (
-            "compression",
-            there.compression,
-            here.compression,
-            f"Use --compression {there.compression}",
-        ),
-        ("results from", there.origin, here.origin, "Use the same --base-url"),
-        ("score ranges", there.bands, here.bands, bands),
+        ("shape", "shape", f"Use --shape {there.shape}"),
+        ("compression", "compression", f"Use --compression {there.compression}"),
+        ("results from", "origin", "Use the same --base-url"),
+        ("score ranges", "bands", bands),
     )
-    for what, stored, given, remedy in differing:
+    for what, name, remedy in differing:
+        stored, given = getattr(there, name), getattr(here, name)
         if stored != given:
             raise UsageError(
                 f"{directory} has an export with {what} {stored}, not {given}."

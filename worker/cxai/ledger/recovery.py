@@ -23,8 +23,6 @@ from cxai.output.parts import OpenPart, as_named, missing_parts
 from cxai.output.private import open_private
 from cxai.output.quarantine import quarantine_path
 
-"""Takes an event: its name, and its fields as keywords."""
-
 
 def open_ledger(directory: Path, sets: Collection[str]) -> Database:
     """Open the ledger of an export, or create it in a directory without parts of these sets.

@@ -21,7 +21,6 @@ from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
-from cxai.output.part_state import PartState
 from cxai.output.parts import as_named
 
 
@@ -64,8 +63,9 @@ class Rotation:
         refuse_displaced(self._parts, self._database)
         self._seal(self._of_at_least(1))
         # After those with rows, which need no new file: the disk may be out of inodes.
+        path, compression = self._parts.directory.path, self._form.compression
         sealed = [part for part in self._database.parts() if part.sealed]
-        there = {part.set for part in sealed if self._is_there(part)}
+        there = {part.set for part in sealed if as_named(path, part, compression) is not None}
         self._seal([name for sets in self._together if not there.issuperset(sets) for name in sets])
 
     def _of_at_least(self, size: int) -> list[str]:
@@ -75,9 +75,6 @@ class Rotation:
             if any(self._parts.state(other).bytes >= size for other in sets)
             for name in sets
         ]
-
-    def _is_there(self, part: PartState) -> bool:
-        return as_named(self._parts.directory.path, part, self._form.compression) is not None
 
     def _seal(self, sets: Sequence[str]) -> None:
         if not sets:

@@ -35,10 +35,6 @@ class PartState:
         """Return the same part, sealed."""
         return replace(self, sealed=True)
 
-    def unsealed(self) -> "PartState":
-        """Return the same part, open."""
-        return replace(self, sealed=False)
-
     def following(self) -> "PartState":
         """Return the part that is written after this one, still empty."""
         return PartState(self.set, self.number + 1)

@@ -15,8 +15,7 @@ def quarantine_path(directory: Path, name: str) -> Path:
     folder = directory / QUARANTINE
     if not folder.exists():
         make_directory(folder)
-    target = folder / name
-    copies = 1
+    target, copies = folder / name, 1
     while os.path.lexists(target):
         copies += 1
         target = folder / f"{name}.{copies}"

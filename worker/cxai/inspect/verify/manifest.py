@@ -110,11 +110,9 @@ def _check_parts(
             _add(findings, f"has {shown} as {said}, but in the ledger it is {is_so}.")
         else:
             for key in _OF_A_PART:
-                there, right = entry.get(key), getattr(part, key)
-                if there != right:
-                    _add(
-                        findings, f"has {key} {there!r} for {shown}, but the ledger has {right!r}."
-                    )
+                its, right = entry.get(key), getattr(part, key)
+                if its != right:
+                    _add(findings, f"has {key} {its!r} for {shown}, but the ledger has {right!r}.")
         listed.add(name)
     return listed
 

@@ -12,6 +12,7 @@ from cxai.core.figures import counted
 from cxai.inspect.verify.damage import differing_byte
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.ledger.port import Database
+from cxai.output.codecs import UNPACK_ERRORS
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
@@ -48,8 +49,7 @@ def lines_of(
         file = open_for_reading(path)
     except OSError as error:
         wanted = counted(part.records, "lines")
-        is_gone = isinstance(error, FileNotFoundError)
-        advice = Advice.MISSING if is_gone else Advice.RESTORE
+        advice = Advice.MISSING if isinstance(error, FileNotFoundError) else Advice.RESTORE
         findings.add(f"{name}: {error.strerror}; it should have {wanted}.", advice)
         return
     findings.parts += 1
@@ -107,7 +107,7 @@ def _unpacked(
 ) -> Iterator[bytes]:
     try:
         text = _UNPACK[compression](content) if content else content
-    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+    except UNPACK_ERRORS as error:
         findings.add(f"{name}: can't be decompressed: {error}.")
         return
     if text:

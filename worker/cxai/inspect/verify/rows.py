@@ -98,12 +98,10 @@ class Rows:
             self._add(part, f"{_of(row)}, which the ledger has in part {number}.")
         if part.set != main_set:
             return False
-        if not self._seen.add(key):
-            self._add(
-                part, f"a second record for {printable(row['interaction_id'], _SHOWN_CHARS)}."
-            )
-            return False
-        return True
+        is_first = self._seen.add(key)
+        if not is_first:
+            self._add(part, f"a second record for {_id(row)}.")
+        return is_first
 
     def _is_the_verdict(self, part: PartState, row: Mapping[str, Any]) -> bool:
         """Return whether a failure has the current verdict of its ID, and is the first to."""
@@ -123,4 +121,8 @@ class Rows:
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    return f"a row for {printable(row['interaction_id'], _SHOWN_CHARS)}"
+    return f"a row for {_id(row)}"
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return printable(row["interaction_id"], _SHOWN_CHARS)
