@@ -20,14 +20,8 @@ class Switch(Kind[bool]):
     """On or off."""
 
     metavar = "true|false"
-
-    @property
-    def range(self) -> str:
-        return "true or false"
-
-    @property
-    def allowed(self) -> str:
-        return "true or false (or yes or no, on or off, 1 or 0)"
+    range = "true or false"
+    allowed = "true or false (or yes or no, on or off, 1 or 0)"
 
     def parse(self, value: object) -> bool:
         text = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
@@ -85,29 +79,20 @@ class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
     metavar = "VERDICT,..."
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        return tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
-
-    @property
-    def range(self) -> str:
-        return ", ".join(self.choices)
-
-    @property
-    def allowed(self) -> str:
-        return f"one or more of {self.range}, separated by commas"
+    choices = tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
+    range = ", ".join(choices)
+    allowed = f"one or more of {', '.join(choices)}, separated by commas"
 
     def parse(self, value: object) -> frozenset[Verdict]:
         words = value.split(",") if isinstance(value, str) else value
-        if not isinstance(words, list | tuple | set | frozenset):
-            raise self.refusal()
-        if not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list | tuple | set | frozenset) or not all(
+            isinstance(word, str) for word in words
+        ):
             raise self.refusal()
         names = {word.strip() for word in words} - {""}
         if Verdict.OK in names:
             raise ValueError("ok can't be reopened, since a record is written exactly once")
-        if not names <= {*self.choices}:
+        if not names <= set(self.choices):
             raise self.refusal()
         return frozenset(Verdict(name) for name in names)
 

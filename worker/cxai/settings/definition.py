@@ -1,7 +1,7 @@
 """How a setting is defined.
 
-A definition is the only place where name, kind, default and help are written. The option of the
-command line, the environment variable, the key in TOML, help and documentation are derived from it.
+The option of the command line, the environment variable, the key in TOML, help and documentation
+are derived from the definition.
 """
 
 from dataclasses import dataclass

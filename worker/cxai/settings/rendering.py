@@ -60,14 +60,10 @@ def _effective(definition: Setting[Any], loaded: Loaded) -> str:
 def environment() -> str:
     """Return all environment variables with their defaults, commented out, as an env file."""
     settings = (
-        (one.group, f"{comment(described(one))}\n# {one.variable}={_default(one)}")
+        (one.group, f"{comment(described(one))}\n# {one.variable}={one.show(one.default)}")
         for one in Settings.definitions()
     )
     others = (
         ("Not settings", f"{comment(variable.help)}\n# {variable.name}=") for variable in VARIABLES
     )
     return grouped((*settings, *others))
-
-
-def _default(definition: Setting[Any]) -> str:
-    return "" if definition.default is None else definition.kind.show(definition.default)
