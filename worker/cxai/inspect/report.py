@@ -92,7 +92,9 @@ class Report:
         if self.stopped_by is not None:
             if self.trouble and not _names_trouble(self.stopped_by):
                 yield f"The last request failed: {self.trouble}"
-            yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
+            of_ids = f"of {counted(tally.ids, 'IDs')} {verb(tally.open, 'are')} still open"
+            still_open = f": {tally.open:,} {of_ids}" if tally.open else ""
+            yield f"Exit code {int(self.exit_code)}{still_open}."
         yield ""
         origins = [
             *((tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")),
@@ -192,13 +194,6 @@ def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterato
         yield f"  {each}: {path} ({counted(times, 'results')})"
     if (more := len(counts) - most) > 0:
         yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
-
-
-def _still_open(tally: Tally) -> str:
-    if not tally.open:
-        return ""
-    ids = counted(tally.ids, "IDs")
-    return f": {tally.open:,} of {ids} {verb(tally.open, 'are')} still open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,37 @@ inbox.py does the same for queues.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.key_filter import KeyFilter
 from cxai.ledger.port import Database, Key
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
+
+_FILTER_BITS = 1 << 24
+"""2 MiB. Of keys that were not added, it reports 6 % as known when it holds a million, and 45 % at
+ten million. Each of these costs one search, as every key would without the filter."""
+
+
+class KeyFilter:
+    """A set of keys without false negatives, but with some false positives. It saves searches."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(_FILTER_BITS // 8)
+
+    def add_all(self, keys: Iterable[Key]) -> None:
+        """Add keys."""
+        bits = self._bits
+        for key in keys:
+            place = hash(key) % _FILTER_BITS
+            bits[place >> 3] |= 1 << (place & 7)
+
+    def may_hold(self, key: Key) -> bool:
+        """Whether a key may have been added: always true if it was, rarely if it was not."""
+        place = hash(key) % _FILTER_BITS
+        return bool(self._bits[place >> 3] >> (place & 7) & 1)
 
 
 class Admissions:

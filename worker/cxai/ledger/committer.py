@@ -1,8 +1,4 @@
-"""The ledger of one machine: one output directory, its parts and its database, for one run.
-
-Each task has a file of its own (docs/architecture/ledger.md). Nothing here is async; one thread
-calls it.
-"""
+"""The ledger of one machine, for one run; see docs/architecture/ledger.md. One thread calls it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -15,12 +11,12 @@ from cxai.core.layout import Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
-from cxai.errors import BlockedError, CxaiError
+from cxai.errors import BlockedError, CxaiError, UsageError
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
 from cxai.ledger.disk_failure import stopping
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
+from cxai.ledger.form import ExportForm, refuse_other_form
 from cxai.ledger.inbox import REOPENED, Inbox
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
@@ -62,9 +58,8 @@ class Committer:
         is_queue: bool = False,
         group: str | None = None,
     ) -> None:
-        self._directory = directory
         self._failed: CxaiError | None = None
-        path = directory.path
+        self._path = path = directory.path
         with ExitStack() as opened:
             with self._doing("open the export in"):
                 self._database = open_ledger(path, form.layout.all_sets)
@@ -98,10 +93,7 @@ class Committer:
             self._opened = opened.pop_all()
 
     def left_over(self) -> Admission:
-        """Return the next block of what earlier runs left in the inbox, empty at the end.
-
-        Raises CommitError if the disk fails.
-        """
+        """Return the next block that earlier runs left, empty at the end. Raises CommitError."""
         with self._doing("read the inbox of"):
             block = self._inbox.next_left_over()
             self._admissions.expect(block)
@@ -189,18 +181,21 @@ class Committer:
             raise
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
-        return stopping(f"{what} {self._directory.path}", self._directory.path)
+        return stopping(f"{what} {self._path}", self._path)
 
 
 def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
     """Refuse rows of another form or origin than those of the export.
 
-    As long as no API has answered, the origin and the score ranges may change: after a mistyped
-    base_url, say.
+    The origin and the score ranges may change until an API has answered: they may be mistyped.
     """
 
     def own_layout(resource: str) -> Layout:
-        refuse_other_resource(resource, form.layout.resource, directory)
+        if resource != form.layout.resource:
+            raise UsageError(
+                f"{directory} has an export with resource {resource}, not {form.layout.resource}."
+                f' Set resource = "{resource}", or export into a new directory.'
+            )
         return form.layout
 
     there = database.form(own_layout)

@@ -1,11 +1,8 @@
 """The inbox: messages of a queue stay in the ledger until they have a final verdict.
 
-An entry is stored here before its message is acknowledged, and deleted by the commit of its final
-verdict, in one transaction each. With a verdict that is not final it stays for the next run, which
-processes the inbox before its input, whatever that is.
-
-So inbox and outcomes alone classify an entry that is delivered again, and no other record of them
-grows with the length of a run:
+An entry is stored before its message is acknowledged, and deleted by the commit of its final
+verdict. The next run processes what is left before its input, whatever that is. Inbox and outcomes
+alone classify an entry that is delivered again, so no other record grows with the length of a run:
 
     in the inbox, no verdict of this run         in progress: a duplicate
     in the inbox, verdict of this run            a duplicate, but fetched again

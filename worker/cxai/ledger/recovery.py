@@ -21,14 +21,10 @@ from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import OPEN, PartState, part_name, part_pattern
 from cxai.output.parts import OpenPart, as_named, missing_parts
 from cxai.output.private import open_private
-from cxai.output.quarantine import quarantine_path
 
 
 def open_ledger(directory: Path, sets: Collection[str]) -> Database:
-    """Open the ledger of an export, or create it in a directory without parts of these sets.
-
-    Raises IntegrityError if there are parts, but no ledger.
-    """
+    """Open or create a ledger. Raises IntegrityError if there are parts, but no ledger."""
     if not (directory / LEDGER_NAME).exists():  # refused before anything is created
         _refuse_parts(directory, sets)
     database = open_database(directory)
@@ -73,7 +69,7 @@ def recover_parts(
     known = _known_names(states, compression)
     for name in _part_files(directory.path, form.layout.all_sets):
         if name not in known:
-            (directory.path / name).rename(quarantine_path(directory.path, name))
+            (directory.path / name).rename(directory.quarantine_path(name))
             emit("file_quarantined", file=name, reason="not in the ledger")
     directory.sync()  # also for a part that a killed run had just created
     return OpenParts(directory, open_parts, compression)

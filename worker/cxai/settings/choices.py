@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from cxai.policy.verdict import Verdict
 from cxai.settings.kind import Kind, T_co, quoted
 from cxai.settings.numbers import number_in
 
-E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 _ON = frozenset(("true", "yes", "on", "1", "y", "t"))
 _OFF = frozenset(("false", "no", "off", "0", "n", "f"))
@@ -43,14 +42,9 @@ class Choice(Kind[T_co]):
     values: Mapping[str, T_co]
 
     @classmethod
-    def of(cls, choices: type[E]) -> "Choice[E]":
-        """Return the choice among the members of an enumeration."""
-        return Choice({str(member): member for member in choices})
-
-    @classmethod
-    def among(cls, names: Iterable[str]) -> "Choice[str]":
-        """Return the choice among names that stand for themselves."""
-        return Choice({name: name for name in names})
+    def of(cls, choices: Iterable[T]) -> "Choice[T]":
+        """Return the choice among the members of an enumeration, or names for themselves."""
+        return Choice({str(each): each for each in choices})
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -1,8 +1,4 @@
-"""How a setting is defined.
-
-The option of the command line, the environment variable, the key in TOML, help and documentation
-are derived from the definition.
-"""
+"""The definition of a setting, from which option, variable, TOML key and help are derived."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

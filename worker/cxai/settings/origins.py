@@ -33,10 +33,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Settings as one place gives them, how each is written there, and what is wrong.
-
-    `written` returns how a setting is written in this place.
-    """
+    """Settings of one place, what is wrong, and how a name is `written` there."""
 
     written: Callable[[str], str]
     values: dict[str, Any] = field(default_factory=dict)

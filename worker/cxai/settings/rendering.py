@@ -2,6 +2,8 @@
 
 import textwrap
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from cxai.settings.definition import Setting
@@ -33,12 +35,8 @@ def comment(text: str) -> str:
 def grouped(paragraphs: Iterable[tuple[str, str]]) -> str:
     """Return paragraphs, each given with its group, under a heading for each group."""
     parts: list[str] = []
-    heading = ""
-    for group, paragraph in paragraphs:
-        if group != heading:
-            parts.append(f"# --- {group} ---")
-            heading = group
-        parts.append(paragraph)
+    for group, members in groupby(paragraphs, key=itemgetter(0)):
+        parts += [f"# --- {group} ---", *(paragraph for _, paragraph in members)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -170,7 +170,7 @@ class Settings(SettingsBase):
         more="The password is never part of a URL.", advanced=True)
 
     resource: str = setting(
-        Choice.among(RESOURCES), OUTPUT, "What is retrieved of each interaction.",
+        Choice.of(RESOURCES), OUTPUT, "What is retrieved of each interaction.",
         default="cx_ai", advanced=True)
     shape: Shape = setting(
         Choice.of(Shape), OUTPUT, "nested: a line per interaction; tables: rows to load as tables.",
