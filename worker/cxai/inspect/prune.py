@@ -85,8 +85,8 @@ def prune_export(
         if ledger.is_new:
             raise UsageError(f"{path} has no finished parts yet.")
         compression = ledger.form(layout_of).compression
-        states = ledger.parts()
-        chosen = _chosen(path, states, compression, names, every=every, missing=missing)
+        finished = {part_name(part, compression): part for part in ledger.parts() if part.sealed}
+        chosen = _chosen(path, finished, names, every=every, missing=missing)
         files = [_checked(path, state, compression, missing=missing) for state in chosen]
         if chosen:  # also those that a killed prune had released, but not deleted
             ledger.release(chosen, timestamp(clock.utc()))
@@ -100,15 +100,8 @@ def prune_export(
 
 
 def _chosen(
-    path: Path,
-    states: Iterable[PartState],
-    compression: Compression,
-    names: Sequence[str],
-    *,
-    every: bool,
-    missing: bool,
+    path: Path, finished: dict[str, PartState], names: Sequence[str], *, every: bool, missing: bool
 ) -> list[PartState]:
-    finished = {part_name(state, compression): state for state in states if state.sealed}
     if names:
         if every:
             raise UsageError("Give either parts or --all, not both.")

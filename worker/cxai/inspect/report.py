@@ -96,10 +96,8 @@ class Report:
             still_open = f": {tally.open:,} {of_ids}" if tally.open else ""
             yield f"Exit code {int(self.exit_code)}{still_open}."
         yield ""
-        origins = [
-            *((tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")),
-            *((tally.comments, "comments"), (tally.invalid, "invalid")),
-        ]
+        origins = [(tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")]
+        origins += [(tally.comments, "comments"), (tally.invalid, "invalid")]
         yield f"  {counted(tally.lines, 'lines')} = {_sum(origins)}"
         if tally.left_over:
             yield f"  ({tally.left_over:,} of them from the inbox, where earlier runs left them)"

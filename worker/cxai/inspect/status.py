@@ -24,6 +24,7 @@ from cxai.resources.registry import layout_of
 
 _SCHEMA_VERSION = 1
 _MINUTE_S = 60.0
+_OF_A_RUN = ("run_id", "started_at", "seen_at", "settled", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +189,7 @@ def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
 def _run(run: Run) -> Mapping[str, Any]:
     return {
         "run": run.number,
-        "run_id": run.run_id,
-        "started_at": run.started_at,
-        "seen_at": run.seen_at,
-        "settled": run.settled,
-        "ended": run.ended,
+        **{key: getattr(run, key) for key in _OF_A_RUN},
         **{key: run.report.get(key) for key in ("exit_code", "reason", "headline")},
     }
 

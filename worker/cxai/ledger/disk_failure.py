@@ -104,8 +104,8 @@ def stop_after(error: OSError | DatabaseError, doing: str, directory: Path) -> C
 def stop_for_good(error: OSError | DatabaseError, directory: Path) -> CxaiError:
     """Return the error that ends a run when nobody can know whether what was written is durable.
 
-    The next start reads it from the ledger. A second sync would prove nothing (it may succeed
-    without having written), so this is never tried again, not even after a shortage.
+    A second sync may succeed without having written, so this is never tried again, not even after a
+    shortage.
     """
     stop = stop_after(error, f"make what was written to {directory} durable", directory)
     return CommitError(str(stop)) if isinstance(stop, DiskFullError) else stop

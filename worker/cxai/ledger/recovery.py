@@ -111,8 +111,12 @@ def _check_sealed(directory: OutputDirectory, state: PartState, compression: Com
     if named is None:  # it has no rows: else it was refused before
         with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
             file.writelines(COMPRESS[compression]([]))
-    elif not named.sealed:
-        _finish_sealing(directory, named, compression)
+    elif not named.sealed:  # a crash came before its final name
+        part = OpenPart(directory.path, named, compression)
+        part.recover()
+        part.close()
+        os.rename(part.path, path)  # noqa: PTH104 - beside fsync
+        directory.sync()
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:
         raise IntegrityError(
@@ -120,15 +124,6 @@ def _check_sealed(directory: OutputDirectory, state: PartState, compression: Com
             " the original back; if it is lost, delete the file and run the same command with"
             " --reopen-missing."
         )
-
-
-def _finish_sealing(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
-    """Rename a part that is sealed in the ledger, but was not renamed before a crash."""
-    part = OpenPart(directory.path, state, compression)
-    part.recover()
-    part.close()
-    os.rename(part.path, directory.path / part_name(state.as_sealed(), compression))  # noqa: PTH104 - beside fsync
-    directory.sync()
 
 
 def _known_names(states: Iterable[PartState], compression: Compression) -> set[str]:

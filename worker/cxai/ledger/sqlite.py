@@ -165,16 +165,13 @@ class SqliteDatabase:
         failed: int,
         replaced: int = 0,
     ) -> None:
+        ok = Verdict.OK
+        rows = (
+            (o.entry.key, o.verdict.value, o.requests, run, recorded if o.verdict is ok else failed)
+            for o in outcomes
+        )
         with self._connection.transaction():
-            self._connection.run_many(
-                "write_outcome",
-                (
-                    (o.entry.key, o.verdict.value, o.requests, run, recorded)
-                    if o.verdict is Verdict.OK
-                    else (o.entry.key, o.verdict.value, o.requests, run, failed)
-                    for o in outcomes
-                ),
-            )
+            self._connection.run_many("write_outcome", rows)
             for extent in extents:
                 self._connection.run("write_part", row_of_part(extent.after))
                 self._connection.run("write_extent", row_of_extent(extent))

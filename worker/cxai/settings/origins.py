@@ -48,7 +48,8 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
     origins: dict[str, str] = {}
     renamed: dict[str, str] = {}
     problems: list[str] = []
-    for each in (_from_file(config), _from_environment(), _from_options(given)):
+    options = _Given(_option, dict(given), {name: _option(name) for name in given})
+    for each in (_from_file(config), _from_environment(), options):
         checked = Settings.check(each.values, each.places, hidden.are_in)
         values |= checked.values
         problems += (*each.problems, *checked.problems)
@@ -58,10 +59,6 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
     if problems:
         raise SettingsError(problems, _ADVICE)
     return Loaded(Settings(**values), origins, renamed)
-
-
-def _from_options(given: Mapping[str, Any]) -> _Given:
-    return _Given(_option, dict(given), {name: _option(name) for name in given})
 
 
 def _option(name: str) -> str:

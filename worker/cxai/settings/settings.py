@@ -105,10 +105,9 @@ class Settings(SettingsBase):
     outage_after: int = setting(
         Count("failures", 1, 1_000), RETRIES,
         "Failures in a row after which an outage is suspected.",
-        default=10,
+        default=10, advanced=True,
         more="An ID that was answered before is then requested. If that fails too, it is an"
-        " outage: one request at a time is sent, and no ID is charged with an attempt.",
-        advanced=True)
+        " outage: one request at a time is sent, and no ID is charged with an attempt.")
     outage_patience_s: float = setting(
         _PATIENCE, RETRIES, "How long to wait for the API in an outage.",
         default=10_800.0, more="Then the run stops with exit code 4; rerun it to resume.",
@@ -215,9 +214,8 @@ class Settings(SettingsBase):
 
     reopen: frozenset[Verdict] = setting(
         Verdicts(), RUN, "Verdicts of earlier runs to retry as well.",
-        default=frozenset(),
-        more="Every run retries all but not_found, processing_failed, too_large and invalid_id.",
-        formerly=("retry",))
+        default=frozenset(), formerly=("retry",),
+        more="Every run retries all but not_found, processing_failed, too_large and invalid_id.")
     max_failed: float = setting(
         Share(), RUN, "Share of IDs that may fail before the exit code is 1.", default=0.0)
     allow_none: bool = setting(

@@ -75,10 +75,8 @@ def _check_current(
 def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
-        and _are_parts(content.get("parts"))
-        and _are_parts(content.get("released_parts"))
-        and isinstance(content.get("verdicts"), dict)
-        and isinstance(content.get("last_run"), dict)
+        and all(_are_parts(content.get(key)) for key in ("parts", "released_parts"))
+        and all(isinstance(content.get(key), dict) for key in ("verdicts", "last_run"))
     )
 
 
