@@ -73,6 +73,7 @@ class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
     metavar = "VERDICT,..."
+    is_list = True
     choices = tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
     range = ", ".join(choices)
     allowed = f"one or more of {', '.join(choices)}, separated by commas"
