@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,8 @@ class Report:
     """How a run ended. `stopped_by` is None if it reached the end of its input.
 
     `trouble` is how the last request failed, None if the API has answered since. `run_id` is in
-    each row that the run wrote. `started_at` is None if it is not known.
+    each row that the run wrote. `started_at` is None if it is not known. `failures_released`
+    is whether `cxai prune` released a part that lists failures.
     """
 
     output: Path
@@ -39,6 +40,7 @@ class Report:
     trouble: str | None = None
     run_id: str = ""
     started_at: datetime | None = None
+    failures_released: bool = field(default=False, kw_only=True)
 
     @cached_property
     def ending(self) -> Ending:
@@ -139,8 +141,7 @@ class Report:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
-            earlier = any(v is not Verdict.OK for v in self.tally.before)
-            released = " and in released parts" if earlier else ""
+            released = " and in released parts" if self.failures_released else ""
             yield f"  IDs without a record are listed in {self._failures}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:

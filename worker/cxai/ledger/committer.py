@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from cxai.core.entry import Entry
 from cxai.core.events import Emit
-from cxai.core.layout import Layout
+from cxai.core.layout import FAILURES, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
@@ -146,6 +146,11 @@ class Committer:
         with self._doing("count the IDs of reopened parts in"):
             ids, _ = self._database.unfetched()
             return ids
+
+    def has_released_failures(self) -> bool:
+        """Return whether `cxai prune` released a part with failures. Raises CommitError."""
+        with self._doing("list the parts of"):
+            return any(p.set == FAILURES and p.is_released for p in self._database.parts())
 
     def end_run(self, ended: str, report: Mapping[str, Any]) -> None:
         """Seal all parts, write the manifest and record how the run ended, in this order.

@@ -19,8 +19,9 @@ class Advice(StrEnum):
     """What to do about a kind of problem. `DIR` is shown as the directory of the export."""
 
     RESTORE = (
-        "Don't load it. Restore these files from a backup, or export the IDs again into a new"
-        " directory."
+        "Don't load it. Restore these files from a backup; or move damaged parts out of the"
+        " directory and fetch their IDs again: run the same `cxai run` command with"
+        " --reopen-missing. If the ledger is damaged, export the IDs again into a new directory."
     )
     MOVE = (
         "Move the files that are not cxai's out of the directory: a loader that reads by pattern"
@@ -31,9 +32,9 @@ class Advice(StrEnum):
         " from the ledger."
     )
     MISSING = (
-        "Put the missing files back. If they were loaded and deleted on purpose, release them:"
-        " `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run the same"
-        " `cxai run` command with --reopen-missing."
+        "Don't load it. Put the missing files back. If they were loaded and deleted on purpose,"
+        " release them: `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run"
+        " the same `cxai run` command with --reopen-missing."
     )
     RESTORE_OBJECTS = (
         "Don't load it. Restore these objects from a backup, or from an earlier version if the"

@@ -9,7 +9,7 @@ import orjson
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
 from cxai.core.text import printable
-from cxai.inspect.verify.findings import Findings
+from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import has_file, lines_of
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm
@@ -51,17 +51,22 @@ class Rows:
 
     def _compare(self, main_set: str, with_record: int, listed: int, invalid: int) -> None:
         """Compare the counts with the ledger's, for IDs whose rows are in parts not released."""
+        # If a file is missing, counts that differ need no other advice than the file does.
+        advice = Advice.MISSING if Advice.MISSING in self.findings.advice else Advice.RESTORE
         counts = dict(self.ledger.verdicts_in_place(main_set))
         ok = counts.pop(Verdict.OK.value, 0)
         if with_record != ok:
-            self.findings.add(f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record.")
+            problem = f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
+            self.findings.add(problem, advice)
         if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
-            self.findings.add("Invalid lines of the input are missing from the failures.")
+            problem = "Invalid lines of the input are missing from the failures."
+            self.findings.add(problem, advice)
         others = sum(counts.values())
         if listed != others:
             self.findings.add(
                 f"{others:,} IDs have another verdict than ok, but {listed:,} are listed with it in"
-                " the failures."
+                " the failures.",
+                advice,
             )
 
     def _row(self, part: PartState, line: bytes, schema_version: int) -> dict[str, Any] | None:
