@@ -62,13 +62,12 @@ _RUN_INPUT = "Don't load it yet: run `cxai run` with this input, then verify aga
 class Findings:
     """What `verify` found: the exit code is 0 only if nothing is wrong and nothing is missing.
 
-    The export is in `directory`, or at `place` if that is not a directory.
-
-    `problems` contradict the ledger, `unfinished` is what a run has still to do, `notes` are for
-    information only. `parts`, `lines` and `bytes` count what was read, `released` the parts that
-    `cxai prune` released, which are not read, `asked` the lines of the input, `missing` those of
-    them without a verdict, of which ten `examples` are kept. At most a hundred problems are kept;
-    `more` counts the rest. `open_parts` has the number of lines in each part that is not finished.
+    The export is in `directory`, or at `place` if that is not a directory. `problems` contradict
+    the ledger (a hundred at most are kept; `more` counts the rest), `unfinished` is what a run has
+    still to do, `notes` are for information only. `parts`, `lines` and `bytes` count what was read,
+    `released` the parts that `cxai prune` released, which are not read, `asked` the lines of the
+    input, `missing` those of them without a verdict, of which ten `examples` are kept. `open_parts`
+    has the number of lines in each part that is not finished.
     """
 
     directory: Path
@@ -148,9 +147,8 @@ class Findings:
     def _lines(self) -> Iterator[str]:
         where = self._where
         if self.problems:
-            what = "does NOT MATCH its ledger"
-            if not _DAMAGE.isdisjoint(self.advice):
-                what = "is DAMAGED"
+            is_damaged = not _DAMAGE.isdisjoint(self.advice)
+            what = "is DAMAGED" if is_damaged else "does NOT MATCH its ledger"
             yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)
             yield from (f"  {advice}" for advice in self._advice)
