@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from cxai.cli.early_format import is_log_json
 from cxai.cli.gc_tuning import tune_for_a_command
 from cxai.errors import ExitCode
 
@@ -44,7 +45,7 @@ def handle_early_signals(arguments: list[str]) -> None:
         code = int(ExitCode.STOPPED) if is_resumable else 128 + number
         why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
         line = f"\ncxai: {why}.\n"
-        if os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json":
+        if is_log_json():
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = (
                 f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'

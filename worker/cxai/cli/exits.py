@@ -9,6 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cli.early_format import is_log_json
 from cxai.cli.streams import json_text, say, tell
 from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
@@ -77,15 +78,22 @@ def fail(event: str, message: str, code: ExitCode, **values: Any) -> NoReturn:
     sys.exit(code)
 
 
-def _log() -> "Log":
-    """Return the log; before the settings are known, it looks as the environment says."""
+def configure_early_log(*, as_json: bool) -> None:
+    """Set the format of the log for a message that precedes the run; it hides the token."""
     from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
     from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    redaction = Redaction(SecretStr(token)) if token else Redaction()
+    LOG.configure(redaction, as_json=as_json)
+
+
+def _log() -> "Log":
+    """Return the log, in its early format if nothing has configured it."""
+    from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
+
     if not LOG.is_configured:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        redaction = Redaction(SecretStr(token)) if token else Redaction()
-        LOG.configure(redaction, as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json")
+        configure_early_log(as_json=is_log_json())
     return LOG
 
 

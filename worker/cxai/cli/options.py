@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxai.cli.exits import configure_early_log
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
-from cxai.settings import Level, LogFormat, Settings
+from cxai.settings import Level, LogFormat, Settings, SettingsError
 from cxai.settings.choices import Switch
 from cxai.settings.definition import Setting
 from cxai.settings.settings import INPUT, OUTPUT, RUN
@@ -95,7 +96,12 @@ def settings_of(
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other: leave one out.")
     meant = _QUIET if quiet else _VERBOSE if verbose else {}
-    loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    try:
+        loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    except SettingsError as error:
+        if (log_format := error.usable.get("log_format")) is not None:
+            configure_early_log(as_json=log_format is LogFormat.JSON)
+        raise
     if loaded.renamed:
         _warn_of_former_names(loaded)
     return loaded.settings

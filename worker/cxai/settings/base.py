@@ -14,10 +14,16 @@ _MOST_CHARS_QUOTED = 60
 
 
 class SettingsError(UsageError, ValueError):
-    """Some settings can't be used. `problems` has a line for each of them."""
+    """Some settings can't be used. `problems` has a line for each of them.
 
-    def __init__(self, problems: Sequence[str], advice: str = "") -> None:
+    `usable` has the values of those that were given and are valid.
+    """
+
+    def __init__(
+        self, problems: Sequence[str], advice: str = "", usable: Mapping[str, Any] | None = None
+    ) -> None:
         self.problems = tuple(problems)
+        self.usable = usable or {}
         lines = ["These settings can't be used:", *(f"  {problem}" for problem in problems)]
         super().__init__("\n".join([*lines, advice] if advice else lines))
 

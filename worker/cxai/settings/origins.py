@@ -59,7 +59,7 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
             renamed[each.places[name]] = each.written(checked.renamed[name])
         origins |= {checked.renamed.get(name, name): each.places[name] for name in each.values}
     if problems:
-        raise SettingsError(problems, _ADVICE)
+        raise SettingsError(problems, _ADVICE, values)
     return Loaded(Settings(**values), origins, renamed)
 
 
