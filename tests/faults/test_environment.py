@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from support.command import cxai_argv, environment
 from support.leftovers import go_on
 from support.running import ended, running, wait_for_line
 from support.waiting import PATIENCE_S, wait_until_blocking
+
+from cxai.core.timestamp import timestamp
 
 pytestmark = pytest.mark.long(15)
 
@@ -96,6 +99,7 @@ def test_an_early_signal_is_an_event_where_the_log_is_json(export):
     code, errors = signal_at_once(process, process.pid, signal.SIGTERM)
     event = json.loads(errors)
     assert (code, event["exit_code"], event["level"]) == (4, 4, "error")
+    assert event["at"] == timestamp(datetime.fromisoformat(event["at"]))  # as in other lines
     assert "stopped by SIGTERM; rerun the same command to resume" in event["reason"]
 
 

@@ -46,9 +46,10 @@ def handle_early_signals(arguments: list[str]) -> None:
         why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
         line = f"\ncxai: {why}.\n"
         if is_log_json():
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+            at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
             line = (
-                f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'
+                f'{{"at": "{at}.{ms:03}Z", "level": "error", "event": "run_abandoned",'
                 f' "exit_code": {code}, "reason": "{why}"}}\n'
             )
         with suppress(OSError):  # standard error may be closed: the exit code remains
