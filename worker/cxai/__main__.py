@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from cxai.cli.early_format import is_log_json
 from cxai.cli.gc_tuning import tune_for_a_command
 from cxai.errors import ExitCode
 
@@ -44,10 +45,11 @@ def handle_early_signals(arguments: list[str]) -> None:
         code = int(ExitCode.STOPPED) if is_resumable else 128 + number
         why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
         line = f"\ncxai: {why}.\n"
-        if os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json":
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if is_log_json():
+            seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+            at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
             line = (
-                f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'
+                f'{{"at": "{at}.{ms:03}Z", "level": "error", "event": "run_abandoned",'
                 f' "exit_code": {code}, "reason": "{why}"}}\n'
             )
         with suppress(OSError):  # standard error may be closed: the exit code remains

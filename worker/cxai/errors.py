@@ -46,9 +46,23 @@ class UsageError(CxaiError):
 class DirectoryInUseError(UsageError):
     """Another process uses the output directory: `owner`, such as `cxai run, process 123`."""
 
-    def __init__(self, message: str, owner: str) -> None:
-        super().__init__(message)
+    def __init__(self, directory: object, purpose: str, owner: str) -> None:
         self.owner = owner
+        message = (
+            f"{directory} is in use by {owner}. `cxai {purpose}` needs exclusive access: wait until"
+            " that ends"
+        )
+        if self.may_be_a_run:
+            message += (
+                ", or stop it with SIGTERM or Ctrl-C (nothing is lost, and the same command resumes"
+                f" it later). `cxai status {directory}` shows its progress"
+            )
+        super().__init__(f"{message}.")
+
+    @property
+    def may_be_a_run(self) -> bool:
+        """Whether the owner is a run, or unknown: it may have just begun."""
+        return self.owner.startswith("cxai run,") or not self.owner.startswith("cxai ")
 
 
 class TokenRefusedError(CxaiError):

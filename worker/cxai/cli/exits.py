@@ -9,7 +9,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cli.early_format import is_log_json
 from cxai.cli.streams import json_text, say, tell
+from cxai.core.events import Level
 from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 from cxai.settings.variables import DEBUG_VARIABLE
@@ -86,16 +88,19 @@ def redaction_of_environment() -> "Redaction":
     return Redaction(SecretStr(token) if token else None)
 
 
+def configure_early_log(*, as_json: bool, level: Level = Level.INFO) -> "Log":
+    """Return the log, configured for what precedes the run."""
+    from cxai.observe.logging import LOG  # noqa: PLC0415 - few command lines need it
+
+    LOG.configure(redaction_of_environment(), as_json=as_json, level=level)
+    return LOG
+
+
 def _log() -> "Log":
-    """Return the log; before the settings are known, it looks as the environment says."""
+    """Return the log, in its early format if nothing has configured it."""
     from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
 
-    if not LOG.is_configured:
-        LOG.configure(
-            redaction_of_environment(),
-            as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json",
-        )
-    return LOG
+    return LOG if LOG.is_configured else configure_early_log(as_json=is_log_json())
 
 
 def _crash(error: Exception) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxai.cli.exits import redaction_of_environment
+from cxai.cli.exits import configure_early_log
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
@@ -21,7 +21,6 @@ from cxai.settings.settings import INPUT, OUTPUT, RUN
 from cxai.settings.texts import File
 
 if TYPE_CHECKING:  # help needs only the definitions
-    from cxai.observe.logging import Log
     from cxai.settings.origins import Loaded
 
 SOURCES = Argument(
@@ -100,26 +99,21 @@ def settings_of(
     try:
         loaded = load({**meant, **given(options)}, None if config is None else Path(config))
     except SettingsError as error:
-        if error.usable.get("log_format") is LogFormat.JSON:
-            _configure_log(as_json=True)
+        if (log_format := error.usable.get("log_format")) is not None:
+            configure_early_log(as_json=log_format is LogFormat.JSON)
         raise
     if loaded.renamed:
         _warn_of_former_names(loaded)
     return loaded.settings
 
 
-def _configure_log(*, as_json: bool, level: Level = Level.INFO) -> "Log":
-    from cxai.observe.logging import LOG  # noqa: PLC0415 - few command lines need it
-
-    LOG.configure(redaction_of_environment(), as_json=as_json, level=level)
-    return LOG
-
-
 def _warn_of_former_names(loaded: "Loaded") -> None:
     from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
 
     settings = loaded.settings
-    log = _configure_log(as_json=settings.log_format is LogFormat.JSON, level=settings.log_level)
+    log = configure_early_log(
+        as_json=settings.log_format is LogFormat.JSON, level=settings.log_level
+    )
     for former, name in loaded.renamed.items():
         text = f"{former} is now called {name}."
         log.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))
