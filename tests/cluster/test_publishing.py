@@ -10,7 +10,7 @@ from support.faulty import Killed
 from support.virtual import virtually
 
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored_database import refuse_restored
+from cxai.cluster.destination import refuse_restored
 from cxai.errors import IntegrityError
 from cxai.objects.port import TakenError
 from cxai.output.compression import Compression

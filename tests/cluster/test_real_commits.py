@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored_database import refuse_restored
+from cxai.cluster.destination import refuse_restored
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster

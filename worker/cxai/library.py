@@ -83,10 +83,7 @@ def _secret(settings: Settings, token: str | HoldsSecret | None) -> SecretStr:
 
 
 async def _source(
-    settings: Settings,
-    source: Name | Sequence[Name] | Source,
-    token: SecretStr,
-    stop: StopRequest,
+    settings: Settings, source: Name | Sequence[Name] | Source, token: SecretStr, stop: StopRequest
 ) -> Source:
     if isinstance(source, Source):
         return source

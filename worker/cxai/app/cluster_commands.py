@@ -13,10 +13,14 @@ from cxai.app.waiting import room_with_events
 from cxai.app.wiring import score_ranges
 from cxai.cluster import schema
 from cxai.cluster.books import Books
-from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
+from cxai.cluster.destination import (
+    claim_destination,
+    is_taken,
+    refuse_restored,
+    refuse_taken,
+)
 from cxai.cluster.existing import existing
 from cxai.cluster.feeding import FeedReport, feed
-from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster

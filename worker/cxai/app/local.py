@@ -199,10 +199,7 @@ def _directory(
 
 
 def _setup(
-    settings: Settings,
-    directory: OutputDirectory,
-    thread: ThreadPoolExecutor,
-    events: EventStream,
+    settings: Settings, directory: OutputDirectory, thread: ThreadPoolExecutor, events: EventStream
 ) -> Setup:
     return Setup(
         settings.progress,

@@ -19,7 +19,7 @@ from cxai.app.terms import ranges_of
 from cxai.app.waiting import BlockedSince
 from cxai.app.wiring import api_client, open_reader, tolerance_of, wire_run
 from cxai.clock import SystemClock
-from cxai.cluster.destination import claim_destination
+from cxai.cluster.destination import claim_destination, refuse_restored
 from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.heartbeat import Heartbeat
 from cxai.cluster.holdings import Holdings
@@ -27,7 +27,6 @@ from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.publishing import Publishing
-from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.slots import Slots
 from cxai.cluster.source import ClusterSource
 from cxai.cluster.store_errors import as_run_errors, check_store

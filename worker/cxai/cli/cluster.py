@@ -8,15 +8,7 @@ import click
 
 from cxai.cli.exits import finish_with
 from cxai.cli.help import Argument, Group, Option, Page
-from cxai.cli.options import (
-    AS_JSON,
-    CONFIG,
-    QUIET,
-    SOURCES,
-    VERBOSE,
-    settings_of,
-    settings_options,
-)
+from cxai.cli.options import AS_JSON, CONFIG, QUIET, SOURCES, VERBOSE, settings_of, settings_options
 from cxai.cli.streams import json_text, tell
 from cxai.cli.values import Typed
 from cxai.errors import UsageError

@@ -5,7 +5,6 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from cxai.cluster import queries
 from cxai.cluster.engine import Engine
 from cxai.cluster.keys import engine_text, entry_of, item_key, payload_of
 from cxai.cluster.rows import Claimed, Enqueued, Written
@@ -23,6 +22,15 @@ _MOST_REQUESTS = 32_767
 """The largest number of requests that its column holds; larger ones are stored as this."""
 
 _FINAL_FOR_EVER = frozenset({Verdict.OK, Verdict.INVALID_ID})
+
+_COMMIT = """
+SELECT commit(%s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::bigint[],
+    %s::bytea[], %s::bytea[], %s::smallint[], %s::smallint[])
+"""
+_ENQUEUE = """
+SELECT fresh, duplicates, settled, requeued
+FROM enqueue(%s::text[], %s::bytea[], %s::bigint[], %s::jsonb[], %s::smallint[])
+"""
 
 
 class Books(ExportView):
@@ -114,7 +122,7 @@ class Books(ExportView):
             [CODES[verdict] for verdict in verdicts],
             [min(count, _MOST_REQUESTS) for count in requests],
         )
-        self._known = number = int(await self._one(queries.COMMIT, values))
+        self._known = number = int(await self._one(_COMMIT, values))
         self._held.difference_update(finished)
         return number
 
@@ -148,7 +156,7 @@ class Books(ExportView):
             [None if one is None else Jsonb(one) for one in payloads],
             [CODES[verdict] for verdict in sorted(OPEN_AGAIN)],
         )
-        (row,) = await self._engine.rows(queries.ENQUEUE, values)
+        (row,) = await self._engine.rows(_ENQUEUE, values)
         fresh, duplicates, settled, requeued = row
         return Enqueued(fresh, duplicates, by_verdict(settled), by_verdict(requeued))
 

@@ -23,10 +23,7 @@ from cxai.policy.verdict import Verdict
 
 
 async def verify_cluster(
-    books: Books,
-    store: ObjectStore,
-    form: ExportForm,
-    expected: Source | None = None,
+    books: Books, store: ObjectStore, form: ExportForm, expected: Source | None = None
 ) -> Findings:
     """Read every object of an export and check it against the log.
 
