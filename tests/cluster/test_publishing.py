@@ -9,8 +9,8 @@ from support.doubles import entries
 from support.faulty import Killed
 from support.virtual import virtually
 
-from cxai.cluster.orphans import Orphans
 from cxai.cluster.destination import refuse_restored
+from cxai.cluster.orphans import Orphans
 from cxai.errors import IntegrityError
 from cxai.objects.port import TakenError
 from cxai.output.compression import Compression

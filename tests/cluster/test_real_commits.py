@@ -12,10 +12,10 @@ from support.faulty import Killed
 from support.moto_server import ANY_CREDENTIALS
 from support.waiting import wait_until
 
+from cxai.cluster.destination import refuse_restored
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.orphans import Orphans
-from cxai.cluster.destination import refuse_restored
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster

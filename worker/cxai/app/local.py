@@ -155,7 +155,7 @@ async def export(
             started_at,
         )
         report = close_books(report, committer, events.emit)
-        monitor.finished(report.as_dict())
+        monitor.report = report.as_dict()
     emit_end(report, events.emit, is_endless=source.is_queue and settings.until_idle_s is None)
     return report
 

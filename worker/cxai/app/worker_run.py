@@ -105,7 +105,7 @@ class WorkerRun:
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)
-            self._monitor.finished(report.as_dict())
+            self._monitor.report = report.as_dict()
         return report
 
     async def _register(self) -> None:

@@ -1,6 +1,5 @@
 """`cxai cluster init`, `enqueue` and `retry`: an export that many workers share."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,9 +129,7 @@ def enqueue(
         ),
     )
     fed = run_to_end(work)
-    if quiet and not as_json and not fed.exit_code:
-        sys.exit()
-    finish_with(fed, "enqueue_failed", fed.headline, as_json=as_json)
+    finish_with(fed, "enqueue_failed", fed.headline, as_json=as_json, quiet=quiet)
 
 
 @click.command(

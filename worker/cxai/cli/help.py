@@ -56,10 +56,8 @@ class Option(click.Option):
             names = f"--[no-]{self.opts[0].removeprefix('--')}"
         elif not self.is_flag:
             names += f" {self.metavar}"
-        if self.required:
-            return names, f"{self.help} [required]"
-        if self.default_text is None:
-            return names, self.help or ""
+        if self.default_text is None or self.required:
+            return names, f"{self.help or ''}{' [required]' if self.required else ''}"
         note = f"[default: {self.default_text}]"
         if len(note) <= _MOST_TOGETHER:
             note = note.replace(" ", _NO_BREAK)
@@ -75,7 +73,6 @@ class Argument(click.Argument):
         self.help = help
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """Return the argument's name and description."""
         return self.metavar or "", self.help or ""
 
 
@@ -87,9 +84,8 @@ def _show(context: click.Context, option: click.Parameter, is_asked: bool) -> No
 
 
 def _help_options(*, has_advanced: bool) -> Iterator[Option]:
-    common: dict[str, Any] = {
-        "is_flag": True, "is_eager": True, "expose_value": False, "callback": _show,
-    }  # fmt: skip
+    common: dict[str, Any] = dict.fromkeys(("is_flag", "is_eager"), True)
+    common |= {"expose_value": False, "callback": _show}
     yield Option(["-h", "--help"], help="Show this help.", **common)
     if has_advanced:
         yield Option(["--help-all"], help="Show this help with every option.", **common)
@@ -112,28 +108,25 @@ class Page(click.Command):
         self.params += _help_options(has_advanced=has_advanced)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments. Every error names the command that refuses them."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx
+            error.ctx = error.ctx or ctx  # every error names the command that refuses them
             raise
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the page, as wide as the terminal."""
         columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
         formatter = click.HelpFormatter(width=max(columns, 20))
         self.format_help(ctx, formatter)
         return formatter.getvalue().replace(_NO_BREAK, " ").rstrip("\n")
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the page. Examples are not wrapped, so that they can be pasted."""
         self.format_usage(ctx, formatter)
         formatter.write_paragraph()
         formatter.write_text(cleandoc(self.help or ""))
         if self.examples:
             with formatter.section("Examples"):
-                for line in self.examples:
+                for line in self.examples:  # not wrapped, so that they can be pasted
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         self.format_options(ctx, formatter)
         if self.exit_codes:
@@ -141,14 +134,13 @@ class Page(click.Command):
             _write_section(formatter, "Exit codes", codes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write arguments and options, each group under its name."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for one in self.get_params(ctx):
             if (record := one.get_help_record(ctx)) is not None:
                 groups.setdefault(getattr(one, "group", OTHER), []).append(record)
+        columns = 2 if formatter.width < _STACKED_BELOW else _OPTION_COLUMNS
         for name, records in groups.items():
-            is_stacked = formatter.width < _STACKED_BELOW
-            _write_section(formatter, name, records, 2 if is_stacked else _OPTION_COLUMNS)
+            _write_section(formatter, name, records, columns)
 
 
 class Group(Page, click.Group):
@@ -157,7 +149,6 @@ class Group(Page, click.Group):
     command_class = Page
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments up to the name of the command."""
         if not args and not ctx.resilient_parsing:
             tell(ctx.get_help())
             ctx.exit(ExitCode.USAGE)
@@ -166,13 +157,11 @@ class Group(Page, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is named, and the arguments left for it."""
         if args[0] not in self.commands and not ctx.resilient_parsing:
             raise click.UsageError(unknown("command", args[0], [*self.commands]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, then the options."""
         commands = [
             (name, command.get_short_help_str(200))
             for name, command in self.commands.items()

@@ -47,10 +47,7 @@ _VERBOSE = {"log_level": "debug"}
 
 
 def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
-    """Return the options of settings.
-
-    `defaults` are for the help of a command that has its own.
-    """
+    """Return the options of settings; `defaults` are a command's own, for its help."""
     options: list[click.Parameter] = []
     for setting in map(Settings.definition, names):
         options.append(SettingOption(setting, defaults.get(setting.name)))
@@ -106,9 +103,8 @@ def _warn_of_former_names(loaded: "Loaded") -> None:
     from cxai.observe.logging import LOG  # noqa: PLC0415
     from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
-    settings = loaded.settings
-    is_json = settings.log_format is LogFormat.JSON
-    LOG.configure(Redaction(), as_json=is_json, level=settings.log_level)
+    is_json = loaded.settings.log_format is LogFormat.JSON
+    LOG.configure(Redaction(), as_json=is_json, level=loaded.settings.log_level)
     for former, name in loaded.renamed.items():
         text = f"{former} is now called {name}."
         LOG.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))

@@ -50,10 +50,8 @@ async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str],
 
 
 def _how_to(simulator: Simulator, token: str) -> str:
-    url, after = simulator.base_url, simulator.scenario.token_after
-    text = _HOW_TO.format(url=url, token=token)
-    if after is not None:
-        text += "\n" + _HOW_TO_RENEW.format(
-            url=url, after=after, token=token, next_token=simulator.next_token
-        )
-    return text
+    after = simulator.scenario.token_after
+    text = _HOW_TO if after is None else f"{_HOW_TO}\n{_HOW_TO_RENEW}"
+    return text.format(
+        url=simulator.base_url, token=token, after=after, next_token=simulator.next_token
+    )

@@ -60,16 +60,13 @@ def _stopping(by: str, grace_s: float) -> str:
 
 
 def _quit(emit: Emit) -> None:
-    """End the process with nothing to save: what is not committed is retrieved by the next run."""
+    """End the process. There is nothing to save: the next run retrieves what is not committed."""
     if has_live_view():  # it has hidden the cursor, and would draw no more
         with suppress(OSError):
             os.write(2, _SHOW_CURSOR)
         sys.stderr = sys.__stderr__ or sys.stderr
-    emit(
-        "run_abandoned",
-        text="quit at the second signal; rerun the same command to resume",
-        exit_code=int(ExitCode.STOPPED),
-    )
+    text = "quit at the second signal; rerun the same command to resume"
+    emit("run_abandoned", text=text, exit_code=int(ExitCode.STOPPED))
     os._exit(ExitCode.STOPPED)
 
 

@@ -18,7 +18,9 @@ def open_standard_streams() -> None:
     a report that goes nowhere is lost. Messages on standard error may be lost.
     """
     for number, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
-        if _is_closed(number):
+        try:
+            os.fstat(number)
+        except OSError:
             os.open(os.devnull, access)  # gets the lowest number that is free
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
@@ -40,14 +42,6 @@ def _flush_errors() -> None:
         sys.stderr.flush()
     except OSError:
         drop_output(STDERR)
-
-
-def _is_closed(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return True
-    return False
 
 
 def unprinted(error: OSError) -> str:

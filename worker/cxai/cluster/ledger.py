@@ -79,7 +79,7 @@ class ClusterLedger:
         self._attempt: _Attempt | None = None
         self._turn = asyncio.Lock()
 
-    async def left_over(self) -> AsyncGenerator[Admission, None]:  # noqa: D102 - the port says it
+    async def left_over(self) -> AsyncGenerator[Admission, None]:
         return
         yield
 

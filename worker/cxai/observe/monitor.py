@@ -60,7 +60,8 @@ class RunMonitor:
 
     `sample` returns the parts of the run now. A stage at which nothing moves for `stalled_after_s`
     seconds is named in the state. What follows from the state is emitted to `events`
-    (changes.py), and so is the first failure of each observer, by its name.
+    (changes.py), and so is the first failure of each observer, by its name. `report` is what they
+    are closed with.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class RunMonitor:
         self._pace = RateEstimator(self._started)
         self._due = dict.fromkeys(observers, self._started)
         self._failing: set[str] = set()
-        self._report: Mapping[str, Any] | None = None
+        self.report: Mapping[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
         self._events.attach(self._see)
@@ -99,7 +100,7 @@ class RunMonitor:
         for name, observer in self._observers.items():
             with self._noting_failure(name):
                 async with asyncio.timeout(_CLOSE_S):
-                    await observer.close(last, self._report)
+                    await observer.close(last, self.report)
 
     def look(self) -> RunState:
         """Return the state of the run now."""
@@ -126,10 +127,6 @@ class RunMonitor:
             stall=self._stall(sample, now),
             blocked=sample.blocked,
         )
-
-    def finished(self, report: Mapping[str, Any]) -> None:
-        """Set the report that the observers are closed with."""
-        self._report = report
 
     async def _watch(self) -> None:
         while True:
