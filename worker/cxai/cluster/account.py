@@ -34,8 +34,7 @@ class Account:
 
     async def state(self) -> AccountState:
         """Return the limits and their use now."""
-        (row,) = await self._engine.rows("SELECT * FROM account_state()")
-        return AccountState(*row)
+        return AccountState(*(await self._engine.rows("SELECT * FROM account_state()"))[0])
 
     async def close(self) -> None:
         """Close the connection."""

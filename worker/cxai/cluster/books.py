@@ -18,8 +18,7 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 WORKER_TTL_S = 15.0
 """Seconds without a heartbeat after which a worker is declared gone."""
 
-_MOST_REQUESTS = 32_767
-"""The largest number of requests that its column holds; larger ones are stored as this."""
+_MOST_REQUESTS = 32_767  # that their column holds; larger numbers are stored as this
 
 _FINAL_FOR_EVER = frozenset({Verdict.OK, Verdict.INVALID_ID})
 
@@ -78,8 +77,8 @@ class Books(ExportView):
         without a gap for that long may do so: otherwise its network or the database was silent.
         """
         values = (self.worker, engine_text(state), self._worker_ttl_s, may_reap)
-        (row,) = await self._beats.rows("SELECT beat(%s, %s, %s, %s)", values)
-        return int(row[0])
+        ((gone,),) = await self._beats.rows("SELECT beat(%s, %s, %s, %s)", values)
+        return int(gone)
 
     async def claim(self, blocks: int) -> Sequence[Claimed]:
         """Claim up to `blocks` blocks; none if none is free."""
@@ -156,8 +155,7 @@ class Books(ExportView):
             [None if one is None else Jsonb(one) for one in payloads],
             [CODES[verdict] for verdict in sorted(OPEN_AGAIN)],
         )
-        (row,) = await self._engine.rows(_ENQUEUE, values)
-        fresh, duplicates, settled, requeued = row
+        ((fresh, duplicates, settled, requeued),) = await self._engine.rows(_ENQUEUE, values)
         return Enqueued(fresh, duplicates, by_verdict(settled), by_verdict(requeued))
 
     async def finish_feeding(self) -> None:
@@ -172,8 +170,8 @@ class Books(ExportView):
         if never := sorted(_FINAL_FOR_EVER.intersection(verdicts)):
             raise UsageError(f"IDs with the verdict {never[0]} are never requested again.")
         codes = [CODES[verdict] for verdict in verdicts]
-        (row,) = await self._long.rows("SELECT retry(%s::smallint[])", (codes,))
-        return int(row[0])
+        ((queued,),) = await self._long.rows("SELECT retry(%s::smallint[])", (codes,))
+        return int(queued)
 
 
 def _engine_for_beats(url: EngineUrl, worker_ttl_s: float) -> Engine:
@@ -189,9 +187,6 @@ def _claimed(
     lines: Sequence[int],
     payloads: Sequence[Mapping[str, Any] | None] | None,
 ) -> Claimed:
-    more = payloads or [None] * len(keys)
-    entries = [
-        entry_of(key, source, line, payload)
-        for key, line, payload in zip(keys, lines, more, strict=True)
-    ]
+    rows = zip(keys, lines, payloads or [None] * len(keys), strict=True)
+    entries = [entry_of(key, source, line, payload) for key, line, payload in rows]
     return Claimed(block, losses, entries)

@@ -18,10 +18,10 @@ async def refuse_taken(store: ObjectStore, sets: Collection[str]) -> None:
     """Raise UsageError if another export has written to a destination; StoreError."""
     for prefix in sets:
         async for listed in store.names(prefix):
-            raise UsageError(_taken(store, f"it holds {listed.name}"))
+            raise _taken(store, f"it holds {listed.name}")
     for name in (OWNER, MANIFEST, LEDGER_NAME):
         if await _holds(store, name):
-            raise UsageError(_taken(store, f"it holds {name}"))
+            raise _taken(store, f"it holds {name}")
 
 
 async def is_taken(store: ObjectStore) -> bool:
@@ -50,7 +50,7 @@ async def claim_destination(books: Books, store: ObjectStore) -> None:
     try:
         await store.put_new(OWNER, content)
     except TakenError:
-        raise UsageError(_taken(store, f"its {OWNER} names it")) from None
+        raise _taken(store, f"its {OWNER} names it") from None
 
 
 async def refuse_restored(
@@ -79,8 +79,8 @@ async def refuse_restored(
                 )
 
 
-def _taken(store: ObjectStore, why: str) -> str:
-    return (
+def _taken(store: ObjectStore, why: str) -> UsageError:
+    return UsageError(
         f"{store.location} belongs to another export: {why}. Nothing was written. Give this one"
         " another destination: `cxai cluster init … -o`."
     )

@@ -7,9 +7,7 @@ from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.core.ports import Clock
 
-_BEATS_A_TTL = 6
-"""A worker is declared gone after this many missed heartbeats."""
-
+_BEATS_A_TTL = 6  # after so many missed ones a worker is declared gone
 _MOST_S = 2.0
 
 

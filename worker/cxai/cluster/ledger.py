@@ -96,10 +96,8 @@ class ClusterLedger:
                 fresh.append(entry)
             else:
                 poisoned.append(self._poisoned(entry, lost))
-        if not poisoned:
-            return Admission(fresh, 0, {})
         await self.commit(poisoned)
-        return Admission(fresh, 0, {Verdict.POISON: len(poisoned)})
+        return Admission(fresh, 0, {Verdict.POISON: len(poisoned)} if poisoned else {})
 
     async def seal_old(self) -> float | None:
         """Do nothing: each commit is published immediately."""
@@ -109,8 +107,8 @@ class ClusterLedger:
         """Make all outcomes durable, with their lines, or none.
 
         Raises BlockedError: whether they count is unknown until the same call is repeated, and no
-        other commit is made before; FencedError: none counts; IntegrityError if an object has
-        another content than it should.
+        other commit is made before; FencedError: none counts; IntegrityError: an object has another
+        content than it should.
         """
         if outcomes:
             await _shielded(self._commit(outcomes))
@@ -128,9 +126,7 @@ class ClusterLedger:
             self._attempt = None
             self._holdings.settle(entries)
         with as_run_errors():
-            await self._publishing.publish_own(
-                number, [packed.written for packed in attempt.packed]
-            )
+            await self._publishing.publish_own(number, [one.written for one in attempt.packed])
 
     async def _attempt_at(self, outcomes: Collection[Outcome]) -> _Attempt:
         """Return the attempt at this commit: the one under way if it is repeated.
@@ -160,19 +156,16 @@ class ClusterLedger:
             packed = attempt.to_put[-1]
             await self._store.put_new(packed.written.pending, packed.content)
             attempt.to_put.pop()
-        outcomes = attempt.outcomes
         return await self._books.commit(
-            [(item_key(o.entry.key), o.verdict, o.requests) for o in outcomes],
-            self._holdings.blocks_of(outcome.entry for outcome in outcomes),
+            [(item_key(o.entry.key), o.verdict, o.requests) for o in attempt.outcomes],
+            self._holdings.blocks_of(outcome.entry for outcome in attempt.outcomes),
             [packed.written for packed in attempt.packed],
         )
 
     def _poisoned(self, entry: Entry, lost: int) -> Outcome:
         why = f"{lost:,} workers in a row were lost while they had this ID"
-        settle = Settle(Verdict.POISON, why, FailureStage.INPUT)
-        lines = self._row_writer.failure(
-            entry, settle, attempts=0, at=self._clock.utc(), said=Said()
-        )
+        settle, now = Settle(Verdict.POISON, why, FailureStage.INPUT), self._clock.utc()
+        lines = self._row_writer.failure(entry, settle, attempts=0, at=now, said=Said())
         return Outcome(entry, Verdict.POISON, 0, lines)
 
 

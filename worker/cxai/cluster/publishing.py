@@ -65,8 +65,7 @@ class Publishing:
     async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
         """Repair every few seconds and delete orphans every hour, until cancelled.
 
-        Failures that pass are retried. Raises IntegrityError if an object has another content than
-        it should, FencedError if this worker was declared gone.
+        Failures that pass are retried. Raises IntegrityError and FencedError.
         """
         loop = asyncio.get_running_loop()
         next_sweep_s = loop.time()

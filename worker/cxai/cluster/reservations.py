@@ -8,9 +8,7 @@ from cxai.core.ports import Clock
 _LATENCY_S = 0.002
 """How late an event loop may be; added to the round trip of a reservation."""
 
-_DECAY = 0.9
-"""The factor by which the slowest recent round trip shrinks with each further one."""
-
+_DECAY = 0.9  # by which the slowest recent round trip shrinks with each further one
 _MOST_AT_A_TIME = 64
 
 

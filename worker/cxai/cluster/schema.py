@@ -14,11 +14,14 @@ from cxai.cluster.existing import has_schema, one_row, refuse_newer, refuse_unfi
 from cxai.cluster.url import ACCOUNT_SCHEMA, EngineUrl
 from cxai.errors import UsageError
 
-_LOCK = 0x63786169
-"""The advisory lock of `init`: one at a time runs."""
+_LOCK = 0x63786169  # the advisory lock of `init`: one at a time runs
+_UPGRADE_S = 600.0  # that an upgrade may take: it may rewrite tables
 
-_UPGRADE_S = 600.0
-"""Seconds that an upgrade may take: it may rewrite tables."""
+
+_ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)
+
+# Score ranges are compared by value, whatever the name and layout of their file.
+_SAID_BY_DIGEST = frozenset({"bands", "bands_name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,9 @@ class Step:
 
 
 _HERE = files(__package__)
+_FIRST = tuple(_HERE / name for name in ("account.sql", "books.sql", "limits.sql"))
 
-STEPS: Sequence[Step] = (
-    Step(
-        account=(_HERE / "account.sql", _HERE / "books.sql", _HERE / "limits.sql"),
-        export=(_HERE / "export.sql",),
-    ),
-)
+STEPS: Sequence[Step] = (Step(account=_FIRST, export=(_HERE / "export.sql",)),)
 """All steps, from an empty database on. The version of its tables is the number of steps taken."""
 
 
@@ -175,9 +174,3 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str,
             return "score ranges", there.get("bands_name"), here.get("bands_name")
         return name.replace("_", " "), there.get(name), here.get(name)
     return None
-
-
-_SAID_BY_DIGEST = frozenset({"bands", "bands_name"})
-"""Score ranges are compared by value, whatever the name and layout of their file."""
-
-_ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)

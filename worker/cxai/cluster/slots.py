@@ -80,10 +80,8 @@ class Slots:
 
     def free_within(self, seconds: float) -> int:
         """Return how many requests may start by then, if others take as long as they did lately."""
-        if not (free := self.free):
-            return 0
         ending = self.in_flight * seconds / self._took_s if self._took_s else 0
-        return min(self.usable, free + int(ending))
+        return min(self.usable, self.free + int(ending)) if self.free else 0
 
     @property
     def usable(self) -> int:

@@ -56,13 +56,12 @@ class ExportView:
 
     async def identity(self) -> tuple[str, str]:
         """Return the name of the export, and an ID that no other export has anywhere."""
-        (row,) = await self._engine.rows("SELECT name, id::text FROM export")
-        return row[0], row[1]
+        ((name, its_id),) = await self._engine.rows("SELECT name, id::text FROM export")
+        return name, its_id
 
     async def queue(self) -> Queue:
         """Return whether anything is left to do, quickly."""
-        (row,) = await self._engine.rows("SELECT * FROM queue()")
-        return Queue(*row)
+        return Queue(*(await self._engine.rows("SELECT * FROM queue()"))[0])
 
     async def last_object(self) -> int:
         """Return the highest number in the commit log, 0 if nothing was committed."""
@@ -70,14 +69,12 @@ class ExportView:
 
     async def counts(self) -> Counts:
         """Return the progress of the export, quickly."""
-        (row,) = await self._engine.rows("SELECT * FROM counts()")
-        lines, duplicates, verdicts, *rest = row
+        ((lines, duplicates, verdicts, *rest),) = await self._engine.rows("SELECT * FROM counts()")
         return Counts(lines, duplicates, by_verdict(verdicts), *rest)
 
     async def recount(self) -> Recount:
         """Count every item, which takes seconds for millions and has to agree with `counts`."""
-        (row,) = await self._long.rows("SELECT * FROM recount()")
-        ids, verdicts, in_blocks = row
+        ((ids, verdicts, in_blocks),) = await self._long.rows("SELECT * FROM recount()")
         return Recount(ids, by_verdict(verdicts), int(in_blocks))
 
     async def objects(self, after: int, most: int) -> Sequence[ObjectRow]:

@@ -27,12 +27,10 @@ async def verify_cluster(
 ) -> Findings:
     """Read every object of an export and check it against the log.
 
-    `expected` is an input: its lines without a verdict are counted, too.
-
     It checks name, size, SHA-256 and number of lines of each object; that each line is a row of
     this export; that each ID has its record or its line in the failures, in the object that the log
     names; the database's counts; that the log has every object that a loader would read; the
-    manifest; and that nothing is left to do.
+    manifest; that nothing is left to do; and that each ID of `expected`, an input, has a verdict.
     What workers commit meanwhile is not checked, and a finding says so. Memory grows by a few
     hundred bytes for each object. Raises StoreError and EngineDownError.
     """

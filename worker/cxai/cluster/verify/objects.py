@@ -17,7 +17,6 @@ from cxai.output.compression import Compression
 from cxai.zstd import zstd
 
 UNPACKING_ERRORS = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
-"""The errors of content that can't be decompressed."""
 
 _IN_MEMORY_BYTES = 64 << 20
 """A larger object is kept in a temporary file while it is read."""
@@ -25,8 +24,7 @@ _IN_MEMORY_BYTES = 64 << 20
 
 def lines_in(file: IO[bytes], compression: Compression) -> Iterator[bytes]:
     """Yield the lines of an object, without their ends. Raises one of UNPACKING_ERRORS."""
-    open_unpacked = OPEN_UNPACKED.get(compression, iter)
-    for line in open_unpacked(file):
+    for line in OPEN_UNPACKED.get(compression, iter)(file):
         yield line.removesuffix(b"\n")
 
 
@@ -39,12 +37,8 @@ class Objects:
         self._compression = compression
 
     async def lines(self, row: ObjectRow) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an object; note where its bytes differ from the log.
-
-        Raises StoreError.
-        """
-        content = await self._content(row)
-        if content is None:
+        """Yield the lines of an object; note where its bytes differ from the log."""
+        if (content := await self._content(row)) is None:
             return
         name, chunks = content
         sha256 = hashlib.sha256()
