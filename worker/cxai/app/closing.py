@@ -20,8 +20,7 @@ _MOST_REASONS = 3  # of a verdict
 def close_books(report: Report, committer: Committer, emit: Emit) -> Report:
     """Close the books of a run, if they may be closed; return its report, with how that went.
 
-    Nothing may have read the ending of `report` before: the ledger's counts, which decide it, are
-    added here.
+    The ledger's counts are added here, and decide the ending: nothing may have read that before.
     """
     if not may_be_closed(report.stopped_by):
         return report
@@ -51,9 +50,8 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
             absent_paths=len(tally.absent),
             more=tally.more_drift,
         )
-    is_plain_stop = report.exit_code is ExitCode.STOPPED and isinstance(
-        report.stopped_by, StopRequestedError
-    )
+    was_requested = isinstance(report.stopped_by, StopRequestedError)
+    is_plain_stop = was_requested and report.exit_code is ExitCode.STOPPED
     is_good = not report.exit_code or (is_endless and is_plain_stop and not tally.open)
     emit(
         "run_finished",

@@ -13,12 +13,7 @@ from cxai.app.waiting import room_with_events
 from cxai.app.wiring import score_ranges
 from cxai.cluster import schema
 from cxai.cluster.books import Books
-from cxai.cluster.destination import (
-    claim_destination,
-    is_taken,
-    refuse_restored,
-    refuse_taken,
-)
+from cxai.cluster.destination import claim_destination, is_taken, refuse_restored, refuse_taken
 from cxai.cluster.existing import existing
 from cxai.cluster.feeding import FeedReport, feed
 from cxai.cluster.status import ClusterStatus, cluster_status
@@ -121,9 +116,7 @@ async def enqueue(
     """Add the IDs of the sources `names` to a shared export; `last` marks its input as complete.
 
     Without `names`, it only does the latter, and for an export without an ID only if
-    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is where
-    events are emitted.
-
+    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py).
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
@@ -190,9 +183,6 @@ async def verify(of: str, expected: Source | None = None) -> Findings:
 
 
 def _verdict(name: str) -> Verdict:
-    try:
-        return Verdict(name)
-    except ValueError:
-        raise UsageError(
-            f"{name!r} is not a verdict. Verdicts are: {', '.join(Verdict)}."
-        ) from None
+    if name not in list(Verdict):
+        raise UsageError(f"{name!r} is not a verdict. Verdicts are: {', '.join(Verdict)}.")
+    return Verdict(name)
