@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
-from cxai.cluster.orphans import Orphans
+from cxai.cluster.orphans import sweep_orphans
 from cxai.cluster.rows import Written
 from cxai.cluster.store_errors import as_run_errors
 from cxai.errors import BlockedError, CxaiError, FencedError
@@ -75,7 +75,7 @@ class Publishing:
                     await self.repair()
                     if loop.time() >= next_sweep_s:
                         next_sweep_s = loop.time() + _SWEEP_S
-                        await Orphans(self._books, self._store).sweep()
+                        await sweep_orphans(self._books, self._store)
                 self.cause = ""
             except BlockedError as error:
                 self._note(error)

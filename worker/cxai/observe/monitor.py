@@ -44,11 +44,10 @@ class RateEstimator:
 
     def rates(self, now: float, requests: int, completed: int) -> tuple[float, float]:
         """Return requests and completed IDs per second, given their totals at `now`."""
-        history = self._history
-        while len(history) > 1 and now - history[1][0] >= _RATE_WINDOW_S:
-            history.popleft()
-        then, requests_then, completed_then = history[0]
-        history.append((now, requests, completed))
+        while len(self._history) > 1 and now - self._history[1][0] >= _RATE_WINDOW_S:
+            self._history.popleft()
+        then, requests_then, completed_then = self._history[0]
+        self._history.append((now, requests, completed))
         span = now - then
         if span <= 0:
             return 0.0, 0.0
@@ -94,8 +93,7 @@ class RunMonitor:
     async def __aexit__(self, *exc: object) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        last = self.look()
-        self._changes.note(last)
+        self._changes.note(last := self.look())
         self._events.detach(self._see)
         for name, observer in self._observers.items():
             with self._noting_failure(name):
@@ -130,8 +128,7 @@ class RunMonitor:
 
     async def _watch(self) -> None:
         while True:
-            state = self.look()
-            self._changes.note(state)
+            self._changes.note(state := self.look())
             now = self._clock.monotonic()
             for name, observer in self._observers.items():
                 if self._due[name] <= now:
@@ -155,8 +152,7 @@ class RunMonitor:
         return replace(work, grace_s=max(0.0, work.grace_s - (now - self._stopping_since)))
 
     def _stall(self, sample: Sample, now: float) -> Stall | None:
-        api = sample.api
-        slow_s = None if api.holds_requests_back else 2 / api.rate
+        slow_s = None if sample.api.holds_requests_back else 2 / sample.api.rate
         return self._watchdog.look(sample.stage_counters, now, slow_s=slow_s)
 
     @contextmanager
