@@ -42,8 +42,7 @@ from cxai.settings import Settings
 from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 
-_FIRST_BATCH_S = 0.02
-"""Seconds until the first commit: a run shows soon that it works."""
+_FIRST_BATCH_S = 0.02  # seconds until the first commit: a run shows soon that it works
 
 
 async def export(

@@ -19,8 +19,7 @@ from cxai.objects.registry import open_store
 from cxai.resources.registry import layout_of
 from cxai.settings import Settings
 
-_TERMS_S = 2.0
-"""Seconds between two looks at the terms."""
+_TERMS_S = 2.0  # seconds between two looks at the terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,7 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 
-_OBJECT_BYTES = 64 << 20
-"""The most lines of one object, before compression."""
+_OBJECT_BYTES = 64 << 20  # the most lines of one object, before compression
 
 _AHEAD = 200
 """IDs claimed ahead of the requests: few enough that all workers share the end of an input."""

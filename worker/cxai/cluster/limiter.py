@@ -23,11 +23,8 @@ from cxai.errors import BlockedError
 from cxai.governor.adaptive import IN_USE_S
 from cxai.policy.table import Signal
 
-_RETRY_S = 0.5
-"""Seconds between two attempts to reach the database."""
-
-_LOOK_S = 1.0
-"""The next tick is looked up at least this often, since the limits may have changed."""
+_RETRY_S = 0.5  # seconds between two attempts to reach the database
+_LOOK_S = 1.0  # the next tick is looked up at least this often, since the limits may have changed
 
 _PAUSED_BY_OTHERS = "the API asked another worker for fewer requests"
 

@@ -23,7 +23,6 @@ from cxai.output.compression import Compression
 from cxai.version import __version__
 
 _NOT_SHOWN = ("bands", "destination")  # the text of the score ranges, and the manifest's own place
-
 _REFRESH_S = 10.0
 
 

@@ -13,7 +13,6 @@ from cxai.output.compression import SUFFIX, Compression
 MANIFEST = "manifest.json"
 
 _DIGITS = 9  # as many as 10⁹ objects need: of a thousand records each, 10¹² records
-
 _PENDING_NAME = re.compile(rf"{PENDING}/(\d+)-\d+-[a-z_]+\.jsonl(\.gz|\.zst)?")
 
 

@@ -17,9 +17,7 @@ _MOST_BLOCKS = 4
 """Blocks claimed at a time: enough requests for a round trip, and few enough that the workers
 share the end of an input."""
 
-_LOOK_S = 0.05
-"""Seconds between two checks whether the worker can use more IDs."""
-
+_LOOK_S = 0.05  # seconds between two checks whether the worker can use more IDs
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 2.0
 

@@ -10,11 +10,8 @@ from cxai.cluster.url import EngineUrl
 from cxai.cluster.verdict_codes import VERDICTS, by_verdict
 from cxai.policy.verdict import Verdict
 
-_LONG_S = 600.0
-"""Seconds that a query over every item may take."""
-
-_PAGE = 1_000
-"""Numbers of the commit log that are read at a time; each has one object for each set."""
+_LONG_S = 600.0  # seconds that a query over every item may take
+_PAGE = 1_000  # numbers of the commit log that are read at a time; each has one object for each set
 
 # The workers of the export that are alive, or ended within a day, with their numbers of blocks.
 _WORKERS = """

@@ -21,7 +21,6 @@ _LEFT_BY_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 # On a terminal, the live view and the report say this.
 _SEEN_ON_A_TERMINAL = frozenset({"run_started", "run_finished"})
-
 _OVER_CTRL_C = "\r"  # to the start of the line, where a terminal has echoed `^C`
 
 

@@ -18,8 +18,7 @@ from cxai.zstd import zstd
 
 UNPACKING_ERRORS = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
 
-_IN_MEMORY_BYTES = 64 << 20
-"""A larger object is kept in a temporary file while it is read."""
+_IN_MEMORY_BYTES = 64 << 20  # a larger object is kept in a temporary file while it is read
 
 
 def lines_in(file: IO[bytes], compression: Compression) -> Iterator[bytes]:
