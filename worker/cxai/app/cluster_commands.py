@@ -41,8 +41,8 @@ async def init_export(
 
     In an existing export, only the settings that were given are changed. A new one needs `output`,
     the destination of its objects. Existing limits of the account stay unless others were given.
-    Raises UsageError if database, destination or settings can't be used, or the destination belongs
-    to another export; IntegrityError if it has more objects than the database; StoreError.
+    Raises UsageError if database, destination or settings can't be used; IntegrityError if the
+    destination has more objects than the database; StoreError.
     """
     url = parse_engine_url(database, export)
     there = await existing(url)

@@ -1,6 +1,6 @@
-"""From settings to the parts of a run that are the same on one machine and on many.
+"""From settings to the parts of a run that local.py and worker_run.py have in common.
 
-local.py and worker.py add those that differ: source, ledger and limiter.
+They add those that differ: source, ledger and limiter.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

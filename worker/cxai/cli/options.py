@@ -1,7 +1,6 @@
-"""Options and arguments that several commands have.
+"""Options and arguments that several commands have. A command only names those that are settings.
 
-Those that are settings come from the definition of the settings (cxai/settings): a command only
-names them. Their values are read together, so that all that are wrong are reported together.
+The values of settings are read together, so that all that are wrong are reported together.
 """
 
 from collections.abc import Mapping

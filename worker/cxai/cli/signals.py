@@ -25,8 +25,7 @@ _SHOW_CURSOR = b"\x1b[?25h\n"
 def stop_signals(emit: Emit, grace_s: float = 0.0) -> Iterator[StopRequest]:
     """Turn the first signal into a request, end the process on the second; then undo that.
 
-    What comes within half a second of the first is not a second one. `emit` takes an event for
-    each; requests in flight have `grace_s` seconds after the first.
+    `emit` takes an event for each; requests in flight have `grace_s` seconds after the first.
     """
     loop = asyncio.get_running_loop()
     request = StopRequest()

@@ -12,10 +12,8 @@ _MOST_S = 2.0
 
 
 class Heartbeat:
-    """Sends the heartbeats of a registered worker.
+    """Sends the heartbeats of a registered worker; see Books.beat for how others are declared gone.
 
-    A worker that was silent for `ttl_s` is declared gone by one whose own heartbeats were answered
-    without a gap for as long: otherwise this machine or the database may have been silent.
     `state` returns what this worker does or waits for, in words. `cause` is why the last heartbeat
     failed, empty if it didn't.
     """

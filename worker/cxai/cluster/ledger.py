@@ -1,15 +1,13 @@
 """The ledger of a cluster: a batch becomes objects and one transaction of the engine.
 
-1. The lines of the batch are compressed: one object for each set.
-2. The objects are written under unique names. They do not count yet.
-3. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
+1. The lines are compressed, and written as one object for each set, under unique names.
+2. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
    blocks of IDs that are finished with them.
-4. The objects get their final names, and the database records that.
+3. The objects get their final names, and the database records that.
 
 Until the transaction is durable nothing of the batch counts, and its objects are deleted later.
-From then on all of it counts: whatever happens to this worker, another one publishes it
-(publishing.py). A transaction whose result is unknown is sent again: the database recognizes it by
-the names of its objects, and it counts once.
+From then on all of it counts: if this worker is lost, another one publishes it (publishing.py). A
+transaction whose result is unknown is sent again; the names of its objects make it count once.
 """
 
 import asyncio

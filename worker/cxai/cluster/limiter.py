@@ -36,13 +36,12 @@ class TurnLostError(Exception):
 class ClusterLimiter:
     """Adapter of ports.Limiter: one worker's share of the account's rate and requests in flight.
 
-    Use it as an async context manager: within it, slots are renewed, ticks are reserved, and
-    feedback is shared. While the database can't be reached, nothing starts once the ticks in hand
-    are used up. With `adaptive` off, refusals don't lower the account's rate.
+    While it is entered, slots are renewed, ticks reserved, and feedback shared. While the database
+    can't be reached, nothing starts once the ticks in hand are used up. `acquire` raises any
+    unexpected error of the background tasks. With `adaptive` off, refusals don't lower the rate.
 
     `rate` is how many requests per second all workers together may send now, `rate_limit` the most
-    that this can be; until the database has been read, both are the `rate` given here. `acquire`
-    raises any unexpected error of the background tasks.
+    that this can be; until the database has been read, both are the `rate` given here.
     """
 
     def __init__(

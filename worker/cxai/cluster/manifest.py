@@ -51,8 +51,7 @@ class Manifest:
         """Write what the log has now; of a settled export, the last manifest written is complete.
 
         Several workers may write at the same time, and the slowest one replaces the others'. So
-        each checks afterwards whether the state has changed meanwhile. Raises StoreError and
-        EngineDownError.
+        each checks afterwards whether the state has changed. Raises StoreError, EngineDownError.
         """
         while True:
             before = await self._state()
@@ -64,8 +63,7 @@ class Manifest:
     async def refresh(self) -> bool:
         """Write it if nothing is left to do for now and it is outdated; return whether it was.
 
-        So an export whose workers never end has a manifest, too. Raises StoreError and
-        EngineDownError.
+        So an export whose workers never end has a manifest, too.
         """
         queue = await self._books.queue()
         if queue.has_blocks or queue.has_unpublished or await self._state() == self._written:

@@ -1,7 +1,7 @@
 """Orphans: objects whose worker was killed between writing and committing them.
 
-They cost space and nothing else. One is deleted when it is older than a day, is not in the commit
-log, and its worker is gone: the database refuses all commits of such a worker.
+One is deleted when it is older than a day, is not in the commit log, and its worker is gone: the
+database refuses all commits of such a worker.
 """
 
 from datetime import timedelta

@@ -1,7 +1,6 @@
-"""Publishing: each committed object gets its final name, even if its worker is gone.
+"""Publishing: each committed object gets its final name, by which loaders see it.
 
-An object counts from its commit on, and loaders see it from its publishing on. Both steps of
-publishing (the final name, the record of it) may be repeated by any worker, also at the same time.
+Any worker may repeat both steps (the final name, the record of it), also at the same time.
 """
 
 import asyncio
