@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from cxai.core.ending import may_be_closed, weightier
 from cxai.core.events import Emit, Level
-from cxai.core.tally import Tally
 from cxai.errors import CommitError, ExitCode, IntegrityError, StopRequestedError
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
@@ -41,7 +40,10 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
     not an error then.
     """
     tally = report.tally
-    _emit_reasons(tally, emit)
+    for verdict, reasons in tally.reasons.items():  # the API's messages, where there were any
+        if verdict not in ANSWERED:
+            commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
+            emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
     if tally.drift:
         emit(
             "undocumented_fields",
@@ -64,12 +66,3 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
         failed=tally.failed,
         open=tally.open,
     )
-
-
-def _emit_reasons(tally: Tally, emit: Emit) -> None:
-    """Emit why IDs failed in this run, with the API's message where there was one."""
-    for verdict, reasons in tally.reasons.items():
-        if verdict in ANSWERED:
-            continue
-        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
-        emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)

@@ -16,8 +16,8 @@ from cxai.cli.usage import unknown
 from cxai.errors import ExitCode
 
 _MOST_COLUMNS = 100
-_OPTION_COLUMNS = 30
-_STACKED_BELOW = 60  # columns: then descriptions are below their options
+_OPTION_COLUMNS = 30  # as of click: the description of a longer option is below it
+_STACKED_BELOW = 60  # columns: then all descriptions are below their options
 _MOST_TOGETHER = 24  # characters of a default that stay on one line
 _NO_BREAK = "\N{NO-BREAK SPACE}"  # until the lines are broken
 
@@ -131,7 +131,8 @@ class Page(click.Command):
         self.format_options(ctx, formatter)
         if self.exit_codes:
             codes = [(str(code), meaning) for code, meaning in self.exit_codes.items()]
-            _write_section(formatter, "Exit codes", codes)
+            with formatter.section("Exit codes"):
+                formatter.write_dl(codes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -140,7 +141,8 @@ class Page(click.Command):
                 groups.setdefault(getattr(one, "group", OTHER), []).append(record)
         columns = 2 if formatter.width < _STACKED_BELOW else _OPTION_COLUMNS
         for name, records in groups.items():
-            _write_section(formatter, name, records, columns)
+            with formatter.section(name):
+                formatter.write_dl(records, col_max=columns)
 
 
 class Group(Page, click.Group):
@@ -167,16 +169,6 @@ class Group(Page, click.Group):
             for name, command in self.commands.items()
             if not command.hidden
         ]
-        _write_section(formatter, "Commands", commands)
+        with formatter.section("Commands"):
+            formatter.write_dl(commands)
         super().format_options(ctx, formatter)
-
-
-def _write_section(
-    formatter: click.HelpFormatter,
-    name: str,
-    records: Sequence[tuple[str, str]],
-    most_columns: int = _OPTION_COLUMNS,
-) -> None:
-    """Write names and descriptions; below a name that is longer than `most_columns`."""
-    with formatter.section(name):
-        formatter.write_dl(records, col_max=most_columns)

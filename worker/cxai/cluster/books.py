@@ -45,7 +45,8 @@ class Books(ExportView):
         self._worker_ttl_s = WORKER_TTL_S
         self._held: set[int] = set()
         self._known = 0
-        self._beats = _engine_for_beats(url, WORKER_TTL_S)
+        # A connection for heartbeats alone: they wait for nothing else that the worker does.
+        self._beats = Engine(url, purpose="beat", answer_s=WORKER_TTL_S / 2)
 
     async def close(self) -> None:
         """Close the connections. What is committed or claimed stays so."""
@@ -61,7 +62,8 @@ class Books(ExportView):
         UsageError if the form of the export has changed since it was read.
         """
         await self._beats.close()
-        self._worker_ttl_s, self._beats = worker_ttl_s, _engine_for_beats(self.url, worker_ttl_s)
+        self._beats = Engine(self.url, purpose="beat", answer_s=worker_ttl_s / 2)
+        self._worker_ttl_s = worker_ttl_s
         form = None if self._form is None else Jsonb(self._form)
         self.worker = int(await self._one("SELECT register(%s, %s)", (engine_text(name), form)))
         self._known = await self.last_object()
@@ -171,11 +173,6 @@ class Books(ExportView):
         codes = [CODES[verdict] for verdict in verdicts]
         ((queued,),) = await self._long.rows("SELECT retry(%s::smallint[])", (codes,))
         return int(queued)
-
-
-def _engine_for_beats(url: EngineUrl, worker_ttl_s: float) -> Engine:
-    """Return a connection for heartbeats alone: they wait for nothing else that the worker does."""
-    return Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
 
 
 def _claimed(

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
@@ -40,11 +40,8 @@ class _Attempt:
     keys: tuple[Key, ...]
     outcomes: Collection[Outcome]
     packed: Sequence[Packed]
-    to_put: list[Packed] = field(init=False)
+    to_put: list[Packed]
     blocked_by: EngineDownError | StoreError | None = None
-
-    def __post_init__(self) -> None:
-        self.to_put = list(self.packed)
 
 
 class ClusterLedger:
@@ -146,7 +143,7 @@ class ClusterLedger:
         packed = await asyncio.get_running_loop().run_in_executor(
             self._thread, pack, outcomes, worker, self._sequence, self._compression
         )
-        return _Attempt(keys, outcomes, packed)
+        return _Attempt(keys, outcomes, packed, list(packed))
 
     async def _commit_attempt(self, attempt: _Attempt) -> int:
         """Write the objects and run the transaction; return the number of the objects."""
