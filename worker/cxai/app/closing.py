@@ -40,7 +40,7 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
     not an error then.
     """
     tally = report.tally
-    for verdict, reasons in tally.reasons.items():  # the API's messages, where there were any
+    for verdict, reasons in tally.reasons.items():
         if verdict not in ANSWERED:
             commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
             emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)

@@ -18,7 +18,7 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 WORKER_TTL_S = 15.0
 """Seconds without a heartbeat after which a worker is declared gone."""
 
-_MOST_REQUESTS = 32_767  # that their column holds; larger numbers are stored as this
+_MOST_REQUESTS = 32_767  # the most that the column holds; larger numbers are stored as this
 _FINAL_FOR_EVER = frozenset({Verdict.OK, Verdict.INVALID_ID})
 
 _COMMIT = """

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL that opens when it is needed, and reopens after a failure.
 
 No statement is ever repeated here: after a failure it is unknown whether it had an effect, and only
-the caller can tell what that means. The wait for each answer is bounded, whatever fails.
+the caller can tell what that means. The wait for each answer is bounded, even if packets are lost.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What there is: `form` is None without the export, `limits` are empty without its account."""
+    """What exists: `form` is None without the export, `limits` are empty without its account."""
 
     form: Mapping[str, Any] | None
     terms: Mapping[str, Any]

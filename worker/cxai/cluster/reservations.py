@@ -6,7 +6,7 @@ from cxai.cluster.ticks import Ticks
 from cxai.core.ports import Clock
 
 _LATENCY_S = 0.002  # how late an event loop may be; added to the round trip of a reservation
-_DECAY = 0.9  # by which the slowest recent round trip shrinks with each further one
+_DECAY = 0.9  # the factor by which the slowest recent round trip shrinks with each further one
 _MOST_AT_A_TIME = 64
 
 

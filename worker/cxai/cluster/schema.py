@@ -15,7 +15,7 @@ from cxai.cluster.url import ACCOUNT_SCHEMA, EngineUrl
 from cxai.errors import UsageError
 
 _LOCK = 0x63786169  # the advisory lock of `init`: one at a time runs
-_UPGRADE_S = 600.0  # that an upgrade may take: it may rewrite tables
+_UPGRADE_S = 600.0  # seconds that an upgrade may take: it may rewrite tables
 
 
 _ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)
