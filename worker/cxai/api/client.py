@@ -60,8 +60,8 @@ class ApiClient:
     `ca_file` and `proxy` are those of tls.trust and proxy.checked_proxy; http to loopback never
     uses a proxy. Use it as an async context manager.
 
-    Raises UsageError for a `base_url` that checked_base_url refuses, and for a CA file or a proxy
-    that can't be used.
+    Raises UsageError for a `base_url` that checked_base_url refuses or that contains the token, and
+    for a CA file or a proxy that can't be used.
     """
 
     def __init__(
@@ -90,6 +90,10 @@ class ApiClient:
         self._endings = {Endpoint.RESULT: f"/{result_path}", Endpoint.STATUS: "/status"}
         self._token = token
         self._tokens = Secrets(token.secret.get_secret_value())
+        if self._tokens.are_in(self.base_url):
+            raise UsageError(
+                "base_url contains the API token. Remove it there: the token is sent in a header."
+            )
         self._clock = clock
         self._open_exchange = open_exchange
         self._send_slot = send_slot

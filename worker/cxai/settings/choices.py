@@ -85,6 +85,7 @@ class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
     metavar = "VERDICT,..."
+    is_list = True
 
     @property
     def choices(self) -> tuple[str, ...]:

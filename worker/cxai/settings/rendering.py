@@ -52,8 +52,10 @@ def _effective(definition: Setting[Any], loaded: Loaded) -> str:
     origin = loaded.origins.get(name, "default")
     if value is None:
         return f"# {name} is not set: {definition.unset}"
-    if definition.kind.is_secret or "@" in definition.show(value):
-        return f"# {name} is not shown, since it may hold a password  # {origin}"
+    text = definition.show(value)
+    has_password = definition.kind.metavar == "URL" and "@" in text
+    if definition.kind.is_secret or has_password or loaded.is_secret(text):
+        return f"# {name} is not shown, since it may hold a secret  # {origin}"
     return f"{name} = {definition.kind.toml(value)}  # {origin}"
 
 
