@@ -1,7 +1,6 @@
 """Help pages: usage, what a command does, examples, and its options in groups.
 
-`--help` leaves out the options that few users need; `--help-all` shows every one. Each default is
-shown, with its unit, and the values of a choice; a page follows the width of the terminal.
+`--help` leaves out the options that few users need; `--help-all` shows every one.
 """
 
 import shutil

@@ -44,11 +44,6 @@ def _flush_errors() -> None:
         drop_output(STDERR)
 
 
-def unprinted(error: OSError) -> str:
-    """Return the message for a standard output that can't be written."""
-    return f"Can't write to standard output: {error.strerror}."
-
-
 def tell(text: str) -> None:
     """Print a result. Raises UsageError if that is not possible; a reader may leave early."""
     try:
@@ -57,7 +52,7 @@ def tell(text: str) -> None:
     except OSError as error:
         drop_output(STDOUT)
         if not isinstance(error, BrokenPipeError):
-            raise UsageError(unprinted(error)) from None
+            raise UsageError(f"Can't write to standard output: {error.strerror}.") from None
 
 
 def tell_file(text: str) -> None:

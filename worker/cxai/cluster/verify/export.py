@@ -60,12 +60,10 @@ async def verify_cluster(
 
 def _check_numbers(findings: Findings, known: dict[str, ObjectRow], counts: Counts) -> None:
     """Check that the log has an object for each number."""
-    there = len({row.number for row in known.values()})
-    if there != counts.last_object:
-        findings.add(
-            f"The ledger has counted {counts.last_object:,} commits, but has objects of {there:,}.",
-            Advice.REPORT,
-        )
+    last, there = counts.last_object, len({row.number for row in known.values()})
+    if there != last:
+        problem = f"The ledger has counted {last:,} commits, but has objects of {there:,}."
+        findings.add(problem, Advice.REPORT)
 
 
 def _accounts(counts: Counts) -> tuple[object, ...]:
