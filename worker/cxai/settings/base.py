@@ -41,11 +41,8 @@ class SettingsBase:
         cls._definitions = {name: replace(value, name=name) for name, value in found.items()}
         for name in found:
             delattr(cls, name)  # an instance has the value under this name
-        cls._former_names = {
-            former: name
-            for name, definition in cls._definitions.items()
-            for former in definition.formerly
-        }
+        definitions = cls._definitions.values()
+        cls._former_names = {old: each.name for each in definitions for old in each.formerly}
 
     def __init__(self, **given: Any) -> None:
         checked = self.check(given, {name: name for name in given})
@@ -53,11 +50,8 @@ class SettingsBase:
             raise SettingsError(checked.problems)
         for former, name in checked.renamed.items():
             warnings.warn(f"the setting {former} is now {name}", DeprecationWarning, stacklevel=2)
-        self.__dict__.update(
-            {name: definition.default for name, definition in self._definitions.items()}
-        )
-        self.__dict__.update(checked.values)
-        self.__dict__["_given"] = frozenset(checked.values)
+        defaults = {name: definition.default for name, definition in self._definitions.items()}
+        self.__dict__.update(defaults, **checked.values, _given=frozenset(checked.values))
 
     @classmethod
     def definitions(cls) -> tuple[Setting[Any], ...]:

@@ -35,10 +35,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Settings as one place gives them, how each is written there, and what is wrong.
-
-    `written` returns how a setting is written in this place.
-    """
+    """Settings of one place, what is wrong, and how a name is `written` there."""
 
     written: Callable[[str], str]
     values: dict[str, Any] = field(default_factory=dict)
@@ -53,7 +50,8 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
     origins: dict[str, str] = {}
     renamed: dict[str, str] = {}
     problems: list[str] = []
-    for each in (_from_file(config), _from_environment(), _from_options(given)):
+    options = _Given(_option, dict(given), {name: _option(name) for name in given})
+    for each in (_from_file(config), _from_environment(), options):
         checked = Settings.check(each.values, each.places, hidden.are_in)
         values |= checked.values
         problems += (*each.problems, *checked.problems)
@@ -63,10 +61,6 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
     if problems:
         raise SettingsError(problems, _ADVICE, values)
     return Loaded(Settings(**values), origins, renamed, hidden.are_in)
-
-
-def _from_options(given: Mapping[str, Any]) -> _Given:
-    return _Given(_option, dict(given), {name: _option(name) for name in given})
 
 
 def _option(name: str) -> str:
