@@ -16,8 +16,6 @@ from cxai.cli.early_format import is_log_json
 from cxai.cli.gc_tuning import tune_for_a_command
 from cxai.errors import ExitCode
 
-_RESUMABLE = {"run", "demo"}
-
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
@@ -38,7 +36,7 @@ def handle_early_signals(arguments: list[str]) -> None:
     can't be resumed: they exit with 128 and the signal's number, as shells report it. What the
     caller ignores (`nohup`, a shell's background jobs) stays ignored, but for SIGTERM.
     """
-    is_resumable = bool(_RESUMABLE.intersection(arguments[:1]))
+    is_resumable = arguments[:1] in (["run"], ["demo"])
 
     def leave(number: int, _frame: FrameType | None) -> None:
         by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name

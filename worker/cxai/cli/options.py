@@ -1,7 +1,6 @@
-"""Options and arguments that several commands have.
+"""Options and arguments that several commands have. A command only names those that are settings.
 
-Those that are settings come from the definition of the settings (cxai/settings): a command only
-names them. Their values are read together, so that all that are wrong are reported together.
+The values of settings are read together, so that all that are wrong are reported together.
 """
 
 from collections.abc import Mapping
@@ -48,10 +47,7 @@ _VERBOSE = {"log_level": "debug"}
 
 
 def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
-    """Return the options of settings.
-
-    `defaults` are for the help of a command that has its own.
-    """
+    """Return the options of settings; `defaults` are a command's own, for its help."""
     options: list[click.Parameter] = []
     for setting in map(Settings.definition, names):
         options.append(SettingOption(setting, defaults.get(setting.name)))
