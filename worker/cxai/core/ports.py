@@ -32,7 +32,6 @@ class Source(Protocol):
 
         The ledger keeps what a queue has deleted until it has a final verdict.
         """
-        ...
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield every line once, in order, as it arrives; never the whole input in one block.
@@ -41,7 +40,6 @@ class Source(Protocol):
         `line`, which identify them when they are acknowledged.
         Raises InputBrokenError when the rest can't be read.
         """
-        ...
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Delete `entries`, which are now in the ledger and survive power loss.
@@ -51,7 +49,6 @@ class Source(Protocol):
         Raises InputBrokenError when the source can't be reached. Then the entries may be delivered
         again, and are found in the ledger; nothing more is read from this source.
         """
-        ...
 
 
 @runtime_checkable
@@ -61,7 +58,6 @@ class RemoteSource(Source, Protocol):
     @property
     def blocked(self) -> Blocked | None:
         """The outage that it waits for, None if it is reachable."""
-        ...
 
 
 @runtime_checkable
@@ -74,11 +70,9 @@ class GroupSource(Source, Protocol):
     @property
     def group(self) -> str:
         """The name of the group, including that of the queue."""
-        ...
 
     def expect_group(self) -> None:
         """Note that earlier runs have used this group: if it is gone, the input is broken."""
-        ...
 
 
 class Fetcher(Protocol):
@@ -86,7 +80,6 @@ class Fetcher(Protocol):
 
     async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
         """Send one GET; return what was really read. Every network failure is a value."""
-        ...
 
 
 class Reader(Protocol):
@@ -95,7 +88,6 @@ class Reader(Protocol):
     @property
     def at_once(self) -> int:
         """How many blocks of replies to read concurrently, at least 1."""
-        ...
 
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
         """Return the meaning of each of these replies, received at `at`; never raises.
@@ -103,7 +95,6 @@ class Reader(Protocol):
         A 200 is the requested Record or Status, or else a Failure that includes the status, message
         and Retry-After of its reply; any other status is a Refusal.
         """
-        ...
 
 
 class RowWriter(Protocol):
@@ -113,7 +104,6 @@ class RowWriter(Protocol):
         self, entry: Entry, settle: Settle, *, attempts: int, at: datetime, said: Said
     ) -> Mapping[str, bytes]:
         """Return the line that lists an ID without a record."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +135,12 @@ class Ledger(Protocol):
 
         Iterate it once, to its end, before the first `admit`. Raises CommitError.
         """
-        ...
 
     async def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be retrieved. Call it once for each entry of the input.
 
         When it returns, a queue may delete all of them. Raises CommitError when the ledger fails.
         """
-        ...
 
     async def seal_old(self) -> float | None:
         """Finish parts that are old enough, for readers of the export during the run.
@@ -160,7 +148,6 @@ class Ledger(Protocol):
         Returns the seconds until the next call, None for no more calls. Raises CommitError; after a
         BlockedError, the call may be repeated.
         """
-        ...
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make all outcomes durable, with their lines, or none.
@@ -168,7 +155,6 @@ class Ledger(Protocol):
         When it returns, they survive power loss. Raises CommitError if none of them counts; after a
         BlockedError, the same commit may be repeated.
         """
-        ...
 
 
 class Observer(Protocol):
@@ -181,15 +167,12 @@ class Observer(Protocol):
     @property
     def interval_s(self) -> float:
         """Seconds from one state to the next, above 0."""
-        ...
 
     def observe(self, state: RunState, /) -> None:
         """Show the state of this moment."""
-        ...
 
     def see(self, event: Event, /) -> None:
         """Show an event, in the order of events and before the run continues."""
-        ...
 
     async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:
         """Show the end, if it shows that, and release what it holds.
@@ -197,7 +180,6 @@ class Observer(Protocol):
         `last` is the state in which the run ended. `report` says how, in the values of
         `cxai run --json`; it is None if the run failed with an unexpected error.
         """
-        ...
 
 
 class Clock(Protocol):
@@ -205,8 +187,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that only ever grow; every duration is measured with it."""
-        ...
 
     def utc(self) -> datetime:
         """Return the wall clock's time in UTC, for time stamps only."""
-        ...
