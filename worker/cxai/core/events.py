@@ -110,7 +110,7 @@ class Event:
 class EventStream:
     """Hands each event to all that are attached, in order and before `emit` returns.
 
-    What is emitted before anything is attached is kept, up to 100 events, for the first to be.
+    The first to be attached also gets what was emitted before, up to 100 events.
     """
 
     def __init__(self) -> None:

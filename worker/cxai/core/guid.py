@@ -17,24 +17,15 @@ _PAIRS = {
     "“": "”", "„": "“", "‘": "’", "«": "»",  # noqa: RUF001 - typographic quotes
 }  # fmt: skip
 
-# Text with at least so many hex digits, as such a share of its letters and digits, was meant to be
-# a GUID.
-_DIGITS_OF_ALMOST = 24
-_SHARE_OF_ALMOST = 0.8
+# Text with so many hex digits, and such a share of them, was meant to be a GUID.
+_DIGITS_OF_ALMOST, _SHARE_OF_ALMOST = 24, 0.8
 
 # Longer text is not a GUID, whatever pairs of quotes surround it.
 _MOST_CHARS = 128
 
-INVISIBLE = "".join(
-    map(
-        chr,
-        (
-            *(0x09, 0x20, 0xA0, 0xAD, 0x1680, 0x180E),
-            *range(0x2000, 0x2010),  # spaces of all widths, zero width, marks of direction
-            *range(0x202A, 0x2030),  # embedded directions, narrow no-break space
-            *(0x205F, 0x2060, *range(0x2066, 0x206A), 0x3000, 0xFEFF),
-        ),
-    )
+INVISIBLE = "\t \xa0\xad\u1680\u180e\u205f\u2060\u3000\ufeff" + "".join(
+    # Spaces of all widths, zero width, marks of direction; embedded and isolated directions.
+    map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x2030), *range(0x2066, 0x206A)))
 )
 """Spaces and zero-width characters, which are invisible around an ID, but no line ends."""
 

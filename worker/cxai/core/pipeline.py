@@ -6,9 +6,8 @@ The governor takes the next item from the backlog, and puts retries back. A cana
 answered before, requested again only to see whether the API answers. An ID whose request does not
 complete within the grace period of a stop stays open for the next run.
 
-The pipeline is independent of HTTP, SQL, files and the state of the API. Every stage is bounded, so
-a slow one holds back those before it. Requests are refilled first: a requester sends its next
-request before the last body is parsed. Entries, replies, results and outcomes pass in blocks.
+Every stage is bounded, so a slow one holds back those before it. Requests are refilled first: a
+requester sends its next request before the last body is parsed. Everything passes in blocks.
 """
 
 import asyncio
@@ -174,14 +173,12 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self.governor.note_answered(admission.answered)
-        broken: InputBrokenError | None = None
         try:
             await self.source.acknowledge(entries)
-        except InputBrokenError as error:
-            broken = error  # nothing is lost: they are delivered again, and known
+        except InputBrokenError:  # nothing is lost: they are delivered again, and known
+            await self._enter(admission.fresh)
+            raise
         await self._enter(admission.fresh)
-        if broken is not None:
-            raise broken
 
     async def _enter(self, entries: Sequence[Entry]) -> None:
         entered = 0
@@ -276,9 +273,8 @@ class Pipeline:
         self.governor.learn_results(results)
 
     def _decide(self, item: Item, seen: ParsedReply, at: datetime) -> None:
-        api = ApiConditions(
-            self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item)
-        )
+        rounds = self.governor.refused_rounds(item)
+        api = ApiConditions(self.clock.monotonic(), at.timestamp(), rounds)
         signal = signal_of(item.job, seen)
         if not item.is_canary:
             self.tally.note_drift(seen, item.job.said)

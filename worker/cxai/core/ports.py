@@ -22,8 +22,8 @@ from cxai.policy.verdict import Verdict
 class Source(Protocol):
     """Where the IDs come from, at least once each. What is not acknowledged may be delivered again.
 
-    A source that has to be closed is an asynchronous context manager as well: a run enters it
-    before its first request, and exits it after the last acknowledgement.
+    One that has to be closed is an asynchronous context manager as well: a run enters it before its
+    first request, and exits it after the last acknowledgement.
     """
 
     @property
@@ -112,9 +112,8 @@ class Admission:
 
     `fresh` entries are to be retrieved now. `duplicates` counts entries that came earlier in this
     input; `settled` counts, by verdict, those with a final verdict of an earlier run; `answered` is
-    one of these that has a record, None if there is none. `retaken` counts, by verdict, duplicates
-    that are fresh nevertheless: a queue has redelivered an ID whose verdict of this run is not
-    final.
+    one of these that has a record. `retaken` counts, by verdict, duplicates that are fresh
+    nevertheless: a queue has redelivered an ID whose verdict of this run is not final.
     """
 
     fresh: Sequence[Entry]
@@ -158,7 +157,7 @@ class Ledger(Protocol):
 
 
 class Observer(Protocol):
-    """Shows how a run goes: on a display, in a file, or as metrics. It gets values alone.
+    """Shows how a run goes: on a display, in a file, or as metrics.
 
     An error that a method raises is logged, and changes nothing for the run or other observers.
     No method waits: whatever may have to wait belongs on a thread.

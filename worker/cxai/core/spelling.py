@@ -129,10 +129,6 @@ def _spelled(c: str) -> str:
     )
 
 
-# Signs that begin an escape.
-_ESCAPE_SIGNS = (b"\\", b"%", b"&")
-
-
 def may_match(secret: str, text: str) -> bool:
     """Whether `pattern(secret)` may match in `text`; a quick check that never misses a match.
 
@@ -146,4 +142,4 @@ def may_match(secret: str, text: str) -> bool:
 
 def may_be_disguised(data: bytes) -> bool:
     """Whether a character may be escaped or of full width."""
-    return any(sign in data for sign in _ESCAPE_SIGNS) or not data.isascii()
+    return any(sign in data for sign in (b"\\", b"%", b"&")) or not data.isascii()
