@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cxai.core.entry import Entry
-from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint
+from cxai.policy.step import Job
 from cxai.policy.words import without_id
 
 NEW = Job()

@@ -98,8 +98,8 @@ def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
 
     That is the one that stopped it, unless closing has shown that files and ledger disagree.
     """
-    wins = stopped_by is None or isinstance(on_closing, IntegrityError)
-    return on_closing if wins else stopped_by
+    disagree = isinstance(on_closing, IntegrityError)
+    return on_closing if stopped_by is None or disagree else stopped_by
 
 
 def _finished(tally: Tally, tolerance: Tolerance) -> Ending:

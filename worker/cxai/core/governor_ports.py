@@ -18,10 +18,7 @@ class Governor(Protocol):
         """Begin a run; `stop` ends it early."""
 
     async def next_to_leave(self) -> Item:
-        """Return the next item as soon as its request may leave; callers are served in order.
-
-        The reply to each item has to be passed to `learn`.
-        """
+        """Return the next item once its request may leave; pass its reply to `learn`."""
 
     def refused_rounds(self, item: Item) -> int:
         """Return how many rounds of refusals by a limit came before this item's request."""
@@ -62,10 +59,7 @@ class Limiter(Protocol):
         """Adapt to the reply to a request that left at `left_s` (monotonic)."""
 
     def learn_answers(self, left_s: Sequence[float]) -> None:
-        """Do as `learn` does, for answers to requests that left at these times, in this order.
-
-        A caller of `acquire` is not woken for it unless the rate has changed.
-        """
+        """Do as `learn` does, for answers to requests that left at these times, in this order."""
 
     def note_overload(self, left_s: float) -> None:
         """Note an overload that was no outage; many of them among the answers indicate a limit."""

@@ -1,7 +1,7 @@
 """The pipeline's ports: small protocols for everything outside of it.
 
-Each adapter has a file of its own; each port has one contract test suite, which runs over every
-adapter and over its in-memory double. More ports are in governor_ports.py and resource.py.
+One contract test suite a port runs over every adapter and an in-memory double. More ports are in
+governor_ports.py and resource.py.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -28,10 +28,7 @@ class Source(Protocol):
 
     @property
     def is_queue(self) -> bool:
-        """Whether it deletes what is acknowledged, as a queue does; a file keeps its lines.
-
-        The ledger keeps what a queue has deleted until it has a final verdict.
-        """
+        """Whether it deletes what is acknowledged, as a queue does; a file keeps its lines."""
 
     def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
         """Yield every line once, in order, as it arrives; never the whole input in one block.
@@ -42,12 +39,11 @@ class Source(Protocol):
         """
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Delete `entries`, which are now in the ledger and survive power loss.
+        """Delete `entries`, which now survive power loss in the ledger; a file does nothing.
 
-        Called once with all entries of a batch, before the next one is requested. A source that
-        keeps its lines, such as a file, does nothing.
-        Raises InputBrokenError when the source can't be reached. Then the entries may be delivered
-        again, and are found in the ledger; nothing more is read from this source.
+        Called once with all entries of a batch, before the next one is requested.
+        Raises InputBrokenError when the source can't be reached; nothing more is read from it then,
+        and the entries may be delivered again.
         """
 
 
@@ -62,10 +58,7 @@ class RemoteSource(Source, Protocol):
 
 @runtime_checkable
 class GroupSource(Source, Protocol):
-    """A source whose position is kept by the queue, in a consumer group.
-
-    Once the group is gone, messages that it had not read may be lost.
-    """
+    """A queue that keeps its position in a consumer group, without which messages may be lost."""
 
     @property
     def group(self) -> str:
@@ -92,8 +85,8 @@ class Reader(Protocol):
     async def read(self, arrived: Sequence[Arrival], at: datetime) -> Sequence[ParsedReply]:
         """Return the meaning of each of these replies, received at `at`; never raises.
 
-        A 200 is the requested Record or Status, or else a Failure that includes the status, message
-        and Retry-After of its reply; any other status is a Refusal.
+        A 200 is the requested Record or Status, or else a Failure with the status, message and
+        Retry-After of its reply; any other status is a Refusal.
         """
 
 
@@ -176,8 +169,7 @@ class Observer(Protocol):
     async def close(self, last: RunState, report: Mapping[str, Any] | None, /) -> None:
         """Show the end, if it shows that, and release what it holds.
 
-        `last` is the state in which the run ended. `report` says how, in the values of
-        `cxai run --json`; it is None if the run failed with an unexpected error.
+        `report` has the values of `cxai run --json`, None after an unexpected error.
         """
 
 

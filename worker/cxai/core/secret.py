@@ -11,11 +11,13 @@ _PART_FROM_CHARS = 12
 
 
 class Secrets:
-    """Texts that must never be sent as an ID, written to a file or shown."""
+    """Texts that must never be sent as an ID, written to a file or shown.
+
+    `guids` has the 16 bytes of each that is a GUID, for a fast check of IDs that are GUIDs.
+    """
 
     def __init__(self, *texts: str) -> None:
         self.guids: set[bytes] = set()
-        """The 16 bytes of each secret that is a GUID, for a fast check of IDs that are GUIDs."""
         self._letters: set[str] = set()
         self._as_ids: set[str] = set()
         for text in texts:
@@ -39,10 +41,9 @@ class Secrets:
             return False
         for _ in range(MOST_TIMES_ESCAPED + 1):
             found = letters(text)
-            if any(
-                secret in found if len(secret) >= _PART_FROM_CHARS else secret == found
-                for secret in self._letters
-            ):
+            if found in self._letters:
+                return True
+            if any(secret in found for secret in self._letters if len(secret) >= _PART_FROM_CHARS):
                 return True
             if (undone := unescaped(text)) == text:
                 return False

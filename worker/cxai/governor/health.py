@@ -1,17 +1,11 @@
 """Is it the API, or this ID? One theory: what every ID gets is no ID's verdict.
 
-Each reply is a signal about the API:
-
-- ANSWERED: it answered about this ID (a result, a status, "no such interaction", "rejected").
-- THROTTLED: it asks for fewer requests.
-- TOKEN_REFUSED: it does not accept the token.
-- FAILED: no answer (5xx, no connection, a redirect, a gateway's page, a body that is no result).
-
-A failure is *held*: it is charged to its ID only once a request that left later is answered. If
-failures come in a row instead, the API itself is in DOUBT. Then nothing leaves but a canary, a
-request that the API has answered before. If the canary is answered, the failures were the IDs' own
-and are charged. If not, the API is DOWN and they are forgiven, as if they had not happened. Until
-the API has answered anything there is no canary, and an ordinary request leaves in its place.
+Each reply is a Signal about the API (policy/table.py). A failure is *held*: it is charged to its ID
+only once a request that left later is answered. If failures come in a row instead, the API itself
+is in DOUBT. Then nothing leaves but a canary, a request that the API has answered before. If the
+canary is answered, the failures were the IDs' own and are charged. If not, the API is DOWN and they
+are forgiven, as if they had not happened. Until the API has answered anything there is no canary,
+and an ordinary request leaves in its place.
 
 UP: requests leave as usual.
     ANSWERED        what left before is charged; the row of failures ends

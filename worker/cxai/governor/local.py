@@ -34,9 +34,8 @@ class RateSettings:
 class LocalLimiter:
     """Adapter of governor_ports.Limiter.
 
-    `acquire` waits until a request is due. When the request is really sent, `send_slot` counts it
-    again, with Exit (pacing.py) and with asyncio-throttle, which has the last word: `rate` requests
-    per second, counted as they leave.
+    When a request is really sent, `send_slot` counts it again, with Exit (pacing.py) and with
+    asyncio-throttle, which has the last word: `rate` requests per second, counted as they leave.
     """
 
     def __init__(self, ceilings: RateSettings, clock: Clock) -> None:

@@ -1,4 +1,8 @@
-"""Pacing arithmetic: when the next request may leave."""
+"""Pacing arithmetic: when the next request may leave.
+
+Times are seconds of one monotonic clock, given by the caller. `rate` is requests per second, above
+0, fractions allowed.
+"""
 
 import math
 from collections import deque
@@ -27,11 +31,8 @@ class Window:
     """A sliding window that bounds how many requests leave within any such length of time.
 
     Without `burst` that is a tenth of the rate + 1 in a tenth of a second; with `burst` it is
-    floor(rate), at least 1, in the time that these take at this rate. `rate` is requests per
-    second, `margin` the share by which the window is lengthened. A request counts when it leaves,
-    or later, when it is known to be sent.
-
-    Times are seconds of one monotonic clock, given by the caller.
+    floor(rate), at least 1, in the time that these take at this rate. `margin` is the share by
+    which the window is lengthened.
     """
 
     def __init__(self, rate: float, *, burst: bool, margin: float = MARGIN) -> None:
@@ -65,12 +66,8 @@ class Window:
 class Schedule:
     """Even spacing that catches up after a stall without bunching requests.
 
-    `rate` is requests per second, above 0, fractions allowed. Requests are scheduled 1/rate apart.
-    A late caller may catch up on the last tenth of a second, but at most a tenth of the rate + 1
-    leaves within any tenth of a second. With `burst` there is no spacing: floor(rate) requests, at
-    least 1, may leave together, but no more within the time that these take at this rate.
-
-    Times are seconds of one monotonic clock, given by the caller.
+    Requests are scheduled 1/rate apart. A late caller may catch up on the last tenth of a second,
+    within the bounds of Window. With `burst` there is no spacing, only these bounds.
     """
 
     def __init__(self, rate: float, *, burst: bool = False) -> None:
@@ -146,9 +143,8 @@ def to_next_tick_s(now: float, wait_s: float) -> float:
     """Return how long to sleep from `now` so that one timer suffices to wait for the schedule.
 
     uvloop's timers fire at whole milliseconds of the clock, up to one too early, and timers of less
-    than half a millisecond fire immediately, over and over. So this returns the first whole
-    millisecond after the wait; the schedule catches up on the difference. A request then takes two
-    wake-ups instead of three to five.
+    than half a millisecond fire immediately, over and over. The first whole millisecond after the
+    wait takes two wake-ups a request instead of three to five; the schedule catches up.
     """
     ticks = math.ceil((now + wait_s) * _TICKS_PER_S) - math.floor(now * _TICKS_PER_S)
     return ticks / _TICKS_PER_S

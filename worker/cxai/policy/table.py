@@ -29,8 +29,9 @@ from cxai.policy.verdict import Verdict
 class Signal(Enum):
     """What a reply or a failure shows about the API, whatever it means for its ID.
 
-    ANSWERED: the API itself answered about this ID. THROTTLED: it asks for fewer requests.
-    TOKEN_REFUSED: it does not accept the token. FAILED: no answer of the API.
+    ANSWERED: the API itself answered about this ID (a result, a status, "no such interaction",
+    "rejected"). THROTTLED: it asks for fewer requests. TOKEN_REFUSED: it does not accept the token.
+    FAILED: no answer (5xx, no connection, a redirect, a gateway's page, a body that is no result).
     """
 
     ANSWERED = auto()
@@ -145,9 +146,8 @@ _RESULT: dict[Key, Row] = _COMMON | {
     FailureKind.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
     FailureKind.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
     FailureKind.TOO_LARGE: _answer(Meaning.FINAL, Verdict.TOO_LARGE),
-    FailureKind.NOT_JSON: _no_answer(
-        Verdict.BAD_BODY, most=None
-    ),  # an error page, perhaps for an hour
+    # An error page, perhaps for an hour.
+    FailureKind.NOT_JSON: _no_answer(Verdict.BAD_BODY, most=None),
     FailureKind.NOT_A_RESULT: _no_answer(Verdict.BAD_BODY),
 }
 

@@ -40,10 +40,7 @@ def message(body: bytes) -> str | None:
 
 
 def message_of(text: Any) -> str | None:
-    """Return a text as a message: bounded, printable and without secrets; None for anything else.
-
-    User names, passwords and queries of URLs, and bearer tokens, are removed.
-    """
+    """Return a text bounded, printable and without secrets of URLs or bearer tokens; else None."""
     if not isinstance(text, str):
         return None
     text = _CREDENTIALS.sub("//", text[:_MOST_READ])

@@ -5,9 +5,11 @@ become null, undocumented ones are kept under `extra`, and both are named as dri
 fields must have the right type.
 """
 
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic can't use typing's before 3.12
 
 from cxai.policy.reply import Failure
 from cxai.resources.cx_ai.form import (
@@ -16,16 +18,16 @@ from cxai.resources.cx_ai.form import (
     PARTICIPANTS,
     RESULT,
     Interaction,
+    ListOf,
     ObjectForm,
+    Scalar,
 )
-from cxai.resources.cx_ai.validator import validator
+from cxai.resources.cx_ai.form import Field as FormField
 from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
 MAX_ABSENT = 2**18
 """Absent fields that may become null in one body: a model `{}` becomes 0.5 KB."""
-
-_validate = validator(RESULT)
 
 _NOT_OF_TYPE = {
     "dict_type": "is not an object",
@@ -35,6 +37,35 @@ _NOT_OF_TYPE = {
     "float_type": "is not a number",
     "finite_number": "is not a finite number",
 }
+
+# Ignored fields are found by counting keys, which is faster than `forbid` (76 instead of 112 µs for
+# a body of 23 KB).
+_STRICTLY = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True, extra="ignore")
+
+
+@cache
+def _typed(of: ObjectForm) -> Any:
+    fields = {
+        each.name: Annotated[_type(each) | None, Field(validation_alias=each.api_name)]
+        for each in of.fields
+    }
+    made: Any = TypedDict(of.title, fields, total=not of.is_partial)  # type: ignore[misc]
+    return with_config(_STRICTLY)(made)
+
+
+def _type(field: FormField) -> Any:
+    match field.type:
+        case Scalar.TEXT:
+            return Annotated[str, Field(max_length=field.most_chars)]
+        case Scalar.DOUBLE:
+            return float
+        case ListOf(element):
+            return Annotated[list[_typed(element)], Field(fail_fast=True)]  # type: ignore[misc]
+        case ObjectForm():
+            return _typed(field.type)
+
+
+_validate = TypeAdapter(_typed(RESULT)).validate_python
 
 
 def read_interaction(body: bytes) -> Interaction | Failure:

@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_TYPES = {
+TYPES = {
     Scalar.TEXT: "string",
     Scalar.DOUBLE: "number",
     Scalar.INTEGER: "integer",
@@ -59,7 +59,7 @@ def _type(column: Column) -> Schema:
         case Scalar.JSON_TEXT:
             return {**_nullable("string", column), "contentMediaType": "application/json"}
         case scalar:
-            return _nullable(_TYPES[scalar], column)
+            return _nullable(TYPES[scalar], column)
 
 
 def _nullable(name: str, column: Column) -> Schema:
