@@ -163,8 +163,7 @@ class Governor:
     def _others_first(self, item: Item) -> int:
         """Return behind how many others a refused item is queued: they show whether it is alone.
 
-        Until anything is answered that number doubles with each round, or the same few items would
-        be requested in turns for ever.
+        Until anything is answered that doubles each round, or the same few would alternate forever.
         """
         rounds = 0 if self._canary.is_known else self.refused_rounds(item)
         return self.health.settings.others << min(rounds, _MAX_DOUBLINGS)

@@ -46,11 +46,8 @@ from cxai.policy.table import Signal
 
 _LIMIT, _TOKEN = "limit", "token"
 
-# The token counts as refused after this many canaries.
-_CANARIES_FOR_TOKEN = 2
-
-# N and R grow to at most eight times their first value.
-_MAX_DOUBLINGS = 3
+_CANARIES_FOR_TOKEN = 2  # that are refused, before the token counts as refused
+_MAX_DOUBLINGS = 3  # of N and R
 
 
 class State(StrEnum):
@@ -63,13 +60,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """The figures of the table.
+    """The figures of the table: N is `failures`, R is `rounds`; both grow to eight times that.
 
-    `failures`: N, failures in a row that cause a doubt; `rounds`: R, refused rounds in a row that
-    do. Both grow to eight times that. `others`: answers to other requests after which a refusal
-    with 429 is charged to its ID; as many as may be in flight. The first probe leaves
-    `probe_base_s` seconds after the API is found DOWN, each further one after twice the interval,
-    at most `probe_cap_s` seconds.
+    `others`: answers to other requests after which a refusal with 429 is charged to its ID; as many
+    as may be in flight. The first probe leaves `probe_base_s` seconds after the API is found DOWN,
+    each further one after twice the interval, at most `probe_cap_s` seconds.
     """
 
     failures: int
@@ -97,10 +92,10 @@ class Findings(Generic[Item]):
 
 @dataclass(slots=True)
 class Health(Generic[Item]):
-    """The state of the API as seen by this run.
+    """The `state` of the API as seen by this run, entered at `since`.
 
-    `since` is when the state was entered, `about` the cause of a doubt, `doubts` their number. The
-    caller sets `has_canary` once anything has been answered.
+    `about` is the cause of a doubt, `doubts` their number. The caller sets `has_canary` once
+    anything has been answered.
     """
 
     settings: HealthSettings

@@ -80,10 +80,7 @@ class LocalLimiter:
             await self._account.acquire()  # type: ignore[no-untyped-call]
             self._exit.leave(self._now())
         if self._exit.unsent == 1:  # the socket is written before the loop's next turn
-            asyncio.get_running_loop().call_soon(self._note_sent)
-
-    def _note_sent(self) -> None:
-        self._exit.sent(self._now())
+            asyncio.get_running_loop().call_soon(lambda: self._exit.sent(self._now()))
 
     def learn(self, signal: Signal, left_s: float) -> None:
         now = self._now()
@@ -109,8 +106,7 @@ class LocalLimiter:
     def pause(self, seconds: float, why: str) -> None:
         until = self._now() + seconds
         if until > self._paused_until:
-            self._paused_until = until
-            self._paused_why = why
+            self._paused_until, self._paused_why = until, why
 
     @property
     def paused(self) -> tuple[float, str] | None:

@@ -10,21 +10,20 @@ from collections import deque
 MARGIN = 0.003
 """Share of the allowed rate that is left unused.
 
-The server counts requests as they arrive. Without a margin, a request that travels faster than the
-one a second before it would exceed the rate there.
+The server counts arrivals: a request that travels faster than the one a second before it would
+exceed the rate there.
 """
 
 EXIT_MARGIN = MARGIN / 2
 """The margin for counting requests as they leave.
 
-It is narrower than that of the schedule, so that a request that is on time never waits for the
-count; the difference allows the schedule to catch up after stalls.
+It is narrower, so that a request that is on time never waits for the count; the difference allows
+the schedule to catch up after stalls.
 """
 
 _TICKS_PER_S = 1_000
 
-TENTH_S = 0.1
-"""An even flow is also bounded within this time, not only within a second."""
+TENTH_S = 0.1  # an even flow is also bounded within this time, not only within a second
 
 
 class Window:

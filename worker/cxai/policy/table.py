@@ -74,14 +74,9 @@ class Row:
     most: int | None = None
 
 
-OK = 200
-"""The status whose body is the requested one."""
-
-RETRY_AFTER = "Retry-After"
-"""The second half of a key: the reply has that header."""
-
-ANYTHING_ELSE = "anything else"
-"""The key for everything without a row: another 5xx, or an invalid status."""
+OK = 200  # the status whose body is the requested one
+RETRY_AFTER = "Retry-After"  # the second half of a key: the reply has that header
+ANYTHING_ELSE = "anything else"  # the key without a row: another 5xx, or an invalid status
 
 Key = int | str | tuple[int | str, str]
 """A status, a class ("4xx"), a FailureKind or a Processing; the first two also with a Form."""
@@ -175,8 +170,7 @@ TABLE: Mapping[Endpoint, Mapping[Key, Row]] = {Endpoint.RESULT: _RESULT, Endpoin
 
 RECORD = Row(Meaning.RECORD, Signal.ANSWERED, verdict=Verdict.OK)
 
-ALONE = _FAILED
-"""The row for a limit that refuses only one ID."""
+ALONE = _FAILED  # the row for a limit that refuses only one ID
 
 
 def row(seen: ParsedReply, endpoint: Endpoint) -> Row:

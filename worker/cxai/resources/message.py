@@ -11,16 +11,13 @@ from cxai.core.text import printable
 from cxai.policy.reply import Failure
 from cxai.resources.json_body import parse
 
-MAX_MESSAGE_CHARS = 200
-"""Characters of a message that are kept."""
+MAX_MESSAGE_CHARS = 200  # that are kept
+_MOST_READ = 4_096
 
 _MESSAGES = ("errormessage", "message", "error_description")
 _PROBLEM = ("title", "detail")
 _NESTED = "error"
-_MOST_READ = 4_096
-
-# Markup, and truncated JSON.
-_NO_TEXT = ("<", "{", "[", '"')
+_NO_TEXT = ("<", "{", "[", '"')  # markup, and truncated JSON
 
 _CREDENTIALS = re.compile(r"//(?:[^\s/?#@:]*:\S*|[^\s/?#]*)@")
 _QUERY = re.compile(r"""[?#][^\s?#"'<>]*=[^\s"'<>]*""")

@@ -26,8 +26,7 @@ from cxai.resources.cx_ai.form import Field as FormField
 from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
-MAX_ABSENT = 2**18
-"""Absent fields that may become null in one body: a model `{}` becomes 0.5 KB."""
+MAX_ABSENT = 2**18  # absent fields that may become null in one body: a model `{}` becomes 0.5 KB
 
 _NOT_OF_TYPE = {
     "dict_type": "is not an object",
@@ -38,8 +37,7 @@ _NOT_OF_TYPE = {
     "finite_number": "is not a finite number",
 }
 
-# Ignored fields are found by counting keys, which is faster than `forbid` (76 instead of 112 µs for
-# a body of 23 KB).
+# Ignored fields are found by counting keys: 76 µs for a body of 23 KB, 112 with `forbid`.
 _STRICTLY = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True, extra="ignore")
 
 
