@@ -11,7 +11,6 @@ from cxai.core.text import printable
 from cxai.errors import UsageError
 
 _GUID = re.compile(GUID_PATTERN)
-
 MAX_ID_CHARS = 256
 
 # RFC 3986 "unreserved": the only characters that every server and client reads literally. Whatever
@@ -19,9 +18,7 @@ MAX_ID_CHARS = 256
 _SAFE = re.compile(rf"(?!\.+\Z)[A-Za-z0-9._~-]{{1,{MAX_ID_CHARS}}}")
 
 _EXCERPT_CHARS = 80
-
-# The rest of a refused line is not examined; its excerpt is shorter.
-_EXAMINED_BYTES = 4_096
+_EXAMINED_BYTES = 4_096  # of a refused line
 
 
 class IgnoredLine(Enum):
@@ -68,7 +65,6 @@ class Entry:
 
 
 SourceItem = Entry | IgnoredLine
-"""One line of input."""
 
 
 class IdRule:

@@ -20,8 +20,7 @@ _PAIRS = {
 # Text with so many hex digits, and such a share of them, was meant to be a GUID.
 _DIGITS_OF_ALMOST, _SHARE_OF_ALMOST = 24, 0.8
 
-# Longer text is not a GUID, whatever pairs of quotes surround it.
-_MOST_CHARS = 128
+_MOST_CHARS = 128  # longer text is not a GUID, whatever pairs of quotes surround it
 
 INVISIBLE = "\t \xa0\xad\u1680\u180e\u205f\u2060\u3000\ufeff" + "".join(
     # Spaces of all widths, zero width, marks of direction; embedded and isolated directions.
@@ -33,9 +32,8 @@ INVISIBLE = "\t \xa0\xad\u1680\u180e\u205f\u2060\u3000\ufeff" + "".join(
 def guid_in(text: str) -> str | None:
     """Return the GUID that `text` spells, in the form 8-4-4-4-12, or None.
 
-    Also accepted are 32 hex digits without hyphens, the prefix `urn:uuid:`, pairs of braces,
-    parentheses or quotes around it, and spaces or zero-width characters around any of these. Upper
-    and lower case are kept.
+    It may lack its hyphens, begin with `urn:uuid:`, and have pairs of braces, parentheses or quotes
+    and spaces or zero-width characters around it. Upper and lower case are kept.
     """
     if len(text) > _MOST_CHARS:
         return None
@@ -56,10 +54,7 @@ def is_almost_guid(text: str) -> bool:
 
 
 def why_no_guid(text: str) -> str:
-    """Return what is wrong with a text that spells no GUID, as a phrase to follow a colon.
-
-    Positions count the characters of `text` from 1.
-    """
+    """Return what is wrong with a text that spells no GUID, to follow a colon; positions from 1."""
     core = _unwrapped(text[:_MOST_CHARS])
     if wrong := _NO_DIGIT.search(core):
         position = text.find(core) + wrong.start() + 1

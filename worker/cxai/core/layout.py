@@ -11,8 +11,8 @@ FAILURES = "failures"
 class Layout:
     """The part sets that a `resource` writes, by the shape of its rows.
 
-    `schema_version` increases when readers of the rows have to change. The first set of each of the
-    `shapes` has exactly one row per interaction.
+    `schema_version` increases when readers of the rows have to change. The first set of a shape has
+    exactly one row per interaction.
     """
 
     resource: str

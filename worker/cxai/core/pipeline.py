@@ -43,8 +43,7 @@ _JUDGED_TOGETHER = 32
 class Pipeline:
     """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` may be observed.
 
-    `draw` returns random numbers in [0, 1), for the jitter. `on_reply`, if given, is called with
-    each reply as it arrives.
+    `draw` returns random numbers in [0, 1). `on_reply` is called with each reply as it arrives.
     """
 
     source: Source

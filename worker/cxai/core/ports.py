@@ -1,7 +1,6 @@
-"""The pipeline's ports: small protocols for everything outside of it.
+"""The pipeline's ports; more are in governor_ports.py and resource.py.
 
-One contract test suite a port runs over every adapter and an in-memory double. More ports are in
-governor_ports.py and resource.py.
+One contract test suite for each port runs over every adapter and an in-memory double.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -42,8 +41,7 @@ class Source(Protocol):
         """Delete `entries`, which now survive power loss in the ledger; a file does nothing.
 
         Called once with all entries of a batch, before the next one is requested.
-        Raises InputBrokenError when the source can't be reached; nothing more is read from it then,
-        and the entries may be delivered again.
+        Raises InputBrokenError when the source can't be reached; the run then reads no more of it.
         """
 
 
@@ -137,8 +135,7 @@ class Ledger(Protocol):
     async def seal_old(self) -> float | None:
         """Finish parts that are old enough, for readers of the export during the run.
 
-        Returns the seconds until the next call, None for no more calls. Raises CommitError; after a
-        BlockedError, the call may be repeated.
+        Returns the seconds until the next call, None for no more calls. Raises as `commit` does.
         """
 
     async def commit(self, outcomes: Collection[Outcome]) -> None:

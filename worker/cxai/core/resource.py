@@ -28,6 +28,5 @@ class Resource(Protocol):
     def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
         """Return the lines of the result in `body`, which is decoded; pure.
 
-        Fails with NOT_JSON or NOT_A_RESULT if there is none, never raises, and quotes nothing of
-        the body. The same arguments give the same bytes.
+        Fails with NOT_JSON or NOT_A_RESULT if there is none, never raises, and quotes none of it.
         """

@@ -8,8 +8,7 @@ from enum import StrEnum
 from cxai.core.watchdog import Stage, Stall
 from cxai.policy.verdict import Verdict
 
-# A pace below this share of its ceiling is called slowed.
-_SLOWED = 0.9
+_SLOWED = 0.9  # a pace below this share of its ceiling
 
 
 class Kind(StrEnum):

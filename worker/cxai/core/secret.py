@@ -3,8 +3,7 @@
 from cxai.core.guid import guid_in
 from cxai.core.spelling import MOST_TIMES_ESCAPED, as_id, letters, unescaped
 
-MASK = "[token]"
-"""What replaces a secret."""
+MASK = "[token]"  # replaces a secret
 
 # A shorter secret may be part of an ordinary word or ID: only the whole text is compared.
 _PART_FROM_CHARS = 12

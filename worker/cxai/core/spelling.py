@@ -132,8 +132,7 @@ def _spelled(c: str) -> str:
 def may_match(secret: str, text: str) -> bool:
     """Whether `pattern(secret)` may match in `text`; a quick check that never misses a match.
 
-    In ASCII without an escape, the letters and digits of a secret can only appear as themselves and
-    in order, with other signs between them.
+    In ASCII without an escape, its letters and digits can only appear as themselves, in order.
     """
     if not (secret.isascii() and text.isascii()) or any(mark in text for mark in "\\%&"):
         return True

@@ -23,8 +23,7 @@ _REST_S = 600.0  # then no request that left before a refusal is still in flight
 class AdaptiveRate:
     """Requests per second, above 0 and at most `ceiling`; without `adaptive`, always the ceiling.
 
-    `figures` are those of the AdaptiveRate to continue from. Times are seconds of one clock, given
-    by the caller; they need not be in order.
+    It may continue from another's `figures`. Times are seconds of one clock, in any order.
     """
 
     def __init__(

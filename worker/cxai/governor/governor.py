@@ -179,14 +179,8 @@ class Governor:
             self._probe = None
         was_up = self.health.state is State.UP
         is_answer = signal is Signal.ANSWERED
-        found = self.health.learn(
-            signal,
-            "" if is_answer else kind(seen),
-            None if item.is_canary else item,
-            item.left_s,
-            now,
-            is_probe=is_probe,
-        )
+        of, how = None if item.is_canary else item, "" if is_answer else kind(seen)
+        found = self.health.learn(signal, how, of, item.left_s, now, is_probe=is_probe)
         is_up = self.health.state is State.UP
         if is_answer:
             self._note_answer(item, seen, is_over=was_up or is_up)

@@ -94,8 +94,7 @@ class Findings(Generic[Item]):
 class Health(Generic[Item]):
     """The `state` of the API as seen by this run, entered at `since`.
 
-    `about` is the cause of a doubt, `doubts` their number. The caller sets `has_canary` once
-    anything has been answered.
+    `about` is the cause of a doubt, `doubts` their number. The caller sets `has_canary`.
     """
 
     settings: HealthSettings
@@ -151,8 +150,7 @@ class Health(Generic[Item]):
     ) -> Findings[Item]:
         """Note what came back for a request that left at `left_at`.
 
-        A failure of this `kind` is held against `item`, which is None for a canary. `is_probe`: the
-        request left alone, to show the state of the API.
+        A failure of this `kind` is held against `item`, None for a canary. A probe left alone.
         """
         is_probe = is_probe and left_at >= self.since
         match signal:

@@ -13,8 +13,7 @@ from cxai.governor.news import News
 from cxai.governor.pacing import EXIT_MARGIN, Exit, Schedule, to_next_tick_s
 from cxai.policy.table import Signal
 
-# asyncio-throttle polls for a free slot. Only one caller waits for it at a time, and rarely, since
-# the schedule has spaced the requests: a short interval costs nothing.
+# asyncio-throttle polls for a free slot: one caller at a time, and rarely. That costs nothing.
 _POLL_S = 0.001
 
 
@@ -22,8 +21,7 @@ _POLL_S = 0.001
 class RateSettings:
     """`rate` is requests per second, fractions allowed, and is never exceeded.
 
-    With `adaptive`, requests are slowed down while the API throttles them. With `burst`, they are
-    not spaced evenly within a second.
+    It is `adaptive` if lowered while the API throttles; a `burst` is not spaced within a second.
     """
 
     rate: float
@@ -71,8 +69,7 @@ class LocalLimiter:
     async def send_slot(self) -> None:
         """Wait until a request that was acquired may be sent on its connection.
 
-        Requests that were spaced evenly would otherwise leave together if opening their connections
-        took long.
+        Evenly spaced requests would leave together if their connections took long to open.
         """
         async with self._at_exit:  # one at a time, or `now` would be out of date
             while (wait_s := self._exit.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event

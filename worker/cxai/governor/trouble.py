@@ -10,8 +10,7 @@ from cxai.policy.words import advice, reason, words
 class Trouble:
     """`last` describes the last failure, None once the API has answered; `api` is its address.
 
-    `advice` says what to check, in whole sentences. `has_replied` is whether anything has sent an
-    HTTP response.
+    `advice` says what to check, in whole sentences. Any HTTP response sets `has_replied`.
     """
 
     def __init__(self, api: str) -> None:

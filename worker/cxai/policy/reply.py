@@ -55,8 +55,7 @@ class Form(StrEnum):
 class Refusal:
     """A reply without the requested body: its status, and the message that came with it.
 
-    `message` is at most 200 characters long, printable and without secrets; None if there is none.
-    `retry_after_s` is as in Reply.
+    `message` is at most 200 characters long, printable and without secrets.
     """
 
     status: int

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class PolicySettings:
     """Times are seconds; `max_attempts` is 1 or more (1: no retries).
 
-    `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
-    of the interaction.
+    `patience_s` counts from a run's first "no result", `file_patience_s` from the declaration.
     """
 
     max_attempts: int

@@ -83,12 +83,14 @@ class ApiConditions:
 
 
 Next = tuple[Job, Decision]
-_NoRecord = Status | Refusal | Failure
+_NoBody = Refusal | Failure
+_NoRecord = Status | _NoBody
 
 _REFUSED_ALONE = 3
 _RECONCILE_S = 5.0
 _HOURS_SHOWN = 48
 _NO_SUCH = "no such interaction"
+_IN_PROGRESS = "still being processed"
 _NO_CX_AI = (
     "processed, but there is no CX AI result:"
     " deleted after 45 days, or declared without CX AI (includeAiResults)"
@@ -150,7 +152,7 @@ def _said(said: Said, seen: _NoRecord) -> Said:
 
 
 def _missing(
-    job: Job, seen: Refusal | Failure, found: Row, api: ApiConditions, rules: PolicySettings
+    job: Job, seen: _NoBody, found: Row, api: ApiConditions, rules: PolicySettings
 ) -> Next:
     if not job.processed:
         if rules.check_status:
@@ -186,11 +188,7 @@ def _by_state(
 
 
 def _check_later(
-    job: Job,
-    seen: _NoRecord,
-    api: ApiConditions,
-    rules: PolicySettings,
-    why: str = "still being processed",
+    job: Job, seen: _NoRecord, api: ApiConditions, rules: PolicySettings, why: str = _IN_PROGRESS
 ) -> Next:
     delay_s = max(rules.recheck_s, _retry_after_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
@@ -214,7 +212,7 @@ def _ago(age_s: float) -> str:
 # --- the API did not answer ---
 
 
-def _pause(seen: Refusal | Failure, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
+def _pause(seen: _NoBody, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
     rounds, draw = api.refused_rounds + 1, 0.5 + draw / 2
     own_s = backoff_s(rounds, rules.backoff_base_s, rules.backoff_cap_s, draw)
     pause_s = max(own_s, _retry_after_s(seen, rules))
@@ -222,12 +220,7 @@ def _pause(seen: Refusal | Failure, api: ApiConditions, rules: PolicySettings, d
 
 
 def _retry(
-    job: Job,
-    seen: Refusal | Failure,
-    found: Row,
-    api: ApiConditions,
-    rules: PolicySettings,
-    draw: float,
+    job: Job, seen: _NoBody, found: Row, api: ApiConditions, rules: PolicySettings, draw: float
 ) -> Next:
     verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
     # Only an ID that fails in one way all the time gets the verdict of that way.
@@ -255,5 +248,5 @@ def _retry_after_s(seen: _NoRecord, rules: PolicySettings) -> float:
     return min(seen.retry_after_s or 0.0, rules.retry_after_cap_s)
 
 
-def _stage(seen: Refusal | Failure) -> FailureStage:
+def _stage(seen: _NoBody) -> FailureStage:
     return seen.stage if isinstance(seen, Failure) else FailureStage.HEADERS

@@ -176,8 +176,7 @@ ALONE = _FAILED  # the row for a limit that refuses only one ID
 def row(seen: ParsedReply, endpoint: Endpoint) -> Row:
     """Look up a reply from `endpoint`.
 
-    With a Retry-After, the server itself calls the reply temporary: it is never final, and has all
-    attempts.
+    With a Retry-After, the server calls the reply temporary: never final, and with all attempts.
     """
     if isinstance(seen, Record):
         return RECORD

@@ -1,7 +1,7 @@
 """The message in the body of an error, made safe to show and keep.
 
-Source: `errorMessage` is the vendor's; gateways and frameworks send `message` and `error`, and RFC
-9457 (problem+json) defines `title` and `detail`.
+`errorMessage` is the vendor's, `message` and `error` gateways' and frameworks', `title` and
+`detail` of RFC 9457.
 """
 
 import re

@@ -39,10 +39,7 @@ _BESIDE_TITLE = ("type", "status", "traceid")
 
 
 class ReplyParser:
-    """Parses one reply at a time; does no IO, and never raises.
-
-    No result contains any of `secrets`.
-    """
+    """Parses one reply at a time; no IO, never raises. No result contains any of `secrets`."""
 
     def __init__(self, resource: Resource, decode: Decode, secrets: Secrets | None = None) -> None:
         self._resource = resource

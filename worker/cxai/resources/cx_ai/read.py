@@ -1,8 +1,7 @@
 """Parses any CX AI result: validates its form, and keeps what differs from it.
 
-The validator renames the documented fields to snake_case and puts them in order. Absent fields
-become null, undocumented ones are kept under `extra`, and both are named as drift; documented
-fields must have the right type.
+The validator renames the documented fields, which must have the right type, and puts them in order.
+Absent ones become null, undocumented ones are kept under `extra`; both are named as drift.
 """
 
 from functools import cache
@@ -69,9 +68,8 @@ _validate = TypeAdapter(_typed(RESULT)).validate_python
 def read_interaction(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_JSON if it isn't JSON, and with NOT_A_RESULT if it has no known participant, has
-    a value of a wrong type, or would become far larger (MAX_ABSENT, MAX_BUNDLE_NAME_CHARS). The
-    reason names the path, never the value.
+    Fails with NOT_JSON, or with NOT_A_RESULT if it has no known participant or a value of a wrong
+    type, or would become far larger (MAX_ABSENT); the reason names the path, never the value.
     """
     raw = parse(body)
     if isinstance(raw, Failure):

@@ -206,8 +206,6 @@ def _failures() -> Table:
 
 # --- the API's fields ---
 
-_SCALARS = {form.Scalar.TEXT: Scalar.TEXT, form.Scalar.DOUBLE: Scalar.DOUBLE}
-
 
 def _struct(of: form.ObjectForm) -> Struct:
     columns = [*_columns(of)]
@@ -228,4 +226,4 @@ def _type(of: form.Scalar | form.ListOf | form.ObjectForm) -> Scalar | Struct | 
         case form.ObjectForm():
             return _struct(of)
         case form.Scalar():
-            return _SCALARS[of]
+            return Scalar[of.name]

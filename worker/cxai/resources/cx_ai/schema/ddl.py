@@ -1,8 +1,7 @@
 """CREATE TABLE statements for the part sets, in the SQL of several databases.
 
 Columns are in the order of the rows' keys, so that rows can be loaded by name and by position.
-There are no keys and no checks, which databases may not enforce and a load could violate; NOT NULL
-is declared only for columns that every row has.
+There are no keys and no checks, which a load could violate; NOT NULL is for columns of every row.
 """
 
 from collections.abc import Iterator, Mapping
