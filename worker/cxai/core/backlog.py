@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from cxai.core.entry import Entry
 from cxai.policy.reply import Endpoint
 from cxai.policy.step import Job
-from cxai.policy.words import without_id
 
 NEW = Job()
 
@@ -29,11 +28,6 @@ class Item:
     endpoint: Endpoint = Endpoint.RESULT
     left_s: float = 0.0
     is_canary: bool = False
-
-    @property
-    def words(self) -> str | None:
-        """The API's last message, without the ID, so that equal messages are counted together."""
-        return without_id(self.job.said.message, self.entry.id)
 
 
 class Backlog:

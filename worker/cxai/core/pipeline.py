@@ -35,6 +35,7 @@ from cxai.policy.settings import PolicySettings
 from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
 from cxai.policy.verdict import FailureStage, Verdict
+from cxai.policy.words import without_id
 
 _JUDGED_TOGETHER = 32
 
@@ -296,7 +297,7 @@ class Pipeline:
         entry, at, said = item.entry, self.clock.utc(), item.job.said
         lines = self.row_writer.failure(entry, settle, attempts=item.requests, at=at, said=said)
         reason = settle.reason if entry.invalid is None else entry.invalid.kind
-        self.tally.note_reason(settle.verdict, reason, item.words)
+        self.tally.note_reason(settle.verdict, reason, without_id(said.message, entry.id))
         self._add(Outcome(entry, settle.verdict, item.requests, lines))
 
     # --- batch → commit ---

@@ -1,9 +1,9 @@
 """How a text may spell a secret; no other module decides that.
 
-In upper and lower case, with or without its hyphens or with other signs between its letters, with
-full-width letters, and with characters escaped as URLs, JSON, HTML, programs and `repr` escape
-them, several times over. Input is reduced to its letters (`letters`, `unescaped`), which finds the
-most; output is searched with a `pattern`, so that the text around the secret is kept.
+In either case, with or without hyphens or other signs between its letters, with full-width letters,
+and with characters escaped as in URLs, JSON, HTML, programs and `repr`, several times over. Input
+is reduced to its letters, which finds the most; output is searched with a `pattern`, so that the
+text around the secret is kept.
 """
 
 import re

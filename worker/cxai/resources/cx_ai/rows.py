@@ -1,9 +1,8 @@
 """From an interaction to its rows: one nested record, or rows for three tables.
 
-Both shapes hold everything that was sent, in a fixed order, so that the same body gives the same
-bytes. In a nested record, an object has the key `extra`, as its last, only if the API sent unknown
-fields. All rows of a table have the same columns, and none holds an object: values without a fixed
-type are JSON as text, so that no loader has to guess.
+Both shapes hold everything that was sent, in a fixed order. In a nested record, an object has the
+key `extra`, as its last, only if the API sent unknown fields. All rows of a table have the same
+columns, and none holds an object: values without a fixed type are JSON as text.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,4 @@
-"""The columns of each part set.
-
-The API's fields come from the form by which bodies are read (`cx_ai/form.py`), so that the two
-can't differ; the columns that we add are described here.
-"""
+"""The columns of each part set: the API's fields, from `cx_ai/form.py`, and those that we add."""
 
 from collections.abc import Iterator
 from dataclasses import replace
