@@ -1,8 +1,4 @@
-"""The adaptive rate: lowered while the API throttles requests, raised while it doesn't.
-
-It is the same for a single process (`local.py`) and for the workers of an account, which share its
-state through a database (`cxai/cluster/limiter.py`).
-"""
+"""The adaptive rate of a process or of an account: lowered while the API throttles, then raised."""
 
 import math
 

@@ -35,7 +35,7 @@ class Canary:
     def next(self, *, or_other: bool) -> Item | None:
         """Return the canary's next request, or None; with `or_other`, None every second time.
 
-        A canary's result may have expired, or come from a cache.
+        An outage is probed with both, since a canary's result may have expired or be cached.
         """
         if self._entry is None or (or_other and self._went_last):
             self._went_last = False

@@ -181,8 +181,6 @@ class Health(Generic[Item]):
         self._probes = 0
         return self._held.take([i for i, held in self._held.items() if _TOKEN in held.kinds])
 
-    # --- the signals ---
-
     def _answered(self, left_at: float, now: float, *, is_probe: bool) -> Findings[Item]:
         self.learn_answers(self.settings.others if is_probe else 1)  # a canary's suffices
         found: Findings[Item] = Findings()
@@ -255,8 +253,6 @@ class Health(Generic[Item]):
             self._probe_at = now + self.settings.probe_base_s
             return Findings(token_refused=self._probes >= _CANARIES_FOR_TOKEN)
         return Findings()
-
-    # --- the states ---
 
     def _doubt(self, about: str, now: float) -> None:
         self.about = about

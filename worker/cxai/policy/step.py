@@ -36,9 +36,6 @@ class Job:
     said: Said = _NOTHING
 
 
-# --- decisions ---
-
-
 @dataclass(frozen=True, slots=True)
 class Keep:
     """The ID is completed, with a record."""
@@ -148,9 +145,6 @@ def _said(said: Said, seen: _NoRecord) -> Said:
             return replace(said, status=refused.status, message=refused.message or before)
 
 
-# --- the result is missing ---
-
-
 def _missing(
     job: Job, seen: _NoBody, found: Row, api: ApiConditions, rules: PolicySettings
 ) -> Next:
@@ -207,9 +201,6 @@ def _ago(age_s: float) -> str:
     if hours <= 1:
         return "an hour ago" if hours else "just now"
     return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
-
-
-# --- the API did not answer ---
 
 
 def _pause(seen: _NoBody, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:

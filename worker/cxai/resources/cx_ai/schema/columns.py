@@ -200,9 +200,6 @@ def _failures() -> Table:
     )
 
 
-# --- the API's fields ---
-
-
 def _struct(of: form.ObjectForm) -> Struct:
     columns = [*_columns(of)]
     if of is form.MODEL:
