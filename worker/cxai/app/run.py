@@ -24,16 +24,13 @@ class Pace(Limiter, Protocol):
     @property
     def rate(self) -> float:
         """Requests per second that are allowed now."""
-        ...
 
     @property
     def paused(self) -> tuple[float, str] | None:
         """Seconds that the pause still lasts and its reason, None without one."""
-        ...
 
     async def send_slot(self) -> None:
         """Return when a request that has its turn may go onto its connection."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

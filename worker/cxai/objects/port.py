@@ -51,21 +51,18 @@ class ObjectStore(Protocol):
     @property
     def location(self) -> str:
         """The destination, for messages: a path, or a URL without credentials."""
-        ...
 
     async def prepare(self) -> None:
         """Create what a new store needs, and check it: once, when an export is set up.
 
         May be repeated. Raises what `check` raises.
         """
-        ...
 
     async def check(self) -> None:
         """Perform every operation of an export once, with a temporary object.
 
         Raises UsageError if one can't work, StoreError if that may be temporary.
         """
-        ...
 
     async def put_new(self, name: str, data: bytes) -> None:
         """Write an object; it survives power loss once this returns.
@@ -73,7 +70,6 @@ class ObjectStore(Protocol):
         An object of the same name and content, from an earlier attempt, is left as it is. Raises
         TakenError if its content differs.
         """
-        ...
 
     async def publish(self, pending: str, name: str, sha256: bytes) -> None:
         """Give the object `pending` its final name, or finish an earlier attempt to.
@@ -82,27 +78,21 @@ class ObjectStore(Protocol):
         can tell concurrent calls apart. Raises TakenError if an object with other content has that
         name, or if neither object exists.
         """
-        ...
 
     async def replace(self, name: str, data: bytes) -> None:
         """Write an object, replacing any of that name: the only kind that changes."""
-        ...
 
     def names(self, prefix: str, after: str = "") -> AsyncGenerator[Listed, None]:
         """Yield the objects whose names begin with `prefix/`, in order, those after `after`."""
-        ...
 
     def read(self, name: str) -> AsyncGenerator[bytes, None]:
         """Yield the content of an object in chunks. Raises FileNotFoundError."""
-        ...
 
     async def delete(self, name: str) -> None:
         """Delete an object if it exists."""
-        ...
 
     async def close(self) -> None:
         """Release connections and threads."""
-        ...
 
 
 def checked_name(name: str) -> str:
