@@ -7,7 +7,7 @@ from typing import Any
 from cxai.cluster.account import Account, AccountState
 from cxai.cluster.books import Books
 from cxai.cluster.rows import Counts, WorkerRow
-from cxai.core.figures import counted, significant
+from cxai.core.figures import counted, significant, sum_of
 from cxai.core.timestamp import timestamp
 from cxai.objects.port import ObjectStore
 
@@ -63,8 +63,8 @@ class ClusterStatus:
             reserved += " until the lease of a killed worker expires"
         lines = [
             f"{self.export}: {self._summary}.",
-            f"  {counted(counts.lines, 'lines')} = {_sum(origins)}",
-            f"  {counts.ids:,} distinct = {_sum([*ends, (counts.open, 'open')])}",
+            f"  {counted(counts.lines, 'lines')} = {sum_of(origins)}",
+            f"  {counts.ids:,} distinct = {sum_of([*ends, (counts.open, 'open')])}",
             f"  {counted(counts.last_object, 'commits')} in {self.destination}",
             f"  Limit of all workers: {rate} requests/s{lowered}",
             f"  Slots for requests in flight: {account.in_flight:,}, {reserved}",
@@ -86,10 +86,6 @@ async def cluster_status(books: Books, account: Account, store: ObjectStore) -> 
     """Return the status of an export. Raises EngineDownError."""
     counts, state, workers = await books.counts(), await account.state(), await books.workers()
     return ClusterStatus(str(books.url), store.location, counts, state, workers)
-
-
-def _sum(parts: list[tuple[int, str]]) -> str:
-    return " + ".join(counted(n, what) for n, what in parts if n) or "0"
 
 
 def _of_worker(worker: WorkerRow) -> dict[str, Any]:

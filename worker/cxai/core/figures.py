@@ -1,7 +1,7 @@
 """Figures as text: numbers, durations, and shares that are never rounded to 0 % or 100 %."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 _MOST_DECIMALS = 12
 
@@ -62,3 +62,8 @@ def elapsed(seconds: float) -> str:
 def remaining(seconds: float) -> str:
     """Return the rest of a wait in whole seconds, rounded up, at least `1 s`."""
     return f"{max(1, math.ceil(seconds)):,} s"
+
+
+def sum_of(parts: Iterable[tuple[int, str]]) -> str:
+    """Return a sum such as `2 records + 1 failure`, without what is 0."""
+    return " + ".join(counted(n, what) for n, what in parts if n) or "0"

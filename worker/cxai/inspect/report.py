@@ -10,7 +10,7 @@ from textwrap import TextWrapper
 from typing import Any, ClassVar
 
 from cxai.core.ending import Ending, Tolerance, ending
-from cxai.core.figures import counted, duration, verb
+from cxai.core.figures import counted, duration, sum_of, verb
 from cxai.core.tally import Tally
 from cxai.core.text import printable
 from cxai.core.timestamp import timestamp
@@ -100,11 +100,11 @@ class Report:
         yield ""
         origins = [(tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")]
         origins += [(tally.comments, "comments"), (tally.invalid, "invalid")]
-        yield f"  {counted(tally.lines, 'lines')} = {_sum(origins)}"
+        yield f"  {counted(tally.lines, 'lines')} = {sum_of(origins)}"
         if tally.left_over:
             yield f"  ({tally.left_over:,} of them from the inbox, where earlier runs left them)"
         ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
-        yield f"  {counted(tally.ids, 'IDs')} = {_sum([*ends, (tally.open, 'still open')])}"
+        yield f"  {counted(tally.ids, 'IDs')} = {sum_of([*ends, (tally.open, 'still open')])}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
         if not tally.adds_up:
@@ -222,7 +222,3 @@ def _names_trouble(error: CxaiError) -> bool:
     """Whether the message of an error includes how the last request failed."""
     is_of_the_api = isinstance(error, StoppedError) and error.by is StopCause.API
     return is_of_the_api or isinstance(error, TokenRefusedError)
-
-
-def _sum(parts: list[tuple[int, str]]) -> str:
-    return " + ".join(counted(n, what) for n, what in parts if n) or "0"

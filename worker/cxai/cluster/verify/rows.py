@@ -1,9 +1,8 @@
 """Checks the rows of an export against the verdicts in the database, 500 at a time."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
-
-import orjson
 
 from cxai.cluster.books import Books
 from cxai.cluster.keys import item_key
@@ -13,12 +12,11 @@ from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
 from cxai.core.text import printable
 from cxai.inspect.verify.findings import Advice, Findings
+from cxai.inspect.verify.rows import a_row_for, parsed_row
 from cxai.ledger.form import ExportForm
 from cxai.policy.verdict import Verdict
 
 _AT_ONCE = 500
-_TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema version
-_SHOWN_CHARS = 64
 
 _Row = Mapping[str, Any]
 _Settled = tuple[int | None, Verdict | None]
@@ -47,7 +45,8 @@ class Rows:
         seen: set[bytes] = set()
         rows: list[_Row] = []
         async for line in self._objects.lines(row):
-            if (its := self._row(row, line)) is not None:
+            its = parsed_row(line, self._form.layout.schema_version, partial(self._add, row))
+            if its is not None:
                 rows.append(its)
             if len(rows) >= _AT_ONCE:
                 await self._check(row, rows, seen)
@@ -81,56 +80,35 @@ class Rows:
                 self._check_failure(row, its, settled.get(key))
             if row.set in {self._main_set, FAILURES}:
                 if key in seen:
-                    self._add(row, f"a second row for {_id(its)}.")
+                    self._add(row, f"a second row for {printable(its['interaction_id'])}.")
                 seen.add(key)
 
     def _check_record(self, row: ObjectRow, its: _Row, settled: _Settled | None) -> None:
         number, verdict = settled or (None, None)
         if verdict is not Verdict.OK:
-            self._add(row, f"a row for {_id(its)}, whose verdict is {verdict or 'none'}.")
+            self._add(row, f"{a_row_for(its)}, whose verdict is {verdict or 'none'}.")
         elif number != row.number:
-            self._add(row, f"a row for {_id(its)}, which the ledger has in object {number}.")
+            self._add(row, f"{a_row_for(its)}, which the ledger has in object {number}.")
         elif row.set == self._main_set:
             self._with_record += 1
 
     def _check_failure(self, row: ObjectRow, its: _Row, settled: _Settled | None) -> None:
         """Check a line of the failures; that of a retried ID is older than its verdict."""
         if settled is None:
-            self._add(row, f"a row for {_id(its)}, which is not in the ledger.")
+            self._add(row, f"{a_row_for(its)}, which is not in the ledger.")
             return
         number, verdict = settled
         if verdict is None or number is None:
             return  # it is being retried
         if number < row.number:
-            self._add(row, f"a row for {_id(its)}, which the ledger has in object {number}.")
+            self._add(row, f"{a_row_for(its)}, which the ledger has in object {number}.")
         elif number == row.number and verdict != its.get("verdict"):
-            self._add(row, f"a row for {_id(its)}, whose verdict is {verdict}.")
+            self._add(row, f"{a_row_for(its)}, whose verdict is {verdict}.")
         elif number == row.number:
             self._listed += 1
-
-    def _row(self, row: ObjectRow, line: bytes) -> _Row | None:
-        try:
-            its = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            its = None
-        if not isinstance(its, dict) or not isinstance(its.get("interaction_id"), str):
-            self._add(row, f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
-            return None
-        right = self._form.layout.schema_version
-        if its.get("schema_version") != right:
-            version = printable(str(its.get("schema_version")), _SHOWN_CHARS)
-            self._add(row, f"a row for {_id(its)} has schema version {version}, not {right}.")
-        for column in _TEXTS:
-            if not isinstance(its.get(column), str):
-                self._add(row, f"a row for {_id(its)} has no {column}.")
-        return its
 
     def _add(self, row: ObjectRow, what: str) -> None:
         self._fault(f"{row.set}, object {row.number}: {what}")
 
     def _fault(self, problem: str) -> None:
         self._findings.add(problem, Advice.RESTORE_OBJECTS)
-
-
-def _id(its: _Row) -> str:
-    return printable(its["interaction_id"], _SHOWN_CHARS)

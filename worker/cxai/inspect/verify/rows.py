@@ -1,7 +1,8 @@
 """Checks the rows of an export against the verdicts in the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -38,7 +39,8 @@ class Rows:
             if not has_file(part):
                 continue
             for line in lines_of(self.ledger, self.findings, name, part, form.compression):
-                row = self._row(part, line, form.layout.schema_version)
+                add = partial(self._add, part)
+                row = parsed_row(line, form.layout.schema_version, add)
                 if row is None:
                     continue
                 if part.set != FAILURES:
@@ -69,31 +71,15 @@ class Rows:
                 advice,
             )
 
-    def _row(self, part: PartState, line: bytes, schema_version: int) -> dict[str, Any] | None:
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
-            self._add(part, f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
-            return None
-        if row.get("schema_version") != schema_version:
-            version = printable(orjson.dumps(row.get("schema_version")), _SHOWN_CHARS)
-            self._add(part, f"{_of(row)} has schema version {version}, not {schema_version}.")
-        for column in _TEXTS:
-            if not isinstance(row.get(column), str):
-                self._add(part, f"{_of(row)} has no {column}.")
-        return row
-
     def _is_the_record(self, part: PartState, row: Mapping[str, Any], main_set: str) -> bool:
         """Return whether the row is the one record of an ID with the verdict ok."""
         key = key_of(row["interaction_id"])
         verdict, number = self._outcome(key)
         if verdict != Verdict.OK:
-            self._add(part, f"{_of(row)}, whose verdict is {verdict or 'none'}.")
+            self._add(part, f"{a_row_for(row)}, whose verdict is {verdict or 'none'}.")
             return False
         if number != part.number:
-            self._add(part, f"{_of(row)}, which the ledger has in part {number}.")
+            self._add(part, f"{a_row_for(row)}, which the ledger has in part {number}.")
         if part.set != main_set:
             return False
         is_first = self.seen.add(key)
@@ -106,7 +92,7 @@ class Rows:
         key = key_of(row["interaction_id"])
         verdict, _ = self._outcome(key)
         if verdict is None:
-            self._add(part, f"{_of(row)}, whose verdict is none.")
+            self._add(part, f"{a_row_for(row)}, whose verdict is none.")
         return verdict == row.get("verdict") and self.seen.add(key)
 
     def _outcome(self, key: Key) -> tuple[str | None, int]:
@@ -118,7 +104,28 @@ class Rows:
         self.findings.add(f"{part.set}, part {part.number}: {what}")
 
 
-def _of(row: Mapping[str, Any]) -> str:
+def parsed_row(
+    line: bytes, schema_version: int, add: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Return a line as a row, None if it is not one; `add` takes each fault of it."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = None
+    if not isinstance(row, dict) or not isinstance(row.get("interaction_id"), str):
+        add(f"a line is not a row: {printable(line, _SHOWN_CHARS)}")
+        return None
+    if row.get("schema_version") != schema_version:
+        version = printable(orjson.dumps(row.get("schema_version")), _SHOWN_CHARS)
+        add(f"{a_row_for(row)} has schema version {version}, not {schema_version}.")
+    for column in _TEXTS:
+        if not isinstance(row.get(column), str):
+            add(f"{a_row_for(row)} has no {column}.")
+    return row
+
+
+def a_row_for(row: Mapping[str, Any]) -> str:
+    """Return the words that name a row."""
     return f"a row for {_id(row)}"
 
 
