@@ -5,12 +5,11 @@ import resource
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from cxai.api.content_coding import DecodeSettings, decode
-from cxai.core.resource import Resource
 from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Record
@@ -33,38 +32,26 @@ from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 def serve(connection: socket.socket) -> None:
     """Parse the worker's blocks until it closes the connection."""
     try:
-        frames = _Frames(connection)
-        settings: ReaderSettings = frames.receive(msgspec.msgpack.Decoder(ReaderSettings))
-        blocks = BlockParser(settings)
+        frames = connection.makefile("rb")
+        blocks = BlockParser(_next(frames, msgspec.msgpack.Decoder(ReaderSettings)))
         decoder = msgspec.msgpack.Decoder(Block)
         # As in a worker (cli/gc_tuning.py): parsing a body creates no cycles.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
         connection.sendall(framed(Ready(_memory_bytes())))
         while True:
-            connection.sendall(framed(blocks.read(frames.receive(decoder))))
+            connection.sendall(framed(blocks.read(_next(frames, decoder))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the worker has exited, or given up this reader
 
 
-class _Frames:
-    """The frames received over a socket."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def receive(self, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
-        """Return the next value. Raises EOFError at the end."""
-        return decoder.decode(self._exactly(length_of(self._exactly(HEAD_BYTES))))
-
-    def _exactly(self, count: int) -> bytearray:
-        found = bytearray(count)
-        view, filled = memoryview(found), 0
-        while filled < count:
-            if not (more := self._connection.recv_into(view[filled:])):
-                raise EOFError
-            filled += more
-        return found
+def _next(frames: BinaryIO, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
+    """Return the value of the next frame. Raises EOFError at the end, also within a frame."""
+    head = frames.read(HEAD_BYTES)
+    value = frames.read(length_of(head))
+    if len(head) < HEAD_BYTES or len(value) < length_of(head):
+        raise EOFError
+    return decoder.decode(value)
 
 
 class BlockParser:
@@ -76,7 +63,12 @@ class BlockParser:
 
     def __init__(self, settings: ReaderSettings, most_bytes: int = MOST_ANSWER_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._resource = _resource(settings)
+        ranges = None
+        if settings.score_bands is not None:
+            name, content = settings.score_bands
+            ranges = ScoreRanges(Path(name), content)
+        options = RowOptions(settings.shape, settings.run_id, ranges)
+        self._resource = open_resource(settings.resource, options)
         self._max_ratio = settings.max_ratio
         self._secrets: tuple[str, ...] = ()
         self._parser = self._parser_without(self._secrets)
@@ -106,14 +98,6 @@ class BlockParser:
 
     def _decoded(self, body: bytes, coding: str, most_bytes: int) -> Any:
         return decode(body, coding, DecodeSettings(most_bytes, self._max_ratio))
-
-
-def _resource(settings: ReaderSettings) -> Resource:
-    ranges = None
-    if settings.score_bands is not None:
-        name, content = settings.score_bands
-        ranges = ScoreRanges(Path(name), content)
-    return open_resource(settings.resource, RowOptions(settings.shape, settings.run_id, ranges))
 
 
 def _memory_bytes() -> int:
