@@ -8,10 +8,7 @@ WINDOW_S = 1.0
 
 
 class Window:
-    """The events of the last `length_s` seconds, on one monotonic clock.
-
-    An event exactly `length_s` old is outside.
-    """
+    """The events that are less than `length_s` seconds old, on one monotonic clock."""
 
     def __init__(self, length_s: float = WINDOW_S) -> None:
         self._length_s = length_s
@@ -30,10 +27,7 @@ class Window:
 
 
 class Rate:
-    """Admits `rate` requests (above 0) in any sliding second; None admits all.
-
-    A fractional rate admits floor(rate), at least 1, in any `that / rate` seconds.
-    """
+    """Admits requests at the `rate` of a Scenario; None admits all."""
 
     def __init__(self, rate: float | None) -> None:
         self._allowed = math.inf if rate is None else max(1, math.floor(rate))
