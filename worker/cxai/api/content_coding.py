@@ -100,7 +100,8 @@ def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes 
         return _MANY_CODINGS
     for name in names:
         if name not in _DECODERS:
-            return _unsupported(name)
+            what = name if name in _UNSUPPORTED else "with an unregistered name"
+            return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")
     received = len(body)
     most = limits.most_bytes(received)
     for name in reversed(names):
@@ -232,8 +233,3 @@ _DECODERS: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
     "deflate": _decode_deflate,
     **({"br": _decode_br} if brotli else {}),
 }
-
-
-def _unsupported(name: str) -> Failure:
-    what = name if name in _UNSUPPORTED else "with an unregistered name"
-    return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")

@@ -33,21 +33,17 @@ class Response(Protocol):
     @property
     def status(self) -> int:
         """The status; never an interim one (1xx) except 101."""
-        ...
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
         """The fields of the head."""
-        ...
 
     @property
     def content(self) -> aiohttp.StreamReader:
         """The body. Reading it raises TimeoutError, aiohttp.ClientError or OSError."""
-        ...
 
     def release(self) -> Any:
         """Release the connection, which is kept if the whole body was read, else closed."""
-        ...
 
 
 class Exchange(Protocol):
@@ -61,11 +57,9 @@ class Exchange(Protocol):
         was no connection in time), aiohttp.ClientError, HttpProcessingError for a reply that is not
         HTTP, and OSError.
         """
-        ...
 
     async def close(self) -> None:
         """Close all connections."""
-        ...
 
 
 OpenExchange = Callable[[str, Connector, aiohttp.ClientTimeout, SecretStr | None], Exchange]

@@ -65,7 +65,6 @@ class ThinExchange:
         self._end = SecretBytes(b"")
 
     async def send(self, target: str, state: RequestState) -> _Response:
-        """Send as Exchange specifies."""
         if state.token is not self._token:
             self._use(state.token)
         connection = await self._connector.take(self._destination, state, self._timeout)
@@ -93,5 +92,4 @@ class ThinExchange:
         self._end = SecretBytes(self._lines + header.encode())
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._connector.close()

@@ -98,13 +98,10 @@ def _text_of(path: Path, where: str) -> str:
             f"{where[0].upper()}{where[1:]} is larger than {_MOST_BYTES // 1024} KiB, so it is not"
             " a token. Name a file that contains only the token."
         )
-    if content.startswith(_WIDE_MARKS) or (content and _is_every_other_nul(content)):
+    # Without a mark, every other byte of ASCII text in UTF-16, or more of them, are NUL.
+    is_wide = content and not (any(content[1::2]) and any(content[0::2]))
+    if is_wide or content.startswith(_WIDE_MARKS):
         raise UsageError(
             f"{where[0].upper()}{where[1:]} is UTF-16 or UTF-32 text. Save it as UTF-8."
         )
     return content.removeprefix(_UTF8_MARK).decode(errors="replace")
-
-
-def _is_every_other_nul(content: bytes) -> bool:
-    """Whether it is ASCII text in UTF-16 or UTF-32 without a byte order mark."""
-    return not any(content[1::2]) or not any(content[0::2])
