@@ -93,9 +93,11 @@ def cloud_store(
             retry_config=retries,
         )
     except BaseError as error:
+        # Without the values that obstore quotes.
+        problem = str(error).partition("\n")[0].split(": ")[1].rstrip(".")
         raise UsageError(
-            f"{address.url} can't be used: {_first_words(error)}. Set what is missing in the"
-            " environment variables of the cloud's own tools."
+            f"{address.url} can't be used: {problem}. Set what is missing in the environment"
+            " variables of the cloud's own tools."
         ) from None
     return CloudStore(store, address.url, least_s=least_s)
 
@@ -149,8 +151,3 @@ def _config(address: Address) -> Any:
     if address.scheme == "s3":
         return {"disable_bulk_delete": True}  # every store can delete one at a time
     return {"account_name": address.account} if address.account else None
-
-
-def _first_words(error: BaseError) -> str:
-    """Return obstore's problem with the configuration, without the values that it quotes."""
-    return str(error).partition("\n")[0].split(": ")[1].rstrip(".")

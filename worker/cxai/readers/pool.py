@@ -150,7 +150,7 @@ class ReaderPool:
                 self._emit(
                     "reader_started",
                     reader=number,
-                    pid=reader.pid,
+                    pid=reader.process.pid,
                     reason=why,
                     start_s=round(loop.time() - began, 2),
                     memory_mb=ready.memory_bytes >> 20,
