@@ -117,7 +117,6 @@ class FileSource:
             self._close()
 
     def batches(self) -> AsyncGenerator[list[SourceItem], None]:
-        """Yield the same items in batches, read on a separate thread (ThreadedReader)."""
         return ThreadedReader(self.blocks()).batches()
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -137,15 +136,12 @@ class FileSource:
             if preview is not None:
                 version = self._versions[path] = _version(raw)
                 chunks = preview.watched(chunks)
-            yield from self._items(path, without_foreign(chunks, name))
+            items, place = self._layout.format_of(path).items, self._layout.place
+            yield from items(without_foreign(chunks, name), name, self._rule, place)
             if version != _version(raw):
                 raise InputBrokenError(
                     f"{name} changed while it was being read, so lines may be missing."
                 )
-
-    def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[SourceItem]]:
-        layout = self._layout
-        return layout.format_of(path).items(chunks, name_of(path), self._rule, layout.place)
 
     def _preview(self, index: int, path: str, *, allow_empty: bool) -> None:
         """Read up to the first ID; keep that for `blocks` if it can't be read again."""

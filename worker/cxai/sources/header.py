@@ -10,7 +10,7 @@ from cxai.core.entry import IdRule
 from cxai.core.guid import INVISIBLE
 from cxai.errors import UsageError
 from cxai.sources.cells import parsed
-from cxai.sources.names import DEFAULT_NAMES
+from cxai.sources.options import DEFAULT_NAMES
 from cxai.sources.text import ODD_LINE_END
 
 DELIMITERS = (b",", b";", b"\t", b"|")

@@ -30,7 +30,7 @@ class LineCounter:
 
     def _count(self) -> None:
         try:
-            if all(map(_is_file, self._paths)):
+            if all(path != STDIN and is_regular(path) for path in self._paths):
                 self.lines = sum(map(self._lines_of, self._paths))
         except (OSError, DamagedError, InputBrokenError):
             return  # the run itself reports it
@@ -43,7 +43,3 @@ class LineCounter:
                 last = chunk or last
         lines += not last.endswith(b"\n")
         return max(0, lines - 1) if self._layout.format_of(path) is TABLE else lines
-
-
-def _is_file(path: str) -> bool:
-    return path != STDIN and is_regular(path)

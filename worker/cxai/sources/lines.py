@@ -65,7 +65,8 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read after line {number - 1:,}: {_why(error)}."
+            f"{name} can't be read after line {number - 1:,}:"
+            f" {getattr(error, 'strerror', None) or error}."
         ) from error
     if open_line:
         ended = open_line.end()
@@ -110,7 +111,3 @@ def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -7,7 +7,7 @@ import orjson
 from cxai.core.entry import Entry, Fault, IdRule
 from cxai.sources.jsonl import object_reader
 from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong
-from cxai.sources.names import DEFAULT_NAMES
+from cxai.sources.options import DEFAULT_NAMES
 
 # Each message is line 1 of its own source, which contains its number.
 _LINE = 1
@@ -39,7 +39,7 @@ class MessageReader:
             return self._refused(payload, number, _EMPTY)
         if len(payload) > MAX_LINE_BYTES:
             overlong = Overlong(payload[:START_BYTES], 0, MAX_LINE_BYTES)
-            return self._refused(overlong.start, number, overlong.fault)
+            return overlong.refused(self._rule, self._source(number), _LINE)
         if self._field is None and not payload.startswith(b"{"):
             return self._rule.read(_unquoted(payload), self._source(number), _LINE)
         entry = self._of_object(payload, self._source(number), _LINE)

@@ -7,6 +7,9 @@ from cxai.core.entry import IdRule
 from cxai.core.events import Emit
 from cxai.core.secret_str import SecretStr
 
+DEFAULT_NAMES = ("interaction_id", "interactionIdentifier")
+"""The usual names of the column or field that contains the ID: our own, and the API's."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:

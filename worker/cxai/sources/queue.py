@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import parse_qsl
 
 from cxai.core.events import Emit
@@ -84,7 +84,10 @@ class Outage:
             except RefusedError as error:
                 raise InputBrokenError(f"{self._name} can't be read any more: {error}") from error
             else:
-                self._end()
+                if self._since is not None:
+                    after_s = round(_now() - self._since)
+                    self._emit("queue_reachable", queue=self._name, after_s=after_s)
+                self._since, self._backoff_s = None, _BACKOFF_BASE_S
                 return done
 
     @property
@@ -103,10 +106,41 @@ class Outage:
         self._why = str(error)
         return _now() - self._since
 
-    def _end(self) -> None:
-        if self._since is not None:
-            self._emit("queue_reachable", queue=self._name, after_s=round(_now() - self._since))
-        self._since, self._backoff_s = None, _BACKOFF_BASE_S
+
+class QueueSource:
+    """A queue as a source of IDs: adapter of RemoteSource, but for reading and acknowledging.
+
+    Entering it makes the first attempt to `connect`, and raises UsageError if that is refused;
+    `batches` waits out an outage. `close` closes the connections.
+    """
+
+    is_queue = True
+
+    def __init__(
+        self,
+        outage: Outage,
+        *,
+        connect: Callable[[], Awaitable[None]],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._outage = outage
+        self._connect = connect
+        self._close = close
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._outage.first(self._connect)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    @property
+    def blocked(self) -> Blocked | None:
+        return self._outage.now
 
 
 class IdleTimer:
@@ -143,8 +177,7 @@ def options_in(query: str, url: str, known: Mapping[str, str]) -> dict[str, str]
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known or name in options or not value:
-            why = "empty" if name in known else "unknown"
-            why = "given twice" if name in options else why
+            why = "given twice" if name in options else "empty" if name in known else "unknown"
             shown = f"option {name}" if name in known else "an option"
             allowed = ", ".join(f"{one} ({what})" for one, what in known.items())
             raise UsageError(f"{url}: {shown} in the URL is {why}. Allowed are {allowed}.")

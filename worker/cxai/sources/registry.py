@@ -40,7 +40,11 @@ def open_source(names: Sequence[str], options: SourceOptions) -> Source:
     several kinds, for one that can't be used, and for a name that contains a secret, which is then
     not shown.
     """
-    _refuse_secrets([*names, options.column or "", options.field or ""], options)
+    if any(map(options.rule.secrets.are_in, [*names, options.column or "", options.field or ""])):
+        raise UsageError(
+            "The name of an input, column or field contains the API token. It is not shown here,"
+            " but it may be in your shell's history."
+        )
     modules = {_module_of(name): name for name in names or (STDIN,)}
     if len(modules) > 1:
         raise UsageError(
@@ -61,17 +65,13 @@ def _module_of(name: str) -> str:
     if name == STDIN:
         return SOURCES[STDIN]
     scheme = url["scheme"].lower() if (url := _URL.match(name)) else _PATH
-    if scheme not in SOURCES:
-        raise _unknown(name, scheme)
-    return SOURCES[scheme]
-
-
-def _unknown(name: str, scheme: str) -> UsageError:
+    if scheme in SOURCES:
+        return SOURCES[scheme]
     schemes = [known for known in SOURCES if known not in {_PATH, STDIN}]
     near = get_close_matches(scheme, schemes, n=1)
     meant = f" Did you mean {near[0]}://?" if near else ""
     known = ", ".join(f"{one}://" for one in schemes)
-    return UsageError(
+    raise UsageError(
         f"{_shown(name)}: {scheme}:// is not a supported input.{meant} Supported are files,"
         f" standard input ({STDIN}), {known}. Save the IDs to a file, or pipe them in."
     )
@@ -79,11 +79,3 @@ def _unknown(name: str, scheme: str) -> UsageError:
 
 def _shown(name: str) -> str:
     return printable(_CREDENTIALS.sub("//…@", name))
-
-
-def _refuse_secrets(given: Sequence[str], options: SourceOptions) -> None:
-    if any(map(options.rule.secrets.are_in, given)):
-        raise UsageError(
-            "The name of an input, column or field contains the API token. It is not shown here,"
-            " but it may be in your shell's history."
-        )

@@ -45,7 +45,9 @@ def _item(line: bytes, name: str, number: int, rule: IdRule) -> SourceItem:
     if text[0] == _COMMENT:
         return _comment(text, name, number, rule)
     entry = rule.read(text, name, number)
-    return IgnoredLine.BLANK if entry.invalid and _is_invisible(text) else entry
+    if entry.invalid and not text.decode("utf-8", "surrogateescape").strip(INVISIBLE):
+        return IgnoredLine.BLANK
+    return entry
 
 
 def _comment(text: bytes, name: str, number: int, rule: IdRule) -> IgnoredLine | Entry:
@@ -54,7 +56,3 @@ def _comment(text: bytes, name: str, number: int, rule: IdRule) -> IgnoredLine |
     if all(part[:1] in {b"", b"#"} for part in rest) and not any(map(rule.allows, lines)):
         return IgnoredLine.COMMENT
     return rule.refused(text, name, number, _HIDES_TEXT)
-
-
-def _is_invisible(text: bytes) -> bool:
-    return not text.decode("utf-8", "surrogateescape").strip(INVISIBLE)
