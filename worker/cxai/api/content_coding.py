@@ -1,7 +1,6 @@
 """Decodes content codings (RFC 9110, 8.4), in bounded memory and only to a proven end.
 
-A body counts only if each of its codings reports its end. So a truncated body is an error, never a
-shorter result. That is why aiohttp's own decompression is switched off.
+A truncated body is an error, never a shorter result, as it would be with aiohttp's decompression.
 """
 
 import zlib
@@ -40,11 +39,10 @@ _BR_PROBE = bytes.fromhex("8b01806378616903")
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """Bounds on the size of a body while it is decoded.
+    """The most bytes of a decoded body, and of each intermediate step.
 
-    `decoded_bytes`: most bytes of a decoded body, and of each intermediate step. `ratio`: most
-    decoded bytes per byte received; it applies above 1 MiB decoded only. For scale: bodies of
-    5-60 KB shrink to a third or an eighth.
+    `ratio` is per byte received, and applies above 1 MiB only. Usual bodies, of 5-60 KB, shrink to
+    a third or an eighth.
     """
 
     decoded_bytes: int

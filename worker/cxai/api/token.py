@@ -76,8 +76,7 @@ def read_token(token_file: Path | None) -> SecretStr:
 def checked_token(text: str, what: str) -> SecretStr:
     """Return the token in a text, without the white space around it.
 
-    Raises UsageError if it contains white space, control or non-ASCII characters, which a header
-    may not. `what` names the token in that message, which never shows it.
+    Raises UsageError, which names it `what` and never shows it, if a header may not contain it.
     """
     if not _PRINTABLE.fullmatch(token := text.strip()):
         raise UsageError(

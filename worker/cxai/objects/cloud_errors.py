@@ -1,7 +1,7 @@
 """Messages for failures of an object store.
 
-obstore's messages quote the bodies and URLs of requests, which may contain keys and signatures. So
-only the status, the store's error code and the kind of failure are taken from them.
+obstore's messages may quote keys and signatures, so only the status, the store's error code and the
+kind of failure are taken from them.
 """
 
 import re

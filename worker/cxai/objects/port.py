@@ -18,10 +18,7 @@ _SLOWEST_BYTES_PER_S = 512 * 1024
 
 
 class StoreError(CxaiError):
-    """The store can't be used now: the same call may be retried.
-
-    The message is a sentence on what failed, without credentials.
-    """
+    """The store can't be used now: the same call may be retried. It shows no credentials."""
 
     exit_code = ExitCode.STOPPED
 
@@ -56,10 +53,7 @@ class ObjectStore(Protocol):
         """The destination, for messages: a path, or a URL without credentials."""
 
     async def prepare(self) -> None:
-        """Create what a new store needs, and check it: once, when an export is set up.
-
-        May be repeated. Raises what `check` raises.
-        """
+        """Create what a new store needs, and `check` it: when an export is set up."""
 
     async def check(self) -> None:
         """Perform every operation of an export once, with a temporary object.

@@ -1,9 +1,9 @@
 """Objects as files: the system calls, in an order that survives a crash at each of them.
 
-A file is written below `_pending/`, under a name that no other call uses, and synced. Only then it
-is linked to its own name, which fails if that exists, and the directories are synced up to the
-root. So a file under its own name is complete, and a crash leaves files only below `_pending/`.
-Everything here blocks, and raises OSError unless stated otherwise.
+A file is written below `_pending/` and synced. Only then it is linked to its own name, which fails
+if that exists, and the directories are synced up to the root. So a file under its own name is
+complete, and a crash leaves files only below `_pending/`. Everything here blocks, and raises
+OSError.
 """
 
 import os

@@ -27,8 +27,8 @@ START_S = 30.0
 BLOCK_S = 20.0
 """Time limit for a block, which takes milliseconds. A reader that takes longer hangs.
 
-It is below the grace period of a stopping run (30 s), which a hung reader must not extend. The
-worst known bodies, 32 of 1 MiB, take 11 s.
+It is below the grace period of a stopping run (30 s). The worst known bodies, 32 of 1 MiB, take
+11 s.
 """
 
 _KEPT_BYTES = 2**22

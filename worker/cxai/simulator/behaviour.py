@@ -21,13 +21,10 @@ _NO_RESULT = frozenset({Kind.MISSING, Kind.ABANDONED, Kind.FAILED, Kind.BROKEN, 
 class Behaviour:
     """How the API responds to requests for one ID.
 
-    - `kind`: the ID's problem.
-    - `refusals`: the HTTP statuses that its first requests for the result get.
-    - `affected`: how many requests the problem affects before it has passed: requests for the
-      status if the ID is `processing`, else for the result. 0 if the problem lasts, or is none.
-    - `variant`: which of the prebuilt results it has, below VARIANTS.
-    - `coding_draw`, `draw`: in [0, 1), choose the content coding, and all else that varies.
-    - `fault`: what is wrong with its result, if it is `faulty`.
+    Its first requests for the result get the statuses `refusals`. Its problem affects `affected`
+    requests before it has passed: those for the status if it is `processing`, else for the result;
+    0 if the problem lasts, or is none. `variant` is that of its result. `coding_draw` and `draw`,
+    in [0, 1), choose the content coding, and all else that varies. `fault` is for a `faulty` ID.
     """
 
     kind: Kind

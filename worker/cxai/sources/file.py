@@ -43,10 +43,9 @@ class FileSource:
     """Files of interaction IDs, read one after the other: text, CSV or JSON Lines.
 
     `paths` may contain `-` once, for standard input, which is also the default; `~` is expanded.
-    Names that end in .csv or .tsv are CSV, .jsonl or .ndjson are JSON Lines (a .gz or .zst may
-    follow); any other, and standard input, is text. `column` makes all of them CSV and names the
-    column of the IDs; `field` makes all of them JSON Lines and names the field. gzip and zstd are
-    recognized by their content.
+    Formats follow from the names (formats.Layout), codings from the content. `column` makes all of
+    them CSV and names the column of the IDs; `field` makes all of them JSON Lines and names the
+    field.
 
     Raises UsageError if these contradict each other. Opens nothing before `check` or `blocks`.
     """
@@ -74,9 +73,8 @@ class FileSource:
     def check(self, *, allow_empty: bool = False) -> None:
         """Check the beginning of each input, up to its first ID.
 
-        Raises UsageError, with the input and the remedy, for one that can't be used: it does not
-        exist, can't be read, is a directory or another format, is CSV without the column, or its
-        first lines contain no ID (the limits are in cxai/sources/preview.py). An input without
+        Raises UsageError, with the input and the remedy, for one that can't be read, is in another
+        format, or has no ID in its first lines (within the limits of preview.py). One without
         lines, or with only blank lines and comments, is refused unless `allow_empty`.
 
         On a pipe, this blocks until the first ID or a limit; `blocks` then yields what was read.

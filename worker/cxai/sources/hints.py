@@ -71,7 +71,7 @@ def first_lines(head: bytes) -> list[bytes]:
 
 
 def _fields(lines: Sequence[bytes], rule: IdRule) -> Mapping[str, int]:
-    """Return the fields of all JSON objects in the lines, and how many have an ID there."""
+    """Return the fields of all JSON objects in the lines, and how many IDs are in each."""
     found: Counter[str] = Counter()
     for line in lines:
         try:

@@ -13,8 +13,7 @@ from cxai.sources.paths import STDIN, expanded, is_regular, opened
 class LineCounter:
     """Counts the lines of a source's files on a daemon thread, without the header rows of CSV.
 
-    `names`, `column` and `field` are those of the source. `lines` is None until all are counted,
-    and stays None if any name is not that of a regular file.
+    `lines` is None until all are counted, and stays None if any name is not a regular file's.
     """
 
     def __init__(

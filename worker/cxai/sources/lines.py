@@ -16,10 +16,7 @@ MAX_LINE_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
-    """A line of more than `limit` bytes, of which only `start` was kept.
-
-    `quotes` counts the `"` in the whole line.
-    """
+    """A line of more than `limit` bytes with `quotes` times `"`, of which only `start` was kept."""
 
     start: bytes
     quotes: int

@@ -49,9 +49,9 @@ class MessageReader:
     def read_fields(self, fields: Sequence[tuple[bytes, bytes]], number: str) -> Entry:
         """Return the entry of message `number`, which has named fields.
 
-        The field with the name of the JSON field contains a bare ID. For a path such as
-        `detail.interaction_id`, the field named by its first part contains an object. If the
-        message has neither, but only one field, that field contains the text, whatever its name.
+        The field with the name of the JSON field contains a bare ID; for a path such as
+        `detail.interaction_id`, `detail` contains an object. Else a single field contains the text,
+        whatever its name.
         """
         named = DEFAULT_NAMES if self._field is None else (self._field,)
         for name in named:

@@ -25,10 +25,7 @@ class UnreachableError(Exception):
 
 
 class RefusedError(Exception):
-    """A queue refuses service until something is changed.
-
-    The message is the reason and the remedy, in sentences.
-    """
+    """A queue refuses service until a change; the message is the reason and the remedy."""
 
 
 class DeniedError(RefusedError):
@@ -146,7 +143,7 @@ class QueueSource:
 class IdleTimer:
     """Measures the time without a message, which ends a queue after `until_idle_s` seconds.
 
-    None for `until_idle_s` is never.
+    With None, it never ends.
     """
 
     def __init__(self, until_idle_s: float | None) -> None:
@@ -169,10 +166,9 @@ class IdleTimer:
 
 
 def options_in(query: str, url: str, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the options in the query of a queue's URL.
+    """Return the options in the query of a queue's URL; `known` describes the allowed ones.
 
-    `known` maps the allowed names to descriptions. Raises UsageError, which never shows the query
-    itself.
+    Raises UsageError, which never shows the query itself.
     """
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):

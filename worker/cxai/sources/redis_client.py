@@ -1,8 +1,7 @@
 """The commands of a Redis stream, over one connection. Each is sent once: it succeeds or fails.
 
-Nothing is retried here: a lost reply of XREADGROUP leaves messages pending that the client never
-saw, so after any failure our pending messages must be read again. The client's own pool and
-retries are not used.
+A lost reply of XREADGROUP leaves messages pending that the client never saw, so after any failure
+our pending messages must be read again.
 """
 
 import asyncio
@@ -40,8 +39,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 class Message:
     """A message of a stream; `fields` is None if it was deleted before it was acknowledged.
 
-    If `missing` is not 0, this represents that many messages after `id` that were deleted before
-    any consumer got them.
+    Or, if `missing` is not 0, so many messages after `id`, deleted before any consumer got them.
     """
 
     id: bytes

@@ -58,9 +58,8 @@ class SqsSource(QueueSource):
     """Messages of a queue: a bare ID, or JSON (cxai/sources/message.py).
 
     A message is held for milliseconds, from its delivery to its entry in the ledger, so its
-    visibility is never extended. A visibility timeout that is too short does no harm: the ledger
-    recognizes redelivered messages. One call at a time is enough: ten messages per call make
-    hundreds per second, more than any usual request rate.
+    visibility is never extended; the ledger recognizes redelivered messages. One call at a time is
+    enough: ten messages per call make hundreds per second.
 
     The end is `until_idle_s` seconds without a message, and at least the visibility timeout if any
     message was delivered and not deleted: if a worker died with it, it is redelivered by then.

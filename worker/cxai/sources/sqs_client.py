@@ -123,10 +123,7 @@ class SqsQueue:
         )
 
     async def in_flight(self) -> tuple[int, float]:
-        """Return about how many messages are delivered but not deleted, and the timeout.
-
-        That is the time in seconds for which a delivered message is hidden.
-        """
+        """Return about how many messages are delivered but not deleted, and the timeout in seconds."""
         names = ["ApproximateNumberOfMessagesNotVisible", "VisibilityTimeout"]
         count, timeout_s = await _called(
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names),

@@ -58,10 +58,9 @@ def items_of_table(
 
 @dataclass(slots=True)
 class _OpenRow:
-    """A row that continues on the next line, within a quoted cell.
+    """A row that continues on the next line; `fault`, if any, is why it will be rejected.
 
-    `cells` are its cells so far; of the last, open one, only the beginning is kept. `fault`, if
-    any, is why the row will be rejected.
+    `cells` are its cells so far; of the last, open one, only the beginning is kept.
     """
 
     start: bytes
@@ -165,9 +164,8 @@ class _Table:
     def _hides_row(self, header: Header, before: Cells, quoted: bytes, after: Cells) -> bool:
         """Whether a line, if it had no quotes, would be a row with its ID in `quoted`.
 
-        `before` and `after` are the line's other cells. Line breaks of other systems may split
-        `quoted` into several lines. Rows with fewer cells than the header look like text and are
-        not recognized.
+        `before` and `after` are its other cells. Line breaks of other systems may split `quoted`.
+        Rows with fewer cells than the header look like text and are not recognized.
         """
         first, *rest = ODD_LINE_END.split(quoted)
         if not rest:
