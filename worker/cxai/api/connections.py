@@ -62,9 +62,9 @@ REQUEST: ContextVar[RequestState] = ContextVar("request")
 def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Transport]:
     """Return the protocol and the transport to send a request over.
 
-    Raises ServerDisconnectedError for a connection that was closed, and for one on which the server
-    has sent data without a request: that would count as the reply to this one, and give its ID the
-    result of another. HTTP/1.1 can't distinguish such data if it arrives any later.
+    Raises ServerDisconnectedError for a closed connection, and for one on which the server has sent
+    data without a request: it would count as the reply to this one, and give its ID the result of
+    another. HTTP/1.1 can't distinguish such data if it arrives any later.
     """
     protocol = connection.protocol
     assert protocol is None or isinstance(protocol, CheckedProtocol)  # noqa: S101 - for mypy

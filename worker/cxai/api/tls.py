@@ -24,8 +24,7 @@ def trust(ca_file: Path | None) -> Trust:
     """Return the trusted certificates.
 
     The first of these that is set replaces all others: `ca_file`; OpenSSL's SSL_CERT_FILE and
-    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError, with its
-    name, if that can't be used.
+    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError.
     """
     context, source = _trusted(ca_file)
     context.set_alpn_protocols(("http/1.1",))

@@ -56,7 +56,7 @@ def read_token(token_file: Path | None) -> SecretStr:
     """Return the token from `token_file`, else from CXAI_API_TOKEN.
 
     A UTF-8 byte order mark is removed. Raises UsageError, which never shows the token, if there is
-    none, if the file is larger than 64 KiB, and for what `checked_token` refuses.
+    none, it is larger than 64 KiB, or `checked_token` refuses it.
     """
     if token_file is not None:
         where = f"the token file {token_file}"

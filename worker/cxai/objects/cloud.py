@@ -1,7 +1,7 @@
 """A bucket of a cloud (S3, Google Cloud Storage, Azure) as an object store.
 
-An object is created only if none has its name (`If-None-Match: *`, or the store's equivalent). If
-the response was lost, the next attempt reads the object of that name and compares it.
+An object is created only if none has its name. If the response was lost, the next attempt reads the
+object of that name and compares it.
 """
 
 import asyncio

@@ -28,8 +28,8 @@ _REFUSED = {
 class Volume:
     """Adapter of ObjectStore for the directory `root`. The constructor does no IO.
 
-    Calls run one after the other on one thread: the event loop never waits for a disk, and a call
-    that timed out (after `least_s`, and more for large objects) can't overtake a later one.
+    Calls run one after the other on one thread: a call that timed out (after `least_s`, and more
+    for large objects) can't overtake a later one.
     """
 
     def __init__(self, root: Path, *, least_s: float = LEAST_S) -> None:

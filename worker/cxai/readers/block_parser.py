@@ -13,17 +13,7 @@ from cxai.api.content_coding import DecodeSettings, decode
 from cxai.core.secret_str import SecretStr
 from cxai.observe.redaction import Redaction
 from cxai.policy.reply import Record
-from cxai.readers.wire import (
-    HEAD_BYTES,
-    MOST_ANSWER_BYTES,
-    Answer,
-    Block,
-    Parsed,
-    ReaderSettings,
-    Ready,
-    framed,
-    length_of,
-)
+from cxai.readers import wire
 from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.registry import open_resource
 from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
@@ -33,23 +23,23 @@ def serve(connection: socket.socket) -> None:
     """Parse the worker's blocks until it closes the connection."""
     try:
         frames = connection.makefile("rb")
-        blocks = BlockParser(_next(frames, msgspec.msgpack.Decoder(ReaderSettings)))
-        decoder = msgspec.msgpack.Decoder(Block)
+        blocks = BlockParser(_next(frames, msgspec.msgpack.Decoder(wire.ReaderSettings)))
+        decoder = msgspec.msgpack.Decoder(wire.Block)
         # As in a worker (cli/gc_tuning.py): parsing a body creates no cycles.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
-        connection.sendall(framed(Ready(_memory_bytes())))
+        connection.sendall(wire.framed(wire.Ready(_memory_bytes())))
         while True:
-            connection.sendall(framed(blocks.read(_next(frames, decoder))))
+            connection.sendall(wire.framed(blocks.read(_next(frames, decoder))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the worker has exited, or given up this reader
 
 
 def _next(frames: BinaryIO, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
     """Return the value of the next frame. Raises EOFError at the end, also within a frame."""
-    head = frames.read(HEAD_BYTES)
-    value = frames.read(length_of(head))
-    if len(head) < HEAD_BYTES or len(value) < length_of(head):
+    head = frames.read(wire.HEAD_BYTES)
+    value = frames.read(wire.length_of(head))
+    if len(head) < wire.HEAD_BYTES or len(value) < wire.length_of(head):
         raise EOFError
     return decoder.decode(value)
 
@@ -57,11 +47,12 @@ def _next(frames: BinaryIO, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
 class BlockParser:
     """Parses blocks of replies for a run with these settings.
 
-    It leaves to the worker bodies above SMALL_BYTES, and records whose lines would not fit into an
-    answer with `most_bytes` of lines.
+    It leaves to the worker bodies above SMALL_BYTES, and lines beyond `most_bytes` in an answer.
     """
 
-    def __init__(self, settings: ReaderSettings, most_bytes: int = MOST_ANSWER_BYTES) -> None:
+    def __init__(
+        self, settings: wire.ReaderSettings, most_bytes: int = wire.MOST_ANSWER_BYTES
+    ) -> None:
         self._most_bytes = most_bytes
         ranges = None
         if settings.score_bands is not None:
@@ -73,22 +64,22 @@ class BlockParser:
         self._secrets: tuple[str, ...] = ()
         self._parser = self._parser_without(self._secrets)
 
-    def read(self, block: Block) -> Answer:
+    def read(self, block: wire.Block) -> wire.Answer:
         """Return the parsed replies."""
         if block.secrets != self._secrets:  # the first block, or a token was renewed
             self._secrets = block.secrets
             self._parser = self._parser_without(block.secrets)
-        parsed: list[Parsed] = []
+        parsed: list[wire.Parsed] = []
         left_bytes = self._most_bytes
         for arrival in block.arrived:
             reply = self._parser.parse(arrival, block.at, SMALL_BYTES)
             size = sum(map(len, reply.lines.values())) if isinstance(reply, Record) else 0
             if is_too_large(reply) or size > left_bytes:
-                parsed.append(Parsed())
+                parsed.append(wire.Parsed())
             else:
-                parsed.append(Parsed.of(reply))
+                parsed.append(wire.Parsed.of(reply))
                 left_bytes -= size
-        return Answer(block.number, parsed)
+        return wire.Answer(block.number, parsed)
 
     def _parser_without(self, secrets: Sequence[str]) -> ReplyParser:
         redaction = Redaction()

@@ -68,9 +68,9 @@ async def running_reader(
 def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     """Start a reader; return our end of its socket, and the process.
 
-    It uses the import path of this process without the current directory, and does not import the
-    main program. Its output is discarded, since a library's message may quote a body. On Linux it
-    dies with the thread that starts it, which is that of the event loop.
+    It uses the import path of this process without the current directory. Its output is discarded,
+    since a library's message may quote a body. On Linux it dies with the thread that starts it,
+    which is that of the event loop.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise ReaderNotStartedError("can't be started: no Python interpreter was found")

@@ -22,8 +22,7 @@ _BLOCKS_EACH = 2
 _MANY = 16
 """When all readers are busy, a block of this many replies is read here; a smaller one waits.
 
-So readers that get less CPU time than the worker never slow a run down, and where the event loop is
-the bottleneck, it leaves the work to them.
+So slow readers never slow a run down, and a busy event loop leaves the work to them.
 """
 
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)

@@ -22,10 +22,9 @@ _ZERO = re.compile(r"q=0(\.0{0,3})?")
 
 
 def choose(accept_encoding: str, draw: float) -> str:
-    """Return the coding of a response: one that the header accepts, chosen by `draw` in [0, 1).
+    """Return a coding that the header accepts, chosen by `draw` in [0, 1); `identity` if none is.
 
-    br, gzip and deflate (the zlib format of RFC 9110) are chosen 70 : 25 : 5, so that a client gets
-    all of them; `identity` if none is accepted. Quality values other than 0 are ignored.
+    Quality values other than 0 are ignored, so that a client gets all of them.
     """
     accepted = _accepted(accept_encoding)
     left = draw * sum(_WEIGHTS[coding] for coding in accepted)

@@ -44,11 +44,10 @@ class Rate:
 class Stats:
     """What has come in and gone out. Every request counts, except those for the stats.
 
-    - `requests`: all that arrived; `by_path` as `ai`, `status`, `declared`, `elsewhere`
-      (where redirects lead), `other`.
+    - `requests`: all; `by_path` as `ai`, `status`, `declared`, `elsewhere` (of redirects), `other`.
     - `by_status`: responses, by HTTP status. A request that its client cancelled has none.
-    - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, without
-      headers, by content coding (`identity` for none); `bytes_sent` is the sum.
+    - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, by content
+      coding (`identity` for none); `bytes_sent` is the sum.
     - `max_per_second`: the most requests that arrived within any sliding second, refused ones too.
     - `by_fault`: responses with a fault; those sent as raw bytes have no status, coding or bytes.
     - `strays`, `strays_with_token`: requests that followed a redirect, and those with the token.

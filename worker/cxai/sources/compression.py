@@ -91,9 +91,8 @@ def is_compressed(path: str) -> bool:
 def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the decompressed `chunks` in pieces of CHUNK_BYTES at most.
 
-    The first bytes decide, not the name: gzip (one or more members), zstd (one or more frames), or
-    neither, which passes unchanged. Raises DamagedError after the intact pieces if the data is
-    damaged or truncated.
+    The first bytes decide, not the name; uncompressed data passes unchanged. Raises DamagedError
+    after the intact pieces if the data is damaged or truncated.
     """
     head = beginning_of(chunks, _MARKS)
     whole = chain((head,), chunks)

@@ -98,9 +98,8 @@ class FileSource:
     def blocks(self) -> Generator[list[SourceItem], None, None]:
         """Yield every line once, in order, in blocks as they arrive; reads block.
 
-        Raises InputBrokenError when the rest can't be read, or the file has changed since `check`
-        (else since it was opened), so that lines may be missing; UsageError for another format or
-        CSV without the column. Both are raised after all preceding items.
+        Raises, after all preceding items, InputBrokenError if the rest can't be read or the file
+        has changed since `check` (else since it was opened), and UsageError as `check` does.
         """
         try:
             for index, path in enumerate(self._paths):

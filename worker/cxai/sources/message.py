@@ -21,9 +21,8 @@ _MISSING = "represents messages that were deleted from the queue before delivery
 class MessageReader:
     """Makes an entry of each message of `queue`; one without a readable ID is an invalid entry.
 
-    `field` names the field of a JSON object that contains the ID, as in JSON Lines. Without it a
-    message may also be a bare ID. The source of an entry contains queue and message number, so a
-    redelivered message is the same entry, and two messages are never the same.
+    `field` is as in JSON Lines; without it a message may also be a bare ID. The source of an entry
+    contains queue and message number, so only a redelivered message is the same entry.
     """
 
     def __init__(self, queue: str, rule: IdRule, field: str | None = None) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from cxai.core.events import Emit
@@ -104,36 +104,36 @@ class Outage:
         return _now() - self._since
 
 
+class _Connection(Protocol):
+    async def close(self) -> None: ...
+
+
 class QueueSource:
     """A queue as a source of IDs: adapter of RemoteSource, but for reading and acknowledging.
 
     Entering it makes the first attempt to `connect`, and raises UsageError if that is refused;
-    `batches` waits out an outage. `close` closes the connections.
+    `batches` waits out an outage. Leaving it closes the `connection`.
     """
 
     is_queue = True
 
     def __init__(
-        self,
-        outage: Outage,
-        *,
-        connect: Callable[[], Awaitable[None]],
-        close: Callable[[], Awaitable[None]],
+        self, outage: Outage, connection: _Connection, connect: Callable[[], Awaitable[None]]
     ) -> None:
         self._outage = outage
+        self._connection = connection
         self._connect = connect
-        self._close = close
 
     async def __aenter__(self) -> Self:
         try:
             await self._outage.first(self._connect)
         except BaseException:
-            await self._close()
+            await self._connection.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._close()
+        await self._connection.close()
 
     @property
     def blocked(self) -> Blocked | None:

@@ -49,9 +49,8 @@ class RedisStreamSource(QueueSource):
 
     First come the messages pending for this consumer (after each failure again), then those that
     dead consumers have not acknowledged, then new ones. The group is created on first use, starting
-    at the oldest message. If it disappears later, messages may be lost: that breaks the input, also
-    between two runs (`expect_group`). So does a server that is unreachable for longer than the
-    patience.
+    at the oldest message. If it disappears later, even between two runs (`expect_group`), messages
+    may be lost: that breaks the input.
 
     A message that was deleted before it was read becomes an invalid entry, and so do, as one, those
     that were trimmed before any consumer got them. Both are events.
@@ -67,7 +66,7 @@ class RedisStreamSource(QueueSource):
             options.rule.secrets.add(password.get_secret_value())
         stream = RedisStream(address, password)
         outage = Outage(address.name, options.patience_s, options.emit)
-        super().__init__(outage, connect=self._create_group, close=stream.close)
+        super().__init__(outage, stream, connect=self._create_group)
         self._address = address
         self._options = options
         self._reader = MessageReader(address.name, options.rule, options.field)

@@ -26,10 +26,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamAddress:
-    """A stream, and the consumer that reads it. `name` appears in messages and rows.
-
-    A message that another consumer has not acknowledged for `claim_after_s` seconds is taken over.
-    """
+    """A stream, and the consumer that reads it. `name` appears in messages and rows."""
 
     name: str
     host: str

@@ -1,8 +1,6 @@
 """The sources of IDs, by URL scheme. A new source is a module and a line in SOURCES.
 
-The module is imported on first use and has a function `open_source(names, options)`. It gets the
-names as given, schemes included, and returns the Source; it may block until the first ID arrives.
-It raises UsageError, with the problem and the remedy, for a source that can't be used.
+The module is imported on first use, and has an `open_source` like the one here.
 """
 
 import re
@@ -36,9 +34,8 @@ _CREDENTIALS = re.compile("//[^/]*@")
 def open_source(names: Sequence[str], options: SourceOptions) -> Source:
     """Return the source for `names`: files, `-` or nothing for standard input, or a URL.
 
-    It may block until the first ID arrives. Raises UsageError for an unknown scheme, for sources of
-    several kinds, for one that can't be used, and for a name that contains a secret, which is then
-    not shown.
+    It may block until the first ID arrives. Raises UsageError, with the remedy, for an unknown
+    scheme, sources of several kinds, one that can't be used, or a name that contains a secret.
     """
     if any(map(options.rule.secrets.are_in, [*names, options.column or "", options.field or ""])):
         raise UsageError(

@@ -67,7 +67,7 @@ class SqsSource(QueueSource):
 
     def __init__(self, name: str, queue: SqsQueue, options: SourceOptions) -> None:
         outage = Outage(name, options.patience_s, options.emit)
-        super().__init__(outage, connect=queue.open, close=queue.close)
+        super().__init__(outage, queue, connect=queue.open)
         self._name = name
         self._queue = queue
         self._until_idle_s = options.until_idle_s

@@ -123,7 +123,7 @@ class SqsQueue:
         )
 
     async def in_flight(self) -> tuple[int, float]:
-        """Return about how many messages are delivered but not deleted, and the timeout in seconds."""
+        """Return about how many messages are delivered but not deleted, and the timeout, in s."""
         names = ["ApproximateNumberOfMessagesNotVisible", "VisibilityTimeout"]
         count, timeout_s = await _called(
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names),

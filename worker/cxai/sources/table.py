@@ -1,7 +1,7 @@
 """CSV with a header row: the ID is in one of its columns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, SourceItem
 from cxai.errors import InputBrokenError, UsageError
@@ -24,9 +24,8 @@ def items_of_table(
 
     `column` is the name of the IDs' column or its number, from 1; the default is the first of
     DEFAULT_NAMES in the header. A line `sep=;` above the header sets the delimiter; otherwise it is
-    the first of comma, semicolon, tab and bar that splits the header so that the column is in it.
-    Quoted cells may contain any number of line breaks, but an ID may not. The line of an item is
-    the one where its row starts.
+    the first of DELIMITERS that splits the header so that the column is in it. Quoted cells may
+    contain line breaks, but an ID may not. The line of an item is the one where its row starts.
 
     A row of empty cells is BLANK. Rejected are a row without an ID in the column, with more cells
     than the header, with fewer cells and several IDs (they may be shifted), with text after a
@@ -64,7 +63,7 @@ class _OpenRow:
     """
 
     start: bytes
-    cells: list[bytes] = field(default_factory=list)
+    cells: list[bytes]
     fault: Fault | None = None
 
     def add(self, tail: bytes, more: list[bytes], most: int) -> None:
