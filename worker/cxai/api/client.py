@@ -222,8 +222,7 @@ class ApiClient:
 async def _excerpt(response: Response) -> tuple[bytes, bool]:
     """Return up to EXCERPT_BYTES of a body, and whether that is all of it; never fails.
 
-    The status has been read and counts, even if the body is endless or broken. A slow body must
-    not delay the pause that the reply may demand.
+    A slow body must not delay the pause that the reply may demand.
     """
     excerpt, is_whole = bytearray(), False
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):

@@ -73,9 +73,6 @@ _DAMAGED = _failure(FailureKind.UNDECODABLE, "damaged: its content coding can't 
 _TRAILING = _failure(FailureKind.UNDECODABLE, "has data after the end of its content coding")
 _LARGE = _failure(FailureKind.TOO_LARGE, "decodes to too many bytes")  # `decode` names the limit
 _MANY_MEMBERS = _failure(FailureKind.TOO_LARGE, f"more than {MAX_MEMBERS} gzip members")
-_MANY_CODINGS = _failure(
-    FailureKind.UNSUPPORTED_ENCODING, f"more than {MAX_CODINGS} content codings"
-)
 
 
 def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes | Failure:
@@ -95,7 +92,8 @@ def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes 
         if (name := token.strip()) not in ("", "identity")
     ]
     if len(names) > MAX_CODINGS:
-        return _MANY_CODINGS
+        reason = f"more than {MAX_CODINGS} content codings"
+        return _failure(FailureKind.UNSUPPORTED_ENCODING, reason)
     for name in names:
         if name not in _DECODERS:
             what = name if name in _UNSUPPORTED else "with an unregistered name"

@@ -19,10 +19,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class Token:
-    """The current token. `renew` reads `file`, if there is one, again.
-
-    `on_renewed` is called with each new token before it is used.
-    """
+    """The current token. `on_renewed` is called with each new one before it is used."""
 
     def __init__(
         self,
@@ -35,11 +32,8 @@ class Token:
         self._on_renewed = on_renewed
 
     def renew(self) -> bool:
-        """Read the file again; return whether it contains a new token, which is used from now on.
-
-        Anything but a regular file (a pipe, a device) can be read only once.
-        """
-        if self._file is None or not self._file.is_file():  # reading a pipe would block
+        """Read the file again; return whether it has a new token, which is used from now on."""
+        if self._file is None or not self._file.is_file():  # a pipe can be read only once
             return False
         try:
             secret = read_token(self._file)

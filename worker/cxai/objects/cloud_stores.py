@@ -80,7 +80,7 @@ def cloud_store(
 ) -> CloudStore:
     """Return the store of a URL. Raises UsageError if the URL or the environment is wrong.
 
-    `retries` happen within a call, which is cancelled after `least_s`, and more for large objects.
+    `retries` happen within a call, and within its time limit.
     """
     address = address_of(destination)
     client: ClientConfig = {**_CLIENT, "allow_http": _allows_http(address.scheme, os.environ)}

@@ -38,9 +38,8 @@ EFFECT = "slower, but nothing is lost: the main process reads these replies"
 class ReaderPool:
     """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
 
-    `own` reads, in this process, what no reader has read: before one is ready, after one is lost,
-    and bodies that are too large for them. A block is never sent to two readers. Readers start once
-    `load` is high, or immediately if it is None. `secrets` returns the tokens in use.
+    `own` reads, in this process, what no reader has read. A block is never sent to two readers.
+    They start once `load` is high, or immediately if it is None. `secrets` returns the tokens.
     """
 
     def __init__(

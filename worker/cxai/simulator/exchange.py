@@ -33,10 +33,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response, to be sent after `delay_s` seconds; `body` is as sent.
-
-    `fault` is the name of the fault that it has. A `script` is sent in place of well-formed HTTP.
-    """
+    """A response; `body` is as sent. A `script` is sent in place of well-formed HTTP."""
 
     status: int
     body: bytes = field(default=b"", repr=False)

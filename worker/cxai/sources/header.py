@@ -23,7 +23,6 @@ _MOST_BYTES = 1 << 20
 _COLUMNS_SHOWN = 20
 _NAME_CHARS_SHOWN = 40
 
-
 NAME_THE_COLUMN = "Name the column that contains the IDs with --column."
 PLAIN_LIST = "For a plain list of IDs, one per line, use a .txt file without --column."
 

@@ -37,10 +37,9 @@ def numbered_lines(
 ) -> Iterator[tuple[int, list[bytes] | Overlong]]:
     """Yield the lines completed by each chunk, without line breaks, and the number of the first.
 
-    LF, CR LF and CR each end a line. Numbers start at 1. A line of more than `limit` bytes is
-    yielded alone. The last line needs no line break. Raises InputBrokenError when the chunks can't
-    be read to the end; the unfinished line is then dropped: its beginning could look like a whole
-    ID.
+    Numbers start at 1. A line of more than `limit` bytes is yielded alone. The last line needs no
+    line break. Raises InputBrokenError when the chunks can't be read to the end; the unfinished
+    line is then dropped: its beginning could look like a whole ID.
     """
     number = 1
     open_line = _OpenLine(limit)

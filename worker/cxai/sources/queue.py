@@ -33,10 +33,7 @@ class DeniedError(RefusedError):
 
 
 class Outage:
-    """Retries during the outages of the queue `name`, each for up to `patience_s` seconds.
-
-    `emit` is called when an outage begins and when it ends.
-    """
+    """Retries during the outages of the queue `name`, each for up to `patience_s` seconds."""
 
     def __init__(self, name: str, patience_s: float, emit: Emit) -> None:
         self._name = name

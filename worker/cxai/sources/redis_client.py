@@ -96,8 +96,8 @@ class RedisStream:
     async def gap(self) -> Message | None:
         """Return a Message for those that were trimmed before any consumer got them, if any.
 
-        A gap is visible only until later messages are read. Returns None as well if the server's
-        counts don't show it (before Redis 7.4.1 and Valkey 8.1), or the user lacks a permission.
+        A gap is visible only until later messages are read, to users with the permission, and from
+        Redis 7.4.1 and Valkey 8.1 on.
         """
         if not await self._can_show_gaps():
             return None

@@ -25,7 +25,6 @@ SOURCES: Mapping[str, str] = {
     "sqs": "cxai.sources.sqs",
 }
 
-
 # RFC 3986, 3.1. A single letter is a Windows drive, not a scheme.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
 _CREDENTIALS = re.compile("//[^/]*@")

@@ -26,10 +26,9 @@ def items_of_text(
 ) -> Iterator[list[SourceItem]]:
     """Yield one item for each line, in blocks as chunks arrive.
 
-    White space around an ID is ignored. A line of only white space is BLANK, one that starts with
-    `#` is a COMMENT. Rejected are lines of more than MAX_LINE_BYTES, and comments with text after
-    a line break of another system, or an ID after a rarer one: those could be lost IDs.
-    Raises InputBrokenError.
+    A line of only white space is BLANK, one that starts with `#` is a COMMENT. Rejected are lines
+    of more than MAX_LINE_BYTES, and comments with text after a line break of another system, or an
+    ID after a rarer one: those could be lost IDs. Raises InputBrokenError.
     """
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):
