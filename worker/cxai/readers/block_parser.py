@@ -5,7 +5,7 @@ import resource
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -22,26 +22,32 @@ from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 def serve(connection: socket.socket) -> None:
     """Parse the worker's blocks until it closes the connection."""
     try:
-        frames = connection.makefile("rb")
-        blocks = BlockParser(_next(frames, msgspec.msgpack.Decoder(wire.ReaderSettings)))
+        blocks = BlockParser(_next(connection, msgspec.msgpack.Decoder(wire.ReaderSettings)))
         decoder = msgspec.msgpack.Decoder(wire.Block)
         # As in a worker (cli/gc_tuning.py): parsing a body creates no cycles.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
         connection.sendall(wire.framed(wire.Ready(_memory_bytes())))
         while True:
-            connection.sendall(wire.framed(blocks.read(_next(frames, decoder))))
+            connection.sendall(wire.framed(blocks.read(_next(connection, decoder))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the worker has exited, or given up this reader
 
 
-def _next(frames: BinaryIO, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
-    """Return the value of the next frame. Raises EOFError at the end, also within a frame."""
-    head = frames.read(wire.HEAD_BYTES)
-    value = frames.read(wire.length_of(head))
-    if len(head) < wire.HEAD_BYTES or len(value) < wire.length_of(head):
-        raise EOFError
-    return decoder.decode(value)
+def _next(connection: socket.socket, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
+    """Return the value of the next frame. Raises EOFError at the end."""
+    length = wire.length_of(_exactly(connection, wire.HEAD_BYTES))
+    return decoder.decode(_exactly(connection, length))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytearray:
+    found = bytearray(count)
+    view, filled = memoryview(found), 0
+    while filled < count:
+        if not (more := connection.recv_into(view[filled:])):
+            raise EOFError
+        filled += more
+    return found
 
 
 class BlockParser:

@@ -99,6 +99,6 @@ def framed(value: Any) -> bytearray:
     return frame
 
 
-def length_of(head: bytes | memoryview) -> int:
+def length_of(head: bytearray | memoryview) -> int:
     """Return how many bytes follow the head of a frame."""
     return int.from_bytes(head, "big")
