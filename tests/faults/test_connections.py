@@ -249,6 +249,20 @@ async def test_data_that_arrives_before_a_request_is_sent_is_not_its_reply(data)
         assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"
 
 
+async def test_unread_data_on_a_new_connection_is_not_the_reply_to_its_first_request():
+    async def send_slot():
+        if server.connections == 1:
+            server.push(response(b"unasked"))  # sent at once; the loop has no time to read it
+
+    async with (
+        RawServer([response(b"at last")]) as server,
+        client_of(server.base_url, send_slot=send_slot) as client,
+    ):
+        first = await client.fetch(ID, Endpoint.RESULT)
+        assert first == Failure(FailureKind.NO_CONNECTION, FailureStage.HEADERS, NO_REPLY)
+        assert (await client.fetch(ID, Endpoint.RESULT)).body == b"at last"
+
+
 async def test_a_connection_that_drops_while_idle_has_no_effect():
     async with (
         RawServer([response(b"first"), Ending.CLOSE], [response(b"second")]) as server,

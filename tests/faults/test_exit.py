@@ -325,6 +325,19 @@ def test_refused_settings_are_an_event_of_the_log(tmp_path):
     assert (ended.code, event["event"], event["level"]) == (2, "run_refused", "error")
 
 
+def test_failures_are_in_released_parts_only_after_a_prune(simulated, guids, tmp_path):
+    (tmp_path / "ids.txt").write_text("\n".join(guids(20)))
+    export = tmp_path / "export"
+    with simulated(missing=0.5) as api:
+        run = ("run", tmp_path / "ids.txt", "-o", export, "--base-url", api.base_url)
+        reports = [cxai(*run, "--rate", "1000").out for _ in range(2)]
+        assert cxai("prune", export, "--all").code == 0
+        reports.append(cxai(*run, "--rate", "1000").out)
+    shown = f"  IDs without a record are listed in {export}/failures-*.jsonl*"
+    for report, ending in zip(reports, (":", ":", " and in released parts:"), strict=True):
+        assert shown + ending in report.splitlines()
+
+
 def test_a_missing_part_is_named_with_each_way_out(simulated, guids, tmp_path):
     with simulated() as api:
         cxai(

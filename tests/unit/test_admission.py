@@ -11,9 +11,8 @@ from support.memory_database import Books, MemoryDatabase
 
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission
-from cxai.ledger.admission import Admissions
+from cxai.ledger.admission import Admissions, KeyFilter
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.key_filter import KeyFilter
 from cxai.policy.verdict import OPEN_AGAIN, Verdict
 
 AT = "2026-11-27T03:00:00.000Z"

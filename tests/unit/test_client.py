@@ -270,6 +270,12 @@ async def test_an_id_that_is_the_token_is_not_sent_and_not_shown(spelling):
     assert spelling not in str(raised.value)
 
 
+def test_a_base_url_that_contains_the_token_is_refused_and_not_shown():
+    with pytest.raises(UsageError, match="base_url contains the API token") as raised:
+        client_of(f"https://api.example.com/{TOKEN}")
+    assert TOKEN not in str(raised.value)
+
+
 @pytest.mark.promise(
     "A token, renewed during a run, that is among the IDs",
     "the run stops with code 2 before it is sent, and does not show it",

@@ -39,6 +39,7 @@ def offered(capsys, *words):
         (["run", "--shape", ""], {"nested", "tables"}),
         (["run", "--compression", "z"], {"zstd"}),
         (["run", "--pat"], set()),  # a former name: taken, but not offered
+        (["run", "--reopen", "not_found,not_"], {"not_found,not_ready"}),
         (["run", "i"], {"file,i"}),
         (["run", "-o", "e"], {"dir,e"}),
         (["status", "e"], {"dir,e"}),

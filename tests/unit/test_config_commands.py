@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 from support.certificate import CA
+from support.command import cxai, environment
 from support.in_process import cxai_here
 
 from cxai.settings import Settings
@@ -38,6 +39,12 @@ def test_show_prints_the_settings_in_effect_with_their_origins(config, tmp_path)
     assert shown == Settings(rate=20, burst=True, grace_s=120, not_ready_timeout_s=60)
 
 
+def test_show_prints_utf_8_as_toml_is_whatever_the_encoding_of_the_output():
+    show = ["config", "show", "--column", "Gespräch"]
+    ended = cxai(*show, env=environment(PYTHONIOENCODING="ascii"))
+    assert tomllib.loads(ended.out)["column"] == "Gespräch"
+
+
 def test_check_accepts_what_a_run_can_use(config, tmp_path):
     for name in ("token", "password"):
         (tmp_path / name).write_text(f"a-{name}-of-tests\n")
@@ -47,6 +54,12 @@ def test_check_accepts_what_a_run_can_use(config, tmp_path):
         CXAI_PROXY="http://user:c4nary@proxy:3128",
     )
     assert (ended.code or 0, ended.out, ended.err) == (0, "The settings can be used.\n", "")
+
+
+def test_check_names_each_former_name_before_its_result(config):
+    ended = config("check", "--patience", "5m")
+    renamed = "--patience is now called --not-ready-timeout."
+    assert ended.out == f"{renamed}\nThe settings can be used.\n"
 
 
 def test_check_reminds_of_a_token_that_is_not_set(config):

@@ -200,6 +200,17 @@ def test_a_compressed_copy_with_other_content_is_refused(export):
         prune(export, PARTS[0])
 
 
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_a_compressed_copy_that_can_not_be_decompressed_is_refused(export, suffix):
+    part = export / PARTS[0]
+    copy = bytearray(COMPRESSORS[suffix](part.read_bytes()))
+    copy[10:30] = b"\xff" * 20
+    (export / f"{PARTS[0]}{suffix}").write_bytes(copy)
+    part.unlink()
+    with pytest.raises(IntegrityError, match=r"can't be read: .*Nothing was released"):
+        prune(export, PARTS[0])
+
+
 # --- what is refused ---
 
 

@@ -281,3 +281,24 @@ def test_the_report_of_a_stopped_run_as_json_has_the_reason():
     assert (plain["stopped_by"], plain["exit_code"]) == ("The API refused the token.", 3)
     assert plain["headline"] == "Stopped early: The API refused the token."
     assert plain["reason"] == "token_refused"
+
+
+def test_the_readme_shows_the_report_of_the_demo():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("and at its end:\n\n```text\n")[2].partition("```")[0]
+    of = tally(ok=286, not_found=13, processing_failed=1, invalid_id=1)
+    of.lines += 9
+    of.duplicates, of.blanks, of.comments = 5, 3, 1
+    of.requests, of.retries, of.status_requests, of.throttled = 352, 28, 24, 4
+    of.reasons = {
+        Verdict.NOT_FOUND: Counter({"no such interaction": 13}),
+        Verdict.PROCESSING_FAILED: Counter(
+            {
+                "the API failed to process it (fileDownloadFailed):"
+                " https://files.example/call.wav answered 403.": 1
+            }
+        ),
+        Verdict.INVALID_ID: Counter({"is not a GUID": 1}),
+    }
+    report = Report(Path("demo-export"), of, 14.1, tolerating(0.007), stopped_by=None)
+    assert report.text() + "\n" == shown

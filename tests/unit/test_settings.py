@@ -165,6 +165,20 @@ def test_a_former_name_is_accepted_with_a_warning(former, value, name, monkeypat
         assert Settings(**{former: value}) == expected
 
 
+def test_a_former_name_replaces_what_was_given_under_either_name():
+    with pytest.warns(DeprecationWarning, match="patience_s"):
+        settings = Settings(patience_s=60)
+    with pytest.warns(DeprecationWarning, match="patience_s"):
+        assert settings.replace(patience_s=30) == Settings(not_ready_timeout_s=30)
+
+
+def test_former_names_are_listed_in_the_order_in_which_they_were_given(toml):
+    lines = {"reopen": "retry = []", "not_ready_timeout_s": "patience_s = 5"}
+    for order in ([*lines], [*reversed(lines)]):
+        path = toml("\n".join(lines[name] for name in order))
+        assert [*load({}, path).renamed.values()] == order
+
+
 def test_a_setting_under_both_names_is_refused(monkeypatch):
     monkeypatch.setenv("CXAI_PATIENCE_S", "60")
     now = "CXAI_NOT_READY_TIMEOUT_S"
@@ -278,6 +292,21 @@ def test_the_name_of_a_token_file_is_a_setting_like_others(monkeypatch, toml):
 def test_a_file_that_is_no_toml_is_refused_with_the_place(text, toml):
     with pytest.raises(UsageError, match=r"is not valid TOML: .* \(at "):
         load_settings({}, toml(text))
+
+
+@pytest.mark.parametrize("text", [f"rate = {'1' * 5_000}", f"reopen = {'[' * 3_000}{']' * 3_000}"])
+def test_a_file_that_is_too_much_for_the_parser_is_refused(text, toml):
+    with pytest.raises(UsageError, match="is not valid TOML: "):
+        load_settings({}, toml(text))
+
+
+def test_a_number_of_any_length_is_refused(toml):
+    (problem,) = problems(config=toml(f"rate = 0x{'f' * 5_000}"))
+    assert problem.endswith(f"expected {A_RATE}")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(toml):
+    assert load_settings({}, toml("\ufeffrate = 2.0\n")).rate == 2.0
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -85,12 +85,21 @@ def test_the_settings_in_effect_are_toml_that_gives_the_same(monkeypatch, tmp_pa
     assert load_settings({}, file) == loaded.settings
 
 
+@pytest.mark.parametrize("column", ["a\\b\nc", "\\\x01", "\x7f", "a@b", "\U000e0001x", "'\\\""])
+def test_any_text_in_effect_is_toml_that_gives_the_same(tmp_path, column):
+    loaded = load({"column": column})
+    file = tmp_path / "cxai.toml"
+    file.write_text(effective_as_toml(loaded), encoding="utf-8")
+    assert load_settings({}, file) == loaded.settings
+
+
 def test_the_settings_in_effect_show_no_secret(monkeypatch):
     monkeypatch.setenv("CXAI_PROXY", "http://user:c4nary@proxy:3128")
     monkeypatch.setenv("CXAI_API_TOKEN", "c4nary")
     text = effective_as_toml(load({"base_url": "https://user:c4nary@host"}))
     assert "c4nary" not in text
-    assert "# proxy is not shown, since it may hold a password  # CXAI_PROXY\n" in text
+    assert "c4nary" not in effective_as_toml(load({"column": "c4nary"}))
+    assert "# proxy is not shown, since it may hold a secret  # CXAI_PROXY\n" in text
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ SPELLINGS = {
     "a program": lambda text: "".join(f"\\x{ord(c):02x}" for c in text),
     "HTML": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
     "HTML, decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
-    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in text),
+    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) for c in text),
 }
 
 
-@pytest.mark.parametrize("secret", [GUID, OPAQUE, "ends-in-the-letter-x"])
+@pytest.mark.parametrize("secret", [GUID, OPAQUE, "ends-in-the-letter-x", "a_token@with:[signs]"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_each_spelling_is_recognized_and_masked(secret, spelling):
     spelled = SPELLINGS[spelling](secret)

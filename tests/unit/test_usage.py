@@ -81,12 +81,57 @@ def test_a_mistake_is_an_event_where_the_log_is_json(arguments):
     assert "--help`" in event["reason"]
 
 
+@pytest.mark.parametrize("place", ["option", "file"])
+def test_settings_that_can_not_be_used_are_an_event_where_another_makes_the_log_json(
+    capsys, tmp_path, place
+):
+    file = tmp_path / "cxai.toml"
+    file.write_text('log_format = "json"\n')
+    how = ["--log-format", "json"] if place == "option" else ["--config", file]
+    ended = cxai_here(capsys, "run", "ids.txt", "-o", tmp_path / "export", "--rate", "x", *how)
+    event = json.loads(ended.err)
+    assert (event["event"], event["exit_code"]) == ("run_refused", 2)
+    assert "--rate: 'x' is not valid" in event["reason"]
+
+
 @pytest.mark.parametrize("arguments", [[TOKEN], ["run", f"--{TOKEN}"], ["demo", "--ids", TOKEN]])
 def test_a_token_that_was_pasted_into_the_command_line_is_not_repeated(arguments):
     ended = cxai(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("cxai: ")
     assert TOKEN not in ended.err
+
+
+@pytest.mark.parametrize("before", [[], ["--patience", "5m"]])
+def test_a_token_that_was_given_as_the_name_of_its_file_is_not_repeated(capsys, tmp_path, before):
+    run = ["run", "ids.txt", "-o", tmp_path / "export", *before, "--token-file", TOKEN]
+    ended = cxai_here(capsys, *run)
+    assert ended.code == 2
+    assert "Can't read the token file [token]" in ended.err
+    assert TOKEN not in ended.err
+
+
+PASSWORDS = ["c4nary", "c4/nary", "c4@nary", "c4?n#ary"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "ids.txt", "-o", "postgres://me:{}@host/db#x"],
+        ["prune", "postgres://me:{}@host/db#x"],
+        ["run", "ids.txt", "-o", "s3://me:{}@bucket/x"],
+        ["status", "https://me:{}@host/x"],
+        ["config", "show", "-c", "s3://me:{}@bucket/x.toml"],
+        ["config", "show", "--token-file", "s3://me:{}@bucket/x"],
+        ["run", "postgre://me:{}@host/db#x", "-o", "export"],
+    ],
+)
+def test_a_password_in_a_url_is_not_repeated(capsys, arguments, password):
+    ended = cxai_here(capsys, *(argument.format(password) for argument in arguments))
+    assert (ended.code, ended.out) == (2, "")
+    assert "c4" not in ended.err
+    assert "ary" not in ended.err
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,25 @@ def test_a_missing_part_is_found_with_the_number_of_its_lines(tmp_path, ids):
     assert others == [f"{lines:,} IDs have the verdict ok, but 0 have a record."]
 
 
+@pytest.mark.parametrize("set_", ["records", "failures"])
+def test_the_advice_on_a_missing_part_has_no_other_advice_beside_it(tmp_path, ids, set_):
+    run_finished(tmp_path, ids, SCENARIO)
+    (tmp_path / f"{set_}-000001.jsonl").unlink()
+    found = verify_export(tmp_path)
+    assert len(found.problems) == 2
+    (advice,) = found.as_dict()["advice"]
+    assert "--reopen-missing" in advice
+    assert "new directory" not in advice
+
+
+def test_the_advice_on_a_damaged_part_names_how_to_fetch_its_ids_again(tmp_path, ids):
+    run_finished(tmp_path, ids, SCENARIO)
+    edit(tmp_path / "records-000001.jsonl", lambda content: content[:-10])
+    (advice,) = verify_export(tmp_path).as_dict()["advice"]
+    assert "move damaged parts out of the directory" in advice
+    assert "--reopen-missing" in advice
+
+
 def test_a_record_of_an_id_without_the_verdict_ok_is_found(tmp_path, ids):
     run_finished(tmp_path, ids, SCENARIO)
     record = json.loads((tmp_path / "records-000001.jsonl").read_text().partition("\n")[0])
@@ -196,7 +215,7 @@ def test_the_findings_have_a_form_for_people_and_one_for_programs(tmp_path, ids)
     found = verify_export(tmp_path)
     assert found.text().startswith(f"{tmp_path} is DAMAGED (")
     assert found.problems[0] in found.text()
-    assert "  Don't load it. Restore these files" in found.text()
+    assert "  Don't load it. Put the missing files back." in found.text()
     assert found.as_dict()["intact"] is False
 
 
@@ -282,7 +301,7 @@ def test_damage_takes_precedence_over_what_is_missing(tmp_path, ids):
     assert found.exit_code == 5
     lines = found.text().splitlines()
     place = lines.index("  It is also INCOMPLETE:")
-    assert lines[place - 1].startswith("  Don't load it. Restore these files from a backup, or ")
+    assert lines[place - 1].startswith("  Don't load it. Put the missing files back.")
     assert lines[place + 1] == "  13 lines of the input have no verdict:"
 
 

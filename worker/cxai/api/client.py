@@ -56,7 +56,8 @@ class ApiClient:
     connection. `connect_timeout_s` bounds connecting (name, TCP, proxy, TLS), `total_timeout_s`
     everything from there to the last byte. A 200 is not read beyond `max_wire_bytes`, as sent.
     `ca_file` and `proxy` are those of tls.trust and proxy.checked_proxy; http to loopback never
-    uses a proxy. Raises UsageError for these, and for a `base_url`, that can't be used.
+    uses a proxy. Raises UsageError for these, and for a `base_url`, that can't be used, and for a
+    `base_url` that contains the token.
     """
 
     def __init__(
@@ -85,6 +86,10 @@ class ApiClient:
         self._endings = {Endpoint.RESULT: f"/{result_path}", Endpoint.STATUS: "/status"}
         self._token = token
         self._tokens = Secrets(token.secret.get_secret_value())
+        if self._tokens.are_in(self.base_url):
+            raise UsageError(
+                "base_url contains the API token. Remove it there: the token is sent in a header."
+            )
         self._clock = clock
         self._open_exchange = open_exchange
         self._send_slot = send_slot

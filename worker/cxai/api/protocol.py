@@ -7,6 +7,8 @@ The private parts of aiohttp that this uses are covered by tests of the client o
 import asyncio
 import math
 import select
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -40,23 +42,30 @@ class CheckedProtocol(ResponseHandler):
         super().__init__(loop)
         self.requests = 0
         self.received_at = -math.inf
+        self._arrived: Callable[[], Sequence[Any]]
         self.begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Prepare to ask the system for data that has arrived."""
         super().connection_made(transport)
-        self._arrivals = select.poll()
-        self._arrivals.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        descriptor = transport.get_extra_info("socket").fileno()
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            self._arrived = partial(poll.poll, 0)
+        else:  # some macOS builds of Python
+            self._arrived = lambda: select.select([descriptor], [], [], 0)[0]
+        self._is_encrypted = transport.get_extra_info("ssl_object") is not None
 
     def may_send(self) -> bool:
         """Whether the connection is open and has received no data without a request.
 
         Data may have arrived that the event loop has not read: asking the system takes 1 µs. It is
-        not asked before the first request, when session tickets of TLS may arrive.
+        not asked before the first request over TLS, when session tickets may arrive.
         """
         if self.should_close or not self.is_connected():
             return False
-        return self.requests == 1 or not self._arrivals.poll(0)
+        return (self._is_encrypted and self.requests == 1) or not self._arrived()
 
     def begin(self) -> None:
         """Prepare for the next request."""

@@ -28,6 +28,7 @@ def close_books(report: Report, committer: Committer, emit: Emit) -> Report:
     try:
         report.tally.committed = committer.settled()
         report.tally.unfetched = committer.unfetched()
+        report = replace(report, failures_released=committer.has_released_failures())
         committer.end_run(report.ended, report.as_dict())
     except (CommitError, IntegrityError) as error:
         emit("run_not_closed", reason=str(error))

@@ -147,7 +147,7 @@ def enqueue(
     cls=Page,
     params=[
         Argument(
-            ["verdicts"], type=Typed(Verdicts()), metavar="VERDICT,…", group=INPUT,
+            ["verdicts"], type=Typed(Verdicts()), metavar="VERDICT,...", group=INPUT,
             help=f"Verdicts, separated by commas: {', '.join(Verdicts().choices)}.",
         ),
         Option(["--in", "in_"], required=True, metavar="URL", group="Export", help=_URL),

@@ -11,7 +11,7 @@ from cxai.cli.values import Value
 from cxai.settings.choices import Choice
 
 _VARIABLE = "_CXAI_COMPLETE"  # click's name for a program called cxai
-_SHELLS = Choice.among(("bash", "zsh", "fish"))
+_SHELLS = Choice.of(("bash", "zsh", "fish"))
 
 
 @click.command(

@@ -9,7 +9,7 @@ import click
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
 from cxai.cli.help import Group, Page
 from cxai.cli.options import CONFIG, given, settings_options
-from cxai.cli.streams import tell
+from cxai.cli.streams import tell, tell_file
 from cxai.settings import Settings, SettingsError
 
 if TYPE_CHECKING:  # help needs no more than the definitions
@@ -31,7 +31,8 @@ def show(*, config: str | None, **options: Any) -> None:
     from cxai.settings.rendering import effective_as_toml
 
     loaded = _loaded(options, config)
-    tell("\n".join((*_renamed(loaded), effective_as_toml(loaded).rstrip("\n"))))
+    comments = [f"# {one}" for one in _renamed(loaded)]
+    tell_file("\n".join((*comments, effective_as_toml(loaded).rstrip("\n"))))
 
 
 @click.command(
@@ -76,4 +77,4 @@ def _loaded(options: dict[str, Any], config: str | None) -> "Loaded":
 
 
 def _renamed(loaded: "Loaded") -> list[str]:
-    return [f"# {former} is now called {name}." for former, name in loaded.renamed.items()]
+    return [f"{former} is now called {name}." for former, name in loaded.renamed.items()]

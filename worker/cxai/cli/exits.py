@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # take long to import, and `cxai --help` needs none
     from cxai.inspect.report import Report
     from cxai.inspect.verify.findings import Findings
     from cxai.observe.logging import Log
+    from cxai.observe.redaction import Redaction
 
 
 def is_debugging() -> bool:
@@ -77,15 +78,23 @@ def fail(event: str, message: str, code: ExitCode, **values: Any) -> NoReturn:
     sys.exit(code)
 
 
+def redaction_of_environment() -> "Redaction":
+    """Return the redaction of a log until the token is read: it hides that of the environment."""
+    from cxai.observe.redaction import Redaction  # noqa: PLC0415 - not for `cxai --help`
+
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return Redaction(SecretStr(token) if token else None)
+
+
 def _log() -> "Log":
     """Return the log; before the settings are known, it looks as the environment says."""
     from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
-    from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
     if not LOG.is_configured:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        redaction = Redaction(SecretStr(token)) if token else Redaction()
-        LOG.configure(redaction, as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json")
+        LOG.configure(
+            redaction_of_environment(),
+            as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json",
+        )
     return LOG
 
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxai.cli.exits import redaction_of_environment
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
-from cxai.settings import Level, LogFormat, Settings
+from cxai.settings import Level, LogFormat, Settings, SettingsError
 from cxai.settings.choices import Switch
 from cxai.settings.definition import Setting
 from cxai.settings.settings import INPUT, OUTPUT, RUN
 from cxai.settings.texts import File
 
 if TYPE_CHECKING:  # help needs only the definitions
+    from cxai.observe.logging import Log
     from cxai.settings.origins import Loaded
 
 SOURCES = Argument(
@@ -95,23 +97,32 @@ def settings_of(
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other: leave one out.")
     meant = _QUIET if quiet else _VERBOSE if verbose else {}
-    loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    try:
+        loaded = load({**meant, **given(options)}, None if config is None else Path(config))
+    except SettingsError as error:
+        if error.usable.get("log_format") is LogFormat.JSON:
+            _configure_log(as_json=True)
+        raise
     if loaded.renamed:
         _warn_of_former_names(loaded)
     return loaded.settings
 
 
+def _configure_log(*, as_json: bool, level: Level = Level.INFO) -> "Log":
+    from cxai.observe.logging import LOG  # noqa: PLC0415 - few command lines need it
+
+    LOG.configure(redaction_of_environment(), as_json=as_json, level=level)
+    return LOG
+
+
 def _warn_of_former_names(loaded: "Loaded") -> None:
     from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
-    from cxai.observe.logging import LOG  # noqa: PLC0415
-    from cxai.observe.redaction import Redaction  # noqa: PLC0415
 
     settings = loaded.settings
-    is_json = settings.log_format is LogFormat.JSON
-    LOG.configure(Redaction(), as_json=is_json, level=settings.log_level)
+    log = _configure_log(as_json=settings.log_format is LogFormat.JSON, level=settings.log_level)
     for former, name in loaded.renamed.items():
         text = f"{former} is now called {name}."
-        LOG.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))
+        log.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cxai.cli.aiohttp_import import import_aiohttp
-from cxai.cli.exits import finish
+from cxai.cli.exits import finish, redaction_of_environment
 from cxai.cli.help import Option, Page
 from cxai.cli.options import (
     AS_JSON,
@@ -94,13 +94,12 @@ def run(
     from cxai.app import source_of
     from cxai.cli.process import configure_log, export_as_command, run_to_end, work_as_command
     from cxai.core.events import EventStream
-    from cxai.observe.redaction import Redaction
     from cxai.settings import LogFormat
     from cxai.sources.line_counter import LineCounter
     from cxai.sources.redis_password import password_in_environment
     from cxai.sources.registry import shown_names
 
-    redaction, events = Redaction(), EventStream()
+    redaction, events = redaction_of_environment(), EventStream()
     settings = settings_of(options, config, quiet=quiet, verbose=verbose)
     configure_log(settings, redaction)  # for a refusal
     token = read_token(settings.token_file)

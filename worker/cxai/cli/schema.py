@@ -10,8 +10,8 @@ from cxai.resources.options import Shape
 from cxai.settings.choices import Choice
 from cxai.settings.settings import OUTPUT
 
-SETS = Choice.among(("records", "interactions", "scores", "segments", "failures"))
-DIALECTS = Choice.among(("duckdb", "postgres", "bigquery", "snowflake", "redshift", "spark"))
+SETS = Choice.of(("records", "interactions", "scores", "segments", "failures"))
+DIALECTS = Choice.of(("duckdb", "postgres", "bigquery", "snowflake", "redshift", "spark"))
 SHAPES = Choice.of(Shape)
 
 

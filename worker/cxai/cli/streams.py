@@ -66,6 +66,13 @@ def tell(text: str) -> None:
             raise UsageError(unprinted(error)) from None
 
 
+def tell_file(text: str) -> None:
+    """Print the content of a file that is UTF-8 everywhere; on a terminal in its own encoding."""
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    tell(text)
+
+
 def say(text: str) -> None:
     """Print a message on standard error; where that fails, the exit code remains."""
     try:

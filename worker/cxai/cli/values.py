@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError
-from cxai.output.local_path import local_path
+from cxai.output.local_path import local_path, without_credentials
 from cxai.settings.kind import Kind
 from cxai.settings.texts import File
 
@@ -34,7 +34,15 @@ class Value(click.ParamType[Any]):
         """Complete the names of a choice, and files."""
         if isinstance(self.kind, File):
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(one) for one in self.kind.choices if one.startswith(incomplete)]
+        before, comma, last = (
+            incomplete.rpartition(",") if self.kind.is_list else ("", "", incomplete)
+        )
+        left = {*self.kind.choices} - {*before.split(",")}
+        return [
+            CompletionItem(f"{before}{comma}{one}")
+            for one in self.kind.choices
+            if one in left and one.startswith(last)
+        ]
 
 
 class Typed(Value):
@@ -69,8 +77,8 @@ def directory_of(place: str) -> Path:
     """Return the directory that a place is. Raises UsageError."""
     if is_engine_url(place):
         raise UsageError(
-            f"{place} is an export that workers share, not a directory. This command works on"
-            " exports on this machine."
+            f"{without_credentials(place)} is an export that workers share, not a directory. This"
+            " command works on exports on this machine."
         )
     return local_path(place, "The directory")
 

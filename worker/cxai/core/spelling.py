@@ -68,7 +68,7 @@ _LETTER_DECIMAL = "(?:4[89]|5[0-7]|6[5-9]|[78][0-9]|9[0789]|1[01][0-9]|12[0-2])"
 
 # Between two letters: a character that is neither, as it is or as URLs, programs, JSON and HTML
 # escape it. Plain characters that structure a log line are excluded.
-_NO_GAP = r"""\uff10-\uff5a"'{}\[\],\n"""
+_NO_GAP = r"""\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"'{}\[\],\n"""
 _GAP = (
     rf"%(?:25){{0,4}}(?!{_LETTER_HEX})[0-9a-f]{{2}}"
     rf"|\\{{1,8}}+(?:(?!(?:u00|x){_LETTER_HEX})(?:u[0-9a-f]{{4}}|x[0-9a-f]{{2}}))?"

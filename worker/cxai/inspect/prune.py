@@ -1,15 +1,14 @@
 """`cxai prune`: releases finished parts that were loaded elsewhere, and deletes their files.
 
-IDs in a released part keep their verdicts: one with a record is never fetched again. All parts are
-checked first; then the ledger records the release, durably; then the files are deleted. A crash in
-between leaves files that the export no longer needs.
+All parts are checked first; then the ledger records the release, durably; then the files are
+deleted. A crash in between leaves files that the export no longer needs.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.at_rest import export_at_rest
 from cxai.ledger.port import Database
 from cxai.ledger.runs import under_way, write_manifest
-from cxai.output.codecs import OPEN_UNPACKED
+from cxai.output.codecs import OPEN_UNPACKED, UNPACK_ERRORS
 from cxai.output.compression import Compression
 from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import PartState, part_name
@@ -29,7 +28,6 @@ from cxai.output.parts import as_named
 from cxai.output.private import open_for_reading
 from cxai.resources.registry import layout_of
 
-_READ_BYTES = 1 << 20
 _MOST_NAMED = 5
 
 _KEPT = (
@@ -38,13 +36,13 @@ _KEPT = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """The names of the parts that were released, and of the files that were deleted."""
 
     directory: Path
-    released: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    released: list[str]
+    deleted: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -64,15 +62,6 @@ class Pruned:
         lines = [f"{where}: {released} released, {deleted} deleted."]
         lines += [f"  released {name}" for name in self.released]
         return "\n".join([*lines, _KEPT])
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part to release; `file` is the name of the file to delete, None if it is missing."""
-
-    state: PartState
-    name: str
-    file: str | None
 
 
 def prune_export(
@@ -96,31 +85,23 @@ def prune_export(
         if ledger.is_new:
             raise UsageError(f"{path} has no finished parts yet.")
         compression = ledger.form(layout_of).compression
-        states = ledger.parts()
-        chosen = _chosen(path, states, compression, names, every=every, missing=missing)
-        parts = [_checked(path, state, compression, missing=missing) for state in chosen]
-        pruned = Pruned(path, [part.name for part in parts if not part.state.is_released])
-        if parts:  # also those that a killed prune had released, but not deleted
-            ledger.release([part.state for part in parts], timestamp(clock.utc()))
+        finished = {part_name(part, compression): part for part in ledger.parts() if part.sealed}
+        chosen = _chosen(path, finished, names, every=every, missing=missing)
+        files = [_checked(path, state, compression, missing=missing) for state in chosen]
+        if chosen:  # also those that a killed prune had released, but not deleted
+            ledger.release(chosen, timestamp(clock.utc()))
             _rewrite_manifest(directory, ledger, compression)
-        if not keep:
-            pruned.deleted = [part.file for part in parts if part.file is not None]
-            for name in pruned.deleted:
-                directory.remove(name)
-            directory.sync()
-    return pruned
+        deleted = [] if keep else [name for name in files if name is not None]
+        for name in deleted:
+            directory.remove(name)
+        directory.sync()
+    released = [part_name(state, compression) for state in chosen if not state.is_released]
+    return Pruned(path, released, deleted)
 
 
 def _chosen(
-    path: Path,
-    states: Iterable[PartState],
-    compression: Compression,
-    names: Sequence[str],
-    *,
-    every: bool,
-    missing: bool,
+    path: Path, finished: dict[str, PartState], names: Sequence[str], *, every: bool, missing: bool
 ) -> list[PartState]:
-    finished = {part_name(state, compression): state for state in states if state.sealed}
     if names:
         if every:
             raise UsageError("Give either parts or --all, not both.")
@@ -139,17 +120,14 @@ def _chosen(
     )
 
 
-def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[str]:
+def _named(path: Path, names: Iterable[str], finished: Collection[str]) -> list[str]:
     """Return each part once, by its name in the ledger."""
-    known = set(finished)
     chosen = {}
     for given in names:
-        name = Path(given).name
-        folder = Path(given).parent
-        is_there = folder in {Path(), path} or (folder.exists() and folder.samefile(path))
-        if not is_there:
+        name, folder = Path(given).name, Path(given).parent
+        if folder not in {Path(), path} and not (folder.exists() and folder.samefile(path)):
             raise UsageError(f"{given} is not in {path}.")
-        if name not in known:
+        if name not in finished:
             raise UsageError(
                 f"{given} is not a finished part of {path}. A part can be released once the ledger"
                 " has it as finished (*.open files are still being written)."
@@ -158,8 +136,10 @@ def _named(path: Path, names: Iterable[str], finished: Iterable[str]) -> list[st
     return list(chosen)
 
 
-def _checked(path: Path, state: PartState, compression: Compression, *, missing: bool) -> _Part:
-    """Return what to release, after checking its content against the ledger."""
+def _checked(
+    path: Path, state: PartState, compression: Compression, *, missing: bool
+) -> str | None:
+    """Check a part against the ledger; return the name of its file, None if that is missing."""
     name = part_name(state, compression)
     if os.path.lexists(path / name):
         if _sha256_of(path / name) != state.sha256:
@@ -167,7 +147,7 @@ def _checked(path: Path, state: PartState, compression: Compression, *, missing:
                 f"{path / name} was changed: its SHA-256 differs from the ledger's. Nothing was"
                 f" released. `cxai verify {path}` shows where it differs."
             )
-        return _Part(state, name, name)
+        return name
     if not state.is_released and not missing and not _has_copy(path, state, compression):
         if as_named(path, state, compression) is not None:
             raise UsageError(
@@ -178,7 +158,7 @@ def _checked(path: Path, state: PartState, compression: Compression, *, missing:
             f"{path / name} is missing, so its content can't be checked. If it was loaded and"
             " deleted on purpose, add --missing; otherwise put it back."
         )
-    return _Part(state, name, None)
+    return None
 
 
 def _has_copy(path: Path, state: PartState, compression: Compression) -> bool:
@@ -199,14 +179,11 @@ def _has_copy(path: Path, state: PartState, compression: Compression) -> bool:
 
 def _sha256_of(path: Path, unpacked: Callable[[Any], Any] = nullcontext) -> str:
     """Return the SHA-256 of a file's content. Raises IntegrityError if it can't be read."""
-    sha256 = hashlib.sha256()
     try:
         with open_for_reading(path) as raw, unpacked(raw) as file:
-            while chunk := file.read(_READ_BYTES):
-                sha256.update(chunk)
-    except (OSError, EOFError, ValueError) as error:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except UNPACK_ERRORS as error:
         raise IntegrityError(f"{path} can't be read: {error}. Nothing was released.") from error
-    return sha256.hexdigest()
 
 
 def _rewrite_manifest(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,8 @@ class Report:
     """How a run ended. `stopped_by` is None if it reached the end of its input.
 
     `trouble` is how the last request failed, None if the API has answered since. `run_id` is in
-    each row that the run wrote. `started_at` is None if it is not known.
+    each row that the run wrote. `started_at` is None if it is not known. `failures_released`
+    is whether `cxai prune` released a part that lists failures.
     """
 
     output: Path
@@ -39,6 +40,7 @@ class Report:
     trouble: str | None = None
     run_id: str = ""
     started_at: datetime | None = None
+    failures_released: bool = field(default=False, kw_only=True)
 
     @cached_property
     def ending(self) -> Ending:
@@ -62,9 +64,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
-        started, ended = self.started_at, None
-        if started is not None:
-            ended = started + timedelta(seconds=self.elapsed_s)
+        started = self.started_at
+        ended = started and started + timedelta(seconds=self.elapsed_s)
         return {
             "schema_version": _SCHEMA_VERSION,
             "run_id": self.run_id,
@@ -93,18 +94,23 @@ class Report:
         if self.stopped_by is not None:
             if self.trouble and not _names_trouble(self.stopped_by):
                 yield f"The last request failed: {self.trouble}"
-            yield f"Exit code {int(self.exit_code)}{_still_open(tally)}."
+            of_ids = f"of {counted(tally.ids, 'IDs')} {verb(tally.open, 'are')} still open"
+            still_open = f": {tally.open:,} {of_ids}" if tally.open else ""
+            yield f"Exit code {int(self.exit_code)}{still_open}."
         yield ""
-        yield f"  {counted(tally.lines, 'lines')} = {_sum(_origins(tally))}"
+        origins = [(tally.ids, "IDs"), (tally.duplicates, "duplicates"), (tally.blanks, "blank")]
+        origins += [(tally.comments, "comments"), (tally.invalid, "invalid")]
+        yield f"  {counted(tally.lines, 'lines')} = {_sum(origins)}"
         if tally.left_over:
             yield f"  ({tally.left_over:,} of them from the inbox, where earlier runs left them)"
-        yield f"  {counted(tally.ids, 'IDs')} = {_sum(_ends(tally))}"
+        ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
+        yield f"  {counted(tally.ids, 'IDs')} = {_sum([*ends, (tally.open, 'still open')])}"
         if tally.settled_before:
             yield f"  ({tally.settled_before:,} of them completed by earlier runs)"
         if not tally.adds_up:
             yield "  THE COUNTS DO NOT ADD UP. Keep the directory and report this as a bug."
         yield ""
-        yield self._work()
+        yield f"  {self._work}"
         yield from _drift(tally)
         yield f"  The export is in {self._place}"
         yield from self._advice()
@@ -117,8 +123,9 @@ class Report:
     def _failures(self) -> str:
         return printable(self.output / "failures-*.jsonl*")
 
+    @property
     def _work(self) -> str:
-        return f"  {self._done_by(self.tally)}"
+        return self._done_by(self.tally)
 
     def _done_by(self, tally: Tally) -> str:
         completed = tally.settled_now
@@ -134,8 +141,7 @@ class Report:
         counts = {**self.tally.verdicts, Verdict.INVALID_ID: self.tally.invalid}
         missing = [v for v in Verdict if v is not Verdict.OK and counts.get(v)]
         if missing:
-            earlier = any(v is not Verdict.OK for v in self.tally.before)
-            released = " and in released parts" if earlier else ""
+            released = " and in released parts" if self.failures_released else ""
             yield f"  IDs without a record are listed in {self._failures}{released}:"
         width = max(map(len, missing), default=0)
         for verdict in missing:
@@ -189,13 +195,6 @@ def _commonest(counts: Counter[str], most: int, what: str, each: str) -> Iterato
         yield f"  … and {more:,} more {what if more > 1 else what.removesuffix('s')}"
 
 
-def _still_open(tally: Tally) -> str:
-    if not tally.open:
-        return ""
-    ids = counted(tally.ids, "IDs")
-    return f": {tally.open:,} of {ids} {verb(tally.open, 'are')} still open"
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A line of a table: its last column, and the text before it."""
@@ -225,21 +224,5 @@ def _names_trouble(error: CxaiError) -> bool:
     return is_of_the_api or isinstance(error, TokenRefusedError)
 
 
-def _origins(tally: Tally) -> list[tuple[int, str]]:
-    return [
-        (tally.ids, "IDs"),
-        (tally.duplicates, "duplicates"),
-        (tally.blanks, "blank"),
-        (tally.comments, "comments"),
-        (tally.invalid, "invalid"),
-    ]
-
-
-def _ends(tally: Tally) -> list[tuple[int, str]]:
-    ends = [(n, verdict.value) for verdict, n in tally.verdicts.most_common()]
-    return [*ends, (tally.open, "still open")]
-
-
 def _sum(parts: list[tuple[int, str]]) -> str:
-    shown = [counted(n, what) for n, what in parts if n]
-    return " + ".join(shown) or "0"
+    return " + ".join(counted(n, what) for n, what in parts if n) or "0"

@@ -45,8 +45,9 @@ class SharedReport(Report):
     def _failures(self) -> str:
         return f"{self.destination}/failures/"
 
+    @property
     def _work(self) -> str:
-        return f"  This worker: {self._done_by(self.own)}"
+        return f"This worker: {self._done_by(self.own)}"
 
     def _retry_closed(self, verdicts: Sequence[Verdict]) -> str:
         return f"To retry those: cxai retry {','.join(verdicts)} --in {self.url}"

@@ -24,6 +24,7 @@ from cxai.resources.registry import layout_of
 
 _SCHEMA_VERSION = 1
 _MINUTE_S = 60.0
+_OF_A_RUN = ("run_id", "started_at", "seen_at", "settled", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Status:
     progress: Mapping[str, Any] | None = None
     verdicts: Mapping[str, int] | None = None
     missing: tuple[str, ...] = ()
-    parts: tuple[tuple[str, int, int, int, int], ...] = ()
+    sets: tuple[Mapping[str, Any], ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
     inbox: tuple[int, int] | None = None
 
@@ -58,16 +59,7 @@ class Status:
             "progress": self.progress,
             "verdicts": self.verdicts,
             "inbox": self.inbox and {"entries": self.inbox[0], "open": self.inbox[1]},
-            "sets": [
-                {
-                    "set": name,
-                    "parts": parts,
-                    "records": records,
-                    "bytes": size,
-                    "released_parts": released,
-                }
-                for name, parts, records, size, released in self.parts
-            ],
+            "sets": list(self.sets),
             "missing_parts": list(self.missing),
             "runs": list(self.runs),
         }
@@ -80,13 +72,12 @@ class Status:
             return "\n".join([f"{where}: running{when}.", *_in_progress(self.progress)])
         lines = [f"{where}: not running, {self._how_it_ended} {ago}.".replace(" .", ".")]
         lines += [f"  {verdict:<20} {n:>12,}" for verdict, n in (self.verdicts or {}).items()]
-        lines += _in_inbox(*self.inbox or (0, 0))
-        lines += [
-            f"  {name}: {counted(records, 'records')} in {counted(parts, 'parts')}, {size:,} bytes"
-            + (f" ({counted(released, 'parts')} released)" if released else "")
-            for name, parts, records, size, released in self.parts
-            if records
-        ]
+        if self.inbox and self.inbox[0]:
+            lines.append(
+                f"  {counted(self.inbox[0], 'messages')} from a queue in the inbox,"
+                f" {self.inbox[1]:,} without a verdict: the next run starts with them"
+            )
+        lines += [_of_set(each) for each in self.sets if each["records"]]
         lines += [f"  {name} is missing: run `cxai verify` for what to do" for name in self.missing]
         lines += [_of_run(run) for run in self.runs[-5:]]
         return "\n".join(lines)
@@ -125,11 +116,9 @@ def export_status(path: Path, at: datetime | None = None) -> Status:
     at = at or datetime.now(UTC)
     try:
         with export_at_rest(path, "status", "read the ledger of") as (_, ledger):
-            return (
-                Status(path, at, verdicts={}, inbox=(0, 0))
-                if ledger.is_new
-                else _at_rest(path, at, ledger)
-            )
+            if ledger.is_new:
+                return Status(path, at, verdicts={}, inbox=(0, 0))
+            return _at_rest(path, at, ledger)
     except DirectoryInUseError as error:
         if error.owner.startswith("cxai ") and not error.owner.startswith("cxai run,"):
             raise
@@ -153,31 +142,36 @@ def _at_rest(path: Path, at: datetime, ledger: Database) -> Status:
         at,
         verdicts=ledger.verdicts(),
         missing=tuple(part_name(part, compression) for part in missing),
-        parts=tuple(_sums(parts)),
-        runs=tuple(_run(run) for run in ledger.runs()),
+        sets=tuple(_sums(parts)),
+        runs=tuple(map(_run, ledger.runs())),
         inbox=ledger.inbox_size(),
     )
 
 
-def _sums(parts: Iterable[PartState]) -> Iterator[tuple[str, int, int, int, int]]:
+def _sums(parts: Iterable[PartState]) -> Iterator[Mapping[str, Any]]:
     """Yield, for each set: its name, and its parts, records, bytes and released parts."""
     with_bytes = (part for part in parts if part.bytes)
     for name, group in groupby(with_bytes, key=attrgetter("set")):
         of_set = list(group)
-        yield (
-            name,
-            len(of_set),
-            sum(part.records for part in of_set),
-            sum(part.bytes for part in of_set),
-            sum(part.is_released for part in of_set),
-        )
+        yield {
+            "set": name,
+            "parts": len(of_set),
+            "records": sum(part.records for part in of_set),
+            "bytes": sum(part.bytes for part in of_set),
+            "released_parts": sum(part.is_released for part in of_set),
+        }
+
+
+def _of_set(its: Mapping[str, Any]) -> str:
+    records, parts = counted(its["records"], "records"), counted(its["parts"], "parts")
+    released = its["released_parts"]
+    more = f" ({counted(released, 'parts')} released)" if released else ""
+    return f"  {its['set']}: {records} in {parts}, {its['bytes']:,} bytes{more}"
 
 
 def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines about a run under way, as far as its progress has them."""
-    shown: Mapping[str, Any] = {
-        name: value for name, value in progress.items() if value is not None
-    }
+    shown: Mapping[str, Any] = {key: value for key, value in progress.items() if value is not None}
     if "state" in shown:
         yield f"  {printable(shown['state'])}"
     if "done" in shown:
@@ -192,22 +186,10 @@ def _in_progress(progress: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {verdict:<20} {shown[verdict]:>12,}" for verdict in Verdict if verdict in shown)
 
 
-def _in_inbox(entries: int, without_verdict: int) -> Iterator[str]:
-    if entries:
-        yield (
-            f"  {counted(entries, 'messages')} from a queue in the inbox,"
-            f" {without_verdict:,} without a verdict: the next run starts with them"
-        )
-
-
 def _run(run: Run) -> Mapping[str, Any]:
     return {
         "run": run.number,
-        "run_id": run.run_id,
-        "started_at": run.started_at,
-        "seen_at": run.seen_at,
-        "settled": run.settled,
-        "ended": run.ended,
+        **{key: getattr(run, key) for key in _OF_A_RUN},
         **{key: run.report.get(key) for key in ("exit_code", "reason", "headline")},
     }
 

@@ -1,9 +1,4 @@
-"""The ledger of one machine: one output directory, its parts and its database, for one run.
-
-Each task has a file: admission of IDs (admission.py, and inbox.py for queues), commits (commit.py),
-sealing of parts (rotation.py), recovery at the start (recovery.py, reopen.py), and the record of
-the run itself (runs.py). Nothing here is async; one thread calls it.
-"""
+"""The ledger of one machine, for one run; see docs/architecture/ledger.md. One thread calls it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,17 +7,17 @@ from typing import Any, Self
 
 from cxai.core.entry import Entry
 from cxai.core.events import Emit
-from cxai.core.layout import Layout
+from cxai.core.layout import FAILURES, Layout
 from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
-from cxai.errors import BlockedError, CxaiError
+from cxai.errors import BlockedError, CxaiError, UsageError
 from cxai.ledger.admission import Admissions
 from cxai.ledger.commit import BatchCommit
 from cxai.ledger.disk_failure import stopping
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.form import ExportForm, refuse_other_form, refuse_other_resource
-from cxai.ledger.inbox import REOPENED, Inbox, QueueAdmissions
+from cxai.ledger.form import ExportForm, refuse_other_form
+from cxai.ledger.inbox import REOPENED, Inbox
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
 from cxai.ledger.recovery import open_ledger, recover_parts
@@ -63,10 +58,8 @@ class Committer:
         is_queue: bool = False,
         group: str | None = None,
     ) -> None:
-        self._directory = directory
-        self._form = form
         self._failed: CxaiError | None = None
-        path = directory.path
+        self._path = path = directory.path
         with ExitStack() as opened:
             with self._doing("open the export in"):
                 self._database = open_ledger(path, form.layout.all_sets)
@@ -81,15 +74,13 @@ class Committer:
                 self._parts = recover_parts(directory, self._database.parts(), form, emit)
                 opened.callback(self._parts.close)
                 keys = None if is_queue else opened.enter_context(DistinctKeys(path))
-                self._run = CurrentRun(self._database, clock, run_id)
-                self._inbox = Inbox(self._database, self._run.number)
-                self._admissions: Admissions | QueueAdmissions
+                self._run = CurrentRun(directory, self._database, clock, run_id, form.compression)
+                self._inbox = Inbox(self._database, self._run.number, reopen)
+                self._admissions: Admissions | Inbox = self._inbox
                 if keys is not None:
                     self._admissions = Admissions(keys, self._database, self._run.number, reopen)
-                else:
-                    if self._database.unfetched() != (0, []):  # no queue delivers them again
-                        self._database.put_unfetched_in_inbox(REOPENED)
-                    self._admissions = QueueAdmissions(self._inbox, reopen)
+                elif self._database.unfetched() != (0, []):  # no queue delivers them again
+                    self._database.put_unfetched_in_inbox(REOPENED)
                 self.has_read_by_group = group is not None and self._database.has_read_by(group)
                 self._group = None if self.has_read_by_group else group  # yet to be recorded
                 ages = PartAges(part_every_s, clock, self._database.begun())
@@ -102,10 +93,7 @@ class Committer:
             self._opened = opened.pop_all()
 
     def left_over(self) -> Admission:
-        """Return the next block of what earlier runs left in the inbox, empty at the end.
-
-        Raises CommitError if the disk fails.
-        """
+        """Return the next block that earlier runs left, empty at the end. Raises CommitError."""
         with self._doing("read the inbox of"):
             block = self._inbox.next_left_over()
             self._admissions.expect(block)
@@ -126,9 +114,7 @@ class Committer:
     def commit(self, outcomes: Collection[Outcome]) -> None:
         """Make outcomes and their lines durable, all or none (commit.py).
 
-        Raises DiskFullError if the disk is full, and it may be tried again; CommitError if only the
-        next start can find out what is durable; IntegrityError if a file of the export was moved or
-        replaced. After the latter two, every commit fails.
+        Raises as BatchCommit does. After another error than DiskFullError, every commit fails.
         """
         with self._unless_failed():
             self._batches.commit(outcomes, self._run.now(), self._inbox.to_replace(outcomes))
@@ -146,7 +132,7 @@ class Committer:
             self._batches.seal_old()
             if self._rotation.has_unlisted:
                 with self._doing("list the sealed parts of"):
-                    self._run.list_parts(self._directory, self._form.compression)
+                    self._run.list_parts()
                 self._rotation.has_unlisted = False
         return self._rotation.ages.next_s()
 
@@ -161,6 +147,11 @@ class Committer:
             ids, _ = self._database.unfetched()
             return ids
 
+    def has_released_failures(self) -> bool:
+        """Return whether `cxai prune` released a part with failures. Raises CommitError."""
+        with self._doing("list the parts of"):
+            return any(p.set == FAILURES and p.is_released for p in self._database.parts())
+
     def end_run(self, ended: str, report: Mapping[str, Any]) -> None:
         """Seal all parts, write the manifest and record how the run ended, in this order.
 
@@ -169,7 +160,7 @@ class Committer:
         with self._doing("seal the parts in"):
             self._rotation.seal_all()
             self._database.finish_parts(self._run.number)
-        self._run.end(ended, report, self._directory, self._form.compression)
+        self._run.end(ended, report)
 
     def __enter__(self) -> Self:
         return self
@@ -195,18 +186,21 @@ class Committer:
             raise
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
-        return stopping(f"{what} {self._directory.path}", self._directory.path)
+        return stopping(f"{what} {self._path}", self._path)
 
 
 def _settle_form(database: Database, form: ExportForm, directory: Path) -> None:
     """Refuse rows of another form or origin than those of the export.
 
-    As long as no API has answered, the origin and the score ranges may change: after a mistyped
-    base_url, say.
+    The origin and the score ranges may change until an API has answered: they may be mistyped.
     """
 
     def own_layout(resource: str) -> Layout:
-        refuse_other_resource(resource, form.layout.resource, directory)
+        if resource != form.layout.resource:
+            raise UsageError(
+                f"{directory} has an export with resource {resource}, not {form.layout.resource}."
+                f' Set resource = "{resource}", or export into a new directory.'
+            )
         return form.layout
 
     there = database.form(own_layout)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,22 +45,18 @@ class DatabaseError(Exception):
         self.failure = failure
 
 
-_ADVICE = {
+_ADVICE: Mapping[Shortage | int, str] = {
     errno.EROFS: "make the file system writable again (the system log says why it is not)",
     errno.EACCES: "restore the permission to write there",
     errno.EPERM: "restore the permission to write there",
-    errno.EDQUOT: "free up space or raise the quota",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the limit of open files of this machine",
     errno.EISDIR: "move the directory of that name away",
     errno.ENOENT: "put the directory back in its place",
     errno.ESTALE: "mount the file system again",
-}
-
-_ADVICE_ON_SHORTAGE = {
     Shortage.BYTES: "free up space",
     Shortage.INODES: "delete files that are not needed, or use a disk with more inodes",
-    Shortage.QUOTA: _ADVICE[errno.EDQUOT],
+    Shortage.QUOTA: "free up space or raise the quota",
 }
 
 
@@ -77,9 +73,7 @@ def failure_of(error: OSError, directory: Path) -> DiskFailure:
 
 def advice_on(shortage: Shortage | None, number: int) -> str:
     """Return advice on a shortage, or else on the error with that number."""
-    return (
-        _ADVICE.get(number, "fix the disk") if shortage is None else _ADVICE_ON_SHORTAGE[shortage]
-    )
+    return _ADVICE.get(shortage or number, "fix the disk")
 
 
 def has_no_inodes(directory: Path) -> bool:
@@ -110,8 +104,8 @@ def stop_after(error: OSError | DatabaseError, doing: str, directory: Path) -> C
 def stop_for_good(error: OSError | DatabaseError, directory: Path) -> CxaiError:
     """Return the error that ends a run when nobody can know whether what was written is durable.
 
-    The next start reads it from the ledger. A second sync would prove nothing (it may succeed
-    without having written), so this is never tried again, not even after a shortage.
+    A second sync may succeed without having written, so this is never tried again, not even after a
+    shortage.
     """
     stop = stop_after(error, f"make what was written to {directory} durable", directory)
     return CommitError(str(stop)) if isinstance(stop, DiskFullError) else stop
@@ -128,10 +122,7 @@ def stopping(doing: str, directory: Path) -> Iterator[None]:
 
 @contextmanager
 def stopping_for_good(directory: Path) -> Iterator[None]:
-    """Let no failure in the block be tried again, not even after a shortage.
-
-    Raises CommitError, after which the next start goes by the ledger.
-    """
+    """Let no failure be tried again, not even after a shortage. Raises CommitError."""
     try:
         yield
     except (OSError, DatabaseError) as error:

@@ -6,7 +6,6 @@ from cxai.ledger.port import Database
 from cxai.output.contents import LEDGER_NAME
 from cxai.output.directory import OutputDirectory
 from cxai.output.parts import OpenPart
-from cxai.output.quarantine import quarantine_path
 
 
 def refuse_displaced(parts: OpenParts, database: Database) -> None:
@@ -47,7 +46,7 @@ def _on_copy(directory: OutputDirectory, part: OpenPart) -> str:
     """Copy what is committed of a part from its open descriptor; say where the copy is."""
     lines = f"Its {part.state.records} committed lines"
     try:
-        place = quarantine_path(directory.path, part.path.name)
+        place = directory.quarantine_path(part.path.name)
         part.copy_committed(place)
     except OSError as error:
         return f"{lines} could not be saved ({error.strerror}). Restore the file from a backup."

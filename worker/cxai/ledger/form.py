@@ -37,30 +37,17 @@ class ExportForm:
         return replace(self, origin=other.origin, bands=other.bands)
 
 
-def refuse_other_resource(there: str, here: str, directory: Path) -> None:
-    """Raise UsageError, naming both, if an export holds the results of another resource."""
-    if there != here:
-        raise UsageError(
-            f"{directory} has an export with resource {there}, not {here}."
-            f' Set resource = "{there}", or export into a new directory.'
-        )
-
-
 def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> None:
     """Raise UsageError, naming both values, if rows of both can't be in one export."""
     bands = "Use the same --score-bands" if there.bands.digest else "Omit --score-bands"
     differing = (
-        ("shape", there.shape, here.shape, f"Use --shape {there.shape}"),
-        (
-            "compression",
-            there.compression,
-            here.compression,
-            f"Use --compression {there.compression}",
-        ),
-        ("results from", there.origin, here.origin, "Use the same --base-url"),
-        ("score ranges", there.bands, here.bands, bands),
+        ("shape", "shape", f"Use --shape {there.shape}"),
+        ("compression", "compression", f"Use --compression {there.compression}"),
+        ("results from", "origin", "Use the same --base-url"),
+        ("score ranges", "bands", bands),
     )
-    for what, stored, given, remedy in differing:
+    for what, name, remedy in differing:
+        stored, given = getattr(there, name), getattr(here, name)
         if stored != given:
             raise UsageError(
                 f"{directory} has an export with {what} {stored}, not {given}."
@@ -70,11 +57,10 @@ def refuse_other_form(there: ExportForm, here: ExportForm, directory: Path) -> N
 
 def refuse_other_version(what: str, there: int, here: int, directory: Path) -> None:
     """Raise UsageError if the number of `what` shows that another version of cxai wrote it."""
-    if there == here:
-        return
-    newer = there > here
-    by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
-    raise UsageError(
-        f"{directory} has an export of {by}: its {what} is {there}, this version's is {here}."
-        " Finish it with that version, or export into a new directory."
-    )
+    if there != here:
+        newer = there > here
+        by = "a newer version of cxai-worker" if newer else "an older version of cxai-worker (0.1)"
+        raise UsageError(
+            f"{directory} has an export of {by}: its {what} is {there}, this version's is {here}."
+            " Finish it with that version, or export into a new directory."
+        )

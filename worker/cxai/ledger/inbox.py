@@ -1,11 +1,8 @@
 """The inbox: messages of a queue stay in the ledger until they have a final verdict.
 
-An entry is stored here before its message is acknowledged, and deleted by the commit of its final
-verdict, in one transaction each. With a verdict that is not final it stays for the next run, which
-processes the inbox before its input, whatever that is.
-
-So inbox and outcomes alone classify an entry that is delivered again, and no other record of them
-grows with the length of a run:
+An entry is stored before its message is acknowledged, and deleted by the commit of its final
+verdict. The next run processes what is left before its input, whatever that is. Inbox and outcomes
+alone classify an entry that is delivered again, so no other record grows with the length of a run:
 
     in the inbox, no verdict of this run         in progress: a duplicate
     in the inbox, verdict of this run            a duplicate, but fetched again
@@ -15,8 +12,7 @@ grows with the length of a run:
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Collection, Sequence
 
 from cxai.core.entry import Entry
 from cxai.core.outcome import Outcome
@@ -31,11 +27,16 @@ REOPENED = "reopened parts"
 
 
 class Inbox:
-    """The inbox of an export, for one run. Raises DatabaseError."""
+    """The inbox of an export, for one run, and the admission of a queue's entries to it.
 
-    def __init__(self, database: Database, run: int) -> None:
-        self.database = database
-        self.run = run
+    IDs with a verdict in `reopen` are retried, beside those that always are; IDs with a record
+    never are. Raises DatabaseError.
+    """
+
+    def __init__(self, database: Database, run: int, reopen: Collection[Verdict] = ()) -> None:
+        self._database = database
+        self._run = run
+        self._open = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
         self.replaced = 0  # verdicts of this run that later ones of this run replaced
         self._retaken: set[Key] = set()  # to be replaced; bounded by the backlog
         self._position = 0
@@ -45,17 +46,9 @@ class Inbox:
 
         Call it to the end before anything else is stored.
         """
-        rows = self.database.inbox(self._position, _AT_ONCE)
+        rows = self._database.inbox(self._position, _AT_ONCE)
         self._position = max((position for position, _ in rows), default=self._position)
         return [entry for _, entry in rows]
-
-    def retake(self, keys: Collection[Key]) -> None:
-        """Note that entries with a verdict of this run are fetched again."""
-        self._retaken.update(keys)
-
-    def is_retaken(self, key: Key) -> bool:
-        """Whether an entry with a verdict of this run is being fetched again."""
-        return key in self._retaken
 
     def to_replace(self, outcomes: Collection[Outcome]) -> int:
         """Return how many of `outcomes` replace others of this run."""
@@ -67,79 +60,39 @@ class Inbox:
             self.replaced += self.to_replace(outcomes)
             self._retaken.difference_update(outcome.entry.key for outcome in outcomes)
 
-
-class _Kind(Enum):
-    """What an entry of a queue is to this run."""
-
-    NEW = auto()
-    DUPLICATE = auto()
-    TO_REPLACE = auto()
-    SETTLED = auto()
-
-
-class QueueAdmissions:
-    """Admits the entries of a queue to the inbox, block by block.
-
-    IDs with a verdict in `reopen` are retried, beside those that always are; IDs with a record
-    never are. Raises DatabaseError, after which the same block may be admitted again.
-    """
-
-    def __init__(self, inbox: Inbox, reopen: Collection[Verdict] = ()) -> None:
-        self._inbox = inbox
-        self._open = (OPEN_AGAIN | frozenset(reopen)) - {Verdict.OK}
-
     def expect(self, left_over: Sequence[Entry]) -> None:
         """Note entries that are in progress already: the inbox has them, so nothing is needed."""
-
-    def note_committed(self, outcomes: Collection[Outcome]) -> None:
-        """Note that these have a verdict of this run in the database."""
-        self._inbox.note_committed(outcomes)
 
     def admit(self, entries: Sequence[Entry]) -> Admission:
         """Return which of `entries` are to be fetched now, and count the others.
 
-        When it returns, those to be fetched are in the inbox, and survive power loss.
+        When it returns, those to be fetched are in the inbox, and survive power loss. After a
+        DatabaseError the same block may be admitted again.
         """
         fresh: dict[Key, Entry] = {}
         new: list[Entry] = []
-        duplicates = 0
         settled: Counter[Verdict] = Counter()
         retaken: dict[Key, Verdict] = {}
         answered: Entry | None = None
         for entry in entries:
-            kind, verdict = self._classify(entry.key, fresh)
-            match kind, verdict:
-                case _Kind.NEW, _:
-                    fresh[entry.key] = entry
+            key = entry.key
+            if key in fresh or key in self._retaken:
+                continue
+            outcome = self._database.outcome(key)
+            if self._database.is_in_inbox(key):
+                if outcome is not None and outcome.run == self._run:
+                    fresh[key], retaken[key] = entry, Verdict(outcome.verdict)
+            elif outcome is None or outcome.run != self._run:
+                verdict = None if outcome is None else Verdict(outcome.verdict)
+                if verdict is None or verdict in self._open:
+                    fresh[key] = entry
                     new.append(entry)
-                case _Kind.TO_REPLACE, Verdict():
-                    fresh[entry.key] = entry
-                    retaken[entry.key] = verdict
-                    duplicates += 1
-                case _Kind.SETTLED, Verdict():
+                else:
                     settled[verdict] += 1
                     answered = entry if verdict is Verdict.OK else answered
-                case _:
-                    duplicates += 1
         if new:
-            self._inbox.database.put_in_inbox(new)
-        self._inbox.retake(retaken)
-        return Admission(
-            list(fresh.values()), duplicates, settled, answered, Counter(retaken.values())
-        )
-
-    def _classify(self, key: Key, fresh: Mapping[Key, Entry]) -> tuple[_Kind, Verdict | None]:
-        """Return what an entry is, and its verdict; `fresh` are the entries of its block so far."""
-        inbox = self._inbox
-        if key in fresh or inbox.is_retaken(key):
-            return _Kind.DUPLICATE, None
-        settled = inbox.database.outcome(key)
-        verdict = None if settled is None else Verdict(settled.verdict)
-        is_of_this_run = settled is not None and settled.run == inbox.run
-        if inbox.database.is_in_inbox(key):
-            return (_Kind.TO_REPLACE if is_of_this_run else _Kind.DUPLICATE), verdict
-        if is_of_this_run:
-            return _Kind.DUPLICATE, verdict
-        if verdict is None or verdict in self._open:
-            return _Kind.NEW, verdict
-        return _Kind.SETTLED, verdict
+            self._database.put_in_inbox(new)
+        self._retaken.update(retaken)
+        duplicates = len(entries) - len(new) - settled.total()
+        retried = Counter(retaken.values())
+        return Admission(list(fresh.values()), duplicates, settled, answered, retried)

@@ -13,10 +13,7 @@ from cxai.output.parts import OpenPart
 
 
 class OpenParts:
-    """The open part of each set, by the name of the set.
-
-    Raises OSError as the system does.
-    """
+    """The open part of each set, by the name of the set. Raises OSError as the system does."""
 
     def __init__(
         self, directory: OutputDirectory, parts: Mapping[str, OpenPart], compression: Compression
@@ -28,7 +25,6 @@ class OpenParts:
         self._was_cut = False  # and the cut is not known to be durable
 
     def __iter__(self) -> Iterator[OpenPart]:
-        """Yield the open parts."""
         return iter(self._parts.values())
 
     def state(self, part_set: str) -> PartState:

@@ -1,9 +1,5 @@
 """The port of the ledger's database alone, without the files of an export.
 
-It is not in core/ports.py because the pipeline never sees it: the pipeline's ledger (`admit`,
-`commit`) is this database and the parts of the export together. Another engine is one adapter of
-this port, and one line in ledger/registry.py.
-
 All methods raise DatabaseError (ledger/disk_failure.py) if the engine fails. Every change is made
 whole or not at all, and is durable when the method returns.
 """
@@ -53,16 +49,13 @@ class Database(Protocol):
     @property
     def is_new(self) -> bool:
         """Whether it is still empty: then only `create` may be called."""
-        ...
 
     @property
     def is_displaced(self) -> bool:
         """Whether its file was moved, removed or replaced. Raises OSError."""
-        ...
 
     def create(self, form: ExportForm, at: str) -> None:
         """Create the ledger of an export, with one empty, open part of each set."""
-        ...
 
     def form(self, layout_of: Callable[[str], Layout]) -> ExportForm:
         """Return the form of the export; `layout_of` returns the layout of a resource by its name.
@@ -70,35 +63,27 @@ class Database(Protocol):
         Raises what `layout_of` raises, UsageError if another version of cxai wrote the export, and
         IntegrityError if the form is damaged.
         """
-        ...
 
     def change_origin(self, form: ExportForm) -> None:
         """Set the origin and score ranges of `form`; only while no ID has a verdict."""
-        ...
 
     def has_outcomes(self) -> bool:
         """Whether any entry has a verdict."""
-        ...
 
     def has_answers(self) -> bool:
         """Whether any ID has a verdict; invalid lines of the input don't count."""
-        ...
 
     def outcome(self, key: Key) -> Settled | None:
         """Return the verdict of an entry, None if it has none."""
-        ...
 
     def outcomes(self, keys: Sequence[Key]) -> Mapping[Key, Settled]:
         """Return the verdicts of many entries, without those that have none."""
-        ...
 
     def verdicts(self) -> Mapping[str, int]:
         """Count the entries by verdict, over all runs, in order of verdicts."""
-        ...
 
     def parts(self) -> Sequence[PartState]:
         """Return what is committed of each part, in order of sets and numbers."""
-        ...
 
     def commit(
         self,
@@ -118,49 +103,33 @@ class Database(Protocol):
         the whole batch fails. `replaced` of the outcomes replace others of the same run. An entry
         whose verdict is not in OPEN_AGAIN is deleted from the inbox.
         """
-        ...
 
     def put_in_inbox(self, entries: Collection[Entry]) -> None:
         """Append entries, which are not there yet, to the inbox."""
-        ...
 
     def is_in_inbox(self, key: Key) -> bool:
         """Whether an entry is in the inbox."""
-        ...
 
     def inbox(self, after: int, most: int) -> Sequence[tuple[int, Entry]]:
-        """Return up to `most` entries of the inbox whose positions are above `after`, in order.
-
-        Positions are above 0, in order of arrival.
-        """
-        ...
+        """Return up to `most` entries above position `after` (from 1), in order of arrival."""
 
     def inbox_size(self) -> tuple[int, int]:
         """Return how many entries are in the inbox, and how many of them have no verdict."""
-        ...
 
     def put_unfetched_in_inbox(self, source: str) -> None:
         """Append the IDs of withdrawn parts that have no verdict, as entries of `source`."""
-        ...
 
     def has_read_by(self, group: str) -> bool:
         """Whether the inbox ever got an entry that this consumer group had read."""
-        ...
 
     def note_read_by(self, group: str) -> None:
         """Record that the inbox gets an entry that this group has read. May be repeated."""
-        ...
 
     def begun(self) -> Mapping[str, str]:
         """Return when the open part of each set got its first row, without empty parts."""
-        ...
 
     def seal(self, parts: Collection[PartState], empty: Collection[Extent]) -> None:
-        """Record that these parts are sealed, and begin the one after each.
-
-        `empty` has the extents of those that were written without a row.
-        """
-        ...
+        """Record that parts are sealed (`empty`: written without a row); begin the next ones."""
 
     def withdraw(self, parts: Collection[PartState]) -> int:
         """Delete parts and the verdicts of all entries with rows in them; return how many.
@@ -168,58 +137,42 @@ class Database(Protocol):
         Parts of record sets with the same number have to be withdrawn together. Each ID is listed
         as unfetched until it has a verdict again; an invalid line is not.
         """
-        ...
 
     def unfetched(self, most: int = 0) -> tuple[int, Sequence[Key]]:
         """Return how many IDs of withdrawn parts have no new verdict, and up to `most` of them."""
-        ...
 
     def start_run(self, run_id: str, at: str) -> int:
         """Record that a run starts and return its number, from 1.
 
         Entries with a record are deleted from the inbox: older versions of cxai ignore it.
         """
-        ...
 
     def settled(self, run: int) -> int:
         """Return how many entries a run has given a verdict, as it counted them."""
-        ...
 
     def finish_parts(self, run: int) -> None:
         """Record that this run finished all sealed parts which no run has finished before."""
-        ...
 
     def end_run(self, run: int, ended: str, report: Mapping[str, Any], at: str) -> None:
         """Record how a run ended."""
-        ...
 
     def problems(self) -> Sequence[str]:
         """Return what the engine finds wrong in its own storage."""
-        ...
 
     def runs(self) -> Sequence[Run]:
         """Return all runs, in order."""
-        ...
 
     def outcomes_by_run(self) -> Mapping[int, int]:
         """Count the entries by the run that gave them their verdict."""
-        ...
 
     def verdicts_in_place(self, main_set: str) -> Mapping[str, int]:
-        """Count the entries whose rows are in parts not released, by verdict.
-
-        `main_set` is the set whose parts decide it for records.
-        """
-        ...
+        """Count entries in parts not released, by verdict; `main_set` decides for records."""
 
     def extents(self, part: PartState) -> Sequence[tuple[int, int]]:
         """Return the offset and the CRC-32 of what each commit appended to a part."""
-        ...
 
     def release(self, parts: Collection[PartState], at: str) -> None:
         """Record that the files of sealed parts may be deleted; no change if they were released."""
-        ...
 
     def close(self) -> None:
         """Close it; what is committed stays."""
-        ...

@@ -21,16 +21,10 @@ from cxai.output.directory import OutputDirectory
 from cxai.output.part_state import OPEN, PartState, part_name, part_pattern
 from cxai.output.parts import OpenPart, as_named, missing_parts
 from cxai.output.private import open_private
-from cxai.output.quarantine import quarantine_path
-
-"""Takes an event: its name, and its fields as keywords."""
 
 
 def open_ledger(directory: Path, sets: Collection[str]) -> Database:
-    """Open the ledger of an export, or create it in a directory without parts of these sets.
-
-    Raises IntegrityError if there are parts, but no ledger.
-    """
+    """Open or create a ledger. Raises IntegrityError if there are parts, but no ledger."""
     if not (directory / LEDGER_NAME).exists():  # refused before anything is created
         _refuse_parts(directory, sets)
     database = open_database(directory)
@@ -75,7 +69,7 @@ def recover_parts(
     known = _known_names(states, compression)
     for name in _part_files(directory.path, form.layout.all_sets):
         if name not in known:
-            (directory.path / name).rename(quarantine_path(directory.path, name))
+            (directory.path / name).rename(directory.quarantine_path(name))
             emit("file_quarantined", file=name, reason="not in the ledger")
     directory.sync()  # also for a part that a killed run had just created
     return OpenParts(directory, open_parts, compression)
@@ -117,8 +111,12 @@ def _check_sealed(directory: OutputDirectory, state: PartState, compression: Com
     if named is None:  # it has no rows: else it was refused before
         with open(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor
             file.writelines(COMPRESS[compression]([]))
-    elif not named.sealed:
-        _finish_sealing(directory, named, compression)
+    elif not named.sealed:  # a crash came before its final name
+        part = OpenPart(directory.path, named, compression)
+        part.recover()
+        part.close()
+        os.rename(part.path, path)  # noqa: PTH104 - beside fsync
+        directory.sync()
     size = path.lstat().st_size
     if path.is_symlink() or size != state.bytes:
         raise IntegrityError(
@@ -126,15 +124,6 @@ def _check_sealed(directory: OutputDirectory, state: PartState, compression: Com
             " the original back; if it is lost, delete the file and run the same command with"
             " --reopen-missing."
         )
-
-
-def _finish_sealing(directory: OutputDirectory, state: PartState, compression: Compression) -> None:
-    """Rename a part that is sealed in the ledger, but was not renamed before a crash."""
-    part = OpenPart(directory.path, state, compression)
-    part.recover()
-    part.close()
-    os.rename(part.path, directory.path / part_name(state.as_sealed(), compression))  # noqa: PTH104 - beside fsync
-    directory.sync()
 
 
 def _known_names(states: Iterable[PartState], compression: Compression) -> set[str]:

@@ -2,14 +2,11 @@
 
 The rows of a result are in the parts of all record sets with the same number. If one of these is
 missing, all are withdrawn, so that no row exists twice after its ID is fetched again. Files that
-remain are no longer in the ledger, and go to quarantine.
-
-The ledger keeps these IDs: until each has a verdict again, no run into the directory ends with exit
-code 0, since its input may not contain them.
+remain go to quarantine; the ledger keeps the IDs until each has a verdict again.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from cxai.core.events import Emit
@@ -19,8 +16,6 @@ from cxai.ledger.form import ExportForm
 from cxai.ledger.port import Database
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import missing_parts
-
-_Group = tuple[bool, int]  # whether it holds failures, and the number
 
 
 def withdraw_missing(database: Database, form: ExportForm, directory: Path, emit: Emit) -> None:
@@ -33,19 +28,15 @@ def withdraw_missing(database: Database, form: ExportForm, directory: Path, emit
     lost = {_group_of(state) for state in missing_parts(directory, states, form.compression)}
     if not lost:
         return
-    withdrawn = defaultdict(list)
-    for state in states:
-        if _group_of(state) in lost:
-            withdrawn[_group_of(state)].append(state)
-    for group in withdrawn.values():
-        _refuse_released(group, form, directory)
-    parts = [state for group in withdrawn.values() for state in group]
+    parts = sorted((state for state in states if _group_of(state) in lost), key=_group_of)
+    for _, group in groupby(parts, key=_group_of):
+        _refuse_released(list(group), form, directory)
     ids = database.withdraw(parts)
     names = ",".join(part_name(state, form.compression) for state in parts)
     emit("parts_reopened", parts=names, ids=ids)
 
 
-def _group_of(state: PartState) -> _Group:
+def _group_of(state: PartState) -> tuple[bool, int]:
     return state.set == FAILURES, state.number
 
 

@@ -1,7 +1,6 @@
 """The sealing of parts: when they are large or old enough, and at the end of a run.
 
-The database is first, the names follow: a file with a final name is always a whole part. A crash
-between the two leaves files with their open names, which the next start renames (recovery.py). So a
+The database is first, the names follow; the next start completes what a crash interrupts. So a
 failure after the database is not tried again.
 
 The sets that hold the rows of a result are sealed together, so that all rows of an ID are in parts
@@ -11,6 +10,7 @@ and at the end of a run if its set has no file yet.
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxai.core.layout import FAILURES
@@ -21,10 +21,10 @@ from cxai.ledger.form import ExportForm
 from cxai.ledger.open_parts import OpenParts
 from cxai.ledger.part_ages import PartAges
 from cxai.ledger.port import Database
-from cxai.output.part_state import PartState
 from cxai.output.parts import as_named
 
 
+@dataclass(slots=True)
 class Rotation:
     """Seals the open parts of a run.
 
@@ -35,67 +35,58 @@ class Rotation:
     is durable.
     """
 
-    def __init__(
-        self,
-        parts: OpenParts,
-        database: Database,
-        form: ExportForm,
-        part_bytes: int,
-        ages: PartAges,
-    ) -> None:
-        self.ages = ages
-        self.has_unlisted = False
-        self._parts = parts
-        self._database = database
-        self._form = form
-        self._part_bytes = part_bytes
-        self._together = (form.record_sets, (FAILURES,))
+    parts: OpenParts
+    database: Database
+    form: ExportForm
+    part_bytes: int
+    ages: PartAges
+    has_unlisted: bool = False
+    together: tuple[tuple[str, ...], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.together = (self.form.record_sets, (FAILURES,))
 
     def seal_large(self) -> None:
         """Seal the parts that are large enough, and those with other rows of the same results."""
-        self._seal(self._of_at_least(self._part_bytes))
+        self._seal(self._of_at_least(self.part_bytes))
 
     def seal_old(self) -> None:
         """Seal the parts that are old enough, and those with other rows of the same results."""
-        self._seal([name for sets in self._together if self.ages.are_old(sets) for name in sets])
+        self._seal([name for sets in self.together if self.ages.are_old(sets) for name in sets])
 
     def seal_all(self) -> None:
         """Seal all parts with rows; a set that has no file gets an empty one."""
-        refuse_displaced(self._parts, self._database)
+        refuse_displaced(self.parts, self.database)
         self._seal(self._of_at_least(1))
         # After those with rows, which need no new file: the disk may be out of inodes.
-        sealed = [part for part in self._database.parts() if part.sealed]
-        there = {part.set for part in sealed if self._is_there(part)}
-        self._seal([name for sets in self._together if not there.issuperset(sets) for name in sets])
+        path, compression = self.parts.directory.path, self.form.compression
+        sealed = [part for part in self.database.parts() if part.sealed]
+        there = {part.set for part in sealed if as_named(path, part, compression) is not None}
+        self._seal([name for sets in self.together if not there.issuperset(sets) for name in sets])
 
     def _of_at_least(self, size: int) -> list[str]:
         return [
             name
-            for sets in self._together
-            if any(self._parts.state(other).bytes >= size for other in sets)
+            for sets in self.together
+            if any(self.parts.state(other).bytes >= size for other in sets)
             for name in sets
         ]
-
-    def _is_there(self, part: PartState) -> bool:
-        return as_named(self._parts.directory.path, part, self._form.compression) is not None
 
     def _seal(self, sets: Sequence[str]) -> None:
         if not sets:
             return
-        refuse_displaced(self._parts, self._database)
+        refuse_displaced(self.parts, self.database)
         for name in sets:
-            _refuse_taken(self._parts.final_path(name))
-        self._parts.sync_cuts()
-        empty = self._parts.write_empty(
-            [name for name in sets if not self._parts.state(name).bytes]
-        )
-        states = {name: self._parts.state(name) for name in sets}
+            _refuse_taken(self.parts.final_path(name))
+        self.parts.sync_cuts()
+        empty = self.parts.write_empty([name for name in sets if not self.parts.state(name).bytes])
+        states = {name: self.parts.state(name) for name in sets}
         states |= {extent.after.set: extent.after for extent in empty}
-        self._database.seal(states.values(), empty)
-        with stopping_for_good(self._parts.directory.path):  # the database is ahead of the names
+        self.database.seal(states.values(), empty)
+        with stopping_for_good(self.parts.directory.path):  # the database is ahead of the names
             for name in sets:
-                self._parts.give_final_name(name)
-            self._parts.directory.sync()
+                self.parts.give_final_name(name)
+            self.parts.directory.sync()
         self.ages.end(sets)
         self.has_unlisted = True
 

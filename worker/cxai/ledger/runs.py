@@ -6,6 +6,7 @@ ledger has a manifest; if its end could not be recorded, the manifest is deleted
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from cxai.core.ports import Clock
@@ -17,44 +18,41 @@ from cxai.output.directory import OutputDirectory
 from cxai.output.manifest import MANIFEST_NAME, manifest
 
 
+@dataclass(slots=True)
 class CurrentRun:
     """The run that has just started; `number` is its number in the database."""
 
-    def __init__(self, database: Database, clock: Clock, run_id: str) -> None:
-        self._database = database
-        self._clock = clock
-        self._run_id = run_id
-        self.number = database.start_run(run_id, self.now())
+    directory: OutputDirectory
+    database: Database
+    clock: Clock
+    run_id: str
+    compression: Compression
+    number: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.number = self.database.start_run(self.run_id, self.now())
 
     def now(self) -> str:
         """Return the time of a change to the ledger, as text."""
-        return timestamp(self._clock.utc())
+        return timestamp(self.clock.utc())
 
-    def list_parts(self, directory: OutputDirectory, compression: Compression) -> None:
-        """Write a manifest of a run under way, with the parts sealed so far.
+    def list_parts(self) -> None:
+        """Write a manifest with the parts sealed so far. Raises OSError and DatabaseError."""
+        self.database.finish_parts(self.number)
+        report = under_way(self.run_id, self.now())
+        write_manifest(self.directory, self.database, self.compression, report)
 
-        Raises OSError and DatabaseError; then it may be tried again.
-        """
-        self._database.finish_parts(self.number)
-        report = under_way(self._run_id, self.now())
-        write_manifest(directory, self._database, compression, report)
-
-    def end(
-        self,
-        ended: str,
-        report: Mapping[str, Any],
-        directory: OutputDirectory,
-        compression: Compression,
-    ) -> None:
+    def end(self, ended: str, report: Mapping[str, Any]) -> None:
         """Write the manifest and record how the run ended. Raises CommitError."""
-        with stopping(f"write {directory.path / MANIFEST_NAME}", directory.path):
-            write_manifest(directory, self._database, compression, report)
-        with stopping(f"record the end of the run in {directory.path}", directory.path):
+        path = self.directory.path
+        with stopping(f"write {path / MANIFEST_NAME}", path):
+            write_manifest(self.directory, self.database, self.compression, report)
+        with stopping(f"record the end of the run in {path}", path):
             try:
-                self._database.end_run(self.number, ended, report, self.now())
+                self.database.end_run(self.number, ended, report, self.now())
             except DatabaseError:
                 with suppress(OSError):
-                    directory.remove(MANIFEST_NAME)
+                    self.directory.remove(MANIFEST_NAME)
                 raise
 
 

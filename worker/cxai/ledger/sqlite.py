@@ -165,16 +165,13 @@ class SqliteDatabase:
         failed: int,
         replaced: int = 0,
     ) -> None:
+        ok = Verdict.OK
+        rows = (
+            (o.entry.key, o.verdict.value, o.requests, run, recorded if o.verdict is ok else failed)
+            for o in outcomes
+        )
         with self._connection.transaction():
-            self._connection.run_many(
-                "write_outcome",
-                (
-                    (o.entry.key, o.verdict.value, o.requests, run, recorded)
-                    if o.verdict is Verdict.OK
-                    else (o.entry.key, o.verdict.value, o.requests, run, failed)
-                    for o in outcomes
-                ),
-            )
+            self._connection.run_many("write_outcome", rows)
             for extent in extents:
                 self._connection.run("write_part", row_of_part(extent.after))
                 self._connection.run("write_extent", row_of_extent(extent))
@@ -206,7 +203,8 @@ class SqliteDatabase:
                 self._connection.run("withdraw_extents", name_of(part))
                 if not part.sealed:  # each set has one that is open
                     self._connection.run("write_part", row_of_part(part.following()))
-            for rows, number in {(_rows_of(part), part.number) for part in parts}:
+            for is_failures, number in {(part.set == FAILURES, part.number) for part in parts}:
+                rows = "failures" if is_failures else "records"
                 self._connection.run(f"note_{rows}", {"number": number})
                 ids += self._connection.run(f"forget_{rows}", {"number": number}).rowcount
         return ids
@@ -250,7 +248,3 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _rows_of(part: PartState) -> str:
-    return "failures" if part.set == FAILURES else "records"

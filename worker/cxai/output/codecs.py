@@ -4,6 +4,7 @@ So a part is valid at every committed offset, and any reader of .gz or .zst can 
 """
 
 import gzip
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,17 +19,11 @@ OPEN_UNPACKED: Mapping[Compression, Callable[[Any], Any]] = {
 }
 """Opens a compressed file for reading, with any number of members or frames."""
 
-
-def _gzip(chunks: Sequence[bytes]) -> Sequence[bytes]:
-    return [gzip.compress(b"".join(chunks), _GZIP_LEVEL, mtime=0)]
-
-
-def _zstd(chunks: Sequence[bytes]) -> Sequence[bytes]:
-    return [zstd.compress(b"".join(chunks))]
-
+UNPACK_ERRORS = (OSError, EOFError, zlib.error, zstd.ZstdError)
+"""What reading and decompressing a damaged file may raise."""
 
 COMPRESS: Mapping[Compression, Callable[[Sequence[bytes]], Sequence[bytes]]] = {
     Compression.NONE: lambda chunks: chunks,
-    Compression.GZIP: _gzip,
-    Compression.ZSTD: _zstd,
+    Compression.GZIP: lambda chunks: [gzip.compress(b"".join(chunks), _GZIP_LEVEL, mtime=0)],
+    Compression.ZSTD: lambda chunks: [zstd.compress(b"".join(chunks))],
 }

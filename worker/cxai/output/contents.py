@@ -68,7 +68,8 @@ def refuse_foreign(path: Path, sets: Collection[str]) -> None:
     names = _names_without_ledger(path)
     part = part_pattern(sets)
     of_demo = {DEMO_MARK, DEMO_INPUT} if DEMO_MARK in names else set()
-    foreign = [name for name in names if not (name in of_demo or _belongs(name, part))]
+    ours = (_OURS, part, _NO_CONTENT)
+    foreign = [n for n in names if n not in of_demo and not any(form.fullmatch(n) for form in ours)]
     if foreign:
         named = ", ".join(foreign[:_MOST_NAMED])
         more = f" and {len(foreign) - _MOST_NAMED:,} more" if len(foreign) > _MOST_NAMED else ""
@@ -106,7 +107,3 @@ def _is_ours(path: Path) -> bool:
     except OSError:
         return False  # a link, a directory, or unreadable
     return not beginning or _BEGINNINGS[path.name].fullmatch(beginning) is not None
-
-
-def _belongs(name: str, part: re.Pattern[str]) -> bool:
-    return any(form.fullmatch(name) for form in (_OURS, part, _NO_CONTENT))

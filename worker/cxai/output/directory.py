@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from cxai.errors import DirectoryInUseError, StopCause, StoppedError, UsageError
-from cxai.output.contents import LOCK_NAME
+from cxai.output.contents import LOCK_NAME, QUARANTINE
 from cxai.output.durable import sync
-from cxai.output.private import is_displaced, make_directories, open_private
+from cxai.output.private import is_displaced, make_directories, make_directory, open_private
 
 _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE})
 
@@ -101,6 +101,17 @@ class OutputDirectory:
     def remove(self, name: str) -> None:
         """Delete a file; not durable before `sync`. Raises OSError."""
         os.unlink(name, dir_fd=self._fd)
+
+    def quarantine_path(self, name: str) -> Path:
+        """Return a free path in the quarantine folder, creating that. Raises OSError."""
+        folder = self.path / QUARANTINE
+        if not folder.exists():
+            make_directory(folder)
+        target, copies = folder / name, 1
+        while os.path.lexists(target):
+            copies += 1
+            target = folder / f"{name}.{copies}"
+        return target
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         if kind is not None:

@@ -12,6 +12,8 @@ _CLOUD = re.compile(r"(s3|s3a|s3n|gs|gcs|az|abfs|abfss|wasb|wasbs|hdfs|dbfs|http
 # user@host:path, as scp and rsync take it.
 _REMOTE = re.compile(r"[^/@:]+@[^/@:]+:")
 
+_CREDENTIALS = re.compile("//?.*@")  # a Path has one slash where a URL has two
+
 # What env files and YAML leave around a value that was quoted twice.
 _AROUND = "\"'` \t\r\n\ufeff\u00a0"
 
@@ -19,6 +21,11 @@ _AROUND = "\"'` \t\r\n\ufeff\u00a0"
 def scheme_of(text: str) -> str:
     """Return the scheme of a URL in small letters, empty if the text is none."""
     return text.strip(_AROUND).partition(":")[0].lower() if _is_url(text) else ""
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL with "…" before its last @: a password may hold any character."""
+    return _CREDENTIALS.sub("//…@", url)
 
 
 def local_path(name: Path | str, what: str, *, supported: str = "local paths") -> Path:
@@ -33,9 +40,10 @@ def local_path(name: Path | str, what: str, *, supported: str = "local paths") -
     if "\0" in text:
         raise UsageError(f"{what} {text!r} has a NUL character, which no path may have.")
     if _is_url(text):
+        shown = without_credentials(text)
         raise UsageError(
-            f"{what} {text} is a URL, and only {supported} are supported. Give a local path and"
-            f" copy the files afterwards. (For a local path with this name: ./{text})"
+            f"{what} {shown} is a URL, and only {supported} are supported. Give a local path and"
+            f" copy the files afterwards. (For a local path with this name: ./{shown})"
         )
     try:
         path = Path(text).expanduser()

@@ -11,6 +11,8 @@ from cxai.version import __version__
 
 MANIFEST_NAME = "manifest.json"
 
+_OF_A_PART = ("set", "bytes", "records", "sha256", "run_id")
+
 
 def manifest(
     parts: Iterable[PartState],
@@ -29,14 +31,8 @@ def manifest(
     for part in parts:
         if not part.sealed or part.run_id is None:
             continue
-        entry = {
-            "file": part_name(part, compression),
-            "set": part.set,
-            "bytes": part.bytes,
-            "records": part.records,
-            "sha256": part.sha256,
-            "run_id": part.run_id,
-        }
+        entry: dict[str, Any] = {"file": part_name(part, compression)}
+        entry |= {name: getattr(part, name) for name in _OF_A_PART}
         if part.is_released:
             entry["released_at"] = part.released_at
         entries[part.is_released].append(entry)

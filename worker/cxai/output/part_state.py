@@ -35,10 +35,6 @@ class PartState:
         """Return the same part, sealed."""
         return replace(self, sealed=True)
 
-    def unsealed(self) -> "PartState":
-        """Return the same part, open."""
-        return replace(self, sealed=False)
-
     def following(self) -> "PartState":
         """Return the part that is written after this one, still empty."""
         return PartState(self.set, self.number + 1)
@@ -66,8 +62,7 @@ def part_name(state: PartState, compression: Compression) -> str:
 def part_pattern(sets: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern of the names of parts of these sets, open or sealed.
 
-    Nothing else in a directory is a part. A number of eight digits is a date: such a file is the
-    user's.
+    Nothing else is a part: a number of eight digits is a date, and such a file is the user's.
     """
     return re.compile(rf"({_any_of(sets)})-\d{{6,7}}\.jsonl(\.gz|\.zst)?(\.open)?")
 

@@ -1,14 +1,14 @@
 """Parts: append-only files whose committed length is in the ledger.
 
-A part is written as `<set>-<number>.jsonl.open` and gets its final name when it is sealed, so a
-reader of `*.jsonl` never sees a torn line. Nothing here decides what is committed: the caller
-appends, syncs, commits to the ledger, and only then calls `advance`.
+Nothing here decides what is committed: the caller appends, syncs, commits to the ledger, and only
+then calls `advance`.
 """
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from isal.isal_zlib import crc32 as crc32_of  # zlib's takes 4 to 11 µs more for 18 KB
@@ -29,7 +29,7 @@ def as_named(directory: Path, state: PartState, compression: Compression) -> Par
 
     After a crash, the file of a sealed part may still have its open name.
     """
-    for named in (state, state.unsealed()):
+    for named in (state, replace(state, sealed=False)):
         if os.path.lexists(directory / part_name(named, compression)):
             return named
     return None
@@ -76,7 +76,7 @@ class OpenPart:
         if not os.path.lexists(self.path) and self.state.bytes == 0:
             return
         try:
-            self._open(create=False)
+            self._fd = open_private(self.path, os.O_RDWR | os.O_NOFOLLOW)
         except OSError as error:
             raise IntegrityError(
                 f"{self.path} can't be opened ({error.strerror}); the ledger has"
@@ -89,7 +89,8 @@ class OpenPart:
                 " truncated. Put the original back; if it is lost, delete the file and run the same"
                 " command with --reopen-missing."
             )
-        self._sha256 = self._hash_of_committed()
+        for chunk in self._committed():
+            self._sha256.update(chunk)
         if self._sha256.hexdigest() != self.state.sha256:
             raise IntegrityError(
                 f"{self.path} was changed: the checksum of its first {self.state.bytes:,} bytes"
@@ -113,7 +114,7 @@ class OpenPart:
     def append(self, lines: Sequence[bytes]) -> Extent:
         """Write whole lines after the committed ones; not durable before `sync`."""
         if not self.is_open:
-            self._open(create=True)
+            self._fd = open_private(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT)
         chunks = COMPRESS[self._compression](lines)
         offset = self.state.bytes
         end, crc32, sha256 = offset, 0, self._sha256.copy()
@@ -152,16 +153,6 @@ class OpenPart:
             with suppress(OSError):  # what is committed was synced before
                 os.close(self._fd)
             self._fd = -1
-
-    def _open(self, *, create: bool) -> None:
-        flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-        self._fd = open_private(self.path, flags)
-
-    def _hash_of_committed(self) -> "hashlib._Hash":
-        sha256 = hashlib.sha256()
-        for chunk in self._committed():
-            sha256.update(chunk)
-        return sha256
 
     def _committed(self) -> Iterator[bytes]:
         offset = 0

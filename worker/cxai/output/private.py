@@ -49,10 +49,7 @@ def make_directories(path: Path, created: list[Path]) -> None:
 
 
 def open_for_reading(path: Path) -> BinaryIO:
-    """Open a regular file: neither follows a link nor waits for a pipe.
-
-    Raises OSError.
-    """
+    """Open a regular file: neither follows a link nor waits for a pipe. Raises OSError."""
     return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: PTH123 - a descriptor
 
 

@@ -14,10 +14,13 @@ _MOST_CHARS_QUOTED = 60
 
 
 class SettingsError(UsageError, ValueError):
-    """Some settings can't be used. `problems` has a line for each of them."""
+    """Some settings can't be used. `problems` has a line for each of them; `usable` are others."""
 
-    def __init__(self, problems: Sequence[str], advice: str = "") -> None:
+    def __init__(
+        self, problems: Sequence[str], advice: str = "", usable: Mapping[str, Any] | None = None
+    ) -> None:
         self.problems = tuple(problems)
+        self.usable = usable or {}
         lines = ["These settings can't be used:", *(f"  {problem}" for problem in problems)]
         super().__init__("\n".join([*lines, advice] if advice else lines))
 
@@ -38,11 +41,8 @@ class SettingsBase:
         cls._definitions = {name: replace(value, name=name) for name, value in found.items()}
         for name in found:
             delattr(cls, name)  # an instance has the value under this name
-        cls._former_names = {
-            former: name
-            for name, definition in cls._definitions.items()
-            for former in definition.formerly
-        }
+        definitions = cls._definitions.values()
+        cls._former_names = {old: each.name for each in definitions for old in each.formerly}
 
     def __init__(self, **given: Any) -> None:
         checked = self.check(given, {name: name for name in given})
@@ -50,11 +50,8 @@ class SettingsBase:
             raise SettingsError(checked.problems)
         for former, name in checked.renamed.items():
             warnings.warn(f"the setting {former} is now {name}", DeprecationWarning, stacklevel=2)
-        self.__dict__.update(
-            {name: definition.default for name, definition in self._definitions.items()}
-        )
-        self.__dict__.update(checked.values)
-        self.__dict__["_given"] = frozenset(checked.values)
+        defaults = {name: definition.default for name, definition in self._definitions.items()}
+        self.__dict__.update(defaults, **checked.values, _given=frozenset(checked.values))
 
     @classmethod
     def definitions(cls) -> tuple[Setting[Any], ...]:
@@ -113,7 +110,8 @@ class SettingsBase:
 
     def replace(self, **changes: Any) -> Self:
         """Return these settings with some changed. Raises SettingsError."""
-        return type(self)(**{**self._values(self.given), **changes})
+        kept = self.given - {self._former_names.get(name, name) for name in changes}
+        return type(self)(**self._values(kept), **changes)
 
     def _values(self, names: Iterable[str]) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in names}
@@ -154,7 +152,10 @@ def meant(name: str, known: Iterable[str]) -> str:
 
 def shown(definition: Setting[Any], value: object, is_secret: Callable[[str], bool]) -> str:
     """Quote a value that can't be used; nothing if it may be, or hold, a secret."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return ""
     if definition.kind.is_secret or "@" in text or guid_in(text) is not None or is_secret(text):
         return ""
     if len(text) > _MOST_CHARS_QUOTED:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from cxai.policy.verdict import Verdict
 from cxai.settings.kind import Kind, T_co, quoted
 from cxai.settings.numbers import number_in
 
-E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 _ON = frozenset(("true", "yes", "on", "1", "y", "t"))
 _OFF = frozenset(("false", "no", "off", "0", "n", "f"))
@@ -20,14 +19,8 @@ class Switch(Kind[bool]):
     """On or off."""
 
     metavar = "true|false"
-
-    @property
-    def range(self) -> str:
-        return "true or false"
-
-    @property
-    def allowed(self) -> str:
-        return "true or false (or yes or no, on or off, 1 or 0)"
+    range = "true or false"
+    allowed = "true or false (or yes or no, on or off, 1 or 0)"
 
     def parse(self, value: object) -> bool:
         text = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
@@ -49,14 +42,9 @@ class Choice(Kind[T_co]):
     values: Mapping[str, T_co]
 
     @classmethod
-    def of(cls, choices: type[E]) -> "Choice[E]":
-        """Return the choice among the members of an enumeration."""
-        return Choice({str(member): member for member in choices})
-
-    @classmethod
-    def among(cls, names: Iterable[str]) -> "Choice[str]":
-        """Return the choice among names that stand for themselves."""
-        return Choice({name: name for name in names})
+    def of(cls, choices: Iterable[T]) -> "Choice[T]":
+        """Return the choice among the members of an enumeration, or names for themselves."""
+        return Choice({str(each): each for each in choices})
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -85,29 +73,21 @@ class Verdicts(Kind[frozenset[Verdict]]):
     """Several verdicts of IDs without a record: a list, or a text separated by commas."""
 
     metavar = "VERDICT,..."
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        return tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
-
-    @property
-    def range(self) -> str:
-        return ", ".join(self.choices)
-
-    @property
-    def allowed(self) -> str:
-        return f"one or more of {self.range}, separated by commas"
+    is_list = True
+    choices = tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.OK)
+    range = ", ".join(choices)
+    allowed = f"one or more of {', '.join(choices)}, separated by commas"
 
     def parse(self, value: object) -> frozenset[Verdict]:
         words = value.split(",") if isinstance(value, str) else value
-        if not isinstance(words, list | tuple | set | frozenset):
-            raise self.refusal()
-        if not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list | tuple | set | frozenset) or not all(
+            isinstance(word, str) for word in words
+        ):
             raise self.refusal()
         names = {word.strip() for word in words} - {""}
         if Verdict.OK in names:
             raise ValueError("ok can't be reopened, since a record is written exactly once")
-        if not names <= {*self.choices}:
+        if not names <= set(self.choices):
             raise self.refusal()
         return frozenset(Verdict(name) for name in names)
 

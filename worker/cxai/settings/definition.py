@@ -1,8 +1,4 @@
-"""How a setting is defined.
-
-A definition is the only place where name, kind, default and help are written. The option of the
-command line, the environment variable, the key in TOML, help and documentation are derived from it.
-"""
+"""The definition of a setting, from which option, variable, TOML key and help are derived."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

@@ -4,6 +4,8 @@ from typing import Any, Generic, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 
+_MOST_IN_FOUR_DIGITS = 0xFFFF
+
 
 class Kind(Generic[T_co]):
     """A kind of value. `noun` and `examples` describe it to people."""
@@ -20,6 +22,11 @@ class Kind(Generic[T_co]):
     def choices(self) -> tuple[str, ...]:
         """All values that may be given, if they are few."""
         return ()
+
+    @property
+    def is_list(self) -> bool:
+        """Whether several of the choices may be given, separated by commas."""
+        return False
 
     @property
     def is_secret(self) -> bool:
@@ -50,7 +57,8 @@ class Kind(Generic[T_co]):
     def toml(self, value: Any) -> str:
         """Return the value as TOML, which `parse` reads back."""
         text = self.show(value)
-        return f"'{text}'" if "\\" in text and "'" not in text else quoted(text)
+        is_literal = "\\" in text and "'" not in text and text.isprintable()
+        return f"'{text}'" if is_literal else quoted(text)
 
     def refusal(self) -> ValueError:
         """Return the error of a value that can't be used."""
@@ -60,4 +68,9 @@ class Kind(Generic[T_co]):
 def quoted(text: str) -> str:
     """Return a text as a string of TOML."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else _escaped(c) for c in escaped) + '"'
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _MOST_IN_FOUR_DIGITS else f"\\U{code:08x}"

@@ -83,12 +83,8 @@ class Number(Kind[float]):
         return repr(float(value))
 
 
-_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | {
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-}
+_DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZES = _DECIMAL | {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,9})?) ?([a-z]{0,3})", re.ASCII)
 
 
@@ -128,10 +124,7 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Duration(Kind[float]):
-    """A time in seconds, or a number with a unit: 90, 90s, 15m, 12h, 2d.
-
-    Zero is refused unless `or_zero`.
-    """
+    """A time: 90, 90s, 15m, 12h, 2d. Zero is refused unless `or_zero`."""
 
     or_zero: bool = False
     most_s: float = _DAY_S

@@ -23,20 +23,19 @@ _ADVICE = "`cxai config env` lists all settings."
 class Loaded:
     """Settings, and the place where each was given that was: an option, a variable, a key.
 
-    `renamed` has each place with a former name, and the name to write there.
+    `renamed` has each place with a former name, and the name to write there. `is_secret` is whether
+    a text holds a secret of the environment.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     renamed: Mapping[str, str]
+    is_secret: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Settings as one place gives them, how each is written there, and what is wrong.
-
-    `written` returns how a setting is written in this place.
-    """
+    """Settings of one place, what is wrong, and how a name is `written` there."""
 
     written: Callable[[str], str]
     values: dict[str, Any] = field(default_factory=dict)
@@ -51,20 +50,17 @@ def load(given: Mapping[str, Any], config: Path | None = None) -> Loaded:
     origins: dict[str, str] = {}
     renamed: dict[str, str] = {}
     problems: list[str] = []
-    for each in (_from_file(config), _from_environment(), _from_options(given)):
+    options = _Given(_option, dict(given), {name: _option(name) for name in given})
+    for each in (_from_file(config), _from_environment(), options):
         checked = Settings.check(each.values, each.places, hidden.are_in)
         values |= checked.values
         problems += (*each.problems, *checked.problems)
-        for name in each.values.keys() & checked.renamed.keys():
-            renamed[each.places[name]] = each.written(checked.renamed[name])
+        for former, name in checked.renamed.items():
+            renamed[each.places[former]] = each.written(name)
         origins |= {checked.renamed.get(name, name): each.places[name] for name in each.values}
     if problems:
-        raise SettingsError(problems, _ADVICE)
-    return Loaded(Settings(**values), origins, renamed)
-
-
-def _from_options(given: Mapping[str, Any]) -> _Given:
-    return _Given(_option, dict(given), {name: _option(name) for name in given})
+        raise SettingsError(problems, _ADVICE, values)
+    return Loaded(Settings(**values), origins, renamed, hidden.are_in)
 
 
 def _option(name: str) -> str:
@@ -93,11 +89,10 @@ def _from_file(config: Path | None) -> _Given:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"Can't read the settings file {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a very long number
         raise UsageError(f"The settings file {path} is not valid TOML: {error}") from None
 
 

@@ -2,6 +2,8 @@
 
 import textwrap
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from cxai.settings.definition import Setting
@@ -33,12 +35,8 @@ def comment(text: str) -> str:
 def grouped(paragraphs: Iterable[tuple[str, str]]) -> str:
     """Return paragraphs, each given with its group, under a heading for each group."""
     parts: list[str] = []
-    heading = ""
-    for group, paragraph in paragraphs:
-        if group != heading:
-            parts.append(f"# --- {group} ---")
-            heading = group
-        parts.append(paragraph)
+    for group, members in groupby(paragraphs, key=itemgetter(0)):
+        parts += [f"# --- {group} ---", *(paragraph for _, paragraph in members)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,22 +50,20 @@ def _effective(definition: Setting[Any], loaded: Loaded) -> str:
     origin = loaded.origins.get(name, "default")
     if value is None:
         return f"# {name} is not set: {definition.unset}"
-    if definition.kind.is_secret or "@" in definition.show(value):
-        return f"# {name} is not shown, since it may hold a password  # {origin}"
+    text = definition.show(value)
+    has_password = definition.kind.metavar == "URL" and "@" in text
+    if definition.kind.is_secret or has_password or loaded.is_secret(text):
+        return f"# {name} is not shown, since it may hold a secret  # {origin}"
     return f"{name} = {definition.kind.toml(value)}  # {origin}"
 
 
 def environment() -> str:
     """Return all environment variables with their defaults, commented out, as an env file."""
     settings = (
-        (one.group, f"{comment(described(one))}\n# {one.variable}={_default(one)}")
+        (one.group, f"{comment(described(one))}\n# {one.variable}={one.show(one.default)}")
         for one in Settings.definitions()
     )
     others = (
         ("Not settings", f"{comment(variable.help)}\n# {variable.name}=") for variable in VARIABLES
     )
     return grouped((*settings, *others))
-
-
-def _default(definition: Setting[Any]) -> str:
-    return "" if definition.default is None else definition.kind.show(definition.default)

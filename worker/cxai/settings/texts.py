@@ -14,10 +14,7 @@ class File(Kind[Path]):
     """A path on this machine. `~` is expanded, a URL is refused."""
 
     metavar = "FILE"
-
-    @property
-    def allowed(self) -> str:
-        return "the path of a file on this machine, not a URL"
+    allowed = "the path of a file on this machine, not a URL"
 
     def parse(self, value: object) -> Path:
         if not isinstance(value, str | Path):

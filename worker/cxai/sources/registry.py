@@ -67,8 +67,9 @@ def _module_of(name: str) -> str:
     near = get_close_matches(scheme, schemes, n=1)
     meant = f" Did you mean {near[0]}://?" if near else ""
     known = ", ".join(f"{one}://" for one in schemes)
+    shown = printable(re.sub("//.*@", "//…@", name))  # a password may hold any character
     raise UsageError(
-        f"{_shown(name)}: {scheme}:// is not a supported input.{meant} Supported are files,"
+        f"{shown}: {scheme}:// is not a supported input.{meant} Supported are files,"
         f" standard input ({STDIN}), {known}. Save the IDs to a file, or pipe them in."
     )
 

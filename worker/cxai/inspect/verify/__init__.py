@@ -1,7 +1,6 @@
 """`cxai verify`: checks every byte of an export against its ledger.
 
-It reads the files as any other program would, and shares only their names with the code that writes
-them.
+It reads the files as any other program would, and shares only their names with what writes them.
 """
 
 from cxai.inspect.verify.export import verify_export

@@ -7,19 +7,8 @@ damaged byte, the table's value for the bits that flipped.
 
 import zlib
 
-_POLYNOMIAL = 0xEDB88320
-
-
-def _table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)  # noqa: PLW2901 - a register
-        table.append(value)
-    return table
-
-
-_TABLE = _table()
+# What a byte does to the register of a CRC: zlib inverts the register at the start and at the end.
+_TABLE = [zlib.crc32(bytes([value ^ 0xFF])) ^ 0xFF000000 for value in range(256)]
 _FLIPPED = {value: bits for bits, value in enumerate(_TABLE)}
 _BEFORE = {value >> 24: (value, low) for low, value in enumerate(_TABLE)}
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from cxai.core.entry import Entry, SourceItem, key_of_secret
@@ -15,7 +16,7 @@ from cxai.inspect.verify.names import check_names
 from cxai.inspect.verify.parts import read_parts
 from cxai.inspect.verify.rows import Rows
 from cxai.ledger.distinct import DistinctKeys
-from cxai.ledger.port import Database, Key
+from cxai.ledger.port import Database
 from cxai.output.contents import LEDGER_NAME
 from cxai.output.part_state import PartState
 from cxai.resources.registry import all_part_sets, layout_of
@@ -98,21 +99,18 @@ def _look_up(
     ledger: Database, findings: Findings, expected: Iterable[Sequence[SourceItem]]
 ) -> None:
     """Look up the verdict of each line of the input."""
-    empty = ledger.is_new
-    for block in expected:
-        for item in block:
-            if isinstance(item, Entry):
-                findings.asked += 1
-                if empty or not _has_verdict(ledger, item.key):
-                    findings.miss(item if empty else _without_secret(ledger, item))
-
-
-def _has_verdict(ledger: Database, key: Key) -> bool:
-    return ledger.outcome(key) is not None
+    is_empty = ledger.is_new
+    for item in chain.from_iterable(expected):
+        if isinstance(item, Entry):
+            findings.asked += 1
+            if is_empty:
+                findings.miss(item)
+            elif ledger.outcome(item.key) is None:
+                findings.miss(_without_secret(ledger, item))
 
 
 def _without_secret(ledger: Database, entry: Entry) -> Entry:
     """Hide the text of a line in which a run found the API token, which we may not know."""
-    if _has_verdict(ledger, key_of_secret(entry.source, entry.line)):
+    if ledger.outcome(key_of_secret(entry.source, entry.line)) is not None:
         return replace(entry, id="(not shown: a run found the API token here)")
     return entry

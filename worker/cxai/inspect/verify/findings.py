@@ -19,8 +19,9 @@ class Advice(StrEnum):
     """What to do about a kind of problem. `DIR` is shown as the directory of the export."""
 
     RESTORE = (
-        "Don't load it. Restore these files from a backup, or export the IDs again into a new"
-        " directory."
+        "Don't load it. Restore these files from a backup; or move damaged parts out of the"
+        " directory and fetch their IDs again: run the same `cxai run` command with"
+        " --reopen-missing. If the ledger is damaged, export the IDs again into a new directory."
     )
     MOVE = (
         "Move the files that are not cxai's out of the directory: a loader that reads by pattern"
@@ -31,9 +32,9 @@ class Advice(StrEnum):
         " from the ledger."
     )
     MISSING = (
-        "Put the missing files back. If they were loaded and deleted on purpose, release them:"
-        " `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run the same"
-        " `cxai run` command with --reopen-missing."
+        "Don't load it. Put the missing files back. If they were loaded and deleted on purpose,"
+        " release them: `cxai prune DIR --missing`. If they are lost, fetch their IDs again: run"
+        " the same `cxai run` command with --reopen-missing."
     )
     RESTORE_OBJECTS = (
         "Don't load it. Restore these objects from a backup, or from an earlier version if the"
@@ -61,13 +62,12 @@ _RUN_INPUT = "Don't load it yet: run `cxai run` with this input, then verify aga
 class Findings:
     """What `verify` found: the exit code is 0 only if nothing is wrong and nothing is missing.
 
-    The export is in `directory`, or at `place` if that is not a directory.
-
-    `problems` contradict the ledger, `unfinished` is what a run has still to do, `notes` are for
-    information only. `parts`, `lines` and `bytes` count what was read, `released` the parts that
-    `cxai prune` released, which are not read, `asked` the lines of the input, `missing` those of
-    them without a verdict, of which ten `examples` are kept. At most a hundred problems are kept;
-    `more` counts the rest. `open_parts` has the number of lines in each part that is not finished.
+    The export is in `directory`, or at `place` if that is not a directory. `problems` contradict
+    the ledger (a hundred at most are kept; `more` counts the rest), `unfinished` is what a run has
+    still to do, `notes` are for information only. `parts`, `lines` and `bytes` count what was read,
+    `released` the parts that `cxai prune` released, which are not read, `asked` the lines of the
+    input, `missing` those of them without a verdict, of which ten `examples` are kept. `open_parts`
+    has the number of lines in each part that is not finished.
     """
 
     directory: Path
@@ -147,9 +147,8 @@ class Findings:
     def _lines(self) -> Iterator[str]:
         where = self._where
         if self.problems:
-            what = "does NOT MATCH its ledger"
-            if not _DAMAGE.isdisjoint(self.advice):
-                what = "is DAMAGED"
+            is_damaged = not _DAMAGE.isdisjoint(self.advice)
+            what = "is DAMAGED" if is_damaged else "does NOT MATCH its ledger"
             yield f"{where} {what} ({self._read}):"
             yield from _listed(self.problems, self.more)
             yield from (f"  {advice}" for advice in self._advice)

@@ -1,7 +1,5 @@
 """Checks the counts of all runs against their outcomes, and how the last run ended."""
 
-from typing import Any
-
 from cxai.core.figures import counted, verb
 from cxai.errors import ExitCode
 from cxai.inspect.verify.findings import Advice, Findings
@@ -9,6 +7,7 @@ from cxai.ledger.port import Database, Run
 from cxai.output.contents import LEDGER_NAME
 
 _COMPLETE = (ExitCode.FINISHED, ExitCode.ABOVE_THRESHOLD)
+_OF_REPORT = ("exit_code", "reason", "headline", "open")
 
 
 def check_accounts(ledger: Database, findings: Findings) -> None:
@@ -24,17 +23,6 @@ def check_accounts(ledger: Database, findings: Findings) -> None:
             )
 
 
-def _as_dict(last: Run) -> dict[str, Any]:
-    """Return the last run as plain values, for JSON."""
-    of_report = ("exit_code", "reason", "headline", "open")
-    return {
-        "run": last.number,
-        "started_at": last.started_at,
-        "ended": last.ended,
-        **{name: last.report.get(name) for name in of_report},
-    }
-
-
 def check_last_run(findings: Findings, last: Run | None, *, has_outcomes: bool) -> None:
     """Add what a run has still to do: everything that makes the export incomplete."""
     if findings.open_parts:
@@ -45,7 +33,12 @@ def check_last_run(findings: Findings, last: Run | None, *, has_outcomes: bool) 
     if last is None:
         findings.unfinished.append("No run has started here: there is nothing to load.")
         return
-    findings.last_run = _as_dict(last)
+    findings.last_run = {
+        "run": last.number,
+        "started_at": last.started_at,
+        "ended": last.ended,
+        **{name: last.report.get(name) for name in _OF_REPORT},
+    }
     if last.ended is None:
         findings.unfinished.append(
             f"The last run ({last.number}, started {last.started_at}) did not shut down cleanly: it"

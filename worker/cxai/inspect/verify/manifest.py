@@ -75,10 +75,8 @@ def _check_current(
 def _is_manifest(content: Any) -> bool:
     return (
         isinstance(content, dict)
-        and _are_parts(content.get("parts"))
-        and _are_parts(content.get("released_parts"))
-        and isinstance(content.get("verdicts"), dict)
-        and isinstance(content.get("last_run"), dict)
+        and all(_are_parts(content.get(key)) for key in ("parts", "released_parts"))
+        and all(isinstance(content.get(key), dict) for key in ("verdicts", "last_run"))
     )
 
 
@@ -110,11 +108,9 @@ def _check_parts(
             _add(findings, f"has {shown} as {said}, but in the ledger it is {is_so}.")
         else:
             for key in _OF_A_PART:
-                there, right = entry.get(key), getattr(part, key)
-                if there != right:
-                    _add(
-                        findings, f"has {key} {there!r} for {shown}, but the ledger has {right!r}."
-                    )
+                its, right = entry.get(key), getattr(part, key)
+                if its != right:
+                    _add(findings, f"has {key} {its!r} for {shown}, but the ledger has {right!r}.")
         listed.add(name)
     return listed
 

@@ -12,6 +12,7 @@ from cxai.core.figures import counted
 from cxai.inspect.verify.damage import differing_byte
 from cxai.inspect.verify.findings import Advice, Findings
 from cxai.ledger.port import Database
+from cxai.output.codecs import UNPACK_ERRORS
 from cxai.output.compression import Compression
 from cxai.output.part_state import PartState, part_name
 from cxai.output.parts import as_named
@@ -26,10 +27,7 @@ _UNPACK: Mapping[Compression, Callable[[bytes], bytes]] = {
 
 
 def read_parts(ledger: Database, directory: Path, compression: Compression) -> dict[str, PartState]:
-    """Return the parts that the ledger has, by the names of their files.
-
-    After a crash, the file of a sealed part may still have its open name.
-    """
+    """Return the parts that the ledger has, by the names that their files have now."""
     named = (as_named(directory, part, compression) or part for part in ledger.parts())
     return {part_name(part, compression): part for part in named}
 
@@ -48,8 +46,7 @@ def lines_of(
         file = open_for_reading(path)
     except OSError as error:
         wanted = counted(part.records, "lines")
-        is_gone = isinstance(error, FileNotFoundError)
-        advice = Advice.MISSING if is_gone else Advice.RESTORE
+        advice = Advice.MISSING if isinstance(error, FileNotFoundError) else Advice.RESTORE
         findings.add(f"{name}: {error.strerror}; it should have {wanted}.", advice)
         return
     findings.parts += 1
@@ -59,7 +56,7 @@ def lines_of(
         if size < part.bytes or (part.sealed and size != part.bytes):
             findings.add(f"{name}: {size:,} bytes, but the ledger has {part.bytes:,}.")
         sha256 = hashlib.sha256()
-        for content in _readable(findings, name, _extents(ledger, findings, name, part, file)):
+        for content in _extents(ledger, findings, name, part, file):
             sha256.update(content)
             findings.bytes += len(content)
             for line in _unpacked(findings, name, content, compression):
@@ -72,27 +69,23 @@ def lines_of(
         findings.add(f"{name}: {lines:,} lines, but the ledger has {part.records:,}.")
 
 
-def _readable(findings: Findings, name: str, contents: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what can be read of a part; an error of the disk is a problem of the part."""
-    try:
-        yield from contents
-    except OSError as error:
-        findings.add(f"{name}: can't be read: {error.strerror}.")
-
-
 def _extents(
     ledger: Database, findings: Findings, name: str, part: PartState, file: BinaryIO
 ) -> Iterator[bytes]:
+    """Yield what can be read of a part; an error of the disk is a problem of the part."""
     extents = ledger.extents(part)
-    if not extents:  # of a part without lines
-        yield file.read(part.bytes)
     ends = [*(offset for offset, _ in extents[1:]), part.bytes]
-    for (offset, crc32), end in zip(extents, ends, strict=False):
-        content = file.read(end - offset)
-        if zlib.crc32(content) != crc32:
-            damage = f"{name}: bytes {offset:,} to {end:,} were changed"
-            findings.add(damage + _differing_byte(content, offset, end, crc32) + ".")
-        yield content
+    try:
+        if not extents:  # of a part without lines
+            yield file.read(part.bytes)
+        for (offset, crc32), end in zip(extents, ends, strict=False):
+            content = file.read(end - offset)
+            if zlib.crc32(content) != crc32:
+                damage = f"{name}: bytes {offset:,} to {end:,} were changed"
+                findings.add(damage + _differing_byte(content, offset, end, crc32) + ".")
+            yield content
+    except OSError as error:
+        findings.add(f"{name}: can't be read: {error.strerror}.")
 
 
 def _differing_byte(content: bytes, offset: int, end: int, crc32: int) -> str:
@@ -107,7 +100,7 @@ def _unpacked(
 ) -> Iterator[bytes]:
     try:
         text = _UNPACK[compression](content) if content else content
-    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+    except UNPACK_ERRORS as error:
         findings.add(f"{name}: can't be decompressed: {error}.")
         return
     if text:

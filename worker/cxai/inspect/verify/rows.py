@@ -1,6 +1,7 @@
 """Checks the rows of an export against the verdicts in the ledger."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import orjson
 from cxai.core.entry import key_of
 from cxai.core.layout import FAILURES
 from cxai.core.text import printable
-from cxai.inspect.verify.findings import Findings
+from cxai.inspect.verify.findings import Advice, Findings
 from cxai.inspect.verify.parts import has_file, lines_of
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.form import ExportForm
@@ -20,29 +21,23 @@ _TEXTS = ("retrieved_at", "run_id")  # in every row, beside its ID and schema ve
 _SHOWN_CHARS = 64
 
 
+@dataclass(frozen=True, slots=True)
 class Rows:
     """All rows of the parts in `known`, checked in one pass. `seen` is an empty set of keys."""
 
-    def __init__(
-        self,
-        ledger: Database,
-        findings: Findings,
-        known: Mapping[str, PartState],
-        seen: DistinctKeys,
-    ) -> None:
-        self._ledger = ledger
-        self._findings = findings
-        self._known = known
-        self._seen = seen
+    ledger: Database
+    findings: Findings
+    known: Mapping[str, PartState]
+    seen: DistinctKeys
 
     def check(self, form: ExportForm) -> None:
         """Check that each ID with the verdict ok has its one record, and each other is listed."""
         main_set = form.record_sets[0]
         with_record = listed = invalid = 0
-        for name, part in self._known.items():
+        for name, part in self.known.items():
             if not has_file(part):
                 continue
-            for line in lines_of(self._ledger, self._findings, name, part, form.compression):
+            for line in lines_of(self.ledger, self.findings, name, part, form.compression):
                 row = self._row(part, line, form.layout.schema_version)
                 if row is None:
                     continue
@@ -56,19 +51,22 @@ class Rows:
 
     def _compare(self, main_set: str, with_record: int, listed: int, invalid: int) -> None:
         """Compare the counts with the ledger's, for IDs whose rows are in parts not released."""
-        counts = dict(self._ledger.verdicts_in_place(main_set))
+        # If a file is missing, counts that differ need no other advice than the file does.
+        advice = Advice.MISSING if Advice.MISSING in self.findings.advice else Advice.RESTORE
+        counts = dict(self.ledger.verdicts_in_place(main_set))
         ok = counts.pop(Verdict.OK.value, 0)
         if with_record != ok:
-            self._findings.add(
-                f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
-            )
+            problem = f"{ok:,} IDs have the verdict ok, but {with_record:,} have a record."
+            self.findings.add(problem, advice)
         if invalid < counts.pop(Verdict.INVALID_ID.value, 0):
-            self._findings.add("Invalid lines of the input are missing from the failures.")
+            problem = "Invalid lines of the input are missing from the failures."
+            self.findings.add(problem, advice)
         others = sum(counts.values())
         if listed != others:
-            self._findings.add(
+            self.findings.add(
                 f"{others:,} IDs have another verdict than ok, but {listed:,} are listed with it in"
-                " the failures."
+                " the failures.",
+                advice,
             )
 
     def _row(self, part: PartState, line: bytes, schema_version: int) -> dict[str, Any] | None:
@@ -98,12 +96,10 @@ class Rows:
             self._add(part, f"{_of(row)}, which the ledger has in part {number}.")
         if part.set != main_set:
             return False
-        if not self._seen.add(key):
-            self._add(
-                part, f"a second record for {printable(row['interaction_id'], _SHOWN_CHARS)}."
-            )
-            return False
-        return True
+        is_first = self.seen.add(key)
+        if not is_first:
+            self._add(part, f"a second record for {_id(row)}.")
+        return is_first
 
     def _is_the_verdict(self, part: PartState, row: Mapping[str, Any]) -> bool:
         """Return whether a failure has the current verdict of its ID, and is the first to."""
@@ -111,16 +107,20 @@ class Rows:
         verdict, _ = self._outcome(key)
         if verdict is None:
             self._add(part, f"{_of(row)}, whose verdict is none.")
-        return verdict == row.get("verdict") and self._seen.add(key)
+        return verdict == row.get("verdict") and self.seen.add(key)
 
     def _outcome(self, key: Key) -> tuple[str | None, int]:
         """Return the verdict of an ID, None if it has none, and the part that has its rows."""
-        settled = self._ledger.outcome(key)
+        settled = self.ledger.outcome(key)
         return (None, 0) if settled is None else (settled.verdict, settled.part)
 
     def _add(self, part: PartState, what: str) -> None:
-        self._findings.add(f"{part.set}, part {part.number}: {what}")
+        self.findings.add(f"{part.set}, part {part.number}: {what}")
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    return f"a row for {printable(row['interaction_id'], _SHOWN_CHARS)}"
+    return f"a row for {_id(row)}"
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return printable(row["interaction_id"], _SHOWN_CHARS)
