@@ -154,21 +154,15 @@ def _decode_gzip(data: bytes, most: int) -> bytes | Failure:
 
 
 def _decode_deflate(data: bytes, most: int) -> bytes | Failure:
-    found = _inflate(data, 0, _ZLIB if _has_zlib_header(data) else _RAW_DEFLATE, most)
+    # RFC 9110 requires the zlib wrapper (RFC 1950, 2.2), but some servers send raw deflate. No raw
+    # stream of an encoder looks like the wrapper: it would be a stored block with odd padding.
+    head = int.from_bytes(data[:2], "big")
+    is_wrapped = len(data) > 1 and data[0] & 0x0F == zlib.DEFLATED and head % 31 == 0
+    found = _inflate(data, 0, _ZLIB if is_wrapped else _RAW_DEFLATE, most)
     if isinstance(found, Failure):
         return found
     content, end = found
     return content if end == len(data) else _TRAILING
-
-
-def _has_zlib_header(data: bytes) -> bool:
-    # RFC 9110 requires the zlib wrapper (RFC 1950, 2.2), but some servers send raw deflate. No raw
-    # stream of an encoder looks like the wrapper: it would be a stored block with odd padding.
-    return (
-        len(data) > 1
-        and data[0] & 0x0F == zlib.DEFLATED
-        and int.from_bytes(data[:2], "big") % 31 == 0
-    )
 
 
 def _inflate(data: bytes, start: int, wbits: int, most: int) -> tuple[bytes, int] | Failure:

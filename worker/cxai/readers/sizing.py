@@ -30,10 +30,7 @@ def readers_for(setting: Readers, rate: float, cores: int) -> int:
 def usable_cores(
     own_cgroup: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sys/fs/cgroup")
 ) -> int:
-    """Return how many cores this process may use, at least 1.
-
-    The limits are its CPU affinity and the quota of its cgroup (v2), if it has one.
-    """
+    """Return how many cores its affinity and cgroup (v2) let this process use, at least 1."""
     has_affinity = hasattr(os, "sched_getaffinity")  # Linux
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no cgroup v2, or no quota ("max")

@@ -23,10 +23,7 @@ MOST_FRAME_BYTES = 2 * MOST_ANSWER_BYTES
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
-    """What a reader needs before its first block: the form of this run's rows.
-
-    `score_bands` is the name and the content of the file with the score ranges, if there is one.
-    """
+    """What a reader needs before its first block. `score_bands` is a file's name and content."""
 
     resource: str
     shape: Shape

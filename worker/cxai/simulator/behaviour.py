@@ -90,11 +90,7 @@ def _kind(scenario: Scenario, draw: float) -> Kind:
 
 
 def _refusals(kind: Kind, bits: int) -> tuple[int, ...]:
-    match kind:
-        case Kind.THROTTLED:
-            return (429,)
-        case Kind.ERRING:
-            first, second = _SERVER_ERRORS[bits & 3], _SERVER_ERRORS[bits >> 2 & 3]
-            return (first, second) if bits >> 4 & 1 else (first,)
-        case _:
-            return ()
+    if kind is Kind.ERRING:
+        errors = _SERVER_ERRORS[bits & 3], _SERVER_ERRORS[bits >> 2 & 3]
+        return errors if bits >> 4 & 1 else errors[:1]
+    return (429,) if kind is Kind.THROTTLED else ()

@@ -38,10 +38,7 @@ FORMATS = (TABLE, JSON_LINES)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The layout of all inputs: CSV if there is a `column`, JSON Lines if there is a `field`.
-
-    Raises UsageError for both.
-    """
+    """The layout of all inputs: CSV if there is a `column`, JSON Lines if there is a `field`."""
 
     column: str | None = None
     field: str | None = None

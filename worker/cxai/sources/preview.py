@@ -45,10 +45,7 @@ class Preview:
     def to_first_id(
         self, blocks: Iterator[list[SourceItem]], *, allow_empty: bool
     ) -> list[list[SourceItem]]:
-        """Return the blocks up to the one with the first ID.
-
-        Raises UsageError, with a suggestion, if there is none.
-        """
+        """Return the blocks up to the first ID. Raises UsageError, with a hint, without one."""
         kept: list[list[SourceItem]] = []
         rejected: list[Entry] = []
         lines = 0

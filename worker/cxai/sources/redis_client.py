@@ -225,7 +225,6 @@ def _order(message_id: bytes) -> tuple[int, int]:
 
 
 def _counts_correctly(info: bytes) -> bool:
-    """Whether the server counts correctly what a group has read after the stream was trimmed."""
     for name, since in _COUNTS_CORRECTLY.items():
         if found := re.search(rb"^%s:([0-9.]+)" % name, info, re.MULTILINE):
             return tuple(map(int, found[1].split(b"."))) >= since
