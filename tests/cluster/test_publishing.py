@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from support.cluster import DOWN, FAILS, ids_seen, names_of, outcome
@@ -9,8 +10,8 @@ from support.doubles import entries
 from support.faulty import Killed
 from support.virtual import virtually
 
-from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored_database import refuse_restored
+from cxai.cluster.destination import refuse_restored
+from cxai.cluster.orphans import sweep_orphans
 from cxai.errors import IntegrityError
 from cxai.objects.port import TakenError
 from cxai.output.compression import Compression
@@ -124,7 +125,7 @@ async def test_an_orphan_is_deleted_when_it_is_a_day_old_and_its_worker_gone(eng
     engine.feed(entries("a"))
     dying, other = await start("dying"), await start("other")
     await leave_orphan(dying, engine)
-    sweep = Orphans(other.books, other.store).sweep
+    sweep = partial(sweep_orphans, other.books, other.store)
     assert await sweep() == 0
     age(store, timedelta(days=1, seconds=1))
     assert await sweep() == 1
@@ -140,7 +141,7 @@ async def test_an_old_object_is_kept_while_its_worker_may_still_commit_it(engine
     with pytest.raises(Exception, match="connection refused"):
         await waiting.ledger.commit(done)
     age(store, timedelta(days=2))
-    assert await Orphans(other.books, other.store).sweep() == 0
+    assert await sweep_orphans(other.books, other.store) == 0
     await waiting.ledger.commit(done)
     assert await ids_seen(store) == {"a": 1}
 
@@ -150,7 +151,7 @@ async def test_an_old_object_that_counts_is_kept_until_it_is_published(engine, s
     dying, other = await start("dying"), await start("other")
     await die_before_publishing(dying, engine)
     age(store, timedelta(days=2))
-    assert await Orphans(other.books, other.store).sweep() == 0
+    assert await sweep_orphans(other.books, other.store) == 0
     await other.publishing.repair()
     assert await ids_seen(store) == {"a": 1}
 
@@ -160,7 +161,7 @@ async def test_what_is_not_an_object_of_a_known_worker_is_kept(store, start, nam
     worker = await start()
     await store.put_new(f"_pending/{name}", b"of others")
     age(store, timedelta(days=2))
-    assert await Orphans(worker.books, worker.store).sweep() == 0
+    assert await sweep_orphans(worker.books, worker.store) == 0
     assert await names_of(store, "_pending") == [f"_pending/{name}"]
 
 
@@ -177,7 +178,7 @@ async def test_ages_are_on_the_clock_of_the_store(engine, store, start):
         store.objects[name] = data, store.objects[name][1] - timedelta(days=365)
 
     store.replace = as_of_then
-    assert await Orphans(other.books, other.store).sweep() == 0
+    assert await sweep_orphans(other.books, other.store) == 0
 
 
 @virtually

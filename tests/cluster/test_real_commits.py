@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
 from support.books import FORM as FORM_OF_ROWS
@@ -12,10 +13,10 @@ from support.faulty import Killed
 from support.moto_server import ANY_CREDENTIALS
 from support.waiting import wait_until
 
+from cxai.cluster.destination import refuse_restored
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
-from cxai.cluster.orphans import Orphans
-from cxai.cluster.restored_database import refuse_restored
+from cxai.cluster.orphans import sweep_orphans
 from cxai.cluster.schema import init
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
@@ -285,7 +286,7 @@ async def test_only_orphans_are_deleted(start, database, guids, store, tmp_path)
     assert len(pending) == 2
     for name in pending:
         os.utime(tmp_path / "objects" / name, (0, 0))
-    sweep = Orphans(other.books, other.store).sweep
+    sweep = partial(sweep_orphans, other.books, other.store)
     assert await sweep() == 0
     database.execute(
         "UPDATE cxai.worker SET gone = true, seen = '2000-01-01' WHERE id = %s",

@@ -21,9 +21,8 @@ from yarl import URL
 
 from cxai.api.session_exchange import SessionExchange
 from cxai.api.thin_exchange import ThinExchange
-from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint, Failure, FailureKind, Refusal, Reply
-from cxai.policy.step import ApiConditions, Ask, Settle, step
+from cxai.policy.step import ApiConditions, Ask, Job, Settle, step
 from cxai.policy.table import has_body
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 

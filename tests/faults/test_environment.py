@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from support.command import cxai_argv, environment
 from support.leftovers import go_on
-from support.running import ended, running
+from support.running import ended, running, wait_for_line
 from support.waiting import PATIENCE_S, wait_until_blocking
+
+from cxai.core.timestamp import timestamp
 
 pytestmark = pytest.mark.long(15)
 
@@ -96,7 +99,19 @@ def test_an_early_signal_is_an_event_where_the_log_is_json(export):
     code, errors = signal_at_once(process, process.pid, signal.SIGTERM)
     event = json.loads(errors)
     assert (code, event["exit_code"], event["level"]) == (4, 4, "error")
+    assert event["at"] == timestamp(datetime.fromisoformat(event["at"]))  # as in other lines
     assert "stopped by SIGTERM; rerun the same command to resume" in event["reason"]
+
+
+def test_a_signal_while_the_first_line_is_awaited_is_an_event_of_a_log_of_json(export, tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text('log_format = "json"\npatience_s = 60\n')
+    process = start("run", "-o", export, "--config", settings)
+    wait_for_line(process, "patience_s")  # the settings have been read: it waits for an ID
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+    event = json.loads(errors)
+    assert (code, event["event"], event["exit_code"]) == (4, "run_abandoned", 4)
 
 
 def test_the_handlers_are_there_before_the_imports_that_take_time():

@@ -113,7 +113,7 @@ async def test_when_the_run_is_over_each_observer_is_closed_with_its_last_state_
     seen = Seen()
     async with monitor_of(seen=seen) as monitor:
         await asyncio.sleep(0.5)
-        monitor.finished({"exit_code": 0})
+        monitor.report = {"exit_code": 0}
     await asyncio.sleep(10)
     ((last, report),) = seen.ends
     assert (last.elapsed_s, report) == (0.5, {"exit_code": 0})

@@ -3,7 +3,6 @@
 import pytest
 from support.defaults import policy_settings
 
-from cxai.policy.job import Job
 from cxai.policy.reply import (
     Endpoint,
     Failure,
@@ -15,7 +14,7 @@ from cxai.policy.reply import (
     Said,
     Status,
 )
-from cxai.policy.step import ApiConditions, Ask, Keep, Settle, step
+from cxai.policy.step import ApiConditions, Ask, Job, Keep, Settle, step
 from cxai.policy.verdict import FailureStage, Verdict
 
 RULES = policy_settings(max_attempts=3)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from support.defaults import policy_settings
 from support.policy import any_seen, draws
 
-from cxai.policy.job import Job
 from cxai.policy.reply import (
     Endpoint,
     Failure,
@@ -21,7 +20,7 @@ from cxai.policy.reply import (
     Said,
     Status,
 )
-from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
+from cxai.policy.step import ApiConditions, Ask, Job, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal, row
 from cxai.policy.verdict import OPEN_AGAIN, FailureStage, Verdict
 

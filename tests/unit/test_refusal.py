@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.bodies import json_values
 
 from cxai.policy.reply import Form
-from cxai.resources.refusal import form_of
+from cxai.resources.reply_parser import form_of
 from cxai.simulator.bodies import error_json
 
 

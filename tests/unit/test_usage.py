@@ -94,6 +94,28 @@ def test_settings_that_can_not_be_used_are_an_event_where_another_makes_the_log_
     assert "--rate: 'x' is not valid" in event["reason"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--log-format", "json"],
+        ["-o", "export", "--log-format=json", "--ratee", "5"],
+        ["-o", "export", "--rate", "0", "--log-format", "json"],
+        ["-o", "export", "--rate", "0", "--config", "settings.toml"],
+    ],
+)
+def test_a_mistake_is_json_whichever_way_the_log_was_made_json(arguments, tmp_path):
+    (tmp_path / "settings.toml").write_text('log_format = "json"\n')
+    ended = cxai("run", "ids.txt", *arguments, cwd=tmp_path)
+    event = json.loads(ended.err)
+    assert (event["event"], event["level"], event["exit_code"]) == ("run_refused", "error", 2)
+
+
+def test_an_option_decides_the_format_of_a_mistake_before_the_variable():
+    made_json = environment(CXAI_LOG_FORMAT="json")
+    ended = cxai("run", "--log-format", "json", "--log-format", "logfmt", env=made_json)
+    assert ended.err.startswith("cxai: Option --output DIR is missing")
+
+
 @pytest.mark.parametrize("arguments", [[TOKEN], ["run", f"--{TOKEN}"], ["demo", "--ids", TOKEN]])
 def test_a_token_that_was_pasted_into_the_command_line_is_not_repeated(arguments):
     ended = cxai(*arguments)

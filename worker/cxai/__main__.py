@@ -12,10 +12,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from cxai.cli.early_format import is_log_json
 from cxai.cli.gc_tuning import tune_for_a_command
 from cxai.errors import ExitCode
-
-_RESUMABLE = {"run", "demo"}
 
 
 def main() -> NoReturn:
@@ -37,17 +36,18 @@ def handle_early_signals(arguments: list[str]) -> None:
     can't be resumed: they exit with 128 and the signal's number, as shells report it. What the
     caller ignores (`nohup`, a shell's background jobs) stays ignored, but for SIGTERM.
     """
-    is_resumable = bool(_RESUMABLE.intersection(arguments[:1]))
+    is_resumable = arguments[:1] in (["run"], ["demo"])
 
     def leave(number: int, _frame: FrameType | None) -> None:
         by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         code = int(ExitCode.STOPPED) if is_resumable else 128 + number
         why = f"stopped by {by}{'; rerun the same command to resume' if is_resumable else ''}"
         line = f"\ncxai: {why}.\n"
-        if os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json":
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if is_log_json():
+            seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+            at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
             line = (
-                f'{{"at": "{at}", "level": "error", "event": "run_abandoned",'
+                f'{{"at": "{at}.{ms:03}Z", "level": "error", "event": "run_abandoned",'
                 f' "exit_code": {code}, "reason": "{why}"}}\n'
             )
         with suppress(OSError):  # standard error may be closed: the exit code remains

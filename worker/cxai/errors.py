@@ -46,9 +46,23 @@ class UsageError(CxaiError):
 class DirectoryInUseError(UsageError):
     """Another process uses the output directory: `owner`, such as `cxai run, process 123`."""
 
-    def __init__(self, message: str, owner: str) -> None:
-        super().__init__(message)
+    def __init__(self, directory: object, purpose: str, owner: str) -> None:
         self.owner = owner
+        message = (
+            f"{directory} is in use by {owner}. `cxai {purpose}` needs exclusive access: wait until"
+            " that ends"
+        )
+        if self.may_be_a_run:
+            message += (
+                ", or stop it with SIGTERM or Ctrl-C (nothing is lost, and the same command resumes"
+                f" it later). `cxai status {directory}` shows its progress"
+            )
+        super().__init__(f"{message}.")
+
+    @property
+    def may_be_a_run(self) -> bool:
+        """Whether the owner is a run, or unknown: it may have just begun."""
+        return self.owner.startswith("cxai run,") or not self.owner.startswith("cxai ")
 
 
 class TokenRefusedError(CxaiError):
@@ -76,16 +90,11 @@ class StopRequestedError(StoppedError):
 
 
 class InputBrokenError(StoppedError):
-    """A source failed during the run. What was read before is processed and committed.
-
-    `why` is the failure, in a sentence; the message adds the remedy.
-    """
+    """A source failed during the run: `why`, in a sentence. What was read before is committed."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(
-            f"{why} Everything read before that is kept. Fix the input and rerun the same command.",
-            StopCause.INPUT,
-        )
+        remedy = "Everything read before that is kept. Fix the input and rerun the same command."
+        super().__init__(f"{why} {remedy}", StopCause.INPUT)
         self.why = why
 
 
@@ -99,8 +108,7 @@ class CommitError(StoppedError):
 class BlockedError(CommitError):
     """A place that a run writes to is temporarily unusable; the same work may be retried.
 
-    `cause` is the reason, in a phrase, such as a full disk or a lost connection to a database.
-    `place` names what is unusable, in a phrase; empty, it is the output.
+    `cause` is the reason, and `place` what is unusable (empty: the output), each in a phrase.
     """
 
     def __init__(
@@ -112,10 +120,7 @@ class BlockedError(CommitError):
 
 
 class DiskFullError(BlockedError):
-    """The disk is full. The write was undone completely, and may be retried.
-
-    `cause` names what has run out: bytes, inodes or a quota.
-    """
+    """The disk is full: `cause` names bytes, inodes or a quota. The write was undone completely."""
 
     def __init__(self, message: str, cause: str) -> None:
         super().__init__(message, cause, StopCause.DISK_FULL)

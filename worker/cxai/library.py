@@ -41,12 +41,11 @@ async def export(
 ) -> Report:
     """Retrieve the results of all IDs in `source` into the directory `output`; return the report.
 
-    Run it again with the same arguments to resume: IDs that have their verdict are not asked
-    again. `source` is a file of IDs or several, or anything else that yields them (core/ports.py,
-    Source). Without a `token`, the file that `settings.token_file` names has it. `stop` ends the
-    run early and in good order: an event of this loop, or a StopRequest, from any thread. `force`
-    uses a directory that holds files of others; `reopen_missing` fetches the IDs of parts again
-    that are missing.
+    Run it again with the same arguments to resume: IDs that have a verdict are not requested again.
+    `source` is a file of IDs or several, or anything else that yields them (core/ports.py, Source).
+    Without a `token`, the file that `settings.token_file` names has it. `stop` ends the run early
+    and in good order: an event of this loop, or a StopRequest, from any thread. `force` uses a
+    directory that holds files of others; `reopen_missing` fetches the IDs of missing parts again.
 
     A run that ended early is no error: `report.exit_code` and `report.ending` say how it ended.
     Raises UsageError, with nothing created, for arguments, an input or a directory that can't be
@@ -83,10 +82,7 @@ def _secret(settings: Settings, token: str | HoldsSecret | None) -> SecretStr:
 
 
 async def _source(
-    settings: Settings,
-    source: Name | Sequence[Name] | Source,
-    token: SecretStr,
-    stop: StopRequest,
+    settings: Settings, source: Name | Sequence[Name] | Source, token: SecretStr, stop: StopRequest
 ) -> Source:
     if isinstance(source, Source):
         return source
@@ -100,15 +96,14 @@ async def _source(
         )
     if not names:
         raise UsageError("No input: name at least one file of IDs.")
-    return await _opened(
-        partial(app.source_of, settings, [os.fspath(name) for name in names], token), stop
-    )
+    paths = [os.fspath(name) for name in names]
+    return await _opened(partial(app.source_of, settings, paths, token), stop)
 
 
 async def _opened(opening: Callable[[], Source], stop: StopRequest) -> Source:
-    """Return the source that is opened on a thread; from a pipe its first ID may never come.
+    """Return the source that is opened on a daemon thread: a pipe may never send its first ID.
 
-    On a daemon thread, so that it keeps no program from ending. Raises what `stop` is made for.
+    Raises what `stop` is made for.
     """
     found: Future[Source] = Future()
     found.set_running_or_notify_cancel()  # from now on nobody cancels it but in name
@@ -145,13 +140,13 @@ def _request(stop: asyncio.Event | StopRequest | None) -> Iterator[StopRequest]:
             f"A stop can't be of type {type(stop).__name__}: give an asyncio.Event, or a"
             " cxai.StopRequest, which any thread may make."
         )
-    request = StopRequest()
+    request, event = StopRequest(), stop
 
-    async def heed(event: asyncio.Event) -> None:
+    async def heed() -> None:
         await event.wait()
         request.make()
 
-    heeding = asyncio.create_task(heed(stop), name="stop")
+    heeding = asyncio.create_task(heed(), name="stop")
     try:
         yield request
     finally:

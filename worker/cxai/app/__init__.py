@@ -1,7 +1,6 @@
 """The composition roots: each opens what its work needs, wires it, and closes it in reverse order.
 
-`local.py` is a run on one machine, `worker_run.py` one of many workers of a shared export, and
-`cluster_commands.py` has the other commands on such an export.
+`local.py` is a run on one machine, `worker_run.py` a worker of a shared export.
 """
 
 from cxai.app.input import source_of

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from cxai.core.ending import may_be_closed, weightier
 from cxai.core.events import Emit, Level
-from cxai.core.tally import Tally
 from cxai.errors import CommitError, ExitCode, IntegrityError, StopRequestedError
 from cxai.inspect.report import Report
 from cxai.ledger.committer import Committer
@@ -20,8 +19,7 @@ _MOST_REASONS = 3  # of a verdict
 def close_books(report: Report, committer: Committer, emit: Emit) -> Report:
     """Close the books of a run, if they may be closed; return its report, with how that went.
 
-    Nothing may have read the ending of `report` before: the ledger's counts, which decide it, are
-    added here.
+    The ledger's counts are added here, and decide the ending: nothing may have read that before.
     """
     if not may_be_closed(report.stopped_by):
         return report
@@ -43,7 +41,10 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
     not an error then.
     """
     tally = report.tally
-    _emit_reasons(tally, emit)
+    for verdict, reasons in tally.reasons.items():
+        if verdict not in ANSWERED:
+            commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
+            emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)
     if tally.drift:
         emit(
             "undocumented_fields",
@@ -52,9 +53,8 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
             absent_paths=len(tally.absent),
             more=tally.more_drift,
         )
-    is_plain_stop = report.exit_code is ExitCode.STOPPED and isinstance(
-        report.stopped_by, StopRequestedError
-    )
+    was_requested = isinstance(report.stopped_by, StopRequestedError)
+    is_plain_stop = was_requested and report.exit_code is ExitCode.STOPPED
     is_good = not report.exit_code or (is_endless and is_plain_stop and not tally.open)
     emit(
         "run_finished",
@@ -67,12 +67,3 @@ def emit_end(report: Report, emit: Emit, *, is_endless: bool) -> None:
         failed=tally.failed,
         open=tally.open,
     )
-
-
-def _emit_reasons(tally: Tally, emit: Emit) -> None:
-    """Emit why IDs failed in this run, with the API's message where there was one."""
-    for verdict, reasons in tally.reasons.items():
-        if verdict in ANSWERED:
-            continue
-        commonest = [{"reason": why, "ids": n} for why, n in reasons.most_common(_MOST_REASONS)]
-        emit("ids_failed", verdict=verdict.value, ids=tally.now[verdict], reasons=commonest)

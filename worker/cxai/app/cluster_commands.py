@@ -13,10 +13,9 @@ from cxai.app.waiting import room_with_events
 from cxai.app.wiring import score_ranges
 from cxai.cluster import schema
 from cxai.cluster.books import Books
-from cxai.cluster.destination import claim_destination, is_taken, refuse_taken
+from cxai.cluster.destination import claim_destination, is_taken, refuse_restored, refuse_taken
 from cxai.cluster.existing import existing
 from cxai.cluster.feeding import FeedReport, feed
-from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.status import ClusterStatus, cluster_status
 from cxai.cluster.url import parse_engine_url
 from cxai.cluster.verify import verify_cluster
@@ -42,8 +41,8 @@ async def init_export(
 
     In an existing export, only the settings that were given are changed. A new one needs `output`,
     the destination of its objects. Existing limits of the account stay unless others were given.
-    Raises UsageError if database, destination or settings can't be used, or the destination belongs
-    to another export; IntegrityError if it has more objects than the database; StoreError.
+    Raises UsageError if database, destination or settings can't be used; IntegrityError if the
+    destination has more objects than the database; StoreError.
     """
     url = parse_engine_url(database, export)
     there = await existing(url)
@@ -117,9 +116,7 @@ async def enqueue(
     """Add the IDs of the sources `names` to a shared export; `last` marks its input as complete.
 
     Without `names`, it only does the latter, and for an export without an ID only if
-    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py). `events` is where
-    events are emitted.
-
+    `settings.allow_empty`. `redis_password` is as for source_of (app/input.py).
     Raises UsageError if export or source can't be used. A source that breaks, and a stop, are
     reported.
     """
@@ -186,9 +183,6 @@ async def verify(of: str, expected: Source | None = None) -> Findings:
 
 
 def _verdict(name: str) -> Verdict:
-    try:
-        return Verdict(name)
-    except ValueError:
-        raise UsageError(
-            f"{name!r} is not a verdict. Verdicts are: {', '.join(Verdict)}."
-        ) from None
+    if name not in list(Verdict):
+        raise UsageError(f"{name!r} is not a verdict. Verdicts are: {', '.join(Verdict)}.")
+    return Verdict(name)

@@ -32,12 +32,10 @@ def problems_of(settings: Settings) -> list[str]:
         checks.append(lambda: read_token(settings.token_file))
     if (file := settings.redis_password_file) is not None:
         checks.append(lambda: read_password(file))
-    return [problem for check in checks if (problem := _problem(check))]
-
-
-def _problem(check: Callable[[], object]) -> str:
-    try:
-        check()
-    except UsageError as error:
-        return str(error)
-    return ""
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except UsageError as error:
+            problems.append(str(error))
+    return problems

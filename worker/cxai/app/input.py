@@ -24,13 +24,11 @@ def source_of(
     """Return the source with these names; without any, standard input.
 
     `redis_password` is for a Redis stream, unless the settings name a file with it. `emit` takes
-    the events of the source, such as an outage of its queue.
-    Blocks until the first ID has arrived. Raises UsageError if it can't be used, or contradicts the
-    settings.
+    the events of the source. Blocks until the first ID has arrived. Raises UsageError if it can't
+    be used, or contradicts the settings.
     """
-    rule = IdRule(settings.id_pattern, Secrets(token.get_secret_value()))
     options = SourceOptions(
-        rule,
+        IdRule(settings.id_pattern, Secrets(token.get_secret_value())),
         settings.column,
         settings.field,
         settings.allow_empty,

@@ -42,8 +42,7 @@ from cxai.settings import Settings
 from cxai.settings.settings import PART_EVERY_OF_A_QUEUE_S
 from cxai.sources.line_counter import LineCounter
 
-_FIRST_BATCH_S = 0.02
-"""Seconds until the first commit: a run shows soon that it works."""
+_FIRST_BATCH_S = 0.02  # seconds until the first commit: a run shows soon that it works
 
 
 async def export(
@@ -65,11 +64,10 @@ async def export(
     `stop` ends it early. Each token that replaces `token` is added to `redaction`, which a caller
     with a log of its own passes. `line_counter` counts the lines of the input for the progress.
     `force` accepts a directory with other files. `reopen_missing` fetches the IDs of missing parts
-    again. The source is closed. `source_name` names it in the event `run_started`. `events` is
-    where the run emits its events.
-    Raises UsageError before anything is created, IntegrityError before the first request. A run
-    that is stopped early is reported, not raised: its results are committed. Its last event is
+    again. The source is closed; `source_name` is its name for people. The last event is
     `run_finished`.
+    Raises UsageError before anything is created, IntegrityError before the first request. A run
+    that is stopped early is reported, not raised: its results are committed.
     """
     events = events or EventStream()
     redaction = redaction or Redaction(token)
@@ -80,24 +78,27 @@ async def export(
     rows = RowOptions(settings.shape, run_id, score_ranges(settings))
     resource = open_resource(settings.resource, rows)
     limiter = LocalLimiter(RateSettings(settings.rate, settings.burst, settings.adaptive), clock)
-    client = api_client(
-        settings,
-        resource,
-        Token(token, settings.token_file, redaction.add),
-        limiter.send_slot,
-        clock,
-        events,
-    )
+    renewable = Token(token, settings.token_file, redaction.add)
+    client = api_client(settings, resource, renewable, limiter.send_slot, clock, events)
+    origin, bands = origin_of(settings.base_url), resource.bands_mark
+    form = ExportForm(resource.layout, settings.shape, settings.compression, origin, bands)
     directory = _directory(output, token, resource, force=force)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(entered(source, events.emit))
         stack.enter_context(directory)
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="commit"))
-        observers = open_observers(_setup(settings, directory, thread, events))
+        progress_file = ProgressPlace(
+            partial(directory.replace, PROGRESS_NAME, durable=False),
+            partial(directory.remove, PROGRESS_NAME),
+            thread,
+        )
+        observers = open_observers(
+            Setup(settings.progress, settings.progress_s, events.emit, progress_file)
+        )
         committer = stack.enter_context(
             Committer(
                 directory,
-                _form(settings, resource),
+                form,
                 clock,
                 part_bytes=settings.part_bytes,
                 run_id=run_id,
@@ -111,9 +112,8 @@ async def export(
         )
         if isinstance(source, GroupSource) and committer.has_read_by_group:
             source.expect_group()
-        reader = await stack.enter_async_context(
-            open_reader(settings, rows, resource, redaction, events)
-        )
+        opening = open_reader(settings, rows, resource, redaction, events)
+        reader = await stack.enter_async_context(opening)
         await stack.enter_async_context(client)
         run = wire_run(
             settings,
@@ -155,7 +155,7 @@ async def export(
             started_at,
         )
         report = close_books(report, committer, events.emit)
-        monitor.finished(report.as_dict())
+        monitor.report = report.as_dict()
     emit_end(report, events.emit, is_endless=source.is_queue and settings.until_idle_s is None)
     return report
 
@@ -198,24 +198,6 @@ def _directory(
     return directory
 
 
-def _setup(
-    settings: Settings,
-    directory: OutputDirectory,
-    thread: ThreadPoolExecutor,
-    events: EventStream,
-) -> Setup:
-    return Setup(
-        settings.progress,
-        settings.progress_s,
-        events.emit,
-        ProgressPlace(
-            partial(directory.replace, PROGRESS_NAME, durable=False),
-            partial(directory.remove, PROGRESS_NAME),
-            thread,
-        ),
-    )
-
-
 def _bounds(settings: Settings) -> PipelineSettings:
     return PipelineSettings(
         in_flight=settings.in_flight,
@@ -224,14 +206,4 @@ def _bounds(settings: Settings) -> PipelineSettings:
         first_batch_s=_FIRST_BATCH_S,
         grace_s=settings.grace_s,
         disk_patience_s=settings.disk_patience_s,
-    )
-
-
-def _form(settings: Settings, resource: Resource) -> ExportForm:
-    return ExportForm(
-        resource.layout,
-        settings.shape,
-        settings.compression,
-        origin_of(settings.base_url),
-        resource.bands_mark,
     )

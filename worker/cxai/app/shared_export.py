@@ -19,16 +19,12 @@ from cxai.objects.registry import open_store
 from cxai.resources.registry import layout_of
 from cxai.settings import Settings
 
-_TERMS_S = 2.0
-"""Seconds between two looks at the terms."""
+_TERMS_S = 2.0  # seconds between two looks at the terms
 
 
 @dataclass(frozen=True, slots=True)
 class SharedExport:
-    """An export: its books, its account's limits, the store of its objects, and its settings.
-
-    `written` is its form as the database has it, `terms` are those at the time of opening.
-    """
+    """An opened export; `written` is its form in the database, `terms` are those when opened."""
 
     books: Books
     account: Account
@@ -59,7 +55,7 @@ async def terms_now(books: Books, account: Account) -> Mapping[str, Any]:
 async def watch_terms(export: SharedExport) -> None:
     """Raise TermsChangedError as soon as a worker that began with `export` can't follow its terms.
 
-    An unreachable database is waited for.
+    It waits for an unreachable database.
     """
     while True:
         await asyncio.sleep(_TERMS_S)

@@ -27,10 +27,9 @@ def form_of(
     settings: Settings, resource: Resource, ranges: ScoreRanges | None, destination: str
 ) -> dict[str, Any]:
     """Return the form of a new export, as JSON values."""
-    values = _as_json(settings, FORM)
     mark = resource.bands_mark
     return {
-        **values,
+        **_as_json(settings, FORM),
         "schema_version": resource.layout.schema_version,
         "bands": ranges.content.decode() if ranges is not None else "",
         "bands_name": mark.name,
@@ -82,14 +81,12 @@ def shared_settings(own: Settings, form: Mapping[str, Any], terms: Mapping[str, 
         raise UsageError("Score ranges are fixed for the whole export: omit score_bands.")
     for name in own.given & shared.keys():
         if getattr(own, name) != shared[name]:
+            change = (
+                "" if name in FORM else ", or change it for all workers with `cxai cluster init`"
+            )
             raise UsageError(
                 f"All workers of this export have {name} = {shared[name]}, but this one has"
-                f" {getattr(own, name)}. Omit it"
-                + (
-                    "."
-                    if name in FORM
-                    else ", or change it for all workers with `cxai cluster init`."
-                )
+                f" {getattr(own, name)}. Omit it{change}."
             )
     return own.replace(**shared)
 

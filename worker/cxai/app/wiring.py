@@ -1,6 +1,6 @@
-"""From settings to the parts of a run that are the same on one machine and on many.
+"""From settings to the parts of a run that local.py and worker_run.py have in common.
 
-local.py and worker.py add those that differ: source, ledger and limiter.
+They add those that differ: source, ledger and limiter.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +30,7 @@ from cxai.readers.sizing import LoopLoad, readers_for, usable_cores
 from cxai.resources.failures import FailureRows
 from cxai.resources.options import RowOptions, ScoreRanges
 from cxai.resources.reader import BodyReader
-from cxai.resources.reply_parser import Decode, ReplyParser
+from cxai.resources.reply_parser import ReplyParser
 from cxai.settings import Settings
 from cxai.settings.settings import START_PATIENCE_S
 
@@ -62,7 +62,16 @@ def wire_run(
         reader=reader,
         row_writer=FailureRows(resource.layout.schema_version, run_id),
         clock=clock,
-        rules=_rules(settings),
+        rules=PolicySettings(
+            max_attempts=settings.max_attempts,
+            backoff_base_s=settings.backoff_base_s,
+            backoff_cap_s=settings.backoff_cap_s,
+            retry_after_cap_s=settings.retry_after_cap_s,
+            check_status=settings.check_status,
+            recheck_s=settings.recheck_s,
+            patience_s=settings.not_ready_timeout_s,
+            file_patience_s=settings.file_patience_s,
+        ),
         bounds=bounds,
         on_reply=_request_events(events, clock) if settings.log_level is Level.DEBUG else None,
     )
@@ -82,7 +91,12 @@ async def open_reader(
     `resource` is the one of the settings, opened with `rows`. The secrets of `redaction` are
     removed from all that is read.
     """
-    parser = ReplyParser(resource, _decoder(settings), redaction)
+    ratio = settings.max_ratio
+    parser = ReplyParser(
+        resource,
+        lambda body, coding, most: decode(body, coding, DecodeSettings(most, ratio)),
+        redaction,
+    )
     with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
         own = BodyReader(parser, settings.max_decoded_bytes, thread)
         count = most_readers(settings)
@@ -93,13 +107,10 @@ async def open_reader(
         from cxai.readers.pool import ReaderPool  # noqa: PLC0415
         from cxai.readers.wire import ReaderSettings  # noqa: PLC0415
 
-        bands = rows.score_bands
+        ranges = rows.score_bands
+        bands = None if ranges is None else (str(ranges.path), ranges.content)
         reader_settings = ReaderSettings(
-            settings.resource,
-            rows.shape,
-            rows.run_id,
-            None if bands is None else (str(bands.path), bands.content),
-            settings.max_ratio,
+            settings.resource, rows.shape, rows.run_id, bands, settings.max_ratio
         )
         async with ReaderPool(
             own,
@@ -117,13 +128,6 @@ def most_readers(settings: Settings) -> int:
     return readers_for(settings.readers, settings.rate, usable_cores())
 
 
-def _decoder(settings: Settings) -> Decode:
-    max_ratio = settings.max_ratio
-    return lambda body, coding, most_bytes: decode(
-        body, coding, DecodeSettings(most_bytes, max_ratio)
-    )
-
-
 def _governor(
     settings: Settings,
     backlog: Backlog,
@@ -136,8 +140,7 @@ def _governor(
 
     def renew() -> bool:
         events.emit("token_refused", cause=governor.trouble)
-        is_renewed = client.renew()
-        if is_renewed:
+        if is_renewed := client.renew():
             events.emit("token_renewed")
         return is_renewed
 
@@ -165,17 +168,14 @@ def _request_events(events: EventStream, clock: Clock) -> Callable[[Item, Reply 
     """Return a hook that emits each request with its reply; `ms` is from its turn to the reply."""
 
     def emit(item: Item, reply: Reply | Failure) -> None:
-        size, failure = (
-            (len(reply.body), None) if isinstance(reply, Reply) else (None, reply.reason)
-        )
         events.emit(
             "request_done",
             id=item.entry.id,
             endpoint=item.endpoint.value,
             attempt=item.requests,
             status=reply.status,
-            failure=failure,
-            bytes=size,
+            failure=None if isinstance(reply, Reply) else reply.reason,
+            bytes=len(reply.body) if isinstance(reply, Reply) else None,
             ms=round(1_000 * (clock.monotonic() - item.left_s)),
         )
 
@@ -210,19 +210,6 @@ def api_client(
         max_wire_bytes=settings.max_wire_bytes,
         ca_file=settings.ca_file,
         proxy=settings.proxy,
-    )
-
-
-def _rules(settings: Settings) -> PolicySettings:
-    return PolicySettings(
-        max_attempts=settings.max_attempts,
-        backoff_base_s=settings.backoff_base_s,
-        backoff_cap_s=settings.backoff_cap_s,
-        retry_after_cap_s=settings.retry_after_cap_s,
-        check_status=settings.check_status,
-        recheck_s=settings.recheck_s,
-        patience_s=settings.not_ready_timeout_s,
-        file_patience_s=settings.file_patience_s,
     )
 
 

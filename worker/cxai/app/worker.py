@@ -33,9 +33,9 @@ async def work(
     Form, limits and destination are those of the export; `settings` holds what each worker decides
     for itself. A worker that others declared gone registers again as a new one, and so does one
     that can't follow new terms. The report is that of the whole export.
-    A database or a store that can't be used at the start is waited for, up to `outage_patience_s`.
-    Raises UsageError, IntegrityError and BlockedError before the first request; later failures are
-    reported, as by cxai.app.export.
+    It waits for database and store at the start, up to `outage_patience_s`. Raises UsageError,
+    IntegrityError and BlockedError before the first request; later failures are reported, as by
+    cxai.app.export.
     """
     check_codecs()
     stop, redaction = stop or StopRequest(), redaction or Redaction(token)

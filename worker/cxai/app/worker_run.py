@@ -1,7 +1,4 @@
-"""The composition root of a worker of a shared export.
-
-Its source, ledger and limiter differ from those on one machine; the pipeline is the same.
-"""
+"""The composition root of a worker of a shared export."""
 
 import os
 import socket
@@ -19,7 +16,7 @@ from cxai.app.terms import ranges_of
 from cxai.app.waiting import BlockedSince
 from cxai.app.wiring import api_client, open_reader, tolerance_of, wire_run
 from cxai.clock import SystemClock
-from cxai.cluster.destination import claim_destination
+from cxai.cluster.destination import claim_destination, refuse_restored
 from cxai.cluster.fetcher import GovernedFetcher
 from cxai.cluster.heartbeat import Heartbeat
 from cxai.cluster.holdings import Holdings
@@ -27,7 +24,6 @@ from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.limiter import ClusterLimiter
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.publishing import Publishing
-from cxai.cluster.restored_database import refuse_restored
 from cxai.cluster.slots import Slots
 from cxai.cluster.source import ClusterSource
 from cxai.cluster.store_errors import as_run_errors, check_store
@@ -49,8 +45,7 @@ from cxai.resources.options import RowOptions
 from cxai.resources.registry import open_resource
 from cxai.settings import Settings
 
-_OBJECT_BYTES = 64 << 20
-"""The most lines of one object, before compression."""
+_OBJECT_BYTES = 64 << 20  # the most lines of one object, before compression
 
 _AHEAD = 200
 """IDs claimed ahead of the requests: few enough that all workers share the end of an input."""
@@ -106,19 +101,17 @@ class WorkerRun:
                 )
             stopped_by = stopped_by or await self._finish()
             report = await self._report(stopped_by, self._clock.monotonic() - started)
-            self._monitor.finished(report.as_dict())
+            self._monitor.report = report.as_dict()
         return report
 
     async def _register(self) -> None:
         export, form = self._export, self._export.form
         with as_run_errors():
             await check_store(export.store)
-            await refuse_restored(
-                export.books, export.store, form.layout.all_sets, form.compression
-            )
+            sets = form.layout.all_sets
+            await refuse_restored(export.books, export.store, sets, form.compression)
             await claim_destination(export.books, export.store)
-        name = f"{socket.gethostname()}/{os.getpid()}"
-        ttl_s = export.settings.worker_ttl_s
+        name, ttl_s = f"{socket.gethostname()}/{os.getpid()}", export.settings.worker_ttl_s
         self._worker = await export.books.register(name, worker_ttl_s=ttl_s)
 
     async def _wired(self, stack: AsyncExitStack) -> Run:
@@ -135,14 +128,8 @@ class WorkerRun:
         )
         await stack.enter_async_context(source)
         pace = self._limiter = self._pace()
-        client = api_client(
-            settings,
-            resource,
-            Token(self._token, settings.token_file, self._redaction.add),
-            pace.send_slot,
-            clock,
-            self._events,
-        )
+        token = Token(self._token, settings.token_file, self._redaction.add)
+        client = api_client(settings, resource, token, pace.send_slot, clock, self._events)
         await stack.enter_async_context(client)
         await stack.enter_async_context(pace)
         ledger = ClusterLedger(
@@ -155,6 +142,7 @@ class WorkerRun:
             settings.compression,
             stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="pack")),
         )
+        reader = open_reader(settings, rows, resource, self._redaction, self._events)
         return wire_run(
             settings,
             source=source,
@@ -164,9 +152,7 @@ class WorkerRun:
             client=client,
             fetcher=GovernedFetcher(client, pace),
             resource=resource,
-            reader=await stack.enter_async_context(
-                open_reader(settings, rows, resource, self._redaction, self._events)
-            ),
+            reader=await stack.enter_async_context(reader),
             run_id=self._run_id,
             clock=clock,
             bounds=_bounds(settings),
@@ -176,9 +162,8 @@ class WorkerRun:
     def _pace(self) -> ClusterLimiter:
         settings, limits = self._export.settings, self._export.account.limits
         slots = Slots(limits, self._worker, self._clock, total_timeout_s=settings.total_timeout_s)
-        return ClusterLimiter(
-            limits, slots, self._clock, rate=settings.rate, adaptive=settings.adaptive
-        )
+        rate, adaptive = settings.rate, settings.adaptive
+        return ClusterLimiter(limits, slots, self._clock, rate=rate, adaptive=adaptive)
 
     async def _finish(self) -> CxaiError | None:
         """Publish what is committed and not published yet, and write the manifest."""
@@ -192,19 +177,19 @@ class WorkerRun:
 
     async def _report(self, stopped_by: CxaiError | None, elapsed_s: float) -> Report:
         export, own = self._export, self._run.pipeline.tally
-        settings = export.settings
-        may_be_empty = settings.allow_empty
+        tolerance = tolerance_of(export.settings)
         try:
             counts = await export.books.counts()
             whole = counts.tally(own)
-            may_be_empty |= counts.fed  # if it is empty, its feeder was given --allow-empty
+            if counts.fed:  # if it is empty, its feeder was given --allow-empty
+                tolerance = replace(tolerance, allow_empty=True)
         except BlockedError as error:
             whole, stopped_by = own, stopped_by or error
         return SharedReport(
             Path(export.store.location),
             whole,
             elapsed_s,
-            replace(tolerance_of(settings), allow_empty=may_be_empty),
+            tolerance,
             stopped_by,
             self._run.governor.trouble,
             self._run_id,

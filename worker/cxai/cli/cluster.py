@@ -1,6 +1,5 @@
 """`cxai cluster init`, `enqueue` and `retry`: an export that many workers share."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,15 +7,7 @@ import click
 
 from cxai.cli.exits import finish_with
 from cxai.cli.help import Argument, Group, Option, Page
-from cxai.cli.options import (
-    AS_JSON,
-    CONFIG,
-    QUIET,
-    SOURCES,
-    VERBOSE,
-    settings_of,
-    settings_options,
-)
+from cxai.cli.options import AS_JSON, CONFIG, QUIET, SOURCES, VERBOSE, settings_of, settings_options
 from cxai.cli.streams import json_text, tell
 from cxai.cli.values import Typed
 from cxai.errors import UsageError
@@ -138,9 +129,7 @@ def enqueue(
         ),
     )
     fed = run_to_end(work)
-    if quiet and not as_json and not fed.exit_code:
-        sys.exit()
-    finish_with(fed, "enqueue_failed", fed.headline, as_json=as_json)
+    finish_with(fed, "enqueue_failed", fed.headline, as_json=as_json, quiet=quiet)
 
 
 @click.command(

@@ -31,14 +31,10 @@ _SCENARIO = Scenario(
     corrupt=0.02,
 )
 
-
 _REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
-_SETTINGS = {
-    "recheck_s": 1.0,  # the simulator needs no 30 s between status checks
-    "backoff_base_s": 0.2,
-    "progress_s": 2.0,
-}
+# The simulator needs no 30 s between status checks.
+_SETTINGS = {"recheck_s": 1.0, "backoff_base_s": 0.2, "progress_s": 2.0}
 
 
 def demo_input(ids: int, seed: int = 1) -> Iterator[str]:

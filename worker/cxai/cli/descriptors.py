@@ -19,11 +19,9 @@ def need_descriptors(in_flight: int, readers: int = 0) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
-        lower = (
-            f"lower in_flight to {hard - others} or less"
-            if hard > others
-            else "run cxai on another machine"
-        )
+        lower = "run cxai on another machine"
+        if hard > others:
+            lower = f"lower in_flight to {hard - others} or less"
         raise UsageError(
             f"{in_flight} requests in flight need {needed} file descriptors, but a process here is"
             f" limited to {hard} (ulimit -Hn). Raise that limit, or {lower}."

@@ -5,16 +5,17 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxai.api.token import VARIABLE as TOKEN_VARIABLE
+from cxai.cli.early_format import is_log_json
 from cxai.cli.streams import json_text, say, tell
+from cxai.core.events import Level
 from cxai.core.secret_str import SecretStr
 from cxai.errors import CxaiError, ExitCode, UsageError
 from cxai.settings.variables import DEBUG_VARIABLE
 
-if TYPE_CHECKING:  # take long to import, and `cxai --help` needs none
+if TYPE_CHECKING:  # take long to import
     from cxai.cluster.feeding import FeedReport
     from cxai.inspect.report import Report
     from cxai.inspect.verify.findings import Findings
@@ -27,10 +28,15 @@ def is_debugging() -> bool:
     return os.environ.get(DEBUG_VARIABLE, "0") not in {"", "0"}
 
 
-def finish(report: "Report", *, as_json: bool) -> NoReturn:
-    """Print the report and exit with its code; with 2 if that is 0, but the report got lost."""
+def finish(report: "Report", *, as_json: bool, quiet: bool = False) -> NoReturn:
+    """Print the report and exit with its code; with 2 if that is 0, but the report got lost.
+
+    If `quiet`, a report for people is printed only if something is wrong.
+    """
     import shutil  # noqa: PLC0415 - not for `cxai --help`
 
+    if quiet and not as_json and not report.exit_code:
+        sys.exit()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     try:
         tell(json_text(report.as_dict()) if as_json else report.text(width))
@@ -48,9 +54,16 @@ def finish(report: "Report", *, as_json: bool) -> NoReturn:
 
 
 def finish_with(
-    result: "FeedReport | Findings", event: str, headline: str, *, as_json: bool
+    result: "FeedReport | Findings",
+    event: str,
+    headline: str,
+    *,
+    as_json: bool,
+    quiet: bool = False,
 ) -> NoReturn:
-    """Print a result and exit with its code; `headline` explains it if the text isn't shown."""
+    """Print a result as `finish` does; `headline` explains it if the text isn't shown."""
+    if quiet and not as_json and not result.exit_code:
+        sys.exit()
     tell(json_text(result.as_dict()) if as_json else result.text())
     if result.exit_code and (as_json or not sys.stdout.isatty()):
         fail(event, headline, result.exit_code)
@@ -86,42 +99,41 @@ def redaction_of_environment() -> "Redaction":
     return Redaction(SecretStr(token) if token else None)
 
 
+def configure_early_log(*, as_json: bool, level: Level = Level.INFO) -> "Log":
+    """Return the log, configured for what precedes the run."""
+    from cxai.observe.logging import LOG  # noqa: PLC0415 - few command lines need it
+
+    LOG.configure(redaction_of_environment(), as_json=as_json, level=level)
+    return LOG
+
+
 def _log() -> "Log":
-    """Return the log; before the settings are known, it looks as the environment says."""
+    """Return the log, in its early format if nothing has configured it."""
     from cxai.observe.logging import LOG  # noqa: PLC0415 - only a failure needs it
 
-    if not LOG.is_configured:
-        LOG.configure(
-            redaction_of_environment(),
-            as_json=os.environ.get("CXAI_LOG_FORMAT", "").lower() == "json",
-        )
-    return LOG
+    return LOG if LOG.is_configured else configure_early_log(as_json=is_log_json())
 
 
 def _crash(error: Exception) -> NoReturn:
     """Explain an internal error. It is shown without values: a token might be among them."""
-    if not is_debugging():
-        fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT)
-    trace = "".join(traceback.format_exception(error))
-    if _log().as_json:
-        fail("run_crashed", _our_fault(error), ExitCode.OUR_FAULT, traceback=trace)
-    fail("run_crashed", f"{_our_fault(error)}\n\n{trace}", ExitCode.OUR_FAULT)
+    message, values = _our_fault(error), {}
+    if is_debugging():
+        trace = "".join(traceback.format_exception(error))
+        if _log().as_json:
+            values = {"traceback": trace}
+        else:
+            message += f"\n\n{trace}"
+    fail("run_crashed", message, ExitCode.OUR_FAULT, **values)
 
 
 def _our_fault(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    where = ""
-    if own := _own_frames(error):
-        code = own[-1].f_code
-        where = f" in {Path(code.co_filename).name}, {code.co_name}"
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [code for code in codes if "cxai" in Path(code.co_filename).parts]
+    where = f" in {Path(own[-1].co_filename).name}, {own[-1].co_name}" if own else ""
     more = "" if is_debugging() else f" {DEBUG_VARIABLE}=1 shows a traceback."
     return (
         f"Internal error: {type(error).__name__}{where}. This is a bug in cxai: please report it."
         f" What is committed is safe; rerun the same command to resume.{more}"
     )
-
-
-def _own_frames(error: BaseException) -> list[FrameType]:
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return [frame for frame in frames if "cxai" in Path(frame.f_code.co_filename).parts]

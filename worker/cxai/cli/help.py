@@ -1,7 +1,6 @@
 """Help pages: usage, what a command does, examples, and its options in groups.
 
-`--help` leaves out the options that few users need; `--help-all` shows every one. Each default is
-shown, with its unit, and the values of a choice; a page follows the width of the terminal.
+`--help` leaves out the options that few users need; `--help-all` shows every one.
 """
 
 import shutil
@@ -16,8 +15,8 @@ from cxai.cli.usage import unknown
 from cxai.errors import ExitCode
 
 _MOST_COLUMNS = 100
-_OPTION_COLUMNS = 30
-_STACKED_BELOW = 60  # columns: then descriptions are below their options
+_OPTION_COLUMNS = 30  # as of click: the description of a longer option is below it
+_STACKED_BELOW = 60  # columns: then all descriptions are below their options
 _MOST_TOGETHER = 24  # characters of a default that stay on one line
 _NO_BREAK = "\N{NO-BREAK SPACE}"  # until the lines are broken
 
@@ -56,10 +55,8 @@ class Option(click.Option):
             names = f"--[no-]{self.opts[0].removeprefix('--')}"
         elif not self.is_flag:
             names += f" {self.metavar}"
-        if self.required:
-            return names, f"{self.help} [required]"
-        if self.default_text is None:
-            return names, self.help or ""
+        if self.default_text is None or self.required:
+            return names, f"{self.help or ''}{' [required]' if self.required else ''}"
         note = f"[default: {self.default_text}]"
         if len(note) <= _MOST_TOGETHER:
             note = note.replace(" ", _NO_BREAK)
@@ -75,7 +72,6 @@ class Argument(click.Argument):
         self.help = help
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """Return the argument's name and description."""
         return self.metavar or "", self.help or ""
 
 
@@ -87,9 +83,8 @@ def _show(context: click.Context, option: click.Parameter, is_asked: bool) -> No
 
 
 def _help_options(*, has_advanced: bool) -> Iterator[Option]:
-    common: dict[str, Any] = {
-        "is_flag": True, "is_eager": True, "expose_value": False, "callback": _show,
-    }  # fmt: skip
+    common: dict[str, Any] = dict.fromkeys(("is_flag", "is_eager"), True)
+    common |= {"expose_value": False, "callback": _show}
     yield Option(["-h", "--help"], help="Show this help.", **common)
     if has_advanced:
         yield Option(["--help-all"], help="Show this help with every option.", **common)
@@ -112,43 +107,41 @@ class Page(click.Command):
         self.params += _help_options(has_advanced=has_advanced)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments. Every error names the command that refuses them."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx
+            error.ctx = error.ctx or ctx  # every error names the command that refuses them
             raise
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the page, as wide as the terminal."""
         columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
         formatter = click.HelpFormatter(width=max(columns, 20))
         self.format_help(ctx, formatter)
         return formatter.getvalue().replace(_NO_BREAK, " ").rstrip("\n")
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the page. Examples are not wrapped, so that they can be pasted."""
         self.format_usage(ctx, formatter)
         formatter.write_paragraph()
         formatter.write_text(cleandoc(self.help or ""))
         if self.examples:
             with formatter.section("Examples"):
-                for line in self.examples:
+                for line in self.examples:  # not wrapped, so that they can be pasted
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         self.format_options(ctx, formatter)
         if self.exit_codes:
             codes = [(str(code), meaning) for code, meaning in self.exit_codes.items()]
-            _write_section(formatter, "Exit codes", codes)
+            with formatter.section("Exit codes"):
+                formatter.write_dl(codes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write arguments and options, each group under its name."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for one in self.get_params(ctx):
             if (record := one.get_help_record(ctx)) is not None:
                 groups.setdefault(getattr(one, "group", OTHER), []).append(record)
+        columns = 2 if formatter.width < _STACKED_BELOW else _OPTION_COLUMNS
         for name, records in groups.items():
-            is_stacked = formatter.width < _STACKED_BELOW
-            _write_section(formatter, name, records, 2 if is_stacked else _OPTION_COLUMNS)
+            with formatter.section(name):
+                formatter.write_dl(records, col_max=columns)
 
 
 class Group(Page, click.Group):
@@ -157,7 +150,6 @@ class Group(Page, click.Group):
     command_class = Page
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments up to the name of the command."""
         if not args and not ctx.resilient_parsing:
             tell(ctx.get_help())
             ctx.exit(ExitCode.USAGE)
@@ -166,28 +158,16 @@ class Group(Page, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is named, and the arguments left for it."""
         if args[0] not in self.commands and not ctx.resilient_parsing:
             raise click.UsageError(unknown("command", args[0], [*self.commands]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, then the options."""
         commands = [
             (name, command.get_short_help_str(200))
             for name, command in self.commands.items()
             if not command.hidden
         ]
-        _write_section(formatter, "Commands", commands)
+        with formatter.section("Commands"):
+            formatter.write_dl(commands)
         super().format_options(ctx, formatter)
-
-
-def _write_section(
-    formatter: click.HelpFormatter,
-    name: str,
-    records: Sequence[tuple[str, str]],
-    most_columns: int = _OPTION_COLUMNS,
-) -> None:
-    """Write names and descriptions; below a name that is longer than `most_columns`."""
-    with formatter.section(name):
-        formatter.write_dl(records, col_max=most_columns)

@@ -17,8 +17,9 @@ from cxai.errors import UsageError
 from cxai.settings import Settings
 
 if TYPE_CHECKING:  # take long to import
+    from cxai.cluster.status import ClusterStatus
     from cxai.core.ports import Source
-    from cxai.inspect.verify.findings import Findings
+    from cxai.inspect.status import Status
 
 
 @click.command(
@@ -29,15 +30,14 @@ if TYPE_CHECKING:  # take long to import
 def status(*, place: str, as_json: bool) -> None:
     """Show the progress or the final state of an export."""
     if is_engine_url(place):
-        from cxai.app.cluster_commands import status as shared_status
+        from cxai.app import cluster_commands
         from cxai.cli.process import run_to_end
 
-        shared = run_to_end(shared_status(place))
-        tell(json_text(shared.as_dict()) if as_json else shared.text())
-        return
-    from cxai.inspect.status import export_status
+        found: ClusterStatus | Status = run_to_end(cluster_commands.status(place))
+    else:
+        from cxai.inspect.status import export_status
 
-    found = export_status(directory_of(place))
+        found = export_status(directory_of(place))
     tell(json_text(found.as_dict()) if as_json else found.text())
 
 
@@ -62,24 +62,18 @@ def verify(*, place: str, sources: Sequence[str], as_json: bool, **options: Any)
     With SOURCE, also check that each of its lines has a verdict.
     """
     source = _input_to_verify(sources, **options)
-    check = _verify_shared if is_engine_url(place) else _verify_directory
-    found = check(place, source)
+    if is_engine_url(place):
+        from cxai.app import cluster_commands
+        from cxai.cli.process import run_to_end
+
+        found = run_to_end(cluster_commands.verify(place, source))
+    else:
+        from cxai.inspect.verify import verify_export
+        from cxai.sources.blocking import blocks_of
+
+        found = verify_export(directory_of(place), None if source is None else blocks_of(source))
     headline = found.text().partition("\n")[0].rstrip(":")
     finish_with(found, "verify_failed", headline, as_json=as_json)
-
-
-def _verify_directory(place: str, source: "Source | None") -> "Findings":
-    from cxai.inspect.verify import verify_export
-    from cxai.sources.blocking import blocks_of
-
-    return verify_export(directory_of(place), None if source is None else blocks_of(source))
-
-
-def _verify_shared(place: str, source: "Source | None") -> "Findings":
-    from cxai.app.cluster_commands import verify as verify_shared
-    from cxai.cli.process import run_to_end
-
-    return run_to_end(verify_shared(place, source))
 
 
 def _input_to_verify(

@@ -1,7 +1,4 @@
-"""The command line: one file a group of commands, and what is common to all.
-
-Imports that cost time stand inside the commands, so that `cxai --help` answers fast.
-"""
+"""The command line. Imports that cost time are inside the commands: `cxai --help` is fast."""
 
 import sys
 from typing import NoReturn
@@ -42,12 +39,7 @@ app = Group(
         )
     ],
     help="Retrieve ElevateAI CX AI results in bulk, exactly once, as JSON Lines.",
-    examples=[
-        "cxai demo",
-        "cxai run ids.txt -o export/",
-        "cxai status export/",
-        "cxai run --help",
-    ],
+    examples=["cxai demo", "cxai run ids.txt -o export/", "cxai status export/", "cxai run --help"],
     exit_codes={
         0: "Complete.",
         1: "Too many IDs failed, or none has a result.",

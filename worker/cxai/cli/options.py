@@ -1,7 +1,6 @@
-"""Options and arguments that several commands have.
+"""Options and arguments that several commands have. A command only names those that are settings.
 
-Those that are settings come from the definition of the settings (cxai/settings): a command only
-names them. Their values are read together, so that all that are wrong are reported together.
+The values of settings are read together, so that all that are wrong are reported together.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxai.cli.exits import redaction_of_environment
+from cxai.cli.exits import configure_early_log
 from cxai.cli.help import Argument, Option
 from cxai.cli.values import Place, Typed, metavar_of
 from cxai.errors import UsageError
@@ -21,7 +20,6 @@ from cxai.settings.settings import INPUT, OUTPUT, RUN
 from cxai.settings.texts import File
 
 if TYPE_CHECKING:  # help needs only the definitions
-    from cxai.observe.logging import Log
     from cxai.settings.origins import Loaded
 
 SOURCES = Argument(
@@ -49,10 +47,7 @@ _VERBOSE = {"log_level": "debug"}
 
 
 def settings_options(*names: str, **defaults: str) -> list[click.Parameter]:
-    """Return the options of settings.
-
-    `defaults` are for the help of a command that has its own.
-    """
+    """Return the options of settings; `defaults` are a command's own, for its help."""
     options: list[click.Parameter] = []
     for setting in map(Settings.definition, names):
         options.append(SettingOption(setting, defaults.get(setting.name)))
@@ -100,26 +95,21 @@ def settings_of(
     try:
         loaded = load({**meant, **given(options)}, None if config is None else Path(config))
     except SettingsError as error:
-        if error.usable.get("log_format") is LogFormat.JSON:
-            _configure_log(as_json=True)
+        if (log_format := error.usable.get("log_format")) is not None:
+            configure_early_log(as_json=log_format is LogFormat.JSON)
         raise
     if loaded.renamed:
         _warn_of_former_names(loaded)
     return loaded.settings
 
 
-def _configure_log(*, as_json: bool, level: Level = Level.INFO) -> "Log":
-    from cxai.observe.logging import LOG  # noqa: PLC0415 - few command lines need it
-
-    LOG.configure(redaction_of_environment(), as_json=as_json, level=level)
-    return LOG
-
-
 def _warn_of_former_names(loaded: "Loaded") -> None:
     from cxai.core.events import Event  # noqa: PLC0415 - few command lines need it
 
     settings = loaded.settings
-    log = _configure_log(as_json=settings.log_format is LogFormat.JSON, level=settings.log_level)
+    log = configure_early_log(
+        as_json=settings.log_format is LogFormat.JSON, level=settings.log_level
+    )
     for former, name in loaded.renamed.items():
         text = f"{former} is now called {name}."
         log.see(Event("setting_renamed", Level.WARNING, {"setting": former, "use": name}, text))

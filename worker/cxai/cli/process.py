@@ -1,8 +1,4 @@
-"""A run as a whole process: what a command adds to an export, and a library must not change.
-
-The log on standard error, signals, the limit of file descriptors, the garbage collector, and the
-event loop.
-"""
+"""A run as a whole process: what a command adds to an export, and a library must not change."""
 
 import asyncio
 import sys

@@ -3,22 +3,14 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
 from cxai.cli.aiohttp_import import import_aiohttp
 from cxai.cli.exits import finish, redaction_of_environment
 from cxai.cli.help import Option, Page
-from cxai.cli.options import (
-    AS_JSON,
-    CONFIG,
-    QUIET,
-    SOURCES,
-    VERBOSE,
-    settings_of,
-    settings_options,
-)
+from cxai.cli.options import AS_JSON, CONFIG, QUIET, SOURCES, VERBOSE, settings_of, settings_options
 from cxai.cli.streams import say
 from cxai.cli.values import Directory
 from cxai.cluster.url import is_engine_url
@@ -26,9 +18,6 @@ from cxai.errors import UsageError
 from cxai.settings import Settings
 from cxai.settings.definition import option_of
 from cxai.settings.settings import OUTPUT, RUN, WORKERS
-
-if TYPE_CHECKING:  # takes long to import
-    from cxai.inspect.report import Report
 
 _SETTINGS = [one.name for one in Settings.definitions() if one.group != WORKERS]
 
@@ -106,7 +95,7 @@ def run(
     redaction.add(token)
     if shared is not None:
         work = work_as_command(settings, shared, token, until_settled=until_settled)
-        _finish(run_to_end(work), as_json=as_json, quiet=quiet)
+        finish(run_to_end(work), as_json=as_json, quiet=quiet)
     assert output is not None  # noqa: S101 - _shared_export has refused that
     if not sources and sys.stdin.isatty() and settings.log_format is not LogFormat.JSON:
         say("cxai: reading IDs from the terminal, one a line; Ctrl-D ends.")
@@ -124,21 +113,14 @@ def run(
         source_name=shown_names(sources),
         events=events,
     )
-    _finish(run_to_end(work), as_json=as_json, quiet=quiet)
-
-
-def _finish(report: "Report", *, as_json: bool, quiet: bool) -> NoReturn:
-    if quiet and not as_json and not report.exit_code:
-        sys.exit()
-    finish(report, as_json=as_json)
+    finish(run_to_end(work), as_json=as_json, quiet=quiet)
 
 
 def _shared_export(
     sources: Sequence[str], output: Path | None, *, until_settled: bool
 ) -> str | None:
     """Return the URL of the export to work on, None if this is a run into a directory."""
-    shared = [name for name in sources if is_engine_url(name)]
-    if not shared:
+    if not any(map(is_engine_url, sources)):
         if until_settled:
             raise UsageError("--until-settled is for an export that workers share (postgres://).")
         if output is None:
@@ -154,7 +136,7 @@ def _shared_export(
             "Leave --output out: `cxai cluster init` has set where the objects of a shared export"
             " are written."
         )
-    return shared[0]
+    return sources[0]
 
 
 _USELESS_WHERE_SHARED = {

@@ -55,7 +55,7 @@ def _statements(part_set: str | None, dialect: str, shape: Shape | None) -> str:
 
     shapes = list(Shape) if shape is None else [shape]
     if part_set is None:
-        tables = tables_of(Shape.TABLES if shape is None else shapes[0])
+        tables = tables_of(shape or Shape.TABLES)
     else:
         tables = tuple(t for s in shapes for t in tables_of(s) if t.name == part_set)[:1]
         if not tables:

@@ -45,15 +45,8 @@ async def serve(scenario: Scenario, token: str, port: int, tell: Callable[[str],
             raise UsageError(
                 f"Can't listen on port {port}: {error.strerror}. Choose another --port."
             ) from None
-        tell(_how_to(simulator, token))
+        after = scenario.token_after
+        text = _HOW_TO if after is None else f"{_HOW_TO}\n{_HOW_TO_RENEW}"
+        url, next_token = simulator.base_url, simulator.next_token
+        tell(text.format(url=url, token=token, after=after, next_token=next_token))
         await stopped.wait()
-
-
-def _how_to(simulator: Simulator, token: str) -> str:
-    url, after = simulator.base_url, simulator.scenario.token_after
-    text = _HOW_TO.format(url=url, token=token)
-    if after is not None:
-        text += "\n" + _HOW_TO_RENEW.format(
-            url=url, after=after, token=token, next_token=simulator.next_token
-        )
-    return text

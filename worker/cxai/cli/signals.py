@@ -25,8 +25,7 @@ _SHOW_CURSOR = b"\x1b[?25h\n"
 def stop_signals(emit: Emit, grace_s: float = 0.0) -> Iterator[StopRequest]:
     """Turn the first signal into a request, end the process on the second; then undo that.
 
-    What comes within half a second of the first is not a second one. `emit` takes an event for
-    each; requests in flight have `grace_s` seconds after the first.
+    `emit` takes an event for each; requests in flight have `grace_s` seconds after the first.
     """
     loop = asyncio.get_running_loop()
     request = StopRequest()
@@ -60,16 +59,13 @@ def _stopping(by: str, grace_s: float) -> str:
 
 
 def _quit(emit: Emit) -> None:
-    """End the process with nothing to save: what is not committed is retrieved by the next run."""
+    """End the process. There is nothing to save: the next run retrieves what is not committed."""
     if has_live_view():  # it has hidden the cursor, and would draw no more
         with suppress(OSError):
             os.write(2, _SHOW_CURSOR)
         sys.stderr = sys.__stderr__ or sys.stderr
-    emit(
-        "run_abandoned",
-        text="quit at the second signal; rerun the same command to resume",
-        exit_code=int(ExitCode.STOPPED),
-    )
+    text = "quit at the second signal; rerun the same command to resume"
+    emit("run_abandoned", text=text, exit_code=int(ExitCode.STOPPED))
     os._exit(ExitCode.STOPPED)
 
 

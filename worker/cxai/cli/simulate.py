@@ -40,8 +40,7 @@ def demo(*, output: Path, ids: int, rate: str | None, progress: str | None, as_j
     from cxai.cli.demo import demo_export
     from cxai.cli.process import run_to_end
 
-    work = demo_export(output, ids, rate or _DEMO_RATE, progress)
-    finish(run_to_end(work), as_json=as_json)
+    finish(run_to_end(demo_export(output, ids, rate or _DEMO_RATE, progress)), as_json=as_json)
 
 
 def _option(name: str, kind: Kind[Any], help_: str, default: str, *, group: str) -> Option:

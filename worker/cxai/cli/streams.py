@@ -18,7 +18,9 @@ def open_standard_streams() -> None:
     a report that goes nowhere is lost. Messages on standard error may be lost.
     """
     for number, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
-        if _is_closed(number):
+        try:
+            os.fstat(number)
+        except OSError:
             os.open(os.devnull, access)  # gets the lowest number that is free
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
@@ -42,19 +44,6 @@ def _flush_errors() -> None:
         drop_output(STDERR)
 
 
-def _is_closed(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return True
-    return False
-
-
-def unprinted(error: OSError) -> str:
-    """Return the message for a standard output that can't be written."""
-    return f"Can't write to standard output: {error.strerror}."
-
-
 def tell(text: str) -> None:
     """Print a result. Raises UsageError if that is not possible; a reader may leave early."""
     try:
@@ -63,7 +52,7 @@ def tell(text: str) -> None:
     except OSError as error:
         drop_output(STDOUT)
         if not isinstance(error, BrokenPipeError):
-            raise UsageError(unprinted(error)) from None
+            raise UsageError(f"Can't write to standard output: {error.strerror}.") from None
 
 
 def tell_file(text: str) -> None:

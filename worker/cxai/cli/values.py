@@ -22,7 +22,6 @@ class Value(click.ParamType[Any]):
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value that the text stands for."""
         try:
             return self.kind.parse(value)
         except ValueError as error:
@@ -31,7 +30,6 @@ class Value(click.ParamType[Any]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete the names of a choice, and files."""
         if isinstance(self.kind, File):
             return [CompletionItem(incomplete, type="file")]
         before, comma, last = (
@@ -49,7 +47,6 @@ class Typed(Value):
     """A value that is read later, as typed: it is completed as one of its kind."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text."""
         return value
 
 
@@ -61,7 +58,6 @@ class Place(click.ParamType[Any]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete directories."""
         return [CompletionItem(incomplete, type="dir")]
 
 
@@ -69,7 +65,6 @@ class Directory(Place):
     """An export on this machine. Raises UsageError for a shared one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the directory."""
         return directory_of(str(value))
 
 

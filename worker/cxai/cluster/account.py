@@ -6,8 +6,7 @@ from cxai.cluster.engine import Engine
 from cxai.cluster.limits import AccountLimits
 from cxai.cluster.url import EngineUrl
 
-_ANSWER_S = 5.0
-"""Much less than slots.RESERVE_S: otherwise one slow answer would let a lease expire."""
+_ANSWER_S = 5.0  # much less than slots.RESERVE_S, or one slow answer would let a lease expire
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,7 @@ class Account:
 
     async def state(self) -> AccountState:
         """Return the limits and their use now."""
-        (row,) = await self._engine.rows("SELECT * FROM account_state()")
-        return AccountState(*row)
+        return AccountState(*(await self._engine.rows("SELECT * FROM account_state()"))[0])
 
     async def close(self) -> None:
         """Close the connection."""

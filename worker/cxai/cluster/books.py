@@ -5,7 +5,6 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from cxai.cluster import queries
 from cxai.cluster.engine import Engine
 from cxai.cluster.keys import engine_text, entry_of, item_key, payload_of
 from cxai.cluster.rows import Claimed, Enqueued, Written
@@ -19,10 +18,17 @@ from cxai.policy.verdict import OPEN_AGAIN, Verdict
 WORKER_TTL_S = 15.0
 """Seconds without a heartbeat after which a worker is declared gone."""
 
-_MOST_REQUESTS = 32_767
-"""The largest number of requests that its column holds; larger ones are stored as this."""
-
+_MOST_REQUESTS = 32_767  # the most that the column holds; larger numbers are stored as this
 _FINAL_FOR_EVER = frozenset({Verdict.OK, Verdict.INVALID_ID})
+
+_COMMIT = """
+SELECT commit(%s, %s, %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::bigint[],
+    %s::bytea[], %s::bytea[], %s::smallint[], %s::smallint[])
+"""
+_ENQUEUE = """
+SELECT fresh, duplicates, settled, requeued
+FROM enqueue(%s::text[], %s::bytea[], %s::bigint[], %s::jsonb[], %s::smallint[])
+"""
 
 
 class Books(ExportView):
@@ -39,7 +45,8 @@ class Books(ExportView):
         self._worker_ttl_s = WORKER_TTL_S
         self._held: set[int] = set()
         self._known = 0
-        self._beats = _engine_for_beats(url, WORKER_TTL_S)
+        # A connection for heartbeats alone: they wait for nothing else that the worker does.
+        self._beats = Engine(url, purpose="beat", answer_s=WORKER_TTL_S / 2)
 
     async def close(self) -> None:
         """Close the connections. What is committed or claimed stays so."""
@@ -55,7 +62,8 @@ class Books(ExportView):
         UsageError if the form of the export has changed since it was read.
         """
         await self._beats.close()
-        self._worker_ttl_s, self._beats = worker_ttl_s, _engine_for_beats(self.url, worker_ttl_s)
+        self._beats = Engine(self.url, purpose="beat", answer_s=worker_ttl_s / 2)
+        self._worker_ttl_s = worker_ttl_s
         form = None if self._form is None else Jsonb(self._form)
         self.worker = int(await self._one("SELECT register(%s, %s)", (engine_text(name), form)))
         self._known = await self.last_object()
@@ -70,8 +78,8 @@ class Books(ExportView):
         without a gap for that long may do so: otherwise its network or the database was silent.
         """
         values = (self.worker, engine_text(state), self._worker_ttl_s, may_reap)
-        (row,) = await self._beats.rows("SELECT beat(%s, %s, %s, %s)", values)
-        return int(row[0])
+        ((gone,),) = await self._beats.rows("SELECT beat(%s, %s, %s, %s)", values)
+        return int(gone)
 
     async def claim(self, blocks: int) -> Sequence[Claimed]:
         """Claim up to `blocks` blocks; none if none is free."""
@@ -114,7 +122,7 @@ class Books(ExportView):
             [CODES[verdict] for verdict in verdicts],
             [min(count, _MOST_REQUESTS) for count in requests],
         )
-        self._known = number = int(await self._one(queries.COMMIT, values))
+        self._known = number = int(await self._one(_COMMIT, values))
         self._held.difference_update(finished)
         return number
 
@@ -148,8 +156,7 @@ class Books(ExportView):
             [None if one is None else Jsonb(one) for one in payloads],
             [CODES[verdict] for verdict in sorted(OPEN_AGAIN)],
         )
-        (row,) = await self._engine.rows(queries.ENQUEUE, values)
-        fresh, duplicates, settled, requeued = row
+        ((fresh, duplicates, settled, requeued),) = await self._engine.rows(_ENQUEUE, values)
         return Enqueued(fresh, duplicates, by_verdict(settled), by_verdict(requeued))
 
     async def finish_feeding(self) -> None:
@@ -164,13 +171,8 @@ class Books(ExportView):
         if never := sorted(_FINAL_FOR_EVER.intersection(verdicts)):
             raise UsageError(f"IDs with the verdict {never[0]} are never requested again.")
         codes = [CODES[verdict] for verdict in verdicts]
-        (row,) = await self._long.rows("SELECT retry(%s::smallint[])", (codes,))
-        return int(row[0])
-
-
-def _engine_for_beats(url: EngineUrl, worker_ttl_s: float) -> Engine:
-    """Return a connection for heartbeats alone: they wait for nothing else that the worker does."""
-    return Engine(url, purpose="beat", answer_s=worker_ttl_s / 2)
+        ((queued,),) = await self._long.rows("SELECT retry(%s::smallint[])", (codes,))
+        return int(queued)
 
 
 def _claimed(
@@ -181,9 +183,6 @@ def _claimed(
     lines: Sequence[int],
     payloads: Sequence[Mapping[str, Any] | None] | None,
 ) -> Claimed:
-    more = payloads or [None] * len(keys)
-    entries = [
-        entry_of(key, source, line, payload)
-        for key, line, payload in zip(keys, lines, more, strict=True)
-    ]
+    rows = zip(keys, lines, payloads or [None] * len(keys), strict=True)
+    entries = [entry_of(key, source, line, payload) for key, line, payload in rows]
     return Claimed(block, losses, entries)

@@ -1,8 +1,7 @@
 """A connection to PostgreSQL that opens when it is needed, and reopens after a failure.
 
 No statement is ever repeated here: after a failure it is unknown whether it had an effect, and only
-the caller can tell what that means. Every failure shows within seconds, even if the network drops
-packets or the server hangs: the wait for each answer is bounded.
+the caller can tell what that means. The wait for each answer is bounded, even if packets are lost.
 """
 
 import asyncio
@@ -25,6 +24,8 @@ ANSWER_S = 15.0
 CONNECT_S = 5
 """Seconds to wait for a connection to each host."""
 
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
 OLDEST = 140_000
 """PostgreSQL 14, as the server writes its version."""
 
@@ -38,9 +39,9 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 class Engine:
     """One connection for one purpose: one statement at a time, in order.
 
-    An answer that takes longer than `answer_s` seconds is a failure.
-    Every method raises EngineDownError if the database can't be used now, and translates the
-    refusals of books.sql into FencedError, IntegrityError or UsageError.
+    An answer that takes longer than `answer_s` seconds is a failure. Every method raises
+    EngineDownError if the database can't be used now, and translates the refusals of books.sql into
+    FencedError, IntegrityError or UsageError.
     """
 
     def __init__(self, url: EngineUrl, *, purpose: str, answer_s: float = ANSWER_S) -> None:
@@ -101,9 +102,8 @@ class Engine:
 
     async def _connected(self) -> Connection:
         self._is_late = False
-        connection = self._connection
-        if connection is not None and not connection.closed:
-            return connection
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
         connection = await psycopg.AsyncConnection.connect(**self._how_to_connect())
         self._connection = connection
         self._was_connected = True
@@ -119,23 +119,19 @@ class Engine:
     def _how_to_connect(self) -> dict[str, Any]:
         limit_ms = round(1000 * self._answer_s)
         # The settings of a role or a database must not weaken a commit.
-        settings = (
-            f"search_path={','.join(self.url.search_path)}",
-            "synchronous_commit=on",
-            r"default_transaction_isolation=read\ committed",
-            f"statement_timeout={limit_ms}",
-            "tcp_keepalives_idle=10",
-            "tcp_keepalives_interval=5",
-            "tcp_keepalives_count=3",
-        )
+        settings = {
+            "search_path": ",".join(self.url.search_path),
+            "synchronous_commit": "on",
+            "default_transaction_isolation": r"read\ committed",
+            "statement_timeout": limit_ms,
+            **{f"tcp_{name}": value for name, value in _KEEPALIVES.items()},
+        }
         ours = {
             "autocommit": True,
-            "options": " ".join(f"-c {setting}" for setting in settings),
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             "application_name": f"cxai {self._purpose}",
             "connect_timeout": CONNECT_S,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
+            **_KEEPALIVES,
             "tcp_user_timeout": limit_ms,
         }
         password = self.url.password()

@@ -22,9 +22,7 @@ class EngineClock:
         if self._learned_at is not None:
             drift = (received - self._learned_at) * _DRIFT
             narrow_low, narrow_high = max(low, self._low - drift), min(high, self._high + drift)
-            if (
-                narrow_low <= narrow_high
-            ):  # else one of the clocks was set: only the new answer counts
+            if narrow_low <= narrow_high:  # else a clock was set: only the new answer counts
                 low, high = narrow_low, narrow_high
         self._low, self._high, self._learned_at = low, high, received
 

@@ -14,11 +14,8 @@ class EngineDownError(BlockedError):
     """The database can't be used now. Whether the statement had an effect is unknown."""
 
     def __init__(self, place: object, cause: str) -> None:
-        super().__init__(
-            f"The database {place} can't be used now: {cause}.",
-            cause,
-            place=f"the database {place}",
-        )
+        message = f"The database {place} can't be used now: {cause}."
+        super().__init__(message, cause, place=f"the database {place}")
 
 
 _FENCED = "This worker was declared gone, and others have its IDs. None of them is lost."
@@ -34,7 +31,6 @@ _NO_EXPORT = (
     "{} has no export of that name, or its tables are of another version: `cxai cluster init`"
     " creates and upgrades it."
 )
-
 _REFORMED = "{} has changed the form of this export since this worker started: restart the worker."
 
 _REFUSED: Mapping[str, tuple[type[CxaiError], str]] = {
@@ -83,14 +79,10 @@ def meaning_of(
     cause = "no answer in time" if is_late else _words_of(error)
     # A login that has worked may work again.
     if not was_connected and _WRONG_LOGIN.search(cause):
-        return UsageError(f"{place} can't be used: {cause}.{_advice_on(cause)}")
+        advice = _ON_PASSWORDS if "password" in cause else ""
+        advice = advice or (_ON_POOLS if "startup parameter" in cause else "")
+        return UsageError(f"{place} can't be used: {cause}.{advice}")
     return EngineDownError(url, cause)
-
-
-def _advice_on(cause: str) -> str:
-    if "password" in cause:
-        return _ON_PASSWORDS
-    return _ON_POOLS if "startup parameter" in cause else ""
 
 
 def _words_of(error: psycopg.Error) -> str:

@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cxai.cluster import queries
 from cxai.cluster.engine import Connection, Engine, Row
 from cxai.cluster.url import ACCOUNT_SCHEMA, EngineUrl
 from cxai.errors import UsageError
 
+# Whether the server is read-only, and whether it syncs its commits to disk.
+_FITNESS = """
+SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
+    current_setting('fsync')::bool
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """Form and terms of an existing export, and the limits of its account.
-
-    `form` is None if there is no export of that name; `limits` are empty if there is no account.
-    """
+    """What exists: `form` is None without the export, `limits` are empty without its account."""
 
     form: Mapping[str, Any] | None
     terms: Mapping[str, Any]
@@ -23,15 +25,15 @@ class Existing:
 
 
 async def existing(url: EngineUrl) -> Existing:
-    """Return what exists. The limits are those set last, for whichever export."""
+    """Return what exists. The limits of the account are those set last, for whichever export."""
     engine = Engine(url, purpose="init")
     try:
         async with engine.connection() as connection:
             export = limits = None
             if await has_schema(connection, ACCOUNT_SCHEMA):
-                limits = await one_row(connection, queries.LIMITS)
+                limits = await one_row(connection, "SELECT rate, in_flight FROM governor")
             if await has_schema(connection, url.schema):
-                export = await one_row(connection, queries.FORM_AND_TERMS)
+                export = await one_row(connection, "SELECT form, terms FROM export")
             form, terms = export or (None, {})
             return Existing(
                 form, terms, dict(zip(("rate", "in_flight"), limits or (), strict=False))
@@ -47,20 +49,20 @@ async def one_row(connection: Connection, query: str, values: Sequence[Any] = ()
 
 async def has_schema(connection: Connection, schema: str) -> bool:
     """Whether a schema exists."""
-    return await one_row(connection, queries.HAS_SCHEMA, (schema,)) == (True,)
+    return await one_row(connection, "SELECT to_regnamespace(%s) IS NOT NULL", (schema,)) == (True,)
 
 
 async def version(connection: Connection) -> int | None:
-    """Return the version of the tables, None without any."""
+    """Return how many of the steps in schema.py have been taken, None without tables."""
     if not await has_schema(connection, ACCOUNT_SCHEMA):
         return None
-    row = await one_row(connection, queries.VERSION)
+    row = await one_row(connection, "SELECT number FROM cxai.version")
     return None if row is None else int(row[0])
 
 
 async def refuse_unfit(connection: Connection, url: EngineUrl) -> None:
     """Raise UsageError for a database that can't be written, or that may lose what it confirmed."""
-    is_read_only, syncs = await one_row(connection, queries.FITNESS) or (False, True)
+    is_read_only, syncs = await one_row(connection, _FITNESS) or (False, True)
     if is_read_only:
         raise UsageError(
             f"The database {url} can't be written: it is a replica, or read-only. Name the primary."

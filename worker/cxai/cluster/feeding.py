@@ -1,7 +1,7 @@
 """Feeds an export: lines of a source become entries of its queue, each ID once.
 
-A line is in the database before it is acknowledged to its source. So a feeder can be killed at any
-moment and started again: lines that come twice count as duplicates.
+A line is in the database before it is acknowledged, so a feeder can be killed at any moment: lines
+that come twice count as duplicates.
 """
 
 import contextlib
@@ -74,9 +74,9 @@ class FeedReport:
             return f"Nothing to retrieve: {what}. Exit code 2."
         queued = self.new - self.invalid + self.requeued
         what = f"Enqueued {counted(max(0, queued), 'IDs')} to be retrieved." if self.lines else ""
-        return (
-            f"{what} The input is complete.".lstrip() if self.fed else what or "The input is empty."
-        )
+        if self.fed:
+            return f"{what} The input is complete.".lstrip()
+        return what or "The input is empty."
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
@@ -104,8 +104,8 @@ class FeedReport:
 async def feed(source: Source, books: Books, room: Room, fed: FeedReport) -> None:
     """Feed all that `source` yields into an export, counting in `fed`.
 
-    `room` bounds the wait for a database that can't be reached. Raises InputBrokenError when the
-    rest can't be read, BlockedError when that wait was in vain, and what the books raise.
+    `room` bounds the wait for a database that can't be reached. Raises what source, room and books
+    raise.
     """
     async with contextlib.aclosing(source.batches()) as batches:
         async for items in batches:

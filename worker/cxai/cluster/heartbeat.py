@@ -7,17 +7,13 @@ from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.core.ports import Clock
 
-_BEATS_A_TTL = 6
-"""A worker is declared gone after this many missed heartbeats."""
-
+_BEATS_A_TTL = 6  # after so many missed ones a worker is declared gone
 _MOST_S = 2.0
 
 
 class Heartbeat:
-    """Sends the heartbeats of a registered worker.
+    """Sends the heartbeats of a registered worker; see Books.beat for how others are declared gone.
 
-    A worker that was silent for `ttl_s` is declared gone by one whose own heartbeats were answered
-    without a gap for as long: otherwise this machine or the database may have been silent.
     `state` returns what this worker does or waits for, in words. `cause` is why the last heartbeat
     failed, empty if it didn't.
     """

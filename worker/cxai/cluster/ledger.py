@@ -1,22 +1,20 @@
 """The ledger of a cluster: a batch becomes objects and one transaction of the engine.
 
-1. The lines of the batch are compressed: one object for each set.
-2. The objects are written under unique names. They do not count yet.
-3. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
+1. The lines are compressed, and written as one object for each set, under unique names.
+2. One transaction, **the commit point**: the verdicts, the objects with the next number, and the
    blocks of IDs that are finished with them.
-4. The objects get their final names, and the database records that.
+3. The objects get their final names, and the database records that.
 
 Until the transaction is durable nothing of the batch counts, and its objects are deleted later.
-From then on all of it counts: whatever happens to this worker, another one publishes it
-(publishing.py). A transaction whose result is unknown is sent again: the database recognizes it by
-the names of its objects, and it counts once.
+From then on all of it counts: if this worker is lost, another one publishes it (publishing.py). A
+transaction whose result is unknown is sent again; the names of its objects make it count once.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
@@ -42,11 +40,8 @@ class _Attempt:
     keys: tuple[Key, ...]
     outcomes: Collection[Outcome]
     packed: Sequence[Packed]
-    to_put: list[Packed] = field(init=False)
+    to_put: list[Packed]
     blocked_by: EngineDownError | StoreError | None = None
-
-    def __post_init__(self) -> None:
-        self.to_put = list(self.packed)
 
 
 class ClusterLedger:
@@ -79,7 +74,7 @@ class ClusterLedger:
         self._attempt: _Attempt | None = None
         self._turn = asyncio.Lock()
 
-    async def left_over(self) -> AsyncGenerator[Admission, None]:  # noqa: D102 - the port says it
+    async def left_over(self) -> AsyncGenerator[Admission, None]:
         return
         yield
 
@@ -96,10 +91,8 @@ class ClusterLedger:
                 fresh.append(entry)
             else:
                 poisoned.append(self._poisoned(entry, lost))
-        if not poisoned:
-            return Admission(fresh, 0, {})
         await self.commit(poisoned)
-        return Admission(fresh, 0, {Verdict.POISON: len(poisoned)})
+        return Admission(fresh, 0, {Verdict.POISON: len(poisoned)} if poisoned else {})
 
     async def seal_old(self) -> float | None:
         """Do nothing: each commit is published immediately."""
@@ -109,8 +102,8 @@ class ClusterLedger:
         """Make all outcomes durable, with their lines, or none.
 
         Raises BlockedError: whether they count is unknown until the same call is repeated, and no
-        other commit is made before; FencedError: none counts; IntegrityError if an object has
-        another content than it should.
+        other commit is made before; FencedError: none counts; IntegrityError: an object has another
+        content than it should.
         """
         if outcomes:
             await _shielded(self._commit(outcomes))
@@ -128,9 +121,7 @@ class ClusterLedger:
             self._attempt = None
             self._holdings.settle(entries)
         with as_run_errors():
-            await self._publishing.publish_own(
-                number, [packed.written for packed in attempt.packed]
-            )
+            await self._publishing.publish_own(number, [one.written for one in attempt.packed])
 
     async def _attempt_at(self, outcomes: Collection[Outcome]) -> _Attempt:
         """Return the attempt at this commit: the one under way if it is repeated.
@@ -152,7 +143,7 @@ class ClusterLedger:
         packed = await asyncio.get_running_loop().run_in_executor(
             self._thread, pack, outcomes, worker, self._sequence, self._compression
         )
-        return _Attempt(keys, outcomes, packed)
+        return _Attempt(keys, outcomes, packed, list(packed))
 
     async def _commit_attempt(self, attempt: _Attempt) -> int:
         """Write the objects and run the transaction; return the number of the objects."""
@@ -160,19 +151,16 @@ class ClusterLedger:
             packed = attempt.to_put[-1]
             await self._store.put_new(packed.written.pending, packed.content)
             attempt.to_put.pop()
-        outcomes = attempt.outcomes
         return await self._books.commit(
-            [(item_key(o.entry.key), o.verdict, o.requests) for o in outcomes],
-            self._holdings.blocks_of(outcome.entry for outcome in outcomes),
+            [(item_key(o.entry.key), o.verdict, o.requests) for o in attempt.outcomes],
+            self._holdings.blocks_of(outcome.entry for outcome in attempt.outcomes),
             [packed.written for packed in attempt.packed],
         )
 
     def _poisoned(self, entry: Entry, lost: int) -> Outcome:
         why = f"{lost:,} workers in a row were lost while they had this ID"
-        settle = Settle(Verdict.POISON, why, FailureStage.INPUT)
-        lines = self._row_writer.failure(
-            entry, settle, attempts=0, at=self._clock.utc(), said=Said()
-        )
+        settle, now = Settle(Verdict.POISON, why, FailureStage.INPUT), self._clock.utc()
+        lines = self._row_writer.failure(entry, settle, attempts=0, at=now, said=Said())
         return Outcome(entry, Verdict.POISON, 0, lines)
 
 

@@ -23,11 +23,8 @@ from cxai.errors import BlockedError
 from cxai.governor.adaptive import IN_USE_S
 from cxai.policy.table import Signal
 
-_RETRY_S = 0.5
-"""Seconds between two attempts to reach the database."""
-
-_LOOK_S = 1.0
-"""The next tick is looked up at least this often, since the limits may have changed."""
+_RETRY_S = 0.5  # seconds between two attempts to reach the database
+_LOOK_S = 1.0  # the next tick is looked up at least this often, since the limits may have changed
 
 _PAUSED_BY_OTHERS = "the API asked another worker for fewer requests"
 
@@ -39,13 +36,12 @@ class TurnLostError(Exception):
 class ClusterLimiter:
     """Adapter of ports.Limiter: one worker's share of the account's rate and requests in flight.
 
-    Use it as an async context manager: within it, slots are renewed, ticks are reserved, and
-    feedback is shared. While the database can't be reached, nothing starts once the ticks in hand
-    are used up. With `adaptive` off, refusals don't lower the account's rate.
+    While it is entered, slots are renewed, ticks reserved, and feedback shared. While the database
+    can't be reached, nothing starts once the ticks in hand are used up. `acquire` raises any
+    unexpected error of the background tasks. With `adaptive` off, refusals don't lower the rate.
 
     `rate` is how many requests per second all workers together may send now, `rate_limit` the most
-    that this can be; until the database has been read, both are the `rate` given here. `acquire`
-    raises any unexpected error of the background tasks.
+    that this can be; until the database has been read, both are the `rate` given here.
     """
 
     def __init__(
@@ -96,7 +92,6 @@ class ClusterLimiter:
 
     @property
     def paused(self) -> tuple[float, str] | None:
-        """Seconds that the pause still lasts and its reason, None if there is none."""
         left_s = self._pause.left_s(self._now())
         return (left_s, self._pause.why) if left_s else None
 
@@ -110,15 +105,13 @@ class ClusterLimiter:
         """What requests wait for other than the rate or a pause, in words; empty if nothing."""
         if self.cause:
             return f"the database of the account's limits: {self.cause}"
-        total = self.slots.total
-        if total and self._lacks_slot:
-            return f"a slot: other workers hold all of them ({total})"
+        if self.slots.total and self._lacks_slot:
+            return f"a slot: other workers hold all of them ({self.slots.total})"
         return ""
 
     # --- turns ---
 
     async def acquire(self, is_wanted: Callable[[], bool]) -> bool:
-        """Return True when one request may leave; False, with no turn used, if it isn't wanted."""
         return await self._turn(is_wanted, self.slots.can_start)
 
     async def another_turn(self) -> None:
@@ -130,22 +123,16 @@ class ClusterLimiter:
             self._turns_lost -= 1
 
     async def send_slot(self) -> None:
-        """Return if a request may go onto its connection at this moment.
-
-        Raises TurnLostError if its tick is late by now or was dropped by a pause, or if its lease
-        is too short.
-        """
+        """Raise TurnLostError unless a request may go onto its connection at this moment."""
         if not (self.slots.outlasts_a_request and self._ticks.send_slot(self._now())):
             raise TurnLostError
 
     def pause(self, seconds: float, why: str) -> None:
-        """Let no request of any worker leave for `seconds` from now; never shortens a pause."""
         if self._pause_until(self._now() + seconds, why, shared=False):
             self._urgent.set()
 
     def _pause_until(self, until_s: float, why: str, *, shared: bool) -> bool:
-        is_longer = self._pause.extend(until_s, why, shared=shared)
-        if is_longer:
+        if is_longer := self._pause.extend(until_s, why, shared=shared):
             self._ticks.drop()  # also those of requests that have not left yet
         return is_longer
 
@@ -178,12 +165,10 @@ class ClusterLimiter:
     # --- what replies reveal about the API's limit ---
 
     def learn(self, signal: Signal, left_s: float) -> None:
-        """Adapt the rate to the reply to a request that left at `left_s` (monotonic)."""
         self._learn(signal, (left_s,))
         self._changed.set()
 
     def learn_answers(self, left_s: Sequence[float]) -> None:
-        """Do as `learn` does for answers to requests that left at these times, in this order."""
         self._learn(Signal.ANSWERED, left_s)
 
     def _learn(self, signal: Signal, left_s: Sequence[float]) -> None:
@@ -194,12 +179,10 @@ class ClusterLimiter:
                 self._feedback.learn(signal, left, now, in_use=in_use)
 
     def note_overload(self, left_s: float) -> None:
-        """Note an overload that was no outage: many of them among the answers mean a limit."""
         if self._adaptive:
             self._feedback.note_overload(left_s, self._now())
 
     def restore(self) -> None:
-        """Undo what was lowered since the last answer: it was no limit of the account."""
         self._feedback.restore()
 
     # --- background tasks ---

@@ -7,18 +7,15 @@ from typing import Any
 from cxai.errors import BlockedError
 
 Query = Callable[[str, Sequence[object]], Awaitable[Sequence[Sequence[Any]]]]
-"""Runs one statement, in a transaction of its own, and returns its rows.
+"""Runs one statement as a transaction of its own, once, and returns its rows.
 
-Raises BlockedError when the database can't be reached: whether the statement had an effect is
-unknown then. It never repeats a statement.
-"""
+Raises BlockedError when the database can't be reached: it may have had an effect nevertheless."""
 
 MARGIN = 0.02
 """Share of the account's rate that is left unused.
 
 As a share of a second, it covers how much closer together than planned requests may arrive: they
-leave late (ticks.SLACK_S), clocks are read with an error, and latency varies.
-"""
+leave late (ticks.SLACK_S), clocks are read with an error, and latency varies."""
 
 HORIZON_S = 0.25
 """No tick further ahead is granted: see `reserve` in limits.sql."""
@@ -117,10 +114,8 @@ class AccountLimits:
     async def adapt(self, revision: int, rate: float, figures: Sequence[float] | None) -> bool:
         """Replace what was learned at this revision; return False if another worker was faster."""
         kept = None if figures is None else list(figures)
-        (is_done,) = await self._row(
-            "SELECT adapt(%s::bigint, %s, %s::float8[])", revision, rate, kept
-        )
-        return bool(is_done)
+        row = await self._row("SELECT adapt(%s::bigint, %s, %s::float8[])", revision, rate, kept)
+        return bool(row[0])
 
     async def _row(self, statement: str, *values: object) -> Sequence[Any]:
         try:

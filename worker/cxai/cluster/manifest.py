@@ -1,14 +1,12 @@
 """manifest.json of a shared export: what there is to load.
 
-It has the shape of the one that a run on one machine writes (cxai/output/manifest.py), so that one
-loader reads both. There is one part for each published object, and `last_run` has the counts of
-the whole export instead of those of one run.
+It has the shape of cxai/output/manifest.py, so that one loader reads both: a part for each
+published object; `last_run` has the counts of the whole export.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,16 +23,7 @@ from cxai.output.compression import Compression
 from cxai.version import __version__
 
 _NOT_SHOWN = ("bands", "destination")  # the text of the score ranges, and the manifest's own place
-
 _REFRESH_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """The progress of an export: while it is unchanged, so is the manifest."""
-
-    last_object: int
-    is_settled: bool
 
 
 class Manifest:
@@ -56,27 +45,25 @@ class Manifest:
         self._form = {name: form[name] for name in form if name not in _NOT_SHOWN}
         self._sets = sets
         self._compression = compression
-        self._written: _State | None = None
+        self._written: tuple[int, bool] | None = None
 
     async def write(self) -> None:
         """Write what the log has now; of a settled export, the last manifest written is complete.
 
         Several workers may write at the same time, and the slowest one replaces the others'. So
-        each checks afterwards whether the state has changed meanwhile. Raises StoreError and
-        EngineDownError.
+        each checks afterwards whether the state has changed. Raises StoreError, EngineDownError.
         """
         while True:
             before = await self._state()
             await self._store.replace(MANIFEST, await self._content())
-            self._written = await self._state()
-            if self._written == before or not self._written.is_settled:
+            self._written = _, is_settled = await self._state()
+            if self._written == before or not is_settled:
                 return  # if it is not settled, the worker that settles it writes later
 
     async def refresh(self) -> bool:
         """Write it if nothing is left to do for now and it is outdated; return whether it was.
 
-        So an export whose workers never end has a manifest, too. Raises StoreError and
-        EngineDownError.
+        So an export whose workers never end has a manifest, too.
         """
         queue = await self._books.queue()
         if queue.has_blocks or queue.has_unpublished or await self._state() == self._written:
@@ -85,15 +72,15 @@ class Manifest:
         return True
 
     async def keep_current(self) -> None:
-        """Refresh it every few seconds until cancelled. An unreachable place is waited for."""
+        """Refresh it every few seconds until cancelled. It waits for an unreachable place."""
         while True:
             await asyncio.sleep(_REFRESH_S)
             with suppress(BlockedError), as_run_errors():
                 await self.refresh()
 
-    async def _state(self) -> _State:
-        number, queue = await self._books.last_object(), await self._books.queue()
-        return _State(number, queue.is_settled)
+    async def _state(self) -> tuple[int, bool]:
+        """Return the last number, and whether the export is settled: what a manifest depends on."""
+        return await self._books.last_object(), (await self._books.queue()).is_settled
 
     async def _content(self) -> bytes:
         counts = await self._books.counts()
@@ -117,16 +104,12 @@ class Manifest:
         content = bytearray(orjson.dumps(head, option=orjson.OPT_INDENT_2).removesuffix(b"\n}"))
         content += b',\n  "parts": ['
         separator = b"\n    "
-        async for entry in self._entries(counts.last_object):
-            content += separator + orjson.dumps(entry)
-            separator = b",\n    "
+        async for row in logged_objects(self._books, counts.last_object):
+            if row.published:
+                content += separator + orjson.dumps(part_of(row, self._compression))
+                separator = b",\n    "
         content += b"\n  ]\n}\n"
         return bytes(content)
-
-    async def _entries(self, up_to: int) -> AsyncGenerator[dict[str, Any], None]:
-        async for row in logged_objects(self._books, up_to):
-            if row.published:
-                yield part_of(row, self._compression)
 
 
 def part_of(row: ObjectRow, compression: Compression) -> dict[str, Any]:

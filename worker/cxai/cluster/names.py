@@ -13,7 +13,6 @@ from cxai.output.compression import SUFFIX, Compression
 MANIFEST = "manifest.json"
 
 _DIGITS = 9  # as many as 10⁹ objects need: of a thousand records each, 10¹² records
-
 _PENDING_NAME = re.compile(rf"{PENDING}/(\d+)-\d+-[a-z_]+\.jsonl(\.gz|\.zst)?")
 
 
@@ -24,8 +23,7 @@ def pending_name(worker: int, sequence: int, part_set: str, compression: Compres
 
 def worker_of(pending: str) -> int | None:
     """Return the worker that wrote a pending object, None for any other name."""
-    match = _PENDING_NAME.fullmatch(pending)
-    return int(match[1]) if match else None
+    return int(match[1]) if (match := _PENDING_NAME.fullmatch(pending)) else None
 
 
 def final_name(number: int, part_set: str, compression: Compression) -> str:
@@ -42,5 +40,4 @@ class FinalNames:
 
     def number(self, name: str) -> int | None:
         """Return the number of the object with that name, None if it is no such name."""
-        match = self._pattern.fullmatch(name)
-        return int(match[2]) if match else None
+        return int(match[2]) if (match := self._pattern.fullmatch(name)) else None

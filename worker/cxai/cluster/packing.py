@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from cxai.cluster.names import pending_name
@@ -31,28 +31,19 @@ def pack(
 
     The same arguments give the same objects.
     """
-    return [
-        _packed(lines, pending_name(worker, sequence, part_set, compression), part_set, compression)
-        for part_set, lines in sorted(_by_set(outcomes).items())
-    ]
-
-
-def _by_set(outcomes: Collection[Outcome]) -> Mapping[str, Sequence[bytes]]:
-    lines: defaultdict[str, list[bytes]] = defaultdict(list)
+    by_set: defaultdict[str, list[bytes]] = defaultdict(list)
     for outcome in outcomes:
         for part_set, text in outcome.lines.items():
             if text:
-                lines[part_set].append(text)
-    return lines
-
-
-def _packed(
-    lines: Sequence[bytes], pending: str, part_set: str, compression: Compression
-) -> Packed:
-    content = b"".join(_frames(lines, compression))
-    records = sum(text.count(b"\n") for text in lines)
-    sha256 = hashlib.sha256(content).digest()
-    return Packed(content, Written(part_set, pending, records, len(content), sha256))
+                by_set[part_set].append(text)
+    packed = []
+    for part_set, lines in sorted(by_set.items()):
+        pending = pending_name(worker, sequence, part_set, compression)
+        content = b"".join(_frames(lines, compression))
+        records = sum(text.count(b"\n") for text in lines)
+        sha256 = hashlib.sha256(content).digest()
+        packed.append(Packed(content, Written(part_set, pending, records, len(content), sha256)))
+    return packed
 
 
 def _frames(lines: Sequence[bytes], compression: Compression) -> Iterator[bytes]:

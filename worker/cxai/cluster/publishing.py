@@ -1,7 +1,6 @@
-"""Publishing: each committed object gets its final name, even if its worker is gone.
+"""Publishing: each committed object gets its final name, by which loaders see it.
 
-An object counts from its commit on, and loaders see it from its publishing on. Both steps of
-publishing (the final name, the record of it) may be repeated by any worker, also at the same time.
+Any worker may repeat both steps (the final name, the record of it), also at the same time.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ from collections.abc import Callable, Collection
 from cxai.cluster.books import Books
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.names import final_name
-from cxai.cluster.orphans import Orphans
+from cxai.cluster.orphans import sweep_orphans
 from cxai.cluster.rows import Written
 from cxai.cluster.store_errors import as_run_errors
 from cxai.errors import BlockedError, CxaiError, FencedError
@@ -65,8 +64,7 @@ class Publishing:
     async def keep_repairing(self, draw: Callable[[], float] = random.random) -> None:
         """Repair every few seconds and delete orphans every hour, until cancelled.
 
-        Failures that pass are retried. Raises IntegrityError if an object has another content than
-        it should, FencedError if this worker was declared gone.
+        Failures that pass are retried. Raises IntegrityError and FencedError.
         """
         loop = asyncio.get_running_loop()
         next_sweep_s = loop.time()
@@ -76,7 +74,7 @@ class Publishing:
                     await self.repair()
                     if loop.time() >= next_sweep_s:
                         next_sweep_s = loop.time() + _SWEEP_S
-                        await Orphans(self._books, self._store).sweep()
+                        await sweep_orphans(self._books, self._store)
                 self.cause = ""
             except BlockedError as error:
                 self._note(error)

@@ -53,9 +53,8 @@ class RateFeedback:
     async def merge(self, now: Callable[[], float]) -> float | None:
         """Apply all feedback to the database's row; return the rate allowed then, None without any.
 
-        Nothing is locked meanwhile: if another worker was faster, it starts over from what that one
-        has written. Raises BlockedError, and keeps the feedback; a refusal that was merged already
-        lowers nothing the second time.
+        If another worker was faster, it starts over from what that one has written. Raises
+        BlockedError, and keeps the feedback; a refusal that is merged twice lowers the rate once.
         """
         changes = tuple(self._changes)
         if not changes:

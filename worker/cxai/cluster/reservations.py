@@ -5,12 +5,8 @@ from cxai.cluster.limits import HORIZON_S, AccountLimits, Reserved
 from cxai.cluster.ticks import Ticks
 from cxai.core.ports import Clock
 
-_LATENCY_S = 0.002
-"""How late an event loop may be; added to the round trip of a reservation."""
-
-_DECAY = 0.9
-"""The factor by which the slowest recent round trip shrinks with each further one."""
-
+_LATENCY_S = 0.002  # how late an event loop may be; added to the round trip of a reservation
+_DECAY = 0.9  # the factor by which the slowest recent round trip shrinks with each further one
 _MOST_AT_A_TIME = 64
 
 

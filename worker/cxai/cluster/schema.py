@@ -9,17 +9,19 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from cxai.cluster import queries
 from cxai.cluster.engine import Connection, Engine
 from cxai.cluster.existing import has_schema, one_row, refuse_newer, refuse_unfit, version
 from cxai.cluster.url import ACCOUNT_SCHEMA, EngineUrl
 from cxai.errors import UsageError
 
-_LOCK = 0x63786169
-"""The advisory lock of `init`: one at a time runs."""
+_LOCK = 0x63786169  # the advisory lock of `init`: one at a time runs
+_UPGRADE_S = 600.0  # seconds that an upgrade may take: it may rewrite tables
 
-_UPGRADE_S = 600.0
-"""Seconds that an upgrade may take: it may rewrite tables."""
+
+_ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)
+
+# Score ranges are compared by value, whatever the name and layout of their file.
+_SAID_BY_DIGEST = frozenset({"bands", "bands_name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,9 @@ class Step:
 
 
 _HERE = files(__package__)
+_FIRST = tuple(_HERE / name for name in ("account.sql", "books.sql", "limits.sql"))
 
-STEPS: Sequence[Step] = (
-    Step(
-        account=(_HERE / "account.sql", _HERE / "books.sql", _HERE / "limits.sql"),
-        export=(_HERE / "export.sql",),
-    ),
-)
+STEPS: Sequence[Step] = (Step(account=_FIRST, export=(_HERE / "export.sql",)),)
 """All steps, from an empty database on. The version of its tables is the number of steps taken."""
 
 
@@ -110,7 +108,9 @@ async def _upgrade(connection: Connection, before: int, steps: Sequence[Step]) -
         return
     if before == 0:
         await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(_ACCOUNT))
-    found = await connection.execute(queries.EXPORT_SCHEMAS)
+    found = await connection.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^cxai_[a-z]' ORDER BY 1"
+    )
     exports = [name for (name,) in await found.fetchall()]
     for step in steps[before:]:
         await _run(connection, step.account, (ACCOUNT_SCHEMA,))
@@ -137,17 +137,20 @@ async def _write_export(
     steps: Sequence[Step],
 ) -> bool:
     """Create the export or change it; return whether it is new."""
-    created = not await has_schema(connection, url.schema)
-    if created:
+    if not await has_schema(connection, url.schema):
         schema = sql.Identifier(url.schema)
         await connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
         for step in steps:
             await _run(connection, step.export, url.search_path)
-        values = (url.export, Jsonb(dict(form)), Jsonb(dict(terms)))
-        await connection.execute(queries.ADD_EXPORT, values)
+        await connection.execute(
+            "INSERT INTO export (name, form, terms) VALUES (%s, %s, %s)",
+            (url.export, Jsonb(dict(form)), Jsonb(dict(terms))),
+        )
         return True
     await _run(connection, (), url.search_path)
-    there, has_lines = await one_row(connection, queries.LOCK_EXPORT) or ({}, False)
+    # This holds off feeders. The form is fixed as soon as a line has come in.
+    query = "SELECT form, lines > 0 FROM export FOR UPDATE"
+    there, has_lines = await one_row(connection, query) or ({}, False)
     if differing := _difference(there, form):
         if has_lines:
             what, stored, asked = differing
@@ -155,9 +158,10 @@ async def _write_export(
                 f"The database {url} has this export with {what} {stored!r}, not {asked!r}. Use the"
                 " same, or create another export."
             )
-        await connection.execute(queries.FENCE_WORKERS, (url.export,))
-        await connection.execute(queries.SET_FORM, (Jsonb(dict(form)),))
-    await connection.execute(queries.SET_TERMS, (Jsonb(dict(terms)),))
+        # The workers have read the form that is about to change.
+        await connection.execute("UPDATE worker SET gone = true WHERE export = %s", (url.export,))
+        await connection.execute("UPDATE export SET form = %s", (Jsonb(dict(form)),))
+    await connection.execute("UPDATE export SET terms = %s", (Jsonb(dict(terms)),))
     return False
 
 
@@ -170,9 +174,3 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str,
             return "score ranges", there.get("bands_name"), here.get("bands_name")
         return name.replace("_", " "), there.get(name), here.get(name)
     return None
-
-
-_SAID_BY_DIGEST = frozenset({"bands", "bands_name"})
-"""Score ranges are compared by value, whatever the name and layout of their file."""
-
-_ACCOUNT = sql.Identifier(ACCOUNT_SCHEMA)

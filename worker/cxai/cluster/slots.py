@@ -15,20 +15,14 @@ RESERVE_S = 10.0
 
 BEAT_S = 1.0
 
-_LIVE_BEATS = 5
-"""A worker that misses this many beats has no share of the free slots."""
-
-_GAP_S = 0.1
-"""The least time between two messages of a worker that needs slots immediately."""
-
-_LATEST = 10
-"""The duration of a request is averaged over about this many."""
+_LIVE_BEATS = 5  # a worker that misses this many beats has no share of the free slots
+_GAP_S = 0.1  # the least time between two messages of a worker that needs slots immediately
+_LATEST = 10  # the duration of a request is averaged over about this many
 
 _AHEAD = 2
 """How many times the slots in use are requested, so that several ticks can be used together."""
 
-_ALL = 1 << 30
-"""More slots than an account ever has."""
+_ALL = 1 << 30  # more slots than an account ever has
 
 
 class Slots:
@@ -80,10 +74,8 @@ class Slots:
 
     def free_within(self, seconds: float) -> int:
         """Return how many requests may start by then, if others take as long as they did lately."""
-        if not (free := self.free):
-            return 0
         ending = self.in_flight * seconds / self._took_s if self._took_s else 0
-        return min(self.usable, free + int(ending))
+        return min(self.usable, self.free + int(ending)) if self.free else 0
 
     @property
     def usable(self) -> int:

@@ -17,9 +17,7 @@ _MOST_BLOCKS = 4
 """Blocks claimed at a time: enough requests for a round trip, and few enough that the workers
 share the end of an input."""
 
-_LOOK_S = 0.05
-"""Seconds between two checks whether the worker can use more IDs."""
-
+_LOOK_S = 0.05  # seconds between two checks whether the worker can use more IDs
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 2.0
 
@@ -28,12 +26,11 @@ class ClusterSource:
     """Adapter of ports.Source: claims blocks whenever the worker can use more IDs.
 
     `need` returns how many IDs the worker can take now; nothing is claimed while that is 0 or less.
-    With `until_settled` it ends when the export is settled: the input is complete, every ID has its
-    verdict and every object its final name. Otherwise it never ends. `on_drained` is called
+    It ends when the export is settled, and only with `until_settled`. `on_drained` is called
     repeatedly while the input is complete and nothing is left to claim, so that what is waiting for
     a commit is committed.
 
-    A database that can't be reached is waited for. Blocks of a lost answer come with the next one.
+    It waits for a database that can't be reached. Blocks of a lost answer come with the next one.
     Leaving the source returns IDs without a verdict to the queue.
     """
 
@@ -58,7 +55,6 @@ class ClusterSource:
         self.waits_for = "the first IDs"
 
     async def batches(self) -> AsyncGenerator[Sequence[Entry | IgnoredLine], None]:
-        """Yield the IDs of blocks as they are claimed. Raises FencedError."""
         wait_s = _FIRST_WAIT_S
         while True:
             while self._need() <= 0:  # noqa: ASYNC110 - a backlog has no event for that

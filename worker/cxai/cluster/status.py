@@ -54,19 +54,25 @@ class ClusterStatus:
         counts, account = self.counts, self.account
         origins = [(counts.ids, "distinct"), (counts.duplicates, "duplicates")]
         ends = [(n, verdict.value) for verdict, n in counts.verdicts.items()]
+        live = [worker for worker in self.workers if not worker.gone]
+        rate, lowered = significant(account.rate), ""
+        reserved = f"{account.in_use:,} reserved"
+        if account.rate_now < account.rate:
+            lowered = f" (now {significant(account.rate_now)}, since the API refuses more)"
+        if account.in_use and not live:
+            reserved += " until the lease of a killed worker expires"
         lines = [
             f"{self.export}: {self._summary}.",
             f"  {counted(counts.lines, 'lines')} = {_sum(origins)}",
             f"  {counts.ids:,} distinct = {_sum([*ends, (counts.open, 'open')])}",
             f"  {counted(counts.last_object, 'commits')} in {self.destination}",
-            f"  Limit of all workers: {significant(account.rate)} requests/s{self._lowered}",
-            f"  Slots for requests in flight: {account.in_flight:,}, {self._reserved}",
+            f"  Limit of all workers: {rate} requests/s{lowered}",
+            f"  Slots for requests in flight: {account.in_flight:,}, {reserved}",
         ]
         if account.paused_s:
             lines.append(f"  All requests are paused for {account.paused_s:.0f} s.")
         blocks = f"{counts.queued:,} in the queue, {counts.leased:,} with a worker"
         lines.append(f"  Blocks of up to 50 IDs: {blocks}")
-        live = [worker for worker in self.workers if not worker.gone]
         lines.append(f"  {counted(len(live), 'workers')}{':' if live else ' running'}")
         lines += [
             f"    {worker.name} (seen {worker.silent_s:.0f} s ago,"
@@ -75,30 +81,11 @@ class ClusterStatus:
         ]
         return "\n".join(lines)
 
-    @property
-    def _reserved(self) -> str:
-        reserved = f"{self.account.in_use:,} reserved"
-        if self.account.in_use and all(worker.gone for worker in self.workers):
-            reserved += " until the lease of a killed worker expires"
-        return reserved
-
-    @property
-    def _lowered(self) -> str:
-        account = self.account
-        if account.rate_now >= account.rate:
-            return ""
-        return f" (now {significant(account.rate_now)}, since the API refuses more)"
-
 
 async def cluster_status(books: Books, account: Account, store: ObjectStore) -> ClusterStatus:
     """Return the status of an export. Raises EngineDownError."""
-    return ClusterStatus(
-        str(books.url),
-        store.location,
-        await books.counts(),
-        await account.state(),
-        await books.workers(),
-    )
+    counts, state, workers = await books.counts(), await account.state(), await books.workers()
+    return ClusterStatus(str(books.url), store.location, counts, state, workers)
 
 
 def _sum(parts: list[tuple[int, str]]) -> str:

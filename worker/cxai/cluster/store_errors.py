@@ -14,10 +14,9 @@ _TAKEN = (
 
 @contextmanager
 def as_run_errors() -> Iterator[None]:
-    """Translate errors of the store into those that stop or delay a run.
+    """Translate errors of the store: BlockedError if the same work may be tried again.
 
-    BlockedError: the same work may be tried again. IntegrityError: an object has another content
-    than it should.
+    IntegrityError: an object has another content than it should.
     """
     try:
         yield
@@ -28,10 +27,7 @@ def as_run_errors() -> Iterator[None]:
 
 
 async def check_store(store: ObjectStore) -> None:
-    """Check that a store can be used. Raises StoreError for whatever it refuses, since that passes.
-
-    (A command that creates an export takes such a refusal for the user's mistake.)
-    """
+    """Raise StoreError unless a store can be used: even a refusal may pass while a worker waits."""
     try:
         await store.check()
     except UsageError as error:

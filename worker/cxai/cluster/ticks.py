@@ -48,10 +48,7 @@ class Ticks:
         self._taken.append(self._coming.popleft())
 
     def send_slot(self, now: float) -> bool:
-        """Use a tick that was taken; return False if all of them are late by now.
-
-        Any request may use it, but only one.
-        """
+        """Use a tick that was taken, whichever it is; return False if all are late by now."""
         self.late += _drop_late(self._taken, now)
         if not self._taken:
             return False

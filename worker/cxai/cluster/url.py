@@ -16,7 +16,6 @@ PASSWORD_FILE_VARIABLE = "CXAI_POSTGRES_PASSWORD_FILE"  # noqa: S105 - the name 
 
 _SCHEMES = ("postgres://", "postgresql://")
 _EXAMPLE = "postgres://user@host/database#export"
-_PORTS = range(1, 65_536)
 _EXPORT = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 ACCOUNT_SCHEMA = "cxai"
@@ -134,9 +133,9 @@ def _options_of(query: str) -> dict[str, str]:
             )
         if name not in _OPTIONS or name in options:
             why = "twice" if name in options else "which is unknown"
-            known = ", ".join(sorted(_OPTIONS))
             raise UsageError(
-                f"The URL of the database has the option {name!r} {why}. Allowed are: {known}."
+                f"The URL of the database has the option {name!r} {why}. Allowed are:"
+                f" {', '.join(sorted(_OPTIONS))}."
             )
         options[name] = value
     return options
@@ -149,7 +148,7 @@ def _hosts_of(hosts: str) -> dict[str, str]:
     names, ports = [], []
     for one in hosts.split(","):
         match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]+)(?::(\d{1,5}))?", one)
-        if match is None or int(match[2] or 5432) not in _PORTS:
+        if match is None or not 0 < int(match[2] or 5432) < 1 << 16:
             raise UsageError(f"The URL of the database has no valid host and port in {one!r}.")
         names.append(unquote(match[1].strip("[]")))
         ports.append(match[2] or "5432")

@@ -3,18 +3,25 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from cxai.cluster import queries, schema
+from cxai.cluster import schema
 from cxai.cluster.engine import Engine
 from cxai.cluster.rows import Counts, ObjectRow, Queue, Recount, WorkerRow
 from cxai.cluster.url import EngineUrl
 from cxai.cluster.verdict_codes import VERDICTS, by_verdict
 from cxai.policy.verdict import Verdict
 
-_LONG_S = 600.0
-"""Seconds that a query over every item may take."""
+_LONG_S = 600.0  # seconds that a query over every item may take
+_PAGE = 1_000  # numbers of the commit log that are read at a time; each has one object for each set
 
-_PAGE = 1_000
-"""Numbers of the commit log that are read at a time; each has one object for each set."""
+# The workers of the export that are alive, or ended within a day, with their numbers of blocks.
+_WORKERS = """
+SELECT id, name, started_at, extract(epoch FROM clock_timestamp() - seen)::float8, gone, state,
+    (SELECT count(*) FROM block WHERE owner = worker.id)
+FROM worker
+WHERE export = (SELECT export.name FROM export)
+    AND (NOT gone OR seen > clock_timestamp() - interval '1 day')
+ORDER BY started_at, id
+"""
 
 
 class ExportView:
@@ -37,37 +44,34 @@ class ExportView:
 
     async def form(self) -> Mapping[str, Any]:
         """Return what decides form and origin of the rows, as it was passed to `init`."""
-        self._form = dict(await self._one(queries.FORM))
+        self._form = dict(await self._one("SELECT form FROM export"))
         return self._form
 
     async def terms(self) -> Mapping[str, Any]:
         """Return what another `init` may change, as the last one has set it."""
-        return dict(await self._one(queries.TERMS))
+        return dict(await self._one("SELECT terms FROM export"))
 
     async def identity(self) -> tuple[str, str]:
         """Return the name of the export, and an ID that no other export has anywhere."""
-        (row,) = await self._engine.rows(queries.IDENTITY)
-        return row[0], row[1]
+        ((name, its_id),) = await self._engine.rows("SELECT name, id::text FROM export")
+        return name, its_id
 
     async def queue(self) -> Queue:
         """Return whether anything is left to do, quickly."""
-        (row,) = await self._engine.rows("SELECT * FROM queue()")
-        return Queue(*row)
+        return Queue(*(await self._engine.rows("SELECT * FROM queue()"))[0])
 
     async def last_object(self) -> int:
         """Return the highest number in the commit log, 0 if nothing was committed."""
-        return int(await self._one(queries.LAST_OBJECT))
+        return int(await self._one("SELECT last_object FROM export"))
 
     async def counts(self) -> Counts:
         """Return the progress of the export, quickly."""
-        (row,) = await self._engine.rows("SELECT * FROM counts()")
-        lines, duplicates, verdicts, *rest = row
+        ((lines, duplicates, verdicts, *rest),) = await self._engine.rows("SELECT * FROM counts()")
         return Counts(lines, duplicates, by_verdict(verdicts), *rest)
 
     async def recount(self) -> Recount:
         """Count every item, which takes seconds for millions and has to agree with `counts`."""
-        (row,) = await self._long.rows("SELECT * FROM recount()")
-        ids, verdicts, in_blocks = row
+        ((ids, verdicts, in_blocks),) = await self._long.rows("SELECT * FROM recount()")
         return Recount(ids, by_verdict(verdicts), int(in_blocks))
 
     async def objects(self, after: int, most: int) -> Sequence[ObjectRow]:
@@ -95,22 +99,19 @@ class ExportView:
 
     async def is_gone(self, worker: int) -> bool:
         """Whether a worker, of whichever export, is gone: it can't commit any more."""
-        return bool(await self._one(queries.IS_GONE, (worker,)))
+        query = "SELECT EXISTS (SELECT FROM worker WHERE id = %s AND gone)"
+        return bool(await self._one(query, (worker,)))
 
     async def workers(self) -> Sequence[WorkerRow]:
         """Return the workers of this export: all that are alive, and those that ended today."""
-        return [WorkerRow(*row) for row in await self._engine.rows(queries.WORKERS)]
+        return [WorkerRow(*row) for row in await self._engine.rows(_WORKERS)]
 
     async def _one(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        rows = await self._engine.rows(statement, values)
-        return rows[0][0]
+        return (await self._engine.rows(statement, values))[0][0]
 
 
 async def logged_objects(view: ExportView, up_to: int) -> AsyncGenerator[ObjectRow, None]:
-    """Yield the objects of the log with numbers up to `up_to`, in order, a page at a time.
-
-    Raises EngineDownError.
-    """
+    """Yield the objects of the log with numbers up to `up_to`, in order, a page at a time."""
     after = 0
     while page := await view.objects(after, _PAGE):
         for row in page:

@@ -4,12 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
 
 from cxai.core.entry import Entry
-from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint
-from cxai.policy.words import without_id
+from cxai.policy.step import Job
 
 NEW = Job()
 
@@ -31,18 +29,12 @@ class Item:
     left_s: float = 0.0
     is_canary: bool = False
 
-    @property
-    def words(self) -> str | None:
-        """The API's last message, without the ID, so that equal messages are counted together."""
-        return without_id(self.job.said.message, self.entry.id)
-
 
 class Backlog:
     """A bounded queue of items: due retries first, then new items, each in order.
 
-    An item that waits for a retry keeps its place (that bounds the memory), but neither a requester
-    nor a connection. `capacity` is the maximum of open items. `on_ready` is called when an item may
-    be taken.
+    An item that waits for a retry keeps its place, but neither a requester nor a connection. At
+    most `capacity` items are open. `on_ready` is called when one may be taken.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -50,9 +42,8 @@ class Backlog:
         self._freed = asyncio.Event()
         self._due: deque[Item] = deque()
         self._new: deque[Item] = deque()
-        self._order = count()
         # With its due time: uvloop's handle of a timer below half a millisecond has none.
-        self._timers: dict[int, tuple[float, asyncio.Handle]] = {}
+        self._timers: dict[Item, tuple[float, asyncio.Handle]] = {}
         self.open = 0
         self.on_ready: Callable[[], None] = lambda: None
 
@@ -114,14 +105,9 @@ class Backlog:
         if delay_s <= 0:
             self._be_due(item, behind)
             return
-        order = next(self._order)
-
-        def due() -> None:
-            del self._timers[order]
-            self._be_due(item, behind)
-
         loop = asyncio.get_running_loop()
-        self._timers[order] = loop.time() + delay_s, loop.call_later(delay_s, due)
+        timer = loop.call_later(delay_s, self._be_due, item, behind)
+        self._timers[item] = loop.time() + delay_s, timer
 
     def release(self, settled: int) -> None:
         """Free the places of `settled` items, which are committed."""
@@ -135,6 +121,7 @@ class Backlog:
         self._timers.clear()
 
     def _be_due(self, item: Item, behind: int) -> None:
+        self._timers.pop(item, None)
         if behind:
             self._new.insert(min(behind, len(self._new)), item)
         else:

@@ -8,12 +8,9 @@ from cxai.core.outcome import Outcome
 class Batch:
     """Collects outcomes until there are `size` or `size_bytes` of them, or the first is due by age.
 
-    That age is `first_age_s` for the first batch, and doubles with each batch up to `age_s`: the
-    first record is on disk early, and a long run syncs no more often than every `age_s`. Without
-    `first_age_s` it is always `age_s`.
-
-    One task takes, any number add. During a commit it may fill to twice its size; an adding task
-    then waits for `space`.
+    That age doubles with each batch from `first_age_s`, if given, up to `age_s`: the first record
+    is on disk early, and a long run syncs no more often than every `age_s`. One task takes, any
+    number add. During a commit it may fill to twice its size; an adding task waits for `space`.
     """
 
     def __init__(

@@ -89,11 +89,8 @@ def may_be_closed(stopped_by: CxaiError | None) -> bool:
     Not while it is unknown what is durable, or what files and ledger hold, which the next start
     recovers. After a full disk that is known, since an incomplete write is undone.
     """
-    match stopped_by:
-        case StoppedError(by=StopCause.DISK) | IntegrityError():
-            return False
-        case _:
-            return True
+    on_disk = isinstance(stopped_by, StoppedError) and stopped_by.by is StopCause.DISK
+    return not on_disk and not isinstance(stopped_by, IntegrityError)
 
 
 def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
@@ -101,9 +98,8 @@ def weightier(stopped_by: CxaiError | None, on_closing: CxaiError) -> CxaiError:
 
     That is the one that stopped it, unless closing has shown that files and ledger disagree.
     """
-    if stopped_by is None or isinstance(on_closing, IntegrityError):
-        return on_closing
-    return stopped_by
+    disagree = isinstance(on_closing, IntegrityError)
+    return on_closing if stopped_by is None or disagree else stopped_by
 
 
 def _finished(tally: Tally, tolerance: Tolerance) -> Ending:

@@ -11,7 +11,6 @@ from cxai.core.text import printable
 from cxai.errors import UsageError
 
 _GUID = re.compile(GUID_PATTERN)
-
 MAX_ID_CHARS = 256
 
 # RFC 3986 "unreserved": the only characters that every server and client reads literally. Whatever
@@ -19,9 +18,7 @@ MAX_ID_CHARS = 256
 _SAFE = re.compile(rf"(?!\.+\Z)[A-Za-z0-9._~-]{{1,{MAX_ID_CHARS}}}")
 
 _EXCERPT_CHARS = 80
-
-# The rest of a refused line is not examined; its excerpt is shorter.
-_EXAMINED_BYTES = 4_096
+_EXAMINED_BYTES = 4_096  # of a refused line
 
 
 class IgnoredLine(Enum):
@@ -35,8 +32,7 @@ class IgnoredLine(Enum):
 class Fault:
     """Why a line holds no allowed ID. As text, it continues a sentence whose subject is the line.
 
-    `kind` is the same for all lines with this fault, so that they are counted together; `detail` is
-    about this line, such as which character is wrong, and where.
+    Lines are counted by `kind`; `detail` is about this line, such as which character is wrong.
     """
 
     kind: str
@@ -69,16 +65,14 @@ class Entry:
 
 
 SourceItem = Entry | IgnoredLine
-"""One line of input."""
 
 
 class IdRule:
     """Distinguishes allowed IDs from text that must never become part of a URL.
 
-    `pattern` is a regular expression that the whole ID has to match. It can only narrow what is
-    allowed: letters, digits and `-._~`, at most 256 characters. Without one, an ID is a GUID in any
-    of its usual spellings (core/guid.py). Text that holds one of `secrets` is never allowed, and
-    never shown.
+    `pattern` has to match the whole ID. It can only narrow what is allowed: letters, digits and
+    `-._~`, at most 256 characters. Without one, an ID is a GUID in any of its usual spellings
+    (core/guid.py). Text that holds one of `secrets` is never allowed, and never shown.
     Raises UsageError if `pattern` is not a regular expression.
     """
 
@@ -136,9 +130,8 @@ class IdRule:
     def refused(self, raw: bytes, source: str, line: int, fault: Fault) -> Entry:
         """Return the entry of a line that holds no allowed ID; it contains no part of a secret.
 
-        Its key covers its source's name, line number and bytes: every bad line is listed, and a
-        later run over the same file finds it settled. Under another file name or line number, it is
-        listed again.
+        Its key covers its source's name, line number and bytes: every bad line is listed once, and
+        again only under another file name or line number.
         """
         if self.secrets.are_in(raw[:_EXAMINED_BYTES].decode("utf-8", "replace")):
             return Entry(key_of_secret(source, line), MASK, source, line, IS_SECRET)

@@ -28,78 +28,70 @@ class Level(StrEnum):
 _ORDER = {level: number for number, level in enumerate(Level)}
 
 
-@dataclass(frozen=True, slots=True)
 class Kind:
     """The usual level of an event, and the fields that it may have."""
 
-    level: Level
-    fields: frozenset[str]
-
-
-def _kind(level: Level, fields: str) -> Kind:
-    return Kind(level, frozenset(fields.split()))
+    def __init__(self, level: Level, fields: str) -> None:
+        self.level, self.fields = level, frozenset(fields.split())
 
 
 EVENTS: Mapping[str, Kind] = {
     # The run. `run_finished` is an error unless its exit code is 0 or a stop left nothing open.
-    "run_started": _kind(
+    "run_started": Kind(
         Level.INFO, "run_id version source output rate in_flight base_url resource"
     ),
-    "progress": _kind(  # and the count of each verdict, by its name
+    "progress": Kind(  # and the count of each verdict, by its name
         Level.INFO, "state kind done total open rate_now rate_allowed in_flight eta_s elapsed_s"
     ),
-    "stopping": _kind(Level.WARNING, "signal grace_s"),
-    "ids_failed": _kind(Level.WARNING, "verdict ids reasons"),
-    "undocumented_fields": _kind(Level.WARNING, "unknown unknown_paths absent_paths more"),
-    "run_finished": _kind(Level.INFO, "exit_code ended reason headline ids failed open"),
-    "run_not_closed": _kind(Level.WARNING, "reason"),
-    "run_refused": _kind(Level.ERROR, "exit_code"),
-    "setting_renamed": _kind(Level.WARNING, "setting use"),
-    "run_abandoned": _kind(Level.ERROR, "exit_code"),
-    "run_crashed": _kind(Level.ERROR, "exit_code traceback"),
-    "report_lost": _kind(Level.ERROR, "exit_code"),
+    "stopping": Kind(Level.WARNING, "signal grace_s"),
+    "ids_failed": Kind(Level.WARNING, "verdict ids reasons"),
+    "undocumented_fields": Kind(Level.WARNING, "unknown unknown_paths absent_paths more"),
+    "run_finished": Kind(Level.INFO, "exit_code ended reason headline ids failed open"),
+    "run_not_closed": Kind(Level.WARNING, "reason"),
+    "run_refused": Kind(Level.ERROR, "exit_code"),
+    "setting_renamed": Kind(Level.WARNING, "setting use"),
+    "run_abandoned": Kind(Level.ERROR, "exit_code"),
+    "run_crashed": Kind(Level.ERROR, "exit_code traceback"),
+    "report_lost": Kind(Level.ERROR, "exit_code"),
     # Other commands, if their exit code is not 0.
-    "enqueue_failed": _kind(Level.ERROR, "exit_code"),
-    "verify_failed": _kind(Level.ERROR, "exit_code"),
-    "observer_failed": _kind(Level.WARNING, "observer reason"),
+    "enqueue_failed": Kind(Level.ERROR, "exit_code"),
+    "verify_failed": Kind(Level.ERROR, "exit_code"),
+    "observer_failed": Kind(Level.WARNING, "observer reason"),
     # The API.
-    "request_done": _kind(Level.DEBUG, "id endpoint attempt status failure bytes ms"),
-    "slower_requests": _kind(Level.WARNING, "reason"),
-    "api_unanswered": _kind(Level.WARNING, "url for_s cause check"),
-    "outage_began": _kind(Level.WARNING, "url cause check"),
-    "outage_ended": _kind(Level.INFO, "url after_s"),
-    "token_refused": _kind(Level.WARNING, "cause"),
-    "token_renewed": _kind(Level.INFO, ""),
+    "request_done": Kind(Level.DEBUG, "id endpoint attempt status failure bytes ms"),
+    "slower_requests": Kind(Level.WARNING, "reason"),
+    "api_unanswered": Kind(Level.WARNING, "url for_s cause check"),
+    "outage_began": Kind(Level.WARNING, "url cause check"),
+    "outage_ended": Kind(Level.INFO, "url after_s"),
+    "token_refused": Kind(Level.WARNING, "cause"),
+    "token_renewed": Kind(Level.INFO, ""),
     # The work.
-    "stage_stalled": _kind(Level.WARNING, "stage symptom for_s holding"),
-    "stage_moving": _kind(Level.INFO, "stage"),
-    "reader_started": _kind(Level.INFO, "reader pid reason start_s memory_mb"),
-    "reader_lost": _kind(Level.WARNING, "reader reason restart_in_s effect"),
-    "reader_given_up": _kind(Level.WARNING, "reader reason effect"),
+    "stage_stalled": Kind(Level.WARNING, "stage symptom for_s holding"),
+    "stage_moving": Kind(Level.INFO, "stage"),
+    "reader_started": Kind(Level.INFO, "reader pid reason start_s memory_mb"),
+    "reader_lost": Kind(Level.WARNING, "reader reason restart_in_s effect"),
+    "reader_given_up": Kind(Level.WARNING, "reader reason effect"),
     # The input.
-    "queue_unreachable": _kind(Level.WARNING, "queue reason"),
-    "queue_reachable": _kind(Level.INFO, "queue after_s"),
-    "queue_group_created": _kind(Level.INFO, "queue group"),
-    "queue_messages_lost": _kind(Level.WARNING, "queue count first reason"),
-    "queue_messages_not_deleted": _kind(Level.WARNING, "queue count"),
-    "source_not_closed": _kind(Level.WARNING, "reason"),
+    "queue_unreachable": Kind(Level.WARNING, "queue reason"),
+    "queue_reachable": Kind(Level.INFO, "queue after_s"),
+    "queue_group_created": Kind(Level.INFO, "queue group"),
+    "queue_messages_lost": Kind(Level.WARNING, "queue count first reason"),
+    "queue_messages_not_deleted": Kind(Level.WARNING, "queue count"),
+    "source_not_closed": Kind(Level.WARNING, "reason"),
     # The output.
-    "storage_blocked": _kind(Level.WARNING, "place reason"),
-    "storage_back": _kind(Level.INFO, "place after_s"),
-    "file_quarantined": _kind(Level.WARNING, "file reason"),
-    "parts_reopened": _kind(Level.WARNING, "parts ids"),
+    "storage_blocked": Kind(Level.WARNING, "place reason"),
+    "storage_back": Kind(Level.INFO, "place after_s"),
+    "file_quarantined": Kind(Level.WARNING, "file reason"),
+    "parts_reopened": Kind(Level.WARNING, "parts ids"),
     # Many workers.
-    "workers_gone": _kind(Level.WARNING, "workers reason"),
-    "worker_replaced": _kind(Level.WARNING, "reason"),
+    "workers_gone": Kind(Level.WARNING, "workers reason"),
+    "worker_replaced": Kind(Level.WARNING, "reason"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a run. `text`, if there is one, says it in a sentence to people.
-
-    Where programs read the log, `text` is the event's `reason`.
-    """
+    """Something that happened in a run. `text`, if not empty, is for people; a log's `reason`."""
 
     name: str
     level: Level
@@ -110,7 +102,7 @@ class Event:
 class EventStream:
     """Hands each event to all that are attached, in order and before `emit` returns.
 
-    What is emitted before anything is attached is kept, up to 100 events, for the first to be.
+    The first to be attached also gets what was emitted before, up to 100 events.
     """
 
     def __init__(self) -> None:
@@ -120,10 +112,7 @@ class EventStream:
     def emit(
         self, event: str, *, level: Level | None = None, text: str = "", **values: Any
     ) -> None:
-        """Emit an event by its name. Without a `level` it has the usual one of EVENTS.
-
-        A name that is not there, as that of an extension, has level warning.
-        """
+        """Emit an event at its usual level, unless one is given; an extension's is a warning."""
         usual = EVENTS[event].level if event in EVENTS else Level.WARNING
         emitted = Event(event, level or usual, values, text)
         if not self._attached:

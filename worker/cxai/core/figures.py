@@ -28,8 +28,7 @@ def significant(value: float, digits: int = 2) -> str:
 def percent(part: int, whole: int, apart_from: Collection[float] = ()) -> str:
     """Return a share as text: `30 %` if that is exact, otherwise with one decimal or more.
 
-    It has enough decimals to differ from 0 % and 100 %, and from the shares in `apart_from`: 1 of
-    100,000 is `0.001 %`.
+    It differs from 0 % and 100 %, and from the shares in `apart_from`: 1 of 100,000 is `0.001 %`.
     """
     if not whole or part * 100 % whole == 0:
         return f"{part * 100 // whole if whole else 0} %"

@@ -17,24 +17,14 @@ _PAIRS = {
     "“": "”", "„": "“", "‘": "’", "«": "»",  # noqa: RUF001 - typographic quotes
 }  # fmt: skip
 
-# Text with at least so many hex digits, as such a share of its letters and digits, was meant to be
-# a GUID.
-_DIGITS_OF_ALMOST = 24
-_SHARE_OF_ALMOST = 0.8
+# Text with so many hex digits, and such a share of them, was meant to be a GUID.
+_DIGITS_OF_ALMOST, _SHARE_OF_ALMOST = 24, 0.8
 
-# Longer text is not a GUID, whatever pairs of quotes surround it.
-_MOST_CHARS = 128
+_MOST_CHARS = 128  # longer text is not a GUID, whatever pairs of quotes surround it
 
-INVISIBLE = "".join(
-    map(
-        chr,
-        (
-            *(0x09, 0x20, 0xA0, 0xAD, 0x1680, 0x180E),
-            *range(0x2000, 0x2010),  # spaces of all widths, zero width, marks of direction
-            *range(0x202A, 0x2030),  # embedded directions, narrow no-break space
-            *(0x205F, 0x2060, *range(0x2066, 0x206A), 0x3000, 0xFEFF),
-        ),
-    )
+INVISIBLE = "\t \xa0\xad\u1680\u180e\u205f\u2060\u3000\ufeff" + "".join(
+    # Spaces of all widths, zero width, marks of direction; embedded and isolated directions.
+    map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x2030), *range(0x2066, 0x206A)))
 )
 """Spaces and zero-width characters, which are invisible around an ID, but no line ends."""
 
@@ -42,9 +32,8 @@ INVISIBLE = "".join(
 def guid_in(text: str) -> str | None:
     """Return the GUID that `text` spells, in the form 8-4-4-4-12, or None.
 
-    Also accepted are 32 hex digits without hyphens, the prefix `urn:uuid:`, pairs of braces,
-    parentheses or quotes around it, and spaces or zero-width characters around any of these. Upper
-    and lower case are kept.
+    It may lack its hyphens, begin with `urn:uuid:`, and have pairs of braces, parentheses or quotes
+    and spaces or zero-width characters around it. Upper and lower case are kept.
     """
     if len(text) > _MOST_CHARS:
         return None
@@ -65,10 +54,7 @@ def is_almost_guid(text: str) -> bool:
 
 
 def why_no_guid(text: str) -> str:
-    """Return what is wrong with a text that spells no GUID, as a phrase to follow a colon.
-
-    Positions count the characters of `text` from 1.
-    """
+    """Return what is wrong with a text that spells no GUID, to follow a colon; positions from 1."""
     core = _unwrapped(text[:_MOST_CHARS])
     if wrong := _NO_DIGIT.search(core):
         position = text.find(core) + wrong.start() + 1

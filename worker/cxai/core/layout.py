@@ -9,11 +9,10 @@ FAILURES = "failures"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The part sets that a resource writes.
+    """The part sets that a `resource` writes, by the shape of its rows.
 
-    `resource` is its name. `schema_version` increases when readers of the rows have to change.
-    `shapes` maps each shape of rows to its sets; the first of them has exactly one row per
-    interaction.
+    `schema_version` increases when readers of the rows have to change. The first set of a shape has
+    exactly one row per interaction.
     """
 
     resource: str

@@ -6,9 +6,8 @@ The governor takes the next item from the backlog, and puts retries back. A cana
 answered before, requested again only to see whether the API answers. An ID whose request does not
 complete within the grace period of a stop stays open for the next run.
 
-The pipeline is independent of HTTP, SQL, files and the state of the API. Every stage is bounded, so
-a slow one holds back those before it. Requests are refilled first: a requester sends its next
-request before the last body is parsed. Entries, replies, results and outcomes pass in blocks.
+Every stage is bounded, so a slow one holds back those before it. Requests are refilled first: a
+requester sends its next request before the last body is parsed. Everything passes in blocks.
 """
 
 import asyncio
@@ -36,6 +35,7 @@ from cxai.policy.settings import PolicySettings
 from cxai.policy.step import ApiConditions, Ask, Keep, Settle, signal_of, step
 from cxai.policy.table import Signal
 from cxai.policy.verdict import FailureStage, Verdict
+from cxai.policy.words import without_id
 
 _JUDGED_TOGETHER = 32
 
@@ -44,8 +44,7 @@ _JUDGED_TOGETHER = 32
 class Pipeline:
     """One run over one source. Its `tally`, `backlog`, `room` and `stage_counters` may be observed.
 
-    `draw` returns random numbers in [0, 1), for the jitter. `on_reply`, if given, is called with
-    each reply as it arrives.
+    `draw` returns random numbers in [0, 1). `on_reply` is called with each reply as it arrives.
     """
 
     source: Source
@@ -174,14 +173,12 @@ class Pipeline:
         self.tally.count_in(items, admission)
         if admission.answered is not None:
             self.governor.note_answered(admission.answered)
-        broken: InputBrokenError | None = None
         try:
             await self.source.acknowledge(entries)
-        except InputBrokenError as error:
-            broken = error  # nothing is lost: they are delivered again, and known
+        except InputBrokenError:  # nothing is lost: they are delivered again, and known
+            await self._enter(admission.fresh)
+            raise
         await self._enter(admission.fresh)
-        if broken is not None:
-            raise broken
 
     async def _enter(self, entries: Sequence[Entry]) -> None:
         entered = 0
@@ -233,10 +230,7 @@ class Pipeline:
                 while len(arrived) < _JUDGED_TOGETHER and not self._replies.empty():
                     arrived.append(self._replies.get_nowait())
             at = self.clock.utc()
-            seen = await self._read(arrived, at)
-            self._decide_all(
-                [(item, one) for (item, _), one in zip(arrived, seen, strict=True)], at
-            )
+            self._decide_all(await self._read(arrived, at), at)
             for _ in arrived:
                 self._replies.task_done()
             self._stage_counters[Stage.JUDGE].leave(len(arrived))
@@ -245,20 +239,19 @@ class Pipeline:
 
     async def _read(
         self, arrived: Sequence[tuple[Item, Reply | Failure]], at: datetime
-    ) -> Sequence[ParsedReply]:
+    ) -> Sequence[tuple[Item, ParsedReply]]:
         replies = [
             Arrival(item.entry.id, item.endpoint, reply)
             for item, reply in arrived
             if isinstance(reply, Reply)
         ]
         seen = iter(await self.reader.read(replies, at) if replies else ())
-        return [reply if isinstance(reply, Failure) else next(seen) for _, reply in arrived]
+        return [(item, r if isinstance(r, Failure) else next(seen)) for item, r in arrived]
 
     def _decide_all(self, arrived: Sequence[tuple[Item, ParsedReply]], at: datetime) -> None:
         """Decide on a block of replies, in order.
 
-        While the API is up, a result concerns only its own ID. So consecutive results are kept
-        together, which saves a fifth of the pipeline's work.
+        While the API is up, consecutive results are kept together: a fifth less work.
         """
         for are_results, in_a_row in groupby(arrived, key=_is_result):
             if are_results and self.governor.is_calm:
@@ -276,9 +269,8 @@ class Pipeline:
         self.governor.learn_results(results)
 
     def _decide(self, item: Item, seen: ParsedReply, at: datetime) -> None:
-        api = ApiConditions(
-            self.clock.monotonic(), at.timestamp(), self.governor.refused_rounds(item)
-        )
+        rounds = self.governor.refused_rounds(item)
+        api = ApiConditions(self.clock.monotonic(), at.timestamp(), rounds)
         signal = signal_of(item.job, seen)
         if not item.is_canary:
             self.tally.note_drift(seen, item.job.said)
@@ -305,7 +297,7 @@ class Pipeline:
         entry, at, said = item.entry, self.clock.utc(), item.job.said
         lines = self.row_writer.failure(entry, settle, attempts=item.requests, at=at, said=said)
         reason = settle.reason if entry.invalid is None else entry.invalid.kind
-        self.tally.note_reason(settle.verdict, reason, item.words)
+        self.tally.note_reason(settle.verdict, reason, without_id(said.message, entry.id))
         self._add(Outcome(entry, settle.verdict, item.requests, lines))
 
     # --- batch → commit ---

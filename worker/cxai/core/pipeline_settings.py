@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """The bounds of a pipeline.
+    """`in_flight`: concurrent requests. `batch`: outcomes per commit.
 
-    `in_flight`: concurrent requests. `batch`: outcomes per commit; a commit is due earlier at
-    `batch_bytes` or after `batch_s` seconds (the first after `first_batch_s`, if given). `grace_s`:
-    seconds that requests in flight have to complete when the run is stopped. `disk_patience_s`:
-    seconds that the run waits for a full disk to have space again.
+    A commit is due earlier at `batch_bytes` or after `batch_s` seconds (the first after
+    `first_batch_s`, if given). When the run is stopped, requests in flight have `grace_s` seconds
+    to complete; a full disk has `disk_patience_s` seconds to have space again.
     """
 
     in_flight: int

@@ -16,22 +16,17 @@ class Resource(Protocol):
     @property
     def layout(self) -> Layout:
         """Its name, schema version, and the part sets of each shape."""
-        ...
 
     @property
     def path(self) -> str:
         """The last segment of its URL, after the ID, such as `ai`."""
-        ...
 
     @property
     def bands_mark(self) -> BandsMark:
         """The mark of the configured score ranges, NO_BANDS without any."""
-        ...
 
     def read(self, interaction_id: str, body: bytes, at: datetime) -> Record | Failure:
         """Return the lines of the result in `body`, which is decoded; pure.
 
-        Fails with NOT_JSON or NOT_A_RESULT if there is none, never raises, and quotes nothing of
-        the body. The same arguments give the same bytes.
+        Fails with NOT_JSON or NOT_A_RESULT if there is none, never raises, and quotes none of it.
         """
-        ...

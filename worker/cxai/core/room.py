@@ -10,8 +10,7 @@ from cxai.errors import BlockedError
 
 T = TypeVar("T")
 
-# A blocked place is tried again at this interval.
-_LOOK_S = 2.0
+_LOOK_S = 2.0  # until a blocked place is tried again
 
 
 class Room:

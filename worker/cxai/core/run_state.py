@@ -8,8 +8,7 @@ from enum import StrEnum
 from cxai.core.watchdog import Stage, Stall
 from cxai.policy.verdict import Verdict
 
-# A pace below this share of its ceiling is called slowed.
-_SLOWED = 0.9
+_SLOWED = 0.9  # a pace below this share of its ceiling
 
 
 class Kind(StrEnum):
@@ -40,9 +39,8 @@ class Kind(StrEnum):
 class WorkState:
     """What a run still has to do.
 
-    Of the `open` IDs that were taken in, `waiting` wait for a retry, and the next of these is due
-    in `next_retry_s` seconds (None without any). `in_flight` counts requests. `is_stopping` is
-    whether no new request is sent any more; those in flight then have `grace_s` seconds.
+    Of the `open` IDs, `waiting` wait for a retry, the next of which is due in `next_retry_s`
+    seconds. `in_flight` counts requests; once it `is_stopping` they have `grace_s` seconds.
     """
 
     open: int = 0
@@ -72,11 +70,10 @@ class ApiState:
     """How the API at `url` answers, and how many requests a second it may be sent now.
 
     `rate` is below `rate_ceiling`, that of the settings, while the API refuses more. `down_for_s`
-    is how long it has been in an outage, None if it is not; `in_doubt` is whether that is being
-    checked. `trouble` is how the last request failed, empty if the API has answered since; `advice`
-    is what to check then, in whole sentences. `unanswered_s` is how long the API has not answered a
-    single request of this run, None before the first and once it has. `waits_for` is what requests
-    wait for besides rate and pause, empty if nothing.
+    is how long it has been in an outage; while that is being checked, it is `in_doubt`. `trouble`
+    is how the last request failed, empty if the API has answered since; `advice` is what to check,
+    in whole sentences. `unanswered_s` is how long it has not answered a single request of this run,
+    None before the first. `waits_for` is what requests wait for besides rate and pause, or empty.
     """
 
     url: str
@@ -99,10 +96,7 @@ class ApiState:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The run has waited `for_s` seconds, of `at_most_s` (None: no limit), for `place`.
-
-    `cause` says what is wrong there; `is_full` is whether it is out of space.
-    """
+    """The run has waited `for_s` seconds, of `at_most_s` (None: no limit), for `place`."""
 
     place: str
     for_s: float
@@ -113,10 +107,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a run has done so far: lines read, and requests sent.
-
-    `requests` includes status requests and retries; `throttled` were rate-limited.
-    """
+    """Lines read and requests sent so far; `requests` includes status requests and retries."""
 
     lines: int = 0
     requests: int = 0
@@ -129,10 +120,10 @@ class Counts:
 class RunState:
     """A run at the time `at` (UTC), `elapsed_s` seconds after its start.
 
-    `done` counts the IDs of this input that have a verdict, `total` all distinct IDs of it: an
-    estimate by lines until the input has been read, None while even that is unknown. `verdicts`
-    also counts invalid lines, which are not IDs. `requests_per_s` is the pace of the last seconds;
-    `eta_s` is how long the rest takes at the pace of the last verdicts, None while there are none.
+    `done` counts the IDs of this input that have a verdict, `total` all distinct ones: an estimate
+    until the input has been read, None while even that is unknown. `verdicts` also counts invalid
+    lines. `requests_per_s` is the pace of the last seconds; `eta_s` is how long the rest takes at
+    the pace of the last verdicts, None while there are none.
     """
 
     at: datetime

@@ -3,19 +3,20 @@
 from cxai.core.guid import guid_in
 from cxai.core.spelling import MOST_TIMES_ESCAPED, as_id, letters, unescaped
 
-MASK = "[token]"
-"""What replaces a secret."""
+MASK = "[token]"  # replaces a secret
 
 # A shorter secret may be part of an ordinary word or ID: only the whole text is compared.
 _PART_FROM_CHARS = 12
 
 
 class Secrets:
-    """Texts that must never be sent as an ID, written to a file or shown."""
+    """Texts that must never be sent as an ID, written to a file or shown.
+
+    `guids` has the 16 bytes of each that is a GUID, for a fast check of IDs that are GUIDs.
+    """
 
     def __init__(self, *texts: str) -> None:
         self.guids: set[bytes] = set()
-        """The 16 bytes of each secret that is a GUID, for a fast check of IDs that are GUIDs."""
         self._letters: set[str] = set()
         self._as_ids: set[str] = set()
         for text in texts:
@@ -39,10 +40,9 @@ class Secrets:
             return False
         for _ in range(MOST_TIMES_ESCAPED + 1):
             found = letters(text)
-            if any(
-                secret in found if len(secret) >= _PART_FROM_CHARS else secret == found
-                for secret in self._letters
-            ):
+            if found in self._letters:
+                return True
+            if any(secret in found for secret in self._letters if len(secret) >= _PART_FROM_CHARS):
                 return True
             if (undone := unescaped(text)) == text:
                 return False

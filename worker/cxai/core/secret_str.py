@@ -8,7 +8,6 @@ class HoldsSecret(Protocol):
 
     def get_secret_value(self) -> str:
         """Return the text itself."""
-        ...
 
 
 class _Secret(Generic[AnyStr]):

@@ -1,9 +1,9 @@
 """How a text may spell a secret; no other module decides that.
 
-In upper and lower case, with or without its hyphens or with other signs between its letters, with
-full-width letters, and with characters escaped as URLs, JSON, HTML, programs and `repr` escape
-them, several times over. Input is reduced to its letters (`letters`, `unescaped`), which finds the
-most; output is searched with a `pattern`, so that the text around the secret is kept.
+In either case, with or without hyphens or other signs between its letters, with full-width letters,
+and with characters escaped as in URLs, JSON, HTML, programs and `repr`, several times over. Input
+is reduced to its letters, which finds the most; output is searched with a `pattern`, so that the
+text around the secret is kept.
 """
 
 import re
@@ -129,15 +129,10 @@ def _spelled(c: str) -> str:
     )
 
 
-# Signs that begin an escape.
-_ESCAPE_SIGNS = (b"\\", b"%", b"&")
-
-
 def may_match(secret: str, text: str) -> bool:
     """Whether `pattern(secret)` may match in `text`; a quick check that never misses a match.
 
-    In ASCII without an escape, the letters and digits of a secret can only appear as themselves and
-    in order, with other signs between them.
+    In ASCII without an escape, its letters and digits can only appear as themselves, in order.
     """
     if not (secret.isascii() and text.isascii()) or any(mark in text for mark in "\\%&"):
         return True
@@ -146,4 +141,4 @@ def may_match(secret: str, text: str) -> bool:
 
 def may_be_disguised(data: bytes) -> bool:
     """Whether a character may be escaped or of full width."""
-    return any(sign in data for sign in _ESCAPE_SIGNS) or not data.isascii()
+    return any(sign in data for sign in (b"\\", b"%", b"&")) or not data.isascii()

@@ -11,10 +11,7 @@ Listener = Callable[[StoppedError], None]
 
 
 class StopRequest:
-    """Stops the runs that it is passed to. It may be made before they begin, and from any thread.
-
-    Only the first call of `make` counts.
-    """
+    """Stops the runs that it is passed to. It may be made before they begin, on any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -22,7 +19,7 @@ class StopRequest:
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Listener]] = []
 
     def make(self, why: StoppedError | None = None) -> None:
-        """Request the stop; without a reason, on behalf of the caller."""
+        """Request the stop, unless that was done; without a reason, on behalf of the caller."""
         with self._lock:
             if self._why is not None:
                 return

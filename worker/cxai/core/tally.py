@@ -21,14 +21,13 @@ class Tally:
 
     `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
     `ids` = those settled before + those settled now + those still open.
-    `before` and `now` count by verdict; `now` includes `invalid_id`, whose lines are listed, but
-    which are no IDs. `unknown` counts results by the path of an undocumented field, `absent` by
-    that of a missing one, and `more_drift` those beyond the number of paths that are kept.
-    `reasons` counts IDs that ended without a record in this run. `left_over` of the lines are from
-    earlier runs, which had taken them from a queue. `retaken` counts verdicts of this run that were
-    not final and whose IDs a queue has redelivered: they are no longer in `now`, but their
-    `reasons` remain. `committed` is the number of outcomes of this run in the ledger, None until it
-    is known. `unfetched` is the number of IDs of reopened parts that have no verdict yet.
+    `before` and `now` count by verdict, including `invalid_id`, whose lines are no IDs. `unknown`
+    counts results by the path of an undocumented field, `absent` by that of a missing one, and
+    `more_drift` those beyond the number of paths that are kept. `reasons` counts IDs that ended
+    without a record in this run. `left_over` of the lines are from earlier runs, which had taken
+    them from a queue. `retaken` counts verdicts of this run that were not final and whose IDs a
+    queue has redelivered: no longer in `now`, but still in `reasons`. `committed` outcomes of this
+    run are in the ledger, None while unknown. `unfetched` IDs of reopened parts have no verdict.
     """
 
     lines: int = 0
@@ -123,7 +122,7 @@ class Tally:
             self.retries += 1
 
     def note_drift(self, seen: ParsedReply, before: Said) -> None:
-        """Count differences from the documentation, unknown and absent fields separately.
+        """Count differences from the documentation.
 
         An unknown state counts once while it lasts: `before` holds the API's previous words.
         """
@@ -143,10 +142,7 @@ class Tally:
 
     @property
     def drift(self) -> dict[str, int]:
-        """Results by the path of an undocumented or absent field, unknown fields first.
-
-        The path of an absent field is followed by ` (absent)`.
-        """
+        """Results by the path of an unknown field, then of an absent one, marked ` (absent)`."""
         shown = Counter(dict(self.unknown.most_common()))
         shown.update({f"{path} (absent)": times for path, times in self.absent.most_common()})
         return dict(shown)

@@ -8,9 +8,8 @@ _BYTES_OF_A_CHARACTER = 4  # in UTF-8, at most
 def printable(text: str | bytes | os.PathLike[str], most_chars: int | None = None) -> str:
     r"""Return `text` with every unprintable character escaped, as in `\x1b`.
 
-    So no terminal executes it, and it is visible which character it was. Bytes are decoded as
-    UTF-8; invalid ones are shown as `\xff`. A result longer than `most_chars` is cut, and ends in
-    "…".
+    So no terminal executes it. Bytes are decoded as UTF-8; invalid ones are shown as `\xff`. A
+    result longer than `most_chars` is cut, and ends in "…".
     """
     if isinstance(text, os.PathLike):
         text = os.fsencode(text)

@@ -88,19 +88,17 @@ class Watchdog:
         away_s, self._looked = now - self._looked, now
         if away_s >= self._after_s:
             self._moved.clear()
-            return Stall(
-                Stage.PROCESS, away_s, sum(counter.holding for counter in stage_counters.values())
-            )
+            holding = sum(counter.holding for counter in stage_counters.values())
+            return Stall(Stage.PROCESS, away_s, holding)
         found = None
         for stage, counter in stage_counters.items():
             passed, since = self._moved.get(stage, (-1, now))
-            waits = stage is Stage.PACE and (
-                slow_s is None or stage_counters[Stage.REQUESTS].holding
-            )
+            paces = stage is Stage.PACE
+            waits = paces and (slow_s is None or stage_counters[Stage.REQUESTS].holding)
             if counter.holding == 0 or counter.passed != passed or waits:
                 self._moved[stage] = (counter.passed, now)
                 continue
-            grace_s = slow_s or 0.0 if stage is Stage.PACE else 0.0
+            grace_s = slow_s if paces and slow_s else 0.0
             if found is None and now - since >= self._after_s + grace_s:
                 found = Stall(stage, now - since, counter.holding)
         return found

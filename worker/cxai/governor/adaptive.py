@@ -1,8 +1,4 @@
-"""The adaptive rate: lowered while the API throttles requests, raised while it doesn't.
-
-It is the same for a single process (`local.py`) and for the workers of an account, which share its
-state through a database (`cxai/cluster/limiter.py`).
-"""
+"""The adaptive rate of a process or of an account: lowered while the API throttles, then raised."""
 
 import math
 
@@ -12,24 +8,18 @@ from cxai.policy.table import Signal
 IN_USE_S = 1.0
 """The rate is in use if a request had to wait for it within this time."""
 
-# However often the API refuses, one request leaves every ten seconds.
-_LEAST_RATE = 0.1
-
 # Overloads indicate a limit if they exceed this share of about this many latest replies.
 _REPLIES, _SHARE = 20, 0.2
 
-# A smaller share of overloads counts as none.
-_NEGLIGIBLE = 0.001
-
-# After this time, no request that left before a refusal is still in flight.
-_REST_S = 600.0
+_LEAST_RATE = 0.1  # however often the API refuses, one request leaves every ten seconds
+_NEGLIGIBLE = 0.001  # a smaller share of overloads counts as none
+_REST_S = 600.0  # then no request that left before a refusal is still in flight
 
 
 class AdaptiveRate:
     """Requests per second, above 0 and at most `ceiling`; without `adaptive`, always the ceiling.
 
-    `figures` are those of the AdaptiveRate to continue from. Times are seconds of one clock, given
-    by the caller; they need not be in order.
+    It may continue from another's `figures`. Times are seconds of one clock, in any order.
     """
 
     def __init__(
@@ -66,8 +56,7 @@ class AdaptiveRate:
     def learn(self, signal: Signal, left_at: float, now: float, *, in_use: bool) -> None:
         """Adapt to the reply to a request that left at `left_at`.
 
-        `in_use` is whether requests had to wait for the rate recently; otherwise answers do not
-        show that a higher rate would be accepted.
+        Unless the rate was `in_use`, answers do not show that a higher one would be accepted.
         """
         if signal is Signal.ANSWERED:
             self._overloads -= self._overloads / _REPLIES

@@ -18,10 +18,9 @@ class Aimd:
     """An adaptive limit between `floor` and `ceiling`, in their unit.
 
     A refusal halves the value. Within two seconds it recovers to 95 % of the value that was
-    refused, reaches that value again after a minute, and then doubles every 15 seconds. So an
-    unchanged limit is tested about once a minute, and a lifted one is noticed soon. Only time in
-    which the limit was in use counts, and at most ten seconds of a long gap (a pause, an outage).
-    Times are seconds of one monotonic clock, given by the caller.
+    refused, reaches that value again after a minute, and then doubles every 15 seconds. Only time
+    in which the limit was in use counts, and at most ten seconds of a long gap (a pause, an
+    outage). Times are seconds of one monotonic clock, given by the caller.
     """
 
     floor: float

@@ -7,11 +7,7 @@ _BURST = 10.0
 
 @dataclass(slots=True)
 class RetryBudget:
-    """A token bucket of `per_s` retries per second, with a burst of ten.
-
-    Callers wait when it is spent; none is rejected. Times are seconds of one monotonic clock, given
-    by the caller.
-    """
+    """A token bucket of `per_s` retries per second, with a burst of ten; times are monotonic."""
 
     per_s: float
     _saved: float = _BURST

@@ -2,8 +2,8 @@
 
 from cxai.core.backlog import Item
 from cxai.core.entry import Entry
-from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint, ParsedReply, Record
+from cxai.policy.step import Job
 
 
 class Canary:
@@ -33,10 +33,9 @@ class Canary:
             self._entry, self._endpoint = item.entry, item.endpoint
 
     def next(self, *, or_other: bool) -> Item | None:
-        """Return the canary's next request, or None; with `or_other`, every second time.
+        """Return the canary's next request, or None; with `or_other`, None every second time.
 
-        An outage is probed with ordinary items as well, since a canary's result may have expired,
-        or come from a cache.
+        An outage is probed with both, since a canary's result may have expired or be cached.
         """
         if self._entry is None or (or_other and self._went_last):
             self._went_last = False

@@ -1,8 +1,4 @@
-"""Lets requests leave one by one, and decides whether a failure is the API's or an ID's.
-
-The judgement itself is `health.py`'s. This file acts on it: which request leaves next and when,
-which verdicts are held back, and when to give up.
-"""
+"""Acts on the judgement of `health.py`: what leaves when, which verdicts are held, when to stop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -155,26 +151,22 @@ class Governor:
         self._patience.has_met = self.health.has_canary = True
 
     def requeue(self, item: Item, ask: Ask, signal: Signal) -> None:
+        delay_s, behind = ask.delay_s, 0
         if ask.pause_s is not None:
             self._limiter.pause(ask.pause_s, "the API asked for fewer requests")
-            if not item.is_canary:
-                self._backlog.requeue(item, ask.delay_s, behind=self._others_first(item))
-        elif not item.is_canary:
-            delay_s = ask.delay_s
-            if signal is not Signal.ANSWERED:
-                delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
-            self._backlog.requeue(item, delay_s)
+            behind = self._others_first(item)
+        elif signal is not Signal.ANSWERED and not item.is_canary:
+            delay_s = max(delay_s, self._budget.spend(self._clock.monotonic()))
+        if not item.is_canary:
+            self._backlog.requeue(item, delay_s, behind=behind)
 
     def _others_first(self, item: Item) -> int:
         """Return behind how many others a refused item is queued: they show whether it is alone.
 
-        Until anything is answered that number doubles with each round, or the same few items would
-        be requested in turns for ever.
+        Until anything is answered that doubles each round, or the same few would alternate forever.
         """
-        others = self.health.settings.others
-        if self._canary.is_known:
-            return others
-        return others << min(self.refused_rounds(item), _MAX_DOUBLINGS)
+        rounds = 0 if self._canary.is_known else self.refused_rounds(item)
+        return self.health.settings.others << min(rounds, _MAX_DOUBLINGS)
 
     def hold_back(self, item: Item, verdict: Settle) -> None:
         self._held_back[item] = verdict
@@ -187,14 +179,8 @@ class Governor:
             self._probe = None
         was_up = self.health.state is State.UP
         is_answer = signal is Signal.ANSWERED
-        found = self.health.learn(
-            signal,
-            "" if is_answer else kind(seen),
-            None if item.is_canary else item,
-            item.left_s,
-            now,
-            is_probe=is_probe,
-        )
+        of, how = None if item.is_canary else item, "" if is_answer else kind(seen)
+        found = self.health.learn(signal, how, of, item.left_s, now, is_probe=is_probe)
         is_up = self.health.state is State.UP
         if is_answer:
             self._note_answer(item, seen, is_over=was_up or is_up)
@@ -274,9 +260,7 @@ class Governor:
         """With nothing in flight, see whether any request is left that could end a doubt."""
         if self.health.doubts_token and self._has_all and not self._has_probe():
             self._renew_or_stop()
-        if self._backlog.ready:
-            return
-        if self._held_back:
+        if self._held_back and not self._backlog.ready:
             self.health.idle(self._clock.monotonic())
             self._news.set()
 

@@ -1,17 +1,11 @@
 """Is it the API, or this ID? One theory: what every ID gets is no ID's verdict.
 
-Each reply is a signal about the API:
-
-- ANSWERED: it answered about this ID (a result, a status, "no such interaction", "rejected").
-- THROTTLED: it asks for fewer requests.
-- TOKEN_REFUSED: it does not accept the token.
-- FAILED: no answer (5xx, no connection, a redirect, a gateway's page, a body that is no result).
-
-A failure is *held*: it is charged to its ID only once a request that left later is answered. If
-failures come in a row instead, the API itself is in DOUBT. Then nothing leaves but a canary, a
-request that the API has answered before. If the canary is answered, the failures were the IDs' own
-and are charged. If not, the API is DOWN and they are forgiven, as if they had not happened. Until
-the API has answered anything there is no canary, and an ordinary request leaves in its place.
+Each reply is a Signal about the API (policy/table.py). A failure is *held*: it is charged to its ID
+only once a request that left later is answered. If failures come in a row instead, the API itself
+is in DOUBT. Then nothing leaves but a canary, a request that the API has answered before. If the
+canary is answered, the failures were the IDs' own and are charged. If not, the API is DOWN and they
+are forgiven, as if they had not happened. Until the API has answered anything there is no canary,
+and an ordinary request leaves in its place.
 
 UP: requests leave as usual.
     ANSWERED        what left before is charged; the row of failures ends
@@ -52,11 +46,8 @@ from cxai.policy.table import Signal
 
 _LIMIT, _TOKEN = "limit", "token"
 
-# The token counts as refused after this many canaries.
-_CANARIES_FOR_TOKEN = 2
-
-# N and R grow to at most eight times their first value.
-_MAX_DOUBLINGS = 3
+_CANARIES_FOR_TOKEN = 2  # that are refused, before the token counts as refused
+_MAX_DOUBLINGS = 3  # of N and R
 
 
 class State(StrEnum):
@@ -69,13 +60,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """The figures of the table.
+    """The figures of the table: N is `failures`, R is `rounds`; both grow to eight times that.
 
-    `failures`: N, failures in a row that cause a doubt; `rounds`: R, refused rounds in a row that
-    do. Both grow to eight times that. `others`: answers to other requests after which a refusal
-    with 429 is charged to its ID; as many as may be in flight. The first probe leaves
-    `probe_base_s` seconds after the API is found DOWN, each further one after twice the interval,
-    at most `probe_cap_s` seconds.
+    `others`: answers to other requests after which a refusal with 429 is charged to its ID; as many
+    as may be in flight. The first probe leaves `probe_base_s` seconds after the API is found DOWN,
+    each further one after twice the interval, at most `probe_cap_s` seconds.
     """
 
     failures: int
@@ -103,10 +92,9 @@ class Findings(Generic[Item]):
 
 @dataclass(slots=True)
 class Health(Generic[Item]):
-    """The state of the API as seen by this run.
+    """The `state` of the API as seen by this run, entered at `since`.
 
-    `since` is when the state was entered, `about` the cause of a doubt, `doubts` their number. The
-    caller sets `has_canary` once anything has been answered.
+    `about` is the cause of a doubt, `doubts` their number. The caller sets `has_canary`.
     """
 
     settings: HealthSettings
@@ -162,8 +150,7 @@ class Health(Generic[Item]):
     ) -> Findings[Item]:
         """Note what came back for a request that left at `left_at`.
 
-        A failure of this `kind` is held against `item`, which is None for a canary. `is_probe`: the
-        request left alone, to show the state of the API.
+        A failure of this `kind` is held against `item`, None for a canary. A probe left alone.
         """
         is_probe = is_probe and left_at >= self.since
         match signal:
@@ -193,8 +180,6 @@ class Health(Generic[Item]):
         self.since = self._renewed_at = self._probe_at = now
         self._probes = 0
         return self._held.take([i for i, held in self._held.items() if _TOKEN in held.kinds])
-
-    # --- the signals ---
 
     def _answered(self, left_at: float, now: float, *, is_probe: bool) -> Findings[Item]:
         self.learn_answers(self.settings.others if is_probe else 1)  # a canary's suffices
@@ -268,8 +253,6 @@ class Health(Generic[Item]):
             self._probe_at = now + self.settings.probe_base_s
             return Findings(token_refused=self._probes >= _CANARIES_FOR_TOKEN)
         return Findings()
-
-    # --- the states ---
 
     def _doubt(self, about: str, now: float) -> None:
         self.about = about

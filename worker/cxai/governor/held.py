@@ -12,8 +12,7 @@ Item = TypeVar("Item", bound=Hashable)
 class Held(Generic[Item]):
     """What is held against an item: failures by kind, and whether a limit has refused it.
 
-    `since` is when the last of its requests left, `answers` how many answers there had been when
-    the limit refused it.
+    Its last request left at `since`; `answers` had come when the limit refused it.
     """
 
     item: Item
@@ -54,9 +53,7 @@ class HeldFailures(dict[Item, Held[Item]]):
 
         That is what left before it; if refused by a limit, only with at most `most_answers` then.
         """
-        confirmed = [
-            item
-            for item, held in self.items()
-            if held.since < left_at and (not held.is_throttled or held.answers <= most_answers)
-        ]
-        return self.take(confirmed)
+        before = [held for held in self.values() if held.since < left_at]
+        return self.take(
+            [h.item for h in before if not h.is_throttled or h.answers <= most_answers]
+        )

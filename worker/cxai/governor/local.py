@@ -13,8 +13,7 @@ from cxai.governor.news import News
 from cxai.governor.pacing import EXIT_MARGIN, Exit, Schedule, to_next_tick_s
 from cxai.policy.table import Signal
 
-# asyncio-throttle polls for a free slot. Only one caller waits for it at a time, and rarely, since
-# the schedule has spaced the requests: a short interval costs nothing.
+# asyncio-throttle polls for a free slot: one caller at a time, and rarely. That costs nothing.
 _POLL_S = 0.001
 
 
@@ -22,8 +21,7 @@ _POLL_S = 0.001
 class RateSettings:
     """`rate` is requests per second, fractions allowed, and is never exceeded.
 
-    With `adaptive`, requests are slowed down while the API throttles them. With `burst`, they are
-    not spaced evenly within a second.
+    It is `adaptive` if lowered while the API throttles; a `burst` is not spaced within a second.
     """
 
     rate: float
@@ -34,9 +32,8 @@ class RateSettings:
 class LocalLimiter:
     """Adapter of governor_ports.Limiter.
 
-    `acquire` waits until a request is due. When the request is really sent, `send_slot` counts it
-    again, with Exit (pacing.py) and with asyncio-throttle, which has the last word: `rate` requests
-    per second, counted as they leave.
+    When a request is really sent, `send_slot` counts it again, with Exit (pacing.py) and with
+    asyncio-throttle, which has the last word: `rate` requests per second, counted as they leave.
     """
 
     def __init__(self, ceilings: RateSettings, clock: Clock) -> None:
@@ -72,8 +69,7 @@ class LocalLimiter:
     async def send_slot(self) -> None:
         """Wait until a request that was acquired may be sent on its connection.
 
-        Requests that were spaced evenly would otherwise leave together if opening their connections
-        took long.
+        Evenly spaced requests would leave together if their connections took long to open.
         """
         async with self._at_exit:  # one at a time, or `now` would be out of date
             while (wait_s := self._exit.wait_s(self._now())) > 0:  # noqa: ASYNC110 - no event
@@ -81,10 +77,7 @@ class LocalLimiter:
             await self._account.acquire()  # type: ignore[no-untyped-call]
             self._exit.leave(self._now())
         if self._exit.unsent == 1:  # the socket is written before the loop's next turn
-            asyncio.get_running_loop().call_soon(self._note_sent)
-
-    def _note_sent(self) -> None:
-        self._exit.sent(self._now())
+            asyncio.get_running_loop().call_soon(lambda: self._exit.sent(self._now()))
 
     def learn(self, signal: Signal, left_s: float) -> None:
         now = self._now()
@@ -110,8 +103,7 @@ class LocalLimiter:
     def pause(self, seconds: float, why: str) -> None:
         until = self._now() + seconds
         if until > self._paused_until:
-            self._paused_until = until
-            self._paused_why = why
+            self._paused_until, self._paused_why = until, why
 
     @property
     def paused(self) -> tuple[float, str] | None:

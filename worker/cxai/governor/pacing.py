@@ -1,4 +1,8 @@
-"""Pacing arithmetic: when the next request may leave."""
+"""Pacing arithmetic: when the next request may leave.
+
+Times are seconds of one monotonic clock, given by the caller. `rate` is requests per second, above
+0, fractions allowed.
+"""
 
 import math
 from collections import deque
@@ -6,32 +10,28 @@ from collections import deque
 MARGIN = 0.003
 """Share of the allowed rate that is left unused.
 
-The server counts requests as they arrive. Without a margin, a request that travels faster than the
-one a second before it would exceed the rate there.
+The server counts arrivals: a request that travels faster than the one a second before it would
+exceed the rate there.
 """
 
 EXIT_MARGIN = MARGIN / 2
 """The margin for counting requests as they leave.
 
-It is narrower than that of the schedule, so that a request that is on time never waits for the
-count; the difference allows the schedule to catch up after stalls.
+It is narrower, so that a request that is on time never waits for the count; the difference allows
+the schedule to catch up after stalls.
 """
 
 _TICKS_PER_S = 1_000
 
-TENTH_S = 0.1
-"""An even flow is also bounded within this time, not only within a second."""
+TENTH_S = 0.1  # an even flow is also bounded within this time, not only within a second
 
 
 class Window:
     """A sliding window that bounds how many requests leave within any such length of time.
 
     Without `burst` that is a tenth of the rate + 1 in a tenth of a second; with `burst` it is
-    floor(rate), at least 1, in the time that these take at this rate. `rate` is requests per
-    second, `margin` the share by which the window is lengthened. A request counts when it leaves,
-    or later, when it is known to be sent.
-
-    Times are seconds of one monotonic clock, given by the caller.
+    floor(rate), at least 1, in the time that these take at this rate. `margin` is the share by
+    which the window is lengthened.
     """
 
     def __init__(self, rate: float, *, burst: bool, margin: float = MARGIN) -> None:
@@ -65,12 +65,8 @@ class Window:
 class Schedule:
     """Even spacing that catches up after a stall without bunching requests.
 
-    `rate` is requests per second, above 0, fractions allowed. Requests are scheduled 1/rate apart.
-    A late caller may catch up on the last tenth of a second, but at most a tenth of the rate + 1
-    leaves within any tenth of a second. With `burst` there is no spacing: floor(rate) requests, at
-    least 1, may leave together, but no more within the time that these take at this rate.
-
-    Times are seconds of one monotonic clock, given by the caller.
+    Requests are scheduled 1/rate apart. A late caller may catch up on the last tenth of a second,
+    within the bounds of Window. With `burst` there is no spacing, only these bounds.
     """
 
     def __init__(self, rate: float, *, burst: bool = False) -> None:
@@ -146,9 +142,8 @@ def to_next_tick_s(now: float, wait_s: float) -> float:
     """Return how long to sleep from `now` so that one timer suffices to wait for the schedule.
 
     uvloop's timers fire at whole milliseconds of the clock, up to one too early, and timers of less
-    than half a millisecond fire immediately, over and over. So this returns the first whole
-    millisecond after the wait; the schedule catches up on the difference. A request then takes two
-    wake-ups instead of three to five.
+    than half a millisecond fire immediately, over and over. The first whole millisecond after the
+    wait takes two wake-ups a request instead of three to five; the schedule catches up.
     """
     ticks = math.ceil((now + wait_s) * _TICKS_PER_S) - math.floor(now * _TICKS_PER_S)
     return ticks / _TICKS_PER_S

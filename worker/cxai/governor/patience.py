@@ -11,8 +11,7 @@ from cxai.core.ports import Clock
 class PatienceSettings:
     """Seconds without an answer after which a run is stopped.
 
-    `start_s` applies until the API has first answered or throttled a request, since waiting does
-    not correct a wrong host or gateway; `outage_s` applies from then on.
+    `start_s` applies until the API has answered or throttled a request, `outage_s` from then on.
     """
 
     outage_s: float

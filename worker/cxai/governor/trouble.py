@@ -8,11 +8,9 @@ from cxai.policy.words import advice, reason, words
 
 
 class Trouble:
-    """The last failure, for the state of a run and for its final message.
+    """`last` describes the last failure, None once the API has answered; `api` is its address.
 
-    `api` is the API's address. `last` describes the last failure, None once the API has answered;
-    `advice` says what to check, in whole sentences. `has_replied` is whether anything has sent an
-    HTTP response.
+    `advice` says what to check, in whole sentences. Any HTTP response sets `has_replied`.
     """
 
     def __init__(self, api: str) -> None:

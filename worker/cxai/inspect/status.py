@@ -120,7 +120,7 @@ def export_status(path: Path, at: datetime | None = None) -> Status:
                 return Status(path, at, verdicts={}, inbox=(0, 0))
             return _at_rest(path, at, ledger)
     except DirectoryInUseError as error:
-        if error.owner.startswith("cxai ") and not error.owner.startswith("cxai run,"):
+        if not error.may_be_a_run:
             raise
         return Status(path, at, _progress(path))
 
@@ -198,7 +198,7 @@ def _of_run(run: Mapping[str, Any]) -> str:
     """Return how a run ended: with its exit code and headline, unless it was killed."""
     how = run["headline"] or run["ended"]
     if how is None:
-        how = "did not shut down cleanly (killed, quit at once, or its disk failed)"
+        how = "did not shut down cleanly (killed, crashed, quit at once, or its disk failed)"
     elif run["exit_code"] is not None:
         how = f"exit code {run['exit_code']}. {how}"
     return (

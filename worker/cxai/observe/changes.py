@@ -1,7 +1,7 @@
 """Events that follow from the state of a run: a stall, an outage, storage that can't be used.
 
-Each is emitted once as it begins and once as it ends, whichever observers there are. The state is
-sampled, at least once a second: what begins and ends between two looks is no event.
+Each is emitted once as it begins and once as it ends. The state is sampled, at least once a second:
+what begins and ends between two looks is no event.
 """
 
 from cxai.core.events import Emit, Level

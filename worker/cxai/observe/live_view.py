@@ -75,8 +75,7 @@ def drawing(state: RunState, width: int, encoding: str = "utf-8") -> Any:
     completed = state.done if state.total else 0
     first = Table.grid()
     first.add_row(
-        Bar(total=state.total or 1, completed=completed, width=bar_width),
-        row(_GAP + counts),
+        Bar(total=state.total or 1, completed=completed, width=bar_width), row(_GAP + counts)
     )
     pace = (
         f"{significant(state.requests_per_s, 3)} requests/s of {significant(state.api.rate, 3)},"

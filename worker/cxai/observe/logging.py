@@ -21,9 +21,7 @@ _LEFT_BY_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 # On a terminal, the live view and the report say this.
 _SEEN_ON_A_TERMINAL = frozenset({"run_started", "run_finished"})
-
-_OVER_CTRL_C = "\r"
-"""Goes to the start of the line: a terminal has echoed `^C` there."""
+_OVER_CTRL_C = "\r"  # to the start of the line, where a terminal has echoed `^C`
 
 
 class Log:
@@ -56,7 +54,7 @@ class Log:
         elif event.name in _SEEN_ON_A_TERMINAL and is_terminal():
             return
         else:
-            line = _as_logfmt(_fields(event))
+            line = " ".join(f"{key}={_logfmt_value(one)}" for key, one in _fields(event).items())
         write_line(self._redaction(line))
 
 
@@ -89,10 +87,6 @@ def _within_json(value: Any) -> Any:
             return value
         case _:
             return str(value)
-
-
-def _as_logfmt(event: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={_logfmt_value(value)}" for key, value in event.items())
 
 
 def _logfmt_value(value: Any) -> str:

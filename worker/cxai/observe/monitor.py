@@ -44,11 +44,10 @@ class RateEstimator:
 
     def rates(self, now: float, requests: int, completed: int) -> tuple[float, float]:
         """Return requests and completed IDs per second, given their totals at `now`."""
-        history = self._history
-        while len(history) > 1 and now - history[1][0] >= _RATE_WINDOW_S:
-            history.popleft()
-        then, requests_then, completed_then = history[0]
-        history.append((now, requests, completed))
+        while len(self._history) > 1 and now - self._history[1][0] >= _RATE_WINDOW_S:
+            self._history.popleft()
+        then, requests_then, completed_then = self._history[0]
+        self._history.append((now, requests, completed))
         span = now - then
         if span <= 0:
             return 0.0, 0.0
@@ -60,7 +59,8 @@ class RunMonitor:
 
     `sample` returns the parts of the run now. A stage at which nothing moves for `stalled_after_s`
     seconds is named in the state. What follows from the state is emitted to `events`
-    (changes.py), and so is the first failure of each observer, by its name.
+    (changes.py), and so is the first failure of each observer, by its name. `report` is what they
+    are closed with.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RunMonitor:
         self._pace = RateEstimator(self._started)
         self._due = dict.fromkeys(observers, self._started)
         self._failing: set[str] = set()
-        self._report: Mapping[str, Any] | None = None
+        self.report: Mapping[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
         self._events.attach(self._see)
@@ -93,13 +93,12 @@ class RunMonitor:
     async def __aexit__(self, *exc: object) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        last = self.look()
-        self._changes.note(last)
+        self._changes.note(last := self.look())
         self._events.detach(self._see)
         for name, observer in self._observers.items():
             with self._noting_failure(name):
                 async with asyncio.timeout(_CLOSE_S):
-                    await observer.close(last, self._report)
+                    await observer.close(last, self.report)
 
     def look(self) -> RunState:
         """Return the state of the run now."""
@@ -127,14 +126,9 @@ class RunMonitor:
             blocked=sample.blocked,
         )
 
-    def finished(self, report: Mapping[str, Any]) -> None:
-        """Set the report that the observers are closed with."""
-        self._report = report
-
     async def _watch(self) -> None:
         while True:
-            state = self.look()
-            self._changes.note(state)
+            self._changes.note(state := self.look())
             now = self._clock.monotonic()
             for name, observer in self._observers.items():
                 if self._due[name] <= now:
@@ -158,8 +152,7 @@ class RunMonitor:
         return replace(work, grace_s=max(0.0, work.grace_s - (now - self._stopping_since)))
 
     def _stall(self, sample: Sample, now: float) -> Stall | None:
-        api = sample.api
-        slow_s = None if api.holds_requests_back else 2 / api.rate
+        slow_s = None if sample.api.holds_requests_back else 2 / sample.api.rate
         return self._watchdog.look(sample.stage_counters, now, slow_s=slow_s)
 
     @contextmanager

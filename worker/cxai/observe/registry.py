@@ -2,8 +2,7 @@
 
 Its module has a function `open_observer(setup)` that returns an observer, or None if it is not
 wanted, and raises UsageError if it can't be opened as configured. It holds nothing yet that has to
-be released: the run may still be refused. The log is not here: a command attaches it, since it
-outlives the run (cli/process.py).
+be released: the run may still be refused. The log outlives the run: a command attaches it.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,5 @@ OBSERVERS: Mapping[str, str] = {
 
 def open_observers(setup: Setup) -> dict[str, Observer]:
     """Return, by name, all observers that are wanted. Raises UsageError."""
-    opened = {
-        name: import_module(module).open_observer(setup) for name, module in OBSERVERS.items()
-    }
-    return {name: observer for name, observer in opened.items() if observer is not None}
+    opened = ((name, import_module(one).open_observer(setup)) for name, one in OBSERVERS.items())
+    return {name: observer for name, observer in opened if observer is not None}

@@ -23,10 +23,9 @@ class ProgressPlace:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an observer may need.
+    """What an observer may need: `progress_s` is the time between two lines of progress.
 
-    `progress_s` is the time between two lines of progress. `progress_file` is where `cxai status`
-    looks, if it is to look into a file. `emit` is that of the run's EventStream (core/events.py).
+    `progress_file` is where `cxai status` looks, `emit` that of the run's EventStream.
     """
 
     progress: Progress

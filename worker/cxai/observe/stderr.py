@@ -18,10 +18,7 @@ def takes_a_line() -> bool:
 
 
 def write_line(line: str) -> None:
-    """Write a line, unless standard error does not take it just now, or can't take it at all.
-
-    While a live view is drawn, the line appears above it.
-    """
+    """Write a line (above the live view, if any), unless standard error does not take it now."""
     if takes_a_line():
         with suppress(OSError):  # full, or its reader has left: no reason to end a run
             sys.stderr.write(f"{line}\n")

@@ -46,13 +46,7 @@ class OutputDirectory:
             owner = self._owner() if error.errno == errno.EWOULDBLOCK else ""
             if owner:
                 self.close()
-                raise DirectoryInUseError(
-                    f"{self.path} is in use by {owner}. `cxai {self._purpose}` needs exclusive"
-                    " access: wait until that ends, or stop it with SIGTERM or Ctrl-C (nothing is"
-                    " lost, and the same command resumes it later)."
-                    f" `cxai status {self.path}` shows its progress.",
-                    owner,
-                ) from None
+                raise DirectoryInUseError(self.path, self._purpose, owner) from None
             self._remove_created()
             self.close()
             problem = f"Can't use {self.path} as the output directory: {error.strerror}."

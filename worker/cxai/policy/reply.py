@@ -16,12 +16,11 @@ class Endpoint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP response: a status line that was read, and its body.
+    """An HTTP response: a status line that was read, and its body, still in its content coding.
 
-    The body of a 200 has the announced length. With any other status the status decides, and the
-    body is what arrived immediately, up to 16 KiB; `is_cut` is whether there may have been more.
-    `body` is as sent, its content coding not yet decoded. `retry_after_s` is the Retry-After header
-    in seconds from now (0 or more), None if absent or invalid.
+    The body of a 200 has the announced length. With any other status it is what arrived
+    immediately, up to 16 KiB; `is_cut` is whether there may have been more. `retry_after_s` is the
+    Retry-After header in seconds from now (0 or more), None if absent or invalid.
     """
 
     status: int
@@ -56,8 +55,7 @@ class Form(StrEnum):
 class Refusal:
     """A reply without the requested body: its status, and the message that came with it.
 
-    `message` is at most 200 characters long, printable and without secrets; None if there is none.
-    `retry_after_s` is as in Reply.
+    `message` is at most 200 characters long, printable and without secrets.
     """
 
     status: int
@@ -69,8 +67,7 @@ class Refusal:
 class FailureKind(StrEnum):
     """Kinds of failure other than an HTTP status.
 
-    NO_CONNECTION: no connection could be opened, or the server had closed the one that was kept
-    open. That costs the ID no attempt.
+    NO_CONNECTION: none could be opened, or the server had closed the one that was kept open.
     """
 
     NO_CONNECTION = "no_connection"
@@ -87,9 +84,8 @@ class FailureKind(StrEnum):
 class Failure:
     """No usable reply. `reason` is short and quotes neither headers nor body.
 
-    `advice` says what an operator should check, in whole sentences; it may be empty. `status`,
-    `message` and `retry_after_s` are those of the reply whose body is unusable, as in Refusal; None
-    if there was no reply.
+    `advice` says what to check, in whole sentences, or is empty. `status`, `message` and
+    `retry_after_s` are those of a reply whose body is unusable, as in Refusal.
     """
 
     kind: FailureKind
@@ -106,8 +102,8 @@ class Said:
     """The API's own words about an ID, for its row among the failures.
 
     `status` is the HTTP status of the last reply, `message` the last message with that status
-    (bounded, printable, without the token), `state` the status endpoint's last state, as sent. Each
-    may be None; `message` also is if the last request had no reply.
+    (bounded, printable, without the token; None if the last request had no reply), `state` the
+    status endpoint's last state, as sent.
     """
 
     status: int | None = None

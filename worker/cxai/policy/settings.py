@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class PolicySettings:
     """Times are seconds; `max_attempts` is 1 or more (1: no retries).
 
-    `patience_s` counts from the first "no result" of a run, `file_patience_s` from the declaration
-    of the interaction.
+    `patience_s` counts from a run's first "no result", `file_patience_s` from the declaration.
     """
 
     max_attempts: int
@@ -24,8 +23,6 @@ class PolicySettings:
 def backoff_s(failures: int, base_s: float, cap_s: float, draw: float) -> float:
     """Return the wait after the n-th failure in a row (from 1): exponential, capped, full jitter.
 
-    `draw` is a random number in [0, 1). Source: "Exponential Backoff And Jitter", AWS
-    Architecture Blog, 2015.
+    `draw` is in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
-    doublings = min(failures - 1, 32)
-    return draw * min(cap_s, base_s * 2.0**doublings)
+    return draw * min(cap_s, base_s * 2.0 ** min(failures - 1, 32))

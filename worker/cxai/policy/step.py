@@ -6,14 +6,34 @@ Pure: the same arguments give the same step, so that a recorded life can be repl
 import math
 from dataclasses import dataclass, replace
 
-from cxai.policy.job import Job
 from cxai.policy.reply import Endpoint, Failure, ParsedReply, Record, Refusal, Said, Status
 from cxai.policy.settings import PolicySettings, backoff_s
 from cxai.policy.table import ALONE, OK, Meaning, Row, Signal, row
 from cxai.policy.verdict import FailureStage, Verdict
 from cxai.policy.words import reason
 
-# --- decisions ---
+_NOTHING = Said()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What has happened to an ID so far, and the endpoint to request next.
+
+    `attempts` counts the requests that cost an attempt, and `failing_as` is the verdict that all of
+    them lead to: `exhausted` once they differ. The governor counts in `refusals` how often a limit
+    refused it while others were answered. `absent_since_s` is the monotonic time of the first "no
+    result" in this run. `processed` is whether the status endpoint called it processed,
+    `looked_again` whether its result was missing nevertheless and was requested again.
+    """
+
+    endpoint: Endpoint = Endpoint.RESULT
+    attempts: int = 0
+    failing_as: Verdict | None = None
+    refusals: int = 0
+    absent_since_s: float | None = None
+    processed: bool = False
+    looked_again: bool = False
+    said: Said = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +80,14 @@ class ApiConditions:
 
 
 Next = tuple[Job, Decision]
-
-_NoRecord = Status | Refusal | Failure
+_NoBody = Refusal | Failure
+_NoRecord = Status | _NoBody
 
 _REFUSED_ALONE = 3
-
 _RECONCILE_S = 5.0
-
 _HOURS_SHOWN = 48
-
 _NO_SUCH = "no such interaction"
-
+_IN_PROGRESS = "still being processed"
 _NO_CX_AI = (
     "processed, but there is no CX AI result:"
     " deleted after 45 days, or declared without CX AI (includeAiResults)"
@@ -128,11 +145,8 @@ def _said(said: Said, seen: _NoRecord) -> Said:
             return replace(said, status=refused.status, message=refused.message or before)
 
 
-# --- the result is missing ---
-
-
 def _missing(
-    job: Job, seen: Refusal | Failure, found: Row, api: ApiConditions, rules: PolicySettings
+    job: Job, seen: _NoBody, found: Row, api: ApiConditions, rules: PolicySettings
 ) -> Next:
     if not job.processed:
         if rules.check_status:
@@ -168,11 +182,7 @@ def _by_state(
 
 
 def _check_later(
-    job: Job,
-    seen: _NoRecord,
-    api: ApiConditions,
-    rules: PolicySettings,
-    why: str = "still being processed",
+    job: Job, seen: _NoRecord, api: ApiConditions, rules: PolicySettings, why: str = _IN_PROGRESS
 ) -> Next:
     delay_s = max(rules.recheck_s, _retry_after_s(seen, rules))
     waited_s = 0.0 if job.absent_since_s is None else api.now_s - job.absent_since_s
@@ -193,24 +203,15 @@ def _ago(age_s: float) -> str:
     return f"{hours} hours ago" if hours < _HOURS_SHOWN else f"{hours // 24} days ago"
 
 
-# --- the API did not answer ---
-
-
-def _pause(seen: Refusal | Failure, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
-    own_s = backoff_s(
-        api.refused_rounds + 1, rules.backoff_base_s, rules.backoff_cap_s, 0.5 + draw / 2
-    )
+def _pause(seen: _NoBody, api: ApiConditions, rules: PolicySettings, draw: float) -> Ask:
+    rounds, draw = api.refused_rounds + 1, 0.5 + draw / 2
+    own_s = backoff_s(rounds, rules.backoff_base_s, rules.backoff_cap_s, draw)
     pause_s = max(own_s, _retry_after_s(seen, rules))
     return Ask(pause_s, pause_s)
 
 
 def _retry(
-    job: Job,
-    seen: Refusal | Failure,
-    found: Row,
-    api: ApiConditions,
-    rules: PolicySettings,
-    draw: float,
+    job: Job, seen: _NoBody, found: Row, api: ApiConditions, rules: PolicySettings, draw: float
 ) -> Next:
     verdict, most = found.verdict, min(found.most or rules.max_attempts, rules.max_attempts)
     # Only an ID that fails in one way all the time gets the verdict of that way.
@@ -235,10 +236,8 @@ def _retry(
 
 
 def _retry_after_s(seen: _NoRecord, rules: PolicySettings) -> float:
-    if seen.retry_after_s is None:
-        return 0.0
-    return min(seen.retry_after_s, rules.retry_after_cap_s)
+    return min(seen.retry_after_s or 0.0, rules.retry_after_cap_s)
 
 
-def _stage(seen: Refusal | Failure) -> FailureStage:
+def _stage(seen: _NoBody) -> FailureStage:
     return seen.stage if isinstance(seen, Failure) else FailureStage.HEADERS

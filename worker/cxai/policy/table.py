@@ -29,8 +29,9 @@ from cxai.policy.verdict import Verdict
 class Signal(Enum):
     """What a reply or a failure shows about the API, whatever it means for its ID.
 
-    ANSWERED: the API itself answered about this ID. THROTTLED: it asks for fewer requests.
-    TOKEN_REFUSED: it does not accept the token. FAILED: no answer of the API.
+    ANSWERED: the API itself answered about this ID (a result, a status, "no such interaction",
+    "rejected"). THROTTLED: it asks for fewer requests. TOKEN_REFUSED: it does not accept the token.
+    FAILED: no answer (5xx, no connection, a redirect, a gateway's page, a body that is no result).
     """
 
     ANSWERED = auto()
@@ -73,14 +74,9 @@ class Row:
     most: int | None = None
 
 
-OK = 200
-"""The status whose body is the requested one."""
-
-RETRY_AFTER = "Retry-After"
-"""The second half of a key: the reply has that header."""
-
-ANYTHING_ELSE = "anything else"
-"""The key for everything without a row: another 5xx, or an invalid status."""
+OK = 200  # the status whose body is the requested one
+RETRY_AFTER = "Retry-After"  # the second half of a key: the reply has that header
+ANYTHING_ELSE = "anything else"  # the key without a row: another 5xx, or an invalid status
 
 Key = int | str | tuple[int | str, str]
 """A status, a class ("4xx"), a FailureKind or a Processing; the first two also with a Form."""
@@ -145,9 +141,8 @@ _RESULT: dict[Key, Row] = _COMMON | {
     FailureKind.UNDECODABLE: _no_answer(Verdict.CORRUPT_BODY, most=None),
     FailureKind.UNSUPPORTED_ENCODING: _no_answer(Verdict.UNSUPPORTED_ENCODING),
     FailureKind.TOO_LARGE: _answer(Meaning.FINAL, Verdict.TOO_LARGE),
-    FailureKind.NOT_JSON: _no_answer(
-        Verdict.BAD_BODY, most=None
-    ),  # an error page, perhaps for an hour
+    # An error page, perhaps for an hour.
+    FailureKind.NOT_JSON: _no_answer(Verdict.BAD_BODY, most=None),
     FailureKind.NOT_A_RESULT: _no_answer(Verdict.BAD_BODY),
 }
 
@@ -175,15 +170,13 @@ TABLE: Mapping[Endpoint, Mapping[Key, Row]] = {Endpoint.RESULT: _RESULT, Endpoin
 
 RECORD = Row(Meaning.RECORD, Signal.ANSWERED, verdict=Verdict.OK)
 
-ALONE = _FAILED
-"""The row for a limit that refuses only one ID."""
+ALONE = _FAILED  # the row for a limit that refuses only one ID
 
 
 def row(seen: ParsedReply, endpoint: Endpoint) -> Row:
     """Look up a reply from `endpoint`.
 
-    With a Retry-After, the server itself calls the reply temporary: it is never final, and has all
-    attempts.
+    With a Retry-After, the server calls the reply temporary: never final, and with all attempts.
     """
     if isinstance(seen, Record):
         return RECORD

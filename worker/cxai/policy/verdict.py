@@ -22,25 +22,11 @@ class Verdict(StrEnum):
     POISON = "poison"
 
 
-OPEN_AGAIN = frozenset(
-    {
-        Verdict.NOT_READY,
-        Verdict.REJECTED,
-        Verdict.BAD_BODY,
-        Verdict.CORRUPT_BODY,
-        Verdict.UNSUPPORTED_ENCODING,
-        Verdict.REDIRECTED,
-        Verdict.EXHAUSTED,
-        Verdict.POISON,
-    }
-)
-"""Verdicts that the next run retries, since the API may well answer then.
-
-They include every verdict that is not based on an answer of the API.
-"""
-
 ANSWERED = frozenset({Verdict.OK, Verdict.NOT_FOUND, Verdict.PROCESSING_FAILED})
 """Verdicts that are the API's answer. All others count as failures of the run."""
+
+OPEN_AGAIN = frozenset(Verdict) - ANSWERED - {Verdict.INVALID_ID, Verdict.TOO_LARGE}
+"""Verdicts that the next run retries, since the API may well answer then."""
 
 ADVICE: Mapping[Verdict, str] = {
     Verdict.NOT_FOUND: "the API has no CX AI result for them",

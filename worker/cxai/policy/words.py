@@ -6,7 +6,6 @@ from cxai.policy.reply import Failure, FailureKind, Form, ParsedReply, Record, R
 from cxai.policy.table import Key, keys
 
 _MOST_CHARS = 80
-
 _ANOTHER = "Check base_url, and whether a proxy, gateway or firewall answers in place of the API."
 
 _ADVICE: Mapping[Key, str] = {

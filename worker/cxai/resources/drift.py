@@ -3,11 +3,8 @@
 from cxai.core.text import printable
 from cxai.policy.reply import NO_DRIFT, Drift
 
-MAX_UNKNOWN = 64
-"""Distinct paths of unknown fields that are named for one body; all absent ones are named."""
-
-MAX_KEY_CHARS = 64
-"""Characters of an unknown key that are shown in its path."""
+MAX_UNKNOWN = 64  # distinct paths of unknown fields that are named for one body
+MAX_KEY_CHARS = 64  # of an unknown key, as shown in its path
 
 _Where = tuple[str, str, str]
 

@@ -17,11 +17,9 @@ class Secrets(Protocol):
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether these bytes may contain a secret in any spelling; fast."""
-        ...
 
     def __call__(self, text: str) -> str:
         """Return `text` with each secret masked."""
-        ...
 
 
 def masked(body: bytes, secrets: Secrets) -> bytes | Failure:

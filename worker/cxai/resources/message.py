@@ -1,7 +1,7 @@
 """The message in the body of an error, made safe to show and keep.
 
-Source: `errorMessage` is the vendor's; gateways and frameworks send `message` and `error`, and RFC
-9457 (problem+json) defines `title` and `detail`.
+`errorMessage` is the vendor's, `message` and `error` gateways' and frameworks', `title` and
+`detail` of RFC 9457.
 """
 
 import re
@@ -11,16 +11,13 @@ from cxai.core.text import printable
 from cxai.policy.reply import Failure
 from cxai.resources.json_body import parse
 
-MAX_MESSAGE_CHARS = 200
-"""Characters of a message that are kept."""
+MAX_MESSAGE_CHARS = 200  # that are kept
+_MOST_READ = 4_096
 
 _MESSAGES = ("errormessage", "message", "error_description")
 _PROBLEM = ("title", "detail")
 _NESTED = "error"
-_MOST_READ = 4_096
-
-# Markup, and truncated JSON.
-_NO_TEXT = ("<", "{", "[", '"')
+_NO_TEXT = ("<", "{", "[", '"')  # markup, and truncated JSON
 
 _CREDENTIALS = re.compile(r"//(?:[^\s/?#@:]*:\S*|[^\s/?#]*)@")
 _QUERY = re.compile(r"""[?#][^\s?#"'<>]*=[^\s"'<>]*""")
@@ -40,10 +37,7 @@ def message(body: bytes) -> str | None:
 
 
 def message_of(text: Any) -> str | None:
-    """Return a text as a message: bounded, printable and without secrets; None for anything else.
-
-    User names, passwords and queries of URLs, and bearer tokens, are removed.
-    """
+    """Return a text bounded, printable and without secrets of URLs or bearer tokens; else None."""
     if not isinstance(text, str):
         return None
     text = _CREDENTIALS.sub("//", text[:_MOST_READ])

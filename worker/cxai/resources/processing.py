@@ -11,8 +11,7 @@ from cxai.policy.reply import Failure, Processing, Status
 from cxai.resources.json_body import not_a_result, parse
 from cxai.resources.message import message_of, one_line
 
-MAX_STATE_CHARS = 64
-"""Characters of a state's name that are kept."""
+MAX_STATE_CHARS = 64  # of a state's name that are kept
 
 STATES: Mapping[str, Processing] = {
     "declared": Processing.AWAITING_FILE,
@@ -32,14 +31,14 @@ STATES: Mapping[str, Processing] = {
 """Every documented state. Either the customer uploads the file, or the API downloads it."""
 
 
+_FIRST_YEAR = 2000  # some servers send the earliest date of their calendar for "never"
+
+
 def _letters(name: str) -> str:
     return "".join(filter(str.isalpha, name.casefold()))
 
 
 _BY_NAME = {_letters(name): processing for name, processing in STATES.items()}
-
-# Some servers send the earliest date of their calendar for "never".
-_FIRST_YEAR = 2000
 
 
 def processing(body: bytes) -> Status | Failure:

@@ -13,8 +13,7 @@ from cxai.resources.reply_parser import SMALL_BYTES, ReplyParser, is_too_large
 class BodyReader:
     """Adapter of `ports.Reader`; never raises.
 
-    The body of a 200 is decoded to at most `most_bytes`. Large bodies and bombs are processed on
-    `thread`, so that requests continue.
+    The body of a 200 is decoded to at most `most_bytes`; large ones on `thread`, as are bombs.
     """
 
     at_once = 1

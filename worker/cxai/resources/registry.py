@@ -15,10 +15,7 @@ from cxai.resources.options import RowOptions
 if TYPE_CHECKING:  # help needs the names alone
     from cxai.core.resource import Resource
 
-RESOURCES: Mapping[str, str] = {
-    # name: its module
-    "cx_ai": "cxai.resources.cx_ai",
-}
+RESOURCES: Mapping[str, str] = {"cx_ai": "cxai.resources.cx_ai"}  # name: its module
 
 
 def open_resource(name: str, options: RowOptions) -> "Resource":

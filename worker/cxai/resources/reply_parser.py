@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from cxai.core.resource import Resource
 from cxai.policy.reply import (
@@ -18,10 +19,10 @@ from cxai.policy.reply import (
     Status,
 )
 from cxai.policy.table import has_body
+from cxai.resources.json_body import parse
 from cxai.resources.masking import Secrets, masked
 from cxai.resources.message import message
 from cxai.resources.processing import processing
-from cxai.resources.refusal import form_of
 
 Decode = Callable[[bytes, str, int], bytes | Failure]
 """Decodes a body, given its Content-Encoding and the most bytes of the result.
@@ -33,13 +34,12 @@ SMALL_BYTES = 2**20
 """Bodies up to this size, as sent and decoded, take milliseconds and little memory to parse."""
 
 _MOST_ERROR_BYTES = 2**16
+_ERROR_MESSAGE = "errormessage"
+_BESIDE_TITLE = ("type", "status", "traceid")
 
 
 class ReplyParser:
-    """Parses one reply at a time; does no IO, and never raises.
-
-    No result contains any of `secrets`.
-    """
+    """Parses one reply at a time; no IO, never raises. No result contains any of `secrets`."""
 
     def __init__(self, resource: Resource, decode: Decode, secrets: Secrets | None = None) -> None:
         self._resource = resource
@@ -105,3 +105,28 @@ class ReplyParser:
 def is_too_large(seen: ParsedReply) -> bool:
     """Whether the body of a reply exceeded its limit."""
     return isinstance(seen, Failure) and seen.kind is FailureKind.TOO_LARGE
+
+
+def form_of(body: bytes) -> Form:
+    """Return the form of a refusal's decoded body; never raises.
+
+    OWN is a JSON object with an `errorMessage` that is a text or null, or the problem+json of RFC
+    9457: a `title` that is a text, and one of `type`, `status` and `traceId` (which ASP.NET adds);
+    the case of names does not matter. EMPTY is a body of white space at most. Everything else is
+    FOREIGN, including a truncated body.
+
+    Sources: `errorMessage` is documented for a sister endpoint; the rest is inferred.
+    """
+    if not body or body.isspace():
+        return Form.EMPTY
+    value = parse(body)
+    return Form.OWN if not isinstance(value, Failure) and _is_own(value) else Form.FOREIGN
+
+
+def _is_own(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    fields = {key.casefold(): content for key, content in value.items()}
+    if _ERROR_MESSAGE in fields:
+        return isinstance(fields[_ERROR_MESSAGE], str | None)
+    return isinstance(fields.get("title"), str) and any(key in fields for key in _BESIDE_TITLE)

@@ -1,8 +1,4 @@
-"""`cxai verify` of a shared export: every object against the log, every row against its ID.
-
-It reads the objects as any other program would, and shares only their names with the code that
-writes them.
-"""
+"""`cxai verify` of a shared export. It shares only names with the code that writes the objects."""
 
 from cxai.cluster.verify.export import verify_cluster
 

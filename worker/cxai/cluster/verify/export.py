@@ -23,19 +23,14 @@ from cxai.policy.verdict import Verdict
 
 
 async def verify_cluster(
-    books: Books,
-    store: ObjectStore,
-    form: ExportForm,
-    expected: Source | None = None,
+    books: Books, store: ObjectStore, form: ExportForm, expected: Source | None = None
 ) -> Findings:
     """Read every object of an export and check it against the log.
-
-    `expected` is an input: its lines without a verdict are counted, too.
 
     It checks name, size, SHA-256 and number of lines of each object; that each line is a row of
     this export; that each ID has its record or its line in the failures, in the object that the log
     names; the database's counts; that the log has every object that a loader would read; the
-    manifest; and that nothing is left to do.
+    manifest; that nothing is left to do; and that each ID of `expected`, an input, has a verdict.
     What workers commit meanwhile is not checked, and a finding says so. Memory grows by a few
     hundred bytes for each object. Raises StoreError and EngineDownError.
     """
@@ -65,12 +60,10 @@ async def verify_cluster(
 
 def _check_numbers(findings: Findings, known: dict[str, ObjectRow], counts: Counts) -> None:
     """Check that the log has an object for each number."""
-    there = len({row.number for row in known.values()})
-    if there != counts.last_object:
-        findings.add(
-            f"The ledger has counted {counts.last_object:,} commits, but has objects of {there:,}.",
-            Advice.REPORT,
-        )
+    last, there = counts.last_object, len({row.number for row in known.values()})
+    if there != last:
+        problem = f"The ledger has counted {last:,} commits, but has objects of {there:,}."
+        findings.add(problem, Advice.REPORT)
 
 
 def _accounts(counts: Counts) -> tuple[object, ...]:

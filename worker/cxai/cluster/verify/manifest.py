@@ -27,7 +27,6 @@ async def check_manifest(
 
     All entries have to be right, as an object never changes. That of a settled export has to be
     complete: otherwise the worker that settled it was killed, and the next one writes it.
-    Raises StoreError.
     """
     try:
         content = await _read(store)

@@ -22,10 +22,7 @@ async def check_names(
     sets: Collection[str],
     last: int,
 ) -> None:
-    """Find what is among the objects of `sets` and not `known`, the log up to number `last`.
-
-    Raises StoreError and EngineDownError.
-    """
+    """Find what is among the objects of `sets` and not `known`, the log up to number `last`."""
     numbered = FinalNames(sets)
     others = 0
     for part_set in sorted(sets):

@@ -17,16 +17,13 @@ from cxai.output.compression import Compression
 from cxai.zstd import zstd
 
 UNPACKING_ERRORS = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
-"""The errors of content that can't be decompressed."""
 
-_IN_MEMORY_BYTES = 64 << 20
-"""A larger object is kept in a temporary file while it is read."""
+_IN_MEMORY_BYTES = 64 << 20  # a larger object is kept in a temporary file while it is read
 
 
 def lines_in(file: IO[bytes], compression: Compression) -> Iterator[bytes]:
     """Yield the lines of an object, without their ends. Raises one of UNPACKING_ERRORS."""
-    open_unpacked = OPEN_UNPACKED.get(compression, iter)
-    for line in open_unpacked(file):
+    for line in OPEN_UNPACKED.get(compression, iter)(file):
         yield line.removesuffix(b"\n")
 
 
@@ -39,21 +36,13 @@ class Objects:
         self._compression = compression
 
     async def lines(self, row: ObjectRow) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an object; note where its bytes differ from the log.
-
-        Raises StoreError.
-        """
-        content = await self._content(row)
-        if content is None:
-            return
-        name, chunks = content
-        sha256 = hashlib.sha256()
-        size = lines = 0
+        """Yield the lines of an object; note where its bytes differ from the log."""
+        lines = 0
         with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                sha256.update(chunk)
-                file.write(chunk)
+            if (found := await self._copy(row, file)) is None:
+                return
+            name, sha256 = found
+            size = file.tell()
             file.seek(0)
             try:
                 for line in lines_in(file, self._compression):
@@ -61,7 +50,7 @@ class Objects:
                     yield line
             except UNPACKING_ERRORS as error:
                 self._add(f"{name}: can't be decompressed: {error}.")
-        self._compare(row, name, size, sha256.digest(), lines)
+        self._compare(row, name, size, sha256, lines)
 
     def _compare(self, row: ObjectRow, name: str, size: int, sha256: bytes, lines: int) -> None:
         self._findings.parts += 1
@@ -74,36 +63,27 @@ class Objects:
         if lines != row.records:
             self._add(f"{name}: {counted(lines, 'lines')}, but the ledger has {row.records:,}.")
 
-    async def _content(self, row: ObjectRow) -> tuple[str, AsyncGenerator[bytes, None]] | None:
-        """Return the present name of an object and its content; None if it is missing."""
+    async def _copy(self, row: ObjectRow, file: IO[bytes]) -> tuple[str, bytes] | None:
+        """Copy an object; return its present name and its SHA-256, None if it is missing."""
         name = final_name(row.number, row.set, self._compression)
         # While it is being published, it moves from one name to the other.
-        names = (name,) if row.published else (name, row.pending, name)
-        for there in names:
-            if (content := await self._opened(there)) is not None:
-                if there == row.pending:
-                    self._findings.unfinished.append(
-                        f"{name} is committed, but not published yet: it is still {row.pending}."
-                    )
-                return there, content
+        for there in (name,) if row.published else (name, row.pending, name):
+            sha256 = hashlib.sha256()
+            file.seek(0)
+            file.truncate()
+            try:
+                async for chunk in self._store.read(there):
+                    sha256.update(chunk)
+                    file.write(chunk)
+            except FileNotFoundError:
+                continue
+            if there == row.pending:
+                self._findings.unfinished.append(
+                    f"{name} is committed, but not published yet: it is still {row.pending}."
+                )
+            return there, sha256.digest()
         self._add(f"{name}: is missing.")
         return None
 
-    async def _opened(self, name: str) -> AsyncGenerator[bytes, None] | None:
-        content = self._store.read(name)
-        try:
-            first = await anext(content, b"")
-        except FileNotFoundError:
-            return None
-        return _following(first, content)
-
     def _add(self, problem: str) -> None:
         self._findings.add(problem, Advice.RESTORE_OBJECTS)
-
-
-async def _following(
-    first: bytes, content: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for chunk in content:
-        yield chunk

@@ -59,20 +59,13 @@ class Rows:
         verdicts = dict(counts.verdicts)
         ok, invalid = verdicts.pop(Verdict.OK, 0), verdicts.pop(Verdict.INVALID_ID, 0)
         if self._with_record != ok:
-            self._findings.add(
-                f"{ok:,} IDs have the verdict ok, but {self._with_record:,} have a record.",
-                Advice.RESTORE_OBJECTS,
-            )
+            self._fault(f"{ok:,} IDs have the verdict ok, but {self._with_record:,} have a record.")
         if self._invalid < invalid:
-            self._findings.add(
-                "Some invalid lines of the input are missing from the failures.",
-                Advice.RESTORE_OBJECTS,
-            )
+            self._fault("Some invalid lines of the input are missing from the failures.")
         if self._listed != (others := sum(verdicts.values())):
-            self._findings.add(
+            self._fault(
                 f"{others:,} IDs have another verdict than ok, but {self._listed:,} are listed with"
-                " it in the failures.",
-                Advice.RESTORE_OBJECTS,
+                " it in the failures."
             )
 
     async def _check(self, row: ObjectRow, rows: list[_Row], seen: set[bytes]) -> None:
@@ -133,7 +126,10 @@ class Rows:
         return its
 
     def _add(self, row: ObjectRow, what: str) -> None:
-        self._findings.add(f"{row.set}, object {row.number}: {what}", Advice.RESTORE_OBJECTS)
+        self._fault(f"{row.set}, object {row.number}: {what}")
+
+    def _fault(self, problem: str) -> None:
+        self._findings.add(problem, Advice.RESTORE_OBJECTS)
 
 
 def _id(its: _Row) -> str:

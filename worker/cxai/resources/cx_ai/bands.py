@@ -16,8 +16,6 @@ from cxai.core.layout import BandsMark
 from cxai.errors import UsageError
 from cxai.resources.options import ScoreRanges
 
-_TABLE_KEYS = frozenset({"bundle", "model", "bands"})
-_BAND_KEYS = frozenset({"name", "lower", "upper"})
 _MAX_INT = 2**53  # beyond it, a float may be another number
 
 
@@ -51,7 +49,7 @@ class Bands:
         tables = _list_of_tables(config.get("table"))
         if not tables:
             raise UsageError("holds no score ranges: it needs at least one [[table]] with bands.")
-        _refuse_unknown(config, frozenset({"table"}), "the file")
+        _refuse_unknown(config, {"table"}, "the file")
         self._tables: dict[tuple[str, str | None], _Ranges] = {}
         for number, table in enumerate(tables, start=1):
             bundle, model, where = _named(table, number)
@@ -113,7 +111,7 @@ def _named(table: Mapping[str, Any], number: int) -> tuple[str, str | None, str]
     if not isinstance(bundle, str) or not isinstance(model, str | None):
         raise UsageError(f'{where}: it needs bundle = "...", and model = "..." or no model.')
     where += f" ({bundle} / {model or 'every model'})"
-    _refuse_unknown(table, _TABLE_KEYS, where)
+    _refuse_unknown(table, {"bundle", "model", "bands"}, where)
     return bundle, model, where
 
 
@@ -122,7 +120,7 @@ def _range(band: Mapping[str, Any], where: str) -> tuple[float, float, str]:
     if not isinstance(name, str):
         raise UsageError(f'{where}: each band needs name = "...".')
     where += f", band {name!r}"
-    _refuse_unknown(band, _BAND_KEYS, where)
+    _refuse_unknown(band, {"name", "lower", "upper"}, where)
     lower = _bound(band, "lower", -math.inf, where)
     upper = _bound(band, "upper", math.inf, where)
     if lower >= upper:
@@ -134,27 +132,20 @@ def _bound(band: Mapping[str, Any], key: str, absent: float, where: str) -> floa
     if key not in band:
         return absent
     value = band[key]
-    number = float(value) + 0.0 if _is_number(value) else math.nan  # -0.0 is 0.0
+    is_number = isinstance(value, float) or (type(value) is int and abs(value) <= _MAX_INT)
+    number = float(value) + 0.0 if is_number else math.nan  # -0.0 is 0.0
     if not math.isfinite(number):
         raise UsageError(f"{where}: {key} must be a number; leave it out where there is no end.")
     return number
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, int):
-        return not isinstance(value, bool) and abs(value) <= _MAX_INT
-    return isinstance(value, float)
-
-
 def _list_of_tables(value: Any) -> list[Mapping[str, Any]]:
     """Return `value` if it is a list of tables, otherwise an empty list."""
-    if isinstance(value, list) and all(isinstance(element, Mapping) for element in value):
-        return value
-    return []
+    are_tables = isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
+    return value if are_tables else []
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    unknown = sorted(table.keys() - known)
-    if unknown:
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := table.keys() - known:
         wanted = ", ".join(sorted(known))
-        raise UsageError(f"{where}: unknown key {unknown[0]!r}; allowed are {wanted}.")
+        raise UsageError(f"{where}: unknown key {min(unknown)!r}; allowed are {wanted}.")

@@ -12,8 +12,7 @@ from typing import Any
 
 from cxai.policy.reply import NO_DRIFT, Drift
 
-MAX_BUNDLE_NAME_CHARS = 1024
-"""Characters in the name of a bundle; in tables, the row of each of its models repeats it."""
+MAX_BUNDLE_NAME_CHARS = 1024  # in tables, the row of each model repeats the name of its bundle
 
 
 class Scalar(Enum):

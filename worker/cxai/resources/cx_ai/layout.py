@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from cxai.core.layout import FAILURES, Layout
 from cxai.resources.options import Shape
 
-SCHEMA_VERSION = 2
-"""Increases when readers of the rows have to change."""
+SCHEMA_VERSION = 2  # increases when readers of the rows have to change
 
 RECORDS = "records"
 INTERACTIONS = "interactions"

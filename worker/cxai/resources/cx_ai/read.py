@@ -1,13 +1,14 @@
 """Parses any CX AI result: validates its form, and keeps what differs from it.
 
-The validator renames the documented fields to snake_case and puts them in order. Absent fields
-become null, undocumented ones are kept under `extra`, and both are named as drift; documented
-fields must have the right type.
+The validator renames the documented fields, which must have the right type, and puts them in order.
+Absent ones become null, undocumented ones are kept under `extra`; both are named as drift.
 """
 
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic can't use typing's before 3.12
 
 from cxai.policy.reply import Failure
 from cxai.resources.cx_ai.form import (
@@ -16,16 +17,15 @@ from cxai.resources.cx_ai.form import (
     PARTICIPANTS,
     RESULT,
     Interaction,
+    ListOf,
     ObjectForm,
+    Scalar,
 )
-from cxai.resources.cx_ai.validator import validator
+from cxai.resources.cx_ai.form import Field as FormField
 from cxai.resources.drift import DriftCollector
 from cxai.resources.json_body import not_a_result, parse
 
-MAX_ABSENT = 2**18
-"""Absent fields that may become null in one body: a model `{}` becomes 0.5 KB."""
-
-_validate = validator(RESULT)
+MAX_ABSENT = 2**18  # absent fields that may become null in one body: a model `{}` becomes 0.5 KB
 
 _NOT_OF_TYPE = {
     "dict_type": "is not an object",
@@ -36,13 +36,40 @@ _NOT_OF_TYPE = {
     "finite_number": "is not a finite number",
 }
 
+# Ignored fields are found by counting keys: 76 µs for a body of 23 KB, 112 with `forbid`.
+_STRICTLY = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True, extra="ignore")
+
+
+@cache
+def _typed(of: ObjectForm) -> Any:
+    fields = {
+        each.name: Annotated[_type(each) | None, Field(validation_alias=each.api_name)]
+        for each in of.fields
+    }
+    made: Any = TypedDict(of.title, fields, total=not of.is_partial)  # type: ignore[misc]
+    return with_config(_STRICTLY)(made)
+
+
+def _type(field: FormField) -> Any:
+    match field.type:
+        case Scalar.TEXT:
+            return Annotated[str, Field(max_length=field.most_chars)]
+        case Scalar.DOUBLE:
+            return float
+        case ListOf(element):
+            return Annotated[list[_typed(element)], Field(fail_fast=True)]  # type: ignore[misc]
+        case ObjectForm():
+            return _typed(field.type)
+
+
+_validate = TypeAdapter(_typed(RESULT)).validate_python
+
 
 def read_interaction(body: bytes) -> Interaction | Failure:
     """Parse and validate the body of a result; never raises, whatever the bytes are.
 
-    Fails with NOT_JSON if it isn't JSON, and with NOT_A_RESULT if it has no known participant, has
-    a value of a wrong type, or would become far larger (MAX_ABSENT, MAX_BUNDLE_NAME_CHARS). The
-    reason names the path, never the value.
+    Fails with NOT_JSON, or with NOT_A_RESULT if it has no known participant or a value of a wrong
+    type, or would become far larger (MAX_ABSENT); the reason names the path, never the value.
     """
     raw = parse(body)
     if isinstance(raw, Failure):

@@ -1,9 +1,8 @@
 """From an interaction to its rows: one nested record, or rows for three tables.
 
-Both shapes hold everything that was sent, in a fixed order, so that the same body gives the same
-bytes. In a nested record, an object has the key `extra`, as its last, only if the API sent unknown
-fields. All rows of a table have the same columns, and none holds an object: values without a fixed
-type are JSON as text, so that no loader has to guess.
+Both shapes hold everything that was sent, in a fixed order. In a nested record, an object has the
+key `extra`, as its last, only if the API sent unknown fields. All rows of a table have the same
+columns, and none holds an object: values without a fixed type are JSON as text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,18 +21,16 @@ def nested(stamp: Row, interaction: Interaction, bands: Bands | None) -> Row:
         for name in PARTICIPANTS:
             for bundle in _list(participants[name], "enlighten_bundles"):
                 for model in _list(bundle, "models"):
-                    _add_band(model, bundle["name"], model["name"], bands)
+                    _add_band(model, bundle["name"], bands)
     return {**stamp, **participants}
 
 
 def tables(interaction: Interaction, bands: Bands | None) -> dict[str, list[Row]]:
-    """Return the rows of an interaction by table; `interactions` has exactly one.
+    """Return the rows of an interaction by table, without the columns of `stamped`.
 
-    The rows lack the columns with which every row begins (`stamped`).
-
-    `scores` has one per participant, bundle and model, `segments` one per participant and segment.
-    The row of the interaction shows what has no row there, such as a bundle without models, or null
-    instead of an empty list. `band` is null without `bands`.
+    `interactions` has exactly one row, `scores` one per participant, bundle and model, `segments`
+    one per participant and segment. The row of the interaction shows what has no row there, such as
+    a bundle without models, or null instead of an empty list. `band` is null without `bands`.
     """
     participants = interaction.participants
     scores: list[Row] = []
@@ -61,21 +58,15 @@ def _scores(name: str, participant: Row | None, bands: Bands | None) -> Iterator
             }
             del row["name"]
             row.pop("extra", None)
-            row["band"] = (
-                None if bands is None else bands.band(bundle["name"], model["name"], model["score"])
-            )
+            row["band"] = bands and bands.band(bundle["name"], model["name"], model["score"])
             row["extra"] = _extra_as_text(model)
             yield row
 
 
 def _segments(name: str, participant: Row | None) -> Iterator[Row]:
     for index, segment in enumerate(_list(participant, "voice_activity_segments")):
-        yield {
-            "participant": name,
-            "segment_index": index,
-            **segment,
-            "extra": _extra_as_text(segment),
-        }
+        begin = {"participant": name, "segment_index": index}
+        yield {**begin, **segment, "extra": _extra_as_text(segment)}
 
 
 def summary(
@@ -119,11 +110,11 @@ def _listed(bundle: Row) -> Row:
     return {"name": bundle["name"], "models": count(bundle["models"]), **_extra(bundle)}
 
 
-def _add_band(scored: Row, bundle: str | None, model: str | None, bands: Bands) -> None:
-    extra = _extra(scored)
-    scored.pop("extra", None)
-    scored["band"] = bands.band(bundle, model, scored["score"])
-    scored.update(extra)
+def _add_band(model: Row, bundle: str | None, bands: Bands) -> None:
+    extra = _extra(model)
+    model.pop("extra", None)
+    model["band"] = bands.band(bundle, model["name"], model["score"])
+    model.update(extra)
 
 
 def _list(owner: Row | None, key: str) -> list[Row]:

@@ -1,10 +1,8 @@
-"""The columns of each part set.
-
-The API's fields come from the form by which bodies are read (`cx_ai/form.py`), so that the two
-can't differ; the columns that we add are described here.
-"""
+"""The columns of each part set: the API's fields, from `cx_ai/form.py`, and those that we add."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from cxai.core.layout import FAILURES
 from cxai.policy.verdict import FailureStage, Verdict
@@ -34,13 +32,15 @@ def tables_of(shape: Shape) -> tuple[Table, ...]:
     return tuple(makers[name]() for name in PART_SETS[shape])
 
 
+_nullable = partial(Column, nullable=True)
+_FROM_0 = {"minimum": 0}
+
 _ID = Column("interaction_id", Scalar.TEXT, "Interaction identifier, as given.")
-_BAND = Column(
+_BAND = _nullable(
     "band",
     Scalar.TEXT,
     "Name of the configured score range (lower, upper] that the overall score falls into; null if"
     " there is none.",
-    nullable=True,
 )
 _PARTICIPANT = Column(
     "participant",
@@ -54,14 +54,9 @@ _EXTRA_OBJECT = Column(
     "Undocumented fields, as sent; absent if there are none.",
     optional=True,
 )
-_BAND_IF_CONFIGURED = Column(
-    "band",
-    Scalar.TEXT,
-    f"Only if score ranges are configured. {_BAND.comment}",
-    nullable=True,
-    optional=True,
+_BAND_IF_CONFIGURED = replace(
+    _BAND, comment=f"Only if score ranges are configured. {_BAND.comment}", optional=True
 )
-_BUNDLE_NAME = Column("bundle", Scalar.TEXT, "Name of the bundle.", nullable=True)
 
 
 def _stamp(
@@ -92,27 +87,25 @@ def _stamp(
 
 
 def _extra(of_what: str) -> Column:
-    return Column(
-        "extra",
-        Scalar.JSON_TEXT,
-        f"Undocumented fields of the {of_what}, as sent: a JSON object as text; null without any.",
-        nullable=True,
+    comment = (
+        f"Undocumented fields of the {of_what}, as sent: a JSON object as text; null without any."
     )
+    return _nullable("extra", Scalar.JSON_TEXT, comment)
 
 
 def _index(name: str, what: str, owner: str) -> Column:
     comment = f"Position of the {what} within {owner}, from 0."
-    return Column(name, Scalar.INTEGER, comment, rules={"minimum": 0})
+    return Column(name, Scalar.INTEGER, comment, rules=_FROM_0)
 
 
 def _records() -> Table:
-    columns = (*_stamp(), *_participants(), _EXTRA_OBJECT)
+    columns = (*_stamp(), *_columns(form.RESULT), _EXTRA_OBJECT)
     return Table(RECORDS, "One line per interaction.", columns)
 
 
 def _interactions() -> Table:
     columns = [*_stamp()]
-    for participant in _participants():
+    for participant in _columns(form.RESULT):
         columns += _summary(participant.name, participant.comment.removesuffix("."))
     return Table(
         INTERACTIONS,
@@ -123,32 +116,24 @@ def _interactions() -> Table:
 
 def _summary(name: str, who: str) -> Iterator[Column]:
     def count(fact: str, comment: str) -> Column:
-        return Column(
-            f"{name}_{fact}",
-            Scalar.INTEGER,
-            f"{who}: {comment}",
-            nullable=True,
-            rules={"minimum": 0},
-        )
+        return _nullable(f"{name}_{fact}", Scalar.INTEGER, f"{who}: {comment}", rules=_FROM_0)
 
     null = "null where the API sends null or nothing"
     yield Column(f"{name}_present", Scalar.BOOLEAN, f"{who}: false if absent or null.")
     yield count("bundles", f"number of AI behavioural model bundles; {null}.")
     yield count("models", f"rows in `{SCORES}`; {null} instead of bundles.")
     yield count("segments", f"rows in `{SEGMENTS}`; {null}.")
-    yield Column(
+    yield _nullable(
         f"{name}_bundle_list",
         Scalar.JSON_TEXT,
         f"{who}: its bundles in the API's order, also those without models: a JSON array as text,"
         " of objects with `name`, `models` (their number, or null) and, if there are any, `extra`"
         f" (undocumented fields of the bundle); {null}.",
-        nullable=True,
     )
-    yield Column(
+    yield _nullable(
         f"{name}_extra",
         Scalar.JSON_TEXT,
         f"{who}: undocumented fields of the participant: a JSON object as text; null without any.",
-        nullable=True,
     )
 
 
@@ -157,7 +142,7 @@ def _scores() -> Table:
     columns = (
         *_stamp(),
         _PARTICIPANT,
-        _BUNDLE_NAME,
+        _nullable("bundle", Scalar.TEXT, "Name of the bundle."),
         _index("bundle_index", "bundle", "the participant"),
         Column("model", name.type, name.comment, name.nullable),
         _index("model_index", "model", "the bundle"),
@@ -192,24 +177,17 @@ def _failures() -> Table:
             "The stage in which the last request failed.",
             rules={"enum": [stage.value for stage in FailureStage]},
         ),
-        Column("attempts", Scalar.INTEGER, "Number of requests for it.", rules={"minimum": 0}),
-        Column(
+        Column("attempts", Scalar.INTEGER, "Number of requests for it.", rules=_FROM_0),
+        _nullable(
             "api_status",
             Scalar.INTEGER,
             "HTTP status of the API's last reply; null if there was none.",
-            nullable=True,
         ),
-        Column(
-            "api_message",
-            Scalar.TEXT,
-            "The API's own message; null if there was none.",
-            nullable=True,
-        ),
-        Column(
+        _nullable("api_message", Scalar.TEXT, "The API's own message; null if there was none."),
+        _nullable(
             "api_state",
             Scalar.TEXT,
             "State of the interaction from the status endpoint; null if it was not requested.",
-            nullable=True,
         ),
         Column("source", Scalar.TEXT, "Where the ID came from."),
         Column("line", Scalar.INTEGER, "Line there, from 1.", rules={"minimum": 1}),
@@ -222,15 +200,6 @@ def _failures() -> Table:
     )
 
 
-# --- the API's fields ---
-
-_SCALARS = {form.Scalar.TEXT: Scalar.TEXT, form.Scalar.DOUBLE: Scalar.DOUBLE}
-
-
-def _participants() -> Iterator[Column]:
-    return _columns(form.RESULT)
-
-
 def _struct(of: form.ObjectForm) -> Struct:
     columns = [*_columns(of)]
     if of is form.MODEL:
@@ -240,7 +209,7 @@ def _struct(of: form.ObjectForm) -> Struct:
 
 def _columns(of: form.ObjectForm) -> Iterator[Column]:
     for each in of.fields:
-        yield Column(each.name, _type(each.type), each.description, nullable=True)
+        yield _nullable(each.name, _type(each.type), each.description)
 
 
 def _type(of: form.Scalar | form.ListOf | form.ObjectForm) -> Scalar | Struct | ListOf:
@@ -250,4 +219,4 @@ def _type(of: form.Scalar | form.ListOf | form.ObjectForm) -> Scalar | Struct | 
         case form.ObjectForm():
             return _struct(of)
         case form.Scalar():
-            return _SCALARS[of]
+            return Scalar[of.name]

@@ -1,8 +1,7 @@
 """CREATE TABLE statements for the part sets, in the SQL of several databases.
 
 Columns are in the order of the rows' keys, so that rows can be loaded by name and by position.
-There are no keys and no checks, which databases may not enforce and a load could violate; NOT NULL
-is declared only for columns that every row has.
+There are no keys and no checks, which a load could violate; NOT NULL is for columns of every row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,9 +32,8 @@ class _Types:
     """
 
     scalars: Mapping[Scalar, str]
-    struct: tuple[str, str, str] | None = None
-    """The beginning of a struct, the separator of a field's name and type, and the end."""
-    array: tuple[str, str] | None = None
+    struct: tuple[str, str, str] | None = None  # begin, between a field's name and type, end
+    array: tuple[str, str] | None = None  # begin, end
 
 
 def _scalars(*names: str) -> Mapping[Scalar, str]:
@@ -59,8 +57,9 @@ _TYPES = {
         _scalars("VARCHAR", "DOUBLE", "BIGINT", "BOOLEAN", "TIMESTAMP_TZ", "VARCHAR", "VARIANT")
     ),
     Dialect.REDSHIFT: _Types(
+        # VARCHAR alone has 256 bytes there.
         _scalars(
-            "VARCHAR(65535)",  # VARCHAR alone has 256 bytes there
+            "VARCHAR(65535)",
             "DOUBLE PRECISION",
             "BIGINT",
             "BOOLEAN",
@@ -93,8 +92,7 @@ def _lines(columns: tuple[Column, ...], types: _Types) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    # Some clients end a statement at any semicolon.
-    return text.replace(";", ",")
+    return text.replace(";", ",")  # some clients end a statement at any semicolon
 
 
 def _type(column: Column, types: _Types) -> str:

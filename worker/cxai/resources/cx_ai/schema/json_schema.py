@@ -1,6 +1,5 @@
 """The lines of each part set as JSON Schema, draft 2020-12."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from cxai.resources.cx_ai.schema.columns import tables_of
@@ -11,7 +10,7 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_TYPES = {
+TYPES = {
     Scalar.TEXT: "string",
     Scalar.DOUBLE: "number",
     Scalar.INTEGER: "integer",
@@ -33,8 +32,7 @@ def _of_table(table: Table) -> Schema:
     return {**schema, "$defs": structs} if structs else schema
 
 
-def _object(columns: Iterable[Column], comment: str) -> Schema:
-    columns = tuple(columns)
+def _object(columns: tuple[Column, ...], comment: str) -> Schema:
     return {
         "type": "object",
         "description": comment,
@@ -54,12 +52,12 @@ def _type(column: Column) -> Schema:
             there = {"$ref": f"#/$defs/{title}"}
             return {"anyOf": [there, {"type": "null"}]} if column.nullable else there
         case ListOf(element=element):
-            items = {"items": {"$ref": f"#/$defs/{element.title}"}}
-            return {**_nullable("array", column), **items}
+            there = {"$ref": f"#/$defs/{element.title}"}
+            return {**_nullable("array", column), "items": there}
         case Scalar.JSON_TEXT:
             return {**_nullable("string", column), "contentMediaType": "application/json"}
         case scalar:
-            return _nullable(_TYPES[scalar], column)
+            return _nullable(TYPES[scalar], column)
 
 
 def _nullable(name: str, column: Column) -> Schema:

@@ -4,18 +4,11 @@ from collections.abc import Iterator
 
 from cxai.core.layout import FAILURES
 from cxai.resources.cx_ai.schema.columns import tables_of
+from cxai.resources.cx_ai.schema.json_schema import TYPES
 from cxai.resources.cx_ai.schema.table import Column, ListOf, Scalar, Struct, Table
 from cxai.resources.options import Shape
 
-_NAMES = {
-    Scalar.TEXT: "string",
-    Scalar.DOUBLE: "number",
-    Scalar.INTEGER: "integer",
-    Scalar.BOOLEAN: "boolean",
-    Scalar.TIMESTAMP: "string (time)",
-    Scalar.JSON_TEXT: "string (JSON)",
-    Scalar.JSON_OBJECT: "object",
-}
+_NAMES = TYPES | {Scalar.TIMESTAMP: "string (time)", Scalar.JSON_TEXT: "string (JSON)"}
 
 _INTRODUCTION = """\
 # Records

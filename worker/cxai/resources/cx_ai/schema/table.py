@@ -36,10 +36,9 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table, or a field of an object in one.
+    """A column of a table, or a field of an object in one; the key of an `optional` may be absent.
 
-    The key of an `optional` one may be absent. `rules` are the keywords of JSON Schema beyond the
-    type: `const`, `enum`, `minimum`, `format`.
+    `rules` are keywords of JSON Schema beyond the type: `const`, `enum`, `minimum`, `format`.
     """
 
     name: str
