@@ -7,7 +7,7 @@ import pytest
 
 from cxai.errors import UsageError
 from cxai.objects.cloud_stores import address_of
-from cxai.objects.deadline import deadline_s
+from cxai.objects.port import deadline_s
 from cxai.objects.registry import open_store
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"  # noqa: S105 - made up

@@ -46,22 +46,18 @@ async def _unpaced() -> None:
 
 
 class ApiClient:
-    """Adapter of ports.Fetcher: no redirects, no cookies, no retries.
+    """Adapter of ports.Fetcher: an async context manager; no redirects, no cookies, no retries.
 
-    The status line decides: a reply with any status but 200 counts, whatever happens to its body,
-    of which at most EXCERPT_BYTES are kept, those that arrive within a second.
+    A reply with any status but 200 counts, whatever happens to its body, of which at most
+    EXCERPT_BYTES are kept, those that arrive within a second.
 
-    `result_path` follows the ID in the URL of a result. `open_exchange` makes the exchange that
-    sends requests (exchanges.chosen_exchange). `send_slot` is awaited before each request is sent.
-    `in_flight` is the most concurrent requests and the size of the connection pool, so no request
-    waits for a connection. Timeouts are in seconds: `connect_timeout_s` bounds connecting (name,
-    TCP, proxy, TLS), `total_timeout_s` everything from there to the last byte, however slowly it
-    drips. The body of a 200 with more than `max_wire_bytes`, as sent, is not read to its end.
+    `result_path` follows the ID in the URL of a result. `send_slot` is awaited before each request
+    is sent. `in_flight` is the most concurrent requests and connections, so no request waits for a
+    connection. `connect_timeout_s` bounds connecting (name, TCP, proxy, TLS), `total_timeout_s`
+    everything from there to the last byte. A 200 is not read beyond `max_wire_bytes`, as sent.
     `ca_file` and `proxy` are those of tls.trust and proxy.checked_proxy; http to loopback never
-    uses a proxy. Use it as an async context manager.
-
-    Raises UsageError for a `base_url` that checked_base_url refuses or that contains the token, and
-    for a CA file or a proxy that can't be used.
+    uses a proxy. Raises UsageError for these, and for a `base_url`, that can't be used, and for a
+    `base_url` that contains the token.
     """
 
     def __init__(
@@ -133,8 +129,8 @@ class ApiClient:
     async def fetch(self, interaction_id: str, endpoint: Endpoint) -> Reply | Failure:
         """Send one request; return what was read.
 
-        Raises UsageError, with nothing sent, for an ID that is the token, which must not be in a
-        URL; ValueError for one that is not a path segment, which IdRule never allows.
+        With nothing sent, raises UsageError for an ID that is the token, and ValueError for one
+        that is not a path segment, which IdRule never allows.
         """
         if self._tokens.include(interaction_id):
             raise UsageError(
@@ -231,8 +227,7 @@ class ApiClient:
 async def _excerpt(response: Response) -> tuple[bytes, bool]:
     """Return up to EXCERPT_BYTES of a body, and whether that is all of it; never fails.
 
-    The status has been read and counts, even if the body is endless or broken. A slow body must
-    not delay the pause that the reply may demand.
+    A slow body must not delay the pause that the reply may demand.
     """
     excerpt, is_whole = bytearray(), False
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):

@@ -1,7 +1,6 @@
 """Connections to the API, over aiohttp: paced, bounded, and reused only if they are sound.
 
-The private parts of aiohttp that this uses are covered by tests of the client over a real server
-(tests/faults/test_connections.py, test_transport.py).
+The same tests as for protocol.py cover the private parts of aiohttp that this uses.
 """
 
 import asyncio
@@ -63,9 +62,9 @@ REQUEST: ContextVar[RequestState] = ContextVar("request")
 def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Transport]:
     """Return the protocol and the transport to send a request over.
 
-    Raises ServerDisconnectedError for a connection that was closed, and for one on which the server
-    has sent data without a request: that would count as the reply to this one, and give its ID the
-    result of another. HTTP/1.1 can't distinguish such data if it arrives any later.
+    Raises ServerDisconnectedError for a closed connection, and for one on which the server has sent
+    data without a request: it would count as the reply to this one, and give its ID the result of
+    another. HTTP/1.1 can't distinguish such data if it arrives any later.
     """
     protocol = connection.protocol
     assert protocol is None or isinstance(protocol, CheckedProtocol)  # noqa: S101 - for mypy
@@ -80,9 +79,8 @@ def check_usable(connection: Connection) -> tuple[CheckedProtocol, asyncio.Trans
 class Connector(aiohttp.TCPConnector):
     """Awaits `send_slot` once it has a connection: sending is paced, not connecting.
 
-    Connecting (name, TCP, proxy, TLS) takes at most `connect_timeout_s`. When a kept connection
-    turns out to be dead, all that have received nothing since are closed: the restart of a server
-    or a router usually drops all of them.
+    When a kept connection turns out to be dead, all that have received nothing since are closed:
+    the restart of a server or a router usually drops all of them.
     """
 
     def __init__(

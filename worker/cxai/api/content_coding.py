@@ -1,7 +1,6 @@
 """Decodes content codings (RFC 9110, 8.4), in bounded memory and only to a proven end.
 
-A body counts only if each of its codings reports its end. So a truncated body is an error, never a
-shorter result. That is why aiohttp's own decompression is switched off.
+A truncated body is an error, never a shorter result, as it would be with aiohttp's decompression.
 """
 
 import zlib
@@ -40,11 +39,10 @@ _BR_PROBE = bytes.fromhex("8b01806378616903")
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """Bounds on the size of a body while it is decoded.
+    """The most bytes of a decoded body, and of each intermediate step.
 
-    `decoded_bytes`: most bytes of a decoded body, and of each intermediate step. `ratio`: most
-    decoded bytes per byte received; it applies above 1 MiB decoded only. For scale: bodies of
-    5-60 KB shrink to a third or an eighth.
+    `ratio` is per byte received, and applies above 1 MiB only. Usual bodies, of 5-60 KB, shrink to
+    a third or an eighth.
     """
 
     decoded_bytes: int
@@ -75,9 +73,6 @@ _DAMAGED = _failure(FailureKind.UNDECODABLE, "damaged: its content coding can't 
 _TRAILING = _failure(FailureKind.UNDECODABLE, "has data after the end of its content coding")
 _LARGE = _failure(FailureKind.TOO_LARGE, "decodes to too many bytes")  # `decode` names the limit
 _MANY_MEMBERS = _failure(FailureKind.TOO_LARGE, f"more than {MAX_MEMBERS} gzip members")
-_MANY_CODINGS = _failure(
-    FailureKind.UNSUPPORTED_ENCODING, f"more than {MAX_CODINGS} content codings"
-)
 
 
 def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes | Failure:
@@ -97,10 +92,12 @@ def decode(body: bytes, content_encoding: str, limits: DecodeSettings) -> bytes 
         if (name := token.strip()) not in ("", "identity")
     ]
     if len(names) > MAX_CODINGS:
-        return _MANY_CODINGS
+        reason = f"more than {MAX_CODINGS} content codings"
+        return _failure(FailureKind.UNSUPPORTED_ENCODING, reason)
     for name in names:
         if name not in _DECODERS:
-            return _unsupported(name)
+            what = name if name in _UNSUPPORTED else "with an unregistered name"
+            return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")
     received = len(body)
     most = limits.most_bytes(received)
     for name in reversed(names):
@@ -157,21 +154,15 @@ def _decode_gzip(data: bytes, most: int) -> bytes | Failure:
 
 
 def _decode_deflate(data: bytes, most: int) -> bytes | Failure:
-    found = _inflate(data, 0, _ZLIB if _has_zlib_header(data) else _RAW_DEFLATE, most)
+    # RFC 9110 requires the zlib wrapper (RFC 1950, 2.2), but some servers send raw deflate. No raw
+    # stream of an encoder looks like the wrapper: it would be a stored block with odd padding.
+    head = int.from_bytes(data[:2], "big")
+    is_wrapped = len(data) > 1 and data[0] & 0x0F == zlib.DEFLATED and head % 31 == 0
+    found = _inflate(data, 0, _ZLIB if is_wrapped else _RAW_DEFLATE, most)
     if isinstance(found, Failure):
         return found
     content, end = found
     return content if end == len(data) else _TRAILING
-
-
-def _has_zlib_header(data: bytes) -> bool:
-    # RFC 9110 requires the zlib wrapper (RFC 1950, 2.2), but some servers send raw deflate. No raw
-    # stream of an encoder looks like the wrapper: it would be a stored block with odd padding.
-    return (
-        len(data) > 1
-        and data[0] & 0x0F == zlib.DEFLATED
-        and int.from_bytes(data[:2], "big") % 31 == 0
-    )
 
 
 def _inflate(data: bytes, start: int, wbits: int, most: int) -> tuple[bytes, int] | Failure:
@@ -232,8 +223,3 @@ _DECODERS: Mapping[str, Callable[[bytes, int], bytes | Failure]] = {
     "deflate": _decode_deflate,
     **({"br": _decode_br} if brotli else {}),
 }
-
-
-def _unsupported(name: str) -> Failure:
-    what = name if name in _UNSUPPORTED else "with an unregistered name"
-    return _failure(FailureKind.UNSUPPORTED_ENCODING, f"content coding {what}")

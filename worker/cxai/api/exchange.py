@@ -1,7 +1,6 @@
 """The port that sends one request and returns the head of its response.
 
-It has two adapters, and the client's tests run with both: session_exchange.py uses aiohttp's
-public session, thin_exchange.py only its connections and parser.
+The client's tests run with both adapters: session_exchange.py and thin_exchange.py.
 """
 
 from collections.abc import Callable

@@ -13,10 +13,7 @@ TESTED_AIOHTTP = ("3.14",)
 
 
 def chosen_exchange(
-    emit: Emit,
-    *,
-    version: str = aiohttp.__version__,
-    parser: type = HttpResponseParser,
+    emit: Emit, *, version: str = aiohttp.__version__, parser: type = HttpResponseParser
 ) -> OpenExchange:
     """Return the thin exchange if it was tested with this aiohttp, else that of the session.
 

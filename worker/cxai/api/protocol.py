@@ -88,9 +88,8 @@ class CheckedProtocol(ResponseHandler):
         return self._receive_head(data, b"\r\n\r\n" if is_first else b"\n")
 
     def _receive_head(self, data: bytes, end_of_head: bytes) -> None:
-        # aiohttp's parser drops a head if the rest of the same piece is not HTTP. A 200 is useless
-        # without its body, but the head of any other reply counts. A head that arrives in several
-        # pieces is passed on line by line.
+        # aiohttp's parser drops a head if the rest of the same piece is not HTTP, but the head of
+        # any reply but a 200 counts. One that arrives in several pieces is passed on line by line.
         start = 0
         while not self._is_answered and (found := data.find(end_of_head, start)) >= 0:
             end = found + len(end_of_head)

@@ -56,13 +56,12 @@ class Route:
 
     def _refused_by_proxy(self, status: int) -> Failure:
         shown = self.proxy.shown if self.proxy else ""
+        check = "Ask the proxy's administrator to allow connections to base_url."
         if status == _PROXY_AUTHENTICATION:
             check = (
                 "The proxy requires a user name and a password: set CXAI_PROXY to"
                 " http://user:password@host:port."
             )
-        else:
-            check = "Ask the proxy's administrator to allow connections to base_url."
         return no_connection(f"proxy {shown} refused the connection (HTTP {status})", check)
 
 

@@ -49,11 +49,9 @@ class SessionExchange:
         self._session._retry_connection = False  # noqa: SLF001
 
     async def send(self, target: str, state: RequestState) -> aiohttp.ClientResponse:
-        """Send as Exchange specifies."""
         REQUEST.set(state)
         url = URL(self._base_url + target, encoded=True)
         return await self._session.get(url, allow_redirects=False)
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._session.close()

@@ -24,34 +24,39 @@ def trust(ca_file: Path | None) -> Trust:
     """Return the trusted certificates.
 
     The first of these that is set replaces all others: `ca_file`; OpenSSL's SSL_CERT_FILE and
-    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError, with its
-    name, if that can't be used.
+    SSL_CERT_DIR; REQUESTS_CA_BUNDLE; CURL_CA_BUNDLE; the system's. Raises UsageError.
     """
+    context, source = _trusted(ca_file)
+    context.set_alpn_protocols(("http/1.1",))
+    return Trust(context, source)
+
+
+def _trusted(ca_file: Path | None) -> tuple[ssl.SSLContext, str]:
     if ca_file is not None:
-        return Trust(_only(ca_file, "ca_file"), f"ca_file {ca_file}")
+        return _only(ca_file, "ca_file"), f"ca_file {ca_file}"
     if named := os.environ.get(_OPENSSL_FILE):
         context = ssl.create_default_context()  # OpenSSL ignores an unusable file
         _load(context, Path(named), _OPENSSL_FILE)
-        return Trust(_speaking_http(context), f"{_OPENSSL_FILE} {named}")
+        return context, f"{_OPENSSL_FILE} {named}"
     if named := os.environ.get(_OPENSSL_DIRECTORY):
         if not any(Path(part).is_dir() for part in named.split(os.pathsep)):
             raise _unusable(_OPENSSL_DIRECTORY, Path(named), "No such directory")
-        return Trust(_speaking_http(ssl.create_default_context()), f"{_OPENSSL_DIRECTORY} {named}")
+        return ssl.create_default_context(), f"{_OPENSSL_DIRECTORY} {named}"
     for variable in _BUNDLES:
         if named := os.environ.get(variable):
-            return Trust(_only(Path(named), variable), f"{variable} {named}")
-    return Trust(_speaking_http(ssl.create_default_context()), "the system")
+            return _only(Path(named), variable), f"{variable} {named}"
+    return ssl.create_default_context(), "the system"
 
 
 def _only(path: Path, name: str) -> ssl.SSLContext:
     if path.is_dir():
         if name not in _BUNDLES:  # requests and curl accept a directory
             raise _unusable(name, path, "Is a directory")
-        return _speaking_http(ssl.create_default_context(capath=str(path)))
+        return ssl.create_default_context(capath=str(path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load(context, path, name)
-    return _speaking_http(context)
+    return context
 
 
 def _load(context: ssl.SSLContext, path: Path, name: str) -> None:
@@ -68,11 +73,6 @@ def _unusable(name: str, path: Path, why: str) -> UsageError:
         f"{name} names {path}, which can't be used: {why}. Name a file of CA certificates in PEM"
         " form, or leave it out to use the system's."
     )
-
-
-def _speaking_http(context: ssl.SSLContext) -> ssl.SSLContext:
-    context.set_alpn_protocols(("http/1.1",))
-    return context
 
 
 # --- what went wrong ---
@@ -95,20 +95,34 @@ _CLOSED = (
 )
 _CLIENT = "The API itself requires none, so another server is asking: check for a proxy in between."
 
+_PLAIN_HTTP = ("the server does not use TLS on this port (plain HTTP?)", _PORT)
+_TOO_OLD = ("the server's version of TLS is too old", _OLD)
+_UNKNOWN_HOST = ("the server does not know this host name (SNI)", _HOST)
+_REFUSED = ("the server refused the handshake", _MIDDLE)
+
 _BY_REASON = {
-    "WRONG_VERSION_NUMBER": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
-    "HTTP_REQUEST": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
-    "RECORD_LAYER_FAILURE": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
-    "PACKET_LENGTH_TOO_LONG": ("the server does not use TLS on this port (plain HTTP?)", _PORT),
-    "UNSUPPORTED_PROTOCOL": ("the server's version of TLS is too old", _OLD),
-    "TLSV1_ALERT_PROTOCOL_VERSION": ("the server's version of TLS is too old", _OLD),
-    "WRONG_SSL_VERSION": ("the server's version of TLS is too old", _OLD),
-    "TLSV1_UNRECOGNIZED_NAME": ("the server does not know this host name (SNI)", _HOST),
-    "TLSV1_ALERT_UNRECOGNIZED_NAME": ("the server does not know this host name (SNI)", _HOST),
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": ("the server refused the handshake", _MIDDLE),
-    "TLSV1_ALERT_ACCESS_DENIED": ("the server refused the handshake", _MIDDLE),
-    "TLSV1_ALERT_INTERNAL_ERROR": ("the server refused the handshake", _MIDDLE),
+    "WRONG_VERSION_NUMBER": _PLAIN_HTTP,
+    "HTTP_REQUEST": _PLAIN_HTTP,
+    "RECORD_LAYER_FAILURE": _PLAIN_HTTP,
+    "PACKET_LENGTH_TOO_LONG": _PLAIN_HTTP,
+    "UNSUPPORTED_PROTOCOL": _TOO_OLD,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _TOO_OLD,
+    "WRONG_SSL_VERSION": _TOO_OLD,
+    "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_HOST,
+    "TLSV1_ALERT_UNRECOGNIZED_NAME": _UNKNOWN_HOST,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": _REFUSED,
+    "TLSV1_ALERT_ACCESS_DENIED": _REFUSED,
+    "TLSV1_ALERT_INTERNAL_ERROR": _REFUSED,
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("a client certificate is required", _CLIENT),
+}
+
+_BY_VERIFY_CODE = {
+    # X509_V_ERR_… of OpenSSL
+    9: ("is not yet valid", _CLOCK),
+    10: ("has expired", _CLOCK),
+    18: ("is self-signed", _INSPECTED),
+    **dict.fromkeys((2, 19, 20, 21), ("is from an unknown CA", _INSPECTED)),
+    **dict.fromkeys((62, 64), ("is for another host name", _HOST)),
 }
 
 
@@ -118,27 +132,12 @@ def tls_cause(error: BaseException, source: str) -> tuple[str, str]:
     `source` names the trusted certificates. The result contains no text from the server.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate(error, f" Trusted now: {source}.")
+        refused = (f"was refused ({error.verify_message})", _INSPECTED)
+        found, check = _BY_VERIFY_CODE.get(error.verify_code, refused)
+        trusted = f" Trusted now: {source}." if check is _INSPECTED else ""
+        return f"TLS: the server's certificate {found}", check + trusted
     reason = getattr(error, "reason", None)
     if not isinstance(reason, str) or "EOF" in reason:
         return "TLS: the connection was closed during the handshake", _CLOSED
     words, check = _BY_REASON.get(reason, (reason.lower().replace("_", " "), _MIDDLE))
     return f"TLS: {words}", check
-
-
-def _certificate(error: ssl.SSLCertVerificationError, trusted: str) -> tuple[str, str]:
-    # The numbers are X509_V_ERR_… of OpenSSL.
-    match error.verify_code:
-        case 9:
-            found, check = "is not yet valid", _CLOCK
-        case 10:
-            found, check = "has expired", _CLOCK
-        case 18:
-            found, check = "is self-signed", _INSPECTED + trusted
-        case 2 | 19 | 20 | 21:
-            found, check = "is from an unknown CA", _INSPECTED + trusted
-        case 62 | 64:
-            found, check = "is for another host name", _HOST
-        case _:
-            found, check = f"was refused ({error.verify_message})", _INSPECTED + trusted
-    return f"TLS: the server's certificate {found}", check

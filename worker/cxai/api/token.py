@@ -19,10 +19,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class Token:
-    """The current token. `renew` reads `file`, if there is one, again.
-
-    `on_renewed` is called with each new token before it is used.
-    """
+    """The current token. `on_renewed` is called with each new one before it is used."""
 
     def __init__(
         self,
@@ -35,11 +32,8 @@ class Token:
         self._on_renewed = on_renewed
 
     def renew(self) -> bool:
-        """Read the file again; return whether it contains a new token, which is used from now on.
-
-        Anything but a regular file (a pipe, a device) can be read only once.
-        """
-        if self._file is None or not self._file.is_file():  # reading a pipe would block
+        """Read the file again; return whether it has a new token, which is used from now on."""
+        if self._file is None or not self._file.is_file():  # a pipe can be read only once
             return False
         try:
             secret = read_token(self._file)
@@ -56,7 +50,7 @@ def read_token(token_file: Path | None) -> SecretStr:
     """Return the token from `token_file`, else from CXAI_API_TOKEN.
 
     A UTF-8 byte order mark is removed. Raises UsageError, which never shows the token, if there is
-    none, if the file is larger than 64 KiB, and for what `checked_token` refuses.
+    none, it is larger than 64 KiB, or `checked_token` refuses it.
     """
     if token_file is not None:
         where = f"the token file {token_file}"
@@ -76,8 +70,7 @@ def read_token(token_file: Path | None) -> SecretStr:
 def checked_token(text: str, what: str) -> SecretStr:
     """Return the token in a text, without the white space around it.
 
-    Raises UsageError if it contains white space, control or non-ASCII characters, which a header
-    may not. `what` names the token in that message, which never shows it.
+    Raises UsageError, which names it `what` and never shows it, if a header may not contain it.
     """
     if not _PRINTABLE.fullmatch(token := text.strip()):
         raise UsageError(
@@ -98,13 +91,10 @@ def _text_of(path: Path, where: str) -> str:
             f"{where[0].upper()}{where[1:]} is larger than {_MOST_BYTES // 1024} KiB, so it is not"
             " a token. Name a file that contains only the token."
         )
-    if content.startswith(_WIDE_MARKS) or (content and _is_every_other_nul(content)):
+    # Without a mark, every other byte of ASCII text in UTF-16, or more of them, are NUL.
+    is_wide = content and not (any(content[1::2]) and any(content[0::2]))
+    if is_wide or content.startswith(_WIDE_MARKS):
         raise UsageError(
             f"{where[0].upper()}{where[1:]} is UTF-16 or UTF-32 text. Save it as UTF-8."
         )
     return content.removeprefix(_UTF8_MARK).decode(errors="replace")
-
-
-def _is_every_other_nul(content: bytes) -> bool:
-    """Whether it is ASCII text in UTF-16 or UTF-32 without a byte order mark."""
-    return not any(content[1::2]) or not any(content[0::2])

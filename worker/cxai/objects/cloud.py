@@ -1,7 +1,7 @@
 """A bucket of a cloud (S3, Google Cloud Storage, Azure) as an object store.
 
-An object is created only if none has its name (`If-None-Match: *`, or the store's equivalent). If
-the response was lost, the next attempt reads the object of that name and compares it.
+An object is created only if none has its name. If the response was lost, the next attempt reads the
+object of that name and compares it.
 """
 
 import asyncio
@@ -15,8 +15,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from cxai.objects.cloud_errors import failure_of, store_error
-from cxai.objects.deadline import LEAST_S, deadline_s
-from cxai.objects.port import Listed, StoreError, TakenError, checked_name
+from cxai.objects.port import LEAST_S, Listed, StoreError, TakenError, checked_name, deadline_s
 from cxai.objects.probe import probe
 
 Store: TypeAlias = S3Store | GCSStore | AzureStore
@@ -29,7 +28,7 @@ PAGE = 1000  # of a listing
 class CloudStore:
     """Adapter of ObjectStore. `store` has the destination's prefix, `location` is its URL.
 
-    The time limit of a call is `least_s`, and more for large objects (objects/deadline.py).
+    The time limit of a call is `least_s`, and more for large objects (port.deadline_s).
     """
 
     def __init__(self, store: Store, location: str, *, least_s: float = LEAST_S) -> None:
@@ -144,7 +143,7 @@ class CloudStore:
 
     async def _each(self, what: str, pieces: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Yield the pieces of a response; each has its own time limit."""
-        while (piece := await self._do(what, _next(pieces))) is not None:
+        while (piece := await self._do(what, anext(pieces, None))) is not None:
             yield piece
 
     async def _do(self, what: str, call: Awaitable[T], size: int = 0) -> T:
@@ -177,7 +176,3 @@ async def _none_if_absent(call: Awaitable[T]) -> T | None:
         if not failure_of(error).is_absence:
             raise
         return None
-
-
-async def _next(pieces: AsyncIterator[T]) -> T | None:
-    return await anext(pieces, None)

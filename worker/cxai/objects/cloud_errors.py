@@ -1,7 +1,7 @@
 """Messages for failures of an object store.
 
-obstore's messages quote the bodies and URLs of requests, which may contain keys and signatures. So
-only the status, the store's error code and the kind of failure are taken from them.
+obstore's messages may quote keys and signatures, so only the status, the store's error code and the
+kind of failure are taken from them.
 """
 
 import re
@@ -26,6 +26,12 @@ _GIVE_CREDENTIALS = (
 _FULL = "Free up space there, or raise the quota."
 _CHECK_NAME = "Check its name and the account of the credentials."
 _UNSUPPORTED = "It does not support what an export needs: choose another destination."
+
+_NO_RESPONSE = {
+    "Connect": "no connection. Check the endpoint, the network and the proxy.",
+    "Timeout": "no response. Check the network and the store.",
+    "": "the response is not from an object store. Check the endpoint.",
+}
 
 _ADVICE = {
     # code or status: (refused until something is changed?, what to do)
@@ -98,14 +104,6 @@ def _no_response(what: str, text: str) -> StoreError:
             f"Can't {what}: its certificate is not trusted. Set SSL_CERT_FILE to its CA's file, or"
             " check the name of the endpoint."
         )
-    kind = _KIND.search(text)
-    match kind[1] if kind else None:
-        case "Connect":
-            failed = "no connection. Check the endpoint, the network and the proxy."
-        case "Timeout":
-            failed = "no response. Check the network and the store."
-        case None:
-            failed = "the response is not from an object store. Check the endpoint."
-        case _:
-            failed = "the connection was closed. Check the network and the store."
-    return StoreError(f"Can't {what}: {failed}")
+    kind = found[1] if (found := _KIND.search(text)) else ""
+    closed = "the connection was closed. Check the network and the store."
+    return StoreError(f"Can't {what}: {_NO_RESPONSE.get(kind, closed)}")

@@ -6,11 +6,11 @@ from the machine's role or workload identity. They are never shown.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
@@ -18,7 +18,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from cxai.errors import UsageError
 from cxai.objects.cloud import CloudStore, Store
-from cxai.objects.deadline import LEAST_S
+from cxai.objects.port import LEAST_S
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -40,6 +40,12 @@ _ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL",),
     "az": ("AZURE_STORAGE_ENDPOINT",),
     "abfss": ("AZURE_STORAGE_ENDPOINT",),
+}
+_CLIENTS: Mapping[str, type[Store]] = {
+    "s3": S3Store,
+    "gs": GCSStore,
+    "az": AzureStore,
+    "abfss": AzureStore,
 }
 
 # Four retries within a few seconds: for a longer failure, the caller waits, and logs it.
@@ -74,16 +80,24 @@ def cloud_store(
 ) -> CloudStore:
     """Return the store of a URL. Raises UsageError if the URL or the environment is wrong.
 
-    `retries` happen within a call, which is cancelled after `least_s`, and more for large objects.
+    `retries` happen within a call, and within its time limit.
     """
     address = address_of(destination)
     client: ClientConfig = {**_CLIENT, "allow_http": _allows_http(address.scheme, os.environ)}
     try:
-        store = _BUILDERS[address.scheme](address, client, retries)
+        store = _CLIENTS[address.scheme](
+            address.bucket,
+            prefix=address.prefix or None,
+            config=_config(address),
+            client_options=client,
+            retry_config=retries,
+        )
     except BaseError as error:
+        # Without the values that obstore quotes.
+        problem = str(error).partition("\n")[0].split(": ")[1].rstrip(".")
         raise UsageError(
-            f"{address.url} can't be used: {_first_words(error)}. Set what is missing in the"
-            " environment variables of the cloud's own tools."
+            f"{address.url} can't be used: {problem}. Set what is missing in the environment"
+            " variables of the cloud's own tools."
         ) from None
     return CloudStore(store, address.url, least_s=least_s)
 
@@ -93,20 +107,18 @@ def address_of(destination: str) -> Address:
     text = destination.strip()
     found = _URL.fullmatch(text)
     scheme = text.partition(":")[0].lower()
-    if found is None or (found["account"] is not None) != (scheme == "abfss"):
-        raise _malformed(scheme)
-    prefix = found["prefix"] or ""
-    if not {".", ".."}.isdisjoint(prefix.split("/")):
-        raise _malformed(scheme)
+    prefix = (found["prefix"] or "") if found else ""
+    if (
+        found is None
+        or (found["account"] is not None) != (scheme == "abfss")
+        or not {".", ".."}.isdisjoint(prefix.split("/"))
+    ):
+        raise UsageError(
+            f"The destination is not of the form {_FORMS[scheme]}. A prefix may contain letters"
+            " without accents, digits, spaces and !_.'()=+,:@-, and there is no query: other"
+            " options of the store come from the environment."
+        )
     return Address(text.rstrip("/"), scheme, found["bucket"], prefix, found["account"])
-
-
-def _malformed(scheme: str) -> UsageError:
-    return UsageError(
-        f"The destination is not of the form {_FORMS[scheme]}. A prefix may contain letters without"
-        " accents, digits, spaces and !_.'()=+,:@-, and there is no query: other options of the"
-        " store come from the environment."
-    )
 
 
 def _allows_http(scheme: str, environment: Mapping[str, str]) -> bool:
@@ -135,43 +147,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _s3(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
-    return S3Store(
-        address.bucket,
-        prefix=address.prefix or None,
-        config={"disable_bulk_delete": True},  # every store can delete one at a time
-        client_options=client,
-        retry_config=retries,
-    )
-
-
-def _gcs(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
-    return GCSStore(
-        address.bucket,
-        prefix=address.prefix or None,
-        client_options=client,
-        retry_config=retries,
-    )
-
-
-def _azure(address: Address, client: "ClientConfig", retries: "RetryConfig") -> Store:
-    return AzureStore(
-        address.bucket,
-        prefix=address.prefix or None,
-        config={"account_name": address.account} if address.account else None,
-        client_options=client,
-        retry_config=retries,
-    )
-
-
-_BUILDERS: Mapping[str, Callable[[Address, "ClientConfig", "RetryConfig"], Store]] = {
-    "s3": _s3,
-    "gs": _gcs,
-    "az": _azure,
-    "abfss": _azure,
-}
-
-
-def _first_words(error: BaseError) -> str:
-    """Return obstore's problem with the configuration, without the values that it quotes."""
-    return str(error).partition("\n")[0].split(": ")[1].rstrip(".")
+def _config(address: Address) -> Any:
+    if address.scheme == "s3":
+        return {"disable_bulk_delete": True}  # every store can delete one at a time
+    return {"account_name": address.account} if address.account else None

@@ -13,10 +13,7 @@ _NO_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
 
 
 class DirectoryEntry:
-    """The name `leaf` in the last of these open directories; the first is the root.
-
-    Every method blocks, and raises OSError.
-    """
+    """The name `leaf` in the last of these open directories; the first is the root."""
 
     def __init__(self, fds: list[int], leaf: str) -> None:
         self._fds = fds

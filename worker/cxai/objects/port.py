@@ -13,12 +13,12 @@ from cxai.errors import CxaiError, ExitCode
 PENDING = "_pending"
 """The prefix of objects that are not published. A killed process leaves objects only here."""
 
+LEAST_S = 30.0
+_SLOWEST_BYTES_PER_S = 512 * 1024
+
 
 class StoreError(CxaiError):
-    """The store can't be used now: the same call may be retried.
-
-    The message is a sentence on what failed, without credentials.
-    """
+    """The store can't be used now: the same call may be retried. It shows no credentials."""
 
     exit_code = ExitCode.STOPPED
 
@@ -45,7 +45,7 @@ class ObjectStore(Protocol):
     """An object store. Every method raises StoreError if the store can't be used now.
 
     A call that raised it, or was cancelled, may have had an effect; every call may be repeated.
-    Every call has a time limit (objects/deadline.py), and raises StoreError then.
+    Every call has a time limit (`deadline_s`), and raises StoreError then.
     """
 
     @property
@@ -53,10 +53,7 @@ class ObjectStore(Protocol):
         """The destination, for messages: a path, or a URL without credentials."""
 
     async def prepare(self) -> None:
-        """Create what a new store needs, and check it: once, when an export is set up.
-
-        May be repeated. Raises what `check` raises.
-        """
+        """Create what a new store needs, and `check` it: when an export is set up."""
 
     async def check(self) -> None:
         """Perform every operation of an export once, with a temporary object.
@@ -93,6 +90,11 @@ class ObjectStore(Protocol):
 
     async def close(self) -> None:
         """Release connections and threads."""
+
+
+def deadline_s(size: int = 0, least_s: float = LEAST_S) -> float:
+    """Return the time limit in seconds of a call that moves `size` bytes, including retries."""
+    return least_s + size / _SLOWEST_BYTES_PER_S
 
 
 def checked_name(name: str) -> str:

@@ -11,8 +11,7 @@ from cxai.objects.port import PENDING, ObjectStore, StoreError, StoreRefusedErro
 async def probe(store: ObjectStore) -> None:
     """Write, publish, list, read and delete an object, and leave nothing behind.
 
-    Raises UsageError if the store refuses one of these or overwrites objects, StoreError if it
-    can't be used now.
+    Raises what ObjectStore.check raises.
     """
     first, final = (f"{PENDING}/check-{uuid.uuid4().hex}{end}" for end in ("", "-published"))
     try:

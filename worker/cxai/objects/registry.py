@@ -33,10 +33,7 @@ def _cloud(destination: str) -> ObjectStore:
 
 STORES: Mapping[str, Callable[[str], ObjectStore]] = {
     "": _volume,
-    "s3": _cloud,
-    "gs": _cloud,
-    "az": _cloud,
-    "abfss": _cloud,
+    **dict.fromkeys(("s3", "gs", "az", "abfss"), _cloud),
 }
 """Scheme → what opens the store of a destination, without any IO."""
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cxai.errors import UsageError
-from cxai.objects.deadline import LEAST_S, deadline_s
-from cxai.objects.port import Listed, StoreError, StoreRefusedError
+from cxai.objects.port import LEAST_S, Listed, StoreError, StoreRefusedError, deadline_s
 from cxai.objects.probe import probe
 from cxai.objects.volume_files import CHUNK_BYTES, VolumeFiles
 
@@ -29,8 +28,8 @@ _REFUSED = {
 class Volume:
     """Adapter of ObjectStore for the directory `root`. The constructor does no IO.
 
-    Calls run one after the other on one thread: the event loop never waits for a disk, and a call
-    that timed out (after `least_s`, and more for large objects) can't overtake a later one.
+    Calls run one after the other on one thread: a call that timed out (after `least_s`, and more
+    for large objects) can't overtake a later one.
     """
 
     def __init__(self, root: Path, *, least_s: float = LEAST_S) -> None:
@@ -129,6 +128,5 @@ class _Reading:
         return None if self._fd is None else os.read(self._fd, CHUNK_BYTES)
 
     def close(self) -> None:
-        """Close the file."""
         if self._fd is not None:
             os.close(self._fd)

@@ -1,9 +1,9 @@
 """Objects as files: the system calls, in an order that survives a crash at each of them.
 
-A file is written below `_pending/`, under a name that no other call uses, and synced. Only then it
-is linked to its own name, which fails if that exists, and the directories are synced up to the
-root. So a file under its own name is complete, and a crash leaves files only below `_pending/`.
-Everything here blocks, and raises OSError unless stated otherwise.
+A file is written below `_pending/` and synced. Only then it is linked to its own name, which fails
+if that exists, and the directories are synced up to the root. So a file under its own name is
+complete, and a crash leaves files only below `_pending/`. Everything here blocks, and raises
+OSError.
 """
 
 import os
@@ -134,7 +134,9 @@ class VolumeFiles:
             fd = open_private(scratch.leaf, flags, dir_fd=scratch.directory)
             try:
                 try:
-                    _write(fd, data)
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[os.write(fd, rest[:CHUNK_BYTES]) :]
                     sync(fd)
                 finally:
                     os.close(fd)  # NFS and quotas may report a full disk here
@@ -167,12 +169,6 @@ def _open_directory(parent: int, name: str, *, create: bool) -> int:
     with suppress(OSError):  # a file system without modes
         os.fchmod(fd, DIRECTORY_MODE)
     return fd
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest[:CHUNK_BYTES]) :]
 
 
 def _below(directory: int, prefix: str, after: str) -> Iterator[Listed]:

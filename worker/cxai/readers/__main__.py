@@ -2,8 +2,7 @@
 
 Signals that stop a worker are ignored here: a terminal or systemd sends them to every process of a
 run, but the replies in flight must still be read. A reader exits when the worker's end of the
-socket closes, so it never outlives the worker, however that dies. A reader that is stopped
-(SIGSTOP) can't do so: on Linux the kernel kills it.
+socket closes; on Linux the kernel kills one that is stopped (SIGSTOP) and can't.
 """
 
 import resource

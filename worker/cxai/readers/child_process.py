@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from cxai.readers.link import ReaderLink
 
@@ -21,22 +22,17 @@ class ReaderNotStartedError(Exception):
     """A reader can't be started; the message is a predicate, as in `ReaderProcess.end`."""
 
 
+@dataclass(frozen=True, slots=True)
 class ReaderProcess:
     """A reader's process, and the `link` to it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", link: ReaderLink) -> None:
-        self.link = link
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Its process ID."""
-        return self._process.pid
+    process: "subprocess.Popen[bytes]"
+    link: ReaderLink
 
     @property
     def end(self) -> str:
         """How it ended, as a predicate: "exited with code 1". Valid once it has ended."""
-        code = self._process.returncode
+        code = self.process.returncode
         if self.link.reason or code is None:
             return self.link.reason
         if code < 0:
@@ -72,12 +68,13 @@ async def running_reader(
 def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     """Start a reader; return our end of its socket, and the process.
 
-    It uses the import path of this process without the current directory, and does not import the
-    main program. Its output is discarded, since a library's message may quote a body. On Linux it
-    dies with the thread that starts it, which is that of the event loop.
+    It uses the import path of this process without the current directory. Its output is discarded,
+    since a library's message may quote a body. On Linux it dies with the thread that starts it,
+    which is that of the event loop.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise ReaderNotStartedError("can't be started: no Python interpreter was found")
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(_INHERITED)}
     try:
         ours, theirs = socket.socketpair()
         try:
@@ -87,18 +84,13 @@ def _started() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env=_environment(os.environ, sys.path),
+                    env=inherited | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 )
         except BaseException:
             ours.close()
             raise
     except OSError as error:  # out of memory, descriptors or processes, or not permitted
         raise ReaderNotStartedError(f"can't be started: {error.strerror}") from error
-
-
-def _environment(ours: Mapping[str, str], import_path: list[str]) -> dict[str, str]:
-    inherited = {name: value for name, value in ours.items() if name.startswith(_INHERITED)}
-    return inherited | {"PYTHONPATH": os.pathsep.join(filter(None, import_path))}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:

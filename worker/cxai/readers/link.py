@@ -9,17 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from cxai.policy.reply import Arrival
-from cxai.readers.wire import (
-    HEAD_BYTES,
-    MOST_FRAME_BYTES,
-    Answer,
-    Block,
-    Parsed,
-    ReaderSettings,
-    Ready,
-    framed,
-    length_of,
-)
+from cxai.readers import wire
 
 START_S = 30.0
 """Time limit for a reader's start, which takes a fraction of a second."""
@@ -27,15 +17,15 @@ START_S = 30.0
 BLOCK_S = 20.0
 """Time limit for a block, which takes milliseconds. A reader that takes longer hangs.
 
-It is below the grace period of a stopping run (30 s), which a hung reader must not extend. The
-worst known bodies, 32 of 1 MiB, take 11 s.
+It is below the grace period of a stopping run (30 s). The worst known bodies, 32 of 1 MiB, take
+11 s.
 """
 
 _KEPT_BYTES = 2**22
 """A buffer that a large answer grew beyond this size is replaced afterwards."""
 
-_ready = msgspec.msgpack.Decoder(Ready)
-_answer = msgspec.msgpack.Decoder(Answer)
+_ready = msgspec.msgpack.Decoder(wire.Ready)
+_answer = msgspec.msgpack.Decoder(wire.Answer)
 
 
 class ReaderLostError(Exception):
@@ -55,26 +45,28 @@ class ReaderLink(asyncio.BufferedProtocol):
         self._block_s = block_s
         self._pending: deque[tuple[msgspec.msgpack.Decoder[Any], asyncio.Future[Any]]] = deque()
         self._blocks = 0
-        self._buffer = bytearray(HEAD_BYTES)
-        self._expect(HEAD_BYTES, is_head=True)
+        self._buffer = bytearray(wire.HEAD_BYTES)
+        self._expect(wire.HEAD_BYTES, is_head=True)
 
     @property
     def waiting(self) -> int:
         """How many blocks have no answer yet."""
         return len(self._pending)
 
-    async def begin(self, settings: ReaderSettings) -> Ready:
+    async def begin(self, settings: wire.ReaderSettings) -> wire.Ready:
         """Send the settings; return when the reader is ready. Raises ReaderLostError."""
-        ready: Ready = await self._request(settings, _ready, self._start_s, "did not start in time")
+        ready: wire.Ready = await self._request(
+            settings, _ready, self._start_s, "did not start in time"
+        )
         return ready
 
     async def read(
         self, arrived: Sequence[Arrival], at: datetime, secrets: Sequence[str]
-    ) -> Sequence[Parsed]:
+    ) -> Sequence[wire.Parsed]:
         """Return the reader's result for each reply. After ReaderLostError none was read."""
         self._blocks += 1
-        block = Block(self._blocks, at, tuple(secrets), list(arrived))
-        answer: Answer = await self._request(block, _answer, self._block_s, "hung")
+        block = wire.Block(self._blocks, at, tuple(secrets), list(arrived))
+        answer: wire.Answer = await self._request(block, _answer, self._block_s, "hung")
         if answer.number != block.number or len(answer.parsed) != len(block.arrived):
             self.give_up("sent a wrong answer")
             raise ReaderLostError
@@ -96,7 +88,7 @@ class ReaderLink(asyncio.BufferedProtocol):
             raise ReaderLostError
         answer = asyncio.get_running_loop().create_future()
         self._pending.append((decoder, answer))
-        self._transport.write(framed(request))
+        self._transport.write(wire.framed(request))
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -129,15 +121,15 @@ class ReaderLink(asyncio.BufferedProtocol):
             return
         found = memoryview(self._buffer)[: self._expected]
         if self._is_head:
-            self._expect(length_of(found), is_head=False)
+            self._expect(wire.length_of(found), is_head=False)
         else:
             self._take(found)
-            self._expect(HEAD_BYTES, is_head=True)
+            self._expect(wire.HEAD_BYTES, is_head=True)
 
     def _expect(self, length: int, *, is_head: bool) -> None:
-        if not 0 < length <= MOST_FRAME_BYTES:
+        if not 0 < length <= wire.MOST_FRAME_BYTES:
             self.give_up("sent garbage")
-            length, is_head = HEAD_BYTES, True
+            length, is_head = wire.HEAD_BYTES, True
         if length > len(self._buffer) or (is_head and len(self._buffer) > _KEPT_BYTES):
             self._buffer = bytearray(length)
         self._filled, self._expected, self._is_head = 0, length, is_head

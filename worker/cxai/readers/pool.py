@@ -22,8 +22,7 @@ _BLOCKS_EACH = 2
 _MANY = 16
 """When all readers are busy, a block of this many replies is read here; a smaller one waits.
 
-So readers that get less CPU time than the worker never slow a run down, and where the event loop is
-the bottleneck, it leaves the work to them.
+So slow readers never slow a run down, and a busy event loop leaves the work to them.
 """
 
 PAUSES_S = (1.0, 5.0, 25.0, 125.0)
@@ -39,9 +38,8 @@ EFFECT = "slower, but nothing is lost: the main process reads these replies"
 class ReaderPool:
     """Reads replies on other cores, up to `count`. An adapter of `ports.Reader`; never raises.
 
-    `own` reads, in this process, what no reader has read: before one is ready, after one is lost,
-    and bodies that are too large for them. A block is never sent to two readers. Readers start once
-    `load` is high, or immediately if it is None. `secrets` returns the tokens in use.
+    `own` reads, in this process, what no reader has read. A block is never sent to two readers.
+    They start once `load` is high, or immediately if it is None. `secrets` returns the tokens.
     """
 
     def __init__(
@@ -150,7 +148,7 @@ class ReaderPool:
                 self._emit(
                     "reader_started",
                     reader=number,
-                    pid=reader.pid,
+                    pid=reader.process.pid,
                     reason=why,
                     start_s=round(loop.time() - began, 2),
                     memory_mb=ready.memory_bytes >> 20,

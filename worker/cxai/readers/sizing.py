@@ -19,9 +19,6 @@ _MOST = 4
 _SAMPLE_S = 1.0
 _BUSY_SHARE = 0.7
 
-_OWN_CGROUP = Path("/proc/self/cgroup")
-_CGROUPS = Path("/sys/fs/cgroup")
-
 
 def readers_for(setting: Readers, rate: float, cores: int) -> int:
     """Return how many readers a run of at most `rate` requests per second may start."""
@@ -30,11 +27,10 @@ def readers_for(setting: Readers, rate: float, cores: int) -> int:
     return min(cores - 1, _MOST) if rate >= _LEAST_RATE else 0
 
 
-def usable_cores(own_cgroup: Path = _OWN_CGROUP, cgroups: Path = _CGROUPS) -> int:
-    """Return how many cores this process may use, at least 1.
-
-    The limits are its CPU affinity and the quota of its cgroup (v2), if it has one.
-    """
+def usable_cores(
+    own_cgroup: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Return how many cores its affinity and cgroup (v2) let this process use, at least 1."""
     has_affinity = hasattr(os, "sched_getaffinity")  # Linux
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no cgroup v2, or no quota ("max")

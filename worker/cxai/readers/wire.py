@@ -1,8 +1,7 @@
 """The protocol between a worker and its readers: frames of plain values over a socket pair.
 
-A frame is a length in 4 bytes, most significant first, and a value in MessagePack. Values are
-checked against their types when they are decoded; unlike a pickle, they can't execute anything.
-Encoding and decoding take the worker 2 µs an ID, as with pickle.
+A frame is a length in 4 bytes, most significant first, and a value in MessagePack, checked against
+its type when it is decoded. That takes the worker 2 µs an ID, as with pickle.
 """
 
 from datetime import datetime
@@ -24,10 +23,7 @@ MOST_FRAME_BYTES = 2 * MOST_ANSWER_BYTES
 
 
 class ReaderSettings(msgspec.Struct, frozen=True):
-    """What a reader needs before its first block: the form of this run's rows.
-
-    `score_bands` is the name and the content of the file with the score ranges, if there is one.
-    """
+    """What a reader needs before its first block. `score_bands` is a file's name and content."""
 
     resource: str
     shape: Shape

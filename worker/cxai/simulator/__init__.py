@@ -1,7 +1,6 @@
 """The API as a server on this machine, with limits and faults: for demos, trials and tests.
 
-What happens to an ID depends on the scenario and the ID alone, so a client can be checked against
-`behaviour_of` and `expected_result`. To add a fault, add one entry to the table in `faults.py`.
+What happens to an ID depends on the scenario and the ID alone: a client can be checked against it.
 """
 
 from cxai.simulator.behaviour import behaviour_of, expected_result

@@ -21,13 +21,10 @@ _NO_RESULT = frozenset({Kind.MISSING, Kind.ABANDONED, Kind.FAILED, Kind.BROKEN, 
 class Behaviour:
     """How the API responds to requests for one ID.
 
-    - `kind`: the ID's problem.
-    - `refusals`: the HTTP statuses that its first requests for the result get.
-    - `affected`: how many requests the problem affects before it has passed: requests for the
-      status if the ID is `processing`, else for the result. 0 if the problem lasts, or is none.
-    - `variant`: which of the prebuilt results it has, below VARIANTS.
-    - `coding_draw`, `draw`: in [0, 1), choose the content coding, and all else that varies.
-    - `fault`: what is wrong with its result, if it is `faulty`.
+    Its first requests for the result get the statuses `refusals`. Its problem affects `affected`
+    requests before it has passed: those for the status if it is `processing`, else for the result;
+    0 if the problem lasts, or is none. `variant` is that of its result. `coding_draw` and `draw`,
+    in [0, 1), choose the content coding, and all else that varies. `fault` is for a `faulty` ID.
     """
 
     kind: Kind
@@ -93,11 +90,7 @@ def _kind(scenario: Scenario, draw: float) -> Kind:
 
 
 def _refusals(kind: Kind, bits: int) -> tuple[int, ...]:
-    match kind:
-        case Kind.THROTTLED:
-            return (429,)
-        case Kind.ERRING:
-            first, second = _SERVER_ERRORS[bits & 3], _SERVER_ERRORS[bits >> 2 & 3]
-            return (first, second) if bits >> 4 & 1 else (first,)
-        case _:
-            return ()
+    if kind is Kind.ERRING:
+        errors = _SERVER_ERRORS[bits & 3], _SERVER_ERRORS[bits >> 2 & 3]
+        return errors if bits >> 4 & 1 else errors[:1]
+    return (429,) if kind is Kind.THROTTLED else ()

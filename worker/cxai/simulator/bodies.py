@@ -34,6 +34,7 @@ _CHAT_BELOW, _MONO_BELOW, _LONG_FROM = 1, 3, 13
 # The magnitudes that the vendor has published.
 _LEAST_SCORE, _MOST_SCORE = 0.39, 6.55
 
+_PARTICIPANTS = ("allParticipants", "participantOne", "participantTwo")
 _SINGLE = struct.Struct("<f")
 
 
@@ -42,49 +43,28 @@ def result_json(seed: int, variant: int) -> bytes:
     """Return the result of this seed and variant (from 0, below VARIANTS)."""
     draw = Random(f"{seed}:{variant}")  # noqa: S311 - reproducible on purpose, keeps no secret
     size = variant % 16
+    parts: list[tuple[list[Any], list[Any] | None]]
     if size < _CHAT_BELOW:
-        return orjson.dumps(_chat(draw))
-    if size < _MONO_BELOW:
-        return orjson.dumps(_one_channel(draw))
-    segments = draw.randrange(110, 220) if size >= _LONG_FROM else draw.randrange(8, 40)
-    return orjson.dumps(_two_channels(draw, segments))
+        models = {"Customer Satisfaction": draw.sample(_MODELS["Customer Satisfaction"], 7)}
+        parts = [(_bundles(draw, models, 240_000), None), ([], None), ([], None)]
+    elif size < _MONO_BELOW:
+        bundles = _bundles(draw, _MODELS, draw.randrange(60_000, 600_000))
+        parts = [(bundles, None), ([], []), ([], None)]
+    else:
+        count = draw.randrange(110, 220) if size >= _LONG_FROM else draw.randrange(8, 40)
+        spoken = [_bundles(draw, _MODELS, count * 6_000) for _ in range(3)]
+        parts = [(bundles, _segments(draw, count)) for bundles in spoken]
+    return orjson.dumps(
+        {
+            name: {"enlightenBundles": bundles, "voiceActivitySegments": segments}
+            for name, (bundles, segments) in zip(_PARTICIPANTS, parts, strict=True)
+        }
+    )
 
 
 def error_json(message: str) -> bytes:
     """Return the body of an error."""
     return orjson.dumps({"errorMessage": message})
-
-
-def _one_channel(draw: Random) -> dict[str, Any]:
-    duration = draw.randrange(60_000, 600_000)
-    return {
-        "allParticipants": _participant(_bundles(draw, _MODELS, duration), None),
-        "participantOne": _participant([], []),
-        "participantTwo": _participant([], None),
-    }
-
-
-def _two_channels(draw: Random, segments: int) -> dict[str, Any]:
-    duration = segments * 6_000
-    mixed, one, two = (_bundles(draw, _MODELS, duration) for _ in range(3))
-    return {
-        "allParticipants": _participant(mixed, _segments(draw, segments)),
-        "participantOne": _participant(one, _segments(draw, segments)),
-        "participantTwo": _participant(two, _segments(draw, segments)),
-    }
-
-
-def _chat(draw: Random) -> dict[str, Any]:
-    models = {"Customer Satisfaction": draw.sample(_MODELS["Customer Satisfaction"], 7)}
-    return {
-        "allParticipants": _participant(_bundles(draw, models, 240_000), None),
-        "participantOne": _participant([], None),
-        "participantTwo": _participant([], None),
-    }
-
-
-def _participant(bundles: list[Any], segments: list[Any] | None) -> dict[str, Any]:
-    return {"enlightenBundles": bundles, "voiceActivitySegments": segments}
 
 
 def _bundles(draw: Random, models: Mapping[str, list[str]], duration: int) -> list[Any]:

@@ -3,8 +3,8 @@
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 import brotli  # type: ignore[import-untyped]  # it brings no types
 
@@ -13,14 +13,18 @@ from cxai.simulator.bodies import VARIANTS, result_json
 IDENTITY = "identity"
 
 _WEIGHTS: Mapping[str, float] = {"br": 0.70, "gzip": 0.25, "deflate": 0.05}
+_ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "br": partial(brotli.compress, quality=5),
+    "gzip": partial(gzip.compress, compresslevel=6, mtime=0),
+    "deflate": partial(zlib.compress, level=6),
+}
 _ZERO = re.compile(r"q=0(\.0{0,3})?")
 
 
 def choose(accept_encoding: str, draw: float) -> str:
-    """Return the coding of a response: one that the header accepts, chosen by `draw` in [0, 1).
+    """Return a coding that the header accepts, chosen by `draw` in [0, 1); `identity` if none is.
 
-    br, gzip and deflate (the zlib format of RFC 9110) are chosen 70 : 25 : 5, so that a client gets
-    all of them; `identity` if none is accepted. Quality values other than 0 are ignored.
+    Quality values other than 0 are ignored, so that a client gets all of them.
     """
     accepted = _accepted(accept_encoding)
     left = draw * sum(_WEIGHTS[coding] for coding in accepted)
@@ -48,16 +52,7 @@ def encoded_result(seed: int, variant: int, coding: str) -> bytes:
 
 def encode(body: bytes, coding: str) -> bytes:
     """Return `body` in this coding, at the levels that servers use on the fly."""
-    match coding:
-        case "br":
-            compressed: bytes = brotli.compress(body, quality=5)
-            return compressed
-        case "gzip":
-            return gzip.compress(body, compresslevel=6, mtime=0)
-        case "deflate":
-            return zlib.compress(body, level=6)
-        case _:
-            return body
+    return _ENCODERS[coding](body) if coding in _ENCODERS else body
 
 
 def cut_short(body: bytes, draw: float) -> bytes:

@@ -1,7 +1,4 @@
-"""Content codings gone wrong: functions from the JSON of a good result to what is sent.
-
-Each takes a number in [0, 1) that chooses what is corrupted.
-"""
+"""Content codings gone wrong: functions from the JSON of a good result to what is sent."""
 
 import zlib
 from collections.abc import Callable
@@ -15,6 +12,7 @@ Coded = tuple[bytes, str]
 """A body as sent, and its Content-Encoding."""
 
 CorruptCoding = Callable[[bytes, float], Coded]
+"""Takes a number in [0, 1) that chooses what is corrupted."""
 
 _BOMB_BYTES = 200_000_000
 _PIECE = b"0" * 1_000_000

@@ -19,8 +19,7 @@ class RequestContext:
     """What the response to a request for a result depends on.
 
     `seed` and `variant` choose the result, `draw` (in [0, 1)) what a fault corrupts in it. `coding`
-    is the content coding of a good response, `port` the simulator's own, `at` the time of day,
-    `token` what the client sent.
+    is that of a good response, `port` the simulator's own, `token` what the client sent.
     """
 
     seed: int
@@ -34,10 +33,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response, to be sent after `delay_s` seconds; `body` is as sent.
-
-    `fault` is the name of the fault that it has. A `script` is sent in place of well-formed HTTP.
-    """
+    """A response; `body` is as sent. A `script` is sent in place of well-formed HTTP."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -60,10 +56,7 @@ def found(body: bytes, coding: str = IDENTITY, content_type: str = "application/
 
 
 def error(status: int, message: str | None = None, *, retry_after: str | None = None) -> Response:
-    """Return an error, with a JSON body unless it is a 204 or 404.
-
-    The default message is the standard phrase of `status`.
-    """
+    """Return an error with a JSON body: `message` or the usual phrase. 204 and 404 have none."""
     if status in _NO_BODY:
         return Response(status)
     body = error_json(message or HTTPStatus(status).phrase)

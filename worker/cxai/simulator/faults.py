@@ -1,5 +1,7 @@
 """The faults that a response can have. Another fault is one entry in the table `Fault`."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum, unique
@@ -11,18 +13,22 @@ from cxai.simulator import wire_faults as wire
 from cxai.simulator.bodies import result_json
 from cxai.simulator.coding import IDENTITY, encode, encoded_result
 from cxai.simulator.exchange import RequestContext, Response, found
-from cxai.simulator.json_faults import (
-    ALL,
-    BRACE,
-    MINIMUM,
-    NAME,
-    OFFSET,
-    SCORE,
-    START,
-    Change,
-    first_half,
-    sub,
-)
+
+Change = Callable[[bytes], bytes]
+"""Changes the JSON of a good result."""
+
+ALL = re.compile(rb".+", re.DOTALL)
+START = re.compile(rb"^")
+BRACE = re.compile(rb"^{")
+SCORE = re.compile(rb'(?<="score":)[^,]+')
+OFFSET = re.compile(rb'(?<="minScoreOffset":)[^,]+')
+MINIMUM = re.compile(rb'"minScore":[^,]+,')
+NAME = re.compile(rb'"Customer Satisfaction"')
+
+
+def sub(pattern: re.Pattern[bytes], replacement: bytes, count: int = 1) -> Change:
+    """Replace the first `count` matches, or all if that is 0."""
+    return lambda body: pattern.sub(lambda _match: replacement, body, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class Fault(StrEnum):
     OTHER_JSON = Entry("other-json", "the body is a JSON object without any participant",
         json=sub(ALL, b'{"message":"All is well."}'))
     HALF_JSON = Entry("half-json", "the JSON ends halfway, its content coding is complete",
-        json=first_half)
+        json=lambda body: body[: len(body) // 2])
     LINE_SEPARATORS = Entry("line-separators", "U+2028, line feeds and NUL in a name",
         json=sub(NAME, b'"Customer\xe2\x80\xa8\\r\\n\\u2029\\u0000Satisfaction"'), harmless=True)
     UNKNOWN_FIELDS = Entry("unknown-fields", "fields that are not documented",

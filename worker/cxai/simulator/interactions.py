@@ -32,11 +32,7 @@ _MONTH_S = 30 * 86_400
 
 
 def status_json(interaction_id: str, its: Behaviour, earlier: int, at: datetime) -> bytes:
-    """Return the status at the time `at`, after `earlier` requests for it.
-
-    An interaction in processing was declared minutes ago, an abandoned one days ago, and any other
-    at a time that its ID determines.
-    """
+    """Return the status at the time `at`, after `earlier` requests for it."""
     way = "uploaded" if int(its.draw * 1_000) % 2 else "downloaded"
     states, message = STATES[way], None
     declared = _FIRST_DECLARED

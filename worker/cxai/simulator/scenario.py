@@ -38,7 +38,7 @@ class Scenario:
       get 429 with `Retry-After: 1`, and don't count. A fractional rate allows `floor(rate)`
       requests, at least 1, in any `that / rate` seconds.
     - `in_flight`: requests allowed at the same time, from 1; None for no limit. Others get 429.
-      Without latency no two requests overlap, and the limit is never reached.
+      It needs latency: else no two requests overlap.
     - `latency_s`: seconds from request to response, from 0; refusals are immediate.
     - `outage_s`: seconds, from 0, that the API is down after every `outage_every_s` seconds (above
       0) of being up: 503 for every request, or, with `outage_drops`, a connection that closes

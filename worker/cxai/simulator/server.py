@@ -33,15 +33,12 @@ class Simulator:
     """An async context manager: serves `scenario` in the running event loop while it is open.
 
     Responds to `GET /v1/interactions/{id}/ai`, `.../status` and `/v1/interactions/{id}` (how it was
-    declared) if X-API-Token is `token`, and to `GET /simulator/stats` (Stats as JSON) without a
-    token. After the scenario's `token_after` accepted requests the token is `next_token`.
+    declared) if X-API-Token is `token` (later `next_token`), and to `GET /simulator/stats` (Stats
+    as JSON) without one.
 
-    `port` 0 means any free one; `base_url` has it. Closing aborts all connections, whatever is in
-    flight. It can be opened again: the stats, and how many requests each ID's problem has affected,
-    are kept.
-
-    Raises ValueError if `token` or `port` can't be used, and OSError on opening if the port is
-    taken.
+    `port` 0 means any free one. Closing aborts all connections. It can be opened again, with the
+    stats and each ID's progress kept. Raises ValueError if `token` or `port` can't be used, and
+    OSError on opening if the port is taken.
     """
 
     def __init__(self, scenario: Scenario, *, token: str, port: int = 0) -> None:

@@ -8,10 +8,7 @@ WINDOW_S = 1.0
 
 
 class Window:
-    """The events of the last `length_s` seconds, on one monotonic clock.
-
-    An event exactly `length_s` old is outside.
-    """
+    """The events that are less than `length_s` seconds old, on one monotonic clock."""
 
     def __init__(self, length_s: float = WINDOW_S) -> None:
         self._length_s = length_s
@@ -30,10 +27,7 @@ class Window:
 
 
 class Rate:
-    """Admits `rate` requests (above 0) in any sliding second; None admits all.
-
-    A fractional rate admits floor(rate), at least 1, in any `that / rate` seconds.
-    """
+    """Admits requests at the `rate` of a Scenario; None admits all."""
 
     def __init__(self, rate: float | None) -> None:
         self._allowed = math.inf if rate is None else max(1, math.floor(rate))
@@ -50,11 +44,10 @@ class Rate:
 class Stats:
     """What has come in and gone out. Every request counts, except those for the stats.
 
-    - `requests`: all that arrived; `by_path` as `ai`, `status`, `declared`, `elsewhere`
-      (where redirects lead), `other`.
+    - `requests`: all; `by_path` as `ai`, `status`, `declared`, `elsewhere` (of redirects), `other`.
     - `by_status`: responses, by HTTP status. A request that its client cancelled has none.
-    - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, without
-      headers, by content coding (`identity` for none); `bytes_sent` is the sum.
+    - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, by content
+      coding (`identity` for none); `bytes_sent` is the sum.
     - `max_per_second`: the most requests that arrived within any sliding second, refused ones too.
     - `by_fault`: responses with a fault; those sent as raw bytes have no status, coding or bytes.
     - `strays`, `strays_with_token`: requests that followed a redirect, and those with the token.

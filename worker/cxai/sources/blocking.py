@@ -8,10 +8,7 @@ from cxai.core.ports import Source
 
 
 def blocks_of(source: Source) -> Iterator[Sequence[SourceItem]]:
-    """Yield the batches of `source`; blocks while waiting. Raises what the source raises.
-
-    Not for use within a running event loop.
-    """
+    """Yield the batches of `source`; blocks while waiting. Not for a running event loop."""
     with asyncio.Runner() as runner:
         batches = source.batches()
 

@@ -13,10 +13,9 @@ csv.field_size_limit(MAX_LINE_BYTES + 2)
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """The cells of a line.
+    """The cells of a line; the last one continues on the next line if it `is_open`.
 
-    `is_open` if the line ends within quotes, so that its last cell continues on the next line. Not
-    `is_strict` if text follows a closing quote.
+    It is not `is_strict` if text follows a closing quote.
     """
 
     cells: Cells

@@ -34,10 +34,7 @@ def beginning_of(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> bytes:
 
 
 def with_line_feeds(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks with LF for each line break: LF, CR LF, and a single CR.
-
-    Only this function decides what a line break is. A CR at the end of a chunk counts immediately.
-    """
+    """Yield the chunks with LF for each line break: LF, CR LF, and a single CR, without delay."""
     after_cr = False
     for chunk in chunks:
         text = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
 
 from cxai.sources.chunks import CHUNK_BYTES, beginning_of
 from cxai.zstd import zstd
@@ -24,16 +23,6 @@ _PADDING = b"\0 \t\r\n"
 
 class DamagedError(Exception):
     """Compressed data can't be decompressed any further; the message is the reason."""
-
-
-class _Member(Protocol):
-    """Decompresses one gzip member or zstd frame; `unused_data` is what follows its end."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 class _GzipMember:
@@ -54,31 +43,20 @@ class _GzipMember:
         return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
 
 
-def _zstd_frame() -> _Member:
+def _zstd_frame() -> zstd.ZstdDecompressor:
     return zstd.ZstdDecompressor(
         options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
     )
 
 
-def _gzip_damage(error: Exception) -> str:
-    return f"its gzip data is damaged ({error})"
-
-
-def _zstd_damage(error: Exception) -> str:
-    if "too much memory" in str(error):  # the library has no error code for it
-        return (
-            f"its zstd window is larger than {1 << _ZSTD_WINDOW_LOG >> 20} MiB; compress it"
-            " again without --long or --ultra, or decompress it: zstd -dc --long=31 FILE"
-        )
-    return f"its zstd data is damaged ({error})"
+_Member = _GzipMember | zstd.ZstdDecompressor
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
     """One compression format: data that starts with one of `marks`, in files named `*ending`.
 
-    `begin` returns the decompressor of the next member, which raises `error` for damaged data;
-    `why` describes that error.
+    `begin` returns the decompressor of the next member, which raises `error` for damaged data.
     """
 
     name: str
@@ -86,12 +64,20 @@ class Coding:
     marks: tuple[bytes, ...]
     begin: Callable[[], _Member]
     error: type[Exception]
-    why: Callable[[Exception], str]
+
+    def damage(self, error: Exception) -> str:
+        """Return the reason for `error`."""
+        if "too much memory" in str(error):  # zstd has no error code for it
+            return (
+                f"its zstd window is larger than {1 << _ZSTD_WINDOW_LOG >> 20} MiB; compress it"
+                " again without --long or --ultra, or decompress it: zstd -dc --long=31 FILE"
+            )
+        return f"its {self.name} data is damaged ({error})"
 
 
 CODINGS = (
-    Coding("gzip", ".gz", (b"\x1f\x8b",), _GzipMember, zlib.error, _gzip_damage),
-    Coding("zstd", ".zst", _ZSTD, _zstd_frame, zstd.ZstdError, _zstd_damage),
+    Coding("gzip", ".gz", (b"\x1f\x8b",), _GzipMember, zlib.error),
+    Coding("zstd", ".zst", _ZSTD, _zstd_frame, zstd.ZstdError),
 )
 
 _MARKS = tuple(mark for coding in CODINGS for mark in coding.marks)
@@ -105,9 +91,8 @@ def is_compressed(path: str) -> bool:
 def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the decompressed `chunks` in pieces of CHUNK_BYTES at most.
 
-    The first bytes decide, not the name: gzip (one or more members), zstd (one or more frames), or
-    neither, which passes unchanged. Raises DamagedError after the intact pieces if the data is
-    damaged or truncated.
+    The first bytes decide, not the name; uncompressed data passes unchanged. Raises DamagedError
+    after the intact pieces if the data is damaged or truncated.
     """
     head = beginning_of(chunks, _MARKS)
     whole = chain((head,), chunks)
@@ -131,6 +116,6 @@ def _unpacked(chunks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
                 elif len(piece) < CHUNK_BYTES:
                     break
     except coding.error as error:
-        raise DamagedError(coding.why(error)) from error
+        raise DamagedError(coding.damage(error)) from error
     if member:
         raise DamagedError(f"its {coding.name} data is truncated")

@@ -43,10 +43,9 @@ class FileSource:
     """Files of interaction IDs, read one after the other: text, CSV or JSON Lines.
 
     `paths` may contain `-` once, for standard input, which is also the default; `~` is expanded.
-    Names that end in .csv or .tsv are CSV, .jsonl or .ndjson are JSON Lines (a .gz or .zst may
-    follow); any other, and standard input, is text. `column` makes all of them CSV and names the
-    column of the IDs; `field` makes all of them JSON Lines and names the field. gzip and zstd are
-    recognized by their content.
+    Formats follow from the names (formats.Layout), codings from the content. `column` makes all of
+    them CSV and names the column of the IDs; `field` makes all of them JSON Lines and names the
+    field.
 
     Raises UsageError if these contradict each other. Opens nothing before `check` or `blocks`.
     """
@@ -74,9 +73,8 @@ class FileSource:
     def check(self, *, allow_empty: bool = False) -> None:
         """Check the beginning of each input, up to its first ID.
 
-        Raises UsageError, with the input and the remedy, for one that can't be used: it does not
-        exist, can't be read, is a directory or another format, is CSV without the column, or its
-        first lines contain no ID (the limits are in cxai/sources/preview.py). An input without
+        Raises UsageError, with the input and the remedy, for one that can't be read, is in another
+        format, or has no ID in its first lines (within the limits of preview.py). One without
         lines, or with only blank lines and comments, is refused unless `allow_empty`.
 
         On a pipe, this blocks until the first ID or a limit; `blocks` then yields what was read.
@@ -100,9 +98,8 @@ class FileSource:
     def blocks(self) -> Generator[list[SourceItem], None, None]:
         """Yield every line once, in order, in blocks as they arrive; reads block.
 
-        Raises InputBrokenError when the rest can't be read, or the file has changed since `check`
-        (else since it was opened), so that lines may be missing; UsageError for another format or
-        CSV without the column. Both are raised after all preceding items.
+        Raises, after all preceding items, InputBrokenError if the rest can't be read or the file
+        has changed since `check` (else since it was opened), and UsageError as `check` does.
         """
         try:
             for index, path in enumerate(self._paths):
@@ -117,7 +114,6 @@ class FileSource:
             self._close()
 
     def batches(self) -> AsyncGenerator[list[SourceItem], None]:
-        """Yield the same items in batches, read on a separate thread (ThreadedReader)."""
         return ThreadedReader(self.blocks()).batches()
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -137,15 +133,12 @@ class FileSource:
             if preview is not None:
                 version = self._versions[path] = _version(raw)
                 chunks = preview.watched(chunks)
-            yield from self._items(path, without_foreign(chunks, name))
+            items, place = self._layout.format_of(path).items, self._layout.place
+            yield from items(without_foreign(chunks, name), name, self._rule, place)
             if version != _version(raw):
                 raise InputBrokenError(
                     f"{name} changed while it was being read, so lines may be missing."
                 )
-
-    def _items(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[SourceItem]]:
-        layout = self._layout
-        return layout.format_of(path).items(chunks, name_of(path), self._rule, layout.place)
 
     def _preview(self, index: int, path: str, *, allow_empty: bool) -> None:
         """Read up to the first ID; keep that for `blocks` if it can't be read again."""

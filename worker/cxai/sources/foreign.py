@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cxai.errors import UsageError
 from cxai.sources.paths import STDIN_NAME
@@ -14,73 +13,54 @@ _MATCHED_BYTES = 4_096
 
 _UNPACK = "Unpack it first."
 _EXPORT = "Export its IDs to a text or CSV file first."
-_JQ = "`jq -c '.[]' {path} > ids.jsonl`."
+_PIPE = "Decompress it: `%s {path} | cxai run …`."
+_EACH = (
+    "Write each object to its own line: `jq -c . {path} > ids.jsonl`. If the IDs are in an array"
+    " inside it, extract that array, for example with `jq -c '.items[]'`."
+)
 
-
-@dataclass(frozen=True, slots=True)
-class _Format:
-    what: str
-    beginning: re.Pattern[bytes]
-    advice: str = _EXPORT
-
-
+# What it is, how it begins, and what to do about it.
 _FORMATS = (
-    _Format("a ZIP archive or a spreadsheet (.xlsx, .ods)",
-            re.compile(rb"PK(\x03\x04|\x05\x06|\x07\x08)"),
-            "Save the spreadsheet as CSV UTF-8, or unpack the archive."),
-    _Format("an Excel workbook (.xls) or another OLE file", re.compile(rb"\xd0\xcf\x11\xe0"),
-            "Save it as CSV UTF-8."),
-    _Format("xz data", re.compile(rb"\xfd7zXZ\x00"),
-            "Decompress it: `xz -dc {path} | cxai run …`."),
-    _Format("bzip2 data", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
-            "Decompress it: `bzip2 -dc {path} | cxai run …`."),
-    _Format("lz4 data", re.compile(rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18"),
-            "Decompress it: `lz4 -dc {path} | cxai run …`."),
-    _Format("compress data (.Z)", re.compile(rb"\x1f[\x9d\xa0]"),
-            "Decompress it: `uncompress -c {path} | cxai run …`."),
-    _Format("lzip data", re.compile(rb"LZIP[\x00\x01]"),
-            "Decompress it: `lzip -dc {path} | cxai run …`."),
-    _Format("snappy data", re.compile(rb"\xff\x06\x00\x00sNaPpY"), _UNPACK),
-    _Format("compressed twice", re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd"),
-            "Decompress it once: `gzip -dc {path} | cxai run …` (or `zstd -dc`)."),
-    _Format("a 7z archive", re.compile(rb"7z\xbc\xaf\x27\x1c"), _UNPACK),
-    _Format("a RAR archive", re.compile(rb"Rar!\x1a\x07"), _UNPACK),
-    _Format("a cabinet archive", re.compile(rb"MSCF\x00"), _UNPACK),
-    _Format("a tar archive", re.compile(rb".{257}ustar", re.DOTALL),
-            "Unpack it and name the files in it."),
-    _Format("a Parquet file", re.compile(rb"PAR1(?![ -~])|PARE")),
-    _Format("an Arrow or Feather file", re.compile(rb"ARROW1\x00|FEA1(?![ -~])|\xff\xff\xff\xff")),
-    _Format("an Avro file", re.compile(rb"Obj\x01")),
-    _Format("an ORC file", re.compile(rb"ORC\s?[^\s -~]")),
-    _Format("an SQLite database", re.compile(rb"SQLite format 3\x00")),
-    _Format("an Access database", re.compile(rb"\x00\x01\x00\x00Standard ")),
-    _Format("a PostgreSQL dump", re.compile(rb"PGDMP|PGCOPY\n\xff")),
-    _Format("an HDF5 file", re.compile(rb"\x89HDF\r\n")),
-    _Format("a NumPy array", re.compile(rb"\x93NUMPY")),
-    _Format("a Python pickle", re.compile(rb"\x80[\x02-\x05]")),
-    _Format("serialized Java objects", re.compile(rb"\xac\xed\x00\x05")),
-    _Format("a PDF document", re.compile(rb"%PDF-")),
-    _Format("an RTF document", re.compile(rb"\{\\rtf")),
-    _Format("PEM or PGP data", re.compile(rb"-----BEGIN ")),
-    _Format("an image", re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)),
-    _Format("an audio file",
-            re.compile(rb"RIFF....WAVE|ID3[\x02-\x04]|OggS\x00|fLaC\x00|\xff[\xfb\xf3\xf2]",
-                       re.DOTALL),
-            "Name the list of IDs instead."),
-    _Format("a program", re.compile(rb"\x7fELF|MZ\x90\x00|\xcf\xfa\xed\xfe"), "Name another file."),
-    _Format("an HTML page",
-            re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b",
-                       re.IGNORECASE | re.DOTALL),
-            "It may be an error page or a log-in page, saved in place of the list."),
-    _Format("an XML document", re.compile(
-        rb"\s*<(\?xml\b|[a-z][\w:.-]*(\s[^<>]*)?/?>\s*(<|[\r\n]|$))", re.IGNORECASE)),
-    _Format("a JSON array, not JSON Lines", re.compile(rb"\s*\[\s*([{\[\"\]]|$)"),
-            f"Convert it: {_JQ}"),
-    _Format("one JSON document over several lines, not JSON Lines", re.compile(rb"\s*\{\s*[\r\n]"),
-            "Write each object to its own line: `jq -c . {path} > ids.jsonl`. If the IDs are in"
-            " an array inside it, extract that array, for example with `jq -c '.items[]'`."),
-    _Format("a damaged file that starts with NUL bytes", re.compile(rb"\x00{8}"),
-            "Create it again."),
+    ("a ZIP archive or a spreadsheet (.xlsx, .ods)", rb"PK(\x03\x04|\x05\x06|\x07\x08)",
+     "Save the spreadsheet as CSV UTF-8, or unpack the archive."),
+    ("an Excel workbook (.xls) or another OLE file", rb"\xd0\xcf\x11\xe0", "Save it as CSV UTF-8."),
+    ("xz data", rb"\xfd7zXZ\x00", _PIPE % "xz -dc"),
+    ("bzip2 data", rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", _PIPE % "bzip2 -dc"),
+    ("lz4 data", rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", _PIPE % "lz4 -dc"),
+    ("compress data (.Z)", rb"\x1f[\x9d\xa0]", _PIPE % "uncompress -c"),
+    ("lzip data", rb"LZIP[\x00\x01]", _PIPE % "lzip -dc"),
+    ("snappy data", rb"\xff\x06\x00\x00sNaPpY", _UNPACK),
+    ("compressed twice", rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd",
+     "Decompress it once: `gzip -dc {path} | cxai run …` (or `zstd -dc`)."),
+    ("a 7z archive", rb"7z\xbc\xaf\x27\x1c", _UNPACK),
+    ("a RAR archive", rb"Rar!\x1a\x07", _UNPACK),
+    ("a cabinet archive", rb"MSCF\x00", _UNPACK),
+    ("a tar archive", rb"(?s).{257}ustar", "Unpack it and name the files in it."),
+    ("a Parquet file", rb"PAR1(?![ -~])|PARE", _EXPORT),
+    ("an Arrow or Feather file", rb"ARROW1\x00|FEA1(?![ -~])|\xff\xff\xff\xff", _EXPORT),
+    ("an Avro file", rb"Obj\x01", _EXPORT),
+    ("an ORC file", rb"ORC\s?[^\s -~]", _EXPORT),
+    ("an SQLite database", rb"SQLite format 3\x00", _EXPORT),
+    ("an Access database", rb"\x00\x01\x00\x00Standard ", _EXPORT),
+    ("a PostgreSQL dump", rb"PGDMP|PGCOPY\n\xff", _EXPORT),
+    ("an HDF5 file", rb"\x89HDF\r\n", _EXPORT),
+    ("a NumPy array", rb"\x93NUMPY", _EXPORT),
+    ("a Python pickle", rb"\x80[\x02-\x05]", _EXPORT),
+    ("serialized Java objects", rb"\xac\xed\x00\x05", _EXPORT),
+    ("a PDF document", rb"%PDF-", _EXPORT),
+    ("an RTF document", rb"\{\\rtf", _EXPORT),
+    ("PEM or PGP data", rb"-----BEGIN ", _EXPORT),
+    ("an image", rb"(?s)\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", _EXPORT),
+    ("an audio file", rb"(?s)RIFF....WAVE|ID3[\x02-\x04]|OggS\x00|fLaC\x00|\xff[\xfb\xf3\xf2]",
+     "Name the list of IDs instead."),
+    ("a program", rb"\x7fELF|MZ\x90\x00|\xcf\xfa\xed\xfe", "Name another file."),
+    ("an HTML page", rb"(?is)\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b",
+     "It may be an error page or a log-in page, saved in place of the list."),
+    ("an XML document", rb"(?i)\s*<(\?xml\b|[a-z][\w:.-]*(\s[^<>]*)?/?>\s*(<|[\r\n]|$))", _EXPORT),
+    ("a JSON array, not JSON Lines", rb"\s*\[\s*([{\[\"\]]|$)",
+     "Convert it: `jq -c '.[]' {path} > ids.jsonl`."),
+    ("one JSON document over several lines, not JSON Lines", rb"\s*\{\s*[\r\n]", _EACH),
+    ("a damaged file that starts with NUL bytes", rb"\x00{8}", "Create it again."),
 )  # fmt: skip
 
 
@@ -114,9 +94,9 @@ def _foreign(head: bytes, name: str) -> str | None:
     path = "FILE" if name == STDIN_NAME else shlex.quote(name)
     if (encoding := _wide_encoding(head)) is not None:
         return f"{encoding} text. Convert it: `iconv -f {encoding} -t UTF-8 {path} > NEW_FILE`."
-    for known in _FORMATS:
-        if known.beginning.match(head[:_MATCHED_BYTES]):
-            return f"{known.what}. {known.advice.replace('{path}', path)}"
+    for what, beginning, advice in _FORMATS:
+        if re.match(beginning, head[:_MATCHED_BYTES]):
+            return f"{what}. {advice.replace('{path}', path)}"
     return None
 
 

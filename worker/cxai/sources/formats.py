@@ -20,9 +20,8 @@ class Format:
     """A text format.
 
     Its file names end in one of `endings`, in lower case. `items(chunks, name, rule, place)` yields
-    an item for each line, in blocks as chunks arrive; `place` is the column or field of the ID,
-    None for the usual one. `hint(lines, rule)` returns suggestions, in sentences, for lines without
-    any ID; empty if there is none.
+    an item for each line; `place` is Layout.place. `hint(lines, rule)` returns suggestions, perhaps
+    none, for lines without any ID.
     """
 
     endings: tuple[str, ...]
@@ -39,10 +38,7 @@ FORMATS = (TABLE, JSON_LINES)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The layout of all inputs: CSV if there is a `column`, JSON Lines if there is a `field`.
-
-    Raises UsageError for both.
-    """
+    """The layout of all inputs: CSV if there is a `column`, JSON Lines if there is a `field`."""
 
     column: str | None = None
     field: str | None = None

@@ -10,7 +10,7 @@ from cxai.core.entry import IdRule
 from cxai.core.guid import INVISIBLE
 from cxai.errors import UsageError
 from cxai.sources.cells import parsed
-from cxai.sources.names import DEFAULT_NAMES
+from cxai.sources.options import DEFAULT_NAMES
 from cxai.sources.text import ODD_LINE_END
 
 DELIMITERS = (b",", b";", b"\t", b"|")
@@ -22,7 +22,6 @@ _MOST_LINES = 1_000
 _MOST_BYTES = 1 << 20
 _COLUMNS_SHOWN = 20
 _NAME_CHARS_SHOWN = 40
-
 
 NAME_THE_COLUMN = "Name the column that contains the IDs with --column."
 PLAIN_LIST = "For a plain list of IDs, one per line, use a .txt file without --column."
@@ -91,7 +90,11 @@ class HeaderReader:
             if wanted in names:
                 raise self._several(names, wanted)
         if (number := self._number(len(cells))) is not None:
-            self._refuse_data(cells, number)
+            for at, cell in enumerate(cells, 1):
+                if self._rule.allows(cell):  # it would be lost
+                    raise self._no_header(f"column {at} contains an ID")
+            if self._rule.is_almost_id(cells[number - 1]):
+                raise self._no_header(f"column {number} contains a mistyped ID")
             return Header(delimiter, len(cells), number - 1, names[number - 1])
         raise self._missing(names, has_ids=any(map(self._rule.allows, cells)))
 
@@ -106,14 +109,6 @@ class HeaderReader:
         column = self._column or ""
         is_number = column.isascii() and column.isdigit() and len(column) < 6  # noqa: PLR2004
         return int(column) if is_number and 1 <= int(column) <= width else None
-
-    def _refuse_data(self, cells: list[bytes], number: int) -> None:
-        """Raise UsageError if the header row contains an ID, which would be lost."""
-        for at, cell in enumerate(cells, 1):
-            if self._rule.allows(cell):
-                raise self._no_header(f"column {at} contains an ID")
-        if self._rule.is_almost_id(cells[number - 1]):
-            raise self._no_header(f"column {number} contains a mistyped ID")
 
     def _no_header(self, why: str) -> UsageError:
         return UsageError(

@@ -14,6 +14,7 @@ from cxai.sources.header import DELIMITERS, NAME_THE_COLUMN, SEP, names_of, show
 _MOST_LINES = 200
 _MOST_DEPTH = 4
 
+_PLAIN_LIST = "It is a plain list of IDs, one per line: use a .txt file without --field."
 _NO_OBJECTS = (
     "Its lines are not JSON objects. JSON Lines has one object per line; `jq -c .` converts other"
     " JSON."
@@ -42,7 +43,7 @@ def hint_for_json_lines(lines: Sequence[bytes], rule: IdRule) -> str:
     """Return a suggestion for lines that were read as JSON Lines."""
     return (
         _field_hint(lines, rule, "Its lines have the fields")
-        or _text_hint(lines, rule)
+        or (any(rule.allows(line.strip()) for line in lines) and _PLAIN_LIST)
         or _NO_OBJECTS
     )
 
@@ -70,7 +71,7 @@ def first_lines(head: bytes) -> list[bytes]:
 
 
 def _fields(lines: Sequence[bytes], rule: IdRule) -> Mapping[str, int]:
-    """Return the fields of all JSON objects in the lines, and how many have an ID there."""
+    """Return the fields of all JSON objects in the lines, and how many IDs are in each."""
     found: Counter[str] = Counter()
     for line in lines:
         try:
@@ -157,9 +158,3 @@ def _column_with_ids(lines: Sequence[bytes], rule: IdRule) -> str:
 
 def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
     return [cell.strip().strip(b'"') for cell in line.split(delimiter)]
-
-
-def _text_hint(lines: Sequence[bytes], rule: IdRule) -> str:
-    if any(rule.allows(line.strip()) for line in lines):
-        return "It is a plain list of IDs, one per line: use a .txt file without --field."
-    return ""

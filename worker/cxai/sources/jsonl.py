@@ -8,7 +8,7 @@ import orjson
 
 from cxai.core.entry import Fault, IdRule, IgnoredLine, SourceItem
 from cxai.sources.lines import MAX_LINE_BYTES, Overlong, numbered_lines
-from cxai.sources.names import DEFAULT_NAMES
+from cxai.sources.options import DEFAULT_NAMES
 
 _ABSENT = object()
 
@@ -53,26 +53,21 @@ def object_reader(
         # A key spelled with escapes can't be counted.
         may_be_twice = b"\\" in line or any(line.count(leaf) > 1 for leaf in leaves)
         for one in fields:
-            value = _value(row, one)
+            # A key may itself contain dots.
+            is_key = isinstance(row, dict) and one in row
+            value = row[one] if is_key else _at_path(row, one)
             if value is _ABSENT or (value is None and one is not fields[-1]):
                 continue
             if not isinstance(value, str):
                 return rule.refused(line, source, number, Fault(f"has no string in field {one!r}"))
-            if (may_be_twice and _has_twice(line, keys)) or _has_in_two_places(row, one):
+            is_path_too = is_key and "." in one and _at_path(row, one) is not _ABSENT
+            if (may_be_twice and _has_twice(line, keys)) or is_path_too:
                 fault = Fault(f"has a field twice, possibly {one!r}")
                 return rule.refused(line, source, number, fault)
             return rule.read(value.encode(), source, number)
         return rule.refused(line, source, number, absent)
 
     return item
-
-
-def _value(row: Any, field: str) -> Any:
-    if not isinstance(row, dict):
-        return _ABSENT
-    if field in row:  # a key may itself contain dots
-        return row[field]
-    return _at_path(row, field)
 
 
 def _at_path(row: Any, field: str) -> Any:
@@ -82,11 +77,6 @@ def _at_path(row: Any, field: str) -> Any:
             return _ABSENT
         value = value[key]
     return value
-
-
-def _has_in_two_places(row: Any, field: str) -> bool:
-    """Whether the row has both a key with dots in it and the path of the same name."""
-    return "." in field and field in row and _at_path(row, field) is not _ABSENT
 
 
 def _has_twice(line: bytes, keys: frozenset[str]) -> bool:

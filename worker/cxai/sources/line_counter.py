@@ -13,8 +13,7 @@ from cxai.sources.paths import STDIN, expanded, is_regular, opened
 class LineCounter:
     """Counts the lines of a source's files on a daemon thread, without the header rows of CSV.
 
-    `names`, `column` and `field` are those of the source. `lines` is None until all are counted,
-    and stays None if any name is not that of a regular file.
+    `lines` is None until all are counted, and stays None if any name is not a regular file's.
     """
 
     def __init__(
@@ -30,7 +29,7 @@ class LineCounter:
 
     def _count(self) -> None:
         try:
-            if all(map(_is_file, self._paths)):
+            if all(path != STDIN and is_regular(path) for path in self._paths):
                 self.lines = sum(map(self._lines_of, self._paths))
         except (OSError, DamagedError, InputBrokenError):
             return  # the run itself reports it
@@ -43,7 +42,3 @@ class LineCounter:
                 last = chunk or last
         lines += not last.endswith(b"\n")
         return max(0, lines - 1) if self._layout.format_of(path) is TABLE else lines
-
-
-def _is_file(path: str) -> bool:
-    return path != STDIN and is_regular(path)

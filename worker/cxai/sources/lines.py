@@ -16,10 +16,7 @@ MAX_LINE_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
-    """A line of more than `limit` bytes, of which only `start` was kept.
-
-    `quotes` counts the `"` in the whole line.
-    """
+    """A line of more than `limit` bytes with `quotes` times `"`, of which only `start` was kept."""
 
     start: bytes
     quotes: int
@@ -40,10 +37,9 @@ def numbered_lines(
 ) -> Iterator[tuple[int, list[bytes] | Overlong]]:
     """Yield the lines completed by each chunk, without line breaks, and the number of the first.
 
-    LF, CR LF and CR each end a line. Numbers start at 1. A line of more than `limit` bytes is
-    yielded alone. The last line needs no line break. Raises InputBrokenError when the chunks can't
-    be read to the end; the unfinished line is then dropped: its beginning could look like a whole
-    ID.
+    Numbers start at 1. A line of more than `limit` bytes is yielded alone. The last line needs no
+    line break. Raises InputBrokenError when the chunks can't be read to the end; the unfinished
+    line is then dropped: its beginning could look like a whole ID.
     """
     number = 1
     open_line = _OpenLine(limit)
@@ -65,7 +61,8 @@ def numbered_lines(
                 number += len(lines)
     except (DamagedError, OSError) as error:
         raise InputBrokenError(
-            f"{name} can't be read after line {number - 1:,}: {_why(error)}."
+            f"{name} can't be read after line {number - 1:,}:"
+            f" {getattr(error, 'strerror', None) or error}."
         ) from error
     if open_line:
         ended = open_line.end()
@@ -110,7 +107,3 @@ def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -7,7 +7,7 @@ import orjson
 from cxai.core.entry import Entry, Fault, IdRule
 from cxai.sources.jsonl import object_reader
 from cxai.sources.lines import MAX_LINE_BYTES, START_BYTES, Overlong
-from cxai.sources.names import DEFAULT_NAMES
+from cxai.sources.options import DEFAULT_NAMES
 
 # Each message is line 1 of its own source, which contains its number.
 _LINE = 1
@@ -21,9 +21,8 @@ _MISSING = "represents messages that were deleted from the queue before delivery
 class MessageReader:
     """Makes an entry of each message of `queue`; one without a readable ID is an invalid entry.
 
-    `field` names the field of a JSON object that contains the ID, as in JSON Lines. Without it a
-    message may also be a bare ID. The source of an entry contains queue and message number, so a
-    redelivered message is the same entry, and two messages are never the same.
+    `field` is as in JSON Lines; without it a message may also be a bare ID. The source of an entry
+    contains queue and message number, so only a redelivered message is the same entry.
     """
 
     def __init__(self, queue: str, rule: IdRule, field: str | None = None) -> None:
@@ -39,7 +38,7 @@ class MessageReader:
             return self._refused(payload, number, _EMPTY)
         if len(payload) > MAX_LINE_BYTES:
             overlong = Overlong(payload[:START_BYTES], 0, MAX_LINE_BYTES)
-            return self._refused(overlong.start, number, overlong.fault)
+            return overlong.refused(self._rule, self._source(number), _LINE)
         if self._field is None and not payload.startswith(b"{"):
             return self._rule.read(_unquoted(payload), self._source(number), _LINE)
         entry = self._of_object(payload, self._source(number), _LINE)
@@ -49,9 +48,9 @@ class MessageReader:
     def read_fields(self, fields: Sequence[tuple[bytes, bytes]], number: str) -> Entry:
         """Return the entry of message `number`, which has named fields.
 
-        The field with the name of the JSON field contains a bare ID. For a path such as
-        `detail.interaction_id`, the field named by its first part contains an object. If the
-        message has neither, but only one field, that field contains the text, whatever its name.
+        The field with the name of the JSON field contains a bare ID; for a path such as
+        `detail.interaction_id`, `detail` contains an object. Else a single field contains the text,
+        whatever its name.
         """
         named = DEFAULT_NAMES if self._field is None else (self._field,)
         for name in named:

@@ -7,6 +7,9 @@ from cxai.core.entry import IdRule
 from cxai.core.events import Emit
 from cxai.core.secret_str import SecretStr
 
+DEFAULT_NAMES = ("interaction_id", "interactionIdentifier")
+"""The usual names of the column or field that contains the ID: our own, and the API's."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
@@ -15,8 +18,8 @@ class SourceOptions:
     `rule` decides what an ID is. `column` names the CSV column of the IDs, `field` the field of
     JSON Lines or of queue messages. With `allow_empty`, an input without IDs is not an error.
 
-    The others are for queues. A queue ends after `until_idle_s` seconds without a message, None for
-    never. An unreachable queue is retried for `patience_s` seconds. The Redis password comes from
+    A queue ends after `until_idle_s` seconds without a message, None for never, and is retried for
+    `patience_s` seconds while it is unreachable. The Redis password comes from
     `redis_password_file`, else from `redis_password`. `emit` receives events for the log.
     """
 

@@ -45,10 +45,7 @@ class Preview:
     def to_first_id(
         self, blocks: Iterator[list[SourceItem]], *, allow_empty: bool
     ) -> list[list[SourceItem]]:
-        """Return the blocks up to the one with the first ID.
-
-        Raises UsageError, with a suggestion, if there is none.
-        """
+        """Return the blocks up to the first ID. Raises UsageError, with a hint, without one."""
         kept: list[list[SourceItem]] = []
         rejected: list[Entry] = []
         lines = 0
@@ -64,8 +61,10 @@ class Preview:
                 if len(rejected) >= _MOST_REJECTED or lines >= _MOST_LINES:
                     break
             else:
+                if not rejected and not allow_empty:
+                    raise self._empty(lines)
                 if not rejected:
-                    return self._empty(kept, lines, allow_empty=allow_empty)
+                    return kept
         except InputBrokenError as error:
             raise UsageError(f"{error.why} No ID came before that, so nothing started.") from error
         except ColumnMissingError as error:
@@ -75,15 +74,11 @@ class Preview:
             self._is_over = True
         raise self._no_id(rejected[:_MOST_REJECTED], lines)
 
-    def _empty(
-        self, kept: list[list[SourceItem]], lines: int, *, allow_empty: bool
-    ) -> list[list[SourceItem]]:
-        if allow_empty:
-            return kept
+    def _empty(self, lines: int) -> UsageError:
         why = f"all {lines:,} lines are blank or comments" if lines else "it is empty"
         if lines == 1:
             why = "its only line is blank or a comment"
-        raise UsageError(
+        return UsageError(
             f"{self._name} contains no ID: {why}. If that is expected, use --allow-empty."
         )
 

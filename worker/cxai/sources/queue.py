@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from cxai.core.events import Emit
@@ -25,10 +25,7 @@ class UnreachableError(Exception):
 
 
 class RefusedError(Exception):
-    """A queue refuses service until something is changed.
-
-    The message is the reason and the remedy, in sentences.
-    """
+    """A queue refuses service until a change; the message is the reason and the remedy."""
 
 
 class DeniedError(RefusedError):
@@ -36,10 +33,7 @@ class DeniedError(RefusedError):
 
 
 class Outage:
-    """Retries during the outages of the queue `name`, each for up to `patience_s` seconds.
-
-    `emit` is called when an outage begins and when it ends.
-    """
+    """Retries during the outages of the queue `name`, each for up to `patience_s` seconds."""
 
     def __init__(self, name: str, patience_s: float, emit: Emit) -> None:
         self._name = name
@@ -84,7 +78,10 @@ class Outage:
             except RefusedError as error:
                 raise InputBrokenError(f"{self._name} can't be read any more: {error}") from error
             else:
-                self._end()
+                if self._since is not None:
+                    after_s = round(_now() - self._since)
+                    self._emit("queue_reachable", queue=self._name, after_s=after_s)
+                self._since, self._backoff_s = None, _BACKOFF_BASE_S
                 return done
 
     @property
@@ -103,16 +100,47 @@ class Outage:
         self._why = str(error)
         return _now() - self._since
 
-    def _end(self) -> None:
-        if self._since is not None:
-            self._emit("queue_reachable", queue=self._name, after_s=round(_now() - self._since))
-        self._since, self._backoff_s = None, _BACKOFF_BASE_S
+
+class _Connection(Protocol):
+    async def close(self) -> None: ...
+
+
+class QueueSource:
+    """A queue as a source of IDs: adapter of RemoteSource, but for reading and acknowledging.
+
+    Entering it makes the first attempt to `connect`, and raises UsageError if that is refused;
+    `batches` waits out an outage. Leaving it closes the `connection`.
+    """
+
+    is_queue = True
+
+    def __init__(
+        self, outage: Outage, connection: _Connection, connect: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._outage = outage
+        self._connection = connection
+        self._connect = connect
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._outage.first(self._connect)
+        except BaseException:
+            await self._connection.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+    @property
+    def blocked(self) -> Blocked | None:
+        return self._outage.now
 
 
 class IdleTimer:
     """Measures the time without a message, which ends a queue after `until_idle_s` seconds.
 
-    None for `until_idle_s` is never.
+    With None, it never ends.
     """
 
     def __init__(self, until_idle_s: float | None) -> None:
@@ -135,16 +163,14 @@ class IdleTimer:
 
 
 def options_in(query: str, url: str, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the options in the query of a queue's URL.
+    """Return the options in the query of a queue's URL; `known` describes the allowed ones.
 
-    `known` maps the allowed names to descriptions. Raises UsageError, which never shows the query
-    itself.
+    Raises UsageError, which never shows the query itself.
     """
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known or name in options or not value:
-            why = "empty" if name in known else "unknown"
-            why = "given twice" if name in options else why
+            why = "given twice" if name in options else "empty" if name in known else "unknown"
             shown = f"option {name}" if name in known else "an option"
             allowed = ", ".join(f"{one} ({what})" for one, what in known.items())
             raise UsageError(f"{url}: {shown} in the URL is {why}. Allowed are {allowed}.")

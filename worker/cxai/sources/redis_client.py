@@ -1,8 +1,7 @@
 """The commands of a Redis stream, over one connection. Each is sent once: it succeeds or fails.
 
-Nothing is retried here: a lost reply of XREADGROUP leaves messages pending that the client never
-saw, so after any failure our pending messages must be read again. The client's own pool and
-retries are not used.
+A lost reply of XREADGROUP leaves messages pending that the client never saw, so after any failure
+our pending messages must be read again.
 """
 
 import asyncio
@@ -40,8 +39,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 class Message:
     """A message of a stream; `fields` is None if it was deleted before it was acknowledged.
 
-    If `missing` is not 0, this represents that many messages after `id` that were deleted before
-    any consumer got them.
+    Or, if `missing` is not 0, so many messages after `id`, deleted before any consumer got them.
     """
 
     id: bytes
@@ -98,8 +96,8 @@ class RedisStream:
     async def gap(self) -> Message | None:
         """Return a Message for those that were trimmed before any consumer got them, if any.
 
-        A gap is visible only until later messages are read. Returns None as well if the server's
-        counts don't show it (before Redis 7.4.1 and Valkey 8.1), or the user lacks a permission.
+        A gap is visible only until later messages are read, to users with the permission, and from
+        Redis 7.4.1 and Valkey 8.1 on.
         """
         if not await self._can_show_gaps():
             return None
@@ -227,7 +225,6 @@ def _order(message_id: bytes) -> tuple[int, int]:
 
 
 def _counts_correctly(info: bytes) -> bool:
-    """Whether the server counts correctly what a group has read after the stream was trimmed."""
     for name, since in _COUNTS_CORRECTLY.items():
         if found := re.search(rb"^%s:([0-9.]+)" % name, info, re.MULTILINE):
             return tuple(map(int, found[1].split(b"."))) >= since

@@ -38,13 +38,11 @@ def meaning(error: Exception) -> UnreachableError | RefusedError:
                 " (redis://user@host)."
             )
         case exceptions.InvalidResponse() | ValueError():
-            return RefusedError(
-                "the server does not speak the Redis protocol. Check host and port."
-            )
+            why = "the server does not speak the Redis protocol. Check host and port."
+            return RefusedError(why)
         case TimeoutError():
             return UnreachableError("no reply")
-        case _:
-            return _connection_failure(error)
+    return _connection_failure(error)
 
 
 def _error_reply(error: exceptions.ResponseError) -> UnreachableError | RefusedError:

@@ -21,8 +21,7 @@ def password_in_environment() -> SecretStr | None:
 def read_password(file: Path) -> SecretStr:
     """Return the password in a file, without one line break at its end.
 
-    Raises UsageError, which never shows the content, for a file that is unreadable, empty or too
-    large.
+    Raises UsageError, without the content, for a file that is unreadable, empty or too large.
     """
     try:
         with file.open("rb") as opened:

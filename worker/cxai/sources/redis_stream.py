@@ -1,16 +1,15 @@
 """A Redis stream as a source of IDs, read by a consumer group."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Self
 
 from cxai.core.entry import Entry
-from cxai.core.run_state import Blocked
 from cxai.errors import UsageError
 from cxai.sources.message import MessageReader
 from cxai.sources.options import SourceOptions
 from cxai.sources.queue import (
     IdleTimer,
     Outage,
+    QueueSource,
     RefusedError,
     UnreachableError,
     refuse_other_options,
@@ -45,14 +44,13 @@ def open_source(names: Sequence[str], options: SourceOptions) -> "RedisStreamSou
     return RedisStreamSource(address, options)
 
 
-class RedisStreamSource:
+class RedisStreamSource(QueueSource):
     """Messages of a stream: a bare ID, JSON, or named fields (cxai/sources/message.py).
 
     First come the messages pending for this consumer (after each failure again), then those that
     dead consumers have not acknowledged, then new ones. The group is created on first use, starting
-    at the oldest message. If it disappears later, messages may be lost: that breaks the input, also
-    between two runs (`expect_group`). So does a server that is unreachable for longer than the
-    patience.
+    at the oldest message. If it disappears later, even between two runs (`expect_group`), messages
+    may be lost: that breaks the input.
 
     A message that was deleted before it was read becomes an invalid entry, and so do, as one, those
     that were trimmed before any consumer got them. Both are events.
@@ -60,19 +58,19 @@ class RedisStreamSource:
     The end is `until_idle_s` seconds without a message, and nothing pending for any consumer.
     """
 
-    is_queue = True
-
     def __init__(self, address: StreamAddress, options: SourceOptions) -> None:
         file, password = options.redis_password_file, options.redis_password
         if file is not None:
             password = read_password(file)
         if password is not None:
             options.rule.secrets.add(password.get_secret_value())
+        stream = RedisStream(address, password)
+        outage = Outage(address.name, options.patience_s, options.emit)
+        super().__init__(outage, stream, connect=self._create_group)
         self._address = address
         self._options = options
         self._reader = MessageReader(address.name, options.rule, options.field)
-        self._outage = Outage(address.name, options.patience_s, options.emit)
-        self._stream = RedisStream(address, password)
+        self._stream = stream
         self._has_group = False
         self._is_new_group = False
         self._expects_group = False
@@ -86,21 +84,7 @@ class RedisStreamSource:
         """Expect the group to exist, since earlier runs used it: else data has been lost."""
         self._expects_group = True
 
-    async def __aenter__(self) -> Self:
-        """Connect. Raises UsageError if refused; `batches` waits out an outage."""
-        try:
-            await self._outage.first(self._create_group)
-        except BaseException:
-            await self._stream.close()
-            raise
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Close the connection."""
-        await self._stream.close()
-
     async def batches(self) -> AsyncGenerator[Sequence[Entry], None]:
-        """Yield messages as they arrive, at most a hundred at a time. Raises InputBrokenError."""
         reading = _Reading(self._stream, self._address, IdleTimer(self._options.until_idle_s))
         await self._outage.retry(self._check_group)
         while (messages := await self._outage.retry(reading.next)) is not None:
@@ -109,13 +93,8 @@ class RedisStreamSource:
                 yield [self._entry(message) for message in messages]
                 reading.idle.restart()
 
-    @property
-    def blocked(self) -> Blocked | None:
-        """The current outage of the queue, None if there is none."""
-        return self._outage.now
-
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Acknowledge messages (XACK); they stay in the stream. Raises InputBrokenError."""
+        """Acknowledge messages (XACK); they stay in the stream."""
         numbers = map(self._reader.number_of, entries)
         if ids := [one.encode() for one in numbers if not one.startswith(_AFTER)]:
             await self._outage.retry(lambda: self._stream.acknowledge(ids))

@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from cxai.core.text import printable
 from cxai.errors import UsageError
@@ -26,10 +26,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamAddress:
-    """A stream, and the consumer that reads it. `name` appears in messages and rows.
-
-    A message that another consumer has not acknowledged for `claim_after_s` seconds is taken over.
-    """
+    """A stream, and the consumer that reads it. `name` appears in messages and rows."""
 
     name: str
     host: str
@@ -68,12 +65,17 @@ def stream_address(url: str) -> StreamAddress:
             " process list. Set CXAI_REDIS_PASSWORD instead, or set CXAI_REDIS_PASSWORD_FILE to a"
             " file that contains it."
         )
-    name = _name(parts)
+    # Without the user and the options.
+    name = printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
     database, _, stream = parts.path.removeprefix("/").partition("/")
     if not host or not (database.isascii() and database.isdigit()) or not stream or parts.fragment:
         raise UsageError(f"{name} does not name a stream. Use {_FORM}.")
     options = options_in(parts.query, name, _OPTIONS)
-    is_tls = parts.scheme == _TLS
+    is_tls, ca_file = parts.scheme == _TLS, options.get("ca_file")
+    if ca_file is not None and not is_tls:
+        raise UsageError(f"{name}: ca_file is for rediss:// (TLS) only.")
+    if ca_file is not None and not Path(ca_file).is_file():
+        raise UsageError(f"{name}: ca_file {printable(ca_file)} is not a file.")
     return StreamAddress(
         name=name,
         host=host,
@@ -82,21 +84,14 @@ def stream_address(url: str) -> StreamAddress:
         stream=unquote(stream),
         group=options.get("group", _GROUP),
         consumer=options.get("consumer", socket.gethostname()),
-        claim_after_s=_seconds(options.get("claim_after"), name),
+        claim_after_s=_claim_after_s(options.get("claim_after", str(_CLAIM_AFTER_S)), name),
         user=unquote(parts.username) if parts.username else None,
         is_tls=is_tls,
-        ca_file=_ca_file(options.get("ca_file"), name, is_tls=is_tls),
+        ca_file=ca_file,
     )
 
 
-def _name(parts: SplitResult) -> str:
-    """Return the URL without the user and the options."""
-    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
-
-
-def _seconds(text: str | None, name: str) -> float:
-    if text is None:
-        return _CLAIM_AFTER_S
+def _claim_after_s(text: str, name: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -104,13 +99,3 @@ def _seconds(text: str | None, name: str) -> float:
     if not 1 <= seconds <= 86_400:  # noqa: PLR2004 - a day
         raise UsageError(f"{name}: claim_after must be 1 to 86,400 seconds.")
     return seconds
-
-
-def _ca_file(path: str | None, name: str, *, is_tls: bool) -> str | None:
-    if path is None:
-        return None
-    if not is_tls:
-        raise UsageError(f"{name}: ca_file is for rediss:// (TLS) only.")
-    if not Path(path).is_file():
-        raise UsageError(f"{name}: ca_file {printable(path)} is not a file.")
-    return path

@@ -1,8 +1,6 @@
 """The sources of IDs, by URL scheme. A new source is a module and a line in SOURCES.
 
-The module is imported on first use and has a function `open_source(names, options)`. It gets the
-names as given, schemes included, and returns the Source; it may block until the first ID arrives.
-It raises UsageError, with the problem and the remedy, for a source that can't be used.
+The module is imported on first use, and has an `open_source` like the one here.
 """
 
 import re
@@ -27,7 +25,6 @@ SOURCES: Mapping[str, str] = {
     "sqs": "cxai.sources.sqs",
 }
 
-
 # RFC 3986, 3.1. A single letter is a Windows drive, not a scheme.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
 _CREDENTIALS = re.compile("//[^/]*@")
@@ -36,11 +33,14 @@ _CREDENTIALS = re.compile("//[^/]*@")
 def open_source(names: Sequence[str], options: SourceOptions) -> Source:
     """Return the source for `names`: files, `-` or nothing for standard input, or a URL.
 
-    It may block until the first ID arrives. Raises UsageError for an unknown scheme, for sources of
-    several kinds, for one that can't be used, and for a name that contains a secret, which is then
-    not shown.
+    It may block until the first ID arrives. Raises UsageError, with the remedy, for an unknown
+    scheme, sources of several kinds, one that can't be used, or a name that contains a secret.
     """
-    _refuse_secrets([*names, options.column or "", options.field or ""], options)
+    if any(map(options.rule.secrets.are_in, [*names, options.column or "", options.field or ""])):
+        raise UsageError(
+            "The name of an input, column or field contains the API token. It is not shown here,"
+            " but it may be in your shell's history."
+        )
     modules = {_module_of(name): name for name in names or (STDIN,)}
     if len(modules) > 1:
         raise UsageError(
@@ -61,18 +61,14 @@ def _module_of(name: str) -> str:
     if name == STDIN:
         return SOURCES[STDIN]
     scheme = url["scheme"].lower() if (url := _URL.match(name)) else _PATH
-    if scheme not in SOURCES:
-        raise _unknown(name, scheme)
-    return SOURCES[scheme]
-
-
-def _unknown(name: str, scheme: str) -> UsageError:
+    if scheme in SOURCES:
+        return SOURCES[scheme]
     schemes = [known for known in SOURCES if known not in {_PATH, STDIN}]
     near = get_close_matches(scheme, schemes, n=1)
     meant = f" Did you mean {near[0]}://?" if near else ""
     known = ", ".join(f"{one}://" for one in schemes)
     shown = printable(re.sub("//.*@", "//…@", name))  # a password may hold any character
-    return UsageError(
+    raise UsageError(
         f"{shown}: {scheme}:// is not a supported input.{meant} Supported are files,"
         f" standard input ({STDIN}), {known}. Save the IDs to a file, or pipe them in."
     )
@@ -80,11 +76,3 @@ def _unknown(name: str, scheme: str) -> UsageError:
 
 def _shown(name: str) -> str:
     return printable(_CREDENTIALS.sub("//…@", name))
-
-
-def _refuse_secrets(given: Sequence[str], options: SourceOptions) -> None:
-    if any(map(options.rule.secrets.are_in, given)):
-        raise UsageError(
-            "The name of an input, column or field contains the API token. It is not shown here,"
-            " but it may be in your shell's history."
-        )

@@ -4,10 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Self
 
 from cxai.core.entry import Entry
-from cxai.core.run_state import Blocked
 from cxai.core.text import printable
 from cxai.errors import UsageError
 from cxai.sources.message import MessageReader
@@ -16,6 +14,7 @@ from cxai.sources.queue import (
     DeniedError,
     IdleTimer,
     Outage,
+    QueueSource,
     UnreachableError,
     options_in,
     refuse_other_options,
@@ -55,44 +54,28 @@ def open_source(names: Sequence[str], options: SourceOptions) -> "SqsSource":
     return SqsSource(name, SqsQueue(queue, account, region), options)
 
 
-class SqsSource:
+class SqsSource(QueueSource):
     """Messages of a queue: a bare ID, or JSON (cxai/sources/message.py).
 
     A message is held for milliseconds, from its delivery to its entry in the ledger, so its
-    visibility is never extended. A visibility timeout that is too short does no harm: the ledger
-    recognizes redelivered messages. One call at a time is enough: ten messages per call make
-    hundreds per second, more than any usual request rate.
+    visibility is never extended; the ledger recognizes redelivered messages. One call at a time is
+    enough: ten messages per call make hundreds per second.
 
     The end is `until_idle_s` seconds without a message, and at least the visibility timeout if any
     message was delivered and not deleted: if a worker died with it, it is redelivered by then.
     """
 
-    is_queue = True
-
     def __init__(self, name: str, queue: SqsQueue, options: SourceOptions) -> None:
+        outage = Outage(name, options.patience_s, options.emit)
+        super().__init__(outage, queue, connect=queue.open)
         self._name = name
         self._queue = queue
         self._until_idle_s = options.until_idle_s
         self._emit = options.emit
         self._reader = MessageReader(name, options.rule, options.field)
-        self._outage = Outage(name, options.patience_s, options.emit)
         self._handles: dict[str, str] = {}  # of messages not yet acknowledged
 
-    async def __aenter__(self) -> Self:
-        """Find the queue. Raises UsageError if refused; `batches` waits out an outage."""
-        try:
-            await self._outage.first(self._queue.open)
-        except BaseException:
-            await self._queue.close()
-            raise
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Close the connections."""
-        await self._queue.close()
-
     async def batches(self) -> AsyncGenerator[Sequence[Entry], None]:
-        """Yield messages as they arrive, at most ten at a time. Raises InputBrokenError."""
         idle = IdleTimer(self._until_idle_s)
 
         async def receive() -> Sequence[Message]:
@@ -116,16 +99,8 @@ class SqsSource:
                 # If nothing is hidden now, the next empty call is the last one.
                 nothing_hidden = await self._outage.retry(partial(self._hides_nothing, idle))
 
-    @property
-    def blocked(self) -> Blocked | None:
-        """The current outage of the queue, None if there is none."""
-        return self._outage.now
-
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Delete messages. Any that can't be deleted are redelivered, and the ledger skips them.
-
-        Raises InputBrokenError.
-        """
+        """Delete messages. Any that can't be deleted are redelivered, and the ledger skips them."""
         handles = [
             handle
             for entry in entries
@@ -154,7 +129,7 @@ class SqsSource:
         """Return one entry per message; a standard queue may deliver duplicates in one reply."""
         distinct = {message.id: message for message in messages}
         self._handles.update((number, one.handle) for number, one in distinct.items())
-        bodies = {
-            number: one.body.encode(errors="surrogatepass") for number, one in distinct.items()
-        }
-        return [self._reader.read(body, number) for number, body in bodies.items()]
+        return [
+            self._reader.read(one.body.encode(errors="surrogatepass"), number)
+            for number, one in distinct.items()
+        ]

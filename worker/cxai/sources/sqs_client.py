@@ -1,8 +1,7 @@
 """The calls to an SQS queue that a source needs. Each is made once: it succeeds or fails.
 
-A lost reply of ReceiveMessage hides messages until their visibility timeout is over; then they are
-redelivered. Credentials, region and endpoint come from the usual places of AWS clients:
-environment, profile, role of the machine or pod.
+A lost reply of ReceiveMessage hides messages until their visibility timeout is over. Credentials,
+region and endpoint come from the usual places of AWS clients: environment, profile, role.
 """
 
 import math
@@ -98,10 +97,8 @@ class SqsQueue:
             self._url = await _called(call, lambda reply: reply["QueueUrl"])
 
     async def receive(self, wait_s: float) -> Sequence[Message]:
-        """Return messages; wait for one up to `wait_s` seconds, rounded up, at least 1.
-
-        Without a wait, SQS queries only some of its servers and may miss messages.
-        """
+        """Return messages; wait for one up to `wait_s` seconds, rounded up, at least 1."""
+        # Without a wait, SQS queries only some of its servers and may miss messages.
         seconds = max(1, math.ceil(min(_MOST_WAIT_S, wait_s)))
         call = self._client.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=MOST, WaitTimeSeconds=seconds
@@ -123,10 +120,7 @@ class SqsQueue:
         )
 
     async def in_flight(self) -> tuple[int, float]:
-        """Return about how many messages are delivered but not deleted, and the timeout.
-
-        That is the time in seconds for which a delivered message is hidden.
-        """
+        """Return about how many messages are delivered but not deleted, and the timeout, in s."""
         names = ["ApproximateNumberOfMessagesNotVisible", "VisibilityTimeout"]
         count, timeout_s = await _called(
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names),

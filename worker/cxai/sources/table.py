@@ -1,7 +1,7 @@
 """CSV with a header row: the ID is in one of its columns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cxai.core.entry import Entry, Fault, IdRule, IgnoredLine, SourceItem
 from cxai.errors import InputBrokenError, UsageError
@@ -24,9 +24,8 @@ def items_of_table(
 
     `column` is the name of the IDs' column or its number, from 1; the default is the first of
     DEFAULT_NAMES in the header. A line `sep=;` above the header sets the delimiter; otherwise it is
-    the first of comma, semicolon, tab and bar that splits the header so that the column is in it.
-    Quoted cells may contain any number of line breaks, but an ID may not. The line of an item is
-    the one where its row starts.
+    the first of DELIMITERS that splits the header so that the column is in it. Quoted cells may
+    contain line breaks, but an ID may not. The line of an item is the one where its row starts.
 
     A row of empty cells is BLANK. Rejected are a row without an ID in the column, with more cells
     than the header, with fewer cells and several IDs (they may be shifted), with text after a
@@ -58,14 +57,13 @@ def items_of_table(
 
 @dataclass(slots=True)
 class _OpenRow:
-    """A row that continues on the next line, within a quoted cell.
+    """A row that continues on the next line; `fault`, if any, is why it will be rejected.
 
-    `cells` are its cells so far; of the last, open one, only the beginning is kept. `fault`, if
-    any, is why the row will be rejected.
+    `cells` are its cells so far; of the last, open one, only the beginning is kept.
     """
 
     start: bytes
-    cells: list[bytes] = field(default_factory=list)
+    cells: list[bytes]
     fault: Fault | None = None
 
     def add(self, tail: bytes, more: list[bytes], most: int) -> None:
@@ -165,9 +163,8 @@ class _Table:
     def _hides_row(self, header: Header, before: Cells, quoted: bytes, after: Cells) -> bool:
         """Whether a line, if it had no quotes, would be a row with its ID in `quoted`.
 
-        `before` and `after` are the line's other cells. Line breaks of other systems may split
-        `quoted` into several lines. Rows with fewer cells than the header look like text and are
-        not recognized.
+        `before` and `after` are its other cells. Line breaks of other systems may split `quoted`.
+        Rows with fewer cells than the header look like text and are not recognized.
         """
         first, *rest = ODD_LINE_END.split(quoted)
         if not rest:

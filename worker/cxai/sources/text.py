@@ -26,10 +26,9 @@ def items_of_text(
 ) -> Iterator[list[SourceItem]]:
     """Yield one item for each line, in blocks as chunks arrive.
 
-    White space around an ID is ignored. A line of only white space is BLANK, one that starts with
-    `#` is a COMMENT. Rejected are lines of more than MAX_LINE_BYTES, and comments with text after
-    a line break of another system, or an ID after a rarer one: those could be lost IDs.
-    Raises InputBrokenError.
+    A line of only white space is BLANK, one that starts with `#` is a COMMENT. Rejected are lines
+    of more than MAX_LINE_BYTES, and comments with text after a line break of another system, or an
+    ID after a rarer one: those could be lost IDs. Raises InputBrokenError.
     """
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):
         if isinstance(lines, Overlong):
@@ -45,7 +44,9 @@ def _item(line: bytes, name: str, number: int, rule: IdRule) -> SourceItem:
     if text[0] == _COMMENT:
         return _comment(text, name, number, rule)
     entry = rule.read(text, name, number)
-    return IgnoredLine.BLANK if entry.invalid and _is_invisible(text) else entry
+    if entry.invalid and not text.decode("utf-8", "surrogateescape").strip(INVISIBLE):
+        return IgnoredLine.BLANK
+    return entry
 
 
 def _comment(text: bytes, name: str, number: int, rule: IdRule) -> IgnoredLine | Entry:
@@ -54,7 +55,3 @@ def _comment(text: bytes, name: str, number: int, rule: IdRule) -> IgnoredLine |
     if all(part[:1] in {b"", b"#"} for part in rest) and not any(map(rule.allows, lines)):
         return IgnoredLine.COMMENT
     return rule.refused(text, name, number, _HIDES_TEXT)
-
-
-def _is_invisible(text: bytes) -> bool:
-    return not text.decode("utf-8", "surrogateescape").strip(INVISIBLE)

@@ -14,16 +14,14 @@ MAX_AHEAD = 4_096
 
 MAX_BATCH = 512
 
-# How long a leaving consumer waits for the thread to close its files. That takes as long as one
-# block, or for ever if the thread is blocked in a read, which can't be interrupted.
+# How long a leaving consumer waits for the thread to close its files: a read can't be interrupted.
 _GRACE_S = 0.5
 
 
 class ThreadedReader(Generic[T]):
-    """Runs `blocks` on its own daemon thread and passes on the items in batches.
+    """Runs `blocks` on a daemon thread, which does not keep the process from exiting.
 
-    A thread of the default executor, blocked in a read of standard input, would keep the process
-    from exiting. `batches()` can be iterated once.
+    `batches()` can be iterated once.
     """
 
     def __init__(self, blocks: Generator[Sequence[T], None, None]) -> None:
