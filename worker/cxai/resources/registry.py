@@ -15,7 +15,9 @@ from cxai.resources.options import RowOptions
 if TYPE_CHECKING:  # help needs the names alone
     from cxai.core.resource import Resource
 
-RESOURCES: Mapping[str, str] = {"cx_ai": "cxai.resources.cx_ai"}  # name: its module
+RESOURCES: Mapping[str, str] = {
+    "cx_ai": "cxai.resources.cx_ai",
+}
 
 
 def open_resource(name: str, options: RowOptions) -> "Resource":
