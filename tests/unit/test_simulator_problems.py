@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.simulator import ID, ask, decode, interaction_ids, result, simulate, status
 
-from cxai.simulator import Fault, Kind, Scenario, behaviour_of, expected_result
+from cxai.simulator import Kind, Scenario, behaviour_of, expected_result
 from cxai.simulator.interactions import STATES
 
 
@@ -126,17 +126,6 @@ async def test_abandoned_has_waited_for_its_file_for_days():
     }  # fmt: skip
     ages = {datetime.now(UTC) - datetime.fromisoformat(reply["declared"]) for reply in seen}
     assert min(ages) > timedelta(days=2)
-
-
-async def test_a_declaration_shows_whether_cx_ai_was_requested():
-    without = Scenario(faulty=1.0, faults=(Fault.NO_CX_AI,))
-    for scenario, includes in [(Scenario(), True), (without, False)]:
-        async with simulate(scenario) as sim:
-            code, _, body = await ask(sim, f"/v1/interactions/{ID}")
-        reply = json.loads(body)
-        assert (code, reply["identifier"], reply["includeAiResults"]) == (200, ID, includes)
-    async with simulate(Scenario(missing=1.0)) as sim:
-        assert (await ask(sim, f"/v1/interactions/{ID}"))[0] == 404
 
 
 async def test_throttled_is_refused_once_per_id():

@@ -1,4 +1,4 @@
-"""What the simulated API sends about an interaction itself: its status, and its declaration."""
+"""What the simulated API sends about an interaction itself: its status."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -60,21 +60,4 @@ def status_json(interaction_id: str, its: Behaviour, earlier: int, at: datetime)
             "errorMessage": message,
         },
         option=orjson.OPT_UTC_Z,
-    )
-
-
-def declared_json(interaction_id: str, *, with_cx_ai: bool) -> bytes:
-    """Return the parameters with which an interaction was declared."""
-    return orjson.dumps(
-        {
-            "identifier": interaction_id,
-            "type": "audio",
-            "languageTag": "en-us",
-            "vertical": "default",
-            "audioTranscriptionMode": "highAccuracy",
-            "transcript": None,
-            "chat": None,
-            "downloadUri": None,
-            "includeAiResults": with_cx_ai,
-        }
     )

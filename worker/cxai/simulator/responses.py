@@ -6,8 +6,7 @@ from datetime import datetime
 from cxai.simulator.behaviour import Behaviour
 from cxai.simulator.coding import cut_short, encoded_result
 from cxai.simulator.exchange import RequestContext, Response, error, found
-from cxai.simulator.faults import Fault
-from cxai.simulator.interactions import declared_json, status_json
+from cxai.simulator.interactions import status_json
 from cxai.simulator.scenario import Kind, Scenario
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>\n"
@@ -46,10 +45,4 @@ def status(
 ) -> Response:
     """Respond to a request for the status of an interaction; `earlier` as for `result`."""
     known = found(status_json(interaction_id, its, earlier, at))
-    return replace(error(404) if its.kind is Kind.MISSING else known, delay_s=scenario.latency_s)
-
-
-def declared(scenario: Scenario, interaction_id: str, its: Behaviour) -> Response:
-    """Respond to a request for how an interaction was declared."""
-    known = found(declared_json(interaction_id, with_cx_ai=its.fault is not Fault.NO_CX_AI))
     return replace(error(404) if its.kind is Kind.MISSING else known, delay_s=scenario.latency_s)

@@ -21,8 +21,7 @@ from cxai.simulator.wire_faults import play, raw
 
 STATS_PATH = "/simulator/stats"
 
-_PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})(?:/(ai|status))?")
-_DECLARED = "declared"
+_PATH = re.compile(r"/v1/interactions/([A-Za-z0-9._~-]{1,256})/(ai|status)")
 _OTHERS = {ELSEWHERE: "elsewhere"}
 _HOST = "127.0.0.1"
 _MAX_PORT = 65_535
@@ -32,9 +31,8 @@ _STOP_S = 1.0
 class Simulator:
     """An async context manager: serves `scenario` in the running event loop while it is open.
 
-    Responds to `GET /v1/interactions/{id}/ai`, `.../status` and `/v1/interactions/{id}` (how it was
-    declared) if X-API-Token is `token` (later `next_token`), and to `GET /simulator/stats` (Stats
-    as JSON) without one.
+    Responds to `GET /v1/interactions/{id}/ai` and `.../status` if X-API-Token is `token` (later
+    `next_token`), and to `GET /simulator/stats` (Stats as JSON) without one.
 
     `port` 0 means any free one. Closing aborts all connections. It can be opened again, with the
     stats and each ID's progress kept. Raises ValueError if `token` or `port` can't be used, and
@@ -92,7 +90,7 @@ class Simulator:
         if (request.method, path) == ("GET", STATS_PATH):
             return web.json_response(self.stats.to_dict(), dumps=_dumps)
         found = _PATH.fullmatch(path) if request.method == "GET" else None
-        endpoint = (found[2] or _DECLARED) if found else _OTHERS.get(path, "other")
+        endpoint = found[2] if found else _OTHERS.get(path, "other")
         self.stats.arrived(endpoint, now)
         try:
             if found is None:
@@ -144,8 +142,6 @@ class Simulator:
         if endpoint == counted and earlier < its.affected:
             self._affected[interaction_id] = earlier + 1
         at = datetime.now(UTC)
-        if endpoint == _DECLARED:
-            return responses.declared(scenario, interaction_id, its)
         if endpoint == "status":
             return responses.status(scenario, interaction_id, its, earlier, at)
         context = RequestContext(
