@@ -12,8 +12,7 @@ from pathlib import Path
 
 from support.store import opened
 
-from cxai.core.entry import Entry, IdRule
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Entry, IdRule, Outcome
 from cxai.policy.verdict import Verdict
 from cxai.resources.cx_ai.layout import RECORDS
 from cxai.sources.file import FileSource

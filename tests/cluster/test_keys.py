@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxai.cluster.keys import entry_key, entry_of, item_key, payload_of
-from cxai.cluster.verdict_codes import CODES, VERDICTS
+from cxai.cluster.rows import CODES, VERDICTS
 from cxai.core.entry import IdRule, key_of
 from cxai.policy.verdict import Verdict
 

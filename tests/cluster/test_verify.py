@@ -12,7 +12,7 @@ from support.memory_objects import Fault, MemoryObjects
 from cxai.cluster.engine_errors import EngineDownError
 from cxai.cluster.manifest import Manifest
 from cxai.cluster.verify import verify_cluster
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.errors import BlockedError, ExitCode
 from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression

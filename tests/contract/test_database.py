@@ -12,9 +12,8 @@ from support.memory_database import Books, MemoryDatabase
 from support.store import run_finished, run_killed
 
 from cxai.clock import SystemClock
-from cxai.core.entry import IdRule, key_of
+from cxai.core.entry import IdRule, Outcome, key_of
 from cxai.core.layout import FAILURES, BandsMark
-from cxai.core.outcome import Outcome
 from cxai.errors import IntegrityError, UsageError
 from cxai.inspect.prune import prune_export
 from cxai.inspect.status import export_status

@@ -14,7 +14,7 @@ from cxai.cluster.holdings import Holdings
 from cxai.cluster.ledger import ClusterLedger
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.source import ClusterSource
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.ledger.form import ExportForm
 from cxai.objects.port import StoreError
 from cxai.output.compression import Compression

@@ -13,7 +13,7 @@ from support.memory_books import Engine, MemoryBooks
 from support.memory_objects import MemoryObjects
 from support.store import opened
 
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.ledger.local import LocalLedger
 from cxai.policy.verdict import Verdict
 

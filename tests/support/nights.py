@@ -7,9 +7,8 @@ from itertools import count
 from support.bodies import sample
 
 from cxai.clock import SystemClock
-from cxai.core.entry import IdRule
+from cxai.core.entry import IdRule, Outcome
 from cxai.core.events import EventStream
-from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression

@@ -4,9 +4,8 @@ from contextlib import contextmanager, nullcontext
 
 from cxai.api.base_url import THIS_MACHINE
 from cxai.clock import SystemClock
-from cxai.core.entry import IdRule
+from cxai.core.entry import IdRule, Outcome
 from cxai.core.events import EventStream
-from cxai.core.outcome import Outcome
 from cxai.ledger.committer import Committer
 from cxai.ledger.form import ExportForm
 from cxai.output.compression import Compression

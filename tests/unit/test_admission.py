@@ -9,7 +9,7 @@ from contextlib import closing
 from support.doubles import entries
 from support.memory_database import Books, MemoryDatabase
 
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.core.ports import Admission
 from cxai.ledger.admission import Admissions, KeyFilter
 from cxai.ledger.distinct import DistinctKeys

@@ -7,7 +7,7 @@ from support.doubles import entries
 from support.virtual import START_S, at, quiet, virtually
 
 from cxai.core.batch import Batch
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.policy.verdict import Verdict
 
 MUCH = 1 << 40

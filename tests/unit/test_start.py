@@ -88,7 +88,7 @@ def test_a_run_of_one_id_needs_nothing_that_it_does_not_use(noted, simulated, tm
 
 PROGRAM = """
 import ssl
-from cxai.cli.aiohttp_import import import_aiohttp
+from cxai.cli.tuning import import_aiohttp
 import_aiohttp()
 from aiohttp.connector import _SSL_CONTEXT_UNVERIFIED, _SSL_CONTEXT_VERIFIED
 for context in (_SSL_CONTEXT_UNVERIFIED, _SSL_CONTEXT_VERIFIED, ssl.create_default_context()):
@@ -113,7 +113,7 @@ class Contexts(ssl.SSLContext):
     def set_default_verify_paths(self):
         print("its own")
 ssl.SSLContext = Contexts
-from cxai.cli.aiohttp_import import import_aiohttp
+from cxai.cli.tuning import import_aiohttp
 import_aiohttp()
 Contexts(ssl.PROTOCOL_TLS_CLIENT).set_default_verify_paths()
 """

@@ -9,7 +9,7 @@ import pytest
 from support.states import AT, run_state
 from support.store import REPORT, entries_of, opened, run_finished, run_killed
 
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.core.timestamp import timestamp
 from cxai.errors import UsageError
 from cxai.inspect.status import export_status

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cxai.cli.early_format import is_log_json
-from cxai.cli.gc_tuning import tune_for_a_command
+from cxai.cli.tuning import tune_for_a_command
 from cxai.errors import ExitCode
 
 

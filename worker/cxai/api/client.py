@@ -48,16 +48,15 @@ async def _unpaced() -> None:
 class ApiClient:
     """Adapter of ports.Fetcher: an async context manager; no redirects, no cookies, no retries.
 
-    A reply with any status but 200 counts, whatever happens to its body, of which at most
-    EXCERPT_BYTES are kept, those that arrive within a second.
+    Of a reply with any status but 200, at most EXCERPT_BYTES of the body are kept, those that arrive
+    within a second.
 
     `result_path` follows the ID in the URL of a result. `send_slot` is awaited before each request
     is sent. `in_flight` is the most concurrent requests and connections, so no request waits for a
     connection. `connect_timeout_s` bounds connecting (name, TCP, proxy, TLS), `total_timeout_s`
     everything from there to the last byte. A 200 is not read beyond `max_wire_bytes`, as sent.
     `ca_file` and `proxy` are those of tls.trust and proxy.checked_proxy; http to loopback never
-    uses a proxy. Raises UsageError for these, and for a `base_url`, that can't be used, and for a
-    `base_url` that contains the token.
+    uses a proxy. Raises UsageError for these and for a `base_url` that can't be used.
     """
 
     def __init__(

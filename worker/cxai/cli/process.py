@@ -12,8 +12,8 @@ from cxai.app import export
 from cxai.app.wiring import most_readers
 from cxai.cli.descriptors import need_descriptors
 from cxai.cli.exits import is_debugging
-from cxai.cli.gc_tuning import rare_collections
 from cxai.cli.signals import stop_signals
+from cxai.cli.tuning import rare_collections
 from cxai.cluster.url import parse_engine_url
 from cxai.core.events import EventStream, Level
 from cxai.core.ports import Source

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from cxai.cli.aiohttp_import import import_aiohttp
 from cxai.cli.exits import finish, redaction_of_environment
 from cxai.cli.help import Option, Page
 from cxai.cli.options import AS_JSON, CONFIG, QUIET, SOURCES, VERBOSE, settings_of, settings_options
 from cxai.cli.streams import say
+from cxai.cli.tuning import import_aiohttp
 from cxai.cli.values import Directory
 from cxai.cluster.url import is_engine_url
 from cxai.errors import UsageError

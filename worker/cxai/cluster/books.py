@@ -7,9 +7,8 @@ from psycopg.types.json import Jsonb
 
 from cxai.cluster.engine import Engine
 from cxai.cluster.keys import engine_text, entry_of, item_key, payload_of
-from cxai.cluster.rows import Claimed, Enqueued, Written
+from cxai.cluster.rows import CODES, Claimed, Enqueued, Written, by_verdict
 from cxai.cluster.url import EngineUrl
-from cxai.cluster.verdict_codes import CODES, by_verdict
 from cxai.cluster.view import ExportView
 from cxai.core.entry import Entry
 from cxai.errors import UsageError

@@ -23,8 +23,7 @@ from cxai.cluster.keys import item_key
 from cxai.cluster.packing import Packed, pack
 from cxai.cluster.publishing import Publishing
 from cxai.cluster.store_errors import as_run_errors
-from cxai.core.entry import Entry
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Entry, Outcome
 from cxai.core.ports import Admission, Clock, RowWriter
 from cxai.objects.port import ObjectStore, StoreError
 from cxai.output.compression import Compression

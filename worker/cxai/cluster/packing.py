@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cxai.cluster.names import pending_name
 from cxai.cluster.rows import Written
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 from cxai.output.codecs import COMPRESS
 from cxai.output.compression import Compression
 

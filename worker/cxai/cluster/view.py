@@ -5,9 +5,8 @@ from typing import Any
 
 from cxai.cluster import schema
 from cxai.cluster.engine import Engine
-from cxai.cluster.rows import Counts, ObjectRow, Queue, Recount, WorkerRow
+from cxai.cluster.rows import VERDICTS, Counts, ObjectRow, Queue, Recount, WorkerRow, by_verdict
 from cxai.cluster.url import EngineUrl
-from cxai.cluster.verdict_codes import VERDICTS, by_verdict
 from cxai.policy.verdict import Verdict
 
 _LONG_S = 600.0  # seconds that a query over every item may take

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Outcome
 
 
 class Batch:

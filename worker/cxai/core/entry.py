@@ -1,14 +1,16 @@
-"""A line of input: an interaction ID, or the reason why it holds none."""
+"""A line of input, with an ID or the reason why it holds none; and its outcome."""
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from cxai.core.guid import GUID_PATTERN, guid_in, is_almost_guid, why_no_guid
 from cxai.core.secret import MASK, Secrets
 from cxai.core.text import printable
 from cxai.errors import UsageError
+from cxai.policy.verdict import Verdict
 
 _GUID = re.compile(GUID_PATTERN)
 MAX_ID_CHARS = 256
@@ -154,3 +156,16 @@ def key_of_secret(source: str, line: int) -> bytes:
 def _key_of_refused(raw: bytes, source: str, line: int) -> bytes:
     place = f"{source}\0{line}\0".encode("utf-8", "surrogatepass")
     return b"!" + hashlib.sha256(place + raw).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An entry with its verdict, ready to be committed.
+
+    `requests` counts its requests, 0 for `invalid_id`. `lines` holds whole JSON lines by part set.
+    """
+
+    entry: Entry
+    verdict: Verdict
+    requests: int
+    lines: Mapping[str, bytes] = field(repr=False)

@@ -2,12 +2,9 @@
 
 source → seen before? → acknowledge → backlog → pace → fetch → judge → (retry | row) → commit
 
-The governor takes the next item from the backlog, and puts retries back. A canary is an ID that was
-answered before, requested again only to see whether the API answers. An ID whose request does not
-complete within the grace period of a stop stays open for the next run.
-
-Every stage is bounded, so a slow one holds back those before it. Requests are refilled first: a
-requester sends its next request before the last body is parsed. Everything passes in blocks.
+The governor takes the next item from the backlog, and puts retries back. Every stage is bounded, so
+a slow one holds back those before it. A requester sends its next request before the last body is
+parsed. Everything passes in blocks.
 """
 
 import asyncio
@@ -21,9 +18,8 @@ from typing import cast
 
 from cxai.core.backlog import Backlog, Item
 from cxai.core.batch import Batch
-from cxai.core.entry import Entry, IgnoredLine
+from cxai.core.entry import Entry, IgnoredLine, Outcome
 from cxai.core.governor_ports import Governor
-from cxai.core.outcome import Outcome
 from cxai.core.pipeline_settings import PipelineSettings
 from cxai.core.ports import Clock, Fetcher, Ledger, Reader, RowWriter, Source
 from cxai.core.room import Room

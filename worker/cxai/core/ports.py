@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from cxai.core.entry import Entry, IgnoredLine
+from cxai.core.entry import Entry, IgnoredLine, Outcome
 from cxai.core.events import Event
-from cxai.core.outcome import Outcome
 from cxai.core.run_state import Blocked, RunState
 from cxai.policy.reply import Arrival, Endpoint, Failure, ParsedReply, Reply, Said
 from cxai.policy.step import Settle

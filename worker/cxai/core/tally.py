@@ -19,8 +19,7 @@ _MOST_REASONS = 64
 class Tally:
     """The counters of one run, up to date at any time.
 
-    `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`, and
-    `ids` = those settled before + those settled now + those still open.
+    `lines` = `ids` + `duplicates` + `blanks` + `comments` + `invalid`; `ids` = before + now + open.
     `before` and `now` count by verdict, including `invalid_id`, whose lines are no IDs. `unknown`
     counts results by the path of an undocumented field, `absent` by that of a missing one, and
     `more_drift` those beyond the number of paths that are kept. `reasons` counts IDs that ended

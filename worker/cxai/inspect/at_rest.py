@@ -18,8 +18,8 @@ def export_at_rest(
     """Yield the directory and the ledger of the export in `path`, closed at the end of the block.
 
     `purpose` is the command that locks it; `doing` completes the message of a failure. Raises
-    UsageError if there is no export, DirectoryInUseError if a run owns it, and StoppedError or
-    IntegrityError if disk or ledger fail.
+    UsageError without an export, DirectoryInUseError, and StoppedError or IntegrityError if disk or
+    ledger fail.
     """
     require_export(path)
     with (

@@ -1,23 +1,18 @@
 """Admission of the entries of a file: which are to be fetched, duplicates, or settled already.
 
-The IDs in progress (in memory, bounded by the backlog) and the outcomes in the ledger decide it, so
-the input is not stored a second time:
+The IDs in progress (in memory) and the outcomes in the ledger decide it:
 
     in progress                               duplicate
     verdict of this run                       duplicate
     final verdict of an earlier run           settled; a duplicate the second time
     verdict of an earlier run to be retried   to fetch
     no verdict                                to fetch
-
-The settled IDs that this input has named are kept in a scratch file, to find their duplicates.
-inbox.py does the same for queues.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from cxai.core.entry import Entry
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Entry, Outcome
 from cxai.core.ports import Admission
 from cxai.ledger.distinct import DistinctKeys
 from cxai.ledger.port import Database, Key

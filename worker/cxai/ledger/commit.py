@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from cxai.core.entry import Outcome
 from cxai.core.layout import FAILURES
-from cxai.core.outcome import Outcome
 from cxai.errors import CxaiError
 from cxai.ledger.disk_failure import DatabaseError, stop_after, stop_for_good, stopping_for_good
 from cxai.ledger.displaced import refuse_displaced

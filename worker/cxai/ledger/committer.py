@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from cxai.core.entry import Entry
+from cxai.core.entry import Entry, Outcome
 from cxai.core.events import Emit
 from cxai.core.layout import FAILURES, Layout
-from cxai.core.outcome import Outcome
 from cxai.core.ports import Admission, Clock
 from cxai.core.timestamp import timestamp
 from cxai.errors import BlockedError, CxaiError, UsageError

@@ -1,8 +1,7 @@
 """The inbox: messages of a queue stay in the ledger until they have a final verdict.
 
 An entry is stored before its message is acknowledged, and deleted by the commit of its final
-verdict. The next run processes what is left before its input, whatever that is. Inbox and outcomes
-alone classify an entry that is delivered again, so no other record grows with the length of a run:
+verdict. The inbox and the outcomes classify an entry that is delivered again:
 
     in the inbox, no verdict of this run         in progress: a duplicate
     in the inbox, verdict of this run            a duplicate, but fetched again
@@ -14,8 +13,7 @@ alone classify an entry that is delivered again, so no other record grows with t
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from cxai.core.entry import Entry
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Entry, Outcome
 from cxai.core.ports import Admission
 from cxai.ledger.port import Database, Key
 from cxai.policy.verdict import OPEN_AGAIN, Verdict

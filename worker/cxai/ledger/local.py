@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from cxai.core.entry import Entry
-from cxai.core.outcome import Outcome
+from cxai.core.entry import Entry, Outcome
 from cxai.core.ports import Admission
 from cxai.ledger.committer import Committer
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from cxai.core.entry import Entry
+from cxai.core.entry import Entry, Outcome
 from cxai.core.layout import Layout
-from cxai.core.outcome import Outcome
 from cxai.ledger.form import ExportForm
 from cxai.output.part_state import Extent, PartState
 

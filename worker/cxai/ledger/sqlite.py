@@ -6,9 +6,8 @@ from typing import Any
 
 import orjson
 
-from cxai.core.entry import Entry
+from cxai.core.entry import Entry, Outcome
 from cxai.core.layout import FAILURES, Layout
-from cxai.core.outcome import Outcome
 from cxai.errors import IntegrityError
 from cxai.ledger.form import ExportForm, refuse_other_version
 from cxai.ledger.port import Key, Run, Settled

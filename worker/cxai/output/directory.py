@@ -20,11 +20,8 @@ class OutputDirectory:
 
     Entering it creates the directory (mode 0700) if needed, unless `create` is False, and locks it;
     raises UsageError if it can't be used, StoppedError if its disk is full or fails,
-    DirectoryInUseError if another process owns it: that error names the owner's `purpose`. The lock
-    ends with the process, however that ends.
-
-    A `with` block that ends with an error removes what entering it has created, unless other files
-    are in the directory by then.
+    DirectoryInUseError, which names the owner's `purpose`. The lock ends with the process. A `with`
+    block that ends with an error removes what entering it has created, unless there are other files.
     """
 
     def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:

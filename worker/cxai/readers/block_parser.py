@@ -24,7 +24,7 @@ def serve(connection: socket.socket) -> None:
     try:
         blocks = BlockParser(_next(connection, msgspec.msgpack.Decoder(wire.ReaderSettings)))
         decoder = msgspec.msgpack.Decoder(wire.Block)
-        # As in a worker (cli/gc_tuning.py): parsing a body creates no cycles.
+        # As in a worker (cli/tuning.py): parsing a body creates no cycles.
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)
         connection.sendall(wire.framed(wire.Ready(_memory_bytes())))

@@ -14,11 +14,9 @@ __all__ = ["Level", "LogFormat", "Setting", "Settings", "SettingsError", "load_s
 
 
 def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Return the settings, `given` (from the command line) before all others.
+    """Return the settings, `given` (from the command line) before those of environment and file.
 
-    They are by name, of today or formerly. `config` names a TOML file; without it CXAI_CONFIG may.
-    Raises SettingsError, a UsageError, that lists all that is wrong, each with the place where it
-    was given and what is allowed.
+    `config` names a TOML file, else CXAI_CONFIG does. Raises SettingsError, which lists all faults.
     """
     from cxai.settings.origins import load  # noqa: PLC0415 - help needs only the definitions
 

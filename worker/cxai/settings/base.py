@@ -27,10 +27,9 @@ class SettingsError(UsageError, ValueError):
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
 class SettingsBase:
-    """Base of a class of settings. Its instances are frozen, and equal if their values are.
+    """Base of a class of settings, made of native values or texts by name. Frozen.
 
-    An instance is made of settings by name, as native values or texts. It raises SettingsError, a
-    ValueError, that lists all that can't be used.
+    Raises SettingsError, a ValueError, that lists all that can't be used.
     """
 
     _definitions: ClassVar[dict[str, Setting[Any]]] = {}

@@ -44,7 +44,7 @@ class Rate:
 class Stats:
     """What has come in and gone out. Every request counts, except those for the stats.
 
-    - `requests`: all; `by_path` as `ai`, `status`, `declared`, `elsewhere` (of redirects), `other`.
+    - `requests`: all; `by_path` as `ai`, `status`, `elsewhere` (of redirects), `other`.
     - `by_status`: responses, by HTTP status. A request that its client cancelled has none.
     - `by_coding`, `bytes_by_coding`: responses and the bytes of their bodies, as sent, by content
       coding (`identity` for none); `bytes_sent` is the sum.

@@ -28,13 +28,11 @@ def items_of_table(
     contain line breaks, but an ID may not. The line of an item is the one where its row starts.
 
     A row of empty cells is BLANK. Rejected are a row without an ID in the column, with more cells
-    than the header, with fewer cells and several IDs (they may be shifted), with text after a
-    closing quote, with an ID after a line break of another system, and with a line of more than
-    MAX_LINE_BYTES.
+    than the header, with fewer cells and several IDs, with text after a closing quote, with an ID
+    after a line break of another system, and with a line of more than MAX_LINE_BYTES.
 
-    Raises UsageError if the header lacks the column, and InputBrokenError for an unclosed quote,
-    after which IDs could be lost silently. That is raised at the end of the input, or as soon as a
-    line within the quotes would be a row with an ID.
+    Raises UsageError if the header lacks the column, and InputBrokenError for an unclosed quote: at
+    the end of the input, or as soon as a line within the quotes would be a row with an ID.
     """
     table = _Table(name, rule, column)
     for first, lines in numbered_lines(chunks, MAX_LINE_BYTES, name):

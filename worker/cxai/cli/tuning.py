@@ -1,4 +1,4 @@
-"""Settings of the garbage collector for a command and for its run."""
+"""What makes a command fast, and is not for a program: garbage collection, a quicker import."""
 
 import atexit
 import gc
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 _YOUNG, _MIDDLE, _OLD = 20_000, 20, 100
 _YOUNG_AT_START = 100_000
+_READ_CERTIFICATES = "set_default_verify_paths"
 
 
 def tune_for_a_command() -> None:
@@ -35,3 +36,23 @@ def rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def import_aiohttp() -> None:
+    """Import aiohttp without the system's certificates, which it would read twice (40 ms).
+
+    It keeps them for requests without a trust setting. Ours all have one (cxai/api/tls.py), and so
+    do aiobotocore's. A program may make others: only a command calls this.
+    """
+    import ssl  # noqa: PLC0415 - not for `cxai --help`
+
+    contexts = ssl.SSLContext
+    own = vars(contexts).get(_READ_CERTIFICATES)  # none in Python's class; truststore's has one
+    setattr(contexts, _READ_CERTIFICATES, lambda _context: None)
+    try:
+        import aiohttp  # noqa: F401, PLC0415 - to import it is what this is for
+    finally:
+        if own is None:
+            delattr(contexts, _READ_CERTIFICATES)  # the method of its base class is there again
+        else:
+            setattr(contexts, _READ_CERTIFICATES, own)
