@@ -50,11 +50,9 @@ async def export(
     A run that ended early is no error: `report.exit_code` and `report.ending` say how it ended.
     Raises UsageError, with nothing created, for arguments, an input or a directory that can't be
     used; StoppedError for a disk that fails before the run begins, and for a stop while a pipe has
-    not given its first ID; IntegrityError, with nothing sent, if the files of the directory and its
-    ledger contradict each other. Cancelling it is safe, too, as everything committed stays; but
-    parts stay open and no report is made.
-
-    Any number of exports can run in one process at a time, each into a directory of its own.
+    not given its first ID; IntegrityError, with nothing sent, if the directory's files contradict
+    its ledger. Cancelling it is safe, but parts stay open and no report is made. Several exports
+    can run in one process, each into its own directory.
     """
     quiet = settings.replace(progress=Progress.NONE)
     secret = _secret(settings, token)

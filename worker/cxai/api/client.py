@@ -48,8 +48,7 @@ async def _unpaced() -> None:
 class ApiClient:
     """Adapter of ports.Fetcher: an async context manager; no redirects, no cookies, no retries.
 
-    Of a reply with any status but 200, at most EXCERPT_BYTES of the body are kept, those that arrive
-    within a second.
+    Unless the status is 200, at most EXCERPT_BYTES of a body are kept, of what comes in a second.
 
     `result_path` follows the ID in the URL of a result. `send_slot` is awaited before each request
     is sent. `in_flight` is the most concurrent requests and connections, so no request waits for a

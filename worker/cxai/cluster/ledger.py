@@ -5,9 +5,9 @@
    blocks of IDs that are finished with them.
 3. The objects get their final names, and the database records that.
 
-Until the transaction is durable nothing of the batch counts, and its objects are deleted later.
-From then on all of it counts: if this worker is lost, another one publishes it (publishing.py). A
-transaction whose result is unknown is sent again; the names of its objects make it count once.
+Until the transaction is durable nothing of the batch counts; from then on all of it does, and if
+this worker is lost, another one publishes it (publishing.py). A transaction with an unknown result
+is sent again; the names of its objects make it count once.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ class OutputDirectory:
     Entering it creates the directory (mode 0700) if needed, unless `create` is False, and locks it;
     raises UsageError if it can't be used, StoppedError if its disk is full or fails,
     DirectoryInUseError, which names the owner's `purpose`. The lock ends with the process. A `with`
-    block that ends with an error removes what entering it has created, unless there are other files.
+    block that ends with an error removes what entering it created, unless there are other files.
     """
 
     def __init__(self, path: Path, *, create: bool = True, purpose: str = "run") -> None:
