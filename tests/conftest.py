@@ -26,7 +26,7 @@ from cxai.simulator import Scenario, Simulator
 
 pytest_plugins = ["support.postgres", "support.shared_export"]
 
-# A machine that stalls is no reason to fail: how long an example takes is nobody's promise.
+# A machine that stalls is no reason to fail: the time of an example is not a promise.
 hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 

@@ -52,7 +52,7 @@ ODD = {
     "gzip twice, says twice": ("gzip, gzip", gzip.compress(gzip.compress(BODY)), "ok"),
     "gzip once, says twice": ("gzip, gzip", gzip.compress(BODY), "corrupt_body"),
     "zstd": ("zstd", BODY, "unsupported_encoding"),
-    "a coding that nobody knows": ("x-rot13", BODY, "unsupported_encoding"),
+    "an unknown coding": ("x-rot13", BODY, "unsupported_encoding"),
     "gzip four times": ("gzip, gzip, gzip, gzip", BODY, "unsupported_encoding"),
 }
 
@@ -62,7 +62,7 @@ def verdicts_of(guids, export):
     """Serve pairs of (coding, body), one for an ID, to one run; return their verdicts in order."""
 
     def run(pairs):
-        answered, *ids = guids(1 + len(pairs))  # what everybody gets is nobody's verdict
+        answered, *ids = guids(1 + len(pairs))  # what every ID gets is no ID's verdict
         scripts = {
             one: [response(body, f"Content-Encoding: {coding}")]
             for one, (coding, body) in zip(ids, pairs, strict=True)
@@ -135,7 +135,7 @@ def test_a_flipped_bit_in_gzip_is_refused_or_changes_nothing(verdicts_of, export
     "A coding that lies, is undone already, or was applied twice",
     "`corrupt_body` or `bad_body`; codings that are listed one by one are undone in order",
 )
-@pytest.mark.promise("A coding that nobody asked for", "`unsupported_encoding`")
+@pytest.mark.promise("A content coding that was not requested", "`unsupported_encoding`")
 def test_a_coding_that_lies_or_is_unknown_has_its_verdict(verdicts_of):
     verdicts = verdicts_of([(coding, body) for coding, body, _ in ODD.values()])
     wanted = {name: verdict for name, (_, _, verdict) in ODD.items()}

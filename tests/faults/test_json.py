@@ -154,7 +154,7 @@ def test_line_separators_in_texts_stay_within_one_line(seen):
     assert len(seen.lines) == len(seen.records)
 
 
-@pytest.mark.promise("Fields that nobody knows", "kept under `extra`, and counted in the summary")
+@pytest.mark.promise("Unknown fields", "kept under `extra`, and counted in the summary")
 def test_unknown_fields_are_kept(seen):
     assert seen.records["unknown fields"]["extra"] == {"new": {"deep": [1, None]}}
     assert seen.drift["new"] == 1

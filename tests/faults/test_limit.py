@@ -1,4 +1,4 @@
-"""The API asks for fewer requests: everyone waits, nobody loses a verdict."""
+"""The API refuses requests: all of them wait, and no ID loses its verdict."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -55,7 +55,7 @@ def test_any_retry_after_pauses_everyone_and_is_clamped(guids, export):
     "The first request for every ID is refused with 429",
     "no ID loses an attempt; the run completes",
 )
-def test_a_storm_of_refusals_costs_nobody_a_verdict(simulated, ids, export):
+def test_a_storm_of_refusals_costs_no_id_its_verdict(simulated, ids, export):
     quick = environment(
         CXAI_MAX_ATTEMPTS="1", CXAI_RETRY_AFTER_CAP_S="0.05", CXAI_BACKOFF_BASE_S="0.01"
     )

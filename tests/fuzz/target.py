@@ -111,7 +111,7 @@ def check_decoded(decoded, body, content_encoding):
         for cut in {0, 1, len(body) // 3, len(body) - 9, len(body) - 1} & set(range(len(body))):
             shorter = decode(body[:cut], content_encoding, LIMITS)
             if isinstance(shorter, bytes):
-                # Whoever cuts between two members has cut nothing that this layer could see.
+                # A cut between two members can't be detected by this layer.
                 between = names[-1] in ("gzip", "x-gzip") and cut in member_ends(body)
                 hold(between, "a body that is cut is refused")
 

@@ -1,4 +1,4 @@
-"""The simulator as a server: who is let in, its limits, its stats, its start and stop."""
+"""The simulator as a server: its token, its limits, its stats, its start and stop."""
 
 import asyncio
 import json

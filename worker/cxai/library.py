@@ -104,7 +104,7 @@ async def _opened(opening: Callable[[], Source], stop: StopRequest) -> Source:
     Raises what `stop` is made for.
     """
     found: Future[Source] = Future()
-    found.set_running_or_notify_cancel()  # from now on nobody cancels it but in name
+    found.set_running_or_notify_cancel()  # from now on, cancelling it has no effect
 
     def work() -> None:
         try:

@@ -117,7 +117,7 @@ async def work_as_command(
 
 
 def with_start_patience(settings: Settings) -> Settings:
-    """Wait less for the first reply on a terminal: whoever watches it wants to know soon."""
+    """Wait less for the first reply on a terminal: its user wants to know soon."""
     if settings.start_patience_s is not None or not sys.stderr.isatty():
         return settings
     return settings.replace(start_patience_s=START_PATIENCE_ON_A_TERMINAL_S)

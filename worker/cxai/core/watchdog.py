@@ -83,7 +83,7 @@ class Watchdog:
         """Return the stall that there is at `now`, None if there is none.
 
         If several stages are stuck it is the last one on the way: the others wait for it.
-        `slow_s` is how long the pace may take by itself, None if it rightly lets nobody leave.
+        `slow_s` is how long the pace may hold a request back, None if it rightly holds all of them.
         """
         away_s, self._looked = now - self._looked, now
         if away_s >= self._after_s:

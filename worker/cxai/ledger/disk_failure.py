@@ -102,7 +102,7 @@ def stop_after(error: OSError | DatabaseError, doing: str, directory: Path) -> C
 
 
 def stop_for_good(error: OSError | DatabaseError, directory: Path) -> CxaiError:
-    """Return the error that ends a run when nobody can know whether what was written is durable.
+    """Return the error that ends a run when it is unknown whether the written data is durable.
 
     A second sync may succeed without having written, so this is never tried again, not even after a
     shortage.

@@ -21,7 +21,7 @@ class DirectoryEntry:
         self.leaf = leaf
 
     def sync(self) -> None:
-        """Make the name durable, and the directories above it, whoever created them."""
+        """Make the name durable, and the directories above it, old ones too."""
         for fd in reversed(self._fds):
             sync(fd)
 
